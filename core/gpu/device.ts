@@ -1,0 +1,224 @@
+/**
+ * The GPU: one adapter, one device, and the few things every room does with it.
+ * @module
+ */
+
+import { UserError } from "../errors.ts";
+import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
+
+/** An open device with what its adapter says about itself. */
+export interface Gpu {
+  /** The adapter's description, for example `llvmpipe (LLVM 15.0.6, 256 bits)`; part of a run's config.json. */
+  readonly adapter: string;
+  /** True for software drivers, whose cores are the CPU's: they want other tile shapes. */
+  readonly isCpu: boolean;
+  /** The WebGPU device. */
+  readonly device: GPUDevice;
+  /** The limits the device was opened with: the adapter's own. */
+  readonly limits: GPUSupportedLimits;
+  /** The first error the device reported and nobody has seen yet, else null; `checkDevice` throws it. */
+  failure: string | null;
+}
+
+const INSTALL_HINT =
+  "install a Vulkan driver (Debian/Ubuntu, as root: apt-get install mesa-vulkan-drivers), then run `mtc doctor`";
+
+/**
+ * Opens the GPU that Deno's WebGPU reaches, with the adapter's own buffer limits.
+ *
+ * @returns The open device.
+ * @throws {UserError} When there is no adapter or it refuses a device.
+ */
+export async function openGpu(): Promise<Gpu> {
+  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  if (!adapter) {
+    throw new UserError(`Cannot open a GPU: WebGPU needs an adapter, this machine shows none; ${INSTALL_HINT}`);
+  }
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
+    adapter.limits;
+  let device: GPUDevice;
+  try {
+    device = await adapter.requestDevice({
+      requiredLimits: {
+        maxBufferSize,
+        maxStorageBufferBindingSize,
+        maxComputeWorkgroupStorageSize,
+        maxComputeInvocationsPerWorkgroup,
+        maxComputeWorkgroupSizeX,
+        maxStorageBuffersPerShaderStage,
+      },
+    });
+  } catch (error) {
+    throw new UserError(
+      `Cannot open the GPU ${adapter.info.description}: ${(error as Error).message}; ${INSTALL_HINT}`,
+    );
+  }
+  const name = adapter.info.description || adapter.info.device || "unnamed adapter";
+  const gpu: Gpu = {
+    adapter: name,
+    isCpu: /llvmpipe|lavapipe|swiftshader|WARP/i.test(name),
+    device,
+    limits: device.limits,
+    failure: null,
+  };
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault?.();
+    gpu.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  device.lost.then((info) => {
+    if (info.reason !== "destroyed") gpu.failure ??= `the device was lost: ${info.message}`;
+  });
+  return gpu;
+}
+
+/**
+ * Throws what the device has complained about since the last check: WebGPU reports mistakes and exhausted memory late.
+ *
+ * @param gpu The device.
+ * @throws {UserError} With the device's own words.
+ */
+export function checkDevice(gpu: Gpu): void {
+  if (gpu.failure === null) return;
+  const failure = gpu.failure;
+  gpu.failure = null;
+  throw new UserError(`Cannot go on with ${gpu.adapter}: ${failure}`);
+}
+
+/**
+ * Allocates a zero-filled tensor.
+ *
+ * @param gpu The device.
+ * @param label What the tensor is.
+ * @param shape Extents, outermost first.
+ * @param type Element type.
+ * @returns The tensor; free it with `tensor.buffer.destroy()`.
+ * @throws {UserError} When it is larger than the adapter can bind.
+ */
+export function createTensor(gpu: Gpu, label: string, shape: readonly number[], type: ElementType = "f32"): Tensor {
+  const size = Math.max(1, elements(shape)) * ELEMENT_BYTES;
+  const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
+  if (size > most) {
+    throw new UserError(
+      `Cannot allocate "${label}" (${
+        shape.join(" x ")
+      }): ${gpu.adapter} binds at most ${most} bytes, this needs ${size}; ` +
+        `choose a smaller buffer, batch or dictionary`,
+    );
+  }
+  const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  return { label, shape, type, buffer: gpu.device.createBuffer({ label, size, usage }) };
+}
+
+/**
+ * Fills the front of a tensor from host memory; ordered with the submits around it.
+ *
+ * @param gpu The device.
+ * @param tensor The destination.
+ * @param data Elements of the tensor's type, at most as many as it holds.
+ */
+export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
+  if (data.length > elements(tensor.shape)) {
+    throw new RangeError(
+      `Cannot upload "${tensor.label}": it holds ${elements(tensor.shape)} elements, got ${data.length}`,
+    );
+  }
+  gpu.device.queue.writeBuffer(tensor.buffer, 0, data as Float32Array<ArrayBuffer>);
+}
+
+/**
+ * Allocates a tensor and fills it.
+ *
+ * @param gpu The device.
+ * @param label What the tensor is.
+ * @param shape Extents, outermost first.
+ * @param data Its elements; their array type decides the element type.
+ * @returns The tensor.
+ */
+export function tensorFrom(
+  gpu: Gpu,
+  label: string,
+  shape: readonly number[],
+  data: Float32Array | Uint32Array | Int32Array,
+): Tensor {
+  const type = data instanceof Float32Array ? "f32" : data instanceof Uint32Array ? "u32" : "i32";
+  const tensor = createTensor(gpu, label, shape, type);
+  upload(gpu, tensor, data);
+  return tensor;
+}
+
+/**
+ * Reads a tensor back. This waits for all submitted work, and Deno adds about 10 ms: never call it inside a training step.
+ *
+ * @param gpu The device.
+ * @param tensor What to read.
+ * @returns Its bytes, to be viewed by `f32`, `u32`.
+ * @throws {UserError} When the device has failed meanwhile.
+ */
+export async function download(gpu: Gpu, tensor: Tensor): Promise<ArrayBuffer> {
+  const [bytes] = await downloadAll(gpu, [tensor]);
+  return bytes;
+}
+
+/**
+ * Reads several tensors back with a single wait.
+ *
+ * @param gpu The device.
+ * @param tensors What to read.
+ * @returns The bytes of each, in order.
+ * @throws {UserError} When the device has failed meanwhile.
+ */
+export async function downloadAll(gpu: Gpu, tensors: readonly Tensor[]): Promise<ArrayBuffer[]> {
+  const sizes = tensors.map((tensor) => elements(tensor.shape) * ELEMENT_BYTES);
+  const offsets = sizes.map((_, i) => sizes.slice(0, i).reduce((a, b) => a + b, 0));
+  const total = sizes.reduce((a, b) => a + b, 0);
+  if (total === 0) return tensors.map(() => new ArrayBuffer(0));
+  const staging = gpu.device.createBuffer({
+    label: "readback",
+    size: total,
+    usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
+  });
+  const encoder = gpu.device.createCommandEncoder();
+  tensors.forEach((tensor, i) => encoder.copyBufferToBuffer(tensor.buffer, 0, staging, offsets[i], sizes[i]));
+  gpu.device.queue.submit([encoder.finish()]);
+  await staging.mapAsync(GPUMapMode.READ);
+  const mapped = staging.getMappedRange();
+  const out = sizes.map((size, i) => mapped.slice(offsets[i], offsets[i] + size));
+  staging.unmap();
+  staging.destroy();
+  checkDevice(gpu);
+  return out;
+}
+
+/**
+ * Reads an f32 tensor back; see {@link download}.
+ *
+ * @param gpu The device.
+ * @param tensor What to read.
+ * @returns Its elements.
+ */
+export async function downloadF32(gpu: Gpu, tensor: Tensor): Promise<Float32Array<ArrayBuffer>> {
+  return new Float32Array(await download(gpu, tensor));
+}
+
+/**
+ * Reads a u32 tensor back; see {@link download}.
+ *
+ * @param gpu The device.
+ * @param tensor What to read.
+ * @returns Its elements.
+ */
+export async function downloadU32(gpu: Gpu, tensor: Tensor): Promise<Uint32Array<ArrayBuffer>> {
+  return new Uint32Array(await download(gpu, tensor));
+}
+
+/**
+ * Waits until everything submitted has run; bounds the queue's depth and surfaces errors.
+ *
+ * @param gpu The device.
+ * @throws {UserError} When the device has failed meanwhile.
+ */
+export async function settle(gpu: Gpu): Promise<void> {
+  await gpu.device.queue.onSubmittedWorkDone();
+  checkDevice(gpu);
+}

@@ -1,0 +1,259 @@
+/**
+ * Executes declared kernels. A `Pass` records dispatches, copies and clears in order; `submit` sends them all at once.
+ * @module
+ */
+
+import type { Access, ConstantValues, Kernel, ParamValues, ScalarType } from "../../wgsl/kernel.ts";
+import type { Gpu } from "./device.ts";
+import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";
+
+interface Pipeline {
+  readonly pipeline: GPUComputePipeline;
+  readonly layout: GPUBindGroupLayout;
+}
+
+/** What is built once per device: pipelines, bind groups and the uniform arena. */
+interface Cache {
+  readonly pipelines: Map<string, Pipeline>;
+  readonly bindGroups: Map<string, GPUBindGroup>;
+  readonly bufferIds: WeakMap<GPUBuffer, number>;
+  nextBufferId: number;
+  arena: GPUBuffer;
+}
+
+/** The distance between two parameter blocks in the arena: the largest offset alignment an adapter may ask for. */
+const PARAMS_STRIDE = 256;
+const caches = new WeakMap<GPUDevice, Cache>();
+
+function cacheOf(gpu: Gpu): Cache {
+  let cache = caches.get(gpu.device);
+  if (!cache) {
+    cache = {
+      pipelines: new Map(),
+      bindGroups: new Map(),
+      bufferIds: new WeakMap(),
+      nextBufferId: 0,
+      arena: createArena(gpu, 64 * 1024),
+    };
+    caches.set(gpu.device, cache);
+  }
+  return cache;
+}
+
+function createArena(gpu: Gpu, size: number): GPUBuffer {
+  return gpu.device.createBuffer({ label: "params", size, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+}
+
+function pipelineOf(gpu: Gpu, kernel: Kernel, constants: Record<string, number>): Pipeline {
+  const { pipelines } = cacheOf(gpu);
+  const key = `${kernel.name} ${JSON.stringify(constants)}`;
+  const known = pipelines.get(key);
+  if (known) return known;
+  const entries: GPUBindGroupLayoutEntry[] = Object.values(kernel.bindings).map((access, binding) => ({
+    binding,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: access === "read" ? "read-only-storage" : "storage" },
+  }));
+  entries.push({
+    binding: entries.length,
+    visibility: GPUShaderStage.COMPUTE,
+    buffer: { type: "uniform", hasDynamicOffset: true },
+  });
+  const layout = gpu.device.createBindGroupLayout({ label: kernel.name, entries });
+  const pipeline = gpu.device.createComputePipeline({
+    label: kernel.name,
+    layout: gpu.device.createPipelineLayout({ bindGroupLayouts: [layout] }),
+    compute: {
+      module: gpu.device.createShaderModule({ label: kernel.name, code: kernel.source }),
+      entryPoint: "main",
+      constants,
+    },
+  });
+  const built = { pipeline, layout };
+  pipelines.set(key, built);
+  return built;
+}
+
+/** The offset of the last four bytes a uniform block of 4-byte scalars needs, rounded to WGSL's 16-byte block size. */
+function paramsSize(kernel: Kernel): number {
+  return Math.max(16, Math.ceil(Object.keys(kernel.params).length / 4) * 16);
+}
+
+interface Dispatch {
+  readonly kernel: Kernel;
+  readonly pipeline: Pipeline;
+  readonly tensors: Tensor[];
+  readonly paramsOffset: number;
+  readonly workgroups: readonly [number, number, number];
+}
+
+type Command =
+  | { readonly kind: "dispatch"; readonly dispatch: Dispatch }
+  | {
+    readonly kind: "copy";
+    readonly from: Tensor;
+    readonly fromIndex: number;
+    readonly to: Tensor;
+    readonly toIndex: number;
+    readonly count: number;
+  }
+  | { readonly kind: "clear"; readonly tensor: Tensor };
+
+/** A recording of GPU work. Commands run in the order they were recorded; each sees what the ones before it wrote. */
+export class Pass {
+  readonly #gpu: Gpu;
+  readonly #commands: Command[] = [];
+  #params: ArrayBuffer = new ArrayBuffer(16 * PARAMS_STRIDE);
+  #paramsUsed = 0;
+
+  /**
+   * @param gpu The device to record for.
+   */
+  constructor(gpu: Gpu) {
+    this.#gpu = gpu;
+  }
+
+  /**
+   * Records one dispatch of a kernel.
+   *
+   * @param kernel The declaration.
+   * @param tensors One tensor per binding, by name.
+   * @param params The uniform block, by name.
+   * @param constants Overrides that differ from the declared defaults.
+   * @throws {RangeError} When a tensor is smaller than the kernel's declared shape.
+   */
+  run<B extends Record<string, Access>, P extends Record<string, ScalarType>, C extends Record<string, number>>(
+    kernel: Kernel<B, P, C>,
+    tensors: { readonly [K in keyof B]: Tensor },
+    params: ParamValues<P>,
+    constants?: Partial<ConstantValues<C>>,
+  ): void {
+    const fixed = { ...kernel.constants, ...constants } as ConstantValues<C>;
+    const shapes = kernel.shapes(params, fixed);
+    for (const name of Object.keys(kernel.bindings)) {
+      const held = tensors[name].shape, needed = shapes[name];
+      if (elements(held) < elements(needed)) {
+        throw new RangeError(
+          `Cannot run "${kernel.name}": ${name} must hold ${needed.join(" x ")} elements, "${
+            tensors[name].label
+          }" holds ${held.join(" x ")}`,
+        );
+      }
+    }
+    const workgroups = kernel.workgroups(params, fixed);
+    if (workgroups.some((count) => count === 0)) return;
+    const plain = kernel as unknown as Kernel;
+    this.#commands.push({
+      kind: "dispatch",
+      dispatch: {
+        kernel: plain,
+        pipeline: pipelineOf(this.#gpu, plain, fixed),
+        tensors: Object.keys(kernel.bindings).map((name) => tensors[name]),
+        paramsOffset: this.#writeParams(plain, params),
+        workgroups,
+      },
+    });
+  }
+
+  /**
+   * Records a copy of consecutive elements between tensors.
+   *
+   * @param from The source.
+   * @param fromIndex First element to take.
+   * @param to The destination.
+   * @param toIndex First element to overwrite.
+   * @param count How many elements.
+   */
+  copy(from: Tensor, fromIndex: number, to: Tensor, toIndex: number, count: number): void {
+    this.#commands.push({ kind: "copy", from, fromIndex, to, toIndex, count });
+  }
+
+  /**
+   * Records filling a tensor with zeros.
+   *
+   * @param tensor The tensor to clear.
+   */
+  clear(tensor: Tensor): void {
+    this.#commands.push({ kind: "clear", tensor });
+  }
+
+  /** Sends everything recorded to the GPU and returns at once. The pass is empty afterwards and can be used again. */
+  submit(): void {
+    const { device } = this.#gpu;
+    const cache = cacheOf(this.#gpu);
+    if (this.#paramsUsed > cache.arena.size) {
+      cache.arena.destroy();
+      cache.arena = createArena(this.#gpu, this.#params.byteLength);
+      cache.bindGroups.clear();
+    }
+    // Queue order makes one arena enough: this write comes after every earlier submit and before the next.
+    if (this.#paramsUsed > 0) device.queue.writeBuffer(cache.arena, 0, this.#params, 0, this.#paramsUsed);
+    const encoder = device.createCommandEncoder();
+    let compute: GPUComputePassEncoder | null = null;
+    for (const command of this.#commands) {
+      if (command.kind === "dispatch") {
+        compute ??= encoder.beginComputePass();
+        this.#encode(compute, cache, command.dispatch);
+        continue;
+      }
+      compute?.end();
+      compute = null;
+      if (command.kind === "clear") encoder.clearBuffer(command.tensor.buffer);
+      else {
+        const { from, fromIndex, to, toIndex, count } = command;
+        encoder.copyBufferToBuffer(
+          from.buffer,
+          fromIndex * ELEMENT_BYTES,
+          to.buffer,
+          toIndex * ELEMENT_BYTES,
+          count * ELEMENT_BYTES,
+        );
+      }
+    }
+    compute?.end();
+    device.queue.submit([encoder.finish()]);
+    this.#commands.length = 0;
+    this.#paramsUsed = 0;
+  }
+
+  #encode(compute: GPUComputePassEncoder, cache: Cache, dispatch: Dispatch): void {
+    compute.setPipeline(dispatch.pipeline.pipeline);
+    compute.setBindGroup(0, this.#bindGroup(cache, dispatch), [dispatch.paramsOffset]);
+    compute.dispatchWorkgroups(...dispatch.workgroups);
+  }
+
+  #bindGroup(cache: Cache, { kernel, pipeline, tensors }: Dispatch): GPUBindGroup {
+    const ids = tensors.map(({ buffer }) => {
+      let id = cache.bufferIds.get(buffer);
+      if (id === undefined) cache.bufferIds.set(buffer, id = cache.nextBufferId++);
+      return id;
+    });
+    const key = `${kernel.name} ${Object.keys(kernel.bindings).length} ${ids.join(" ")}`;
+    let group = cache.bindGroups.get(key);
+    if (!group) {
+      const entries: GPUBindGroupEntry[] = tensors.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
+      entries.push({ binding: entries.length, resource: { buffer: cache.arena, offset: 0, size: paramsSize(kernel) } });
+      group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries });
+      cache.bindGroups.set(key, group);
+    }
+    return group;
+  }
+
+  #writeParams(kernel: Kernel, params: Record<string, number>): number {
+    const offset = this.#paramsUsed;
+    if (offset + PARAMS_STRIDE > this.#params.byteLength) {
+      const larger = new ArrayBuffer(this.#params.byteLength * 2);
+      new Uint8Array(larger).set(new Uint8Array(this.#params));
+      this.#params = larger;
+    }
+    const view = new DataView(this.#params, offset, PARAMS_STRIDE);
+    Object.entries(kernel.params).forEach(([name, type], i) => {
+      const value = params[name];
+      if (type === "f32") view.setFloat32(i * 4, value, true);
+      else if (type === "u32") view.setUint32(i * 4, value, true);
+      else view.setInt32(i * 4, value, true);
+    });
+    this.#paramsUsed += PARAMS_STRIDE;
+    return offset;
+  }
+}
