@@ -1,0 +1,107 @@
+/**
+ * Files that are either the old or the new ones, never half of one: written beside the target, synced, renamed.
+ * @module
+ */
+
+import { basename, dirname, join } from "node:path";
+import { UserError } from "../errors.ts";
+
+/**
+ * Writes a file under a temporary name in its own directory, syncs it and renames it into place.
+ *
+ * The temporary name is fixed (`.NAME.tmp`), so that what a killed process left is overwritten and not collected.
+ *
+ * @param path The file to make or replace; its directory must exist.
+ * @param fill Writes the content to the open file.
+ * @throws {UserError} When the disk or the permissions do not allow it; the target is then what it was before.
+ */
+export async function replaceFile(path: string, fill: (file: Deno.FsFile) => Promise<void>): Promise<void> {
+  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  try {
+    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
+    await fill(file);
+    await file.sync();
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError("write", path, error);
+  }
+  try {
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await removeQuietly(temporary);
+    throw fileError("write", path, error);
+  }
+  await syncDirectory(dirname(path));
+}
+
+/**
+ * Writes a whole file atomically; see {@link replaceFile}.
+ *
+ * @param path The file to make or replace; its directory must exist.
+ * @param data Its content; text is stored as UTF-8.
+ * @throws {UserError} When the disk or the permissions do not allow it.
+ */
+export function writeFileAtomic(path: string, data: string | Uint8Array): Promise<void> {
+  const bytes = typeof data === "string" ? new TextEncoder().encode(data) : data;
+  return replaceFile(path, (file) => writeAll(file, bytes));
+}
+
+/**
+ * Writes all bytes to an open file: a single `write` may take only part of them.
+ *
+ * @param file The open file.
+ * @param bytes What to append.
+ */
+export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<void> {
+  for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
+}
+
+const REMEDIES: Record<string, string> = {
+  ENOSPC: "the disk is full; free some space or choose another directory",
+  EDQUOT: "the disk quota is used up; free some space or choose another directory",
+  EACCES: "permission denied; change its permissions or choose another path",
+  EPERM: "the system does not permit it; change its permissions or choose another path",
+  EROFS: "the file system is read-only; choose another directory",
+  ENOTDIR: "a part of the path is a file, not a directory; choose another path",
+  EISDIR: "it is a directory, not a file; choose another path",
+  EEXIST: "something of that name exists already; choose another path",
+  ENOENT: "there is no such file or directory; check the path",
+  ENAMETOOLONG: "the name is too long; choose a shorter one",
+  EFBIG: "the file system allows no file of that size; choose another directory",
+};
+
+/**
+ * Turns a file system's error into the sentence a user can act on; other errors come back as they are.
+ *
+ * @param action The verb, for example `write`.
+ * @param path The file or directory concerned.
+ * @param error What was thrown.
+ * @returns A {@link UserError}, or `error` itself when it does not come from the file system.
+ */
+export function fileError(action: string, path: string, error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof UserError) return error;
+  const code = (error as Error & { code?: string }).code ?? "";
+  if (code in REMEDIES) return new UserError(`Cannot ${action} ${path}: ${REMEDIES[code]}`);
+  if (error instanceof Deno.errors.NotCapable) {
+    return new UserError(`Cannot ${action} ${path}: ${error.message}; grant the permission or choose another path`);
+  }
+  return code === "" ? error : new UserError(`Cannot ${action} ${path}: ${error.message}; check the path and the disk`);
+}
+
+async function removeQuietly(path: string): Promise<void> {
+  try {
+    await Deno.remove(path);
+  } catch {
+    // It may never have been created, and the first error is the one to tell.
+  }
+}
+
+/** Makes a rename durable. Windows and some network file systems cannot sync a directory; the rename stays atomic. */
+async function syncDirectory(path: string): Promise<void> {
+  try {
+    using directory = await Deno.open(path);
+    await directory.sync();
+  } catch {
+    // Durability of the name is best effort; the content was synced before.
+  }
+}

@@ -1,0 +1,263 @@
+/**
+ * The safetensors format: eight bytes of header length (little-endian), a JSON header, then the tensors' bytes without holes.
+ *
+ * Reading takes byte ranges, so that one tensor of a large file costs only its own bytes. Everything the header claims is
+ * checked before the first tensor is read. Typed arrays are taken to be little-endian, as on every platform Deno runs on.
+ * @module
+ */
+
+import { readSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { UserError } from "../errors.ts";
+import { fileError, replaceFile, writeAll } from "./atomic.ts";
+import {
+  type Dtype,
+  DTYPE_BYTES,
+  encodeHeader,
+  type Header,
+  headerEnd,
+  parseHeader,
+  type TensorInfo,
+} from "./safetensors_header.ts";
+import { bfloat16ToFloat32, float16ToFloat32 } from "./floats.ts";
+
+export type { Dtype, TensorInfo } from "./safetensors_header.ts";
+
+/** Random access to bytes: a file or memory. */
+interface ByteSource {
+  readonly size: number;
+  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
+  readSync(begin: number, end: number): Uint8Array<ArrayBuffer>;
+  close(): Promise<void>;
+}
+
+/** An open safetensors file whose header has been checked. */
+export class SafetensorsFile {
+  /** Where it came from, for messages. */
+  readonly path: string;
+  /** The tensors by name, in the order of the header. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  /** The free text entries of `__metadata__`. */
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly #source: ByteSource;
+
+  /**
+   * Use {@link openSafetensors} or {@link parseSafetensors}.
+   *
+   * @param path Where it came from.
+   * @param source Its bytes.
+   * @param header The checked header.
+   */
+  constructor(path: string, source: ByteSource, header: Header) {
+    this.path = path;
+    this.#source = source;
+    this.tensors = header.tensors;
+    this.metadata = header.metadata;
+  }
+
+  /**
+   * Looks a tensor up.
+   *
+   * @param name The tensor's name.
+   * @returns What the header says about it.
+   * @throws {UserError} When there is none of that name.
+   */
+  info(name: string): TensorInfo {
+    const info = this.tensors.get(name);
+    if (!info) {
+      throw new UserError(
+        `Cannot read ${this.path}: it needs a tensor "${name}", it has ${this.tensors.size} others; ` +
+          `take the file that belongs to this model`,
+      );
+    }
+    return info;
+  }
+
+  /**
+   * Reads a tensor as it is stored; 16-bit floats become f32.
+   *
+   * @param name The tensor's name.
+   * @returns Its elements in row-major order.
+   * @throws {UserError} When it is missing, its type is not one of F32, F16, BF16, I32, U32, or the file has shrunk.
+   */
+  async read(
+    name: string,
+  ): Promise<Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
+    const { dtype, begin, end } = this.info(name);
+    if (dtype !== "I32" && dtype !== "U32") return await this.readF32(name);
+    const { buffer } = await this.#source.read(begin, end);
+    return dtype === "I32" ? new Int32Array(buffer) : new Uint32Array(buffer);
+  }
+
+  /**
+   * Reads a tensor of floats.
+   *
+   * @param name The tensor's name.
+   * @returns Its elements in row-major order, 16-bit floats widened (which is exact).
+   * @throws {UserError} When it is missing, not of type F32, F16 or BF16, or the file has shrunk.
+   */
+  async readF32(name: string): Promise<Float32Array<ArrayBuffer>> {
+    const { dtype, begin, end } = this.info(name);
+    const decode = this.#decoder(name, dtype);
+    return decode(await this.#source.read(begin, end));
+  }
+
+  /**
+   * Reads one row of a matrix of floats at once, for gathers inside synchronous code.
+   *
+   * @param name The tensor's name; its shape is [rows, columns].
+   * @param row Which row, below the number of rows.
+   * @returns The row's elements, 16-bit floats widened.
+   * @throws {UserError} As for {@link readF32}.
+   */
+  readRowF32(name: string, row: number): Float32Array<ArrayBuffer> {
+    const { dtype, shape, begin } = this.info(name);
+    const decode = this.#decoder(name, dtype);
+    const bytes = shape[1] * DTYPE_BYTES[dtype];
+    return decode(this.#source.readSync(begin + row * bytes, begin + (row + 1) * bytes));
+  }
+
+  /** Closes the file; nothing can be read afterwards. */
+  close(): Promise<void> {
+    return this.#source.close();
+  }
+
+  #decoder(name: string, dtype: Dtype): (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer> {
+    switch (dtype) {
+      case "F32":
+        return ({ buffer }) => new Float32Array(buffer);
+      case "F16":
+        return ({ buffer }) => float16ToFloat32(new Uint16Array(buffer));
+      case "BF16":
+        return ({ buffer }) => bfloat16ToFloat32(new Uint16Array(buffer));
+      default:
+        throw new UserError(
+          `Cannot read "${name}" of ${this.path}: floats must be F32, F16 or BF16, these are ${dtype}; ` +
+            `take a checkpoint that is not quantised`,
+        );
+    }
+  }
+}
+
+/**
+ * Opens a file and checks its header.
+ *
+ * @param path A safetensors file.
+ * @returns The open file.
+ * @throws {UserError} When it cannot be opened, is truncated, or its header is malformed or lies about sizes.
+ */
+export async function openSafetensors(path: string): Promise<SafetensorsFile> {
+  let handle: FileHandle;
+  try {
+    handle = await open(path, "r");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+  try {
+    const source = fileSource(path, handle, (await handle.stat()).size);
+    return new SafetensorsFile(path, source, await readHeader(path, source));
+  } catch (error) {
+    await handle.close();
+    throw fileError("read", path, error);
+  }
+}
+
+/**
+ * Reads a file that is already in memory.
+ *
+ * @param bytes The whole file; not copied as a whole and not to be changed.
+ * @param name What to call it in messages.
+ * @returns The checked file.
+ * @throws {UserError} As {@link openSafetensors}.
+ */
+export async function parseSafetensors(bytes: Uint8Array, name = "safetensors data"): Promise<SafetensorsFile> {
+  const source: ByteSource = {
+    size: bytes.length,
+    read: (begin, end) => Promise.resolve(bytes.slice(begin, end)),
+    readSync: (begin, end) => bytes.slice(begin, end),
+    close: () => Promise.resolve(),
+  };
+  return new SafetensorsFile(name, source, await readHeader(name, source));
+}
+
+function fileSource(path: string, handle: FileHandle, size: number): ByteSource {
+  const finish = (got: number, bytes: Uint8Array<ArrayBuffer>) => {
+    if (got === bytes.length) return bytes;
+    throw new UserError(
+      `Cannot read ${path}: ${bytes.length} more bytes must follow, ${got} were left; the file is changing: wait, then retry`,
+    );
+  };
+  return {
+    size,
+    async read(begin, end) {
+      const bytes = new Uint8Array(end - begin);
+      let got = 0, step = 1;
+      while (got < bytes.length && step > 0) {
+        step = (await handle.read(bytes, got, Math.min(bytes.length - got, LARGEST_READ), begin + got)).bytesRead;
+        got += step;
+      }
+      return finish(got, bytes);
+    },
+    readSync(begin, end) {
+      const bytes = new Uint8Array(end - begin);
+      return finish(readSync(handle.fd, bytes, 0, bytes.length, begin), bytes);
+    },
+    close: () => handle.close(),
+  };
+}
+
+async function readHeader(path: string, source: ByteSource): Promise<Header> {
+  const end = headerEnd(path, source.size, await source.read(0, Math.min(8, source.size)));
+  return parseHeader(path, source.size, await source.read(8, end));
+}
+
+/** Reads are cut to this many bytes: systems take less than 2 GiB at once. */
+const LARGEST_READ = 1 << 30;
+/** A tensor to be written: at once, or chunk by chunk when it does not fit into memory. */
+export interface TensorToWrite {
+  /** Name in the header. */
+  readonly name: string;
+  /** Element type; the data's array type must agree with it. */
+  readonly dtype: "F32" | "I32" | "U32";
+  /** Extents, outermost first. */
+  readonly shape: readonly number[];
+  /** Elements in row-major order, as many as `shape` says in all. */
+  readonly data: WritableArray | Iterable<WritableArray> | AsyncIterable<WritableArray>;
+}
+
+/** The arrays that can be written without conversion. */
+export type WritableArray = Float32Array | Int32Array | Uint32Array;
+
+/**
+ * Writes a file atomically. The same tensors in the same order give the same bytes.
+ *
+ * @param path The file to make or replace; its directory must exist.
+ * @param tensors The tensors in file order.
+ * @param metadata Free text entries for `__metadata__`.
+ * @throws {UserError} When the disk or the permissions do not allow it; no half-written file is left.
+ * @throws {RangeError} When a tensor's data has not as many elements as its shape says.
+ */
+export async function writeSafetensors(
+  path: string,
+  tensors: readonly TensorToWrite[],
+  metadata?: Readonly<Record<string, string>>,
+): Promise<void> {
+  const header = encodeHeader(tensors, metadata);
+  await replaceFile(path, async (file) => {
+    await writeAll(file, header);
+    for (const { name, shape, data } of tensors) {
+      let left = shape.reduce((product, extent) => product * extent, 1);
+      for await (const chunk of ArrayBuffer.isView(data) ? [data] : data) {
+        left -= chunk.length;
+        await writeAll(file, new Uint8Array(chunk.buffer, chunk.byteOffset, chunk.byteLength));
+      }
+      if (left !== 0) {
+        throw new RangeError(
+          `Cannot write "${name}" as [${shape.join(", ")}]: ${Math.abs(left)} elements ${
+            left > 0 ? "are missing" : "too many"
+          }`,
+        );
+      }
+    }
+  });
+}

@@ -1,0 +1,45 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { replaceFile, writeFileAtomic } from "../../core/files/atomic.ts";
+import { UserError } from "../../core/errors.ts";
+
+const names = (directory: string) => [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
+
+Deno.test("writes text and bytes, replaces what was there, overwrites a dead process's temporary file", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = join(directory, "a.txt");
+  await Deno.writeTextFile(join(directory, ".a.txt.tmp"), "what a killed process left, longer than the new text");
+  await writeFileAtomic(path, "ä");
+  assert.equal(await Deno.readTextFile(path), "ä");
+  await writeFileAtomic(path, new Uint8Array([1, 2]));
+  assert.deepEqual(await Deno.readFile(path), new Uint8Array([1, 2]));
+  assert.deepEqual(names(directory), ["a.txt"]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("a failure while writing keeps the old file and removes the temporary one", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = join(directory, "a.txt");
+  await writeFileAtomic(path, "old");
+  const full = Object.assign(new Error("No space left on device (os error 28)"), { code: "ENOSPC" });
+  await assert.rejects(replaceFile(path, () => Promise.reject(full)), (error) => {
+    assert.ok(error instanceof UserError);
+    assert.match(error.message, /^Cannot write .*a\.txt: the disk is full; free some space/);
+    return true;
+  });
+  await assert.rejects(replaceFile(path, () => Promise.reject(new RangeError("a defect"))), RangeError);
+  assert.equal(await Deno.readTextFile(path), "old");
+  assert.deepEqual(names(directory), ["a.txt"]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("a file used as a directory, a missing directory and an occupied name are refused", async () => {
+  const directory = await Deno.makeTempDir();
+  await Deno.writeTextFile(join(directory, "file"), "");
+  await assert.rejects(writeFileAtomic(join(directory, "file", "a"), ""), /a part of the path is a file/);
+  await assert.rejects(writeFileAtomic(join(directory, "absent", "a"), ""), /no such file or directory/);
+  await Deno.mkdir(join(directory, "taken"));
+  await assert.rejects(writeFileAtomic(join(directory, "taken"), ""), UserError);
+  assert.deepEqual(names(directory), ["file", "taken"]);
+  await Deno.remove(directory, { recursive: true });
+});
