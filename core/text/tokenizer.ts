@@ -1,0 +1,167 @@
+/**
+ * Text to token ids and back, exactly as the Hugging Face tokenizers library does it.
+ * @module
+ */
+import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
+import { UserError } from "../errors.ts";
+import { splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
+
+/** The contents of a model's two tokenizer files. */
+export interface TokenizerFiles {
+  /** tokenizer.json: vocabulary, merges, normaliser, added tokens. */
+  tokenizerJson: Uint8Array;
+  /** tokenizer_config.json: which tokens begin and end a text. */
+  tokenizerConfig: Uint8Array;
+}
+
+/** A loaded tokenizer. Ids are those of tokenizer.json. */
+export interface Tokenizer {
+  /** The token put in front of each context. */
+  readonly bosId: number;
+  /** The token put behind each document. */
+  readonly eosId: number;
+  /** The largest id plus one. */
+  readonly vocabSize: number;
+  /** The ids of a text, without the special tokens that begin or end one. An empty text has none. */
+  encode(text: string): Uint32Array<ArrayBuffer>;
+  /**
+   * The text of a run of ids, special tokens spelled out; bytes that are no whole character become U+FFFD. A byte-order
+   * mark that is spelled in byte tokens is lost (the library's decoder drops it).
+   */
+  decode(ids: ArrayLike<number>): string;
+  /**
+   * The text of one token: `▁` is a space, a byte token its character where that is ASCII and else its spelling `<0xE2>`.
+   * @throws {RangeError} for an id without token.
+   */
+  tokenText(id: number): string;
+  /**
+   * Checks that the model can embed every id and begins its texts with the same token.
+   * @throws {UserError} when it cannot or does not.
+   */
+  checkFitsModel(vocabSize: number, bosTokenId: number): void;
+}
+
+/** At 2^18 distinct words the memory of their ids (about 50 MB) is given up and gathered anew. */
+const MAX_CACHED_WORDS = 2 ** 18;
+/** Longer words are too rare to be worth remembering. */
+const MAX_CACHED_CHARACTERS = 48;
+const SPACE = 0x20;
+const SPACE_SYMBOL = 0x2581; // ▁
+
+/**
+ * Loads a tokenizer.
+ * @throws {UserError} when a file is malformed, of an unknown kind, or names no begin-of-text or end-of-text token.
+ */
+export function loadTokenizer(files: TokenizerFiles): Tokenizer {
+  const spec = parseJson(files.tokenizerJson, "tokenizer.json") as TokenizerSpec;
+  const config = parseJson(files.tokenizerConfig, "tokenizer_config.json");
+  const library = openLibrary(spec);
+  const ids = [...library.get_vocab(true).values()];
+  const vocabSize = ids.reduce((largest, id) => Math.max(largest, id), -1) + 1;
+  const bosId = specialId(library, config, "bos_token");
+  const eosId = specialId(library, config, "eos_token");
+  const encodeWhole = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+  const encode = splitsAtSpaces(spec) ? wordByWord(encodeWhole) : encodeWhole;
+
+  return {
+    bosId,
+    eosId,
+    vocabSize,
+    encode: (text) => Uint32Array.from(encode(text)),
+    decode: (ids) => {
+      if (ids.length === 0) return ""; // which the library refuses
+      return library.decode(Array.from(ids), { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    },
+    tokenText: (id) => {
+      const token = library.id_to_token(id);
+      if (token === undefined) throw new RangeError(`Cannot show token ${id}: ids go from 0 to ${vocabSize - 1}`);
+      const byte = /^<0x([0-9A-F]{2})>$/.exec(token);
+      if (byte === null) return token.replaceAll("▁", " ");
+      const code = parseInt(byte[1], 16);
+      return code < 0x80 ? String.fromCharCode(code) : token;
+    },
+    checkFitsModel: (modelVocabSize, modelBosId) => {
+      const remedy = "take tokenizer.json and tokenizer_config.json from the model's own directory";
+      if (vocabSize > modelVocabSize) {
+        throw new UserError(
+          `Cannot use this tokenizer with the model: ids must be below the model's vocab_size ${modelVocabSize}, ` +
+            `they go up to ${vocabSize - 1}; ${remedy}`,
+        );
+      }
+      if (bosId !== modelBosId) {
+        throw new UserError(
+          `Cannot use this tokenizer with the model: its bos_token must have the model's bos_token_id ${modelBosId}, ` +
+            `it has id ${bosId}; ${remedy}`,
+        );
+      }
+    },
+  };
+}
+
+/** Encodes each word with the spaces before it on its own and remembers it; exact only where `splitsAtSpaces` holds. */
+function wordByWord(encodeWhole: (text: string) => number[]): (text: string) => number[] {
+  const cache = new Map<string, number[]>();
+
+  function encodeWord(word: string): number[] {
+    const known = cache.get(word);
+    if (known !== undefined) return known;
+    const ids = encodeWhole(word);
+    if (word.length <= MAX_CACHED_CHARACTERS) {
+      if (cache.size === MAX_CACHED_WORDS) cache.clear();
+      cache.set(word, ids);
+    }
+    return ids;
+  }
+
+  return (text) => {
+    const ids: number[] = [];
+    let start = 0;
+    let afterSpace = true;
+    for (let i = 0; i <= text.length; i++) {
+      const code = text.charCodeAt(i);
+      const space = code === SPACE || code === SPACE_SYMBOL;
+      if (i === text.length || (space && !afterSpace)) {
+        for (const id of encodeWord(text.slice(start, i))) ids.push(id);
+        start = i;
+      }
+      afterSpace = space;
+    }
+    return ids;
+  };
+}
+
+function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw new UserError(`Cannot read ${name}: it must be JSON, ${(error as Error).message}; download it again`);
+  }
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+  throw new UserError(`Cannot read ${name}: it must hold a JSON object, it holds something else; download it again`);
+}
+
+function openLibrary(spec: TokenizerSpec): LibraryTokenizer {
+  const vocab = spec.model?.vocab;
+  if (typeof vocab !== "object" || vocab === null || Object.keys(vocab).length === 0) {
+    throw new UserError("Cannot read tokenizer.json: it must have a vocabulary under model.vocab, it has none");
+  }
+  try {
+    // The config's own switches (lower case, joined spaces) are left out: the Rust library does not know them either.
+    return new LibraryTokenizer(spec, {});
+  } catch (error) {
+    throw new UserError(`Cannot read tokenizer.json: ${(error as Error).message}; mtc needs one in Gemma's layout`);
+  }
+}
+
+/** The id of the token that the config names, as a string or as an object with "content". */
+function specialId(library: LibraryTokenizer, config: Record<string, unknown>, key: string): number {
+  const entry = config[key] as { content?: unknown } | string | null | undefined;
+  const token = typeof entry === "string" ? entry : entry?.content;
+  if (typeof token !== "string") {
+    throw new UserError(`Cannot read tokenizer_config.json: it must name the ${key}, it has none`);
+  }
+  const id = library.token_to_id(token);
+  if (id !== undefined) return id;
+  throw new UserError(`Cannot read tokenizer.json: it must hold the ${key} "${token}", it does not`);
+}

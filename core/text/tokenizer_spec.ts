@@ -1,0 +1,61 @@
+/**
+ * What of tokenizer.json decides whether a text may be encoded word by word.
+ * @module
+ */
+
+/** The parts of tokenizer.json that are looked at; a file may lack any of them. */
+export interface TokenizerSpec {
+  /** Tokens matched in the text before any other step. */
+  added_tokens?: { content: string; lstrip?: boolean; rstrip?: boolean; single_word?: boolean }[];
+  /** How the text is rewritten first. */
+  normalizer?: { type: string; pattern?: { String?: string }; content?: string } | null;
+  /** How the rewritten text is split before merging. */
+  pre_tokenizer?: {
+    type: string;
+    pattern?: { String?: string; Regex?: string };
+    behavior?: string;
+    invert?: boolean;
+  } | null;
+  /** The vocabulary and its settings. */
+  model?: {
+    type?: string;
+    vocab?: Record<string, number>;
+    dropout?: number | null;
+    continuing_subword_prefix?: string | null;
+    end_of_word_suffix?: string | null;
+    ignore_merges?: boolean;
+  };
+}
+
+/** Each alternative takes `▁` only at its beginning, so that it always splits between a word and the `▁` behind it. */
+const SPACE_FIRST_PATTERNS = ["▁*[^▁\\W]+|▁*[^\\w▁]|▁+"];
+
+/**
+ * Whether the ids of a text are always the ids of its words, one after the other, a word being `[ ▁]+[^ ▁]*` or, at the
+ * beginning, `[^ ▁]+`. So it is for byte-pair encoding when nothing can join a `▁` to what stands before it: no token
+ * contains the two, spaces become `▁` one by one, and no other step looks across that border.
+ */
+export function splitsAtSpaces(spec: TokenizerSpec): boolean {
+  return hasPlainMerges(spec.model) && onlyMarksSpaces(spec.normalizer) && keepsBorders(spec.pre_tokenizer) &&
+    (spec.added_tokens ?? []).every((token) =>
+      !/[^ ▁][ ▁]/.test(token.content) && !token.lstrip && !token.rstrip && !token.single_word
+    );
+}
+
+function hasPlainMerges(model: TokenizerSpec["model"]): boolean {
+  if (model?.type !== "BPE" || model.dropout || model.ignore_merges) return false;
+  if (model.continuing_subword_prefix || model.end_of_word_suffix) return false;
+  const tokens = Object.keys(model.vocab ?? {});
+  return tokens.includes("▁") && !tokens.some((token) => /[^▁]▁/.test(token));
+}
+
+function onlyMarksSpaces(normalizer: TokenizerSpec["normalizer"]): boolean {
+  return normalizer?.type === "Replace" && normalizer.pattern?.String === " " && normalizer.content === "▁";
+}
+
+function keepsBorders(split: TokenizerSpec["pre_tokenizer"]): boolean {
+  if (!split) return true;
+  if (split.type !== "Split" || split.invert) return false;
+  if (split.pattern?.String === " ") return true; // never matches: every space has become ▁
+  return split.behavior === "Isolated" && SPACE_FIRST_PATTERNS.includes(split.pattern?.Regex ?? "");
+}

@@ -1,0 +1,106 @@
+import assert from "node:assert/strict";
+import { builtinModel } from "../../core/builtin/model.ts";
+import { UserError } from "../../core/errors.ts";
+import { loadTokenizer } from "../../core/text/tokenizer.ts";
+import { splitsAtSpaces, type TokenizerSpec } from "../../core/text/tokenizer_spec.ts";
+import golden from "../golden/tokenizer.json" with { type: "json" };
+
+const bytes = (value: unknown) => new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
+const names = { bos_token: "<bos>", eos_token: { content: "<eos>" } };
+const files = await builtinModel();
+const embedded = loadTokenizer(files);
+const embeddedSpec = (): TokenizerSpec => JSON.parse(new TextDecoder().decode(files.tokenizerJson));
+const crossing = loadTokenizer({ tokenizerJson: bytes(golden.crossing_spec), tokenizerConfig: bytes(names) });
+
+Deno.test("encode and decode agree with the Rust library, word by word and as a whole", () => {
+  assert.equal(splitsAtSpaces(embeddedSpec()), true);
+  assert.equal(splitsAtSpaces(golden.crossing_spec as unknown as TokenizerSpec), false);
+  const tables = [[embedded, golden.embedded, golden.embedded_decode], [
+    crossing,
+    golden.crossing,
+    golden.crossing_decode,
+  ]] as const;
+  for (const [tokenizer, encoded, decoded] of tables) {
+    for (const { text, ids, decoded } of encoded) {
+      assert.deepEqual([...tokenizer.encode(text)], ids, JSON.stringify(text));
+      assert.deepEqual([...tokenizer.encode(text)], ids, "from the cache");
+      assert.equal(tokenizer.decode(ids), decoded.replace("\ufeff", ""), JSON.stringify(text));
+    }
+    for (const { ids, decoded: text } of decoded) assert.equal(tokenizer.decode(Uint32Array.from(ids)), text);
+  }
+});
+
+Deno.test("special ids and vocabulary size of the embedded tokenizer", () => {
+  assert.deepEqual([embedded.bosId, embedded.eosId, embedded.vocabSize], [2, 1, 4096]);
+});
+
+Deno.test("tokenText: spaces, ASCII bytes, other bytes and special tokens", () => {
+  const id = (token: string) => embeddedSpec().model!.vocab![token];
+  assert.equal(embedded.tokenText(id("▁the")), " the");
+  assert.equal(embedded.tokenText(id("<0x0A>")), "\n");
+  assert.equal(embedded.tokenText(id("<0x09>")), "\t");
+  assert.equal(embedded.tokenText(id("<0xE2>")), "<0xE2>");
+  assert.equal(embedded.tokenText(2), "<bos>");
+  assert.throws(() => embedded.tokenText(4096), RangeError);
+});
+
+Deno.test("splitsAtSpaces: every step that could look across a space refuses it", () => {
+  const refused: ((spec: TokenizerSpec) => void)[] = [
+    (spec) => spec.model!.vocab!["s▁t"] = 4096,
+    (spec) => delete spec.model!.vocab!["▁"],
+    (spec) => spec.model!.type = "Unigram",
+    (spec) => spec.model!.dropout = 0.1,
+    (spec) => spec.model!.ignore_merges = true,
+    (spec) => spec.model!.end_of_word_suffix = "</w>",
+    (spec) => spec.normalizer = null,
+    (spec) => spec.normalizer!.content = "_",
+    (spec) => spec.pre_tokenizer!.pattern!.Regex = "\\w+",
+    (spec) => spec.pre_tokenizer!.behavior = "MergedWithPrevious",
+    (spec) => spec.pre_tokenizer!.invert = true,
+    (spec) => spec.added_tokens!.push({ content: "New York" }),
+    (spec) => spec.added_tokens![0].lstrip = true,
+  ];
+  for (const change of refused) {
+    const spec = embeddedSpec();
+    change(spec);
+    assert.equal(splitsAtSpaces(spec), false, change.toString());
+  }
+  const gemma = embeddedSpec();
+  gemma.pre_tokenizer = { type: "Split", pattern: { String: " " }, behavior: "MergedWithPrevious", invert: false };
+  gemma.added_tokens!.push({ content: "▁▁▁" }, { content: "\n\n" });
+  assert.equal(splitsAtSpaces(gemma), true, "as in Gemma-2's own file");
+});
+
+Deno.test("loadTokenizer: malformed files are refused in one sentence", () => {
+  const refuses = (tokenizerJson: unknown, tokenizerConfig: unknown, message: RegExp) =>
+    assert.throws(
+      () => loadTokenizer({ tokenizerJson: bytes(tokenizerJson), tokenizerConfig: bytes(tokenizerConfig) }),
+      (error: Error) => {
+        assert.ok(error instanceof UserError, `${error.stack}`);
+        assert.match(error.message, message);
+        assert.ok(!error.message.includes("\n"), error.message);
+        return true;
+      },
+    );
+  refuses('{"model"', names, /^Cannot read tokenizer\.json: it must be JSON/);
+  refuses([], names, /tokenizer\.json: it must hold a JSON object/);
+  refuses({}, names, /tokenizer\.json: it must have a vocabulary under model\.vocab, it has none/);
+  refuses({ model: { vocab: {} } }, names, /it must have a vocabulary/);
+  refuses({ model: { type: "Unheard", vocab: { a: 0 } } }, names, /^Cannot read tokenizer\.json: .*Gemma's layout/);
+  refuses(golden.crossing_spec, "", /^Cannot read tokenizer_config\.json: it must be JSON/);
+  refuses(
+    golden.crossing_spec,
+    { bos_token: "<bos>" },
+    /tokenizer_config\.json: it must name the eos_token, it has none/,
+  );
+  refuses(golden.crossing_spec, { ...names, bos_token: "<s>" }, /tokenizer\.json: it must hold the bos_token "<s>"/);
+});
+
+Deno.test("checkFitsModel: ids beyond the embedding and another BOS are refused", () => {
+  embedded.checkFitsModel(4096, 2);
+  embedded.checkFitsModel(5000, 2);
+  const refuses = (vocabSize: number, bosId: number, message: RegExp) =>
+    assert.throws(() => embedded.checkFitsModel(vocabSize, bosId), { name: "UserError", message });
+  refuses(4095, 2, /ids must be below the model's vocab_size 4095, they go up to 4095; take tokenizer\.json/);
+  refuses(4096, 1, /its bos_token must have the model's bos_token_id 1, it has id 2; take/);
+});
