@@ -25,8 +25,9 @@ export interface Tokenizer {
   /** The ids of a text, without the special tokens that begin or end one. An empty text has none. */
   encode(text: string): Uint32Array<ArrayBuffer>;
   /**
-   * The text of a run of ids, special tokens spelled out; bytes that are no whole character become U+FFFD. A byte-order
-   * mark that is spelled in byte tokens is lost (the library's decoder drops it).
+   * The text of a run of ids, special tokens spelled out. Bytes that are no whole character become U+FFFD, and the whole
+   * characters beside them stay (the Rust library gives up all bytes of such a run). A byte-order mark that is spelled in
+   * byte tokens is lost.
    */
   decode(ids: ArrayLike<number>): string;
   /**
