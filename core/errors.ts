@@ -1,5 +1,5 @@
 /**
- * The two kinds of failure a user can mend. Anything else that reaches `main.ts` is a defect of mtc and keeps its stack trace.
+ * The failures a user can mend or asked for. Anything else that reaches `main.ts` is a defect of mtc and keeps its stack trace.
  * @module
  */
 
@@ -18,4 +18,10 @@ export class UserError extends Error {
 export class UsageError extends UserError {
   /** Distinguishes this class in logs. */
   override name = "UsageError";
+}
+
+/** The user stopped the work and it ended cleanly; the message says how to go on. Exit code 130. */
+export class Interrupted extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "Interrupted";
 }

@@ -1,0 +1,120 @@
+/**
+ * `mtc`: one lazily imported command per invocation. This is the only place that prints an error and decides the exit code.
+ * @module
+ */
+
+import { Command, CommanderError } from "commander";
+import { Interrupted, UsageError, UserError } from "./core/errors.ts";
+import configuration from "./deno.json" with { type: "json" };
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+/** Importing every command to print `--help` would take most of a second, so the summaries stand here. */
+const COMMANDS: Readonly<Record<string, Entry>> = {
+  train: {
+    summary: "train one transcoder per layer from a single forward pass",
+    load: async () => (await import("./commands/train.ts")).trainCommand(),
+  },
+  report: {
+    summary: "write the reports and plots of the runs it finds",
+    load: async () => (await import("./commands/report.ts")).reportCommand(),
+  },
+  evaluate: {
+    summary: "measure a finished transcoder on held-out text",
+    load: async () => (await import("./commands/evaluate.ts")).evaluateCommand(),
+  },
+  encode: {
+    summary: "show the features of a text, token by token",
+    load: async () => (await import("./commands/encode.ts")).encodeCommand(),
+  },
+  harvest: {
+    summary: "write a model's activations to safetensors shards",
+    load: async () => (await import("./commands/harvest.ts")).harvestCommand(),
+  },
+  doctor: {
+    summary: "show what this machine offers and what is missing",
+    load: async () => (await import("./commands/doctor.ts")).doctorCommand(),
+  },
+};
+
+/** Commander must throw instead of exiting, in every nested command, and leave error messages to `main`. */
+function silence(command: Command): Command {
+  command.exitOverride().configureOutput({ outputError: () => {} });
+  command.commands.forEach(silence);
+  return command;
+}
+
+/** The program, with the one command that `args` names imported and the others as names with a summary. */
+async function programFor(args: readonly string[]): Promise<Command> {
+  const operands = args.filter((arg) => !arg.startsWith("-"));
+  const chosen = operands[0] === "help" ? operands[1] : operands[0];
+  const program = new Command("mtc")
+    .description("Trains Matryoshka transcoders on Gemma-2 layers and explains what they learned.")
+    .version(configuration.version)
+    .addHelpText("after", "\nExample:\n  mtc train && mtc report --out analysis_results");
+  for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
+    program.addCommand(name === chosen ? (await load()).summary(summary) : new Command(name).description(summary));
+  }
+  return silence(program);
+}
+
+function exitCodeOf(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
+  if (error instanceof Interrupted) return 130;
+  return error instanceof UsageError ? 2 : 1;
+}
+
+function explain(error: unknown): void {
+  if (error instanceof CommanderError) {
+    // "(outputHelp)" and the version were printed already.
+    if (error.message.startsWith("error: ")) {
+      console.error(`mtc: ${error.message.slice("error: ".length).replace("\n", " ")}`);
+    }
+  } else if (error instanceof UserError) {
+    console.error(`mtc: ${error.message}`);
+  } else {
+    console.error(error instanceof Error ? error.stack ?? error.message : error);
+    console.error(
+      `mtc: this is a defect of mtc ${configuration.version}, not a mistake of yours; ` +
+        "please report it with the command line, the lines above and the output of `mtc doctor`",
+    );
+  }
+}
+
+/** On Linux, WebGPU without Vulkan falls back on OpenGL, whose adapters cannot run every kernel. */
+function preferVulkan(): void {
+  const name = "DENO_WEBGPU_BACKEND";
+  if (Deno.build.os === "linux" && !Deno.env.get(name)) Deno.env.set(name, "vulkan");
+}
+
+/**
+ * Runs one command line.
+ *
+ * @param args The arguments after the program's name.
+ * @returns The exit code: 0 done, 1 the work failed, 2 the command line or a configuration is wrong, 130 interrupted.
+ */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    preferVulkan();
+    await (await programFor(args)).parseAsync(args, { from: "user" });
+    return 0;
+  } catch (error) {
+    explain(error);
+    return exitCodeOf(error);
+  }
+}
+
+if (import.meta.main) {
+  for (const type of ["unhandledrejection", "error"] as const) {
+    globalThis.addEventListener(type, (event) => {
+      event.preventDefault();
+      const error = event instanceof PromiseRejectionEvent ? event.reason : (event as ErrorEvent).error;
+      explain(error);
+      Deno.exit(exitCodeOf(error));
+    });
+  }
+  Deno.exit(await main(Deno.args));
+}
