@@ -1,0 +1,223 @@
+/**
+ * `mtc doctor`: what this machine offers, a small product on its GPU, and what to install when something is missing.
+ * @module
+ */
+
+import { Command } from "commander";
+import { statfs } from "node:fs/promises";
+import process from "node:process";
+import pc from "picocolors";
+import { builtinModel } from "../core/builtin/model.ts";
+import { builtinDocuments } from "../core/builtin/text.ts";
+import { UserError } from "../core/errors.ts";
+import { type Gpu, openGpu } from "../core/gpu/device.ts";
+import { productSpeed, wrongProducts } from "../core/gpu/smoke.ts";
+import configuration from "../deno.json" with { type: "json" };
+
+/** Something that stops mtc from working here, and what mends it. */
+interface Problem {
+  readonly what: string;
+  readonly remedy: string;
+}
+
+/** Everything `--json` prints. Sizes are bytes. */
+interface Diagnosis {
+  readonly mtc: string;
+  readonly deno: string;
+  readonly platform: string;
+  readonly cores: number;
+  readonly memory: { readonly total: number; readonly available: number };
+  readonly disk: { readonly folder: string; readonly free: number };
+  /** Vulkan driver manifests and the NVIDIA kernel driver; empty where the system has neither. */
+  readonly drivers: readonly string[];
+  readonly adapter: Adapter | null;
+  readonly builtin: { readonly model: number; readonly documents: number };
+  readonly problems: readonly Problem[];
+}
+
+interface Adapter {
+  readonly name: string;
+  readonly isSoftware: boolean;
+  readonly limits: Readonly<Record<Limit, number>>;
+  readonly features: Readonly<Record<keyof typeof FEATURES, boolean>>;
+  /** GFLOP/s of a 1,024 x 1,024 product; null when the kernels do not work. */
+  readonly gflops: number | null;
+}
+
+type Limit = keyof typeof LIMITS;
+
+/** The least a kernel of mtc may count on (WebGPU's own guarantee), and what the limit bounds. */
+const LIMITS = {
+  maxStorageBufferBindingSize: { least: 134217728, unit: "bytes", bounds: "largest tensor" },
+  maxBufferSize: { least: 268435456, unit: "bytes", bounds: "largest buffer" },
+  maxComputeWorkgroupStorageSize: { least: 16384, unit: "bytes", bounds: "workgroup memory" },
+  maxComputeInvocationsPerWorkgroup: { least: 256, unit: "", bounds: "invocations per workgroup" },
+  maxStorageBuffersPerShaderStage: { least: 8, unit: "", bounds: "buffers per kernel" },
+} as const;
+
+/** What mtc can use where an adapter has it; it works without. */
+const FEATURES = {
+  "timestamp-query": "times of single kernels",
+  "subgroups": "reductions without workgroup memory",
+  "shader-f16": "half-precision arithmetic",
+} as const;
+
+const FEATURE_NAMES = Object.keys(FEATURES) as (keyof typeof FEATURES)[];
+const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
+
+async function readDrivers(): Promise<string[]> {
+  const found: string[] = [];
+  for (const folder of ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"]) {
+    try {
+      for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".json")) found.push(`${folder}/${name}`);
+    } catch { /* Absent on systems without Vulkan drivers and on those without Vulkan. */ }
+  }
+  try {
+    const version = await Deno.readTextFile("/proc/driver/nvidia/version");
+    found.push(`NVIDIA kernel driver ${version.match(/\d+\.\d+(\.\d+)?/)?.[0] ?? "of unknown version"}`);
+  } catch { /* No NVIDIA card. */ }
+  return found.sort();
+}
+
+function driverRemedy(drivers: readonly string[]): string {
+  if (Deno.build.os !== "linux") return "update the operating system's graphics driver";
+  const nvidia = drivers.find((driver) => driver.startsWith("NVIDIA"));
+  if (nvidia && !drivers.some((driver) => driver.includes("nvidia_icd"))) {
+    return `install NVIDIA's Vulkan driver of the same version (libnvidia-gl; ${nvidia} is here), ` +
+      "or in a container set NVIDIA_DRIVER_CAPABILITIES=all; and install libvulkan1";
+  }
+  return "install a Vulkan driver; for the CPU, on Debian or Ubuntu as root: apt-get install -y mesa-vulkan-drivers libvulkan1";
+}
+
+async function examineAdapter(drivers: readonly string[], problems: Problem[]): Promise<Adapter | null> {
+  let gpu: Gpu;
+  try {
+    gpu = await openGpu();
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    problems.push({ what: "WebGPU finds no usable adapter", remedy: driverRemedy(drivers) });
+    return null;
+  }
+  const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, gpu.limits[name]])) as Record<Limit, number>;
+  for (const name of LIMIT_NAMES) {
+    if (limits[name] >= LIMITS[name].least) continue;
+    problems.push({
+      what: `${gpu.adapter} offers ${name} = ${limits[name]}, mtc needs ${LIMITS[name].least}`,
+      remedy: "choose another adapter or a newer driver",
+    });
+  }
+  const supported = (await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }))?.features;
+  const features = Object.fromEntries(
+    FEATURE_NAMES.map((name) => [name, supported?.has(name) ?? false]),
+  ) as Adapter["features"];
+  const gflops = await tryProducts(gpu, problems);
+  gpu.device.destroy();
+  return { name: gpu.adapter, isSoftware: gpu.isCpu, limits, features, gflops };
+}
+
+async function tryProducts(gpu: Gpu, problems: Problem[]): Promise<number | null> {
+  const remedy = "update the graphics driver";
+  try {
+    const wrong = await wrongProducts(gpu);
+    if (wrong === 0) return await productSpeed(gpu);
+    problems.push({ what: `a small matrix product has ${wrong} wrong elements on ${gpu.adapter}`, remedy });
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    problems.push({ what: error.message, remedy });
+  }
+  return null;
+}
+
+async function examineBuiltin(problems: Problem[]): Promise<Diagnosis["builtin"]> {
+  const { weights } = await builtinModel();
+  try {
+    return { model: weights.length, documents: (await builtinDocuments()).length };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    problems.push({ what: "the built-in text is missing", remedy: "run `deno run -A core/builtin/pack_text.ts`" });
+    return { model: weights.length, documents: 0 };
+  }
+}
+
+async function diagnose(): Promise<Diagnosis> {
+  const problems: Problem[] = [];
+  const memory = Deno.systemMemoryInfo();
+  const folder = process.cwd();
+  const space = await statfs(folder);
+  const drivers = await readDrivers();
+  return {
+    mtc: configuration.version,
+    deno: Deno.version.deno,
+    platform: `${Deno.build.os} ${Deno.build.arch}`,
+    cores: navigator.hardwareConcurrency,
+    memory: { total: memory.total, available: memory.available },
+    disk: { folder, free: space.bavail * space.bsize },
+    drivers,
+    adapter: await examineAdapter(drivers, problems),
+    builtin: await examineBuiltin(problems),
+    problems,
+  };
+}
+
+function bytes(count: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
+  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, count)) / 10));
+  const value = count / 2 ** (10 * power);
+  return `${value.toFixed(power === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1)} ${units[power]}`;
+}
+
+/** `/usr/share/vulkan/icd.d/lvp_icd.json` -> `lvp`. */
+function driverName(driver: string): string {
+  return driver.replace(/^.*\/|(_icd)?(\.[a-z0-9_]+)?\.json$/g, "");
+}
+
+function renderAdapter(adapter: Adapter): [string, string][] {
+  const rows: [string, string][] = [["adapter", adapter.name + (adapter.isSoftware ? " (software, on the CPU)" : "")]];
+  for (const name of LIMIT_NAMES) {
+    const value = adapter.limits[name];
+    rows.push([`  ${LIMITS[name].bounds}`, LIMITS[name].unit === "bytes" ? bytes(value) : String(value)]);
+  }
+  for (const name of FEATURE_NAMES) {
+    rows.push([`  ${name}`, `${adapter.features[name] ? "yes" : pc.dim("no")} ${pc.dim(`(${FEATURES[name]})`)}`]);
+  }
+  if (adapter.gflops !== null) rows.push(["  matrix product", `exact; ${adapter.gflops.toPrecision(3)} GFLOP/s`]);
+  return rows;
+}
+
+function render(found: Diagnosis): string {
+  const rows: [string, string][] = [
+    ["mtc", found.mtc],
+    ["Deno", `${found.deno}, ${found.platform}, ${found.cores} cores`],
+    ["memory", `${bytes(found.memory.available)} free of ${bytes(found.memory.total)}`],
+    ["disk", `${bytes(found.disk.free)} free in ${found.disk.folder}`],
+    ["drivers", found.drivers.map(driverName).join(", ") || "none found"],
+    ...(found.adapter ? renderAdapter(found.adapter) : [["adapter", pc.red("none")] as [string, string]]),
+    ["built in", `model of ${bytes(found.builtin.model)}, text of ${found.builtin.documents} documents`],
+  ];
+  const width = Math.max(...rows.map(([name]) => name.length)) + 2;
+  const lines = rows.map(([name, value]) => pc.bold(name.padEnd(width)) + value);
+  lines.push("");
+  if (found.problems.length === 0) lines.push(pc.green("Everything that mtc needs is here."));
+  for (const { what, remedy } of found.problems) lines.push(pc.red(`Missing: ${what}`), `  ${remedy}`);
+  return lines.join("\n");
+}
+
+/**
+ * Builds the `doctor` command.
+ *
+ * @returns The command, ready to be added to the program.
+ */
+export function doctorCommand(): Command {
+  return new Command("doctor")
+    .description(
+      "Shows the adapter, its limits and speed, memory, disk and what is built in, and says what to install.",
+    )
+    .option("--json", "print the findings as JSON (sizes in bytes)")
+    .addHelpText("after", "\nExample:\n  mtc doctor --json | jq .adapter.name")
+    .action(async ({ json }: { json?: boolean }) => {
+      const found = await diagnose();
+      console.log(json ? JSON.stringify(found, null, 2) : render(found));
+      const [first] = found.problems;
+      if (first) throw new UserError(`Cannot run on this machine: ${first.what}; ${first.remedy}`);
+    });
+}
