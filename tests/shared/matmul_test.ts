@@ -1,24 +1,23 @@
 import { createTensor, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { matmul, matmulRowBias, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { assertClose, gamma } from "../compare.ts";
 import { gaussians } from "../random.ts";
 
-/** Product, bias and ReLU in float64, with the sum of magnitudes that bounds the rounding error. */
+/** x [rows, depth] times the transpose of weight [columns, depth] plus bias, in float64, with the sum of magnitudes. */
 function oracle(
   x: Float32Array,
   weight: Float32Array,
-  bias: Float32Array,
-  rows: number,
+  biasAt: (r: number, c: number) => number,
   depth: number,
-  columns: number,
   relu: boolean,
 ) {
+  const rows = x.length / depth, columns = weight.length / depth;
   const y = new Float64Array(rows * columns), magnitude = new Float64Array(rows * columns);
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < columns; c++) {
-      let sum = bias[c], size = Math.abs(bias[c]);
+      let sum = biasAt(r, c), size = Math.abs(sum);
       for (let k = 0; k < depth; k++) {
         sum += x[r * depth + k] * weight[c * depth + k];
         size += Math.abs(x[r * depth + k] * weight[c * depth + k]);
@@ -31,43 +30,44 @@ function oracle(
 }
 
 const gpu = await openGpu();
-for (
-  const [rows, depth, columns] of [[1, 1, 1], [1, 64, 67], [13, 17, 15], [15, 128, 64], [16, 67, 16], [17, 13, 130], [
-    67,
-    16,
-    63,
-  ], [33, 1, 65]]
-) {
-  for (const relu of [false, true]) {
-    Deno.test(`matmul and transpose: ${rows} x ${depth} -> ${columns}${relu ? ", ReLU" : ""}`, async () => {
-      const x = gaussians(rows * depth, 1), weight = gaussians(columns * depth, 2), bias = gaussians(columns, 3);
-      const padded = paddedColumns(columns);
-      const transposed = createTensor(gpu, "W^T", [depth, padded]), y = createTensor(gpu, "y", [rows, columns]);
-      const pass = new Pass(gpu);
-      pass.run(transpose, { x: tensorFrom(gpu, "W", [columns, depth], weight), y: transposed }, {
-        rows: columns,
-        columns: depth,
-        padded_rows: padded,
+// One, a prime, and tile - 1, tile, tile + 1 for rows (16), lanes x vectors (64 columns) and vec4 (4 columns).
+const SIZES = [[1, 1, 1], [1, 64, 67], [13, 17, 15], [15, 128, 64], [16, 67, 16], [17, 13, 130], [67, 16, 63], [
+  33,
+  1,
+  65,
+]];
+for (const [rows, depth, columns] of SIZES) {
+  for (const kernel of [matmul, matmulRowBias]) {
+    for (const relu of [false, true]) {
+      Deno.test(`${kernel.name} and transpose: ${rows} x ${depth} -> ${columns}${relu ? ", ReLU" : ""}`, async () => {
+        const x = gaussians(rows * depth, 1), weight = gaussians(columns * depth, 2);
+        const perRow = kernel === matmulRowBias;
+        const bias = gaussians(perRow ? rows : columns, 3);
+        const padded = paddedColumns(columns);
+        const transposed = createTensor(gpu, "W^T", [depth, padded]), y = createTensor(gpu, "y", [rows, columns]);
+        const pass = new Pass(gpu);
+        const original = tensorFrom(gpu, "W", [columns, depth], weight);
+        pass.run(transpose, { x: original, y: transposed }, { rows: columns, columns: depth, padded_rows: padded });
+        pass.run(
+          kernel,
+          {
+            x: tensorFrom(gpu, "x", [rows, depth], x),
+            weight: transposed,
+            bias: tensorFrom(gpu, "bias", [bias.length], bias),
+            y,
+          },
+          { rows, columns, depth },
+          { RELU: relu ? 1 : 0 },
+        );
+        pass.submit();
+        const expected = oracle(x, weight, (r, c) => bias[perRow ? r : c], depth, relu);
+        assertClose(
+          "y",
+          await downloadF32(gpu, y),
+          expected.y,
+          expected.magnitude.map((size) => gamma(depth + 1) * size),
+        );
       });
-      pass.run(
-        matmul,
-        {
-          x: tensorFrom(gpu, "x", [rows, depth], x),
-          weight: transposed,
-          bias: tensorFrom(gpu, "bias", [columns], bias),
-          y,
-        },
-        { rows, columns, depth },
-        { RELU: relu ? 1 : 0 },
-      );
-      pass.submit();
-      const expected = oracle(x, weight, bias, rows, depth, columns, relu);
-      assertClose(
-        "y",
-        await downloadF32(gpu, y),
-        expected.y,
-        expected.magnitude.map((size) => gamma(depth + 1) * size),
-      );
-    });
+    }
   }
 }

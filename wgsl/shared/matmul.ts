@@ -27,10 +27,13 @@ const ROWS = 16;
 const VECTORS = 2;
 const LANES = 8;
 
-function* lines(): Generator<string> {
+/** The bias is one number per column of the product, or one per row. */
+type BiasAxis = "column" | "row";
+
+function* lines(axis: BiasAxis): Generator<string> {
   const rows = [...Array(ROWS).keys()], vectors = [...Array(VECTORS).keys()];
   yield `// y = x W + bias, then max(y, 0) when RELU is 1.`;
-  yield `// x [rows, depth], weight [depth, padded columns / 4] of vec4, bias [columns], y [rows, columns].`;
+  yield `// x [rows, depth], weight [depth, padded columns / 4] of vec4, bias [${axis}s], y [rows, columns].`;
   yield `// One invocation makes ${ROWS} rows x ${VECTORS} vec4 of columns; ${LANES} lanes lie side by side along the columns.`;
   yield `// Accumulates in f32 in ascending depth with fused multiply-adds, starting at the bias; y is overwritten.`;
   yield `override RELU: u32 = 0u;`;
@@ -41,11 +44,15 @@ function* lines(): Generator<string> {
   yield `@group(0) @binding(3) var<storage, read_write> y: array<f32>;`;
   yield `@group(0) @binding(4) var<uniform> params: Params;`;
   yield ``;
-  yield `fn bias_at(column: u32) -> f32 { return select(0.0, bias[min(column, params.columns - 1u)], column < params.columns); }`;
-  yield `fn bias_vector(vector: u32) -> vec4f {`;
-  yield `  let c = vector * 4u;`;
-  yield `  return vec4f(bias_at(c), bias_at(c + 1u), bias_at(c + 2u), bias_at(c + 3u));`;
-  yield `}`;
+  if (axis === "column") {
+    yield `fn bias_at(column: u32) -> f32 { return bias[min(column, params.columns - 1u)]; }`;
+    yield `fn bias_vector(row: u32, vector: u32) -> vec4f {`;
+    yield `  let c = vector * 4u;`;
+    yield `  return vec4f(bias_at(c), bias_at(c + 1u), bias_at(c + 2u), bias_at(c + 3u));`;
+    yield `}`;
+  } else {
+    yield `fn bias_vector(row: u32, vector: u32) -> vec4f { return vec4f(bias[min(row, params.rows - 1u)]); }`;
+  }
   yield `fn store(row: u32, vector: u32, sum: vec4f) {`;
   yield `  if (row >= params.rows) { return; }`;
   yield `  let value = select(sum, max(sum, vec4f()), RELU == 1u);`;
@@ -63,8 +70,7 @@ function* lines(): Generator<string> {
   // Rows and columns past the edge repeat the last one: the loads stay in bounds and `store` drops the result.
   for (const v of vectors) yield `  var w${v} = min(v${v}, row_vectors - 1u);`;
   for (const r of rows) yield `  var x${r} = min(row + ${r}u, last_row) * params.depth;`;
-  for (const v of vectors) yield `  let b${v} = bias_vector(v${v});`;
-  for (const r of rows) for (const v of vectors) yield `  var s${r}_${v} = b${v};`;
+  for (const r of rows) for (const v of vectors) yield `  var s${r}_${v} = bias_vector(row + ${r}u, v${v});`;
   yield `  for (var k = 0u; k < params.depth; k++) {`;
   for (const v of vectors) yield `    let c${v} = weight[k * row_vectors + w${v}];`;
   for (const r of rows) {
@@ -76,18 +82,25 @@ function* lines(): Generator<string> {
   yield `}`;
 }
 
-/** y = x W + bias (then ReLU when RELU is 1); W is [depth, paddedColumns(columns)], zero in its padding. */
-export const matmul = defineKernel({
-  name: "matmul",
-  source: [...lines()].join("\n"),
-  bindings: { x: "read", weight: "read", bias: "read", y: "write" },
-  params: { rows: "u32", columns: "u32", depth: "u32" },
-  constants: { RELU: 0 },
-  shapes: ({ rows, columns, depth }) => ({
-    x: [rows, depth],
-    weight: [depth, paddedColumns(columns)],
-    bias: [columns],
-    y: [rows, columns],
-  }),
-  workgroups: ({ rows, columns }) => [Math.ceil(columns / (LANES * VECTORS * 4)), Math.ceil(rows / ROWS), 1],
-});
+function product<const Name extends string>(name: Name, axis: BiasAxis) {
+  return defineKernel({
+    name,
+    source: [...lines(axis)].join("\n"),
+    bindings: { x: "read", weight: "read", bias: "read", y: "write" },
+    params: { rows: "u32", columns: "u32", depth: "u32" },
+    constants: { RELU: 0 },
+    shapes: ({ rows, columns, depth }) => ({
+      x: [rows, depth],
+      weight: [depth, paddedColumns(columns)],
+      bias: [axis === "column" ? columns : rows],
+      y: [rows, columns],
+    }),
+    workgroups: ({ rows, columns }) => [Math.ceil(columns / (LANES * VECTORS * 4)), Math.ceil(rows / ROWS), 1],
+  });
+}
+
+/** y = x W + bias per column (then ReLU when RELU is 1); W is [depth, paddedColumns(columns)]. */
+export const matmul = product("matmul", "column");
+
+/** y = x W + bias per row (then ReLU when RELU is 1); W is [depth, paddedColumns(columns)]. */
+export const matmulRowBias = product("matmul_row_bias", "row");

@@ -1,0 +1,327 @@
+/**
+ * One training step of a Matryoshka transcoder, recorded without waiting for the GPU. method.md, "Transcoder", is the source of
+ * the formulas; tests/oracle/transcoder_step.ts is the same in plain float64 loops.
+ * @module
+ */
+
+import { matmulRowBias, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { transpose } from "../../wgsl/shared/transpose.ts";
+import {
+  columnMoments,
+  decode,
+  decoderBiasStep,
+  decoderStep,
+  encoderStep,
+  METRICS_EXTRA,
+  stepMetrics,
+  trackThreshold,
+} from "../../wgsl/transcoder/step.ts";
+import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { featureCount, learningRate, prefixEnds, type Recipe, type TranscoderShape } from "./recipe.ts";
+import { Selector } from "./selection.ts";
+
+/** A parameter with Adam's two running means, each of the parameter's shape. */
+export interface Parameter {
+  /** The parameter itself. */
+  readonly weight: Tensor;
+  /** Running mean of the gradient. */
+  readonly mean: Tensor;
+  /** Running mean of the squared gradient. */
+  readonly square: Tensor;
+}
+
+/** Everything that changes from step to step: what a checkpoint holds. Scaled space, not yet folded. */
+export interface TrainingState {
+  /** W_enc, feature-major: [features, d_in]. */
+  readonly encoder: Parameter;
+  /** W_dec: [features, d_out], rows of unit norm. */
+  readonly decoder: Parameter;
+  /** b_enc with Adam's means: [3, features]. */
+  readonly encoderBias: Tensor;
+  /** b_dec with Adam's means: [3, d_out]. */
+  readonly decoderBias: Tensor;
+  /** [features] tokens since each feature was last kept. */
+  readonly inactive: Tensor;
+  /** [2]: the inference threshold, and 1 once it has started. */
+  readonly threshold: Tensor;
+}
+
+/** What one logged step measured, on its training batch, in scaled space. */
+export interface StepMetrics {
+  /** (1/P) sum of the prefixes' mean squared errors, plus the auxiliary loss. */
+  readonly loss: number;
+  /** The weighted auxiliary loss; 0 when no dead feature was active. */
+  readonly auxLoss: number;
+  /** Fraction of variance unexplained by each prefix: its mean squared error over the batch's variance about its mean. */
+  readonly fvu: readonly number[];
+  /** Kept features per token. */
+  readonly l0: number;
+  /** Features without firing for dead_after_tokens. */
+  readonly deadFeatures: number;
+  /** The running inference threshold. */
+  readonly threshold: number;
+}
+
+/** Rows the metrics ring can hold between two readings. */
+export const METRICS_RING = 128;
+
+/** Records the steps of one transcoder; owns the scratch tensors. */
+export class Stepper {
+  /** The kept features of the last recorded step. */
+  readonly selector: Selector;
+  /** [METRICS_RING, prefixes + 6]; see wgsl/transcoder/step_metrics.wgsl. */
+  readonly ring: Tensor;
+  readonly #recipe: Recipe;
+  readonly #shape: TranscoderShape;
+  readonly #lanes: number;
+  readonly #features: number;
+  readonly #auxSelector: Selector;
+  readonly #activations: Tensor;
+  readonly #xTransposed: Tensor;
+  readonly #prefixEnds: Tensor;
+  readonly #auxEnd: Tensor;
+  readonly #residual: Tensor;
+  readonly #auxResidual: Tensor;
+  readonly #squares: Tensor;
+  readonly #auxSquares: Tensor;
+  readonly #slope: Tensor;
+  readonly #auxSlope: Tensor;
+  readonly #moments: Tensor;
+
+  /**
+   * @param gpu The device.
+   * @param recipe The run's settings.
+   * @param shape The transcoder's sizes.
+   * @param state What the steps change.
+   */
+  constructor(gpu: Gpu, recipe: Recipe, shape: TranscoderShape, readonly state: TrainingState) {
+    const features = featureCount(shape.groups), tokens = recipe.batch_tokens, prefixes = shape.groups.length;
+    const tensor = (label: string, extents: number[]) => createTensor(gpu, label, extents);
+    this.#recipe = recipe;
+    this.#shape = shape;
+    this.#features = features;
+    this.#lanes = gpu.isCpu ? 8 : 128;
+    const kept = tokens * recipe.k, auxKept = tokens * Math.min(recipe.aux_k, features);
+    this.selector = new Selector(gpu, "kept", tokens, features, kept);
+    this.#auxSelector = new Selector(gpu, "dead kept", tokens, features, auxKept);
+    this.ring = tensor("metrics ring", [METRICS_RING, prefixes + METRICS_EXTRA]);
+    this.#activations = tensor("activations", [features, tokens]);
+    this.#xTransposed = tensor("x transposed", [shape.d_in, paddedColumns(tokens)]);
+    const ends = prefixEnds(shape.groups);
+    this.#prefixEnds = tensorFrom(gpu, "prefix ends", [prefixes], Uint32Array.from(ends));
+    this.#auxEnd = tensorFrom(gpu, "aux prefix end", [1], Uint32Array.of(features));
+    this.#residual = tensor("residual", [prefixes, tokens, shape.d_out]);
+    this.#auxResidual = tensor("aux residual", [tokens, shape.d_out]);
+    this.#squares = tensor("squared residuals", [tokens, prefixes]);
+    this.#auxSquares = tensor("squared aux residuals", [tokens]);
+    this.#slope = tensor("slope", [kept]);
+    this.#auxSlope = tensor("aux slope", [auxKept]);
+    this.#moments = tensor("target moments", [2, shape.d_out]);
+  }
+
+  /**
+   * Records one step.
+   *
+   * @param pass Where to record.
+   * @param x [batch_tokens, d_in] source activations, scaled.
+   * @param y [batch_tokens, d_out] target activations, scaled.
+   * @param step The step's number, counted from 1.
+   * @param slot The row of the metrics ring to fill, or null for a step that is not logged.
+   */
+  record(pass: Pass, x: Tensor, y: Tensor, step: number, slot: number | null): void {
+    this.#encode(pass, x);
+    this.#select(pass);
+    this.#decode(pass, y);
+    this.#update(pass, x, step);
+    if (slot !== null) this.#measure(pass, y, slot);
+  }
+
+  /** activations = relu(W_enc x^T + b_enc), feature-major, so that neighbouring lanes are neighbouring tokens ever after. */
+  #encode(pass: Pass, x: Tensor): void {
+    const tokens = this.#recipe.batch_tokens, { d_in } = this.#shape;
+    const padded = paddedColumns(tokens);
+    pass.run(transpose, { x, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
+    const { encoder, encoderBias } = this.state;
+    pass.run(
+      matmulRowBias,
+      { x: encoder.weight, weight: this.#xTransposed, bias: encoderBias, y: this.#activations },
+      { rows: this.#features, columns: tokens, depth: d_in },
+      { RELU: 1 },
+    );
+  }
+
+  #select(pass: Pass): void {
+    const { batch_tokens: tokens, k, aux_k, dead_after_tokens } = this.#recipe, { inactive } = this.state;
+    const everyone = { inactive, minInactive: 0 }, dead = { inactive, minInactive: dead_after_tokens };
+    this.selector.recordTopK(pass, this.#activations, tokens, tokens * k, everyone);
+    this.selector.recordColumns(pass, this.#activations, tokens, everyone);
+    this.#auxSelector.recordTopK(pass, this.#activations, tokens, tokens * Math.min(aux_k, this.#features), dead);
+    this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead);
+    const { threshold: state } = this.state;
+    pass.run(trackThreshold, { selection: this.selector.selection, state }, { rate: this.#recipe.threshold_rate });
+  }
+
+  /** Residuals of the nested reconstructions, then of the dead features' reconstruction of the last one's residual. */
+  #decode(pass: Pass, y: Tensor): void {
+    const tokens = this.#recipe.batch_tokens, width = this.#shape.d_out, features = this.#features;
+    const prefixes = this.#shape.groups.length;
+    const { decoder, decoderBias } = this.state, constants = { LANES: this.#lanes };
+    const shared = { decoder: decoder.weight, bias: decoderBias };
+    const { rowStart, index, value } = this.selector.rows;
+    pass.run(
+      decode,
+      {
+        ...shared,
+        row_start: rowStart,
+        index,
+        value,
+        target_y: y,
+        prefix_ends: this.#prefixEnds,
+        residual: this.#residual,
+        squares: this.#squares,
+      },
+      { tokens, width, features, prefixes, target_first: 0, target_weight: -1, bias_weight: 1 },
+      constants,
+    );
+    // The dead features see y - y_P as data: no gradient flows back through it. It is minus the last slab of `residual`.
+    const aux = this.#auxSelector.rows;
+    pass.run(
+      decode,
+      {
+        ...shared,
+        row_start: aux.rowStart,
+        index: aux.index,
+        value: aux.value,
+        target_y: this.#residual,
+        prefix_ends: this.#auxEnd,
+        residual: this.#auxResidual,
+        squares: this.#auxSquares,
+      },
+      {
+        tokens,
+        width,
+        features,
+        prefixes: 1,
+        target_first: (prefixes - 1) * tokens * width,
+        target_weight: 1,
+        bias_weight: 0,
+      },
+      constants,
+    );
+  }
+
+  #update(pass: Pass, x: Tensor, step: number): void {
+    const { batch_tokens: tokens, beta1, beta2, epsilon, aux_weight } = this.#recipe,
+      { d_in, d_out, groups } = this.#shape;
+    const adam = {
+      beta1,
+      beta2,
+      epsilon,
+      step_size: learningRate(this.#recipe, step) / (1 - beta1 ** step),
+      correction: 1 / Math.sqrt(1 - beta2 ** step),
+    };
+    const { encoder, decoder, encoderBias, decoderBias, inactive } = this.state;
+    const scale = 2 / (groups.length * tokens * d_out), aux_scale = 2 * aux_weight / (tokens * d_out);
+    const { start, token, active } = this.selector.columns, aux = this.#auxSelector.columns;
+    let first_feature = 0;
+    groups.forEach((features, group) => {
+      pass.run(
+        decoderStep,
+        {
+          start,
+          token,
+          active,
+          residual: this.#residual,
+          aux_start: aux.start,
+          aux_token: aux.token,
+          aux_active: aux.active,
+          aux_residual: this.#auxResidual,
+          decoder: decoder.weight,
+          mean: decoder.mean,
+          square: decoder.square,
+          slope: this.#slope,
+          aux_slope: this.#auxSlope,
+        },
+        { tokens, first_feature, features, group, scale, aux_scale, ...adam },
+        { LANES: this.#lanes, WIDTH: d_out },
+      );
+      first_feature += features;
+    });
+    pass.run(
+      encoderStep,
+      {
+        start,
+        token,
+        slope: this.#slope,
+        aux_start: aux.start,
+        aux_token: aux.token,
+        aux_slope: this.#auxSlope,
+        x,
+        encoder: encoder.weight,
+        mean: encoder.mean,
+        square: encoder.square,
+        bias: encoderBias,
+        inactive,
+      },
+      { tokens, features: this.#features, width: d_in, ...adam },
+      { LANES: this.#lanes },
+    );
+    pass.run(decoderBiasStep, { residual: this.#residual, bias: decoderBias }, {
+      tokens,
+      width: d_out,
+      scale,
+      ...adam,
+    });
+  }
+
+  #measure(pass: Pass, y: Tensor, slot: number): void {
+    const { batch_tokens: tokens, aux_weight, dead_after_tokens } = this.#recipe, width = this.#shape.d_out;
+    pass.run(columnMoments, { x: y, moments: this.#moments }, { rows: tokens, width, slot: 0 });
+    pass.run(
+      stepMetrics,
+      {
+        squares: this.#squares,
+        aux_squares: this.#auxSquares,
+        moments: this.#moments,
+        selection: this.selector.selection,
+        aux_selection: this.#auxSelector.selection,
+        inactive: this.state.inactive,
+        state: this.state.threshold,
+        ring: this.ring,
+      },
+      {
+        tokens,
+        width,
+        features: this.#features,
+        prefixes: this.#shape.groups.length,
+        slot,
+        dead_after: dead_after_tokens,
+        aux_weight,
+      },
+      { LANES: this.#lanes },
+    );
+  }
+
+  /**
+   * Reads one row of the ring's downloaded bytes.
+   *
+   * @param ring The ring's elements.
+   * @param slot The row.
+   * @returns What that step measured.
+   */
+  metrics(ring: Float32Array, slot: number): StepMetrics {
+    const prefixes = this.#shape.groups.length, width = prefixes + METRICS_EXTRA;
+    const row = ring.subarray(slot * width, (slot + 1) * width);
+    const [variance, kept, deadFeatures, threshold] = row.subarray(2 + prefixes);
+    return {
+      loss: row[0],
+      auxLoss: row[1],
+      fvu: Array.from(row.subarray(2, 2 + prefixes), (error) => error / variance),
+      l0: kept / this.#recipe.batch_tokens,
+      deadFeatures,
+      threshold,
+    };
+  }
+}

@@ -1,0 +1,62 @@
+// Nested reconstructions of each token and the suffix sums of their residuals:
+//   y_p = bias_weight * bias + sum over kept features i < prefix_ends[p] of value_i * decoder[i]
+//   r_p = y_p + target_weight * target,   residual[p] = sum over q >= p of r_q,   squares[b, p] = |r_p|^2
+// row_start [tokens + 1], index, value [entries]; decoder [features, width]; bias [width]; target [.., tokens, width] read from
+// element target_first on; prefix_ends [prefixes]; residual [prefixes, tokens, width]; squares [tokens, prefixes].
+// One workgroup per token; each lane owns every LANES-th column and walks the token's features in ascending order.
+// f32 with fused multiply-adds; squares by per-lane partial sums, then the shared reduction. Outputs are overwritten.
+override LANES: u32 = 64u;
+struct Params { tokens: u32, width: u32, features: u32, prefixes: u32, target_first: u32, target_weight: f32, bias_weight: f32 }
+@group(0) @binding(0) var<storage, read> row_start: array<u32>;
+@group(0) @binding(1) var<storage, read> index: array<u32>;
+@group(0) @binding(2) var<storage, read> value: array<f32>;
+@group(0) @binding(3) var<storage, read> decoder: array<f32>;
+@group(0) @binding(4) var<storage, read> bias: array<f32>;
+@group(0) @binding(5) var<storage, read> target_y: array<f32>;
+@group(0) @binding(6) var<storage, read> prefix_ends: array<u32>;
+@group(0) @binding(7) var<storage, read_write> residual: array<f32>;
+@group(0) @binding(8) var<storage, read_write> squares: array<f32>;
+@group(0) @binding(9) var<uniform> params: Params;
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let b = group.y * groups.x + group.x;
+  if (b >= params.tokens) { return; }
+  let first = row_start[b];
+  let end = row_start[b + 1u];
+  let slab = params.tokens * params.width;
+  for (var c = local.x; c < params.width; c += LANES) {
+    let at = b * params.width + c;
+    let wanted = params.target_weight * target_y[params.target_first + at];
+    var sum = params.bias_weight * bias[c];
+    var e = first;
+    for (var p = 0u; p < params.prefixes; p++) {
+      while (e < end && index[e] < prefix_ends[p]) {
+        sum = fma(value[e], decoder[index[e] * params.width + c], sum);
+        e++;
+      }
+      residual[p * slab + at] = sum + wanted;
+    }
+  }
+  for (var p = 0u; p < params.prefixes; p++) {
+    var mine = 0.0;
+    for (var c = local.x; c < params.width; c += LANES) {
+      let r = residual[p * slab + b * params.width + c];
+      mine = fma(r, r, mine);
+    }
+    let sum = workgroup_sum(mine, local.x);
+    if (local.x == 0u) { squares[b * params.prefixes + p] = sum; }
+  }
+  for (var c = local.x; c < params.width; c += LANES) {
+    let at = b * params.width + c;
+    var suffix = residual[(params.prefixes - 1u) * slab + at];
+    for (var p = params.prefixes - 1u; p > 0u; p--) {
+      suffix += residual[(p - 1u) * slab + at];
+      residual[(p - 1u) * slab + at] = suffix;
+    }
+  }
+}

@@ -1,0 +1,61 @@
+// One training step of the encoder rows and their biases, and the count of tokens since each feature last fired.
+//   g_w = sum over entries of slope_e x[b_e],   g_b = sum over entries of slope_e,   main and aux, then Adam on both.
+// start, token, slope: the kept tokens by feature and the gradient of their activations (main), aux_* those of the dead features;
+// x [tokens, width]; encoder, mean, square [features, width]; bias [3, features] with its Adam mean and square;
+// inactive [features], tokens since the feature was last kept by the main selection.
+// One workgroup per feature; each lane owns every LANES-th column, lane 0 the bias.
+// f32; sums in ascending token order, main before aux; everything is updated in place.
+override LANES: u32 = 64u;
+struct Params {
+  tokens: u32, features: u32, width: u32,
+  beta1: f32, beta2: f32, epsilon: f32, step_size: f32, correction: f32,
+}
+@group(0) @binding(0) var<storage, read> start: array<u32>;
+@group(0) @binding(1) var<storage, read> token: array<u32>;
+@group(0) @binding(2) var<storage, read> slope: array<f32>;
+@group(0) @binding(3) var<storage, read> aux_start: array<u32>;
+@group(0) @binding(4) var<storage, read> aux_token: array<u32>;
+@group(0) @binding(5) var<storage, read> aux_slope: array<f32>;
+@group(0) @binding(6) var<storage, read> x: array<f32>;
+@group(0) @binding(7) var<storage, read_write> encoder: array<f32>;
+@group(0) @binding(8) var<storage, read_write> mean: array<f32>;
+@group(0) @binding(9) var<storage, read_write> square: array<f32>;
+@group(0) @binding(10) var<storage, read_write> bias: array<f32>;
+@group(0) @binding(11) var<storage, read_write> inactive: array<u32>;
+@group(0) @binding(12) var<uniform> params: Params;
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3u,
+  @builtin(num_workgroups) groups: vec3u,
+  @builtin(local_invocation_id) local: vec3u,
+) {
+  let i = group.y * groups.x + group.x;
+  if (i >= params.features) { return; }
+  let first = start[i];
+  let end = start[i + 1u];
+  let aux_first = aux_start[i];
+  let aux_end = aux_start[i + 1u];
+  for (var c = local.x; c < params.width; c += LANES) {
+    var g = 0.0;
+    for (var e = first; e < end; e++) { g = fma(slope[e], x[token[e] * params.width + c], g); }
+    for (var e = aux_first; e < aux_end; e++) { g = fma(aux_slope[e], x[aux_token[e] * params.width + c], g); }
+    let at = i * params.width + c;
+    let updated = adam(encoder[at], g, mean[at], square[at]);
+    encoder[at] = updated.x;
+    mean[at] = updated.y;
+    square[at] = updated.z;
+  }
+  if (local.x == 0u) {
+    var g = 0.0;
+    for (var e = first; e < end; e++) { g += slope[e]; }
+    for (var e = aux_first; e < aux_end; e++) { g += aux_slope[e]; }
+    let F = params.features;
+    let updated = adam(bias[i], g, bias[F + i], bias[2u * F + i]);
+    bias[i] = updated.x;
+    bias[F + i] = updated.y;
+    bias[2u * F + i] = updated.z;
+    // Saturates instead of wrapping: a feature that never fires stays dead.
+    inactive[i] = select(0u, max(inactive[i], inactive[i] + params.tokens), first == end);
+  }
+}
