@@ -1,0 +1,91 @@
+import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
+
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
+const COMMANDS = ["train", "report", "evaluate", "encode", "harvest", "doctor"];
+
+interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function mtc(args: string[], env: Record<string, string> = {}, permissions = ["-A"]): Promise<Outcome> {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "--no-prompt", ...permissions, MAIN, ...args],
+    env: { NO_COLOR: "1", ...env },
+    stdin: "null",
+  }).output();
+  const decoder = new TextDecoder();
+  return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+}
+
+Deno.test("mtc --help lists every command with a summary and an example", async () => {
+  const { code, stdout } = await mtc(["--help"]);
+  assert.equal(code, 0);
+  for (const name of COMMANDS) assert.match(stdout, new RegExp(`^  ${name} .*[a-z]{3}`, "m"));
+  assert.match(stdout, /^Example/m);
+});
+
+Deno.test("mtc --version prints the version of deno.json", async () => {
+  const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
+  assert.deepEqual(await mtc(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
+});
+
+for (const name of COMMANDS) {
+  Deno.test(`mtc ${name}: help ends with a worked example, an unknown flag is refused`, async () => {
+    const [help, unknown] = await Promise.all([mtc([name, "--help"]), mtc([name, "--no-such-flag"])]);
+    assert.equal(help.code, 0);
+    assert.match(help.stdout, new RegExp(`\\nExamples?:\\n(.*\\n)*.*\\bmtc ${name}\\b.*\\n*$`));
+    assert.equal(unknown.code, 2);
+    assert.match(unknown.stderr, /^mtc: unknown option '--no-such-flag'.*\n$/);
+    assert.equal(unknown.stdout, "");
+  });
+}
+
+Deno.test("the nearest name is offered for a misspelt command or flag", async () => {
+  assert.deepEqual(await mtc(["trian"]), {
+    code: 2,
+    stdout: "",
+    stderr: "mtc: unknown command 'trian' (Did you mean train?)\n",
+  });
+  assert.deepEqual(await mtc(["doctor", "--jsn"]), {
+    code: 2,
+    stdout: "",
+    stderr: "mtc: unknown option '--jsn' (Did you mean --json?)\n",
+  });
+});
+
+Deno.test("without a command the help goes to stderr and the exit code is 2", async () => {
+  const { code, stdout, stderr } = await mtc([]);
+  assert.equal(code, 2);
+  assert.equal(stdout, "");
+  assert.match(stderr, /^Usage: mtc/);
+});
+
+Deno.test("a failure is one sentence and exit code 1: no adapter", { ignore: Deno.build.os !== "linux" }, async () => {
+  const none = { VK_DRIVER_FILES: "/none", VK_ICD_FILENAMES: "/none", DENO_WEBGPU_BACKEND: "vulkan" };
+  const { code, stdout, stderr } = await mtc(["doctor", "--json"], none);
+  assert.equal(code, 1);
+  assert.match(stderr, /^mtc: Cannot run on this machine: WebGPU finds no usable adapter; install .*\n$/);
+  const found = JSON.parse(stdout);
+  assert.equal(found.adapter, null);
+  assert.equal(found.problems.length, 1);
+});
+
+Deno.test("a defect keeps its stack and says how to report it", async () => {
+  const { code, stderr } = await mtc(["doctor"], {}, ["--allow-read", "--allow-env"]);
+  assert.equal(code, 1);
+  assert.match(stderr, /NotCapable: Requires sys access[^]*\n {4}at [^]*\nmtc: this is a defect of mtc .* report it/);
+});
+
+Deno.test("mtc doctor finds a working GPU, the built-in model and text", async () => {
+  const { code, stdout, stderr } = await mtc(["doctor", "--json"]);
+  assert.equal(code, 0, stderr);
+  const found = JSON.parse(stdout);
+  assert.deepEqual(found.problems, []);
+  assert.ok(found.adapter.gflops > 0);
+  assert.ok(found.adapter.limits.maxStorageBufferBindingSize >= 2 ** 27);
+  assert.ok(found.memory.available > 0 && found.disk.free > 0);
+  assert.deepEqual(found.builtin, { model: 4_011_488, documents: 233 });
+});
