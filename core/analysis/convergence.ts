@@ -1,0 +1,124 @@
+/**
+ * What the training curve shows, as numbers: whether it ran to the end, how far the loss fell, whether it still moves, and
+ * whether it jumped. Nothing here is called good or bad; the limits for that are in reports/thresholds.ts.
+ * @module
+ */
+import type { MetricsRow, RunConfig } from "./run_schema.ts";
+import { leastSquares, median } from "./statistics.ts";
+
+/** The course of one training run. "Smoothed" is the median of the {@link smoothingRows} logged values around a step. */
+export interface TrainingCourse {
+  /** Step of the last logged row. */
+  lastStep: number;
+  /** Whether that is the last step the settings ask for, as far as the logging interval can show it. */
+  completed: boolean;
+  /** First step whose loss is NaN or infinite; null when there is none. */
+  firstNonFiniteStep: number | null;
+  /** Loss of the first logged row. */
+  firstLoss: number;
+  /** Smoothed loss of the last row. */
+  finalLoss: number;
+  /** Smallest smoothed loss, and its step. */
+  lowestLoss: number;
+  /** Step of {@link lowestLoss}. */
+  lowestLossStep: number;
+  /** Smoothed loss of each row, for the plot. */
+  smoothedLoss: number[];
+  /** Change of the loss over the last fifth of the rows (a least-squares line, end minus start, divided by the mean). */
+  lastFifthChange: number;
+  /** Standard error of {@link lastFifthChange}. */
+  lastFifthError: number;
+  /** Standard deviation of the loss around its smoothed value in the last fifth, divided by the mean. */
+  noise: number;
+  /** Loss divided by the smoothed loss, of each row after the warm-up and after the first rows, which have no full window. */
+  lossRatios: { step: number; ratio: number }[];
+  /** Mean FVU of the whole dictionary in the last fifth's training batches. */
+  trainingFvu: number;
+  /** Mean L0 of the last fifth's training batches. */
+  trainingL0: number;
+  /** Dead features in the last row. */
+  deadAtEnd: number;
+  /** Most dead features in any row, and its step. */
+  deadPeak: { step: number; count: number };
+  /** First row whose smoothed FVU of the whole dictionary is below 1.1 times the final one. */
+  nearFinalStep: number;
+  /** Largest learning rate and its step. */
+  peakLearningRate: { step: number; value: number };
+  /** Learning rate of the last row. */
+  finalLearningRate: number;
+  /** Training tokens seen. */
+  tokens: number;
+  /** Seconds from start to the last row; NaN when not recorded. */
+  seconds: number;
+  /** Median of the logged tokens per second; NaN when not recorded. */
+  tokensPerSecond: number;
+}
+
+/** Width of the running median. Odd, and wide enough that one or two bad batches do not move it. */
+export const smoothingRows = 9;
+
+function runningMedian(values: number[]): number[] {
+  const half = (smoothingRows - 1) / 2;
+  return values.map((_, i) => median(values.slice(Math.max(0, i - half), i + half + 1)));
+}
+
+function mean(values: number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length;
+}
+
+function lastFifth<T>(rows: T[]): T[] {
+  return rows.slice(-Math.max(3, Math.round(rows.length / 5)));
+}
+
+function lossTrend(steps: number[], losses: number[]) {
+  const line = leastSquares(steps, losses);
+  const span = steps[steps.length - 1] - steps[0];
+  const level = mean(losses);
+  return { change: line.slope * span / level, error: line.slopeError * span / level };
+}
+
+/** The numbers of a training curve. `metrics` holds at least one row, by ascending step. */
+export function trainingCourse(
+  metrics: MetricsRow[],
+  config: Pick<RunConfig, "steps" | "log_every" | "warmup_steps">,
+): TrainingCourse {
+  const losses = metrics.map((row) => row.loss);
+  const smoothed = runningMedian(losses);
+  const last = metrics[metrics.length - 1];
+  const tail = lastFifth(metrics);
+  const tailLosses = lastFifth(losses);
+  const tailSmoothed = lastFifth(smoothed);
+  const trend = lossTrend(tail.map((row) => row.step), tailLosses);
+  const lowest = smoothed.reduce((best, value, i) => value < smoothed[best] ? i : best, 0);
+  const fvu = metrics.map((row) => row.fvu_per_prefix[row.fvu_per_prefix.length - 1]);
+  const smoothedFvu = runningMedian(fvu);
+  const nearFinal = smoothedFvu.findIndex((value) => value < 1.1 * smoothedFvu[smoothedFvu.length - 1]);
+  const peakDead = metrics.reduce((best, row) => row.dead_features > best.dead_features ? row : best);
+  const peakRate = metrics.reduce((best, row) => row.learning_rate > best.learning_rate ? row : best);
+  return {
+    lastStep: last.step,
+    completed: last.step >= config.steps - config.log_every,
+    firstNonFiniteStep: metrics.find((row) => !Number.isFinite(row.loss))?.step ?? null,
+    firstLoss: losses[0],
+    finalLoss: smoothed[smoothed.length - 1],
+    lowestLoss: smoothed[lowest],
+    lowestLossStep: metrics[lowest].step,
+    smoothedLoss: smoothed,
+    lastFifthChange: trend.change,
+    lastFifthError: trend.error,
+    noise: Math.sqrt(mean(tailLosses.map((loss, i) => (loss - tailSmoothed[i]) ** 2))) / mean(tailLosses),
+    lossRatios: metrics
+      .map((row, i) => ({ step: row.step, ratio: losses[i] / smoothed[i] }))
+      .filter(({ step, ratio }, i) => i >= smoothingRows / 2 && step > config.warmup_steps && Number.isFinite(ratio)),
+    trainingFvu: mean(lastFifth(fvu)),
+    trainingL0: mean(tail.map((row) => row.l0)),
+    deadAtEnd: last.dead_features,
+    deadPeak: { step: peakDead.step, count: peakDead.dead_features },
+    nearFinalStep: nearFinal < 0 ? NaN : metrics[nearFinal].step,
+    peakLearningRate: { step: peakRate.step, value: peakRate.learning_rate },
+    finalLearningRate: last.learning_rate,
+    tokens: last.tokens,
+    seconds: last.elapsed_s,
+    tokensPerSecond: median(metrics.map((row) => row.tokens_per_s).filter(Number.isFinite)),
+  };
+}

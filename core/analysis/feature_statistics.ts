@@ -1,0 +1,122 @@
+/**
+ * Statistics over the features of one run: how strongly, how often and how selectively they fire.
+ * @module
+ */
+import type { FeatureRow, RunConfig } from "./run_schema.ts";
+import { type Histogram, histogram, leastSquares, type Line, median, summarize, type Summary } from "./statistics.ts";
+
+/** One Matryoshka group. */
+export interface GroupStatistics {
+  /** Index of the group. */
+  group: number;
+  /** First feature, and the first one after the group. */
+  start: number;
+  /** One past its last feature; also the prefix that ends with this group. */
+  end: number;
+  /** Features that never fired in the final pass. */
+  dead: number;
+  /** Medians over the group's features that fired. */
+  medianDensity: number;
+  /** Median of the largest activation. */
+  medianMaxActivation: number;
+  /** Median of |W_enc[:, i]|. */
+  medianEncoderNorm: number;
+  /** Median entropy in bits of the top samples' tokens. */
+  medianTokenEntropy: number;
+  /** Share of the group in all activations of the final pass. */
+  shareOfActivations: number;
+}
+
+/** What the features of one run look like together. */
+export interface FeatureStatistics {
+  /** Features that fired at least once in the final pass. */
+  alive: number;
+  /** Features with at least one sample. */
+  withSamples: number;
+  /** Samples kept, all features together. */
+  samples: number;
+  /** Features whose samples reached the cap of the run. */
+  atSampleCap: number;
+  /** Summary over alive features of the largest activation. */
+  maxActivation: Summary;
+  /** Summary over alive features of log10(density). */
+  logDensity: Summary;
+  /** Summary over features with samples of the token entropy in bits. */
+  tokenEntropy: Summary;
+  /** Summary over alive features of cos(W_enc[:, i], W_dec[i]); count 0 when the widths differ. */
+  encoderDecoderCosine: Summary;
+  /** Features by the number of samples kept: 20 bins below the cap, and one for the cap itself. */
+  sampleHistogram: Histogram;
+  /** Largest activation against log10(fires), a line over the alive features. */
+  activationTrend: Line;
+  /** The groups, in order. */
+  groups: GroupStatistics[];
+  /** Alive features by falling largest activation. */
+  strongest: FeatureRow[];
+}
+
+function groupStatistics(features: FeatureRow[], config: Pick<RunConfig, "groups">): GroupStatistics[] {
+  const allFires = features.reduce((sum, row) => sum + row.fires, 0);
+  let end = 0;
+  return config.groups.map((size, group) => {
+    const start = end;
+    end += size;
+    const members = features.slice(start, end);
+    const alive = members.filter((row) => !row.dead);
+    const medianOf = (value: (row: FeatureRow) => number) => median(alive.map(value).filter(Number.isFinite));
+    return {
+      group,
+      start,
+      end,
+      dead: members.length - alive.length,
+      medianDensity: medianOf((row) => row.density),
+      medianMaxActivation: medianOf((row) => row.max_activation),
+      medianEncoderNorm: medianOf((row) => row.encoder_norm),
+      medianTokenEntropy: medianOf((row) => row.token_entropy_bits),
+      shareOfActivations: members.reduce((sum, row) => sum + row.fires, 0) / allFires,
+    };
+  });
+}
+
+/** Counts per bin of `cap / 20` samples; a last bin, as wide, holds exactly those at the cap. */
+function sampleHistogram(features: FeatureRow[], cap: number): Histogram {
+  const bins = Math.min(20, cap);
+  const width = cap / bins;
+  return histogram(
+    features.map((row) => Math.min(row.sample_count, cap) + width * 1e-6),
+    bins + 1,
+    0,
+    cap + width,
+  );
+}
+
+/** Statistics over all features of a run. */
+export function featureStatistics(
+  features: FeatureRow[],
+  config: Pick<RunConfig, "groups" | "samples_per_feature">,
+): FeatureStatistics {
+  const alive = features.filter((row) => !row.dead);
+  const finite = (values: number[]) => values.filter(Number.isFinite);
+  const strongest = alive
+    .filter((row) => Number.isFinite(row.max_activation))
+    .sort((a, b) => b.max_activation - a.max_activation || a.feature - b.feature);
+  return {
+    alive: alive.length,
+    withSamples: features.filter((row) => row.sample_count > 0).length,
+    samples: features.reduce((sum, row) => sum + row.sample_count, 0),
+    atSampleCap: features.filter((row) => row.sample_count >= config.samples_per_feature).length,
+    maxActivation: summarize(strongest.map((row) => row.max_activation)),
+    logDensity: summarize(finite(alive.map((row) => Math.log10(row.density)))),
+    tokenEntropy: summarize(
+      finite(features.filter((row) => row.sample_count > 0).map((row) => row.token_entropy_bits)),
+    ),
+    encoderDecoderCosine: summarize(finite(alive.map((row) => row.encoder_decoder_cosine))),
+    sampleHistogram: sampleHistogram(features, config.samples_per_feature),
+    activationTrend: leastSquares(
+      strongest.map((row) => Math.log10(row.fires)),
+      strongest.map((row) => row.max_activation),
+    ),
+    groups: groupStatistics(features, config),
+    strongest,
+  };
+}

@@ -1,0 +1,117 @@
+/**
+ * What the weights of one transcoder look like: moments of each tensor, norms of each feature, and histograms for plots.
+ * @module
+ */
+import { type Histogram, histogram, moments, summarize, type Summary } from "./statistics.ts";
+
+/** The tensors of a saved transcoder, row-major, in the units of raw activations. */
+export interface TranscoderTensors {
+  /** Width of the source activations. */
+  dIn: number;
+  /** Width of the target activations. */
+  dOut: number;
+  /** Number of features F. */
+  features: number;
+  /** W_enc, shape (dIn, F). */
+  encoder: Float32Array;
+  /** b_enc, shape (F). */
+  encoderBias: Float32Array;
+  /** W_dec, shape (F, dOut). */
+  decoder: Float32Array;
+  /** b_dec, shape (dOut). */
+  decoderBias: Float32Array;
+  /** Inference threshold of each feature, shape (F). */
+  threshold: Float32Array;
+}
+
+/** Moments of all elements of one tensor. */
+export interface TensorStatistics {
+  /** Shape, outermost dimension first. */
+  shape: number[];
+  /** Mean of all elements. */
+  mean: number;
+  /** Population standard deviation of all elements. */
+  std: number;
+  /** Smallest element. */
+  min: number;
+  /** Largest element. */
+  max: number;
+  /** Elements that are NaN or infinite; when there are any, the moments are not finite either. */
+  nonFinite: number;
+}
+
+/** Statistics of one transcoder's weights. */
+export interface WeightStatistics {
+  /** W_enc. */
+  encoder: TensorStatistics;
+  /** b_enc. */
+  encoderBias: TensorStatistics;
+  /** W_dec. */
+  decoder: TensorStatistics;
+  /** b_dec. */
+  decoderBias: TensorStatistics;
+  /** Summary over features of |W_enc[:, i]|, the length of the direction that each feature reads. */
+  encoderNorms: Summary;
+  /** Summary over features of |W_dec[i]|, the length of the direction that each feature writes. */
+  decoderNorms: Summary;
+  /** The inference threshold, one value that all features share. */
+  threshold: number;
+  /** Elements of W_enc in 100 bins over mean ± 5 std; `encoderOutside` elements lie further out. */
+  encoderHistogram: Histogram;
+  /** How many elements of W_enc the histogram leaves out. */
+  encoderOutside: number;
+  /** |W_enc[:, i]| in 50 bins over their range. */
+  encoderNormHistogram: Histogram;
+}
+
+/** Euclidean norm of each column of a row-major (rows, columns) matrix, summed in float64. */
+export function columnNorms(matrix: Float32Array, rows: number, columns: number): Float64Array {
+  const squares = new Float64Array(columns);
+  for (let row = 0; row < rows; row++) {
+    const start = row * columns;
+    for (let column = 0; column < columns; column++) squares[column] += matrix[start + column] ** 2;
+  }
+  return squares.map(Math.sqrt);
+}
+
+/** Euclidean norm of each row of a row-major (rows, columns) matrix, summed in float64. */
+export function rowNorms(matrix: Float32Array, rows: number, columns: number): Float64Array {
+  return Float64Array.from({ length: rows }, (_, row) => {
+    let squares = 0;
+    for (let i = row * columns; i < (row + 1) * columns; i++) squares += matrix[i] ** 2;
+    return Math.sqrt(squares);
+  });
+}
+
+function tensorStatistics(values: Float32Array, shape: number[]): TensorStatistics {
+  let nonFinite = 0;
+  for (let i = 0; i < values.length; i++) if (!Number.isFinite(values[i])) nonFinite++;
+  return { shape, ...moments(values), nonFinite };
+}
+
+/** Moments, norms and histograms of a transcoder's weights. */
+export function weightStatistics(tensors: TranscoderTensors): WeightStatistics {
+  const { dIn, dOut, features } = tensors;
+  const encoder = tensorStatistics(tensors.encoder, [dIn, features]);
+  const encoderHistogram = histogram(
+    tensors.encoder,
+    100,
+    Math.max(encoder.min, encoder.mean - 5 * encoder.std),
+    Math.min(encoder.max, encoder.mean + 5 * encoder.std),
+  );
+  const counted = encoderHistogram.counts.reduce((sum, count) => sum + count, 0);
+  const norms = columnNorms(tensors.encoder, dIn, features);
+  const encoderNorms = summarize(norms);
+  return {
+    encoder,
+    encoderBias: tensorStatistics(tensors.encoderBias, [features]),
+    decoder: tensorStatistics(tensors.decoder, [features, dOut]),
+    decoderBias: tensorStatistics(tensors.decoderBias, [dOut]),
+    encoderNorms,
+    decoderNorms: summarize(rowNorms(tensors.decoder, features, dOut)),
+    threshold: tensors.threshold[0],
+    encoderHistogram,
+    encoderOutside: tensors.encoder.length - counted,
+    encoderNormHistogram: histogram(norms, 50, encoderNorms.min, encoderNorms.max),
+  };
+}

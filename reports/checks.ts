@@ -1,0 +1,210 @@
+/**
+ * The success metrics of a run, each passed or failed, and the verdict they add up to.
+ * @module
+ */
+import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import { counted, decimal, integer, list, percent, significant } from "./format.ts";
+import { thresholds } from "./thresholds.ts";
+
+/** One success metric. */
+export interface Check {
+  /** Stable name for programs. */
+  id: "completed" | "finite" | "converged" | "stable" | "fvu" | "l0" | "dead";
+  /** What was asked. */
+  requirement: string;
+  /** What was found. */
+  found: string;
+  /** Whether the one meets the other. A value that is NaN fails. */
+  passed: boolean;
+  /** Whether failing it makes the transcoder unfit for use; the other checks are warnings about the training. */
+  decisive: boolean;
+}
+
+/** The verdict on a run. */
+export interface Verdict {
+  /** `good`: every check passed; `doubtful`: only warnings failed; `bad`: a decisive check failed. */
+  level: "good" | "doubtful" | "bad";
+  /** One or two sentences that name what failed. */
+  sentence: string;
+}
+
+function completed({ course, config }: LayerAnalysis): Check {
+  return {
+    id: "completed",
+    requirement: `Training ran to the end (${counted(config.steps, "step")})`,
+    found: `last logged step ${integer(course.lastStep)}, logged every ${config.log_every}`,
+    passed: course.completed,
+    decisive: true,
+  };
+}
+
+/** Elements of the saved tensors that are NaN or infinite. */
+export function nonFiniteWeights({ weights }: LayerAnalysis): number {
+  return weights.encoder.nonFinite + weights.encoderBias.nonFinite + weights.decoder.nonFinite +
+    weights.decoderBias.nonFinite;
+}
+
+function finite(layer: LayerAnalysis): Check {
+  const { firstNonFiniteStep: step } = layer.course;
+  const broken = nonFiniteWeights(layer);
+  const problems = [
+    ...(step === null ? [] : [`the loss is not a number from step ${integer(step)} on`]),
+    ...(broken === 0 ? [] : [`${counted(broken, "saved weight")} ${broken === 1 ? "is" : "are"} not finite`]),
+  ];
+  return {
+    id: "finite",
+    requirement: "No NaN or infinity in the loss and the saved weights",
+    found: problems.length === 0 ? "none" : list(problems),
+    passed: problems.length === 0,
+    decisive: true,
+  };
+}
+
+/** What the loss did at the end: the first of these that applies. */
+export function lossCourse({ course }: LayerAnalysis): "diverged" | "risen" | "rising" | "falling" | "settled" {
+  if (course.firstNonFiniteStep !== null || !(course.finalLoss < course.firstLoss)) return "diverged";
+  if (course.finalLoss > course.lowestLoss * (1 + thresholds.aboveLowest)) return "risen";
+  if (course.lastFifthChange > thresholds.lastFifthChange) return "rising";
+  if (course.lastFifthChange < -thresholds.lastFifthChange) return "falling";
+  return "settled";
+}
+
+function converged(layer: LayerAnalysis): Check {
+  const { course } = layer;
+  const change = `${course.lastFifthChange > 0 ? "+" : ""}${percent(course.lastFifthChange)} ± ${
+    percent(course.lastFifthError)
+  } over the last fifth`;
+  const found = {
+    diverged: "the loss did not fall below its first value",
+    risen: `the final loss lies ${percent(course.finalLoss / course.lowestLoss - 1)} above its lowest value`,
+    rising: `still rising: ${change}`,
+    falling: `still falling: ${change}`,
+    settled: change,
+  }[lossCourse(layer)];
+  return {
+    id: "converged",
+    requirement:
+      `Loss converged: within ±${percent(thresholds.lastFifthChange, 0)} over the last fifth of the training, ` +
+      `at most ${percent(thresholds.aboveLowest, 0)} above its lowest value`,
+    found: course.firstNonFiniteStep === null ? found : "the loss is not a number",
+    passed: lossCourse(layer) === "settled",
+    decisive: lossCourse(layer) === "diverged",
+  };
+}
+
+/** Logged steps whose loss exceeds the running median by more than the limit, largest first. */
+export function jumps({ course }: LayerAnalysis): { step: number; ratio: number }[] {
+  return course.lossRatios.filter(({ ratio }) => ratio > thresholds.jump).sort((a, b) => b.ratio - a.ratio);
+}
+
+function stable(layer: LayerAnalysis): Check {
+  const found = jumps(layer);
+  const broken = layer.course.firstNonFiniteStep !== null;
+  return {
+    id: "stable",
+    requirement: `Loss stable: at most ${percent(thresholds.jumpShare, 0)} of the logged steps above ` +
+      `${thresholds.jump} times the running median`,
+    found: broken
+      ? "the loss is not a number"
+      : found.length === 0
+      ? "no jump"
+      : `${counted(found.length, "jump")}, the largest ${decimal(found[0].ratio, 1)} times at step ${
+        integer(found[0].step)
+      }`,
+    passed: !broken && found.length <= thresholds.jumpShare * layer.metrics.length,
+    decisive: false,
+  };
+}
+
+function heldOutFvu({ evaluation }: LayerAnalysis): Check {
+  const [low, high] = evaluation.fvu_ci95;
+  const unsure = low < thresholds.fvu && high >= thresholds.fvu;
+  return {
+    id: "fvu",
+    requirement: `Held-out FVU below ${decimal(thresholds.fvu, 2)}`,
+    found: `${decimal(evaluation.fvu, 3)} (95 % CI ${decimal(low, 3)} to ${decimal(high, 3)}${
+      unsure ? ", which contains the limit" : ""
+    })`,
+    passed: evaluation.fvu < thresholds.fvu,
+    decisive: true,
+  };
+}
+
+function sparsity({ evaluation, config }: LayerAnalysis): Check {
+  const difference = evaluation.l0 / config.k - 1;
+  return {
+    id: "l0",
+    requirement: `Held-out L0 within ${percent(thresholds.l0Tolerance, 0)} of k = ${config.k}`,
+    found: `${decimal(evaluation.l0, 1)} (${difference >= 0 ? "+" : ""}${percent(difference)})`,
+    passed: Math.abs(difference) <= thresholds.l0Tolerance,
+    decisive: true,
+  };
+}
+
+function dead({ evaluation }: LayerAnalysis): Check {
+  return {
+    id: "dead",
+    requirement: `Under ${percent(thresholds.deadShare, 0)} of the features dead on held-out text (ideal: none)`,
+    found: `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})${
+      evaluation.dead_features === 0 ? ", the ideal" : ""
+    }`,
+    passed: evaluation.dead_fraction < thresholds.deadShare,
+    decisive: true,
+  };
+}
+
+/** The success metrics of a run, in the order in which they are read. */
+export function successChecks(layer: LayerAnalysis): Check[] {
+  return [completed, finite, converged, stable, heldOutFvu, sparsity, dead].map((check) => check(layer));
+}
+
+/** What each failed check means, in a few words. */
+function failure(check: Check, { evaluation, course, config }: LayerAnalysis): string {
+  switch (check.id) {
+    case "completed":
+      return `training stopped at step ${integer(course.lastStep)} of ${integer(config.steps)}`;
+    case "finite":
+      return check.found;
+    case "converged":
+      return course.firstNonFiniteStep === null ? `the loss has not settled (${check.found})` : "the loss diverged";
+    case "stable":
+      return course.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
+    case "fvu":
+      return `held-out FVU is ${decimal(evaluation.fvu, 3)}, it must be below ${decimal(thresholds.fvu, 2)}`;
+    case "l0":
+      return `L0 is ${decimal(evaluation.l0, 1)}, it must be within ${
+        percent(thresholds.l0Tolerance, 0)
+      } of ${config.k}`;
+    case "dead":
+      return `${percent(evaluation.dead_fraction)} of the features are dead, it must be under ${
+        percent(thresholds.deadShare, 0)
+      }`;
+  }
+}
+
+/** Sums the checks up. */
+export function verdict(layer: LayerAnalysis): Verdict {
+  const checks = successChecks(layer);
+  const failed = checks.filter((check) => !check.passed);
+  if (failed.length === 0) {
+    const { fvu, l0, dead_features } = layer.evaluation;
+    return {
+      level: "good",
+      sentence: `**Good run.** All ${checks.length} success metrics are met: held-out FVU ${decimal(fvu, 3)}, ` +
+        `L0 ${decimal(l0, 1)} for k = ${layer.config.k}, ${
+          dead_features === 0 ? "no dead features" : counted(dead_features, "dead feature")
+        }.`,
+    };
+  }
+  const reasons = failed.map((check) => failure(check, layer)).filter((reason) => reason !== "").join("; ");
+  const count = `${failed.length} of ${checks.length} success metrics ${failed.length === 1 ? "is" : "are"} missed`;
+  return failed.some((check) => check.decisive)
+    ? { level: "bad", sentence: `**Bad run: do not build on it.** ${count}: ${reasons}.` }
+    : {
+      level: "doubtful",
+      sentence: `**Usable, with a reservation.** ${count}: ${reasons}. ` +
+        `Held-out FVU ${significant(layer.evaluation.fvu, 3)} and L0 ${
+          decimal(layer.evaluation.l0, 1)
+        } are within their limits.`,
+    };
+}

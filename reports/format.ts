@@ -1,0 +1,66 @@
+/**
+ * Numbers as a reader wants them: thousands separators, as many digits as mean something, NaN said as such.
+ * @module
+ */
+
+/** Rounds to `digits` decimals and separates thousands: 1234.5 -> `1,234.50`. */
+export function decimal(value: number, digits: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
+    .replace(/^-(0(\.0*)?)$/, "$1");
+}
+
+/** A whole number with thousands separators. */
+export function integer(value: number): string {
+  return decimal(value, 0);
+}
+
+/** `digits` significant digits; very small and very large numbers in scientific notation. */
+export function significant(value: number, digits = 4): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (value === 0) return "0";
+  const size = Math.abs(value);
+  if (size < 1e-4 || size >= 1e7) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
+  const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
+  return decimal(value, Math.min(decimals, 8));
+}
+
+/** A setting as it was given, without trailing zeros: 0.0003, 3e-9, 15,000. */
+export function setting(value: number): string {
+  if (!Number.isFinite(value)) return String(value);
+  if (value !== 0 && Math.abs(value) < 1e-5) return String(value);
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+}
+
+/** A share as a percentage: 0.0123 -> `1.2 %`. Shares that would round to zero or to all keep a sign that they do not. */
+export function percent(share: number, digits = 1): string {
+  if (!Number.isFinite(share)) return String(share);
+  const step = 10 ** -digits;
+  if (share > 0 && share * 100 < step / 2) return `< ${decimal(step, digits)} %`;
+  if (share < 1 && share * 100 > 100 - step / 2) return `> ${decimal(100 - step, digits)} %`;
+  return `${decimal(share * 100, digits)} %`;
+}
+
+/** `count` with the noun in the right number: `1 feature`, `2,000 features`. */
+export function counted(count: number, noun: string, plural = `${noun}s`): string {
+  return `${integer(count)} ${count === 1 ? noun : plural}`;
+}
+
+/** Seconds as `45 s`, `1 min 53 s` or `2 h 11 min`. */
+export function duration(seconds: number): string {
+  if (!Number.isFinite(seconds)) return "not recorded";
+  const whole = Math.round(seconds);
+  if (whole < 60) return `${whole} s`;
+  if (whole < 3600) return `${Math.floor(whole / 60)} min ${whole % 60} s`;
+  return `${integer(Math.floor(whole / 3600))} h ${Math.floor(whole % 3600 / 60)} min`;
+}
+
+/** A point in time as `2025-10-13 13:22:35 UTC`. */
+export function timestamp(time: Date): string {
+  return `${time.toISOString().slice(0, 19).replace("T", " ")} UTC`;
+}
+
+/** `a, b and c`. */
+export function list(items: string[]): string {
+  return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
+}

@@ -1,0 +1,150 @@
+/**
+ * layerN_training_curves.png: small multiples against the training step.
+ * @module
+ */
+import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import { decimal, integer, significant } from "../format.ts";
+import { thresholds } from "../thresholds.ts";
+import { figureTitle, grid, heading, palette, type Spec } from "./theme.ts";
+
+interface Point {
+  step: number;
+  value: number;
+  series: string;
+}
+
+interface Panel {
+  title: Spec;
+  y: string;
+  points: Point[];
+  /** Colour of each series, in the order of the legend; a single series has no legend. */
+  colors: Record<string, string>;
+  format?: string;
+  logarithmic?: boolean;
+  goal?: { value: number; label: string };
+}
+
+const size = { width: 330, height: 190 };
+
+function curvePanel({ title, y, points, colors, format, logarithmic, goal }: Panel, lastStep: number): Spec {
+  const names = Object.keys(colors);
+  const finite = points.filter(({ value }) => Number.isFinite(value) && (!logarithmic || value > 0));
+  const x = { field: "step", type: "quantitative" };
+  const lines = {
+    data: { values: finite },
+    mark: { type: "line", strokeWidth: 1.4, strokeJoin: "round" },
+    encoding: {
+      x: {
+        ...x,
+        title: "step",
+        scale: { domain: [0, lastStep], nice: false },
+        axis: { grid: false, tickCount: 5, format: ",d" },
+      },
+      y: {
+        field: "value",
+        type: "quantitative",
+        title: y,
+        scale: logarithmic ? { type: "log", nice: true } : { zero: true },
+        axis: { tickCount: logarithmic ? 4 : 5, format },
+      },
+      color: {
+        field: "series",
+        type: "nominal",
+        title: null,
+        scale: { domain: names, range: Object.values(colors) },
+        legend: names.length > 1
+          ? {
+            orient: "top-right",
+            fillColor: "white",
+            padding: 3,
+            offset: 2,
+            symbolType: "stroke",
+            symbolStrokeWidth: 2,
+          }
+          : null,
+      },
+    },
+  };
+  const goalLine = {
+    data: { values: goal && Number.isFinite(goal.value) ? [{ value: goal.value, label: goal.label }] : [] },
+    layer: [
+      { mark: { type: "rule", strokeDash: [4, 4], color: "#5f6368" } },
+      {
+        mark: { type: "text", align: "left", dx: 4, dy: -6, fontSize: 9.5, color: "#5f6368", x: 0 },
+        encoding: { text: { field: "label" } },
+      },
+    ],
+    encoding: { y: { field: "value", type: "quantitative" } },
+  };
+  return { ...size, title, layer: goal ? [lines, goalLine] : [lines] };
+}
+
+/** Six panels: loss, FVU per prefix, L0, dead features, learning rate, speed. */
+export function curvesFigure(layer: LayerAnalysis): Spec {
+  const { config, metrics, course, evaluation } = layer;
+  const series = (name: string, value: (row: (typeof metrics)[number], index: number) => number): Point[] =>
+    metrics.map((row, i) => ({ step: row.step, value: value(row, i), series: name }));
+  const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => `first ${integer(prefix)}`);
+  const broken = course.firstNonFiniteStep;
+  const panels: Panel[] = [
+    {
+      title: heading(
+        "Loss",
+        broken === null
+          ? `${significant(course.firstLoss, 3)} to ${significant(course.finalLoss, 3)}; logarithmic`
+          : `not a number from step ${integer(broken)} on; logarithmic`,
+      ),
+      y: "loss",
+      points: [
+        ...series("each logged step", (row) => row.loss),
+        ...series("running median", (_, i) => course.smoothedLoss[i]),
+      ],
+      colors: { "each logged step": "#b8c4d0", "running median": palette[0] },
+      logarithmic: true,
+      format: "~g",
+    },
+    {
+      title: heading("FVU of each prefix", `training batches; held-out at the end ${decimal(evaluation.fvu, 3)}`),
+      y: "FVU",
+      points: prefixes.flatMap((name, p) => series(name, (row) => row.fvu_per_prefix[p])),
+      colors: Object.fromEntries(prefixes.map((name, p) => [name, palette[p % palette.length]])),
+      goal: { value: thresholds.fvu, label: `goal ${thresholds.fvu}` },
+    },
+    {
+      title: heading("L0", `held-out at the end ${decimal(evaluation.l0, 1)}`),
+      y: "active features per token",
+      points: series("L0", (row) => row.l0),
+      colors: { L0: palette[2] },
+      goal: { value: config.k, label: `k = ${config.k}` },
+    },
+    {
+      title: heading("Dead features", `at the end ${integer(course.deadAtEnd)} of ${integer(config.features)}`),
+      y: "features",
+      points: series("dead", (row) => row.dead_features),
+      colors: { dead: palette[3] },
+      format: ",d",
+    },
+    {
+      title: heading("Learning rate", `peak ${significant(course.peakLearningRate.value, 3)} after warm-up`),
+      y: "learning rate",
+      points: series("rate", (row) => row.learning_rate),
+      colors: { rate: palette[4] },
+      format: "~g",
+    },
+    {
+      title: heading("Speed", `median ${integer(course.tokensPerSecond)} tokens per second`),
+      y: "tokens per second",
+      points: series("speed", (row) => row.tokens_per_s),
+      colors: { speed: palette[5] },
+      format: "~s",
+    },
+  ];
+  return grid(
+    panels.map((panel) => curvePanel(panel, Math.max(config.steps, course.lastStep))),
+    3,
+    figureTitle(
+      `Layer ${config.layer}: training curves`,
+      `${integer(course.lastStep)} of ${integer(config.steps)} steps of ${integer(config.batch_tokens)} tokens`,
+    ),
+  );
+}

@@ -1,0 +1,149 @@
+/**
+ * layerN_analysis_overview.png and layerN_activation_vs_samples.png.
+ * @module
+ */
+import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import { decimal, integer, percent, significant } from "../format.ts";
+import { figureTitle, grid, heading, histogramPanel, palette, panelSize, type Spec } from "./theme.ts";
+
+const groupName = (group: number) => `group ${group}`;
+
+function groupColor({ config }: LayerAnalysis): Spec {
+  return {
+    field: "group",
+    type: "nominal",
+    title: null,
+    scale: { domain: config.groups.map((_, group) => groupName(group)), range: palette.slice(0, config.groups.length) },
+    legend: { orient: "top-right", direction: "vertical", fillColor: "white", padding: 4, offset: 4 },
+  };
+}
+
+function strongestPanel(layer: LayerAnalysis): Spec {
+  const { strongest, maxActivation } = layer.statistics;
+  const values = strongest.slice(0, 50).map((row) => ({
+    feature: String(row.feature),
+    group: groupName(row.group),
+    value: row.max_activation,
+  }));
+  const detail = strongest.length === 0
+    ? "no feature fired"
+    : `strongest ${significant(maxActivation.max)}, median of all features ${significant(maxActivation.median)}`;
+  return {
+    ...panelSize,
+    title: heading(`The ${values.length} features with the largest activation`, detail),
+    data: { values },
+    mark: { type: "bar" },
+    encoding: {
+      x: {
+        field: "feature",
+        type: "nominal",
+        sort: null,
+        title: "feature, by falling maximum",
+        scale: { paddingInner: 0.25, paddingOuter: 0.3 },
+        axis: { labelAngle: -90, labelFontSize: 7.5, ticks: false, labelOverlap: false },
+      },
+      y: { field: "value", type: "quantitative", title: "maximum activation", axis: { tickCount: 5 } },
+      color: groupColor(layer),
+    },
+  };
+}
+
+/** Four panels: the strongest features, samples per feature, encoder weights, feature norms. */
+export function overviewFigure(layer: LayerAnalysis): Spec {
+  const { config, statistics, weights } = layer;
+  const cap = config.samples_per_feature;
+  const norms = weights.encoderNorms;
+  return grid(
+    [
+      strongestPanel(layer),
+      histogramPanel(
+        statistics.sampleHistogram,
+        heading(
+          "Samples kept per feature",
+          `${percent(statistics.atSampleCap / config.features)} reach the limit of ${cap}, which is the last bar`,
+        ),
+        {
+          x: "samples of the feature",
+          y: "features",
+          values: [0, 0.2, 0.4, 0.6, 0.8, 1].map((share) => share * cap),
+        },
+        palette[2],
+      ),
+      histogramPanel(
+        weights.encoderHistogram,
+        heading(
+          "Encoder weights (W_enc)",
+          `mean ${decimal(weights.encoder.mean, 4)}, std ${decimal(weights.encoder.std, 4)}; ` +
+            `${integer(weights.encoderOutside)} beyond 5 std not drawn`,
+        ),
+        { x: "weight", y: "weights" },
+      ),
+      histogramPanel(
+        weights.encoderNormHistogram,
+        heading(
+          "Feature norms (lengths of the encoder columns)",
+          `median ${significant(norms.median, 3)}, 90 % between ${significant(norms.p05, 3)} and ${
+            significant(norms.p95, 3)
+          }`,
+        ),
+        { x: "norm", y: "features" },
+        palette[3],
+      ),
+    ],
+    2,
+    figureTitle(
+      `Layer ${config.layer}: features and weights at a glance`,
+      `${integer(config.features)} features, ${config.source.site} → ${config.target.site}, ${config.model.name}`,
+    ),
+  );
+}
+
+/** Largest activation of each feature against how often it fired, with the fitted line and the limit of the samples. */
+export function scatterFigure(layer: LayerAnalysis): Spec {
+  const { config, statistics } = layer;
+  const { strongest, activationTrend: { slope, intercept, correlation } } = statistics;
+  const fires = strongest.map((row) => row.fires);
+  const [least, most] = [Math.min(...fires), Math.max(...fires)];
+  const at = (x: number) => ({ fires: x, value: intercept + slope * Math.log10(x) });
+  const silent = config.features - statistics.alive;
+  const cap = config.samples_per_feature;
+  const x = { field: "fires", type: "quantitative" };
+  const points = {
+    data: {
+      values: strongest.map((row) => ({ fires: row.fires, value: row.max_activation, group: groupName(row.group) })),
+    },
+    mark: { type: "point", filled: true, size: 16, opacity: 0.55 },
+    encoding: {
+      x: {
+        ...x,
+        title: `activations in the final pass (logarithmic); samples kept = this number, at most ${cap}`,
+        scale: { type: "log", nice: false, padding: 8 },
+        axis: { grid: true, format: "~s", tickCount: 6 },
+      },
+      y: { field: "value", type: "quantitative", title: "maximum activation", axis: { tickCount: 6 } },
+      color: groupColor(layer),
+    },
+  };
+  const trend = {
+    data: { values: Number.isFinite(slope) && most > least ? [at(least), at(most)] : [] },
+    mark: { type: "line", color: "black", strokeWidth: 2 },
+    encoding: { x, y: { field: "value", type: "quantitative" } },
+  };
+  const limit = {
+    data: { values: least < cap && cap < most ? [{ fires: cap }] : [] },
+    mark: { type: "rule", color: "#5f6368", strokeDash: [4, 4] },
+    encoding: { x },
+  };
+  return {
+    width: 760,
+    height: 420,
+    title: figureTitle(
+      `Layer ${config.layer}: how strongly features fire against how often`,
+      `one dot per feature; line: least squares on log10, r = ${
+        decimal(correlation, 2)
+      }; dashed: the limit of ${cap} samples` +
+        (silent > 0 ? `; ${integer(silent)} silent features not shown` : ""),
+    ),
+    layer: [points, limit, trend],
+  };
+}

@@ -1,0 +1,107 @@
+/**
+ * How all figures look, and the parts they share: panel sizes, titles, histograms, the palette.
+ * @module
+ */
+import type { Histogram } from "../../core/analysis/statistics.ts";
+
+/** Okabe and Ito's palette, which readers with any colour vision can tell apart; ordered by use. */
+export const palette: readonly string[] = [
+  "#0072B2",
+  "#E69F00",
+  "#009E73",
+  "#D55E00",
+  "#CC79A7",
+  "#56B4E9",
+  "#000000",
+];
+
+const ink = "#222222", muted = "#5f6368", rule = "#e3e5e8";
+
+/** Vega-Lite's `config` of every figure. */
+export const theme = {
+  font: "DejaVu Sans",
+  background: "white",
+  padding: 16,
+  view: { stroke: null },
+  title: {
+    anchor: "start",
+    fontSize: 13,
+    fontWeight: "bold",
+    color: ink,
+    subtitleFontSize: 10.5,
+    subtitleColor: muted,
+    subtitlePadding: 4,
+    offset: 10,
+    frame: "group",
+  },
+  axis: {
+    labelFontSize: 10,
+    titleFontSize: 10.5,
+    titleFontWeight: "normal",
+    titleColor: muted,
+    labelColor: ink,
+    titlePadding: 8,
+    gridColor: rule,
+    domainColor: muted,
+    tickColor: muted,
+    labelPadding: 4,
+  },
+  legend: { labelFontSize: 10, titleFontSize: 10, titleFontWeight: "normal", titleColor: muted, symbolSize: 60 },
+  range: { category: palette },
+} as const;
+
+/** A piece of a Vega-Lite specification. */
+export type Spec = Record<string, unknown>;
+
+/** Width and height of a panel's plotting area in a figure of two columns. */
+export const panelSize = { width: 440, height: 250 };
+
+/** A panel's title in bold with one line of detail below it, so that all titles of a figure are equally high. */
+export function heading(text: string, detail: string): Spec {
+  return { text, subtitle: detail };
+}
+
+/** Bars of a histogram that was counted before; the axis shows exactly the bins' range. */
+export function histogramPanel(
+  { edges, counts }: Histogram,
+  title: Spec,
+  axis: { x: string; y: string; values?: number[]; format?: string },
+  color: string = palette[0],
+): Spec {
+  const low = edges[0], high = edges[edges.length - 1];
+  const drawable = Number.isFinite(low) && Number.isFinite(high);
+  return {
+    ...panelSize,
+    title,
+    data: { values: drawable ? counts.map((count, i) => ({ low: edges[i], high: edges[i + 1], count })) : [] },
+    mark: { type: "bar", color, binSpacing: 0.6 },
+    encoding: {
+      x: {
+        field: "low",
+        type: "quantitative",
+        bin: "binned",
+        title: axis.x,
+        scale: { domain: drawable ? [low, high] : [0, 1], nice: false, zero: false },
+        axis: { grid: false, tickCount: 6, ...(axis.values && { values: axis.values }), format: axis.format },
+      },
+      x2: { field: "high" },
+      y: { field: "count", type: "quantitative", title: axis.y, axis: { tickCount: 5, format: ",d" } },
+    },
+  };
+}
+
+/** A figure's title, larger than those of its panels. */
+export function figureTitle(text: string, detail: string): Spec {
+  return { text, subtitle: detail, fontSize: 16, subtitleFontSize: 11, offset: 18, anchor: "start" };
+}
+
+/** Panels in rows of `columns`. */
+export function grid(panels: Spec[], columns: number, title: Spec): Spec {
+  return {
+    title,
+    concat: panels,
+    columns,
+    spacing: { row: 34, column: 34 },
+    resolve: { scale: { color: "independent" } },
+  };
+}
