@@ -37,7 +37,7 @@ export interface FeatureColumns {
   /** [capacity] tokens, ascending within a feature. */
   readonly token: Tensor;
   /** [capacity] activations. */
-  readonly active: Tensor;
+  readonly value: Tensor;
 }
 
 /** Which features take part in a selection. */
@@ -89,7 +89,7 @@ export class Selector {
     this.columns = {
       start: u32("column start", [features + 1]),
       token: u32("token of entry", [capacity]),
-      active: createTensor(gpu, `${label} active`, [capacity]),
+      value: createTensor(gpu, `${label} value`, [capacity]),
     };
     this.#counts = u32("histogram", [HISTOGRAM_SIZE]);
     this.#above = u32("above", [tokens, ROW_SEGMENTS]);
@@ -151,11 +151,11 @@ export class Selector {
    */
   recordColumns(pass: Pass, activations: Tensor, tokens: number, participants: Participants): void {
     const { inactive, minInactive } = participants;
-    const { selection } = this, { start, token, active } = this.columns;
+    const { selection } = this, { start, token, value } = this.columns;
     const params = { tokens, features: this.#features, min_inactive: minInactive };
     pass.run(columnCount, { activations, inactive, selection, count: this.#columnCounts }, params);
     const counted = { above: this.#columnCounts, ties: this.#noTies, selection, start };
     pass.run(scan, counted, { items: this.#features }, { LANES: this.#lanes });
-    pass.run(columnWrite, { activations, inactive, selection, start, token, active }, params);
+    pass.run(columnWrite, { activations, inactive, selection, start, token, value }, params);
   }
 }

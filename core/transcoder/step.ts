@@ -224,7 +224,7 @@ export class Stepper {
     };
     const { encoder, decoder, encoderBias, decoderBias, inactive } = this.state;
     const scale = 2 / (groups.length * tokens * d_out), aux_scale = 2 * aux_weight / (tokens * d_out);
-    const { start, token, active } = this.selector.columns, aux = this.#auxSelector.columns;
+    const { start, token, value } = this.selector.columns, aux = this.#auxSelector.columns;
     let first_feature = 0;
     groups.forEach((features, group) => {
       pass.run(
@@ -232,11 +232,11 @@ export class Stepper {
         {
           start,
           token,
-          active,
+          value,
           residual: this.#residual,
           aux_start: aux.start,
           aux_token: aux.token,
-          aux_active: aux.active,
+          aux_value: aux.value,
           aux_residual: this.#auxResidual,
           decoder: decoder.weight,
           mean: decoder.mean,

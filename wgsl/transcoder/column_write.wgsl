@@ -1,6 +1,6 @@
-// token[start[i] + n] = the n-th token that keeps feature i, ascending; active[..] its activation.
+// token[start[i] + n] = the n-th token that keeps feature i, ascending; value[..] its activation.
 // activations [features, tokens] as f32 bits; inactive [features]; selection as in column_count; start [features + 1];
-// token, active [entries].
+// token, value [entries].
 // One invocation per feature.
 // Integers only, values are copied; both outputs are overwritten.
 struct Params { tokens: u32, features: u32, min_inactive: u32 }
@@ -9,7 +9,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(2) var<storage, read> selection: array<u32>;
 @group(0) @binding(3) var<storage, read> start: array<u32>;
 @group(0) @binding(4) var<storage, read_write> token: array<u32>;
-@group(0) @binding(5) var<storage, read_write> active: array<u32>;
+@group(0) @binding(5) var<storage, read_write> value: array<u32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
 @compute @workgroup_size(8)
@@ -21,7 +21,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
     let bits = activations[i * params.tokens + b];
     if (is_kept(bits, b * params.features + i, selection[0], selection[1], selection[3])) {
       token[at] = b;
-      active[at] = bits;
+      value[at] = bits;
       at++;
     }
   }

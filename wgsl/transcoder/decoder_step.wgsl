@@ -1,7 +1,7 @@
 // One training step of the decoder rows of one Matryoshka group, and the gradient of the activations they were given.
 //   slope[e] = scale * <residual[b_e], w_i>,   g = scale * sum over entries of f_e residual[b_e],   summed over main and aux,
 //   then g -= <g, w_i> w_i, Adam, w_i /= |w_i|.
-// start, token, active: the kept tokens by feature (main), aux_*: those of the dead features; residual [prefixes, tokens, width], of
+// start, token, value: the kept tokens by feature (main), aux_*: those of the dead features; residual [prefixes, tokens, width], of
 // which slab `group` is this group's suffix sum; aux_residual [tokens, width]; decoder, mean, square [features, width];
 // slope, aux_slope [entries], for encoder_step.
 // One workgroup per feature; dot products by the shared reduction, then each lane owns every LANES-th column.
@@ -14,11 +14,11 @@ struct Params {
 }
 @group(0) @binding(0) var<storage, read> start: array<u32>;
 @group(0) @binding(1) var<storage, read> token: array<u32>;
-@group(0) @binding(2) var<storage, read> active: array<f32>;
+@group(0) @binding(2) var<storage, read> value: array<f32>;
 @group(0) @binding(3) var<storage, read> residual: array<f32>;
 @group(0) @binding(4) var<storage, read> aux_start: array<u32>;
 @group(0) @binding(5) var<storage, read> aux_token: array<u32>;
-@group(0) @binding(6) var<storage, read> aux_active: array<f32>;
+@group(0) @binding(6) var<storage, read> aux_value: array<f32>;
 @group(0) @binding(7) var<storage, read> aux_residual: array<f32>;
 @group(0) @binding(8) var<storage, read_write> decoder: array<f32>;
 @group(0) @binding(9) var<storage, read_write> mean: array<f32>;
@@ -65,9 +65,9 @@ fn main(
   var along = 0.0;
   for (var c = lane; c < WIDTH; c += LANES) {
     var g = 0.0;
-    for (var e = first; e < end; e++) { g = fma(active[e], residual[slab + token[e] * WIDTH + c], g); }
+    for (var e = first; e < end; e++) { g = fma(value[e], residual[slab + token[e] * WIDTH + c], g); }
     var aux_g = 0.0;
-    for (var e = aux_first; e < aux_end; e++) { aux_g = fma(aux_active[e], aux_residual[aux_token[e] * WIDTH + c], aux_g); }
+    for (var e = aux_first; e < aux_end; e++) { aux_g = fma(aux_value[e], aux_residual[aux_token[e] * WIDTH + c], aux_g); }
     let gradient = params.scale * g + params.aux_scale * aux_g;
     row[c] = gradient;
     along = fma(gradient, decoder[base + c], along);

@@ -140,7 +140,7 @@ export const columnWrite = defineKernel({
     selection: "read",
     start: "read",
     token: "write",
-    active: "write",
+    value: "write",
   },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
   constants: {},
@@ -150,7 +150,7 @@ export const columnWrite = defineKernel({
     selection: [SELECTION_SIZE],
     start: [features + 1],
     token: [1],
-    active: [1],
+    value: [1],
   }),
   workgroups: ({ features }) => [Math.ceil(features / INDEPENDENT_LANES), 1, 1],
 });

@@ -1,0 +1,99 @@
+/**
+ * The training state of a transcoder on the GPU: made from weights, read back for checkpoints, restored from them.
+ * @module
+ */
+
+import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { featureCount, type TranscoderShape } from "./recipe.ts";
+import type { Parameter, TrainingState } from "./step.ts";
+
+/** A transcoder in host memory, feature-major: a feature is one row of the encoder and one of the decoder. */
+export interface TranscoderWeights {
+  /** W_enc, [features, d_in]. */
+  readonly encoder: Float32Array<ArrayBuffer>;
+  /** b_enc, [features]. */
+  readonly encoderBias: Float32Array<ArrayBuffer>;
+  /** W_dec, [features, d_out]. */
+  readonly decoder: Float32Array<ArrayBuffer>;
+  /** b_dec, [d_out]. */
+  readonly decoderBias: Float32Array<ArrayBuffer>;
+}
+
+/**
+ * Allocates a training state that starts from given weights, with Adam's means at zero and no threshold yet.
+ *
+ * @param gpu The device.
+ * @param shape The transcoder's sizes.
+ * @param weights Its weights in scaled space.
+ * @returns The state.
+ */
+export function createTrainingState(gpu: Gpu, shape: TranscoderShape, weights: TranscoderWeights): TrainingState {
+  const features = featureCount(shape.groups), { d_in, d_out } = shape;
+  const parameter = (name: string, width: number, data: Float32Array): Parameter => ({
+    weight: tensorFrom(gpu, name, [features, width], data),
+    mean: createTensor(gpu, `${name} mean`, [features, width]),
+    square: createTensor(gpu, `${name} square`, [features, width]),
+  });
+  const encoderBias = createTensor(gpu, "b_enc", [3, features]), decoderBias = createTensor(gpu, "b_dec", [3, d_out]);
+  upload(gpu, encoderBias, weights.encoderBias);
+  upload(gpu, decoderBias, weights.decoderBias);
+  return {
+    encoder: parameter("W_enc", d_in, weights.encoder),
+    decoder: parameter("W_dec", d_out, weights.decoder),
+    encoderBias,
+    decoderBias,
+    inactive: createTensor(gpu, "inactive", [features], "u32"),
+    threshold: createTensor(gpu, "threshold", [2]),
+  };
+}
+
+/**
+ * Names every tensor of a state, in the order of a checkpoint's file.
+ *
+ * @param state The state.
+ * @returns Name and tensor pairs.
+ */
+export function stateTensors(state: TrainingState): [name: string, tensor: Tensor][] {
+  const { encoder, decoder } = state;
+  return [
+    ["encoder", encoder.weight],
+    ["encoder.mean", encoder.mean],
+    ["encoder.square", encoder.square],
+    ["decoder", decoder.weight],
+    ["decoder.mean", decoder.mean],
+    ["decoder.square", decoder.square],
+    ["encoder_bias", state.encoderBias],
+    ["decoder_bias", state.decoderBias],
+    ["inactive", state.inactive],
+    ["threshold", state.threshold],
+  ];
+}
+
+/**
+ * Reads the weights back, with one wait.
+ *
+ * @param gpu The device.
+ * @param shape The transcoder's sizes.
+ * @param state The state.
+ * @returns The weights in scaled space, and the running threshold.
+ */
+export async function readWeights(
+  gpu: Gpu,
+  shape: TranscoderShape,
+  state: TrainingState,
+): Promise<{ weights: TranscoderWeights; threshold: number }> {
+  const tensors = [state.encoder.weight, state.encoderBias, state.decoder.weight, state.decoderBias, state.threshold];
+  const [encoder, encoderBias, decoder, decoderBias, threshold] = (await downloadAll(gpu, tensors)).map((b) =>
+    new Float32Array(b)
+  );
+  return {
+    weights: {
+      encoder,
+      encoderBias: encoderBias.slice(0, featureCount(shape.groups)),
+      decoder,
+      decoderBias: decoderBias.slice(0, shape.d_out),
+    },
+    threshold: threshold[0],
+  };
+}

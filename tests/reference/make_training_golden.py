@@ -1,0 +1,92 @@
+"""Fifty training steps of a Matryoshka transcoder in plain PyTorch (dense, autograd, torch.optim.Adam): the golden file of
+tests/transcoder/training_test.ts.
+
+usage: python make_training_golden.py OUT.safetensors        (torch 2.13.0, CPU; safetensors)
+
+Written from shared/design/method.md: nested loss over all prefixes, batch top-k over the whole batch, auxiliary loss on the
+detached residual with the aux_k * B strongest activations of dead features, decoder gradient projected, Adam, rows normalised
+after the step, inference threshold as a running mean of the smallest kept activation.
+"""
+import json, math, sys
+import torch
+from safetensors.torch import save_file
+
+torch.manual_seed(17)
+torch.set_default_dtype(torch.float32)
+D_IN, D_OUT, GROUPS, K, BATCH, STEPS = 24, 20, [16, 32, 16], 4, 32, 50
+AUX_K, AUX_WEIGHT, DEAD_AFTER = 8, 1 / 32, 3 * BATCH
+LR, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
+F = sum(GROUPS)
+ENDS = [sum(GROUPS[: g + 1]) for g in range(len(GROUPS))]
+
+def learning_rate(step):
+    if step <= WARMUP: return LR * step / WARMUP
+    return LR * (FINAL + (1 - FINAL) * (1 + math.cos(math.pi * (step - WARMUP) / (STEPS - WARMUP))) / 2)
+
+def keep_largest(a, n):
+    """a with all but its n largest entries (over the whole batch) set to zero; ties to the lowest flat index."""
+    order = torch.sort(a.flatten(), descending=True, stable=True).indices[:n]
+    mask = torch.zeros_like(a).flatten()
+    mask[order] = 1
+    return a * mask.view_as(a)
+
+# Inputs: sparse mixtures of fixed directions, each batch using its own subset, so that some features fall silent for a while.
+directions = torch.nn.functional.normalize(torch.randn(40, D_IN), dim=1)
+mix = torch.randn(D_IN, D_OUT) / math.sqrt(D_IN)
+xs, ys = [], []
+for step in range(STEPS):
+    active = (torch.rand(BATCH, 40) < 0.1) & (torch.rand(40) < 0.6)
+    x = (active * torch.rand(BATCH, 40) * 3) @ directions + 0.05 * torch.randn(BATCH, D_IN)
+    xs.append(x)
+    ys.append(torch.tanh(x @ mix) + 0.3)
+x_all, y_all = torch.stack(xs), torch.stack(ys)
+
+W_dec = torch.nn.functional.normalize(torch.randn(F, D_OUT), dim=1)
+W_enc = torch.nn.functional.normalize(torch.randn(F, D_IN), dim=1)
+b_enc, b_dec = 0.01 * torch.randn(F) - 0.1, y_all[0].mean(0).clone()
+b_enc[40:] -= 1.0  # these start out dead
+initial = {"W_enc": W_enc.clone(), "b_enc": b_enc.clone(), "W_dec": W_dec.clone(), "b_dec": b_dec.clone()}
+parameters = [torch.nn.Parameter(p) for p in (W_enc, b_enc, W_dec, b_dec)]
+W_enc, b_enc, W_dec, b_dec = parameters
+optimiser = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=EPS)
+
+inactive = torch.zeros(F, dtype=torch.int64)
+threshold = None
+log = []
+for step in range(1, STEPS + 1):
+    x, y = x_all[step - 1], y_all[step - 1]
+    a = torch.relu(x @ W_enc.T + b_enc)
+    f = keep_largest(a, K * BATCH)
+    reconstructions = [b_dec + f[:, :end] @ W_dec[:end] for end in ENDS]
+    errors = [((r - y) ** 2).mean() for r in reconstructions]
+    dead = inactive >= DEAD_AFTER
+    f_aux = keep_largest(a * dead, AUX_K * BATCH)
+    aux_loss = torch.zeros(())
+    if (f_aux > 0).any():
+        residual = (y - reconstructions[-1]).detach()
+        aux_loss = AUX_WEIGHT * ((f_aux @ W_dec - residual) ** 2).mean()
+    loss = sum(errors) / len(ENDS) + aux_loss
+    optimiser.zero_grad()
+    loss.backward()
+    with torch.no_grad():
+        W_dec.grad -= (W_dec.grad * W_dec).sum(1, keepdim=True) * W_dec
+    for group in optimiser.param_groups: group["lr"] = learning_rate(step)
+    optimiser.step()
+    with torch.no_grad():
+        W_dec /= W_dec.norm(dim=1, keepdim=True)
+        fired = (f > 0).any(0)
+        inactive = torch.where(fired, 0, inactive + BATCH)
+        smallest = f[f > 0].min().item()
+        threshold = smallest if threshold is None else threshold + RATE * (smallest - threshold)
+        variance = ((y - y.mean(0)) ** 2).mean().item()
+    log.append({"loss": loss.item(), "aux_loss": aux_loss.item(), "fvu": [e.item() / variance for e in errors],
+                "l0": (f > 0).sum().item() / BATCH, "dead": int((inactive >= DEAD_AFTER).sum()), "threshold": threshold})
+
+recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "warmup_steps": WARMUP,
+          "final_lr_fraction": FINAL, "beta1": BETAS[0], "beta2": BETAS[1], "epsilon": EPS, "aux_weight": AUX_WEIGHT, "aux_k": AUX_K,
+          "dead_after_tokens": DEAD_AFTER, "threshold_rate": RATE, "seed": 0}
+tensors = {"x": x_all, "y": y_all}
+tensors |= {f"initial.{k}": v for k, v in initial.items()}
+tensors |= {f"final.{k}": v.detach() for k, v in zip(("W_enc", "b_enc", "W_dec", "b_dec"), parameters)}
+save_file({k: v.contiguous() for k, v in tensors.items()}, sys.argv[1], metadata={"recipe": json.dumps(recipe), "log": json.dumps(log)})
+print("steps with aux loss:", sum(r["aux_loss"] > 0 for r in log), "first, last loss:", log[0]["loss"], log[-1]["loss"])
