@@ -61,9 +61,11 @@ async function programFor(args: readonly string[]): Promise<Command> {
   return silence(program);
 }
 
+/** A reader that left early, as in `mtc encode ... | head`, is no failure to talk about; 141 is what a shell expects then. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
   if (error instanceof Interrupted) return 130;
+  if (error instanceof Deno.errors.BrokenPipe) return 141;
   return error instanceof UsageError ? 2 : 1;
 }
 
@@ -75,7 +77,7 @@ function explain(error: unknown): void {
     }
   } else if (error instanceof UserError) {
     console.error(`mtc: ${error.message}`);
-  } else {
+  } else if (!(error instanceof Deno.errors.BrokenPipe)) {
     console.error(error instanceof Error ? error.stack ?? error.message : error);
     console.error(
       `mtc: this is a defect of mtc ${configuration.version}, not a mistake of yours; ` +

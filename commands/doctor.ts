@@ -28,7 +28,7 @@ interface Diagnosis {
   readonly cores: number;
   readonly memory: { readonly total: number; readonly available: number };
   readonly disk: { readonly folder: string; readonly free: number };
-  /** Vulkan driver manifests and the NVIDIA kernel driver; empty where the system has neither. */
+  /** Vulkan driver manifests; empty outside Linux. */
   readonly drivers: readonly string[];
   readonly adapter: Adapter | null;
   readonly builtin: { readonly model: number; readonly documents: number };
@@ -72,21 +72,17 @@ async function readDrivers(): Promise<string[]> {
       for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".json")) found.push(`${folder}/${name}`);
     } catch { /* Absent on systems without Vulkan drivers and on those without Vulkan. */ }
   }
-  try {
-    const version = await Deno.readTextFile("/proc/driver/nvidia/version");
-    found.push(`NVIDIA kernel driver ${version.match(/\d+\.\d+(\.\d+)?/)?.[0] ?? "of unknown version"}`);
-  } catch { /* No NVIDIA card. */ }
   return found.sort();
 }
 
 function driverRemedy(drivers: readonly string[]): string {
   if (Deno.build.os !== "linux") return "update the operating system's graphics driver";
-  const nvidia = drivers.find((driver) => driver.startsWith("NVIDIA"));
-  if (nvidia && !drivers.some((driver) => driver.includes("nvidia_icd"))) {
-    return `install NVIDIA's Vulkan driver of the same version (libnvidia-gl; ${nvidia} is here), ` +
-      "or in a container set NVIDIA_DRIVER_CAPABILITIES=all; and install libvulkan1";
+  const software = "on Debian or Ubuntu as root: apt-get install -y mesa-vulkan-drivers libvulkan1";
+  if (drivers.some((driver) => driver.includes("nvidia_icd"))) {
+    return `NVIDIA's Vulkan driver is named but does not load; install libvulkan1, or for the CPU, ${software}`;
   }
-  return "install a Vulkan driver; for the CPU, on Debian or Ubuntu as root: apt-get install -y mesa-vulkan-drivers libvulkan1";
+  return "install a Vulkan driver: for an NVIDIA card libnvidia-gl of the kernel driver's version " +
+    `(in a container, start it with NVIDIA_DRIVER_CAPABILITIES=all); for the CPU, ${software}`;
 }
 
 async function examineAdapter(drivers: readonly string[], problems: Problem[]): Promise<Adapter | null> {

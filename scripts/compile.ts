@@ -1,0 +1,73 @@
+/**
+ * Makes one executable, `dist/mtc`, that carries model, text, shaders, fonts, wasm and Workers: `deno task compile`.
+ *
+ * `deno compile` alone embeds every npm package that the lock file names and loads their thousand files one by one, so
+ * everything is bundled first: one chunk per command, assets inside.
+ *
+ * Arguments go to `deno compile`, for example `--target aarch64-apple-darwin`. Where the base executable cannot be downloaded,
+ * DENORT_BIN names one, and MTC_COMPILE_DENO the Deno of the version it belongs to.
+ * @module
+ */
+
+import { glob } from "node:fs/promises";
+import { basename, dirname, join, relative } from "node:path";
+import { fileURLToPath } from "node:url";
+
+const ROOT = fileURLToPath(new URL("..", import.meta.url));
+const BUNDLE = join(ROOT, "dist", "bundle");
+
+/** Files, and two facts about the machine. Of the environment only these names are seen. */
+const PERMISSIONS = [
+  "--allow-read",
+  "--allow-write",
+  "--allow-sys=systemMemoryInfo,statfs",
+  "--allow-env=DENO_WEBGPU_BACKEND,MTC_TRACE,NO_COLOR,FORCE_COLOR,CLICOLOR_FORCE,TERM,CI",
+  "--ignore-env",
+  "--no-prompt",
+];
+
+async function deno(executable: string, args: string[]): Promise<void> {
+  const child = new Deno.Command(executable, { args, cwd: ROOT, stdout: "inherit", stderr: "inherit" }).spawn();
+  if (!(await child.status).success) {
+    console.error(`compile: \`deno ${args[0]}\` failed; its message stands above`);
+    Deno.exit(1);
+  }
+}
+
+/** The modules that the sources start as Workers, by `new URL("./name.ts", import.meta.url)`, which a bundler does not follow. */
+async function findWorkers(): Promise<string[]> {
+  const workers = new Set<string>();
+  for await (const file of glob("{commands,core}/**/*.ts", { cwd: ROOT })) {
+    const source = await Deno.readTextFile(join(ROOT, file));
+    for (const [, name] of source.matchAll(/new URL\("(\.\/[^"/]+\.ts)", import\.meta\.url\)/g)) {
+      workers.add(join(dirname(file), name));
+    }
+  }
+  return [...workers].sort();
+}
+
+/**
+ * Chunks lie flat in the bundle while a Worker's own chunk keeps its folder, so each `./worker.ts` beside the chunks
+ * leads to it.
+ */
+async function linkWorkers(workers: string[]): Promise<void> {
+  const names = workers.map((worker) => basename(worker));
+  if (new Set(names).size !== names.length) throw new Error(`Workers need different file names: ${workers.join(", ")}`);
+  for (const worker of workers) {
+    const chunk = join(BUNDLE, worker.replace(/\.ts$/, ".js"));
+    await Deno.writeTextFile(join(BUNDLE, basename(worker)), `import "./${relative(BUNDLE, chunk)}";\n`);
+  }
+}
+
+await deno(Deno.execPath(), ["run", "-A", "core/builtin/pack_text.ts"]);
+await Deno.remove(BUNDLE, { recursive: true }).catch(() => {});
+const workers = await findWorkers();
+await deno(Deno.execPath(), [
+  ...["bundle", "--quiet", "--platform", "deno", "--code-splitting", "--minify", "--keep-names"],
+  ...["--outdir", BUNDLE, "main.ts", ...workers],
+]);
+await linkWorkers(workers);
+await deno(Deno.env.get("MTC_COMPILE_DENO") ?? Deno.execPath(), [
+  ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--unstable-webgpu", ...PERMISSIONS],
+  ...["--include", BUNDLE, "--output", join(ROOT, "dist", "mtc"), ...Deno.args, join(BUNDLE, "main.js")],
+]);
