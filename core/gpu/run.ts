@@ -187,7 +187,9 @@ export class Pass {
       cache.bindGroups.clear();
     }
     // Queue order makes one arena enough: this write comes after every earlier submit and before the next.
-    if (this.#paramsUsed > 0) device.queue.writeBuffer(cache.arena, 0, new Uint8Array(this.#params), 0, this.#paramsUsed);
+    if (this.#paramsUsed > 0) {
+      device.queue.writeBuffer(cache.arena, 0, new Uint8Array(this.#params), 0, this.#paramsUsed);
+    }
     const encoder = device.createCommandEncoder();
     let compute: GPUComputePassEncoder | null = null;
     for (const command of this.#commands) {
