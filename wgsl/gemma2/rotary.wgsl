@@ -24,9 +24,9 @@ fn main(
     let high = low + half * 16u;
     for (var p = 0u; p < 16u; p++) {
       let position = min(group.x * 16u + p, params.context - 1u);
-      let from = (group.z * params.context + position) * width + group.y * params.head_dim + i;
-      let a = qkv[from];
-      let b = qkv[from + half];
+      let pair = (group.z * params.context + position) * width + group.y * params.head_dim + i;
+      let a = qkv[pair];
+      let b = qkv[pair + half];
       let turn = turns[position * half + i];
       rotated[low + p] = a * turn.x - b * turn.y;
       rotated[high + p] = b * turn.x + a * turn.y;

@@ -1,0 +1,132 @@
+/**
+ * A checkpoint's tensors by name, from one safetensors file or from several with an index.
+ * @module
+ */
+
+import { basename, join } from "node:path";
+import * as v from "valibot";
+import { UserError } from "../errors.ts";
+import { fileError } from "../files/atomic.ts";
+import { openSafetensors, type SafetensorsFile } from "../files/safetensors.ts";
+
+/** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
+export class TensorSource {
+  readonly #where: string;
+  readonly #files: readonly SafetensorsFile[];
+
+  /**
+   * Use {@link openShards}, or this for files that are open already.
+   *
+   * @param where What to call the model in messages.
+   * @param files All shards.
+   */
+  constructor(where: string, files: readonly SafetensorsFile[]) {
+    this.#where = where;
+    this.#files = files;
+  }
+
+  /**
+   * Reads a tensor of finite floats.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for.
+   * @returns Its elements in row-major order.
+   * @throws {UserError} When it is missing, has another shape or type, or holds NaN or infinity.
+   */
+  async readF32(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
+    const { file, full } = this.#find(name, shape);
+    const values = await file.readF32(full);
+    checkFinite(values, `tensor "${full}" of ${file.path}`);
+    return values;
+  }
+
+  /**
+   * Makes a reader of single rows, for gathers from a matrix that should not be held in memory.
+   *
+   * @param name The matrix.
+   * @param shape The shape that the configuration asks for: [rows, columns].
+   * @returns A function from a row's index to its elements; it throws {@link UserError} when they are not finite.
+   * @throws {UserError} When the matrix is missing or has another shape.
+   */
+  rowReader(name: string, shape: readonly [number, number]): (row: number) => Float32Array<ArrayBuffer> {
+    const { file, full } = this.#find(name, shape);
+    return (row) => {
+      const values = file.readRowF32(full, row);
+      checkFinite(values, `row ${row} of tensor "${full}" of ${file.path}`);
+      return values;
+    };
+  }
+
+  /** Closes the files; nothing can be read afterwards. */
+  async close(): Promise<void> {
+    for (const file of this.#files) await file.close();
+  }
+
+  #find(name: string, shape: readonly number[]): { file: SafetensorsFile; full: string } {
+    for (const full of [`model.${name}`, name]) {
+      const file = this.#files.find(({ tensors }) => tensors.has(full));
+      if (!file) continue;
+      const held = file.info(full).shape;
+      if (held.length === shape.length && held.every((extent, i) => extent === shape[i])) return { file, full };
+      throw new UserError(
+        `Cannot load ${file.path}: tensor "${full}" must be [${shape.join(", ")}] as config.json says, it is [${
+          held.join(", ")
+        }]; take config.json and weights of the same model`,
+      );
+    }
+    throw new UserError(
+      `Cannot load ${this.#where}: it needs a tensor "model.${name}", its safetensors files have none; ` +
+        `download the missing shard or take a complete checkpoint`,
+    );
+  }
+}
+
+const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
+
+/**
+ * Opens a directory's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+ *
+ * @param directory A Hugging Face model directory.
+ * @returns The tensors of all shards.
+ * @throws {UserError} When neither exists, or a shard is missing, truncated or malformed.
+ */
+export async function openShards(directory: string): Promise<TensorSource> {
+  const index = join(directory, "model.safetensors.index.json");
+  let text: string | null = null;
+  try {
+    text = await Deno.readTextFile(index);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", index, error);
+  }
+  const names = text === null ? ["model.safetensors"] : shardNames(index, text);
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const name of names) files.push(await openSafetensors(join(directory, name)));
+  } catch (error) {
+    for (const file of files) await file.close();
+    throw error;
+  }
+  return new TensorSource(directory, files);
+}
+
+function shardNames(path: string, text: string): string[] {
+  const fail = (what: string) => new UserError(`Cannot read ${path}: ${what}; download it again`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw fail(`it must be JSON, ${(error as Error).message}`);
+  }
+  const parsed = v.safeParse(Index, value);
+  if (!parsed.success) throw fail("it must hold a weight_map from tensor to file, it does not");
+  const names = [...new Set(Object.values(parsed.output.weight_map))].sort();
+  const stray = names.find((name) => name !== basename(name));
+  if (stray !== undefined) throw fail(`its shards must lie in the same directory, "${stray}" does not`);
+  return names;
+}
+
+function checkFinite(values: Float32Array, what: string): void {
+  const bad = values.findIndex((value) => !Number.isFinite(value));
+  if (bad < 0) return;
+  throw new UserError(`Cannot load the weights: ${what} holds ${values[bad]} at element ${bad}; download it again`);
+}

@@ -1,0 +1,67 @@
+import assert from "node:assert/strict";
+import { downloadAll, openGpu } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { openSafetensors } from "../../core/files/safetensors.ts";
+import { BUILTIN, openModel } from "../../core/gemma2/files.ts";
+import { type Activations, type Gemma2, loadGemma2 } from "../../core/gemma2/forward.ts";
+import { SITES, type Tap, tapName } from "../../core/gemma2/sites.ts";
+import { relativeL2 } from "../compare.ts";
+
+const gpu = await openGpu();
+const golden = new URL("../golden/gemma2/", import.meta.url).pathname;
+
+interface Golden {
+  readonly batch: { readonly contexts: number; readonly context: number; readonly ids: Uint32Array<ArrayBuffer> };
+  /** What Hugging Face computes at a tap, at the last `kept` positions of each context. */
+  readonly expected: (tap: Tap) => Promise<Float32Array>;
+  readonly kept: number;
+}
+
+async function openGolden(name: string): Promise<Golden> {
+  const file = await openSafetensors(`${golden}${name}.safetensors`);
+  const [contexts, context] = file.info("tokens").shape;
+  const ids = Uint32Array.from(await file.read("tokens"));
+  const expected = ({ layer, site }: Tap) =>
+    file.readF32(
+      tapName(site === "resid_pre" && layer > 0 ? { layer: layer - 1, site: "resid_post" } : { layer, site }),
+    );
+  return { batch: { contexts, context, ids }, expected, kept: file.info("layer0.attn_in").shape[1] };
+}
+
+/** Runs one batch and reads every tap back. */
+async function activations(model: Gemma2, batch: Golden["batch"]): Promise<[Activations, Float32Array][]> {
+  const pass = new Pass(gpu);
+  const taps = model.forward(pass, batch);
+  pass.submit();
+  const bytes = await downloadAll(gpu, taps.map(({ tensor }) => tensor));
+  return taps.map((tap, i) => [tap, new Float32Array(bytes[i], 0, tap.tokens * tap.width)]);
+}
+
+/** The last `kept` positions of each context. */
+function tail(values: Float32Array, { batch: { contexts, context }, kept }: Golden, width: number): Float32Array {
+  const out = new Float32Array(contexts * kept * width);
+  for (let c = 0; c < contexts; c++) {
+    out.set(values.subarray((c + 1) * context * width - kept * width, (c + 1) * context * width), c * kept * width);
+  }
+  return out;
+}
+
+for (const name of ["builtin", "window", "shards", "uncapped", "long"]) {
+  Deno.test(`${name}: every site of every layer is within 1e-5 of Hugging Face's float32`, async () => {
+    const reference = await openGolden(name);
+    const files = await openModel(name === BUILTIN ? BUILTIN : golden + name);
+    const layers = JSON.parse(new TextDecoder().decode(files.config)).num_hidden_layers as number;
+    const taps = Array.from({ length: layers }, (_, layer) => SITES.map((site) => ({ layer, site }))).flat();
+    const { contexts, context } = reference.batch;
+    const model = await loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
+    const errors: [string, number][] = [];
+    for (const [{ tap, width }, values] of await activations(model, reference.batch)) {
+      errors.push([tapName(tap), relativeL2(tail(values, reference, width), await reference.expected(tap))]);
+    }
+    const [worst, error] = errors.reduce((a, b) => b[1] > a[1] ? b : a);
+    if (Deno.env.has("MTC_FIGURES")) console.log(`${name}: worst relative L2 ${error.toExponential(2)} at ${worst}`);
+    assert.ok(error <= 1e-5, `${name}: relative L2 at ${worst} is ${error.toExponential(2)}, at most 1e-5 is allowed`);
+    model.destroy();
+    await files.weights.close();
+  });
+}
