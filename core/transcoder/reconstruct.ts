@@ -1,0 +1,78 @@
+/**
+ * Decoding with a finished transcoder, held against the true target.
+ * @module
+ */
+
+import { decode } from "../../wgsl/transcoder/step.ts";
+import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { featureCount, prefixEnds } from "./recipe.ts";
+import type { Features } from "./selection.ts";
+import type { Transcoder } from "./weights.ts";
+
+/** Reconstructs with every prefix y_p = b_dec + sum over i < e_p of f_i W_dec[i] and measures what is left. */
+export class Reconstructor {
+  /** f32 [tokens, prefixes]: |y_p - y|^2 of the last recorded batch. */
+  readonly squares: Tensor;
+  /** f32 [tokens, d_out]: y_P - y of the last recorded batch, for the whole dictionary. */
+  readonly residual: Tensor;
+  readonly #width: number;
+  readonly #features: number;
+  readonly #prefixes: number;
+  readonly #lanes: number;
+  readonly #decoder: Tensor;
+  readonly #bias: Tensor;
+  readonly #prefixEnds: Tensor;
+  readonly #residuals: Tensor;
+
+  /**
+   * @param gpu The device.
+   * @param transcoder What to decode with.
+   * @param maxTokens The most tokens of a batch.
+   * @throws {UserError} When a tensor is larger than the adapter can bind.
+   */
+  constructor(gpu: Gpu, { shape, weights }: Transcoder, maxTokens: number) {
+    const { d_out, groups } = shape;
+    this.#width = d_out;
+    this.#features = featureCount(groups);
+    this.#prefixes = groups.length;
+    this.#lanes = gpu.isCpu ? 8 : 128;
+    this.#decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
+    this.#bias = tensorFrom(gpu, "b_dec", [d_out], weights.decoderBias);
+    this.#prefixEnds = tensorFrom(gpu, "prefix ends", [groups.length], Uint32Array.from(prefixEnds(groups)));
+    this.#residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
+    this.residual = createTensor(gpu, "residual", [maxTokens, d_out]);
+    this.squares = createTensor(gpu, "squared residuals", [maxTokens, groups.length]);
+  }
+
+  /**
+   * Records reconstructing one batch into {@link squares} and {@link residual}.
+   *
+   * @param pass Where to record.
+   * @param features What each token keeps.
+   * @param y f32 [tokens, d_out] raw target activations.
+   * @param tokens How many, from 1 to the most.
+   */
+  record(pass: Pass, features: Features, y: Tensor, tokens: number): void {
+    const width = this.#width, prefixes = this.#prefixes;
+    pass.run(
+      decode,
+      {
+        row_start: features.rowStart,
+        index: features.index,
+        value: features.value,
+        decoder: this.#decoder,
+        bias: this.#bias,
+        target_y: y,
+        prefix_ends: this.#prefixEnds,
+        residual: this.#residuals,
+        squares: this.squares,
+      },
+      { tokens, width, features: this.#features, prefixes, target_first: 0, target_weight: -1, bias_weight: 1 },
+      { LANES: this.#lanes },
+    );
+    // Slabs hold suffix sums over the prefixes; the last one has only its own residual.
+    pass.copy(this.#residuals, (prefixes - 1) * tokens * width, this.residual, 0, tokens * width);
+  }
+}

@@ -1,0 +1,148 @@
+import assert from "node:assert/strict";
+import { downloadAll, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { Encoder, type HostFeatures } from "../../core/transcoder/encode.ts";
+import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
+import { featureCount, prefixEnds } from "../../core/transcoder/recipe.ts";
+import { foldScales, type Transcoder } from "../../core/transcoder/weights.ts";
+import { assertClose, gamma } from "../compare.ts";
+import { gaussians } from "../random.ts";
+import { activationsOf, randomTranscoder, reconstructionOf } from "./random_transcoder.ts";
+
+const gpu = await openGpu();
+
+/** Checks kept sets and values against float64, allowing either answer where |a - threshold| is within a's rounding error. */
+function assertEncodes(transcoder: Transcoder, x: Float32Array, tokens: number, actual: HostFeatures): number {
+  const { shape: { d_in, groups }, weights, threshold } = transcoder;
+  const features = featureCount(groups);
+  assert.equal(actual.rowStart.length, tokens + 1);
+  assert.equal(actual.index.length, actual.rowStart[tokens]);
+  assert.equal(actual.value.length, actual.rowStart[tokens]);
+  let kept = 0;
+  for (let b = 0; b < tokens; b++) {
+    const row = x.subarray(b * d_in, (b + 1) * d_in);
+    const expected = activationsOf(transcoder, row);
+    let e = actual.rowStart[b];
+    for (let i = 0; i < features; i++) {
+      let magnitude = Math.abs(weights.encoderBias[i]);
+      for (let d = 0; d < d_in; d++) magnitude += Math.abs(weights.encoder[i * d_in + d] * row[d]);
+      const bound = gamma(d_in + 1) * magnitude;
+      const isKept = e < actual.rowStart[b + 1] && actual.index[e] === i;
+      if (Math.abs(expected[i] - threshold) > bound) {
+        assert.equal(isKept, expected[i] > threshold, `token ${b} feature ${i}`);
+      }
+      if (!isKept) continue;
+      assert.ok(actual.value[e] > threshold);
+      assert.ok(Math.abs(actual.value[e] - expected[i]) <= bound, `token ${b} feature ${i}`);
+      e++;
+      kept++;
+    }
+    assert.equal(e, actual.rowStart[b + 1], `token ${b}: indices ascend and none is left over`);
+  }
+  return kept;
+}
+
+for (
+  const [tokens, d_in, groups] of [[1, 1, [1]], [37, 24, [20, 11, 6]], [65, 7, [129]]] as [number, number, number[]][]
+) {
+  Deno.test(`encoding ${tokens} tokens of width ${d_in} with ${groups.join(" + ")} features is the float64 definition`, async () => {
+    const transcoder = randomTranscoder({ d_in, d_out: 3, groups }, 0.5, tokens);
+    const x = gaussians(tokens * d_in, tokens + 1);
+    const encoder = new Encoder(gpu, transcoder, tokens);
+    const actual = await encoder.encode(tensorFrom(gpu, "x", [tokens, d_in], x), tokens);
+    assertEncodes(transcoder, x, tokens, actual);
+  });
+}
+
+Deno.test("an activation equal to the threshold is not kept, the next float above it is", async () => {
+  const above = 0.5 + 2 ** -24, below = 0.5 - 2 ** -25;
+  const transcoder: Transcoder = {
+    shape: { d_in: 1, d_out: 1, groups: [4] },
+    weights: {
+      encoder: Float32Array.of(1, 1, 1, 1),
+      encoderBias: Float32Array.of(0, above - 0.5, below - 0.5, -2),
+      decoder: new Float32Array(4),
+      decoderBias: new Float32Array(1),
+    },
+    threshold: 0.5,
+  };
+  const x = tensorFrom(gpu, "x", [2, 1], Float32Array.of(0.5, -1));
+  const { rowStart, index, value } = await new Encoder(gpu, transcoder, 2).encode(x, 2);
+  assert.deepEqual([...rowStart], [0, 1, 1]);
+  assert.deepEqual([...index], [1]);
+  assert.deepEqual([...value], [Math.fround(above)]);
+});
+
+Deno.test("with threshold 0 every positive activation is kept and no zero", async () => {
+  const transcoder = { ...randomTranscoder({ d_in: 6, d_out: 2, groups: [30] }, 0, 3) };
+  const x = gaussians(20 * 6, 4);
+  const actual = await new Encoder(gpu, transcoder, 20).encode(tensorFrom(gpu, "x", [20, 6], x), 20);
+  const kept = assertEncodes(transcoder, x, 20, actual);
+  assert.ok(kept > 200 && kept < 400);
+});
+
+Deno.test("more tokens than a dispatch holds, and more features than expected, give the same rows", async () => {
+  const transcoder = randomTranscoder({ d_in: 8, d_out: 2, groups: [400] }, 0, 5);
+  const x = tensorFrom(gpu, "x", [23, 8], gaussians(23 * 8, 6));
+  const whole = await new Encoder(gpu, transcoder, 23).encode(x, 23);
+  assert.ok(whole.index.length > 128 * 23, "the first expectation is exceeded");
+  const narrow = new Encoder(gpu, transcoder, 5);
+  assert.equal(narrow.batchTokens, 5);
+  assert.deepEqual(await narrow.encode(x, 23), whole);
+  assert.deepEqual(await narrow.encode(x, 23), whole);
+});
+
+Deno.test("folded weights on raw activations are unfolded weights on scaled ones", async () => {
+  const tokens = 50, scales = { source: 0.137, target: 3.1 };
+  const unfolded = randomTranscoder({ d_in: 24, d_out: 20, groups: [16, 16] }, 0.4, 7);
+  const folded = { ...unfolded, weights: foldScales(unfolded.weights, scales) };
+  const scaled = gaussians(tokens * 24, 8), raw = scaled.map((value) => value / scales.source);
+  const encode = (transcoder: Transcoder, x: Float32Array) =>
+    new Encoder(gpu, transcoder, tokens).encode(tensorFrom(gpu, "x", [tokens, 24], x), tokens);
+  const expected = await encode(unfolded, scaled), actual = await encode(folded, raw);
+  assert.deepEqual(actual.index, expected.index);
+  assertClose("activations", actual.value, expected.value, { floor: 1e-6, relative: 1e-6 });
+  const reconstruct = (transcoder: Transcoder, { rowStart, index, value }: HostFeatures) =>
+    Array.from({ length: tokens }, (_, b) => {
+      const kept = [...index.subarray(rowStart[b], rowStart[b + 1])].map((i, n) =>
+        [i, value[rowStart[b] + n]] as const
+      );
+      return [...reconstructionOf(transcoder, kept, Infinity)];
+    }).flat();
+  const wanted = reconstruct(unfolded, expected).map((y) => y / scales.target);
+  assertClose("reconstruction", reconstruct(folded, actual), wanted, { floor: 1e-6, relative: 1e-6 });
+});
+
+Deno.test("reconstruction: squared residuals of each prefix and the last residual, and how often features fire", async () => {
+  const tokens = 19, shape = { d_in: 12, d_out: 10, groups: [8, 5, 3] };
+  const transcoder = randomTranscoder(shape, 0.3, 9);
+  const x = gaussians(tokens * 12, 10), y = gaussians(tokens * 10, 11);
+  const encoder = new Encoder(gpu, transcoder, tokens), reconstructor = new Reconstructor(gpu, transcoder, tokens);
+  const pass = new Pass(gpu);
+  encoder.recordEncode(pass, tensorFrom(gpu, "x", [tokens, 12], x), tokens);
+  encoder.recordFires(pass, tokens);
+  reconstructor.record(pass, encoder.kept, tensorFrom(gpu, "y", [tokens, 10], y), tokens);
+  pass.submit();
+  const [residual, squares, fires] = await downloadAll(gpu, [
+    reconstructor.residual,
+    reconstructor.squares,
+    encoder.fires,
+  ]);
+  const { rowStart, index, value } = await encoder.encode(tensorFrom(gpu, "x", [tokens, 12], x), tokens);
+  const expectedSquares: number[] = [], expectedResidual: number[] = [], expectedFires = new Array<number>(16).fill(0);
+  for (let b = 0; b < tokens; b++) {
+    const kept: [number, number][] = [];
+    for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
+      kept.push([index[e], value[e]]);
+      expectedFires[index[e]]++;
+    }
+    for (const end of prefixEnds(shape.groups)) {
+      const rest = reconstructionOf(transcoder, kept, end).map((sum, d) => sum - y[b * 10 + d]);
+      expectedSquares.push(rest.reduce((sum, r) => sum + r * r, 0));
+      if (end === 16) expectedResidual.push(...rest);
+    }
+  }
+  assertClose("squares", new Float32Array(squares), expectedSquares, { floor: 1e-6, relative: 1e-5 });
+  assertClose("residual", new Float32Array(residual), expectedResidual, { floor: 1e-5, relative: 1e-5 });
+  assert.deepEqual([...new Uint32Array(fires)], expectedFires);
+});

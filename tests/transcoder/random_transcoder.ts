@@ -1,0 +1,43 @@
+/** A transcoder with random weights, and what encoding and decoding mean in plain float64 loops. */
+
+import type { TranscoderShape } from "../../core/transcoder/recipe.ts";
+import type { Transcoder } from "../../core/transcoder/weights.ts";
+import { gaussians } from "../random.ts";
+
+export function randomTranscoder(shape: TranscoderShape, threshold: number, seed: number): Transcoder {
+  const features = shape.groups.reduce((sum, size) => sum + size, 0);
+  const scaled = (count: number, scale: number, stream: number) =>
+    gaussians(count, 16 * seed + stream).map((x) => x * scale);
+  return {
+    shape,
+    weights: {
+      encoder: scaled(features * shape.d_in, shape.d_in ** -0.5, 0),
+      encoderBias: scaled(features, 0.1, 1),
+      decoder: scaled(features * shape.d_out, shape.d_out ** -0.5, 2),
+      decoderBias: scaled(shape.d_out, 0.5, 3),
+    },
+    threshold,
+  };
+}
+
+/** relu(W_enc x + b_enc) of one token, in float64. */
+export function activationsOf({ shape, weights }: Transcoder, x: ArrayLike<number>): Float64Array {
+  return Float64Array.from(weights.encoderBias, (bias, i) => {
+    let sum = bias;
+    for (let d = 0; d < shape.d_in; d++) sum += weights.encoder[i * shape.d_in + d] * x[d];
+    return Math.max(sum, 0);
+  });
+}
+
+/** b_dec + f W_dec of one token over the features below `end`, in float64. */
+export function reconstructionOf(
+  { shape, weights }: Transcoder,
+  features: Iterable<readonly [index: number, value: number]>,
+  end: number,
+): Float64Array {
+  const y = Float64Array.from(weights.decoderBias);
+  for (const [i, value] of features) {
+    if (i < end) { for (let d = 0; d < shape.d_out; d++) y[d] += value * weights.decoder[i * shape.d_out + d]; }
+  }
+  return y;
+}
