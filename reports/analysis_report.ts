@@ -119,9 +119,9 @@ function weightTable({ weights }: LayerAnalysis): string {
   const row = (name: string, shape: string, { mean, std, min, max }: Omit<TensorStatistics, "shape" | "nonFinite">) => [
     name,
     shape,
-    decimal(mean, 4),
-    decimal(std, 4),
-    `[${decimal(min, 4)}, ${decimal(max, 4)}]`,
+    significant(mean, 3),
+    significant(std, 3),
+    `[${significant(min, 3)}, ${significant(max, 3)}]`,
   ];
   const tensor = (name: string, statistics: TensorStatistics) =>
     row(name, statistics.shape.map(integer).join(" × "), statistics);

@@ -28,8 +28,8 @@ export function significant(value: number, digits = 4): string {
 /** A setting as it was given, without trailing zeros: 0.0003, 3e-9, 15,000. */
 export function setting(value: number): string {
   if (!Number.isFinite(value)) return String(value);
-  if (value !== 0 && Math.abs(value) < 1e-5) return String(value);
-  return value.toLocaleString("en-US", { maximumSignificantDigits: 6 });
+  if (value !== 0 && Math.abs(value) < 1e-5) return String(Number(value.toPrecision(4)));
+  return value.toLocaleString("en-US", { maximumSignificantDigits: 4 });
 }
 
 /** A share as a percentage: 0.0123 -> `1.2 %`. Shares that would round to zero or to all keep a sign that they do not. */
@@ -63,4 +63,14 @@ export function timestamp(time: Date): string {
 /** `a, b and c`. */
 export function list(items: string[]): string {
   return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
+}
+
+/** `once`, `twice`, `2.5 times`. */
+export function times(count: number): string {
+  return count === 1 ? "once" : count === 2 ? "twice" : `${setting(count)} times`;
+}
+
+/** The text with a capital first letter. */
+export function capital(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1);
 }

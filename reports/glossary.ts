@@ -3,7 +3,7 @@
  * @module
  */
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
-import { integer } from "./format.ts";
+import { decimal, integer } from "./format.ts";
 import { bullets, plain } from "./markdown.ts";
 
 /** Readable names of the metrics that evaluation.json defines. */
@@ -32,7 +32,10 @@ export function glossary({ evaluation, config }: LayerAnalysis): string {
   const pass = `the final pass, ${integer(config.sample_tokens)} tokens read with frozen weights`;
   return bullets([
     ...measured,
-    `**Max activation**: the largest value of the feature in ${pass}.`,
+    `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
+    `to targets that are scaled to a root mean square length of √${config.d_out} = ${
+      decimal(Math.sqrt(config.d_out), 1)
+    }.`,
     `**Fires**: how often the feature is above the inference threshold in the final pass. ` +
     `**Density**: fires divided by tokens.`,
     `**Samples**: activations kept with their context, the strongest first, at most ${config.samples_per_feature} per feature.`,

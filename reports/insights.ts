@@ -5,7 +5,7 @@
  */
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
 import { lossCourse, nonFiniteWeights } from "./checks.ts";
-import { counted, decimal, integer, list, percent, significant } from "./format.ts";
+import { capital, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
 function reconstruction({ evaluation, config }: LayerAnalysis): string {
@@ -15,13 +15,13 @@ function reconstruction({ evaluation, config }: LayerAnalysis): string {
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;
   if (fvu >= thresholds.fvuUseless) {
-    return `**Reconstruction: hardly better than predicting the mean.** Here ${measured}.`;
+    return `**Reconstruction: hardly better than predicting the mean.** ${capital(measured)}.`;
   }
   if (fvu >= thresholds.fvu) {
-    return `**Reconstruction: too poor.** Here ${measured}; the goal is under ${percent(thresholds.fvu, 0)}.`;
+    return `**Reconstruction: too poor.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
   }
   const word = fvu < thresholds.fvuVeryGood ? "very good" : "good";
-  return `**Reconstruction: ${word}.** Only ${measured}; the goal is under ${percent(thresholds.fvu, 0)}.`;
+  return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }
 
 function hierarchy({ evaluation, config }: LayerAnalysis): string {
@@ -76,13 +76,12 @@ function utilization(layer: LayerAnalysis): string {
     : evaluation.dead_fraction < 0.5
     ? "much of the dictionary is wasted"
     : "most of the dictionary is wasted";
-  return `**Feature utilization: ${word}.** ${integer(evaluation.dead_features)} of ${
-    integer(config.features)
-  } features ` +
-    `(${percent(evaluation.dead_fraction)}) never fire on the ${integer(evaluation.tokens)} held-out tokens. ` +
-    `${counted(dense, "feature")} fire${dense === 1 ? "s" : ""} on more than ${
-      percent(thresholds.denseDensity, 0)
-    } of the tokens, ` + `${integer(rare)} fewer than ${thresholds.rareFires} times in the final pass.`;
+  const dead = evaluation.dead_features === 0
+    ? `All ${counted(config.features, "feature")} fire on the ${counted(evaluation.tokens, "held-out token")}.`
+    : `${integer(evaluation.dead_features)} of ${counted(config.features, "feature")} ` +
+      `(${percent(evaluation.dead_fraction)}) never fire on the ${counted(evaluation.tokens, "held-out token")}.`;
+  return `**Feature utilization: ${word}.** ${dead} In the final pass ${integer(dense)} fired on more than ` +
+    `${percent(thresholds.denseDensity, 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
 }
 
 function activations({ statistics, config }: LayerAnalysis): string {
@@ -139,7 +138,7 @@ function selectivity(layer: LayerAnalysis): string {
 function generalization({ evaluation, course }: LayerAnalysis): string {
   const gap = evaluation.fvu - course.trainingFvu;
   if (!Number.isFinite(gap)) return "";
-  const numbers = `held-out FVU ${decimal(evaluation.fvu, 3)}, last training batches ${decimal(course.trainingFvu, 3)}`;
+  const numbers = `Held-out FVU ${decimal(evaluation.fvu, 3)}, last training batches ${decimal(course.trainingFvu, 3)}`;
   return gap > thresholds.heldOutGap
     ? `**Generalization: a gap.** ${numbers}. The transcoder overfits its text, or the inference threshold is off.`
     : `**Generalization: no sign of overfitting.** ${numbers}.`;

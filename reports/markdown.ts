@@ -42,7 +42,7 @@ export function numbered(items: string[]): string {
 
 /** Text from outside (a model's name, a path) as plain words. */
 export function plain(text: string): string {
-  return text.replace(/[\\`*_{}[\]<>|~#$]/g, "\\$&").replace(/\s+/g, " ");
+  return text.replace(/[\\`*[\]<~#$]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\$&").replace(/\s+/g, " ");
 }
 
 /** A whole document from its parts, one empty line between them; parts that are empty are left out. */

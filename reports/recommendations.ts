@@ -4,7 +4,7 @@
  */
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
 import { jumps, lossCourse, nonFiniteWeights } from "./checks.ts";
-import { counted, decimal, integer, percent, setting } from "./format.ts";
+import { capital, counted, decimal, integer, percent, setting, times } from "./format.ts";
 import { denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -97,7 +97,16 @@ function overfitting({ evaluation, course, config }: LayerAnalysis): string {
     decimal(evaluation.fvu - course.trainingFvu, 3)
   } above ` +
     `that of the training batches; the run used ${counted(config.data.train_documents, "document")}, ` +
-    `each activation ${setting(config.passes)} time${config.passes === 1 ? "" : "s"}.`;
+    `each activation ${times(config.passes)}.`;
+}
+
+function firstGroup({ evaluation, config }: LayerAnalysis): string {
+  const enough = evaluation.fvu_per_prefix.find(({ fvu }) => fvu < thresholds.fvu);
+  if (!enough || enough.prefix === config.features) return "";
+  return `**Begin with the first ${
+    integer(enough.prefix)
+  } features** when a short list is wanted: they meet the FVU goal ` +
+    `alone (${decimal(enough.fvu, 3)}), and training made them the most general ones.`;
 }
 
 function lastGroup({ evaluation, config }: LayerAnalysis): string {
@@ -146,10 +155,6 @@ function reading(layer: LayerAnalysis): string {
   return parts.length > 0 ? `**Start reading here.** ${capital(parts.join("; "))}.` : "";
 }
 
-function capital(text: string): string {
-  return text.charAt(0).toUpperCase() + text.slice(1);
-}
-
 /** The advice that follows from a run, most urgent first, one Markdown paragraph each. */
 export function recommendations(layer: LayerAnalysis): string[] {
   const rules = [
@@ -161,6 +166,7 @@ export function recommendations(layer: LayerAnalysis): string[] {
     course,
     instability,
     overfitting,
+    firstGroup,
     lastGroup,
     dense,
     samples,

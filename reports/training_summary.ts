@@ -7,7 +7,7 @@ import type { MetricsRow } from "../core/analysis/run_schema.ts";
 import { checkTable, configuration, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, verdict } from "./checks.ts";
 import { layerFiles } from "./file_names.ts";
-import { counted, decimal, duration, integer, percent, setting, significant } from "./format.ts";
+import { counted, decimal, duration, integer, percent, setting, significant, times } from "./format.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
 import { recommendations } from "./recommendations.ts";
@@ -28,7 +28,7 @@ function courseTable({ metrics, evaluation }: LayerAnalysis): string {
       ...row.fvu_per_prefix.map((fvu) => decimal(fvu, 3)),
       decimal(row.l0, 1),
       integer(row.dead_features),
-      significant(row.learning_rate, 3),
+      setting(Number(row.learning_rate.toPrecision(3))),
     ]),
   );
 }
@@ -53,9 +53,9 @@ function convergence(layer: LayerAnalysis): string {
     }.`,
     `**Dead features:** at most ${integer(course.deadPeak.count)} (step ${integer(course.deadPeak.step)}), ` +
     `${integer(course.deadAtEnd)} at the end, by the training's rule.`,
-    `**Learning rate:** peak ${significant(course.peakLearningRate.value, 3)} at step ${
+    `**Learning rate:** peak ${setting(course.peakLearningRate.value)} at step ${
       integer(course.peakLearningRate.step)
-    }, ` + `${significant(course.finalLearningRate, 3)} at the end.`,
+    }, ` + `${setting(course.finalLearningRate)} at the end.`,
   ]);
 }
 
@@ -69,7 +69,7 @@ function throughput({ course, config }: LayerAnalysis): string {
         ? `${integer(course.tokensPerSecond)} tokens per second (median of the logged intervals)`
         : "not recorded"
     }`,
-    `**Passes:** each harvested activation was used ${setting(config.passes)} time${config.passes === 1 ? "" : "s"}`,
+    `**Passes:** each harvested activation was used ${times(config.passes)}`,
   ]);
 }
 

@@ -3,9 +3,9 @@
  * @module
  */
 import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
-import { decimal, integer, significant } from "../format.ts";
+import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
-import { figureTitle, grid, heading, palette, type Spec } from "./theme.ts";
+import { figureTitle, grid, heading, palette, type Spec, upright } from "./theme.ts";
 
 interface Point {
   step: number;
@@ -21,7 +21,25 @@ interface Panel {
   colors: Record<string, string>;
   format?: string;
   logarithmic?: boolean;
-  goal?: { value: number; label: string };
+  /** A level to reach, dashed. */
+  goal?: number;
+}
+
+/** Ticks at 1, 2 and 5 times powers of ten; the axis ends on the ticks around the values. */
+function logarithmicAxis(points: Point[], title: string): Spec {
+  const values = points.map(({ value }) => value);
+  const least = Math.min(...values), most = Math.max(...values);
+  const ticks = Array.from({ length: 60 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 12}`));
+  const low = ticks.findLast((tick) => tick <= least) ?? ticks[0];
+  const high = ticks.find((tick) => tick >= most) ?? ticks[ticks.length - 1];
+  const domain = points.length > 0 && low < high ? [low, high] : [0.1, 1];
+  const shown = ticks.filter((tick) => tick >= domain[0] && tick <= domain[1]);
+  return {
+    type: "quantitative",
+    title,
+    scale: { type: "log", domain, nice: false },
+    axis: { values: shown, format: "~g" },
+  };
 }
 
 const size = { width: 330, height: 190 };
@@ -42,10 +60,7 @@ function curvePanel({ title, y, points, colors, format, logarithmic, goal }: Pan
       },
       y: {
         field: "value",
-        type: "quantitative",
-        title: y,
-        scale: logarithmic ? { type: "log", nice: true } : { zero: true },
-        axis: { tickCount: logarithmic ? 4 : 5, format },
+        ...(logarithmic ? logarithmicAxis(finite, y) : upright(y, { format })),
       },
       color: {
         field: "series",
@@ -55,8 +70,6 @@ function curvePanel({ title, y, points, colors, format, logarithmic, goal }: Pan
         legend: names.length > 1
           ? {
             orient: "top-right",
-            fillColor: "white",
-            padding: 3,
             offset: 2,
             symbolType: "stroke",
             symbolStrokeWidth: 2,
@@ -66,17 +79,11 @@ function curvePanel({ title, y, points, colors, format, logarithmic, goal }: Pan
     },
   };
   const goalLine = {
-    data: { values: goal && Number.isFinite(goal.value) ? [{ value: goal.value, label: goal.label }] : [] },
-    layer: [
-      { mark: { type: "rule", strokeDash: [4, 4], color: "#5f6368" } },
-      {
-        mark: { type: "text", align: "left", dx: 4, dy: -6, fontSize: 9.5, color: "#5f6368", x: 0 },
-        encoding: { text: { field: "label" } },
-      },
-    ],
+    data: { values: [{ value: goal }] },
+    mark: { type: "rule", strokeDash: [4, 4], color: "#5f6368" },
     encoding: { y: { field: "value", type: "quantitative" } },
   };
-  return { ...size, title, layer: goal ? [lines, goalLine] : [lines] };
+  return { ...size, title, layer: goal === undefined ? [lines] : [lines, goalLine] };
 }
 
 /** Six panels: loss, FVU per prefix, L0, dead features, learning rate, speed. */
@@ -101,21 +108,23 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       ],
       colors: { "each logged step": "#b8c4d0", "running median": palette[0] },
       logarithmic: true,
-      format: "~g",
     },
     {
-      title: heading("FVU of each prefix", `training batches; held-out at the end ${decimal(evaluation.fvu, 3)}`),
+      title: heading(
+        "FVU of each prefix",
+        `held-out at the end ${decimal(evaluation.fvu, 3)}; dashed: the goal ${thresholds.fvu}`,
+      ),
       y: "FVU",
       points: prefixes.flatMap((name, p) => series(name, (row) => row.fvu_per_prefix[p])),
       colors: Object.fromEntries(prefixes.map((name, p) => [name, palette[p % palette.length]])),
-      goal: { value: thresholds.fvu, label: `goal ${thresholds.fvu}` },
+      goal: thresholds.fvu,
     },
     {
-      title: heading("L0", `held-out at the end ${decimal(evaluation.l0, 1)}`),
+      title: heading("L0", `held-out at the end ${decimal(evaluation.l0, 1)}; dashed: k = ${config.k}`),
       y: "active features per token",
       points: series("L0", (row) => row.l0),
       colors: { L0: palette[2] },
-      goal: { value: config.k, label: `k = ${config.k}` },
+      goal: config.k,
     },
     {
       title: heading("Dead features", `at the end ${integer(course.deadAtEnd)} of ${integer(config.features)}`),
@@ -125,7 +134,10 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       format: ",d",
     },
     {
-      title: heading("Learning rate", `peak ${significant(course.peakLearningRate.value, 3)} after warm-up`),
+      title: heading(
+        "Learning rate",
+        `peak ${setting(course.peakLearningRate.value)} at step ${integer(course.peakLearningRate.step)}`,
+      ),
       y: "learning rate",
       points: series("rate", (row) => row.learning_rate),
       colors: { rate: palette[4] },
@@ -136,7 +148,7 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       y: "tokens per second",
       points: series("speed", (row) => row.tokens_per_s),
       colors: { speed: palette[5] },
-      format: "~s",
+      format: ",d",
     },
   ];
   return grid(
@@ -146,5 +158,6 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       `Layer ${config.layer}: training curves`,
       `${integer(course.lastStep)} of ${integer(config.steps)} steps of ${integer(config.batch_tokens)} tokens`,
     ),
+    "independent",
   );
 }

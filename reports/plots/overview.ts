@@ -4,17 +4,17 @@
  */
 import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
 import { decimal, integer, percent, significant } from "../format.ts";
-import { figureTitle, grid, heading, histogramPanel, palette, panelSize, type Spec } from "./theme.ts";
+import { figureTitle, grid, heading, histogramPanel, palette, panelSize, type Spec, upright } from "./theme.ts";
 
 const groupName = (group: number) => `group ${group}`;
 
-function groupColor({ config }: LayerAnalysis): Spec {
+function groupColor({ config }: LayerAnalysis, orient: "right" | "top-right"): Spec {
   return {
     field: "group",
     type: "nominal",
     title: null,
     scale: { domain: config.groups.map((_, group) => groupName(group)), range: palette.slice(0, config.groups.length) },
-    legend: { orient: "top-right", direction: "vertical", fillColor: "white", padding: 4, offset: 4 },
+    legend: { orient, direction: "vertical", symbolOpacity: 1, offset: orient === "right" ? 16 : 4 },
   };
 }
 
@@ -42,8 +42,8 @@ function strongestPanel(layer: LayerAnalysis): Spec {
         scale: { paddingInner: 0.25, paddingOuter: 0.3 },
         axis: { labelAngle: -90, labelFontSize: 7.5, ticks: false, labelOverlap: false },
       },
-      y: { field: "value", type: "quantitative", title: "maximum activation", axis: { tickCount: 5 } },
-      color: groupColor(layer),
+      y: { field: "value", ...upright("maximum activation") },
+      color: groupColor(layer, "top-right"),
     },
   };
 }
@@ -73,7 +73,7 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
         weights.encoderHistogram,
         heading(
           "Encoder weights (W_enc)",
-          `mean ${decimal(weights.encoder.mean, 4)}, std ${decimal(weights.encoder.std, 4)}; ` +
+          `mean ${significant(weights.encoder.mean, 2)}, std ${significant(weights.encoder.std, 3)}; ` +
             `${integer(weights.encoderOutside)} beyond 5 std not drawn`,
         ),
         { x: "weight", y: "weights" },
@@ -95,6 +95,7 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
       `Layer ${config.layer}: features and weights at a glance`,
       `${integer(config.features)} features, ${config.source.site} → ${config.target.site}, ${config.model.name}`,
     ),
+    "independent",
   );
 }
 
@@ -117,11 +118,11 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
       x: {
         ...x,
         title: `activations in the final pass (logarithmic); samples kept = this number, at most ${cap}`,
-        scale: { type: "log", nice: false, padding: 8 },
-        axis: { grid: true, format: "~s", tickCount: 6 },
+        scale: { type: "log", domain: [least * 0.9, most * 1.1], nice: false },
+        axis: { values: [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7], format: "," },
       },
-      y: { field: "value", type: "quantitative", title: "maximum activation", axis: { tickCount: 6 } },
-      color: groupColor(layer),
+      y: { field: "value", ...upright("maximum activation") },
+      color: groupColor(layer, "right"),
     },
   };
   const trend = {

@@ -45,6 +45,7 @@ export const theme = {
     domainColor: muted,
     tickColor: muted,
     labelPadding: 4,
+    labelFlush: false,
   },
   legend: { labelFontSize: 10, titleFontSize: 10, titleFontWeight: "normal", titleColor: muted, symbolSize: 60 },
   range: { category: palette },
@@ -55,6 +56,11 @@ export type Spec = Record<string, unknown>;
 
 /** Width and height of a panel's plotting area in a figure of two columns. */
 export const panelSize = { width: 440, height: 250 };
+
+/** An upright axis of numbers that begins at 0 and ends on a labelled tick, so that panels of one row are equally high. */
+export function upright(title: string, axis: Spec = {}): Spec {
+  return { type: "quantitative", title, scale: { zero: true, nice: 5 }, axis: { tickCount: 5, ...axis } };
+}
 
 /** A panel's title in bold with one line of detail below it, so that all titles of a figure are equally high. */
 export function heading(text: string, detail: string): Spec {
@@ -85,7 +91,7 @@ export function histogramPanel(
         axis: { grid: false, tickCount: 6, ...(axis.values && { values: axis.values }), format: axis.format },
       },
       x2: { field: "high" },
-      y: { field: "count", type: "quantitative", title: axis.y, axis: { tickCount: 5, format: ",d" } },
+      y: { field: "count", ...upright(axis.y, { format: ",d" }) },
     },
   };
 }
@@ -95,13 +101,13 @@ export function figureTitle(text: string, detail: string): Spec {
   return { text, subtitle: detail, fontSize: 16, subtitleFontSize: 11, offset: 18, anchor: "start" };
 }
 
-/** Panels in rows of `columns`. */
-export function grid(panels: Spec[], columns: number, title: Spec): Spec {
+/** Panels in rows of `columns`, with a legend in each panel that needs one or a shared one above all. */
+export function grid(panels: Spec[], columns: number, title: Spec, legends: "independent" | "shared"): Spec {
   return {
     title,
     concat: panels,
     columns,
     spacing: { row: 34, column: 34 },
-    resolve: { scale: { color: "independent" } },
+    resolve: { scale: { color: legends } },
   };
 }

@@ -1,0 +1,98 @@
+/**
+ * `mtc report`: every report and plot about the runs it finds.
+ * @module
+ */
+import { Command } from "commander";
+import { join } from "node:path";
+import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import type { LayerComparison } from "../core/analysis/comparison.ts";
+import type { RunChoice, RunDirectory } from "../core/analysis/run_discovery.ts";
+import { UserError } from "../core/errors.ts";
+import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
+
+interface ReportOptions {
+  runs: string;
+  out: string;
+  json?: true;
+}
+
+/** Contexts are kept for this many of the strongest features; the reports show no more. */
+const features = 10;
+
+/** A sentence for every run that was found and not reported on. */
+function leftOut({ chosen, passedOver, unfinished }: RunChoice): string[] {
+  const newer = (run: RunDirectory) => chosen.find(({ config }) => config.layer === run.config.layer)!;
+  return [
+    ...passedOver.map((run) =>
+      `${run.path} (begun ${run.config.created}) was passed over: ${newer(run).path} ` +
+      `(begun ${newer(run).config.created}) is the newest run of layer ${run.config.layer}`
+    ),
+    ...unfinished.map((run) => `${run.path} was skipped: it is not finished, ${run.missing.join(", ")} missing`),
+  ];
+}
+
+async function analyze({ path }: RunDirectory): Promise<LayerAnalysis> {
+  const { analyzeLayer } = await import("../core/analysis/layer_analysis.ts");
+  const { readTensors } = await import("../core/analysis/run_tensors.ts");
+  const { openSafetensors } = await import("../core/files/safetensors.ts");
+  return await analyzeLayer(path, async (config) => {
+    const file = await openSafetensors(join(path, "transcoder.safetensors"));
+    try {
+      return await readTensors(file, config);
+    } finally {
+      await file.close();
+    }
+  }, features);
+}
+
+async function requireDirectory(path: string): Promise<void> {
+  const info = await Deno.stat(path).catch(() => undefined);
+  if (info === undefined || info.isDirectory) return;
+  throw new UserError(`Cannot write reports to ${path}: it must be a directory, it is a file; choose another --out`);
+}
+
+async function makeDirectory(path: string): Promise<void> {
+  try {
+    await Deno.mkdir(path, { recursive: true });
+  } catch (error) {
+    throw fileError("make the directory", path, error);
+  }
+}
+
+async function report({ runs, out, json }: ReportOptions): Promise<void> {
+  await requireDirectory(out);
+  const { chooseRuns, findRuns } = await import("../core/analysis/run_discovery.ts");
+  const { compareLayers } = await import("../core/analysis/comparison.ts");
+  const choice = chooseRuns(await findRuns(runs));
+  const notes = leftOut(choice);
+  for (const note of notes) console.error(`mtc: ${note}`);
+
+  const layers: LayerAnalysis[] = [];
+  for (const run of choice.chosen) {
+    console.error(`mtc: reading ${run.path}`);
+    layers.push(await analyze(run));
+  }
+  const comparisons: LayerComparison[] = layers.flatMap((a, i) => layers.slice(i + 1).map((b) => compareLayers(a, b)));
+
+  await makeDirectory(out);
+  const { reportFiles } = await import("../reports/report_files.ts");
+  const files: string[] = [];
+  for await (const { name, content } of reportFiles({ layers, comparisons, notes, generated: new Date() })) {
+    const path = join(out, name);
+    await writeFileAtomic(path, content);
+    files.push(path);
+  }
+  const { jsonSummary, textSummary } = await import("../reports/summary.ts");
+  console.log(json ? jsonSummary(layers, files, notes) : textSummary(layers, files));
+}
+
+/** The command `mtc report`. */
+export function reportCommand(): Command {
+  return new Command("report")
+    .description("Writes reports and plots about the newest finished run of every layer, and compares the layers.")
+    .option("-r, --runs <dir>", "where the runs are", "runs")
+    .option("-o, --out <dir>", "where the reports go", "analysis_results")
+    .option("--json", "print verdicts, checks and file names as JSON")
+    .addHelpText("after", "\nExample:\n  mtc train && mtc report --runs runs --out analysis_results")
+    .action(report);
+}

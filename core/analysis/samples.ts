@@ -1,0 +1,255 @@
+/**
+ * Samples: for each feature the tokens it fired on, with their context. Pure bookkeeping on the host; activations come in as
+ * sparse rows, in any order of batches, and what is kept depends on the data alone.
+ * @module
+ */
+
+import type { TokenBatch } from "../text/contexts.ts";
+
+/** Tokens shown before and after the sampled one. */
+export const CONTEXT_RADIUS = 10;
+const WINDOW = 2 * CONTEXT_RADIUS + 1;
+/** Fills a window where the context has ended. */
+export const NO_TOKEN = 0xffffffff;
+
+/** Kept activations of some tokens, sparse by token. */
+export interface SparseRows {
+  /** [tokens + 1] */
+  readonly rowStart: Uint32Array;
+  /** Feature numbers, ascending within a token. */
+  readonly index: Uint32Array;
+  /** Activations. */
+  readonly value: Float32Array;
+}
+
+/** One sampled token. */
+export interface SampledToken {
+  /** The feature's activation there. */
+  readonly activation: number;
+  /** The training step it was seen at; 0 in the final pass. */
+  readonly step: number;
+  /** Index of its document in the split. */
+  readonly document: number;
+  /** Its token offset in the document. */
+  readonly position: number;
+  /** Its id, with those around it. */
+  readonly token: number;
+  /** At most {@link CONTEXT_RADIUS} ids before it, within its context and without BOS. */
+  readonly before: Uint32Array;
+  /** At most {@link CONTEXT_RADIUS} ids after it, within its context. */
+  readonly after: Uint32Array;
+}
+
+/** The arrays of a store, for checkpoints; only the first `counts[i]` slots of feature i mean anything. */
+export interface StoreArrays {
+  /** [features] slots in use. */
+  readonly counts: Uint32Array<ArrayBuffer>;
+  /** [features, capacity] slots from the first to the last in rank. */
+  readonly order: Uint32Array<ArrayBuffer>;
+  /** [features, capacity] what the slots are ranked by, descending. */
+  readonly rank: Float32Array<ArrayBuffer>;
+  /** [features, capacity] */
+  readonly activation: Float32Array<ArrayBuffer>;
+  /** [features, capacity, 3]: step, document, position. */
+  readonly origin: Uint32Array<ArrayBuffer>;
+  /** [features, capacity, 21] token ids around the sample. */
+  readonly window: Uint32Array<ArrayBuffer>;
+}
+
+/** The best samples of each feature by a rank; a token of a document is kept once, with its best rank. */
+export class SampleStore {
+  /** The store's memory. */
+  readonly arrays: StoreArrays;
+
+  /**
+   * @param features Features of the dictionary.
+   * @param capacity The most samples per feature.
+   */
+  constructor(readonly features: number, readonly capacity: number) {
+    this.arrays = {
+      counts: new Uint32Array(features),
+      order: new Uint32Array(features * capacity),
+      rank: new Float32Array(features * capacity),
+      activation: new Float32Array(features * capacity),
+      origin: new Uint32Array(features * capacity * 3),
+      window: new Uint32Array(features * capacity * WINDOW),
+    };
+  }
+
+  /**
+   * Whether a sample of this rank would be kept; the cheap test before `offer`.
+   *
+   * @param feature The feature.
+   * @param rank Higher is better.
+   * @returns False when the feature's slots are full of samples ranked at least as high.
+   */
+  accepts(feature: number, rank: number): boolean {
+    const { counts, order, rank: ranks } = this.arrays, base = feature * this.capacity;
+    return counts[feature] < this.capacity || rank > ranks[base + order[base + this.capacity - 1]];
+  }
+
+  /**
+   * Keeps a sample if its rank is high enough, dropping the lowest.
+   *
+   * @param feature The feature.
+   * @param rank Higher is better; equal ranks stay in the order they came.
+   * @param activation The feature's activation.
+   * @param step The training step, 0 in the final pass.
+   * @param batch The contexts the token lies in.
+   * @param at Its flat index there: context * batch.context + column.
+   */
+  offer(feature: number, rank: number, activation: number, step: number, batch: TokenBatch, at: number): void {
+    if (!this.accepts(feature, rank)) return;
+    const { counts, order, rank: ranks, activation: activations, origin } = this.arrays, { capacity } = this;
+    const base = feature * capacity;
+    const document = batch.document[at], position = batch.position[at];
+    let slot = counts[feature];
+    let length = slot;
+    const twin = this.#find(feature, document, position);
+    if (twin >= 0) {
+      slot = order[base + twin];
+      if (ranks[base + slot] >= rank) return;
+      order.copyWithin(base + twin, base + twin + 1, base + length);
+      length--;
+    } else if (length === capacity) {
+      slot = order[base + capacity - 1];
+      length--;
+    } else {
+      counts[feature]++;
+    }
+    let low = 0, high = length;
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (ranks[base + order[base + middle]] >= rank) low = middle + 1;
+      else high = middle;
+    }
+    order.copyWithin(base + low + 1, base + low, base + length);
+    order[base + low] = slot;
+    ranks[base + slot] = rank;
+    activations[base + slot] = activation;
+    origin.set([step, document, position], (base + slot) * 3);
+    this.#copyWindow(base + slot, batch, at);
+  }
+
+  /**
+   * The samples of a feature, best rank first.
+   *
+   * @param feature The feature.
+   * @returns At most `capacity` samples.
+   */
+  samples(feature: number): SampledToken[] {
+    const { counts, order, activation, origin, window } = this.arrays, base = feature * this.capacity;
+    return Array.from({ length: counts[feature] }, (_, n) => {
+      const slot = base + order[base + n], ids = window.subarray(slot * WINDOW, (slot + 1) * WINDOW);
+      const isToken = (id: number) => id !== NO_TOKEN;
+      return {
+        activation: activation[slot],
+        step: origin[slot * 3],
+        document: origin[slot * 3 + 1],
+        position: origin[slot * 3 + 2],
+        token: ids[CONTEXT_RADIUS],
+        before: ids.subarray(0, CONTEXT_RADIUS).filter(isToken),
+        after: ids.subarray(CONTEXT_RADIUS + 1).filter(isToken),
+      };
+    });
+  }
+
+  /** The place in the order of the sample of this very token, else -1. */
+  #find(feature: number, document: number, position: number): number {
+    const { counts, order, origin } = this.arrays, base = feature * this.capacity;
+    for (let n = 0; n < counts[feature]; n++) {
+      const at = (base + order[base + n]) * 3;
+      if (origin[at + 2] === position && origin[at + 1] === document) return n;
+    }
+    return -1;
+  }
+
+  #copyWindow(slot: number, batch: TokenBatch, at: number): void {
+    const { window } = this.arrays, column = at % batch.context, start = at - column;
+    for (let n = 0; n < WINDOW; n++) {
+      const other = column + n - CONTEXT_RADIUS;
+      // Column 0 is BOS: every context has it, so it tells nothing. It is shown only where it is the sample itself.
+      const isInside = (other > 0 && other < batch.context) || other === column;
+      window[slot * WINDOW + n] = isInside ? batch.ids[start + other] : NO_TOKEN;
+    }
+  }
+}
+
+/** The quantiles of a feature's activations that stratified samples are taken at. */
+export const SAMPLE_QUANTILES: readonly number[] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
+
+/** Samples and counts of a pass over text with frozen weights. */
+export class FinalPass {
+  /** The strongest activations of each feature. */
+  readonly top: SampleStore;
+  /** [features] tokens on which each feature fired. */
+  readonly fires: Uint32Array;
+  /** [features] sum of its activations. */
+  readonly sums: Float64Array;
+  /** [features] its largest activation. */
+  readonly maxima: Float32Array;
+  /** Tokens seen. */
+  tokens = 0;
+  /** A uniform random sample of each feature's activations: those whose hashed place in the text comes first. */
+  readonly #uniform: SampleStore;
+
+  /**
+   * @param features Features of the dictionary.
+   * @param capacity The most top samples per feature.
+   * @param minActivation Activations below this are counted but not sampled.
+   */
+  constructor(features: number, capacity: number, readonly minActivation: number) {
+    this.top = new SampleStore(features, capacity);
+    this.#uniform = new SampleStore(features, UNIFORM_CAPACITY);
+    this.fires = new Uint32Array(features);
+    this.sums = new Float64Array(features);
+    this.maxima = new Float32Array(features);
+  }
+
+  /**
+   * Takes in one batch.
+   *
+   * @param rows Its activations.
+   * @param batch The contexts.
+   * @param places The flat index in `batch` of each row.
+   */
+  add(rows: SparseRows, batch: TokenBatch, places: Uint32Array): void {
+    this.tokens += places.length;
+    for (let b = 0; b < places.length; b++) {
+      const at = places[b];
+      const rank = placeHash(batch.document[at], batch.position[at]);
+      for (let e = rows.rowStart[b]; e < rows.rowStart[b + 1]; e++) {
+        const feature = rows.index[e], activation = rows.value[e];
+        this.fires[feature]++;
+        this.sums[feature] += activation;
+        if (activation > this.maxima[feature]) this.maxima[feature] = activation;
+        if (activation < this.minActivation) continue;
+        if (this.top.accepts(feature, activation)) this.top.offer(feature, activation, activation, 0, batch, at);
+        if (this.#uniform.accepts(feature, rank)) this.#uniform.offer(feature, rank, activation, 0, batch, at);
+      }
+    }
+  }
+
+  /**
+   * Samples at fixed quantiles of a feature's activations, estimated from a uniform sample of them.
+   *
+   * @param feature The feature.
+   * @returns One sample per quantile, or none when the feature fired on fewer tokens than there are quantiles.
+   */
+  quantiles(feature: number): (SampledToken & { quantile: number })[] {
+    const sorted = this.#uniform.samples(feature).sort((a, b) => a.activation - b.activation);
+    if (sorted.length < SAMPLE_QUANTILES.length) return [];
+    return SAMPLE_QUANTILES.map((quantile) => ({ quantile, ...sorted[Math.floor(quantile * sorted.length)] }));
+  }
+}
+
+/** Activations per feature from which the quantiles are estimated. */
+const UNIFORM_CAPACITY = 100;
+
+/** A fixed pseudo-random number in [0, 1) for a place in the text (the finaliser of MurmurHash3 over both numbers). */
+function placeHash(document: number, position: number): number {
+  let h = Math.imul(document, 0x9e3779b1) ^ position;
+  h = Math.imul(h ^ (h >>> 16), 0x85ebca6b);
+  h = Math.imul(h ^ (h >>> 13), 0xc2b2ae35);
+  return ((h ^ (h >>> 16)) >>> 8) / 2 ** 24;
+}

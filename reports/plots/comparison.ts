@@ -1,0 +1,146 @@
+/**
+ * layerA_vs_layerB_comparison.png.
+ * @module
+ */
+import type { LayerComparison, SharedHistograms } from "../../core/analysis/comparison.ts";
+import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import { decimal, percent, significant } from "../format.ts";
+import { thresholds } from "../thresholds.ts";
+import { figureTitle, grid, heading, palette, panelSize, type Spec, upright } from "./theme.ts";
+
+const layerName = ({ config }: LayerAnalysis) => `layer ${config.layer}`;
+
+function layerColor({ a, b }: LayerComparison): Spec {
+  return {
+    field: "layer",
+    type: "nominal",
+    title: null,
+    scale: { domain: [layerName(a), layerName(b)], range: [palette[0], palette[3]] },
+    legend: { orient: "top", symbolType: "square", offset: 12 },
+  };
+}
+
+function prefixPanel(comparison: LayerComparison): Spec {
+  const values = [comparison.a, comparison.b].flatMap((layer) =>
+    layer.evaluation.fvu_per_prefix
+      .filter(({ fvu }) => Number.isFinite(fvu))
+      .map(({ prefix, fvu, ci95: [low, high] }) => ({ layer: layerName(layer), prefix, fvu, low, high }))
+  );
+  const x = {
+    field: "prefix",
+    type: "quantitative",
+    title: "features in the prefix",
+    scale: { zero: true, nice: true },
+    axis: { grid: false, tickCount: 6, format: ",d" },
+  };
+  const color = layerColor(comparison);
+  const [a, b] = [comparison.a.evaluation.fvu, comparison.b.evaluation.fvu];
+  return {
+    ...panelSize,
+    title: heading(
+      "Held-out FVU of each Matryoshka prefix",
+      `all features: ${decimal(a, 3)} and ${decimal(b, 3)}; bars: 95 % CI; dashed: goal ${thresholds.fvu}`,
+    ),
+    layer: [
+      {
+        data: { values },
+        layer: [
+          {
+            mark: { type: "line", strokeWidth: 1.5 },
+            encoding: { y: { field: "fvu", ...upright("FVU") } },
+          },
+          {
+            mark: { type: "point", filled: true, size: 45, opacity: 1 },
+            encoding: { y: { field: "fvu", type: "quantitative" } },
+          },
+          {
+            mark: { type: "rule", strokeWidth: 2 },
+            encoding: { y: { field: "low", type: "quantitative" }, y2: { field: "high" } },
+          },
+        ],
+        encoding: { x, color },
+      },
+      {
+        data: { values: [{ goal: thresholds.fvu }] },
+        mark: { type: "rule", strokeDash: [4, 4], color: "#5f6368" },
+        encoding: { y: { field: "goal", type: "quantitative" } },
+      },
+    ],
+  };
+}
+
+/** Both histograms as outlines, as shares of each layer's features, so that dictionaries of different size compare. */
+function outlinePanel(comparison: LayerComparison, histograms: SharedHistograms, title: Spec, xTitle: string): Spec {
+  const values = ([["a", comparison.a], ["b", comparison.b]] as const).flatMap(([key, layer]) => {
+    const { edges, counts } = histograms[key];
+    const total = counts.reduce((sum, count) => sum + count, 0);
+    const name = layerName(layer);
+    return total === 0 ? [] : [
+      ...counts.map((count, i) => ({ layer: name, x: edges[i], share: count / total })),
+      { layer: name, x: edges[counts.length], share: counts[counts.length - 1] / total },
+    ];
+  });
+  const { edges } = histograms.a;
+  const domain = Number.isFinite(edges[0]) ? [edges[0], edges[edges.length - 1]] : [0, 1];
+  return {
+    ...panelSize,
+    title,
+    data: { values },
+    mark: { type: "area", interpolate: "step-after", fillOpacity: 0.18, line: { strokeWidth: 1.6 } },
+    encoding: {
+      x: {
+        field: "x",
+        type: "quantitative",
+        title: xTitle,
+        scale: { domain, nice: false, zero: false },
+        axis: { grid: false, tickCount: 6 },
+      },
+      y: { field: "share", stack: null, ...upright("share of features", { format: "%" }) },
+      color: layerColor(comparison),
+    },
+  };
+}
+
+/** Four panels: FVU per prefix, and the distributions of density, largest activation and token entropy. */
+export function comparisonFigure(comparison: LayerComparison): Spec {
+  const { a, b } = comparison;
+  const medians = (value: (layer: LayerAnalysis) => string) => `medians ${value(a)} and ${value(b)}`;
+  return grid(
+    [
+      prefixPanel(comparison),
+      outlinePanel(
+        comparison,
+        comparison.logDensity,
+        heading(
+          "How often features fire",
+          medians((layer) => percent(10 ** layer.statistics.logDensity.median, 2)) + " of the tokens",
+        ),
+        "log10 of the share of tokens on which the feature fires",
+      ),
+      outlinePanel(
+        comparison,
+        comparison.maxActivation,
+        heading(
+          "How strongly features fire",
+          medians((layer) => significant(layer.statistics.maxActivation.median, 3)),
+        ),
+        "maximum activation",
+      ),
+      outlinePanel(
+        comparison,
+        comparison.tokenEntropy,
+        heading(
+          "How mixed their tokens are",
+          `${medians((layer) => decimal(layer.statistics.tokenEntropy.median, 1))} bits; 0 bits: always the same token`,
+        ),
+        "token entropy of the top samples, bits",
+      ),
+    ],
+    2,
+    figureTitle(
+      `Layer ${a.config.layer} and layer ${b.config.layer} side by side`,
+      `${a.config.model.name}, ${a.config.source.site} → ${a.config.target.site}`,
+    ),
+    "shared",
+  );
+}

@@ -1,0 +1,53 @@
+/**
+ * All files of a report, made one after the other.
+ * @module
+ */
+import type { LayerComparison } from "../core/analysis/comparison.ts";
+import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import { analysisReport } from "./analysis_report.ts";
+import { comparisonReport } from "./comparison_report.ts";
+import { layerFiles, pairFiles } from "./file_names.ts";
+import { indexPage } from "./index_page.ts";
+import { comparisonFigure } from "./plots/comparison.ts";
+import { curvesFigure } from "./plots/curves.ts";
+import { overviewFigure, scatterFigure } from "./plots/overview.ts";
+import { renderPng } from "./plots/render.ts";
+import { trainingSummary } from "./training_summary.ts";
+
+/** A file to be written. */
+export interface ReportFile {
+  /** Name in the output directory. */
+  name: string;
+  /** Text or PNG bytes. */
+  content: string | Uint8Array;
+}
+
+/** What the reports are about. */
+export interface ReportInput {
+  /** The layers, ascending. */
+  layers: LayerAnalysis[];
+  /** A comparison for every pair of layers. */
+  comparisons: LayerComparison[];
+  /** A sentence for every run that was left out. */
+  notes: string[];
+  /** When the reports are made; the only thing in them that is not a function of the runs. */
+  generated: Date;
+}
+
+/** Makes the files, plots before the page that shows them, the index last. */
+export async function* reportFiles({ layers, comparisons, notes, generated }: ReportInput): AsyncGenerator<ReportFile> {
+  for (const layer of layers) {
+    const names = layerFiles(layer.config.layer);
+    yield { name: names.overview, content: await renderPng(overviewFigure(layer)) };
+    yield { name: names.scatter, content: await renderPng(scatterFigure(layer)) };
+    yield { name: names.curves, content: await renderPng(curvesFigure(layer)) };
+    yield { name: names.report, content: analysisReport(layer, generated) };
+    yield { name: names.summary, content: trainingSummary(layer, generated) };
+  }
+  for (const comparison of comparisons) {
+    const names = pairFiles(comparison.a.config.layer, comparison.b.config.layer);
+    yield { name: names.plot, content: await renderPng(comparisonFigure(comparison)) };
+    yield { name: names.comparison, content: comparisonReport(comparison, generated) };
+  }
+  yield { name: "index.md", content: indexPage(layers, notes, generated) };
+}

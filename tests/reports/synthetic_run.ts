@@ -1,0 +1,308 @@
+/**
+ * Makes the directory of a run that never happened, with numbers like those of a real one, good or bad as asked.
+ * @module
+ */
+import { join } from "node:path";
+import { csvFormatRows } from "d3-dsv";
+import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
+import { writeSafetensors } from "../../core/files/safetensors.ts";
+
+/** What the run should look like. */
+export interface SyntheticRun {
+  layer: number;
+  created: string;
+  groups: number[];
+  dIn: number;
+  dOut: number;
+  steps: number;
+  logEvery: number;
+  /** The step after which nothing was logged. */
+  stoppedAt: number;
+  /** Held-out FVU of the whole dictionary. */
+  fvu: number;
+  /** Held-out L0; k is 48. */
+  l0: number;
+  deadShare: number;
+  /** Step from which the loss is NaN. */
+  divergesAt: number;
+  /** Steps with a loss that is three times too large. */
+  spikes: number[];
+  /** Exponential decay of the loss per step after the first half; 0 settles. */
+  lateSlope: number;
+  seed: number;
+  samplesPerFeature: number;
+}
+
+const good: SyntheticRun = {
+  layer: 2,
+  created: "2026-01-02T03:04:05.000Z",
+  groups: [64, 128, 64],
+  dIn: 48,
+  dOut: 48,
+  steps: 600,
+  logEvery: 10,
+  stoppedAt: 600,
+  fvu: 0.18,
+  l0: 46.3,
+  deadShare: 0,
+  divergesAt: Infinity,
+  spikes: [],
+  lateSlope: 0,
+  seed: 1,
+  samplesPerFeature: 100,
+};
+
+const words = [
+  " the",
+  " of",
+  " to",
+  " and",
+  ",",
+  ".",
+  " our",
+  " people",
+  " United",
+  " States",
+  " Congress",
+  " that",
+  " a",
+  " in",
+  " government",
+  "\n\n",
+  " shall",
+  " Union",
+  " law",
+  " war",
+  " peace",
+  " year",
+  "ing",
+  "tion",
+  " $",
+  " million",
+  " *",
+  " |",
+  "`",
+  "<b>",
+  " _x_",
+  "\t",
+  "\u200b",
+  "é",
+  "\\",
+  " nation",
+  " treaty",
+  " New",
+  " Mexico",
+  " 1",
+  "8",
+  "45",
+]; // deno-fmt-ignore
+
+function text(random: RandomGenerator, tokens: number): string {
+  return Array.from({ length: tokens }, () => words[random.below(words.length)]).join("");
+}
+
+function uniform(random: RandomGenerator, low: number, high: number): number {
+  return low + (high - low) * random.float();
+}
+
+function sample(random: RandomGenerator, activation: number, focus: number, share: number) {
+  const token_id = random.float() < share ? focus : random.below(words.length);
+  return {
+    activation: Number(activation.toPrecision(6)),
+    token_id: token_id + 100,
+    token: words[token_id],
+    before: text(random, 10),
+    after: text(random, 10),
+    document: random.below(233),
+    position: random.below(4000),
+  };
+}
+
+function entropy(counts: number[]): number {
+  const total = counts.reduce((sum, count) => sum + count, 0);
+  return counts.reduce((sum, count) => sum - count / total * Math.log2(count / total), 0);
+}
+
+function feature(random: RandomGenerator, index: number, group: number, run: SyntheticRun, tokens: number) {
+  const dead = random.float() < run.deadShare;
+  const fires = dead ? 0 : Math.max(1, Math.round(tokens * 10 ** uniform(random, -4.2, -0.9 - 0.5 * group)));
+  const max = dead ? 0 : Math.exp(2.2 + 0.5 * random.gaussian() - 0.12 * Math.log(fires / 100));
+  const focus = random.below(words.length), share = random.float() ** 2;
+  const count = Math.min(fires, run.samplesPerFeature);
+  const top = Array.from({ length: count }, (_, i) => sample(random, max * (1 - 0.5 * i / 100), focus, share));
+  const quantiles = count === 0
+    ? []
+    : [0.1, 0.5, 0.9].map((quantile) => ({ ...sample(random, max * quantile / 2, focus, share), quantile }));
+  const counts = new Map<number, number>();
+  for (const { token_id } of top) counts.set(token_id, (counts.get(token_id) ?? 0) + 1);
+  const [topId, topCount] = [...counts].sort((a, b) => b[1] - a[1])[0] ?? [NaN, 0];
+  const row = [
+    index,
+    group,
+    fires,
+    fires / tokens,
+    max / 3,
+    max,
+    count,
+    1.3 + 0.2 * random.gaussian(),
+    0.9,
+    -0.1,
+    0.1,
+    topId,
+    dead ? "" : JSON.stringify(words[topId - 100]).slice(1, -1),
+    topCount / count,
+    entropy([...counts.values()]),
+    dead ? 1 : 0,
+  ]; // deno-fmt-ignore
+  return { line: JSON.stringify({ feature: index, group, fires, top, quantiles }), row: row.map(String) };
+}
+
+function metricsRows(random: RandomGenerator, run: SyntheticRun, ends: number[]): string[][] {
+  const header = ["step", "tokens", "loss", "aux_loss", ...ends.map((end) => `fvu_prefix_${end}`), "l0"];
+  const rows = [[...header, "dead_features", "learning_rate", "threshold", "elapsed_s", "tokens_per_s"]];
+  for (let step = run.logEvery; step <= run.stoppedAt; step += run.logEvery) {
+    const noise = Math.exp(0.03 * random.gaussian());
+    const late = Math.exp(run.lateSlope * Math.max(0, step - run.steps / 2));
+    const spike = run.spikes.includes(step) ? 3 : 1;
+    const fvu = (run.fvu * 0.97 + 0.9 * Math.exp(-step / 60)) * noise * late;
+    const broken = step >= run.divergesAt;
+    const value = (x: number) => broken ? "NaN" : String(Number(x.toPrecision(7)));
+    const warmup = Math.min(1, step / 50);
+    const decay = 0.01 + 0.99 * 0.5 * (1 + Math.cos(Math.PI * Math.max(0, step - 50) / (run.steps - 50)));
+    rows.push([
+      String(step),
+      String(step * 1024),
+      value(fvu * 1.4 * spike),
+      value(0.4 * fvu),
+      ...ends.map((_, i) => value(fvu * (1 + 0.35 * (ends.length - 1 - i)))),
+      value(48 + 0.3 * random.gaussian()),
+      String(Math.round(256 * (run.deadShare + 0.2 * Math.exp(-(((step - 150) / 60) ** 2))))),
+      value(0.0003 * Math.min(warmup, decay)),
+      value(0.8),
+      String(step * 0.19),
+      String(Math.round(5400 + 200 * random.gaussian())),
+    ]);
+  }
+  return rows;
+}
+
+function evaluation(run: SyntheticRun, ends: number[]) {
+  const number = (x: number) => Number.isFinite(run.divergesAt) ? null : x;
+  const interval = (x: number, half: number) => [number(x - half), number(x + half)];
+  const features = ends[ends.length - 1];
+  return {
+    tokens: 80640,
+    contexts: 1280,
+    threshold: number(0.81),
+    fvu: number(run.fvu),
+    fvu_ci95: interval(run.fvu, 0.006),
+    fvu_per_prefix: ends.map((prefix, i) => {
+      const fvu = run.fvu * (1 + 0.35 * (ends.length - 1 - i));
+      return { prefix, fvu: number(fvu), ci95: interval(fvu, 0.006) };
+    }),
+    explained_variance: number(1 - run.fvu + 0.002),
+    fvu_all_elements: number(run.fvu * 0.96),
+    l0: number(run.l0),
+    l0_ci95: interval(run.l0, 0.4),
+    l0_quantiles: { p05: 21, p25: 36, p50: 45, p75: 56, p95: 78 },
+    k: 48,
+    dead_features: Math.round(run.deadShare * features),
+    dead_fraction: Math.round(run.deadShare * features) / features,
+    definitions: {
+      fvu: "sum |y - y_hat|^2 / sum |y - mean(y)|^2, mean per dimension over all held-out tokens",
+      l0: "mean number of features above the threshold per token",
+    },
+  };
+}
+
+function config(run: SyntheticRun, tokens: number) {
+  const features = run.groups.reduce((sum, group) => sum + group, 0);
+  const site = (name: string) => ({ layer: run.layer, site: name });
+  return {
+    mtc_version: "0.1.0",
+    adapter: "llvmpipe (LLVM 19.1.7, 256 bits)",
+    created: run.created,
+    model: { name: "tiny-gemma2", path: null, layers: 6, d_model: run.dIn, vocab_size: 4096 },
+    data: { name: "State of the Union", files: [], documents: 233, train_documents: 210, held_out_documents: 23 },
+    source: site("resid_mid"),
+    target: site("mlp_out"),
+    layer: run.layer,
+    d_in: run.dIn,
+    d_out: run.dOut,
+    features,
+    groups: run.groups,
+    k: 48,
+    steps: run.steps,
+    batch_tokens: 1024,
+    context: 64,
+    seed: run.seed,
+    learning_rate: 0.0003,
+    warmup_steps: 50,
+    final_lr_fraction: 0.01,
+    beta1: 0.9,
+    beta2: 0.99,
+    epsilon: 1e-8,
+    aux_weight: 0.03125,
+    aux_k: 64,
+    dead_after_tokens: 102400,
+    passes: 1,
+    buffer_tokens: 65536,
+    log_every: run.logEvery,
+    checkpoint_every: 200,
+    sample_every: 100,
+    samples_per_feature: run.samplesPerFeature,
+    sample_threshold: 0.1,
+    sample_tokens: tokens,
+    evaluation_tokens: 80640,
+    include_bos: false,
+    scales: { source: 0.1, target: 0.2 },
+  };
+}
+
+/** Writes `runs/<name>/layer<L>` below `root` with every file of a finished run, and returns its path. */
+export async function writeSyntheticRun(
+  root: string,
+  name: string,
+  changes: Partial<SyntheticRun> = {},
+): Promise<string> {
+  const run = { ...good, ...changes };
+  const random = randomGenerator(run.seed, run.layer);
+  const path = join(root, name, `layer${run.layer}`);
+  await Deno.mkdir(path, { recursive: true });
+  let end = 0;
+  const ends = run.groups.map((group) => end += group);
+  const tokens = 100_000;
+  const features = Array.from(
+    { length: end },
+    (_, i) => feature(random, i, ends.findIndex((groupEnd) => i < groupEnd), run, tokens),
+  );
+  const normal = (length: number, scale: number) =>
+    Float32Array.from({ length }, () => Number.isFinite(run.divergesAt) ? NaN : scale * random.gaussian());
+  const tensor = (tensorName: string, shape: number[], data: Float32Array) => ({
+    name: tensorName,
+    dtype: "F32" as const,
+    shape,
+    data,
+  }); // deno-fmt-ignore
+  const header = "feature,group,fires,density,mean_activation,max_activation,sample_count,encoder_norm,decoder_norm," +
+    "encoder_bias,encoder_decoder_cosine,top_token_id,top_token,top_token_share,token_entropy_bits,dead";
+  const write = (file: string, text: string) => Deno.writeTextFile(join(path, file), text);
+  await write("config.json", JSON.stringify(config(run, tokens), null, 2));
+  await write("metrics.csv", csvFormatRows(metricsRows(random, run, ends)) + "\n");
+  await write("evaluation.json", JSON.stringify(evaluation(run, ends), null, 2));
+  await write("samples.jsonl", features.map(({ line }) => line + "\n").join(""));
+  await write("features.csv", csvFormatRows([header.split(","), ...features.map(({ row }) => row)]) + "\n");
+  await writeSafetensors(join(path, "transcoder.safetensors"), [
+    tensor("W_enc", [run.dIn, end], normal(run.dIn * end, 0.19)),
+    tensor("b_enc", [end], normal(end, 0.05)),
+    tensor("W_dec", [end, run.dOut], normal(end * run.dOut, 0.14)),
+    tensor("b_dec", [run.dOut], normal(run.dOut, 0.3)),
+    tensor("threshold", [end], new Float32Array(end).fill(0.81)),
+  ]);
+  return path;
+}
+
+if (import.meta.main) {
+  const [root, changes = "{}", name = "demo"] = Deno.args;
+  console.log(await writeSyntheticRun(root, name, JSON.parse(changes)));
+}
