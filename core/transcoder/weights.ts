@@ -11,6 +11,7 @@ import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
 import { featureCount, type TranscoderShape } from "./recipe.ts";
+import type { Scales } from "./run_settings.ts";
 import type { TranscoderWeights } from "./state.ts";
 
 /** A transcoder that takes and gives raw activations. */
@@ -21,14 +22,6 @@ export interface Transcoder {
   readonly weights: TranscoderWeights;
   /** An activation counts when it is above this, for every feature alike. */
   readonly threshold: number;
-}
-
-/** What training multiplied the raw activations with. */
-export interface Scales {
-  /** The source activations' factor. */
-  readonly source: number;
-  /** The target activations' factor. */
-  readonly target: number;
 }
 
 /**

@@ -1,0 +1,86 @@
+/**
+ * The bootstrap: how much a figure would move if other contexts had been drawn.
+ * @module
+ */
+
+import { randomGenerator } from "../random.ts";
+import type { Interval } from "./run_schema.ts";
+import { quantile } from "./statistics.ts";
+
+/** Resamples behind each interval. */
+export const RESAMPLES = 1000;
+/** Separates these draws from other uses of the generator. */
+const BOOTSTRAP_STREAM = 0x626f6f74;
+
+/**
+ * Draws resamples of n items, each n draws with replacement. The same for equal n, so that intervals can be repeated and compared.
+ *
+ * @param items How many items there are, at least 1.
+ * @returns One array per resample: how often each item was drawn.
+ */
+export function drawResamples(items: number): Uint16Array[] {
+  const random = randomGenerator(0, BOOTSTRAP_STREAM, items);
+  return Array.from({ length: RESAMPLES }, () => {
+    const counts = new Uint16Array(items);
+    for (let i = 0; i < items; i++) counts[random.below(items)]++;
+    return counts;
+  });
+}
+
+/**
+ * Sums one number per item over each resample.
+ *
+ * @param resamples From {@link drawResamples}.
+ * @param values One number per item.
+ * @returns One sum per resample.
+ */
+export function resampledSums(resamples: readonly Uint16Array[], values: ArrayLike<number>): Float64Array {
+  return Float64Array.from(resamples, (counts) => {
+    let sum = 0;
+    for (let i = 0; i < counts.length; i++) sum += counts[i] * values[i];
+    return sum;
+  });
+}
+
+/** Dimensions handled together: their part of all items stays in the processor's cache while the resamples go over it. */
+const BLOCK = 32;
+
+/**
+ * Sums one vector per item over each resample and takes the squared length of the sum.
+ *
+ * @param resamples From {@link drawResamples}.
+ * @param vectors One vector per item, all of one length.
+ * @returns |sum|^2 per resample.
+ */
+export function resampledSquaredLengths(
+  resamples: readonly Uint16Array[],
+  vectors: readonly Float64Array[],
+): Float64Array {
+  const squared = new Float64Array(resamples.length), width = vectors[0].length;
+  const block = new Float64Array(vectors.length * BLOCK), sum = new Float64Array(BLOCK);
+  for (let first = 0; first < width; first += BLOCK) {
+    const size = Math.min(BLOCK, width - first);
+    vectors.forEach((vector, i) => block.set(vector.subarray(first, first + size), i * size));
+    resamples.forEach((counts, r) => {
+      sum.fill(0);
+      for (let i = 0, at = 0; i < counts.length; i++, at += size) {
+        const count = counts[i];
+        if (count > 0) { for (let d = 0; d < size; d++) sum[d] += count * block[at + d]; }
+      }
+      for (let d = 0; d < size; d++) squared[r] += sum[d] * sum[d];
+    });
+  }
+  return squared;
+}
+
+/**
+ * The middle 95 % of what the resamples gave.
+ *
+ * @param values One figure per resample.
+ * @returns The 2.5th and 97.5th percentile; NaN when any figure is.
+ */
+export function interval95(values: Float64Array): Interval {
+  if (values.some(Number.isNaN)) return [NaN, NaN];
+  const ascending = values.toSorted();
+  return [quantile(ascending, 0.025), quantile(ascending, 0.975)];
+}

@@ -1,0 +1,30 @@
+/**
+ * What each figure of evaluation.json is, in one sentence each: they travel with the figures.
+ * @module
+ */
+
+/** The exact definition of every measured key of evaluation.json. */
+export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
+  tokens: "Held-out tokens that were counted; BOS is not among them unless include_bos is set.",
+  contexts: "Held-out contexts that these tokens lie in; documents that training has seen are not among them.",
+  threshold: "A feature is active when relu(x W_enc + b_enc) is strictly above this, the same number for all features.",
+  fvu:
+    "Fraction of variance unexplained by the whole dictionary: sum |y - y_hat|^2 / sum |y - mean(y)|^2 over all tokens and " +
+    "dimensions of the raw target activations, the mean taken per dimension over all tokens evaluated.",
+  fvu_ci95: "95 % interval of fvu: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, " +
+    "each with the variance about its own mean.",
+  fvu_per_prefix:
+    "The same figures for each Matryoshka prefix: only features below the prefix's end take part in y_hat.",
+  explained_variance:
+    "As dictionary_learning defines it: 1 - sum of the residual's variances / sum of the target's variances over " +
+    "dimensions, both about their own means, so that a constant error costs nothing; here over all tokens at once.",
+  fvu_all_elements:
+    "As the original project computed it: sum |y - y_hat|^2 / sum (y - m)^2 with one mean m over all tokens and " +
+    "dimensions; smaller than fvu wherever dimensions differ in their means.",
+  l0: "Mean number of active features per token.",
+  l0_ci95: "95 % interval of l0, by the same resamples of contexts.",
+  l0_quantiles: "Quantiles over tokens of the number of active features, linear between neighbours.",
+  k: "Features per token that batch top-k kept on average in training; l0 is what the threshold gives instead.",
+  dead_features: "Features that are active on none of the tokens evaluated.",
+  dead_fraction: "dead_features divided by the number of features.",
+};

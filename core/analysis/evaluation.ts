@@ -1,0 +1,190 @@
+/**
+ * The figures of a transcoder on held-out text, summed in float64 from what the GPU measured batch by batch.
+ * @module
+ */
+
+import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
+import { EVALUATION_DEFINITIONS } from "./definitions.ts";
+import type { Evaluation } from "./run_schema.ts";
+import { quantile } from "./statistics.ts";
+
+/** What one transcoder did with some tokens. All rows are tokens, BOS already left out. */
+export interface MeasuredBatch {
+  /** [tokens] the context of each token: numbers from 0 without gaps, never falling from one batch to the next. */
+  readonly context: ArrayLike<number>;
+  /** [tokens, d_out] the target y. */
+  readonly target: Float32Array;
+  /** [tokens, d_out] y_hat - y with all features. */
+  readonly residual: Float32Array;
+  /** [tokens, prefixes] |y_hat_p - y|^2. */
+  readonly squares: Float32Array;
+  /** [tokens + 1] ascending: token b has rowStart[b + 1] - rowStart[b] active features. */
+  readonly rowStart: Uint32Array;
+  /** [features] on how many of the tokens each feature is active. */
+  readonly fires: Uint32Array;
+}
+
+/** What an evaluation says beside its measurements. */
+export interface EvaluatedSettings {
+  /** The inference threshold. */
+  readonly threshold: number;
+  /** Features kept per token in training. */
+  readonly k: number;
+}
+
+/** The sums over one context. */
+interface ContextSums {
+  tokens: number;
+  /** sum y, [d_out] */
+  readonly target: Float64Array;
+  /** sum |y|^2 */
+  targetSquares: number;
+  /** sum |y_hat_p - y|^2, [prefixes] */
+  readonly residualSquares: Float64Array;
+  /** sum of active features */
+  active: number;
+}
+
+/** Adds up measurements; memory grows with contexts * d_out and with tokens. */
+export class EvaluationSums {
+  readonly #prefixEnds: readonly number[];
+  readonly #width: number;
+  readonly #contexts: ContextSums[] = [];
+  /** sum of y_hat - y, [d_out] */
+  readonly #residual: Float64Array;
+  readonly #fired: Uint8Array;
+  readonly #activePerToken: number[] = [];
+
+  /**
+   * @param prefixEnds The end of each Matryoshka prefix, ascending; the last is the number of features.
+   * @param width d_out.
+   */
+  constructor(prefixEnds: readonly number[], width: number) {
+    this.#prefixEnds = prefixEnds;
+    this.#width = width;
+    this.#residual = new Float64Array(width);
+    this.#fired = new Uint8Array(prefixEnds[prefixEnds.length - 1]);
+  }
+
+  /**
+   * Adds a batch.
+   *
+   * @param batch Its measurements.
+   */
+  add({ context, target, residual, squares, rowStart, fires }: MeasuredBatch): void {
+    const width = this.#width, prefixes = this.#prefixEnds.length, residualSum = this.#residual;
+    for (let b = 0; b < context.length; b++) {
+      const sums = this.#context(context[b]), targetSum = sums.target;
+      let square = 0;
+      for (let d = 0, at = b * width; d < width; d++, at++) {
+        const y = target[at];
+        targetSum[d] += y;
+        square += y * y;
+        residualSum[d] += residual[at];
+      }
+      sums.targetSquares += square;
+      for (let p = 0; p < prefixes; p++) sums.residualSquares[p] += squares[b * prefixes + p];
+      const active = rowStart[b + 1] - rowStart[b];
+      sums.active += active;
+      sums.tokens++;
+      this.#activePerToken.push(active);
+    }
+    for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
+  }
+
+  /**
+   * The figures over everything added; see {@link EVALUATION_DEFINITIONS}.
+   *
+   * @param settings What is not measured here.
+   * @returns The content of evaluation.json.
+   * @throws {RangeError} When nothing was added.
+   */
+  result({ threshold, k }: EvaluatedSettings): Evaluation {
+    if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
+    const prefixes = this.#prefixEnds.map((prefix, p) => ({ prefix, ...this.#prefixErrors(p) }));
+    const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
+    const variance = targetSquares - meanSquares;
+    const { squares: residualSquares } = prefixes[prefixes.length - 1];
+    const residualMeanSquares = squaredLength(this.#residual) / tokens;
+    const { resampledVariance, resamples, resampledTokens } = this.#resample();
+    const fvus = prefixes.map(({ prefix, squares, perContext }) => ({
+      prefix,
+      fvu: squares / variance,
+      ci95: interval95(resampledSums(resamples, perContext).map((sum, r) => sum / resampledVariance[r])),
+    }));
+    const whole = fvus[fvus.length - 1];
+    const active = this.#contexts.map((context) => context.active);
+    const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
+    return {
+      tokens,
+      contexts: this.#contexts.length,
+      threshold,
+      fvu: whole.fvu,
+      fvu_ci95: whole.ci95,
+      fvu_per_prefix: fvus,
+      explained_variance: 1 - (residualSquares - residualMeanSquares) / variance,
+      fvu_all_elements: residualSquares / (targetSquares - grandMeanSquares),
+      l0: total(active) / tokens,
+      l0_ci95: interval95(resampledSums(resamples, active).map((sum, r) => sum / resampledTokens[r])),
+      l0_quantiles: activeQuantiles(this.#activePerToken),
+      k,
+      dead_features: deadFeatures,
+      dead_fraction: deadFeatures / this.#fired.length,
+      definitions: { ...EVALUATION_DEFINITIONS },
+    };
+  }
+
+  #context(number: number): ContextSums {
+    return this.#contexts[number] ??= {
+      tokens: 0,
+      target: new Float64Array(this.#width),
+      targetSquares: 0,
+      residualSquares: new Float64Array(this.#prefixEnds.length),
+      active: 0,
+    };
+  }
+
+  #prefixErrors(p: number): { squares: number; perContext: number[] } {
+    const perContext = this.#contexts.map(({ residualSquares }) => residualSquares[p]);
+    return { squares: total(perContext), perContext };
+  }
+
+  /** n, sum |y|^2, n |mean(y)|^2 with the mean per dimension, and the same with the mean over all elements. */
+  #totals() {
+    const tokens = total(this.#contexts.map((context) => context.tokens));
+    const sum = new Float64Array(this.#width);
+    for (const { target } of this.#contexts) target.forEach((value, d) => sum[d] += value);
+    return {
+      tokens,
+      targetSquares: total(this.#contexts.map((context) => context.targetSquares)),
+      meanSquares: squaredLength(sum) / tokens,
+      grandMeanSquares: total(sum) ** 2 / (tokens * this.#width),
+    };
+  }
+
+  /** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
+  #resample() {
+    const resamples = drawResamples(this.#contexts.length);
+    const resampledTokens = resampledSums(resamples, this.#contexts.map((context) => context.tokens));
+    const squares = resampledSums(resamples, this.#contexts.map((context) => context.targetSquares));
+    const lengths = resampledSquaredLengths(resamples, this.#contexts.map((context) => context.target));
+    const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
+    return { resamples, resampledTokens, resampledVariance };
+  }
+}
+
+function total(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum;
+}
+
+function squaredLength(vector: Float64Array): number {
+  return vector.reduce((sum, value) => sum + value * value, 0);
+}
+
+function activeQuantiles(activePerToken: readonly number[]): Evaluation["l0_quantiles"] {
+  const ascending = Float64Array.from(activePerToken).sort();
+  const at = (q: number) => quantile(ascending, q);
+  return { p05: at(0.05), p25: at(0.25), p50: at(0.5), p75: at(0.75), p95: at(0.95) };
+}

@@ -1,0 +1,132 @@
+import assert from "node:assert/strict";
+import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "../../core/analysis/bootstrap.ts";
+import { EvaluationSums, type MeasuredBatch } from "../../core/analysis/evaluation.ts";
+import type { Evaluation } from "../../core/analysis/run_schema.ts";
+import { assertClose } from "../compare.ts";
+import { gaussians, uniform } from "../random.ts";
+
+const ENDS = [3, 8], WIDTH = 5, CONTEXTS = 7, PER_CONTEXT = 4, TOKENS = CONTEXTS * PER_CONTEXT;
+
+/** Targets far from zero, so that a variance about the wrong mean shows, and errors with a mean of their own. */
+const target = gaussians(TOKENS * WIDTH, 1).map((x, i) => x * (1 + i % WIDTH) + 10 * (i % WIDTH));
+const errors = ENDS.map((_, p) => gaussians(TOKENS * WIDTH, 2 + p).map((x) => (x + 0.3) / (p + 1)));
+const next = uniform(9);
+const active = Array.from({ length: TOKENS }, () => Math.floor(6 * next()));
+const fires = Uint32Array.of(3, 0, 1, 0, 9, 2, 0, 1);
+const squaresOf = (error: Float32Array, token: number) =>
+  error.subarray(token * WIDTH, (token + 1) * WIDTH).reduce((sum, e) => sum + e * e, 0);
+
+function batch(first: number, end: number, firedHere: Uint32Array): MeasuredBatch {
+  const tokens = Array.from({ length: end - first }, (_, b) => first + b);
+  const rowStart = new Uint32Array(tokens.length + 1);
+  tokens.forEach((token, b) => rowStart[b + 1] = rowStart[b] + active[token]);
+  return {
+    context: tokens.map((token) => Math.floor(token / PER_CONTEXT)),
+    target: target.slice(first * WIDTH, end * WIDTH),
+    residual: errors[1].slice(first * WIDTH, end * WIDTH),
+    squares: Float32Array.from(tokens.flatMap((token) => errors.map((error) => squaresOf(error, token)))),
+    rowStart,
+    fires: firedHere,
+  };
+}
+
+function evaluate(cuts: number[]): Evaluation {
+  const sums = new EvaluationSums(ENDS, WIDTH);
+  cuts.slice(1).forEach((end, i) => {
+    // A feature that fires in the first batch alone is alive all the same.
+    sums.add(batch(cuts[i], end, i === 0 ? fires : new Uint32Array(8)));
+  });
+  return sums.result({ threshold: 0.25, k: 3 });
+}
+
+const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+const column = (matrix: Float32Array, d: number) => [...matrix].filter((_, i) => i % WIDTH === d);
+const deviation = (values: number[]) => {
+  const mean = sum(values) / values.length;
+  return sum(values.map((x) => (x - mean) ** 2));
+};
+const dimensions = [...Array(WIDTH).keys()];
+
+Deno.test("every figure is its definition, evaluated naively", () => {
+  const evaluation = evaluate([0, TOKENS]);
+  const variance = sum(dimensions.map((d) => deviation(column(target, d))));
+  const close = (name: string, actual: number, expected: number) =>
+    assertClose(name, [actual], [expected], { floor: 0, relative: 1e-6 });
+  ENDS.forEach((prefix, p) => {
+    assert.equal(evaluation.fvu_per_prefix[p].prefix, prefix);
+    close(`fvu of ${prefix}`, evaluation.fvu_per_prefix[p].fvu, sum(errors[p].map((e) => e * e)) / variance);
+  });
+  assert.equal(evaluation.fvu, evaluation.fvu_per_prefix[1].fvu);
+  assert.deepEqual(evaluation.fvu_ci95, evaluation.fvu_per_prefix[1].ci95);
+  const residualVariance = sum(dimensions.map((d) => deviation(column(errors[1], d))));
+  close("explained variance", evaluation.explained_variance, 1 - residualVariance / variance);
+  close("all elements", evaluation.fvu_all_elements, sum(errors[1].map((e) => e * e)) / deviation([...target]));
+  close("l0", evaluation.l0, sum(active) / TOKENS);
+  const ascending = active.toSorted((a, b) => a - b);
+  assert.equal(evaluation.l0_quantiles.p50, (ascending[TOKENS / 2 - 1] + ascending[TOKENS / 2]) / 2);
+  const { tokens, contexts, threshold, k, dead_features, dead_fraction } = evaluation;
+  assert.deepEqual(
+    { tokens, contexts, threshold, k, dead_features, dead_fraction },
+    { tokens: TOKENS, contexts: CONTEXTS, threshold: 0.25, k: 3, dead_features: 3, dead_fraction: 3 / 8 },
+  );
+});
+
+Deno.test("every measured key of the file is defined", () => {
+  const { definitions, ...measured } = evaluate([0, TOKENS]);
+  assert.deepEqual(Object.keys(definitions).sort(), Object.keys(measured).sort());
+});
+
+Deno.test("batches may be cut anywhere, inside contexts too", () => {
+  assert.deepEqual(evaluate([0, 6, 7, 22, TOKENS]), evaluate([0, TOKENS]));
+});
+
+Deno.test("intervals are those of resamples written out, and come out the same twice", () => {
+  const evaluation = evaluate([0, TOKENS]);
+  const expected = drawResamples(CONTEXTS).map((counts) => {
+    const rows = [...counts].flatMap((count, c) =>
+      Array.from({ length: count * PER_CONTEXT }, (_, i) => c * PER_CONTEXT + i % PER_CONTEXT)
+    );
+    const variance = sum(dimensions.map((d) => deviation(rows.map((row) => target[row * WIDTH + d]))));
+    return {
+      fvu: sum(rows.map((row) => squaresOf(errors[1], row))) / variance,
+      l0: sum(rows.map((row) => active[row])) / rows.length,
+    };
+  });
+  for (const [name, actual] of [["fvu", evaluation.fvu_ci95], ["l0", evaluation.l0_ci95]] as const) {
+    const wanted = interval95(Float64Array.from(expected, (figures) => figures[name]));
+    assertClose(name, actual, wanted, { floor: 0, relative: 1e-6 });
+    assert.ok(actual[0] < evaluation[name] && evaluation[name] < actual[1]);
+  }
+  assert.deepEqual(evaluate([0, TOKENS]), evaluation);
+});
+
+Deno.test("bootstrap: resamples have as many draws as there are items, means the right mean and spread", () => {
+  const resamples = drawResamples(400), values = gaussians(400, 5);
+  assert.equal(resamples.length, 1000);
+  for (const counts of resamples) assert.equal(sum(counts), 400);
+  assert.deepEqual(drawResamples(400), resamples);
+  const mean = sum(values) / 400, spread = Math.sqrt(sum(values.map((x) => (x - mean) ** 2)) / 400 / 400);
+  const [low, high] = interval95(resampledSums(resamples, values).map((total) => total / 400));
+  assertClose("interval", [low, high], [mean - 1.96 * spread, mean + 1.96 * spread], {
+    floor: 0.2 * spread,
+    relative: 0,
+  });
+});
+
+Deno.test("bootstrap: squared lengths of resampled vectors, wider than a block", () => {
+  const resamples = drawResamples(6), width = 71;
+  const vectors = Array.from({ length: 6 }, (_, i) => Float64Array.from(gaussians(width, 20 + i)));
+  const expected = resamples.map((counts) =>
+    sum(Array.from({ length: width }, (_, d) => sum([...counts].map((count, i) => count * vectors[i][d])) ** 2))
+  );
+  assertClose("squares", resampledSquaredLengths(resamples, vectors), expected, { floor: 0, relative: 1e-12 });
+});
+
+Deno.test("a diverged transcoder's figures are NaN, not a crash", () => {
+  const sums = new EvaluationSums(ENDS, WIDTH);
+  const { squares, residual, ...rest } = batch(0, TOKENS, fires);
+  sums.add({ ...rest, squares: squares.fill(NaN), residual: residual.fill(NaN) });
+  const evaluation = sums.result({ threshold: NaN, k: 3 });
+  assert.deepEqual([evaluation.fvu, evaluation.fvu_ci95, evaluation.explained_variance], [NaN, [NaN, NaN], NaN]);
+  assert.ok(Number.isFinite(evaluation.l0));
+});
