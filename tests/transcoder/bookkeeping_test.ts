@@ -1,0 +1,156 @@
+/** The training step's small kernels: gathering, column statistics, the decoder bias, the threshold and the metrics row. */
+
+import assert from "node:assert/strict";
+import { downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import {
+  columnMoments,
+  decoderBiasStep,
+  gatherRows,
+  METRICS_EXTRA,
+  stepMetrics,
+  trackThreshold,
+} from "../../wgsl/transcoder/step.ts";
+import { assertWithin, difference, exact, product, sum } from "../oracle/bounded.ts";
+import * as oracle from "../oracle/kernels.ts";
+import { gaussians } from "../random.ts";
+import { adamParams, parameter } from "./inputs.ts";
+
+const gpu = await openGpu();
+const f32 = (data: Float32Array) => tensorFrom(gpu, "f32", [data.length], data);
+const u32 = (data: ArrayLike<number>) => tensorFrom(gpu, "u32", [data.length], Uint32Array.from(data));
+const rubbish = (size: number) => f32(new Float32Array(size).fill(NaN));
+const bitsOf = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0];
+
+// One workgroup has 64 invocations, one per element.
+for (const [rows, width] of [[1, 1], [7, 9], [9, 7], [1, 64], [5, 13]]) {
+  Deno.test(`gather_rows: ${rows} x ${width}, exactly`, async () => {
+    const capacity = 11, first = 3, scale = Math.fround(0.37);
+    const x = gaussians(capacity * width, 1);
+    const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
+    const y = rubbish(rows * width + 1);
+    const pass = new Pass(gpu);
+    pass.run(gatherRows, { x: f32(x), order: u32(order), y }, { rows, width, first, scale });
+    pass.submit();
+    const actual = await downloadF32(gpu, y);
+    // A product of two float32 numbers fits in a float64, so this rounds once, like the kernel.
+    const expected = Array.from(
+      { length: rows * width },
+      (_, at) => Math.fround(scale * x[order[first + Math.floor(at / width)] * width + at % width]),
+    );
+    assert.deepEqual(Array.from(actual.subarray(0, rows * width)), expected);
+    assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
+  });
+}
+
+for (const [rows, width] of [[1, 1], [2, 63], [13, 64], [31, 65], [1000, 3]]) {
+  Deno.test(`column_moments: ${rows} x ${width}`, async () => {
+    // Means far from 0: one pass over the squares would lose every digit of the deviations.
+    const x = gaussians(rows * width, 2).map((value, at) => value + 100 * (at % width));
+    const before = gaussians(3 * 2 * width, 3), moments = f32(before);
+    const pass = new Pass(gpu);
+    pass.run(columnMoments, { x: f32(x), moments }, { rows, width, slot: 1 });
+    pass.submit();
+    const actual = await downloadF32(gpu, moments);
+    assertWithin("moments", actual.subarray(2 * width, 4 * width), oracle.columnMoments(x, rows, width));
+    assert.deepEqual(actual.subarray(0, 2 * width), before.subarray(0, 2 * width), "the slot before");
+    assert.deepEqual(actual.subarray(4 * width), before.subarray(4 * width), "the slot after");
+  });
+}
+
+for (const [tokens, width] of [[1, 1], [5, 7], [31, 8], [6, 9], [64, 17]]) {
+  Deno.test(`decoder_bias_step: ${tokens} tokens, width ${width}`, async () => {
+    const residual = gaussians(tokens * width, 1), old = parameter(width, 2), scale = Math.fround(1e-3);
+    const params = adamParams(4), bias = f32(Float32Array.of(...old.weight, ...old.mean, ...old.square));
+    // The kernel sees the slabs of all prefixes and reads the first.
+    const slabs = Float32Array.of(...residual, ...gaussians(tokens * width, 9));
+    const pass = new Pass(gpu);
+    pass.run(decoderBiasStep, { residual: f32(slabs), bias }, { tokens, width, scale, ...params });
+    pass.submit();
+    const actual = await downloadF32(gpu, bias);
+    const expected = oracle.decoderBiasStep(old, residual, scale, params);
+    (["weight", "mean", "square"] as const).forEach((key, n) =>
+      assertWithin(key, actual.subarray(n * width, (n + 1) * width), expected.map((column) => column[key]))
+    );
+  });
+}
+
+Deno.test("track_threshold starts at the first smallest value, then follows it, and skips steps that kept nothing", async () => {
+  const state = f32(new Float32Array(2)), rate = Math.fround(0.01);
+  const observe = async (smallest: number, kept: number) => {
+    const pass = new Pass(gpu);
+    pass.run(trackThreshold, { selection: u32([bitsOf(smallest), 1, kept, 0]), state }, { rate });
+    pass.submit();
+    return await downloadF32(gpu, state);
+  };
+  assert.deepEqual(Array.from(await observe(0, 0)), [0, 0], "nothing kept before the start");
+  assert.deepEqual(Array.from(await observe(0.75, 3)), [0.75, 1]);
+  assert.deepEqual(Array.from(await observe(0, 0)), [0.75, 1], "nothing kept later");
+  let before = 0.75;
+  for (const value of [0.1, 5, 0.75]) {
+    const smallest = exact(Math.fround(value));
+    const expected = sum([exact(before), product(exact(rate), difference(smallest, exact(before)))]);
+    const [threshold, hasStarted] = await observe(value, 1);
+    assertWithin("threshold", [threshold], [expected]);
+    assert.equal(hasStarted, 1);
+    before = threshold;
+  }
+});
+
+Deno.test("track_threshold takes a first value of any size, and does not stall far from its goal", async () => {
+  const state = f32(new Float32Array(2)), rate = Math.fround(0.01);
+  const pass = new Pass(gpu);
+  pass.run(trackThreshold, { selection: u32([bitsOf(2 ** -100), 1, 1, 0]), state }, { rate });
+  for (let n = 0; n < 600; n++) pass.run(trackThreshold, { selection: u32([bitsOf(1), 1, 1, 0]), state }, { rate });
+  pass.submit();
+  const [threshold] = await downloadF32(gpu, state);
+  // Each step keeps 1 - rate of the distance and adds at most 4 roundings; the sum of what is left of them is below 4 u / rate.
+  const u = 2 ** -24;
+  assertWithin("threshold", [threshold], [{ value: 1 - (1 - rate) ** 600, error: 4 * u / rate }]);
+});
+
+for (const lanes of [8, 64, 128]) {
+  for (const [tokens, width, features, prefixes] of [[1, 1, 1, 1], [7, 9, 65, 3], [129, 5, 130, 2], [64, 128, 8, 4]]) {
+    Deno.test(`step_metrics: ${lanes} lanes, ${tokens} tokens, width ${width}, ${features} features, ${prefixes} prefixes`, async () => {
+      const squares = gaussians(tokens * prefixes, 1).map(Math.abs), auxSquares = gaussians(tokens, 2).map(Math.abs);
+      const moments = gaussians(2 * width, 3).map(Math.abs), auxWeight = Math.fround(1 / 32), deadAfter = 10;
+      const inactive = Array.from({ length: features }, (_, i) => (i * 5) % 12 + (i === 0 ? deadAfter : 0));
+      const row = prefixes + METRICS_EXTRA, kept = 1234567, threshold = Math.fround(0.3);
+      for (const auxKept of [0, 5]) {
+        const ring = rubbish(3 * row);
+        const pass = new Pass(gpu);
+        pass.run(
+          stepMetrics,
+          {
+            squares: f32(squares),
+            aux_squares: f32(auxSquares),
+            moments: f32(moments),
+            selection: u32([0, 0, kept, 0]),
+            aux_selection: u32([0, 0, auxKept, 0]),
+            inactive: u32(inactive),
+            state: f32(Float32Array.of(threshold, 1)),
+            ring,
+          },
+          { tokens, width, features, prefixes, slot: 1, dead_after: deadAfter, aux_weight: auxWeight },
+          { LANES: lanes },
+        );
+        pass.submit();
+        const [bytes] = await downloadAll(gpu, [ring]);
+        const actual = new Float32Array(bytes);
+        const deviations = moments.subarray(width);
+        const expected = oracle.stepMetrics(squares, auxSquares, deviations, prefixes, auxWeight, auxKept > 0);
+        const dead = inactive.filter((n) => n >= deadAfter).length;
+        assertWithin("metrics row", actual.subarray(row, 2 * row), [
+          expected.loss,
+          expected.auxLoss,
+          ...expected.errors,
+          expected.variance,
+          exact(kept),
+          exact(dead),
+          exact(threshold),
+        ]);
+        assert.ok([...actual.subarray(0, row), ...actual.subarray(2 * row)].every(Number.isNaN), "other rows");
+      }
+    });
+  }
+}

@@ -1,0 +1,186 @@
+/** The training step's large kernels one by one: sparse decoding and the two sparse optimiser steps, within derived bounds. */
+
+import assert from "node:assert/strict";
+import { createTensor, downloadAll, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import type { Tensor } from "../../core/gpu/tensor.ts";
+import { decode, decoderStep, encoderStep } from "../../wgsl/transcoder/step.ts";
+import { assertWithin } from "../oracle/bounded.ts";
+import * as oracle from "../oracle/kernels.ts";
+import { columnsOf, type Entry, rowsOf } from "../oracle/top_k.ts";
+import { gaussians } from "../random.ts";
+import { adamParams, normalised, parameter, randomEntries, sliceRow } from "./inputs.ts";
+
+const gpu = await openGpu();
+const f32 = (data: Float32Array) => tensorFrom(gpu, "f32", [data.length], data);
+const u32 = (data: ArrayLike<number>) => tensorFrom(gpu, "u32", [data.length], Uint32Array.from(data));
+/** An output that holds rubbish before: what is promised to be overwritten must not keep it. */
+const rubbish = (size: number) => f32(new Float32Array(size).fill(NaN));
+/** A tensor must hold something even where a batch keeps nothing. */
+const sparseTensors = (index: ArrayLike<number>, value: Float32Array) =>
+  index.length > 0 ? [u32(index), f32(value)] : [createTensor(gpu, "none", [1], "u32"), createTensor(gpu, "none", [1])];
+const read = async (tensors: Tensor[]) => (await downloadAll(gpu, tensors)).map((bytes) => new Float32Array(bytes));
+
+/** The lane counts in use, each with widths around it. */
+const WIDTHS = [[8, 1], [8, 7], [8, 8], [8, 9], [64, 63], [64, 64], [64, 65], [128, 127], [128, 128], [128, 129], [
+  128,
+  13,
+]];
+
+for (const [lanes, width] of WIDTHS) {
+  for (const groups of [[6], [1, 1], [1, 4, 2], [1, 1, 3, 1]]) {
+    Deno.test(`decode: ${lanes} lanes, width ${width}, groups ${groups}`, async () => {
+      const tokens = 5, features = groups.reduce((a, b) => a + b), prefixes = groups.length;
+      const prefixEnds = groups.map((_, p) => groups.slice(0, p + 1).reduce((a, b) => a + b));
+      for (const kept of [0, 2 * tokens]) {
+        // The second form is the auxiliary one: no bias, and a target that lies behind others in its buffer.
+        for (const [targetWeight, biasWeight, skipped] of [[-1, 1, 0], [1, 0, 3 * width]]) {
+          const entries = randomEntries(tokens, features, kept, 1);
+          const decoder = gaussians(features * width, 2), bias = gaussians(width, 3);
+          const targets = gaussians(skipped + tokens * width, 4);
+          const rows = rowsOf(entries, tokens), [index, value] = sparseTensors(rows.index, rows.value);
+          const residual = rubbish(prefixes * tokens * width), squares = rubbish(tokens * prefixes);
+          const pass = new Pass(gpu);
+          pass.run(
+            decode,
+            {
+              row_start: u32(rows.start),
+              index,
+              value,
+              decoder: f32(decoder),
+              bias: f32(bias),
+              target_y: f32(targets),
+              prefix_ends: u32(prefixEnds),
+              residual,
+              squares,
+            },
+            {
+              tokens,
+              width,
+              features,
+              prefixes,
+              target_first: skipped,
+              target_weight: targetWeight,
+              bias_weight: biasWeight,
+            },
+            { LANES: lanes },
+          );
+          pass.submit();
+          const target = targets.subarray(skipped);
+          const given = { entries, tokens, width, prefixEnds, decoder, bias, target, targetWeight, biasWeight };
+          const expected = oracle.decode(given), actual = await read([residual, squares]);
+          assertWithin("residual", actual[0], expected.residual);
+          assertWithin("squares", actual[1], expected.squares);
+        }
+      }
+    });
+  }
+
+  Deno.test(`decoder_step: ${lanes} lanes, width ${width}`, async () => {
+    const tokens = 6, first_feature = 2, features = 5, all = first_feature + features, group = 1;
+    const entries = randomEntries(tokens, all, 14, 1), auxEntries = randomEntries(tokens, all, 9, 2);
+    const residual = gaussians((group + 1) * tokens * width, 3), auxResidual = gaussians(tokens * width, 4);
+    const scale = Math.fround(1e-3), aux_scale = Math.fround(2e-4), params = adamParams(7);
+    const old = parameter(all * width, 5);
+    normalised(old.weight, width);
+    const columns = columnsOf(entries, all), aux = columnsOf(auxEntries, all);
+    const [decoder, mean, square] = [f32(old.weight), f32(old.mean), f32(old.square)];
+    const slope = rubbish(entries.length), auxSlope = rubbish(auxEntries.length);
+    const pass = new Pass(gpu);
+    pass.run(
+      decoderStep,
+      {
+        start: u32(columns.start),
+        token: u32(columns.index),
+        value: f32(columns.value),
+        residual: f32(residual),
+        aux_start: u32(aux.start),
+        aux_token: u32(aux.index),
+        aux_value: f32(aux.value),
+        aux_residual: f32(auxResidual),
+        decoder,
+        mean,
+        square,
+        slope,
+        aux_slope: auxSlope,
+      },
+      { tokens, first_feature, features, group, scale, aux_scale, ...params },
+      { LANES: lanes, WIDTH: width },
+    );
+    pass.submit();
+    const [newWeight, newMean, newSquare, slopes, auxSlopes] = await read([decoder, mean, square, slope, auxSlope]);
+    const main = { entries, residual: residual.subarray(group * tokens * width), scale };
+    const other = { entries: auxEntries, residual: auxResidual, scale: aux_scale };
+    for (let i = 0; i < all; i++) {
+      const actual = sliceRow({ weight: newWeight, mean: newMean, square: newSquare }, i, width);
+      if (i < first_feature) {
+        assert.deepEqual(actual, sliceRow(old, i, width), "features before the group are left alone");
+        continue;
+      }
+      const expected = oracle.decoderStep(i, sliceRow(old, i, width), main, other, params);
+      assertWithin(`slope of feature ${i}`, slopes.subarray(columns.start[i], columns.start[i + 1]), expected.slope);
+      assertWithin(`aux slope of feature ${i}`, auxSlopes.subarray(aux.start[i], aux.start[i + 1]), expected.auxSlope);
+      for (const key of ["weight", "mean", "square"] as const) {
+        assertWithin(`${key} of feature ${i}`, actual[key], expected.row[key]);
+      }
+      const norm = Math.hypot(...actual.weight);
+      // Each of the norm's roundings moves it by less than width + 20 units.
+      assert.ok(Math.abs(norm - 1) <= (width + 20) * 2 ** -24, `feature ${i} has norm ${norm}`);
+    }
+  });
+
+  Deno.test(`encoder_step: ${lanes} lanes, width ${width}`, async () => {
+    const tokens = 6, features = 7, params = adamParams(3);
+    const signed = (entries: Entry[], seed: number) => {
+      const slopes = gaussians(entries.length, seed);
+      return entries.map((entry, n) => ({ ...entry, value: slopes[n] * 1e-3 }));
+    };
+    const rounded = (entries: Entry[]) => entries.map((entry) => ({ ...entry, value: Math.fround(entry.value) }));
+    const entries = rounded(signed(randomEntries(tokens, features, 14, 1), 11));
+    const auxEntries = rounded(signed(randomEntries(tokens, features, 9, 2), 12));
+    const columns = columnsOf(entries, features), aux = columnsOf(auxEntries, features);
+    const x = gaussians(tokens * width, 3), old = parameter(features * width, 4), oldBias = parameter(features, 8);
+    const inactiveBefore = [0, 1, 2 ** 32 - 1, 100, 2 ** 32 - tokens, 2 ** 32 - tokens - 1, 7];
+    const [encoder, mean, square] = [f32(old.weight), f32(old.mean), f32(old.square)];
+    const bias = f32(Float32Array.of(...oldBias.weight, ...oldBias.mean, ...oldBias.square));
+    const inactive = u32(inactiveBefore);
+    const pass = new Pass(gpu);
+    pass.run(
+      encoderStep,
+      {
+        start: u32(columns.start),
+        token: u32(columns.index),
+        slope: f32(columns.value),
+        aux_start: u32(aux.start),
+        aux_token: u32(aux.index),
+        aux_slope: f32(aux.value),
+        x: f32(x),
+        encoder,
+        mean,
+        square,
+        bias,
+        inactive,
+      },
+      { tokens, features, width, ...params },
+      { LANES: lanes },
+    );
+    pass.submit();
+    const [weights, means, squares, biases] = await read([encoder, mean, square, bias]);
+    for (let i = 0; i < features; i++) {
+      const b = { weight: oldBias.weight[i], mean: oldBias.mean[i], square: oldBias.square[i] };
+      const expected = oracle.encoderStep(i, sliceRow(old, i, width), b, [...entries, ...auxEntries], x, params);
+      const actual = sliceRow({ weight: weights, mean: means, square: squares }, i, width);
+      for (const key of ["weight", "mean", "square"] as const) {
+        assertWithin(`${key} of feature ${i}`, actual[key], expected.row.map((element) => element[key]));
+      }
+      const { weight, mean: m, square: v } = expected.bias;
+      assertWithin(`bias of feature ${i}`, [0, 1, 2].map((n) => biases[n * features + i]), [weight, m, v]);
+    }
+    // Back to 0 when kept (never through the auxiliary selection), else the batch's tokens more, without wrapping around.
+    const expected = inactiveBefore.map((n, i) =>
+      entries.some(({ feature }) => feature === i) ? 0 : n + tokens > 2 ** 32 - 1 ? n : n + tokens
+    );
+    assert.ok(expected.includes(0) && expected.some((n) => n > 0));
+    assert.deepEqual(Array.from(await downloadU32(gpu, inactive)), expected);
+  });
+}
