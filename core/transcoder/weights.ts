@@ -11,7 +11,6 @@ import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
 import { featureCount, type TranscoderShape } from "./recipe.ts";
-import type { Scales } from "./run_settings.ts";
 import type { TranscoderWeights } from "./state.ts";
 
 /** A transcoder that takes and gives raw activations. */
@@ -22,6 +21,14 @@ export interface Transcoder {
   readonly weights: TranscoderWeights;
   /** An activation counts when it is above this, for every feature alike. */
   readonly threshold: number;
+}
+
+/** Factors between raw activations and those trained on: x_scaled = scales.source * x. */
+export interface Scales {
+  /** Of the source. */
+  readonly source: number;
+  /** Of the target. */
+  readonly target: number;
 }
 
 /**
