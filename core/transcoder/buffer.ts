@@ -1,0 +1,173 @@
+/**
+ * The shuffle buffer: activations of many contexts on the GPU, from which steps draw their batches.
+ *
+ * Buffer number n is a pure function of (seed, n, data): it holds the n-th run of contexts of the token source, and its rows are
+ * used in `passes` permutations that depend on (seed, n) alone. BOS rows are stored, never drawn, unless they are asked for.
+ * @module
+ */
+
+import { permutation, randomGenerator } from "../random.ts";
+import { createTensor, type Gpu, settle, upload } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Gemma2 } from "../gemma2/forward.ts";
+import type { StreamPosition, TokenBatch } from "../text/contexts.ts";
+import type { TokenSource } from "../text/source.ts";
+
+/** The stream of random numbers that orders buffer rows. */
+const ORDER_STREAM = 0x62756666;
+/** Forward passes queued before the host waits: bounds the memory of uploads under way. */
+const QUEUED_FORWARDS = 4;
+
+/** What a buffer holds and how it is drawn from. */
+export interface BufferPlan {
+  /** Contexts per buffer. */
+  readonly contexts: number;
+  /** Tokens per context, BOS included. */
+  readonly context: number;
+  /** How many times each row is drawn. */
+  readonly passes: number;
+  /** Steps a buffer serves. */
+  readonly steps: number;
+  /** Tokens per step. */
+  readonly batchTokens: number;
+  /** Whether BOS rows are drawn. */
+  readonly includeBos: boolean;
+}
+
+/**
+ * Cuts a run into buffers of equal size, none larger than asked for, that waste less than one context.
+ *
+ * @param steps Steps of the run.
+ * @param batchTokens Tokens per step.
+ * @param passes How many times each row is drawn.
+ * @param bufferTokens The most tokens to hold.
+ * @param context Tokens per context, BOS included.
+ * @param includeBos Whether BOS rows are drawn.
+ * @returns The plan.
+ */
+export function planBuffer(
+  steps: number,
+  batchTokens: number,
+  passes: number,
+  bufferTokens: number,
+  context: number,
+  includeBos: boolean,
+): BufferPlan {
+  const perContext = includeBos ? context : context - 1;
+  const buffers = Math.ceil(steps * batchTokens / passes / bufferTokens);
+  const stepsEach = Math.ceil(steps / buffers);
+  const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
+  return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos };
+}
+
+/** The shuffle buffer of one run, for all its taps. */
+export class ShuffleBuffer {
+  /** Per tap: [contexts * context, d_model] raw activations. */
+  readonly activations: readonly Tensor[];
+  /** [passes * drawable rows] row numbers in the order they are drawn. */
+  readonly order: Tensor;
+  /** The contexts of the current buffer. */
+  batch: TokenBatch;
+  /** `order`, on the host. */
+  drawn: Uint32Array;
+
+  readonly #gpu: Gpu;
+  readonly #gemma2: Gemma2;
+  readonly #plan: BufferPlan;
+  readonly #seed: number;
+
+  /**
+   * @param gpu The device.
+   * @param gemma2 The model, loaded with the taps that the run needs.
+   * @param taps How many taps it has.
+   * @param plan The buffer's sizes.
+   * @param seed The run's seed.
+   */
+  constructor(gpu: Gpu, gemma2: Gemma2, taps: number, plan: BufferPlan, seed: number) {
+    this.#gpu = gpu;
+    this.#gemma2 = gemma2;
+    this.#plan = plan;
+    this.#seed = seed;
+    const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
+    const width = gemma2.config.dModel;
+    this.activations = Array.from({ length: taps }, (_, t) => createTensor(gpu, `buffer of tap ${t}`, [rows, width]));
+    this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
+    this.batch = emptyBatch(plan);
+    this.drawn = new Uint32Array(plan.passes * drawable);
+  }
+
+  /**
+   * Fills the buffer with the next contexts of a source.
+   *
+   * @param n The buffer's number; the source must stand at its beginning.
+   * @param source Where tokens come from.
+   * @param contextsPerForward Contexts per forward pass; part of what makes the bytes.
+   * @param onProgress Called with the contexts done so far.
+   * @returns The source's position behind the buffer.
+   */
+  async fill(
+    n: number,
+    source: TokenSource,
+    contextsPerForward: number,
+    onProgress: (contexts: number) => void,
+  ): Promise<StreamPosition> {
+    const { contexts, context } = this.#plan, width = this.#gemma2.config.dModel;
+    this.batch = emptyBatch(this.#plan);
+    let position: StreamPosition | undefined;
+    for (let done = 0, forwards = 1; done < contexts; forwards++) {
+      const next = await source.next(Math.min(contextsPerForward, contexts - done));
+      position = next.position;
+      copyBatch(next.batch, this.batch, done);
+      const pass = new Pass(this.#gpu);
+      const taps = this.#gemma2.forward(pass, next.batch);
+      taps.forEach(({ tensor, tokens }, t) =>
+        pass.copy(tensor, 0, this.activations[t], done * context * width, tokens * width)
+      );
+      pass.submit();
+      done += next.batch.contexts;
+      if (forwards % QUEUED_FORWARDS === 0 || done === contexts) await settle(this.#gpu);
+      onProgress(done);
+    }
+    this.drawn = drawOrder(this.#plan, this.#seed, n);
+    upload(this.#gpu, this.order, this.drawn);
+    return position!;
+  }
+
+  /** Frees the buffer's memory on the GPU. */
+  destroy(): void {
+    for (const { buffer } of [...this.activations, this.order]) buffer.destroy();
+  }
+}
+
+/**
+ * The rows of a buffer in the order they are drawn: one fresh permutation per pass.
+ *
+ * @param plan The buffer's sizes.
+ * @param seed The run's seed.
+ * @param n The buffer's number.
+ * @returns [passes * drawable rows] flat indices context * plan.context + column.
+ */
+export function drawOrder(plan: BufferPlan, seed: number, n: number): Uint32Array<ArrayBuffer> {
+  const skip = plan.includeBos ? 0 : 1, columns = plan.context - skip, drawable = plan.contexts * columns;
+  const order = new Uint32Array(plan.passes * drawable);
+  for (let p = 0; p < plan.passes; p++) {
+    const shuffled = permutation(drawable, randomGenerator(seed, ORDER_STREAM, n, p));
+    for (let r = 0; r < drawable; r++) {
+      order[p * drawable + r] = Math.floor(shuffled[r] / columns) * plan.context + skip + shuffled[r] % columns;
+    }
+  }
+  return order;
+}
+
+function emptyBatch({ contexts, context }: BufferPlan): TokenBatch {
+  const array = () => new Uint32Array(contexts * context);
+  return { contexts, context, ids: array(), document: array(), position: array() };
+}
+
+function copyBatch(from: TokenBatch, to: TokenBatch, contexts: number): void {
+  const at = contexts * to.context;
+  to.ids.set(from.ids, at);
+  to.document.set(from.document, at);
+  to.position.set(from.position, at);
+}

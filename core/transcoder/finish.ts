@@ -1,0 +1,187 @@
+/**
+ * What follows the last step: a pass over text with frozen weights that collects samples and feature statistics, the held-out
+ * evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
+ * @module
+ */
+
+import { join } from "node:path";
+import { featureTable } from "../analysis/feature_table.ts";
+import { FinalPass, type SampledToken, type SampleStore } from "../analysis/samples.ts";
+import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
+import type { Gemma2 } from "../gemma2/forward.ts";
+import { createTensor, type Gpu, upload } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { TokenBatch } from "../text/contexts.ts";
+import { openTokenSource } from "../text/source.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { gatherRows } from "../../wgsl/transcoder/step.ts";
+import { Encoder } from "./encode.ts";
+import { evaluateTranscoders } from "./evaluate_run.ts";
+import { prefixEnds } from "./recipe.ts";
+import { finishedTranscoder, forwardTokens, type LayerRun, tapsOf, type TrainingPlan } from "./train.ts";
+import { saveTranscoder, type Transcoder } from "./weights.ts";
+
+/** How the end of a run tells what it is doing, and hears that it should stop. */
+export interface FinishObserver {
+  /** Tokens of the final pass done of all. */
+  sampling(done: number, tokens: number): void;
+  /** Tokens of the evaluation done of all. */
+  evaluating(done: number, tokens: number): void;
+  /** Throws when the user asked to stop; the last checkpoint lets the run go on from here. */
+  checkInterrupt(): void;
+}
+
+/**
+ * Collects samples, evaluates and writes the files of each finished layer.
+ *
+ * @param gpu The device.
+ * @param plan The run.
+ * @param gemma2 The model, with the run's taps.
+ * @param layers The trained layers.
+ * @param observer Hears of the progress and can interrupt.
+ * @throws {UserError} When files, disk or device fail.
+ */
+export async function finish(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  gemma2: Gemma2,
+  layers: readonly LayerRun[],
+  observer: FinishObserver,
+): Promise<void> {
+  const transcoders: Transcoder[] = [];
+  for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
+  const { passes, documents } = await collectSamples(gpu, plan, gemma2, transcoders, observer);
+  const { settings, mappings, model, data } = plan;
+  const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
+  const source = await openTokenSource(held);
+  try {
+    const evaluations = await evaluateTranscoders({
+      gpu,
+      gemma2,
+      source,
+      transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
+      tokens: settings.evaluation_tokens,
+      includeBos: settings.include_bos,
+      onProgress: (done, tokens) => {
+        observer.evaluating(done, tokens);
+        observer.checkInterrupt();
+      },
+    });
+    const tokenizer = loadTokenizer(model);
+    for (const [i, layer] of layers.entries()) {
+      const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
+      const { shape, weights, threshold } = transcoders[i];
+      const sampleLines = new SampleLines(layer, tokenizer, documents);
+      await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
+      await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
+      await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
+      await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
+      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), shape, weights, threshold);
+    }
+  } finally {
+    source.close();
+  }
+}
+
+/** Runs the transcoders over the training text in its natural order. */
+async function collectSamples(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  gemma2: Gemma2,
+  transcoders: readonly Transcoder[],
+  observer: FinishObserver,
+): Promise<{ passes: FinalPass[]; documents: readonly string[] }> {
+  const { settings, mappings, model, data } = plan,
+    { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
+  const contextsPerForward = Math.max(1, Math.floor(forwardTokens(gpu) / context)), width = gemma2.config.dModel;
+  const rows = contextsPerForward * context, skip = settings.include_bos ? 0 : 1;
+  const taps = tapsOf(mappings);
+  const sourceTap = mappings.map(({ source }) =>
+    taps.findIndex((t) => t.layer === source.layer && t.site === source.site)
+  );
+  const encoders = transcoders.map((transcoder) => new Encoder(gpu, transcoder, rows));
+  const passes = transcoders.map(({ shape }) =>
+    new FinalPass(prefixEnds(shape.groups).at(-1)!, samples_per_feature, sample_threshold)
+  );
+  const order = createTensor(gpu, "rows without BOS", [rows], "u32"),
+    x = createTensor(gpu, "final pass source", [rows, width]);
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: null });
+  const documents = source.documents;
+  try {
+    for (let tokens = 0; tokens < sample_tokens;) {
+      const { batch } = await source.next(contextsPerForward);
+      const places = Uint32Array.from(textPlaces(batch, skip));
+      upload(gpu, order, places);
+      const forward = new Pass(gpu);
+      const activations = gemma2.forward(forward, batch);
+      forward.submit();
+      for (const [i, encoder] of encoders.entries()) {
+        const gather = new Pass(gpu);
+        gather.run(gatherRows, { x: activations[sourceTap[i]].tensor, order, y: x }, {
+          rows: places.length,
+          width,
+          first: 0,
+          scale: 1,
+        });
+        gather.submit();
+        passes[i].add(await encoder.encode(x, places.length), batch, places);
+      }
+      tokens += places.length;
+      observer.sampling(Math.min(tokens, sample_tokens), sample_tokens);
+      observer.checkInterrupt();
+    }
+  } finally {
+    source.close();
+  }
+  return { passes, documents };
+}
+
+/** The flat indices of a batch's tokens, without the first of each context when `skip` is 1. */
+function* textPlaces({ contexts, context }: TokenBatch, skip: number): Generator<number> {
+  for (let c = 0; c < contexts; c++) for (let t = skip; t < context; t++) yield c * context + t;
+}
+
+/** Writes samples as one JSON line per feature. */
+class SampleLines {
+  readonly #groups: readonly number[];
+
+  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documents: readonly string[]) {
+    this.#groups = prefixEnds(layer.shape.groups);
+  }
+
+  writeFinal(path: string, pass: FinalPass): Promise<void> {
+    return this.#write(path, (feature) => ({
+      fires: pass.fires[feature],
+      top: pass.top.samples(feature).map((sample) => this.#readable(sample)),
+      quantiles: pass.quantiles(feature).map(({ quantile, ...sample }) => ({ quantile, ...this.#readable(sample) })),
+    }));
+  }
+
+  writeTraining(path: string, store: SampleStore): Promise<void> {
+    return this.#write(path, (feature) => ({
+      top: store.samples(feature).map((sample) => ({ step: sample.step, ...this.#readable(sample) })),
+    }));
+  }
+
+  #write(path: string, line: (feature: number) => object): Promise<void> {
+    const encoder = new TextEncoder();
+    return replaceFile(path, async (file) => {
+      for (let feature = 0; feature < this.#groups.at(-1)!; feature++) {
+        const group = this.#groups.findIndex((end) => feature < end);
+        await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
+      }
+    });
+  }
+
+  #readable({ activation, token, before, after, document, position }: SampledToken) {
+    return {
+      activation: Number(activation.toPrecision(7)),
+      token_id: token,
+      token: this.tokenizer.tokenText(token),
+      before: this.tokenizer.decode(before),
+      after: this.tokenizer.decode(after),
+      document: this.documents[document],
+      position,
+    };
+  }
+}

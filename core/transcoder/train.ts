@@ -1,0 +1,429 @@
+/**
+ * Training: several transcoders from one forward pass. Reads from top to bottom as a run goes: open, fill the buffer, take steps,
+ * read back now and then, checkpoint, and hand over to finish.ts.
+ * @module
+ */
+
+import { mkdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { SampleStore } from "../analysis/samples.ts";
+import { Interrupted, UserError } from "../errors.ts";
+import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import type { Gemma2 } from "../gemma2/forward.ts";
+import type { ModelFiles } from "../gemma2/files.ts";
+import { loadGemma2 } from "../gemma2/forward.ts";
+import { type Tap, tapName } from "../gemma2/sites.ts";
+import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { StreamPosition } from "../text/contexts.ts";
+import type { DataPaths } from "../text/documents.ts";
+import { openTokenSource, type TokenSource } from "../text/source.ts";
+import { gatherRows } from "../../wgsl/transcoder/step.ts";
+import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
+import { checkpointSteps, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { initialWeights, measureActivations } from "./initialise.ts";
+import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
+import { featureCount, learningRate, prefixEnds, type TranscoderShape } from "./recipe.ts";
+import type { LayerConfig, Mapping, RunSettings } from "./run_settings.ts";
+import { createTrainingState, readWeights } from "./state.ts";
+import { METRICS_RING, type StepMetrics, Stepper } from "./step.ts";
+import { foldScales, saveTranscoder, type Transcoder } from "./weights.ts";
+
+/** What a run needs to know before it starts. */
+export interface TrainingPlan {
+  /** The run's directory, runs/<name>. */
+  readonly directory: string;
+  /** Settings of all layers. */
+  readonly settings: RunSettings;
+  /** One transcoder each, by ascending layer. */
+  readonly mappings: readonly Mapping[];
+  /** The opened model. */
+  readonly model: ModelFiles;
+  /** The text. */
+  readonly data: DataPaths;
+  /** What config.json says beyond settings and mapping. */
+  readonly describe: (
+    layer: number,
+    source: TokenSource,
+  ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | "scales">;
+  /** The layers' config.json files when the run is resumed, in the order of `mappings`. */
+  readonly resumed: readonly LayerConfig[] | null;
+}
+
+/** How a run tells what it is doing, and hears that it should stop. */
+export interface TrainingObserver {
+  /** The buffer is being filled: contexts done of all. */
+  filling(done: number, contexts: number): void;
+  /** Steps were read back. */
+  stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
+  /** True once the user asked to stop. */
+  interrupted(): boolean;
+}
+
+/** A transcoder in training with its directory and its samples. */
+export interface LayerRun {
+  /** runs/<name>/layer<N>. */
+  readonly directory: string;
+  /** Its config.json. */
+  readonly config: LayerConfig;
+  /** Its sizes. */
+  readonly shape: TranscoderShape;
+  /** Its steps. */
+  readonly stepper: Stepper;
+  /** Samples of the training batches, with their steps. */
+  readonly samples: SampleStore;
+  /** Scaled source of the current batch. */
+  readonly x: Tensor;
+  /** Scaled target of the current batch. */
+  readonly y: Tensor;
+}
+
+/** Tokens per forward pass: small on CPUs, whose caches they should fit, larger on GPUs, whose units they should fill. */
+export function forwardTokens(gpu: Gpu): number {
+  return gpu.isCpu ? 2048 : 16384;
+}
+
+/** The longest a reading-back may be put off, in seconds and in steps. */
+const READ_EVERY_S = 1;
+const READ_EVERY_STEPS = 100;
+
+/** The distinct taps of some mappings, sources and targets. */
+export function tapsOf(mappings: readonly Mapping[]): Tap[] {
+  const taps = mappings.flatMap(({ source, target }) => [source, target]);
+  return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()];
+}
+
+/**
+ * Trains until the last step; writes config.json, metrics.csv and checkpoints.
+ *
+ * @param gpu The device.
+ * @param plan What to train.
+ * @param observer Hears of the progress and can interrupt.
+ * @returns The model, still loaded, and the trained layers.
+ * @throws {UserError} When files, disk or device fail, or the loss is no longer a number.
+ * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
+ */
+export async function train(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  observer: TrainingObserver,
+): Promise<{ gemma2: Gemma2; layers: LayerRun[] }> {
+  const { settings, mappings, model } = plan;
+  const taps = tapsOf(mappings);
+  const maxTokens = Math.max(forwardTokens(gpu), settings.context);
+  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context });
+  const bufferPlan = planBuffer(
+    settings.steps,
+    settings.batch_tokens,
+    settings.passes,
+    settings.buffer_tokens,
+    settings.context,
+    settings.include_bos,
+  );
+  const restart = plan.resumed ? await newestCommonStep(plan) : 0;
+  const buffer = new ShuffleBuffer(gpu, gemma2, taps.length, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, gemma2, buffer, bufferPlan, taps, observer);
+  try {
+    const layers = await run.go(restart);
+    buffer.destroy();
+    return { gemma2, layers };
+  } finally {
+    run.close();
+  }
+}
+
+/** The newest step that every layer has a whole checkpoint of; 0 when there is none and the run must start over. */
+async function newestCommonStep({ directory, mappings }: TrainingPlan): Promise<number> {
+  const steps = await Promise.all(mappings.map(({ layer }) => checkpointSteps(layerDirectory(directory, layer))));
+  return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
+}
+
+/**
+ * Where a layer's files lie.
+ *
+ * @param run The run's directory.
+ * @param layer The layer.
+ * @returns runs/<name>/layer<N>.
+ */
+export function layerDirectory(run: string, layer: number): string {
+  return join(run, `layer${layer}`);
+}
+
+/** The state of a run under way; its methods are the sections of `go`. */
+class Training {
+  #source: TokenSource | null = null;
+  #layers: LayerRun[] = [];
+  /** Where the text stood when the current buffer began, and where it stands behind it. */
+  #bufferStart: StreamPosition = { epoch: 0, document: 0, token: 0 };
+  #bufferEnd: StreamPosition = this.#bufferStart;
+  /** Steps recorded since the last reading-back that have a row in the ring. */
+  #logged: number[] = [];
+  #lastReadStep = 0;
+  #lastReadTime = 0;
+  #stepsPerRead = 1;
+  /** Seconds of training before this process, and its beginning. */
+  #elapsedBefore = 0;
+  #started = 0;
+
+  constructor(
+    readonly gpu: Gpu,
+    readonly plan: TrainingPlan,
+    readonly gemma2: Gemma2,
+    readonly buffer: ShuffleBuffer,
+    readonly bufferPlan: BufferPlan,
+    readonly taps: readonly Tap[],
+    readonly observer: TrainingObserver,
+  ) {}
+
+  async go(restart: number): Promise<LayerRun[]> {
+    const { settings } = this.plan, { steps: perBuffer } = this.bufferPlan;
+    if (restart > 0) await this.#restore(restart);
+    this.#source = await this.#openSource();
+    this.#started = this.#lastReadTime = performance.now();
+    this.#lastReadStep = restart;
+    for (let step = restart + 1; step <= settings.steps; step++) {
+      const beginsBuffer = (step - 1) % perBuffer === 0;
+      if (beginsBuffer || step === restart + 1) await this.#fillBuffer(Math.floor((step - 1) / perBuffer));
+      if (step === 1) await this.#begin();
+      this.#record(step);
+      const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
+      const isSampled = step % settings.sample_every === 0;
+      const stopping = this.observer.interrupted();
+      if (stopping || isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
+        await this.#readBack(step, isSampled);
+      }
+      if (stopping || isCheckpoint) await this.#checkpoint(step);
+      if (stopping) throw this.#interruption(step);
+    }
+    return this.#layers;
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
+
+  #openSource(): Promise<TokenSource> {
+    const { model, data, settings: { context, seed } } = this.plan;
+    return openTokenSource({ tokenizer: model, data, split: "train", context, seed, start: this.#bufferStart });
+  }
+
+  async #fillBuffer(n: number): Promise<void> {
+    const { contexts, context } = this.bufferPlan;
+    const contextsPerForward = Math.max(1, Math.floor(forwardTokens(this.gpu) / context));
+    this.#bufferStart = this.#bufferEnd;
+    this.#bufferEnd = await this.buffer.fill(n, this.#source!, contextsPerForward, (done) => {
+      this.observer.filling(done, contexts);
+      // Before the first checkpoint there is nothing to save; later the next step will notice, with the buffer whole.
+      if (this.#layers.length === 0 && this.observer.interrupted()) throw this.#interruption(0);
+    });
+    // Filling is not training: the rate of the steps must not include it.
+    this.#lastReadTime = performance.now();
+  }
+
+  /** Measures the first buffer, sets the scales, makes the first weights, writes config.json. */
+  async #begin(): Promise<void> {
+    const { settings, mappings, describe } = this.plan;
+    const rows = this.buffer.order.shape[0] / settings.passes;
+    const measure = (tap: Tap) =>
+      measureActivations(
+        this.gpu,
+        this.#activations(tap),
+        this.buffer.order,
+        rows,
+        this.gemma2.config.dModel,
+        settings.batch_tokens,
+      );
+    for (const mapping of mappings) {
+      const source = await measure(mapping.source), target = await measure(mapping.target);
+      const scales = { source: source.scale, target: target.scale };
+      checkScale(mapping.source, scales.source);
+      checkScale(mapping.target, scales.target);
+      const described = describe(mapping.layer, this.#source!);
+      const config = { ...described, ...settings, ...mapping, groups: [...settings.groups], scales };
+      this.#layers.push(this.#createLayer(config, target.mean.map((mean) => mean * scales.target)));
+    }
+    await this.#writeBeginnings();
+  }
+
+  /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */
+  async #writeBeginnings(): Promise<void> {
+    const { directory } = this.plan, partial = join(dirname(directory), `.${basename(directory)}`);
+    try {
+      await rm(partial, { recursive: true, force: true });
+      for (const { config } of this.#layers) {
+        const path = layerDirectory(partial, config.layer);
+        await mkdir(path, { recursive: true });
+        await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
+        await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
+      }
+      // A run that was stopped before its first checkpoint starts over in its place.
+      if (this.plan.resumed) await rm(directory, { recursive: true, force: true });
+      await rename(partial, directory);
+    } catch (error) {
+      await rm(partial, { recursive: true, force: true }).catch(() => {});
+      throw fileError("write", directory, error);
+    }
+  }
+
+  #createLayer(config: LayerConfig, targetMean: Float64Array): LayerRun {
+    const { gpu, plan: { settings } } = this;
+    const { d_in, d_out, groups } = config, shape = { d_in, d_out, groups };
+    const state = createTrainingState(gpu, shape, initialWeights(shape, settings.seed, targetMean));
+    return {
+      directory: layerDirectory(this.plan.directory, config.layer),
+      config,
+      shape,
+      stepper: new Stepper(gpu, settings, shape, state),
+      samples: new SampleStore(featureCount(groups), settings.samples_per_feature),
+      x: createTensor(gpu, "batch source", [settings.batch_tokens, d_in]),
+      y: createTensor(gpu, "batch target", [settings.batch_tokens, d_out]),
+    };
+  }
+
+  async #restore(step: number): Promise<void> {
+    for (const config of this.plan.resumed!) {
+      const layer = this.#createLayer(config, new Float64Array(config.d_out));
+      const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
+      await truncateMetrics(join(layer.directory, "metrics.csv"), step);
+      this.#bufferStart = this.#bufferEnd = progress.position;
+      this.#elapsedBefore = progress.elapsed_s;
+      this.#layers.push(layer);
+    }
+  }
+
+  #activations({ layer, site }: Tap): Tensor {
+    return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
+  }
+
+  #record(step: number): void {
+    const { settings } = this.plan, rows = settings.batch_tokens;
+    const first = (step - 1) % this.bufferPlan.steps * rows;
+    const isLogged = step % settings.log_every === 0 || step === 1 || step === settings.steps;
+    const pass = new Pass(this.gpu);
+    for (const { config, shape, stepper, x, y } of this.#layers) {
+      const { source, target, scales } = config;
+      const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
+        pass.run(gatherRows, { x: this.#activations(tap), order: this.buffer.order, y: batch }, {
+          rows,
+          width,
+          first,
+          scale,
+        });
+      gather(source, x, shape.d_in, scales.source);
+      gather(target, y, shape.d_out, scales.target);
+      stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);
+    }
+    pass.submit();
+    if (isLogged) this.#logged.push(step);
+  }
+
+  /** The one wait: fetches metrics and, on sampled steps, the kept features of the current batch. */
+  async #readBack(step: number, isSampled: boolean): Promise<void> {
+    const wanted = this.#layers.flatMap(({ stepper: { ring, selector: { rows } } }) =>
+      isSampled ? [ring, rows.rowStart, rows.index, rows.value] : [ring]
+    );
+    const bytes = await downloadAll(this.gpu, wanted);
+    const now = performance.now(), seconds = (now - this.#lastReadTime) / 1000;
+    const tokensPerSecond = (step - this.#lastReadStep) * this.plan.settings.batch_tokens / seconds;
+    const perLayer = bytes.length / this.#layers.length;
+    for (const [i, layer] of this.#layers.entries()) {
+      const [ring, rowStart, index, value] = bytes.slice(i * perLayer, (i + 1) * perLayer);
+      await this.#log(layer, new Float32Array(ring), tokensPerSecond);
+      if (!isSampled) continue;
+      this.#sample(layer, step, new Uint32Array(rowStart), new Uint32Array(index), new Float32Array(value));
+    }
+    const slot = this.#logged.length - 1;
+    if (slot >= 0) {
+      const shown = this.#layers.map(({ config: { layer }, stepper }, i) => ({
+        layer,
+        metrics: stepper.metrics(new Float32Array(bytes[i * perLayer]), slot),
+      }));
+      this.observer.stepped(step, shown, tokensPerSecond);
+    }
+    const perStep = seconds / Math.max(1, step - this.#lastReadStep);
+    this.#stepsPerRead = Math.max(1, Math.min(READ_EVERY_STEPS, METRICS_RING, Math.floor(READ_EVERY_S / perStep)));
+    this.#logged = [];
+    this.#lastReadStep = step;
+    this.#lastReadTime = now;
+  }
+
+  async #log(layer: LayerRun, ring: Float32Array, tokensPerSecond: number): Promise<void> {
+    const { settings } = this.plan;
+    const rows = this.#logged.map((step, slot): LoggedStep => ({
+      step,
+      tokens: step * settings.batch_tokens,
+      metrics: layer.stepper.metrics(ring, slot),
+      learningRate: learningRate(settings, step),
+      elapsed: this.#elapsed(),
+      tokensPerSecond,
+    }));
+    if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
+    const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
+    if (lost) {
+      throw new UserError(
+        `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
+          `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      );
+    }
+  }
+
+  #sample(layer: LayerRun, step: number, rowStart: Uint32Array, index: Uint32Array, value: Float32Array): void {
+    const { settings: { batch_tokens, sample_threshold } } = this.plan, { batch, drawn } = this.buffer;
+    const first = (step - 1) % this.bufferPlan.steps * batch_tokens;
+    for (let b = 0; b < batch_tokens; b++) {
+      for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
+        if (value[e] >= sample_threshold) {
+          layer.samples.offer(index[e], value[e], value[e], step, batch, drawn[first + b]);
+        }
+      }
+    }
+  }
+
+  async #checkpoint(step: number): Promise<void> {
+    // At a buffer's last step the next one begins where this one ended.
+    const position = step % this.bufferPlan.steps === 0 ? this.#bufferEnd : this.#bufferStart;
+    const progress = { step, position, elapsed_s: this.#elapsed() };
+    for (const layer of this.#layers) {
+      const write = async (path: string) => {
+        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, layer);
+        await saveTranscoder(path, shape, weights, threshold);
+      };
+      await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
+    }
+  }
+
+  #elapsed(): number {
+    return this.#elapsedBefore + (performance.now() - this.#started) / 1000;
+  }
+
+  #interruption(step: number): Interrupted {
+    const { directory, settings: { steps } } = this.plan;
+    if (step === 0) return new Interrupted(`Stopped before the first step of ${steps}; nothing was written`);
+    return new Interrupted(
+      `Stopped after step ${step} of ${steps}, which is saved; go on with: mtc train --resume ${directory}`,
+    );
+  }
+}
+
+/** Activations that are all zero or not finite have no scale. */
+function checkScale(tap: Tap, scale: number): void {
+  if (Number.isFinite(scale)) return;
+  throw new UserError(
+    `Cannot train on ${
+      tapName(tap)
+    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
+  );
+}
+
+/**
+ * A layer's transcoder as it is now, for raw activations.
+ *
+ * @param gpu The device.
+ * @param layer The layer.
+ * @returns Its weights with the training scales folded in, and its running threshold.
+ */
+export async function finishedTranscoder(gpu: Gpu, { shape, stepper, config }: LayerRun): Promise<Transcoder> {
+  const { weights, threshold } = await readWeights(gpu, shape, stepper.state);
+  return { shape, weights: foldScales(weights, config.scales), threshold };
+}
