@@ -103,7 +103,7 @@ export class Gemma2 {
   readonly #tapped = new Map<string, Tensor>();
   /** Lanes per row of the row-wise kernels: one SIMD vector on a CPU, whole wavefronts elsewhere. */
   readonly #rowLanes: number;
-  /** Lanes of attention: one per dimension of a head. */
+  /** Lanes of attention, each with four dimensions of a head. */
   readonly #headLanes: number;
 
   /**
@@ -142,7 +142,7 @@ export class Gemma2 {
       if (name !== EMBEDDED) this.#tapped.set(name, createTensor(gpu, name, [options.maxTokens, dModel]));
     }
     this.#rowLanes = gpu.isCpu ? 8 : 256;
-    this.#headLanes = Math.min(256, Math.max(8, 2 ** Math.ceil(Math.log2(headDim))));
+    this.#headLanes = Math.max(8, Math.min(64, Math.ceil(headDim / 4)));
   }
 
   /**
@@ -177,7 +177,7 @@ export class Gemma2 {
       pass.run(rotary, { qkv: scratch.qkv, turns: this.#turns, rotated: scratch.rotated }, shape);
       pass.run(
         attention,
-        { rotated: scratch.rotated, rotated_scalars: scratch.rotated, qkv: scratch.qkv, out: scratch.mixed },
+        { rotated: scratch.rotated, qkv: scratch.qkv, out: scratch.mixed },
         { ...shape, window: this.#window(l, context), scale: this.config.queryPreAttnScalar ** -0.5 },
         { LANES: this.#headLanes, SOFT_CAP: this.config.attnSoftCap ?? 0 },
       );

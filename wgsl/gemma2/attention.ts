@@ -30,11 +30,11 @@ export const rotary = defineKernel({
   ],
 });
 
-/** out = softmax of the capped, masked scores times the values. SOFT_CAP 0 is no cap; LANES should reach head_dim. */
+/** out = softmax of the capped, masked scores times the values. SOFT_CAP 0 is no cap; 4 LANES should reach head_dim. */
 export const attention = defineKernel({
   name: "attention",
   source: attentionSource + tanhSource,
-  bindings: { rotated: "read", rotated_scalars: "read", qkv: "read", out: "write" },
+  bindings: { rotated: "read", qkv: "read", out: "write" },
   params: {
     contexts: "u32",
     context: "u32",
@@ -44,16 +44,15 @@ export const attention = defineKernel({
     window: "u32",
     scale: "f32",
   },
-  constants: { LANES: 32, SOFT_CAP: 50 },
+  constants: { LANES: 8, SOFT_CAP: 50 },
   shapes: ({ contexts, context, heads, key_value_heads, head_dim }) => ({
     rotated: [contexts, Math.ceil(context / BLOCK), heads + key_value_heads, head_dim, BLOCK],
-    rotated_scalars: [contexts, Math.ceil(context / BLOCK), heads + key_value_heads, head_dim, BLOCK],
     qkv: [contexts, context, heads + 2 * key_value_heads, head_dim],
     out: [contexts, context, heads, head_dim],
   }),
   workgroups: ({ contexts, context, heads, head_dim }, { LANES }) => [
     contexts * Math.ceil(context / BLOCK),
     heads,
-    Math.ceil(head_dim / LANES),
+    Math.ceil(head_dim / (4 * LANES)),
   ],
 });
