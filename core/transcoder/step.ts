@@ -213,8 +213,9 @@ export class Stepper {
   }
 
   #update(pass: Pass, x: Tensor, step: number): void {
-    const { batch_tokens: tokens, beta1, beta2, epsilon, aux_weight } = this.#recipe,
-      { d_in, d_out, groups } = this.#shape;
+    const { batch_tokens: tokens, epsilon, aux_weight } = this.#recipe, { d_in, d_out, groups } = this.#shape;
+    // The kernels see the betas as float32: the bias corrections must be those of the same numbers.
+    const beta1 = Math.fround(this.#recipe.beta1), beta2 = Math.fround(this.#recipe.beta2);
     const adam = {
       beta1,
       beta2,
