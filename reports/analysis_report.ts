@@ -7,7 +7,7 @@ import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
 import { type Check, successChecks, verdict } from "./checks.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { layerFiles } from "./file_names.ts";
-import { counted, decimal, duration, integer, percent, setting, significant, timestamp } from "./format.ts";
+import { confidence, counted, decimal, duration, integer, percent, setting, significant, timestamp } from "./format.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -42,7 +42,7 @@ function executiveSummary({ evaluation, statistics, config, course }: LayerAnaly
     `**Average Samples per Feature:** ${
       decimal(average, 1)
     } (of those with samples; at most ${config.samples_per_feature})`,
-    `**Held-out FVU:** ${decimal(evaluation.fvu, 3)} (95 % CI ${interval(evaluation.fvu_ci95, 3)})`,
+    `**Held-out FVU:** ${decimal(evaluation.fvu, 3)}${confidence(evaluation.fvu_ci95, 3)}`,
     `**Held-out L0:** ${decimal(evaluation.l0, 1)} (k = ${config.k})`,
     `**Training:** ${integer(course.lastStep)} of ${counted(config.steps, "step")}, ${
       counted(course.tokens, "token")
@@ -51,9 +51,9 @@ function executiveSummary({ evaluation, statistics, config, course }: LayerAnaly
   ]);
 }
 
-/** `a to b`. */
+/** `0.15 to 0.17`, or a dash when an end is not a number. */
 export function interval([low, high]: [number, number], digits: number): string {
-  return `${decimal(low, digits)} to ${decimal(high, digits)}`;
+  return Number.isFinite(low + high) ? `${decimal(low, digits)} to ${decimal(high, digits)}` : "–";
 }
 
 /** The settings of the run. */

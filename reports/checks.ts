@@ -3,7 +3,7 @@
  * @module
  */
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
-import { counted, decimal, integer, list, percent, significant } from "./format.ts";
+import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
 /** One success metric. */
@@ -48,7 +48,7 @@ function finite(layer: LayerAnalysis): Check {
   const { firstNonFiniteStep: step } = layer.course;
   const broken = nonFiniteWeights(layer);
   const problems = [
-    ...(step === null ? [] : [`the loss is not a number from step ${integer(step)} on`]),
+    ...(step === null ? [] : [`training diverged: the loss is not a number from step ${integer(step)} on`]),
     ...(broken === 0 ? [] : [`${counted(broken, "saved weight")} ${broken === 1 ? "is" : "are"} not finite`]),
   ];
   return {
@@ -122,9 +122,9 @@ function heldOutFvu({ evaluation }: LayerAnalysis): Check {
   return {
     id: "fvu",
     requirement: `Held-out FVU below ${decimal(thresholds.fvu, 2)}`,
-    found: `${decimal(evaluation.fvu, 3)} (95 % CI ${decimal(low, 3)} to ${decimal(high, 3)}${
-      unsure ? ", which contains the limit" : ""
-    })`,
+    found: `${decimal(evaluation.fvu, 3)}${
+      confidence(evaluation.fvu_ci95, 3, unsure ? ", which contains the limit" : "")
+    }`,
     passed: evaluation.fvu < thresholds.fvu,
     decisive: true,
   };
@@ -135,7 +135,8 @@ function sparsity({ evaluation, config }: LayerAnalysis): Check {
   return {
     id: "l0",
     requirement: `Held-out L0 within ${percent(thresholds.l0Tolerance, 0)} of k = ${config.k}`,
-    found: `${decimal(evaluation.l0, 1)} (${difference >= 0 ? "+" : ""}${percent(difference)})`,
+    found: decimal(evaluation.l0, 1) +
+      (Number.isFinite(difference) ? ` (${difference >= 0 ? "+" : ""}${percent(difference)})` : ""),
     passed: Math.abs(difference) <= thresholds.l0Tolerance,
     decisive: true,
   };
@@ -166,7 +167,7 @@ function failure(check: Check, { evaluation, course, config }: LayerAnalysis): s
     case "finite":
       return check.found;
     case "converged":
-      return course.firstNonFiniteStep === null ? `the loss has not settled (${check.found})` : "the loss diverged";
+      return course.firstNonFiniteStep === null ? `the loss has not settled (${check.found})` : "";
     case "stable":
       return course.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
     case "fvu":

@@ -78,7 +78,9 @@ export function differences(comparison: LayerComparison): string[] {
   const entropy = [a.statistics.tokenEntropy.median, b.statistics.tokenEntropy.median];
   const mixed = entropy[1] - entropy[0];
   return [
-    aHigh < bLow
+    !Number.isFinite(a.evaluation.fvu + b.evaluation.fvu)
+      ? `**Reconstruction:** cannot be compared: ${fvus}.`
+      : aHigh < bLow
       ? `**Reconstruction:** ${A} is reconstructed better than ${B}: ${fvus}; the intervals do not overlap.`
       : bHigh < aLow
       ? `**Reconstruction:** ${deeper} is reconstructed better than layer ${a.config.layer}: ${fvus}; the intervals do not overlap.`

@@ -45,17 +45,17 @@ export function topFeatures({ statistics }: LayerAnalysis, count: number = ranke
   );
 }
 
-/** The three strongest samples with different text, then the one in the middle of the feature's range. */
+/** The three strongest samples with different text, then the stratified one that lies nearest to the median activation. */
 function contexts(example: FeatureExample): { label: string; sample: Sample }[] {
   const seen = new Set<string>();
   const distinct = example.top.filter(({ before, token, after }) => {
     const text = before.slice(-20) + token + after.slice(0, 20);
     return !seen.has(text) && seen.add(text);
   }).slice(0, 3);
-  const middle = example.quantiles.find(({ quantile }) => quantile === 0.5);
+  const [middle] = example.quantiles.toSorted((a, b) => Math.abs(a.quantile - 0.5) - Math.abs(b.quantile - 0.5));
   return [
     ...distinct.map((sample) => ({ label: decimal(sample.activation, 2), sample })),
-    ...(middle ? [{ label: `median ${decimal(middle.activation, 2)}`, sample: middle }] : []),
+    ...(middle ? [{ label: `typical ${decimal(middle.activation, 2)}`, sample: middle }] : []),
   ];
 }
 
@@ -82,8 +82,8 @@ export function featureAnalysis({ statistics, samples }: LayerAnalysis): string 
   });
   return [
     "### High-Activation Features",
-    `The active token stands between ⟦ and ⟧, the number before it is the activation; *median* is a typical activation, ` +
-    `not a strong one. ␣ is a space, ⏎ a new line, and the number after a token its id.`,
+    `The active token stands between ⟦ and ⟧, the number before it is the activation; *typical* marks one near the ` +
+    `feature's median instead of its maximum. ␣ is a space, ⏎ a new line, and the number after a token its id.`,
     ...sections,
   ].join("\n\n");
 }

@@ -65,6 +65,12 @@ export function list(items: string[]): string {
   return items.length < 2 ? items.join("") : `${items.slice(0, -1).join(", ")} and ${items[items.length - 1]}`;
 }
 
+/** ` (95 % CI 0.15 to 0.17)`, with a remark before the bracket closes; empty when an end is not a number. */
+export function confidence([low, high]: [number, number], digits: number, remark = ""): string {
+  if (!Number.isFinite(low) || !Number.isFinite(high)) return "";
+  return ` (95 % CI ${decimal(low, digits)} to ${decimal(high, digits)}${remark})`;
+}
+
 /** `once`, `twice`, `2.5 times`. */
 export function times(count: number): string {
   return count === 1 ? "once" : count === 2 ? "twice" : `${setting(count)} times`;

@@ -34,6 +34,10 @@ function hierarchy({ evaluation, config }: LayerAnalysis): string {
       `(${decimal(prefixes[worse - 1].fvu, 3)}): the later group harms.`;
   }
   const first = prefixes[0];
+  if (first.fvu >= 1) {
+    return `**Hierarchy: the first ${integer(first.prefix)} features are of no use alone.** Their FVU is ` +
+      `${decimal(first.fvu, 3)}; predicting the mean gives 1.`;
+  }
   const share = (1 - first.fvu) / (1 - evaluation.fvu);
   const gain = prefixes[prefixes.length - 2].fvu - evaluation.fvu;
   return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features explain ` +
@@ -45,7 +49,8 @@ function sparsity({ evaluation, config, course }: LayerAnalysis): string {
   const { l0, l0_quantiles: q } = evaluation;
   const share = l0 / config.k - 1;
   const spread = `The middle 90 % of the tokens have ${integer(q.p05)} to ${integer(q.p95)} active features.`;
-  if (!(Math.abs(share) <= thresholds.l0Tolerance)) {
+  if (!Number.isFinite(l0)) return "**Sparsity: unknown.** The held-out L0 is not a number.";
+  if (Math.abs(share) > thresholds.l0Tolerance) {
     return `**Sparsity: off.** With the inference threshold, held-out tokens have ${decimal(l0, 1)} active features, ` +
       `${percent(Math.abs(share), 0)} ${share > 0 ? "more" : "fewer"} than k = ${config.k}. ${spread}`;
   }

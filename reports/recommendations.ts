@@ -155,10 +155,11 @@ function reading(layer: LayerAnalysis): string {
   return parts.length > 0 ? `**Start reading here.** ${capital(parts.join("; "))}.` : "";
 }
 
-/** The advice that follows from a run, most urgent first, one Markdown paragraph each. */
+/** The advice that follows from a run, most urgent first, one Markdown paragraph each. A diverged run deserves no other. */
 export function recommendations(layer: LayerAnalysis): string[] {
+  const fatal = diverged(layer);
+  if (fatal !== "") return [fatal];
   const rules = [
-    diverged,
     unfinished,
     reconstruction,
     dead,

@@ -24,11 +24,11 @@ export interface TrainingCourse {
   lowestLossStep: number;
   /** Smoothed loss of each row, for the plot. */
   smoothedLoss: number[];
-  /** Change of the loss over the last fifth of the rows (a least-squares line, end minus start, divided by the mean). */
+  /** Change of the smoothed loss over the last fifth of the rows: a least-squares line, end minus start, divided by the mean. */
   lastFifthChange: number;
-  /** Standard error of {@link lastFifthChange}. */
+  /** What {@link noise} alone would make of {@link lastFifthChange}: the standard error of such a line's change. */
   lastFifthError: number;
-  /** Standard deviation of the loss around its smoothed value in the last fifth, divided by the mean. */
+  /** Typical distance of the loss from its smoothed value in the last fifth, relative; jumps do not count (1.48 times the median). */
   noise: number;
   /** Loss divided by the smoothed loss, of each row after the warm-up and after the first rows, which have no full window. */
   lossRatios: { step: number; ratio: number }[];
@@ -70,11 +70,9 @@ function lastFifth<T>(rows: T[]): T[] {
   return rows.slice(-Math.max(3, Math.round(rows.length / 5)));
 }
 
-function lossTrend(steps: number[], losses: number[]) {
-  const line = leastSquares(steps, losses);
-  const span = steps[steps.length - 1] - steps[0];
-  const level = mean(losses);
-  return { change: line.slope * span / level, error: line.slopeError * span / level };
+/** Relative change of a fitted line from its first to its last step. */
+function relativeChange(steps: number[], losses: number[]): number {
+  return leastSquares(steps, losses).slope * (steps[steps.length - 1] - steps[0]) / mean(losses);
 }
 
 /** The numbers of a training curve. `metrics` holds at least one row, by ascending step. */
@@ -86,9 +84,8 @@ export function trainingCourse(
   const smoothed = runningMedian(losses);
   const last = metrics[metrics.length - 1];
   const tail = lastFifth(metrics);
-  const tailLosses = lastFifth(losses);
   const tailSmoothed = lastFifth(smoothed);
-  const trend = lossTrend(tail.map((row) => row.step), tailLosses);
+  const noise = 1.4826 * median(lastFifth(losses).map((loss, i) => Math.abs(loss / tailSmoothed[i] - 1)));
   const lowest = smoothed.reduce((best, value, i) => value < smoothed[best] ? i : best, 0);
   const fvu = metrics.map((row) => row.fvu_per_prefix[row.fvu_per_prefix.length - 1]);
   const smoothedFvu = runningMedian(fvu);
@@ -104,9 +101,9 @@ export function trainingCourse(
     lowestLoss: smoothed[lowest],
     lowestLossStep: metrics[lowest].step,
     smoothedLoss: smoothed,
-    lastFifthChange: trend.change,
-    lastFifthError: trend.error,
-    noise: Math.sqrt(mean(tailLosses.map((loss, i) => (loss - tailSmoothed[i]) ** 2))) / mean(tailLosses),
+    lastFifthChange: relativeChange(tail.map((row) => row.step), tailSmoothed),
+    lastFifthError: noise * Math.sqrt(12 / tail.length),
+    noise,
     lossRatios: metrics
       .map((row, i) => ({ step: row.step, ratio: losses[i] / smoothed[i] }))
       .filter(({ step, ratio }, i) => i >= smoothingRows / 2 && step > config.warmup_steps && Number.isFinite(ratio)),

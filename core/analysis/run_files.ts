@@ -55,7 +55,9 @@ function validate<Schema extends v.GenericSchema>(
     value = JSON.parse(text);
   } catch {
     throw new UserError(
-      `Cannot read ${where}: it must be complete JSON, it ends or breaks after "${text.slice(-30).trim()}"; ` +
+      `Cannot read ${where}: it must be complete JSON, it ends or breaks after "${
+        text.slice(-30).replace(/\s+/g, " ").trim()
+      }"; ` +
         "the file is cut off or damaged, train the run again",
     );
   }

@@ -39,8 +39,6 @@ export interface Line {
   intercept: number;
   /** Pearson's correlation of x and y. */
   correlation: number;
-  /** Standard error of the slope. */
-  slopeError: number;
 }
 
 /** Mean, population standard deviation and extremes in one pass over `values`, in float64; NaN when empty or when a value is NaN. */
@@ -116,13 +114,11 @@ export function leastSquares(x: ArrayLike<number>, y: ArrayLike<number>): Line {
     xy += (x[i] - meanX) * (y[i] - meanY);
     yy += (y[i] - meanY) ** 2;
   }
-  if (n < 3 || !(xx > 0)) return { slope: NaN, intercept: NaN, correlation: NaN, slopeError: NaN };
+  if (n < 3 || !(xx > 0)) return { slope: NaN, intercept: NaN, correlation: NaN };
   const slope = xy / xx;
-  const residual = Math.max(yy - slope * xy, 0);
   return {
     slope,
     intercept: meanY - slope * meanX,
     correlation: yy > 0 ? xy / Math.sqrt(xx * yy) : NaN,
-    slopeError: Math.sqrt(residual / (n - 2) / xx),
   };
 }

@@ -53,6 +53,7 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
   const { config, statistics, weights } = layer;
   const cap = config.samples_per_feature;
   const norms = weights.encoderNorms;
+  const notDrawn = `cannot be drawn: ${integer(weights.encoder.nonFinite)} weights are not finite`;
   return grid(
     [
       strongestPanel(layer),
@@ -73,8 +74,10 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
         weights.encoderHistogram,
         heading(
           "Encoder weights (W_enc)",
-          `mean ${significant(weights.encoder.mean, 2)}, std ${significant(weights.encoder.std, 3)}; ` +
-            `${integer(weights.encoderOutside)} beyond 5 std not drawn`,
+          weights.encoder.nonFinite > 0
+            ? notDrawn
+            : `mean ${significant(weights.encoder.mean, 2)}, std ${significant(weights.encoder.std, 3)}; ` +
+              `${integer(weights.encoderOutside)} beyond 5 std not drawn`,
         ),
         { x: "weight", y: "weights" },
       ),
@@ -82,9 +85,11 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
         weights.encoderNormHistogram,
         heading(
           "Feature norms (lengths of the encoder columns)",
-          `median ${significant(norms.median, 3)}, 90 % between ${significant(norms.p05, 3)} and ${
-            significant(norms.p95, 3)
-          }`,
+          weights.encoder.nonFinite > 0
+            ? notDrawn
+            : `median ${significant(norms.median, 3)}, 90 % between ${significant(norms.p05, 3)} and ${
+              significant(norms.p95, 3)
+            }`,
         ),
         { x: "norm", y: "features" },
         palette[3],
@@ -117,7 +122,7 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
     encoding: {
       x: {
         ...x,
-        title: `activations in the final pass (logarithmic); samples kept = this number, at most ${cap}`,
+        title: `activations in the final pass (logarithmic); at most ${cap} of them are kept as samples`,
         scale: { type: "log", domain: [least * 0.9, most * 1.1], nice: false },
         axis: { values: [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7], format: "," },
       },

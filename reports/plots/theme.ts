@@ -91,7 +91,10 @@ export function histogramPanel(
         axis: { grid: false, tickCount: 6, ...(axis.values && { values: axis.values }), format: axis.format },
       },
       x2: { field: "high" },
-      y: { field: "count", ...upright(axis.y, { format: ",d" }) },
+      y: {
+        field: "count",
+        ...(drawable ? upright(axis.y, { format: ",d" }) : { type: "quantitative", title: axis.y, axis: null }),
+      },
     },
   };
 }

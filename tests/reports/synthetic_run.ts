@@ -5,7 +5,9 @@
 import { join } from "node:path";
 import { csvFormatRows } from "d3-dsv";
 import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
-import { writeSafetensors } from "../../core/files/safetensors.ts";
+import { analyzeLayer, type LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import { readTensors } from "../../core/analysis/run_tensors.ts";
+import { openSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
 
 /** What the run should look like. */
 export interface SyntheticRun {
@@ -41,7 +43,7 @@ const good: SyntheticRun = {
   dOut: 48,
   steps: 600,
   logEvery: 10,
-  stoppedAt: 600,
+  stoppedAt: Infinity,
   fvu: 0.18,
   l0: 46.3,
   deadShare: 0,
@@ -160,7 +162,7 @@ function feature(random: RandomGenerator, index: number, group: number, run: Syn
 function metricsRows(random: RandomGenerator, run: SyntheticRun, ends: number[]): string[][] {
   const header = ["step", "tokens", "loss", "aux_loss", ...ends.map((end) => `fvu_prefix_${end}`), "l0"];
   const rows = [[...header, "dead_features", "learning_rate", "threshold", "elapsed_s", "tokens_per_s"]];
-  for (let step = run.logEvery; step <= run.stoppedAt; step += run.logEvery) {
+  for (let step = run.logEvery; step <= Math.min(run.stoppedAt, run.steps); step += run.logEvery) {
     const noise = Math.exp(0.03 * random.gaussian());
     const late = Math.exp(run.lateSlope * Math.max(0, step - run.steps / 2));
     const spike = run.spikes.includes(step) ? 3 : 1;
@@ -300,6 +302,28 @@ export async function writeSyntheticRun(
     tensor("threshold", [end], new Float32Array(end).fill(0.81)),
   ]);
   return path;
+}
+
+/** Reads and analyses a synthetic run, keeping the contexts of ten features. */
+export async function analyzeSynthetic(path: string): Promise<LayerAnalysis> {
+  return await analyzeLayer(path, async (config) => {
+    const file = await openSafetensors(join(path, "transcoder.safetensors"));
+    try {
+      return await readTensors(file, config);
+    } finally {
+      await file.close();
+    }
+  }, 10);
+}
+
+/** The analysis of a run that is written, read and removed again. */
+export async function syntheticAnalysis(changes: Partial<SyntheticRun> = {}): Promise<LayerAnalysis> {
+  const root = await Deno.makeTempDir();
+  try {
+    return await analyzeSynthetic(await writeSyntheticRun(root, "demo", changes));
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 }
 
 if (import.meta.main) {

@@ -1,0 +1,73 @@
+import assert from "node:assert/strict";
+import { trainingCourse } from "../../core/analysis/convergence.ts";
+import type { MetricsRow } from "../../core/analysis/run_schema.ts";
+
+const config = { steps: 1000, log_every: 10, warmup_steps: 50 };
+
+function rows(loss: (step: number) => number, last = 1000): MetricsRow[] {
+  return Array.from({ length: last / 10 }, (_, i) => {
+    const step = (i + 1) * 10;
+    return {
+      step,
+      tokens: step * 1024,
+      loss: loss(step),
+      aux_loss: 0,
+      fvu_per_prefix: [1, loss(step)],
+      l0: 48,
+      dead_features: step === 300 ? 9 : 2,
+      learning_rate: step <= 50 ? step / 50 : 1 - step / 1000,
+      threshold: 1,
+      elapsed_s: step / 5,
+      tokens_per_s: 5120,
+    };
+  });
+}
+
+Deno.test("a settled run: no change, no noise, completed", () => {
+  const course = trainingCourse(rows((step) => 0.2 + Math.exp(-step / 30)), config);
+  assert.ok(course.completed && course.firstNonFiniteStep === null);
+  assert.ok(Math.abs(course.lastFifthChange) < 1e-6, `changed by ${course.lastFifthChange}`);
+  assert.ok(course.noise < 1e-6);
+  assert.equal(course.lastStep, 1000);
+  assert.equal(course.tokensPerSecond, 5120);
+  assert.deepEqual(course.deadPeak, { step: 300, count: 9 });
+  assert.equal(course.peakLearningRate.step, 50);
+});
+
+Deno.test("the change over the last fifth is that of a line, whatever single jumps do", () => {
+  const falling = (step: number) => 1 - 0.1 * Math.max(0, step - 810) / 190;
+  const course = trainingCourse(rows((step) => falling(step) * (step === 950 ? 5 : 1)), config);
+  assert.ok(Math.abs(course.lastFifthChange + 0.105) < 0.01, `changed by ${course.lastFifthChange}`);
+  const [jump] = course.lossRatios.toSorted((a, b) => b.ratio - a.ratio);
+  assert.equal(jump.step, 950);
+  assert.ok(jump.ratio > 4.9);
+  assert.ok(course.noise < 0.01, `noise ${course.noise}`);
+});
+
+Deno.test("warm-up is no jump", () => {
+  const course = trainingCourse(rows((step) => step < 50 ? 100 : 1), config);
+  assert.ok(course.lossRatios.every(({ ratio }) => ratio === 1));
+});
+
+Deno.test("a loss that rises again: the lowest value and its step are kept", () => {
+  const course = trainingCourse(rows((step) => 1 + Math.abs(step - 500) / 1000), config);
+  assert.ok(Math.abs(course.lowestLossStep - 500) <= 40, `lowest at ${course.lowestLossStep}`);
+  assert.ok(course.finalLoss > 1.4 * course.lowestLoss);
+});
+
+Deno.test("NaN is found, and a run that stopped is not completed", () => {
+  const course = trainingCourse(rows((step) => step < 400 ? 1 : NaN, 500), config);
+  assert.equal(course.firstNonFiniteStep, 400);
+  assert.equal(course.completed, false);
+});
+
+Deno.test("logging from step 0 may end one interval before the last step", () => {
+  assert.ok(trainingCourse(rows(() => 1, 990), config).completed);
+  assert.ok(!trainingCourse(rows(() => 1, 980), config).completed);
+});
+
+Deno.test("one logged row is enough for a course", () => {
+  const course = trainingCourse(rows(() => 1, 10), config);
+  assert.equal(course.finalLoss, 1);
+  assert.ok(Number.isNaN(course.lastFifthChange));
+});
