@@ -1,0 +1,47 @@
+/**
+ * What `mtc evaluate` prints for a reader.
+ * @module
+ */
+import type { Evaluation, Interval } from "../core/analysis/run_schema.ts";
+import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { numeric, table } from "./markdown.ts";
+
+function withInterval(value: number, [low, high]: Interval, digits: number): string {
+  return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
+}
+
+/** A row per figure and a column per evaluated layer, under a line on what was evaluated. All layers saw the same tokens. */
+export function evaluationTable(layers: { name: string; evaluation: Evaluation }[], bosCounts: boolean): string {
+  const [{ evaluation: first }] = layers;
+  const row = (name: string, cell: (evaluation: Evaluation) => string) => [
+    name,
+    ...layers.map(({ evaluation }) => cell(evaluation)),
+  ];
+  const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
+    [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
+  const prefixes = first.fvu_per_prefix.map(({ prefix }, p) =>
+    row(
+      `FVU of prefix ${integer(prefix)}`,
+      ({ fvu_per_prefix }) => withInterval(fvu_per_prefix[p].fvu, fvu_per_prefix[p].ci95, 4),
+    )
+  );
+  return [
+    `${counted(first.tokens, "held-out token")} in ${counted(first.contexts, "context")}, ` +
+    `BOS ${bosCounts ? "included" : "excluded"}; intervals cover 95 % (bootstrap over contexts).`,
+    "",
+    table(["", ...layers.map(({ name }) => numeric(name))], [
+      row("FVU", ({ fvu, fvu_ci95 }) => withInterval(fvu, fvu_ci95, 4)),
+      ...prefixes,
+      row("Explained variance (dictionary_learning)", ({ explained_variance }) => decimal(explained_variance, 4)),
+      row("FVU, variance of all elements", ({ fvu_all_elements }) => decimal(fvu_all_elements, 4)),
+      row("L0", ({ l0, l0_ci95 }) => withInterval(l0, l0_ci95, 2)),
+      row("L0 at 5, 25, 50, 75, 95 % of tokens", ({ l0_quantiles }) => quantiles(l0_quantiles)),
+      row("k in training", ({ k }) => integer(k)),
+      row("Threshold", ({ threshold }) => significant(threshold)),
+      row(
+        "Dead features",
+        ({ dead_features, dead_fraction }) => `${integer(dead_features)} (${percent(dead_fraction)})`,
+      ),
+    ]),
+  ].join("\n");
+}

@@ -1,0 +1,114 @@
+import assert from "node:assert/strict";
+import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import { successChecks, verdict } from "../../reports/checks.ts";
+import { insights } from "../../reports/insights.ts";
+import { recommendations } from "../../reports/recommendations.ts";
+import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
+
+const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
+
+async function analysis(changes: Partial<SyntheticRun> = {}): Promise<LayerAnalysis> {
+  return await syntheticAnalysis({ ...small, ...changes });
+}
+
+const failed = (layer: LayerAnalysis) => successChecks(layer).filter(({ passed }) => !passed).map(({ id }) => id);
+const told = (texts: string[], pattern: RegExp) =>
+  assert.ok(texts.some((text) => pattern.test(text)), `no ${pattern} in:\n${texts.join("\n")}`);
+
+Deno.test("a good run meets every metric and is called good with its numbers", async () => {
+  const layer = await analysis();
+  assert.deepEqual(failed(layer), []);
+  const { level, sentence } = verdict(layer);
+  assert.equal(level, "good");
+  assert.match(sentence, /Good run.*All 7.*FVU 0\.180.*L0 46\.3.*no dead features/);
+  told(insights(layer), /Reconstruction: good/);
+  told(insights(layer), /every feature is used/);
+  told(insights(layer), /Training: settled/);
+  told(recommendations(layer), /Start reading here.*[Ff]eatures? \d+/);
+});
+
+Deno.test("each failure alone is named in the first sentence", async () => {
+  const cases: [Partial<SyntheticRun>, string[], "bad" | "doubtful", RegExp][] = [
+    [{ fvu: 0.62 }, ["fvu"], "bad", /held-out FVU is 0\.620, it must be below 0\.30/],
+    [{ l0: 80 }, ["l0"], "bad", /L0 is 80\.0, it must be within 20 % of 48/],
+    [{ l0: 30 }, ["l0"], "bad", /L0 is 30\.0/],
+    [{ deadShare: 0.4 }, ["dead"], "bad", /39\.8 % of the features are dead/],
+    [{ stoppedAt: 400 }, ["completed"], "bad", /training stopped at step 400 of 600/],
+    [{ lateSlope: -0.004 }, ["converged"], "doubtful", /has not settled \(still falling/],
+    [{ lateSlope: 0.004 }, ["converged"], "doubtful", /above its lowest value/],
+    [{ spikes: [300, 400, 500] }, ["stable"], "doubtful", /unstable \(3 jumps/],
+  ];
+  for (const [changes, ids, level, reason] of cases) {
+    const layer = await analysis(changes);
+    assert.deepEqual(failed(layer), ids, JSON.stringify(changes));
+    assert.equal(verdict(layer).level, level, JSON.stringify(changes));
+    assert.match(verdict(layer).sentence, level === "bad" ? /^\*\*Bad run/ : /^\*\*Usable, with a reservation/);
+    assert.match(verdict(layer).sentence, reason);
+  }
+});
+
+Deno.test("a diverged run is bad whatever else it shows, and gets one piece of advice", async () => {
+  const layer = await analysis({ divergesAt: 300 });
+  assert.deepEqual(failed(layer), ["finite", "converged", "stable", "fvu", "l0"]);
+  assert.match(verdict(layer).sentence, /Bad run.*diverged: the loss is not a number from step 300 on.*not finite/);
+  told(insights(layer), /Training: diverged/);
+  told(insights(layer), /Weights: broken/);
+  assert.equal(recommendations(layer).length, 1);
+  told(recommendations(layer), /Throw this transcoder away.*learning rate.*0\.0003/);
+});
+
+Deno.test("a loss that ends above its first value has diverged without NaN", async () => {
+  const layer = await analysis({ lateSlope: 0.01 });
+  assert.equal(verdict(layer).level, "bad");
+  told(insights(layer), /Training: failed/);
+});
+
+Deno.test("insights and advice follow the numbers", async () => {
+  const poor = await analysis({ fvu: 0.75 });
+  told(insights(poor), /hardly better than predicting the mean/);
+  told(insights(poor), /of no use alone/);
+  told(recommendations(poor), /Give the transcoder more room/);
+  assert.ok(!recommendations(poor).some((text) => text.includes("Start reading")));
+
+  const wasteful = await analysis({ fvu: 0.4, deadShare: 0.6 });
+  told(insights(wasteful), /most of the dictionary is wasted/);
+  told(recommendations(wasteful), /Revive the dead features first/);
+  told(recommendations(wasteful), /Fight dead features.*102,400 tokens/);
+
+  told(recommendations(await analysis({ fvu: 0.4, lateSlope: -0.004 })), /Train longer/);
+  told(recommendations(await analysis({ stoppedAt: 400 })), /Finish the training.*200 steps.*mtc train --resume/);
+  told(recommendations(await analysis({ l0: 80 })), /inference threshold.*too many/);
+  told(recommendations(await analysis({ spikes: [300, 400, 500] })), /jumps of the loss/);
+  told(insights(await analysis({ fvu: 0.05 })), /Reconstruction: very good/);
+  told(recommendations(await analysis({ deadShare: 0.02 })), /Keep an eye on the 3 dead features/);
+  const overfit = await analysis();
+  overfit.evaluation.fvu += 0.08;
+  told(insights(overfit), /Generalization: a gap/);
+  told(recommendations(overfit), /more text or fewer passes/);
+});
+
+Deno.test("a hierarchy that helps little, or harms, is said", async () => {
+  const layer = await analysis();
+  const prefixes = layer.evaluation.fvu_per_prefix;
+  prefixes[1].fvu = layer.evaluation.fvu + 0.004;
+  told(insights(layer), /lowers FVU by 0\.004, which is little/);
+  told(recommendations(layer), /smaller dictionary may do.*first 96/);
+  prefixes[1].fvu = prefixes[0].fvu + 0.1;
+  told(insights(layer), /Hierarchy: broken/);
+});
+
+Deno.test("limits are exact: FVU 0.3 and 5 % dead fail, 20 % off k passes", async () => {
+  const layer = await analysis();
+  layer.evaluation.fvu = 0.3;
+  layer.evaluation.dead_fraction = 0.05;
+  layer.evaluation.l0 = 57.6;
+  assert.deepEqual(failed(layer), ["fvu", "dead"]);
+  layer.evaluation.l0 = 57.7;
+  layer.evaluation.fvu = 0.299;
+  assert.deepEqual(failed(layer), ["l0", "dead"]);
+});
+
+Deno.test("an interval that contains the FVU limit is mentioned", async () => {
+  const layer = await analysis({ fvu: 0.297 });
+  assert.match(successChecks(layer).find(({ id }) => id === "fvu")!.found, /which contains the limit/);
+});

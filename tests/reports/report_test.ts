@@ -1,0 +1,177 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { compareLayers } from "../../core/analysis/comparison.ts";
+import { analysisReport } from "../../reports/analysis_report.ts";
+import { comparisonReport, differences } from "../../reports/comparison_report.ts";
+import { comparisonFigure } from "../../reports/plots/comparison.ts";
+import { curvesFigure } from "../../reports/plots/curves.ts";
+import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
+import { renderPng } from "../../reports/plots/render.ts";
+import { trainingSummary } from "../../reports/training_summary.ts";
+import { syntheticAnalysis, writeSyntheticRun } from "./synthetic_run.ts";
+
+const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
+const generated = new Date("2026-01-02T03:04:05Z");
+
+async function mtc(...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: ["run", "-A", "main.ts", "report", ...args],
+    cwd: new URL("../../", import.meta.url),
+  }).output();
+  return { code, stdout: new TextDecoder().decode(stdout), stderr: new TextDecoder().decode(stderr) };
+}
+
+async function withDirectory(test: (root: string) => Promise<void>): Promise<void> {
+  const root = await Deno.makeTempDir();
+  try {
+    await test(root);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+}
+
+Deno.test("the analysis report has every section and figure of the original", async () => {
+  const report = analysisReport(await syntheticAnalysis(small), generated);
+  const headings = report.match(/^#+ .*/gm)!;
+  for (
+    const heading of [
+      "# Layer 2 Matryoshka Transcoder Analysis Report",
+      "## Executive Summary",
+      "## Training Configuration",
+      "## Held-out Evaluation",
+      "## Model Weight Analysis",
+      "## Top Features by Activation",
+      "## Feature Analysis",
+      "### High-Activation Features",
+      "## Matryoshka Hierarchy",
+      "## Key Insights",
+      "## Recommendations",
+      "## Definitions",
+      "## Files Generated",
+    ]
+  ) assert.ok(headings.includes(heading), heading);
+  for (
+    const figure of [
+      /Generated on:\*\* 2026-01-02 03:04:05 UTC/,
+      /Total Features:\*\* 128/,
+      /Dead Features:\*\* 0 \(0\.0 %\)/,
+      /Features with Samples:\*\* \d/,
+      /Total Samples Collected:\*\* \d/,
+      /Average Samples per Feature:\*\* \d/,
+      /Model:\*\* tiny-gemma2/,
+      /Matryoshka: \[32, 64, 32\]/,
+      /Top-k:\*\* 48/,
+      /Learning Rate:\*\* 0\.0003/,
+      /Encoder weights \(W_enc\) +\| 16 × 128/,
+      /Feature norms \(encoder columns\)/,
+      /Top tokens \(of the samples\): .* \d+ \(\d+\)/,
+      /95 % CI/,
+    ]
+  ) assert.match(report, figure);
+  assert.equal(report.match(/^\| +\d+ \| +\d+ \| +[012] \|/gm)!.length, 20);
+  assert.equal(report.match(/^```text$/gm)!.length, 10);
+  assert.match(report.split("\n")[2], /Good run/);
+});
+
+Deno.test("the words of a bad run are other words, in the third line of both reports", async () => {
+  const bad = await syntheticAnalysis({ ...small, fvu: 0.6, deadShare: 0.3, stoppedAt: 300 });
+  for (const text of [analysisReport(bad, generated), trainingSummary(bad, generated)]) {
+    assert.match(text.split("\n")[2], /Bad run.*stopped at step 300.*FVU is 0\.600.*dead/);
+    assert.match(text, /❌ \*\*fail\*\* \| Held-out FVU below 0\.30/);
+  }
+});
+
+Deno.test("table rows have as many cells as their heading", async () => {
+  const layers = [await syntheticAnalysis(small), await syntheticAnalysis({ ...small, layer: 4, deadShare: 0.3 })];
+  const texts = [
+    ...layers.map((layer) => analysisReport(layer, generated) + trainingSummary(layer, generated)),
+    comparisonReport(compareLayers(layers[0], layers[1]), generated),
+  ];
+  for (const table of texts.flatMap((text) => text.match(/(^\|.*\n)+/gm)!)) {
+    const widths = new Set(table.trim().split("\n").map((row) => row.split("|").length));
+    assert.equal(widths.size, 1, table);
+  }
+});
+
+Deno.test("the comparison says which layer is better only when the intervals are apart", async () => {
+  const a = await syntheticAnalysis(small);
+  const better = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.12 });
+  const alike = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.184 });
+  const worse = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.25 });
+  const first = (b: typeof a) => differences(compareLayers(a, b))[0];
+  assert.match(first(better), /Layer 4 is reconstructed better than layer 2/);
+  assert.match(first(alike), /no clear difference/);
+  assert.match(first(worse), /Layer 2 is reconstructed better than layer 4/);
+});
+
+/** Width and height from a PNG's header. */
+function pngSize(png: Uint8Array): [number, number] {
+  assert.deepEqual([...png.subarray(0, 8)], [0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  const view = new DataView(png.buffer, png.byteOffset);
+  return [view.getUint32(16), view.getUint32(20)];
+}
+
+Deno.test("figures are PNG of fair size, the same bytes each time, for broken and for empty runs too", async () => {
+  const good = await syntheticAnalysis(small);
+  const diverged = await syntheticAnalysis({ ...small, layer: 4, divergesAt: 10 });
+  const silent = await syntheticAnalysis({ ...small, layer: 5, deadShare: 1 });
+  for (const layer of [good, diverged, silent]) {
+    for (const figure of [overviewFigure(layer), scatterFigure(layer), curvesFigure(layer)]) {
+      const png = await renderPng(figure);
+      const [width, height] = pngSize(png);
+      assert.ok(width > 1500 && width < 3000 && height > 900 && height < 2000, `${width} x ${height}`);
+    }
+  }
+  pngSize(await renderPng(comparisonFigure(compareLayers(diverged, silent))));
+  const figure = () => renderPng(overviewFigure(good));
+  assert.deepEqual(await figure(), await figure());
+});
+
+Deno.test("mtc report writes every file and each link leads to one", () =>
+  withDirectory(async (root) => {
+    const runs = join(root, "runs"), out = join(root, "new", "out");
+    await writeSyntheticRun(runs, "demo", small);
+    await writeSyntheticRun(runs, "demo", { ...small, layer: 4, fvu: 0.5 });
+    await writeSyntheticRun(runs, "older", { ...small, created: "2025-01-01T00:00:00.000Z" });
+    const { code, stdout, stderr } = await mtc("--runs", runs, "--out", out, "--json");
+    assert.equal(code, 0, stderr);
+    const summary = JSON.parse(stdout);
+    assert.deepEqual(summary.layers.map(({ verdict }: { verdict: string }) => verdict), ["good", "bad"]);
+    assert.match(summary.left_out[0], /older.*passed over.*demo/);
+    const written = Array.from(Deno.readDirSync(out), ({ name }) => name).sort();
+    const layer = (n: number) => [
+      `LAYER${n}_TRAINING_SUMMARY.md`,
+      `layer${n}_activation_vs_samples.png`,
+      `layer${n}_analysis_overview.png`,
+      `layer${n}_analysis_report.md`,
+      `layer${n}_training_curves.png`,
+    ];
+    const pair = ["layer2_vs_layer4_comparison.md", "layer2_vs_layer4_comparison.png"];
+    assert.deepEqual(written, [...layer(2), ...layer(4), ...pair, "index.md"].sort());
+    for (const page of written.filter((name) => name.endsWith(".md"))) {
+      const text = await Deno.readTextFile(join(out, page));
+      for (const [, target] of text.matchAll(/\]\(([^)#]+)(?:#\w+)?\)/g)) assert.ok(written.includes(target), target);
+      assert.ok(!text.includes("undefined"), page);
+    }
+  }));
+
+Deno.test("what cannot be reported is one sentence, and nothing is written", () =>
+  withDirectory(async (root) => {
+    const runs = join(root, "runs"), out = join(root, "out");
+    const refuses = async (pattern: RegExp, ...args: string[]) => {
+      const { code, stdout, stderr } = await mtc("--runs", runs, "--out", out, ...args);
+      const lines = stderr.trim().split("\n");
+      assert.equal(code, 1, stderr);
+      assert.equal(stdout, "");
+      assert.match(lines[lines.length - 1], pattern);
+      assert.ok(!Array.from(Deno.readDirSync(root), ({ name }) => name).includes("out"));
+    };
+    await refuses(/^mtc: Cannot look for runs in .*runs: .*does not exist/);
+    const path = await writeSyntheticRun(runs, "demo", small);
+    await Deno.writeTextFile(join(root, "file"), "mine");
+    await refuses(/Cannot write reports to .*file: it must be a directory, it is a file/, "--out", join(root, "file"));
+    await Deno.truncate(join(path, "transcoder.safetensors"), 5000);
+    await refuses(/Cannot read .*transcoder\.safetensors/);
+    await Deno.remove(join(path, "transcoder.safetensors"));
+    await refuses(/must be finished, transcoder\.safetensors is missing.*--resume/);
+  }));
