@@ -193,6 +193,7 @@ for (const [name, run] of Object.entries(RUNS)) {
     Deno.test(`training steps, ${name}, ${lanes}: weights and Adam's means after the last`, () => {
       const f32 = (name: string) => new Float32Array(result.state[name]);
       const check = (what: string, actual: Float32Array, expected: number[]) => {
+        assert.ok(actual.every(Number.isFinite), what);
         const largest = Math.max(...expected.map(Math.abs));
         assertClose(what, actual, expected, { floor: drift(run, recipe.steps) * largest, relative: 0 });
       };
