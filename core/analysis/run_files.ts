@@ -3,15 +3,15 @@
  * @module
  */
 import { join } from "node:path";
-import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import {
-  configSchema,
+  checkConfig,
+  type Checked,
+  checkEvaluation,
+  checkFeatureSamples,
   type Evaluation,
-  evaluationSchema,
   type FeatureRow,
   type FeatureSamples,
-  featureSamplesSchema,
   type MetricsRow,
   type RunConfig,
 } from "./run_schema.ts";
@@ -45,11 +45,7 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-function validate<Schema extends v.GenericSchema>(
-  schema: Schema,
-  text: string,
-  where: string,
-): v.InferOutput<Schema> {
+function parseJson<T>(check: (value: unknown) => Checked<T>, text: string, where: string): T {
   let value: unknown;
   try {
     value = JSON.parse(text);
@@ -57,18 +53,15 @@ function validate<Schema extends v.GenericSchema>(
     throw new UserError(
       `Cannot read ${where}: it must be complete JSON, it ends or breaks after "${
         text.slice(-30).replace(/\s+/g, " ").trim()
-      }"; ` +
-        "the file is cut off or damaged, train the run again",
+      }"; ` + "the file is cut off or damaged, train the run again",
     );
   }
-  const result = v.safeParse(schema, value);
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  const at = v.getDotPath(issue) ?? "the file";
-  const requirement = issue.message.replace(/^Invalid \w+: /, "").replace(/ but received .*$/, "").replace(/^E/, "e");
-  const received = JSON.stringify(issue.input ?? null)?.slice(0, 60);
+  const { output, problem } = check(value);
+  if (problem === undefined) return output;
+  const requirement = problem.message.replace(/^Invalid \w+: /, "").replace(/ but received .*$/, "").replace(/^E/, "e");
+  const found = JSON.stringify(problem.found ?? null).slice(0, 60);
   throw new UserError(
-    `Cannot read ${where}: ${at}: ${requirement}, it is ${received}; correct it or train the run again`,
+    `Cannot read ${where}: ${problem.at}: ${requirement}, it is ${found}; correct it or train the run again`,
   );
 }
 
@@ -78,7 +71,7 @@ function validate<Schema extends v.GenericSchema>(
  */
 export async function readConfig(path: string): Promise<RunConfig> {
   const file = join(path, "config.json");
-  return validate(configSchema, await readText(file), file);
+  return parseJson(checkConfig, await readText(file), file);
 }
 
 /**
@@ -89,7 +82,7 @@ export async function readConfig(path: string): Promise<RunConfig> {
 export async function readRun(path: string): Promise<RunFiles> {
   const config = await readConfig(path);
   const file = (name: string) => join(path, name);
-  const evaluation = validate(evaluationSchema, await readText(file("evaluation.json")), file("evaluation.json"));
+  const evaluation = parseJson(checkEvaluation, await readText(file("evaluation.json")), file("evaluation.json"));
   return {
     path,
     config,
@@ -122,7 +115,7 @@ export async function* readSamples(
   const file = join(path, "samples.jsonl");
   let next = 0;
   for await (const line of readLines(file)) {
-    const samples = validate(featureSamplesSchema, line, `${file}, line ${next + 1}`);
+    const samples = parseJson(checkFeatureSamples, line, `${file}, line ${next + 1}`);
     if (samples.feature !== next) {
       throw new UserError(
         `Cannot read ${file}: line ${

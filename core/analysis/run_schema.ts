@@ -11,6 +11,20 @@ const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => v
 const interval = v.tuple([measured, measured]);
 const site = v.object({ layer: count, site: v.string() });
 
+/** A value that has the shape asked for, or the first thing that is wrong with it. */
+export type Checked<T> = { output: T; problem?: undefined } | {
+  output?: undefined;
+  /** Where in the value (`groups.1`), what was expected there, and what was found. */
+  problem: { at: string; message: string; found: unknown };
+};
+
+function check<T>(schema: v.GenericSchema<unknown, T>, value: unknown): Checked<T> {
+  const result = v.safeParse(schema, value);
+  if (result.success) return { output: result.output };
+  const [issue] = result.issues;
+  return { problem: { at: v.getDotPath(issue) ?? "the file", message: issue.message, found: issue.input } };
+}
+
 /** The settings of a run, config.json. Other keys are allowed and ignored. */
 export interface RunConfig {
   /** Version of mtc that trained it. */
@@ -77,8 +91,7 @@ export interface RunConfig {
   include_bos: boolean;
 }
 
-/** Checks and reads config.json. */
-export const configSchema: v.GenericSchema<unknown, RunConfig> = v.pipe(
+const configSchema: v.GenericSchema<unknown, RunConfig> = v.pipe(
   v.object({
     mtc_version: v.string(),
     adapter: v.string(),
@@ -158,8 +171,7 @@ export interface Evaluation {
   definitions: Record<string, string>;
 }
 
-/** Checks and reads evaluation.json. */
-export const evaluationSchema: v.GenericSchema<unknown, Evaluation> = v.object({
+const evaluationSchema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
   threshold: measured,
@@ -219,14 +231,28 @@ const sampleEntries = {
   position: count,
 };
 
-/** Checks and reads a line of samples.jsonl. */
-export const featureSamplesSchema: v.GenericSchema<unknown, FeatureSamples> = v.object({
+const featureSamplesSchema: v.GenericSchema<unknown, FeatureSamples> = v.object({
   feature: count,
   group: count,
   fires: count,
   top: v.array(v.object(sampleEntries)),
   quantiles: v.array(v.object({ ...sampleEntries, quantile: v.number() })),
 });
+
+/** Checks a parsed config.json; keys that {@link RunConfig} does not name are dropped. */
+export function checkConfig(value: unknown): Checked<RunConfig> {
+  return check(configSchema, value);
+}
+
+/** Checks a parsed evaluation.json; `null` where a number belongs becomes NaN. */
+export function checkEvaluation(value: unknown): Checked<Evaluation> {
+  return check(evaluationSchema, value);
+}
+
+/** Checks a parsed line of samples.jsonl. */
+export function checkFeatureSamples(value: unknown): Checked<FeatureSamples> {
+  return check(featureSamplesSchema, value);
+}
 
 /** One row of metrics.csv: the values of that step's training batch. */
 export interface MetricsRow {

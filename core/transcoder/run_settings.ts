@@ -6,7 +6,7 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { configSchema, type RunConfig } from "../analysis/run_schema.ts";
+import { checkConfig, type RunConfig } from "../analysis/run_schema.ts";
 import { UsageError, UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import type { Tap } from "../gemma2/sites.ts";
@@ -134,11 +134,13 @@ export async function readLayerConfig(directory: string): Promise<LayerConfig> {
     if (!(error instanceof SyntaxError)) throw fileError("read", path, error);
     throw new UserError(`Cannot read ${path}: it must be JSON, ${error.message}; restore it or start another run`);
   }
-  const general = v.safeParse(configSchema, json), more = v.safeParse(resumeSchema, json);
-  const issue = general.issues?.[0] ?? more.issues?.[0];
-  if (issue) {
-    const key = v.getDotPath(issue as v.BaseIssue<unknown>) ?? "its content";
-    throw new UserError(`Cannot read ${path}: ${key} does not fit, ${issue.message}; restore it or start another run`);
+  const general = checkConfig(json), more = v.safeParse(resumeSchema, json);
+  const [issue] = more.issues ?? [];
+  const problem = general.problem ?? (issue && { at: v.getDotPath(issue) ?? "its content", message: issue.message });
+  if (problem) {
+    throw new UserError(
+      `Cannot read ${path}: ${problem.at} does not fit, ${problem.message}; restore it or start another run`,
+    );
   }
   const a = general.output as RunConfig, b = more.output as v.InferOutput<typeof resumeSchema>;
   const { source, target } = a as unknown as Mapping;

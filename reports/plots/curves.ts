@@ -21,6 +21,10 @@ interface Panel {
   colors: Record<string, string>;
   format?: string;
   logarithmic?: boolean;
+  /** The axis reaches at least this far. */
+  atLeast?: number;
+  /** The axis ends here; what lies above is cut off. */
+  cut?: number;
   /** A level to reach, dashed. */
   goal?: number;
 }
@@ -44,23 +48,33 @@ function logarithmicAxis(points: Point[], title: string): Spec {
 
 const size = { width: 330, height: 190 };
 
-function curvePanel({ title, y, points, colors, format, logarithmic, goal }: Panel, lastStep: number): Spec {
+/** Where an axis from 0 ends: above all values and `atLeast`, or at `cut` when values there are a passing start. */
+function linearAxis(points: Point[], { y, format, atLeast = 0, cut = Infinity }: Panel): Spec {
+  const most = points.reduce((largest, { value }) => Math.max(largest, value), atLeast);
+  const half = points.reduce((last, { step }) => Math.max(last, step), 0) / 2;
+  const later = Math.max(0, ...points.filter(({ step }) => step > half).map(({ value }) => value));
+  const axis = upright(y, { format });
+  return { ...axis, scale: { ...axis.scale as Spec, domainMin: 0, domainMax: most > cut && later < cut ? cut : most } };
+}
+
+function curvePanel(panel: Panel, lastStep: number): Spec {
+  const { title, y, points, colors, logarithmic, goal } = panel;
   const names = Object.keys(colors);
   const finite = points.filter(({ value }) => Number.isFinite(value) && (!logarithmic || value > 0));
   const x = { field: "step", type: "quantitative" };
   const lines = {
     data: { values: finite },
-    mark: { type: "line", strokeWidth: 1.4, strokeJoin: "round" },
+    mark: { type: "line", clip: true, strokeWidth: 1.4, strokeJoin: "round" },
     encoding: {
       x: {
         ...x,
         title: "step",
         scale: { domain: [0, lastStep], nice: false },
-        axis: { grid: false, tickCount: 5, format: ",d" },
+        axis: { grid: false, tickCount: 4, format: ",d" },
       },
       y: {
         field: "value",
-        ...(logarithmic ? logarithmicAxis(finite, y) : upright(y, { format })),
+        ...(logarithmic ? logarithmicAxis(finite, y) : linearAxis(finite, panel)),
       },
       color: {
         field: "series",
@@ -118,6 +132,8 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       points: prefixes.flatMap((name, p) => series(name, (row) => row.fvu_per_prefix[p])),
       colors: Object.fromEntries(prefixes.map((name, p) => [name, palette[p % palette.length]])),
       goal: thresholds.fvu,
+      atLeast: thresholds.fvu,
+      cut: 1,
     },
     {
       title: heading("L0", `held-out at the end ${decimal(evaluation.l0, 1)}; dashed: k = ${config.k}`),
@@ -125,12 +141,14 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
       points: series("L0", (row) => row.l0),
       colors: { L0: palette[2] },
       goal: config.k,
+      atLeast: config.k,
     },
     {
       title: heading("Dead features", `at the end ${integer(course.deadAtEnd)} of ${integer(config.features)}`),
       y: "features",
       points: series("dead", (row) => row.dead_features),
       colors: { dead: palette[3] },
+      atLeast: 10,
       format: ",d",
     },
     {

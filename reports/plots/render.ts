@@ -9,7 +9,7 @@ import boldFont from "dejavu-fonts-ttf/ttf/DejaVuSans-Bold.ttf" with { type: "by
 import regularFont from "dejavu-fonts-ttf/ttf/DejaVuSans.ttf" with { type: "bytes" };
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import { theme } from "./theme.ts";
+import { type Spec, theme } from "./theme.ts";
 
 /** Pixels per unit of the figure. */
 const zoom = 2;
@@ -25,8 +25,8 @@ const { textMetrics } = vega as unknown as {
 textMetrics.width = ({ fontSize = 11, fontWeight }, text) =>
   String(text).length * fontSize * (fontWeight === "bold" ? 0.68 : 0.6);
 
-/** Draws a figure. `figure` is a Vega-Lite specification without `config`, which the theme provides. */
-export async function renderPng(figure: Omit<TopLevelSpec, "config">): Promise<Uint8Array> {
+/** Draws a figure: a Vega-Lite specification without `config`, which the theme provides. Returns the bytes of a PNG file. */
+export async function renderPng(figure: Spec): Promise<Uint8Array> {
   wasmReady ??= initWasm(resvgWasm);
   await wasmReady;
   const { spec } = compile({ ...figure, config: theme } as TopLevelSpec);
