@@ -123,6 +123,8 @@ export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Arra
       `Cannot upload "${tensor.label}": it holds ${elements(tensor.shape)} elements, got ${data.length}`,
     );
   }
+  // Deno 2.9 panics on an empty write.
+  if (data.length === 0) return;
   gpu.device.queue.writeBuffer(tensor.buffer, 0, data as Float32Array<ArrayBuffer>);
 }
 
