@@ -1,0 +1,142 @@
+/**
+ * `mtc encode`: the features of a text, token by token.
+ * @module
+ */
+
+import { Command } from "commander";
+import { join } from "node:path";
+import { UsageError } from "../core/errors.ts";
+import { fileError } from "../core/files/atomic.ts";
+import type { EncodedContext } from "../core/transcoder/encode_text.ts";
+import type { HostFeatures } from "../core/transcoder/encode.ts";
+import type { FinishedLayer } from "../core/transcoder/finished_run.ts";
+import type { Tokenizer } from "../core/text/tokenizer.ts";
+import type { EncodedToken } from "../reports/encoding_table.ts";
+import { Progress } from "./progress.ts";
+
+interface EncodeOptions {
+  run: string;
+  text: string;
+  top: number;
+  json?: true;
+}
+
+/** Work that ends sooner shows no progress. */
+const QUIET_S = 2;
+
+function parseTop(text: string): number {
+  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text);
+  throw new UsageError(`Cannot encode: --top must be a whole number above 0, it is "${text}"`);
+}
+
+function parseText(text: string): string {
+  if (text !== "") return text;
+  throw new UsageError(`Cannot encode: --text must hold at least one character, it is empty; give some text`);
+}
+
+/** Each feature's top token from the run's features.csv; an empty list when the run has none. */
+async function readTopTokens({ directory, config }: FinishedLayer): Promise<(string | null)[]> {
+  const { parseFeatures } = await import("../core/analysis/run_tables.ts");
+  const path = join(directory, "features.csv");
+  const text = await Deno.readTextFile(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw fileError("read", path, error);
+  });
+  if (text === null) return [];
+  return parseFeatures(text, path, { ...config, groups: [...config.groups] }).map(({ top_token, top_token_id }) =>
+    Number.isNaN(top_token_id) ? null : top_token
+  );
+}
+
+async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
+  const { openGpu } = await import("../core/gpu/device.ts");
+  const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
+  const { encodeContexts, textContexts } = await import("../core/transcoder/encode_text.ts");
+  const { loadTokenizer } = await import("../core/text/tokenizer.ts");
+  const [{ config: { context, include_bos } }] = layers;
+  const gpu = await openGpu();
+  const { files, gemma2 } = await loadRunModel(gpu, layers, layers.map(({ config }) => config.source), context);
+  const progress = new Progress("Encoding"), start = performance.now();
+  try {
+    const tokenizer = loadTokenizer(files);
+    const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
+    const encoders = layers.map(({ config: { source }, transcoder }) => ({ source, transcoder }));
+    const contexts: EncodedContext[] = [];
+    for await (const context of encodeContexts(gpu, gemma2, encoders, ids, include_bos)) {
+      contexts.push(context);
+      const elapsed = (performance.now() - start) / 1000,
+        left = elapsed / contexts.length * (ids.length - contexts.length);
+      if (elapsed >= QUIET_S) progress.show(contexts.length, ids.length, "contexts", left);
+    }
+    return { tokenizer, contexts };
+  } finally {
+    progress.stop();
+    await files.weights.close();
+    gpu.device.destroy();
+  }
+}
+
+/** The strongest features of one row, ties to the lower index. */
+function strongest({ rowStart, index, value }: HostFeatures, row: number, top: number, topTokens: (string | null)[]) {
+  const entries = Array.from({ length: rowStart[row + 1] - rowStart[row] }, (_, n) => rowStart[row] + n);
+  return entries.sort((a, b) => value[b] - value[a] || a - b).slice(0, top).map((entry) => ({
+    feature: index[entry],
+    value: value[entry],
+    top_token: topTokens[index[entry]] ?? null,
+  }));
+}
+
+function describeTokens(
+  { ids, features }: EncodedContext,
+  context: number,
+  layer: number,
+  skipped: number,
+  describe: (features: HostFeatures, row: number) => Pick<EncodedToken, "features">,
+  tokenizer: Tokenizer,
+): EncodedToken[] {
+  return Array.from(ids, (token_id, position) => {
+    const row = position - skipped, { rowStart } = features[layer];
+    const token = { context, position, token_id, token: tokenizer.tokenText(token_id) };
+    if (row < 0) return { ...token, excluded: true, active: 0, features: [] };
+    return { ...token, excluded: false, active: rowStart[row + 1] - rowStart[row], ...describe(features[layer], row) };
+  });
+}
+
+async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
+  const { openFinishedRun } = await import("../core/transcoder/finished_run.ts");
+  const layers = await openFinishedRun(run);
+  const topTokens = await Promise.all(layers.map(readTopTokens));
+  const { tokenizer, contexts } = await encodeLayers(layers, text);
+  const [{ config }] = layers, skipped = config.include_bos ? 0 : 1;
+  if (contexts.length > 1) {
+    console.error(
+      `mtc: the run's contexts hold ${config.context - 1} tokens behind BOS; the text is longer and was encoded in ` +
+        `${contexts.length} contexts, none of which sees the ones before`,
+    );
+  }
+  const encoded = layers.map(({ directory, config: { layer }, transcoder: { threshold } }, i) => {
+    const describe = (features: HostFeatures, row: number) => ({
+      features: strongest(features, row, top, topTokens[i]),
+    });
+    const tokens = contexts.flatMap((context, c) => describeTokens(context, c, i, skipped, describe, tokenizer));
+    return { run: directory, layer, threshold, tokens };
+  });
+  if (json) {
+    console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? encoded[0] : encoded, null, 2));
+    return;
+  }
+  const { encodingTable } = await import("../reports/encoding_table.ts");
+  for (const { run, tokens } of encoded) console.log(`${run}\n\n${encodingTable(tokens)}\n`);
+}
+
+/** The command `mtc encode`. */
+export function encodeCommand(): Command {
+  return new Command("encode")
+    .description("Shows the features of a text, token by token: index, the token it is strongest on, activation.")
+    .requiredOption("-r, --run <dir>", "a layer's directory, or a run's for all its layers")
+    .requiredOption("-t, --text <text>", "the text; BOS is put in front", parseText)
+    .option("-n, --top <n>", "features to show per token", parseTop, 5)
+    .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
+    .addHelpText("after", '\nExample:\n  mtc encode --run runs/default/layer2 --text "My fellow citizens" --top 3')
+    .action(encode);
+}

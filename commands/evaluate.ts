@@ -1,0 +1,112 @@
+/**
+ * `mtc evaluate`: a finished run's figures on held-out text.
+ * @module
+ */
+
+import { Command } from "commander";
+import { UsageError, UserError } from "../core/errors.ts";
+import type { FinishedLayer } from "../core/transcoder/finished_run.ts";
+import { Progress } from "./progress.ts";
+
+interface EvaluateOptions {
+  run: string;
+  tokens?: number;
+  json?: true;
+}
+
+/** Work that ends sooner shows no progress. */
+const QUIET_S = 2;
+
+function parseTokens(text: string): number {
+  if (/^\d+$/.test(text) && Number(text) > 0 && Number.isSafeInteger(Number(text))) return Number(text);
+  throw new UsageError(`Cannot evaluate: --tokens must be a whole number above 0, it is "${text}"`);
+}
+
+async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
+  const { openGpu } = await import("../core/gpu/device.ts");
+  const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
+  const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
+  const { dataOf } = await import("../core/transcoder/run_settings.ts");
+  const { contextsPerForward: contextsFor, tapsOf } = await import("../core/transcoder/train.ts");
+  const { openTokenSource } = await import("../core/text/source.ts");
+  const [{ directory, config }] = layers, { context, include_bos } = config;
+  const gpu = await openGpu();
+  const contextsPerForward = contextsFor(gpu, context);
+  const taps = tapsOf(layers.map((layer) => layer.config));
+  const { files, gemma2 } = await loadRunModel(gpu, layers, taps, contextsPerForward * context);
+  const data = dataOf(config);
+  const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
+  const progress = new Progress("Evaluating"), start = performance.now();
+  try {
+    requireSameText(directory, config.data, source.counts);
+    return await evaluateTranscoders({
+      gpu,
+      gemma2,
+      source,
+      context,
+      contextsPerForward,
+      transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
+        ...transcoder,
+        source,
+        target,
+        k,
+      })),
+      tokens,
+      includeBos: include_bos,
+      onProgress: (done) => {
+        const elapsed = (performance.now() - start) / 1000;
+        if (elapsed < QUIET_S) return;
+        progress.show(
+          Math.min(done, tokens),
+          tokens,
+          `${Math.round(done / elapsed)} tokens/s`,
+          elapsed / done * Math.max(0, tokens - done),
+        );
+      },
+    });
+  } finally {
+    progress.stop();
+    source.close();
+    await files.weights.close();
+    gpu.device.destroy();
+  }
+}
+
+/** Other documents would be split otherwise, and training may have seen what is held out now. */
+function requireSameText(
+  directory: string,
+  trained: FinishedLayer["config"]["data"],
+  now: { documents: number; held_out_documents: number },
+): void {
+  if (now.documents === trained.documents && now.held_out_documents === trained.held_out_documents) return;
+  throw new UserError(
+    `Cannot evaluate ${directory}: the text must be the one it was trained on, ${trained.documents} documents with ` +
+      `${trained.held_out_documents} held out, it has ${now.documents} with ${now.held_out_documents}; put the files back`,
+  );
+}
+
+async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
+  const { openFinishedRun } = await import("../core/transcoder/finished_run.ts");
+  const layers = await openFinishedRun(run);
+  const [{ config }] = layers;
+  const evaluations = await evaluateLayers(layers, tokens ?? config.evaluation_tokens);
+  if (json) {
+    const all = layers.map(({ directory, config: { layer } }, i) => ({ run: directory, layer, ...evaluations[i] }));
+    console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? all[0] : all, null, 2));
+    return;
+  }
+  const { evaluationTable } = await import("../reports/evaluation_table.ts");
+  const named = layers.map(({ config: { layer } }, i) => ({ name: `layer ${layer}`, evaluation: evaluations[i] }));
+  console.log(evaluationTable(named, config.include_bos));
+}
+
+/** The command `mtc evaluate`. */
+export function evaluateCommand(): Command {
+  return new Command("evaluate")
+    .description("Measures finished transcoders on held-out text with threshold inference, intervals included.")
+    .requiredOption("-r, --run <dir>", "a layer's directory, or a run's for all its layers")
+    .option("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)", parseTokens)
+    .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
+    .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/default/layer2 --json | jq .fvu")
+    .action(evaluate);
+}

@@ -1,0 +1,135 @@
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
+import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
+
+Deno.test("mtc evaluate --json: a layer's directory gives an object with every figure and its definition", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "100", "--json");
+    assert.equal(code, 0, stderr);
+    assert.equal(stderr, "");
+    const found = JSON.parse(stdout);
+    assert.deepEqual(found.definitions, EVALUATION_DEFINITIONS);
+    for (const key of Object.keys(EVALUATION_DEFINITIONS)) assert.ok(key in found, key);
+    // 100 tokens are rounded up to whole contexts of 15 tokens behind BOS.
+    assert.deepEqual([found.run, found.layer, found.tokens, found.contexts], [layer, 2, 105, 7]);
+    assert.deepEqual(found.fvu_per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
+    assert.equal(found.fvu, found.fvu_per_prefix[1].fvu);
+    assert.ok(found.fvu_ci95[0] < found.fvu && found.fvu < found.fvu_ci95[1]);
+    assert.equal(found.dead_fraction, found.dead_features / 32);
+  }));
+
+Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
+  inDirectory(async (run) => {
+    await writeTinyLayer(run, 10, { source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } });
+    await writeTinyLayer(run, 2);
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
+    assert.match(stdout, /\| +layer 2 \| +layer 10 \|/);
+    assert.match(stdout, /^\| FVU of prefix 12 +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| +[\d.]+ \[/m);
+    assert.match(stdout, /^\| Dead features +\| +\d+ \(/m);
+  }));
+
+type Fault = [name: string, spoil: (layer: string, run: string) => Promise<string[]>, code: number, message: RegExp];
+
+const FAULTS: Fault[] = [
+  [
+    "no such directory",
+    (_, run) => Promise.resolve([join(run, "none")]),
+    1,
+    /must be a directory .* does not exist; check/,
+  ],
+  ["a file", (layer) => Promise.resolve([join(layer, "config.json")]), 1, /must be a directory .* is a file; check/],
+  [
+    "the directory above the runs",
+    async (_, run) => {
+      await writeTinyLayer(join(run, "above/demo"), 2);
+      return [join(run, "above")];
+    },
+    1,
+    /holds neither; give one of the runs in it: .*above\/demo$/,
+  ],
+  [
+    "an unfinished run",
+    async (layer) => {
+      await Deno.remove(join(layer, "transcoder.safetensors"));
+      return [layer];
+    },
+    1,
+    /must be finished, transcoder.safetensors is missing; finish it with `mtc train --resume/,
+  ],
+  [
+    "a config cut off",
+    async (layer) => {
+      await Deno.writeTextFile(join(layer, "config.json"), '{"mtc_version":');
+      return [layer];
+    },
+    1,
+    /Cannot read .*config.json: it must be JSON/,
+  ],
+  [
+    "weights of another dictionary",
+    async (layer, run) => {
+      await writeTinyLayer(run, 2, { groups: [12, 21], features: 33 });
+      return [layer];
+    },
+    1,
+    /asks for d_in, features, d_out = 128, 33, 128, transcoder.safetensors has 128, 32, 128/,
+  ],
+  [
+    "a truncated transcoder",
+    async (layer) => {
+      await Deno.truncate(join(layer, "transcoder.safetensors"), 5000);
+      return [layer];
+    },
+    1,
+    /Cannot read .*transcoder.safetensors: the header promises \d+ bytes, the file has 5000/,
+  ],
+  [
+    "another model",
+    async (layer, run) => {
+      await writeTinyLayer(run, 2, { model: { name: "m", path: null, layers: 26, d_model: 2304, vocab_size: 256000 } });
+      return [layer];
+    },
+    1,
+    /must be the run's 26, 2304, 256000, they are 6, 128, 4096/,
+  ],
+  [
+    "a text that has changed",
+    async (layer, run) => {
+      const data = { name: "text", files: [], documents: 234, train_documents: 222, held_out_documents: 12 };
+      await writeTinyLayer(run, 2, { data });
+      return [layer];
+    },
+    1,
+    /must be the one it was trained on, 234 documents with 12 held out, it has 233 with 12/,
+  ],
+  [
+    "layers of different texts",
+    async (_, run) => {
+      await writeTinyLayer(run, 3, { context: 32 });
+      return [run];
+    },
+    1,
+    /layers must share model, text and context, those of .*layer3 are not those of .*layer2/,
+  ],
+  [
+    "no tokens",
+    (layer) => Promise.resolve([layer, "--tokens", "0"]),
+    2,
+    /--tokens must be a whole number above 0, it is "0"/,
+  ],
+];
+
+for (const [name, spoil, code, message] of FAULTS) {
+  Deno.test(`mtc evaluate refuses in one sentence: ${name}`, () =>
+    inDirectory(async (run) => {
+      const args = await spoil(await writeTinyLayer(run, 2), run);
+      const outcome = await mtc("evaluate", "--run", ...args);
+      assert.deepEqual([outcome.code, outcome.stdout], [code, ""], outcome.stderr);
+      assert.match(outcome.stderr, /^mtc: Cannot [^\n]*$/);
+      assert.match(outcome.stderr, message);
+    }));
+}

@@ -1,0 +1,76 @@
+/** Finished runs of random transcoders on the embedded model, and the command line called in this process. */
+
+import { join } from "node:path";
+import type { LayerConfig } from "../../core/transcoder/run_settings.ts";
+import { saveTranscoder } from "../../core/transcoder/weights.ts";
+import { main } from "../../main.ts";
+import { randomTranscoder } from "../transcoder/random_transcoder.ts";
+
+export interface Outcome {
+  code: number;
+  stdout: string;
+  stderr: string;
+}
+
+/** Calls the program as `mtc ARGS...` would, but for the process. */
+export async function mtc(...args: string[]): Promise<Outcome> {
+  const { log, error } = console;
+  const stdout: string[] = [], stderr: string[] = [];
+  console.log = (...parts) => stdout.push(parts.join(" "));
+  console.error = (...parts) => stderr.push(parts.join(" "));
+  try {
+    return { code: await main(args), stdout: stdout.join("\n"), stderr: stderr.join("\n") };
+  } finally {
+    Object.assign(console, { log, error });
+  }
+}
+
+export const GROUPS = [12, 20];
+export const CONTEXT = 16;
+
+function config(layer: number, changes: Partial<LayerConfig>): LayerConfig {
+  return {
+    ...{ mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
+    model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
+    data: { name: "State of the Union", files: [], documents: 233, train_documents: 221, held_out_documents: 12 },
+    source: { layer, site: "resid_mid" },
+    target: { layer, site: "mlp_out" },
+    ...{
+      d_in: 128,
+      d_out: 128,
+      features: 32,
+      groups: GROUPS,
+      k: 4,
+      steps: 10,
+      batch_tokens: 64,
+      context: CONTEXT,
+      seed: 1,
+    },
+    ...{ learning_rate: 3e-4, warmup_steps: 1, final_lr_fraction: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
+    ...{ aux_weight: 1 / 32, aux_k: 4, dead_after_tokens: 1000, threshold_rate: 0.01, passes: 1, buffer_tokens: 1024 },
+    ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 2, sample_threshold: 0.1 },
+    ...{ sample_tokens: 640, evaluation_tokens: 300, include_bos: false, scales: { source: 1, target: 1 } },
+    ...changes,
+  };
+}
+
+/** Writes one finished layer into `run`: config.json and transcoder.safetensors; returns its directory. */
+export async function writeTinyLayer(run: string, layer: number, changes: Partial<LayerConfig> = {}): Promise<string> {
+  const directory = join(run, `layer${layer}`);
+  await Deno.mkdir(directory, { recursive: true });
+  await Deno.writeTextFile(join(directory, "config.json"), JSON.stringify(config(layer, changes)));
+  const shape = { d_in: 128, d_out: 128, groups: GROUPS };
+  const { weights, threshold } = randomTranscoder(shape, 0.5, layer);
+  await saveTranscoder(join(directory, "transcoder.safetensors"), shape, weights, threshold);
+  return directory;
+}
+
+/** Runs a test with a directory of its own. */
+export async function inDirectory(use: (directory: string) => Promise<void>): Promise<void> {
+  const directory = await Deno.makeTempDir();
+  try {
+    await use(directory);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+}
