@@ -41,10 +41,21 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 };
 
 /** Commander must throw instead of exiting, in every nested command, and leave error messages to `main`. */
-function silence(command: Command): Command {
+function prepare(command: Command): Command {
   command.exitOverride().configureOutput({ outputError: () => {} });
-  command.commands.forEach(silence);
+  requireLast(command);
+  command.commands.forEach(prepare);
   return command;
+}
+
+/** Commander asks for required options before it looks at unknown ones; `--rum x` would be answered by "--run is missing". */
+function requireLast(command: Command): void {
+  const required = command.options.filter((option) => option.mandatory);
+  for (const option of required) option.mandatory = false;
+  command.hook("preAction", () => {
+    const missing = required.find((option) => command.getOptionValue(option.attributeName()) === undefined);
+    if (missing) throw new UsageError(`option '${missing.flags}' is required`);
+  });
 }
 
 /** The program, with the one command that `args` names imported and the others as names with a summary. */
@@ -58,7 +69,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     program.addCommand(name === chosen ? (await load()).summary(summary) : new Command(name).description(summary));
   }
-  return silence(program);
+  return prepare(program);
 }
 
 /** A reader that left early, as in `mtc encode ... | head`, is no failure to talk about; 141 is what a shell expects then. */

@@ -56,6 +56,12 @@ Deno.test("the nearest name is offered for a misspelt command or flag", async ()
   });
 });
 
+Deno.test("an unknown flag is named before a required one that is missing", async () => {
+  const [misspelt, missing] = await Promise.all([mtc(["evaluate", "--rum", "x"]), mtc(["evaluate"])]);
+  assert.deepEqual(misspelt, { code: 2, stdout: "", stderr: "mtc: unknown option '--rum' (Did you mean --run?)\n" });
+  assert.deepEqual(missing, { code: 2, stdout: "", stderr: "mtc: option '-r, --run <dir>' is required\n" });
+});
+
 Deno.test("without a command the help goes to stderr and the exit code is 2", async () => {
   const { code, stdout, stderr } = await mtc([]);
   assert.equal(code, 2);
