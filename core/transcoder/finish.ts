@@ -11,14 +11,13 @@ import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
-import type { TokenBatch } from "../text/contexts.ts";
 import { openTokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { Encoder } from "./encode.ts";
-import { evaluateTranscoders } from "./evaluate_run.ts";
+import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
-import { finishedTranscoder, forwardTokens, type LayerRun, tapsOf, type TrainingPlan } from "./train.ts";
+import { contextsPerForward, finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./train.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop. */
@@ -60,10 +59,12 @@ export async function finish(
       gemma2,
       source,
       transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
+      context: settings.context,
+      contextsPerForward: contextsPerForward(gpu, settings.context),
       tokens: settings.evaluation_tokens,
       includeBos: settings.include_bos,
-      onProgress: (done, tokens) => {
-        observer.evaluating(done, tokens);
+      onProgress: (tokens) => {
+        observer.evaluating(Math.min(tokens, settings.evaluation_tokens), settings.evaluation_tokens);
         observer.checkInterrupt();
       },
     });
@@ -93,8 +94,7 @@ async function collectSamples(
 ): Promise<{ passes: FinalPass[]; documents: readonly string[] }> {
   const { settings, mappings, model, data } = plan,
     { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
-  const contextsPerForward = Math.max(1, Math.floor(forwardTokens(gpu) / context)), width = gemma2.config.dModel;
-  const rows = contextsPerForward * context, skip = settings.include_bos ? 0 : 1;
+  const contexts = contextsPerForward(gpu, context), rows = contexts * context, width = gemma2.config.dModel;
   const taps = tapsOf(mappings);
   const sourceTap = mappings.map(({ source }) =>
     taps.findIndex((t) => t.layer === source.layer && t.site === source.site)
@@ -109,8 +109,8 @@ async function collectSamples(
   const documents = source.documents;
   try {
     for (let tokens = 0; tokens < sample_tokens;) {
-      const { batch } = await source.next(contextsPerForward);
-      const places = Uint32Array.from(textPlaces(batch, skip));
+      const { batch } = await source.next(contexts);
+      const places = countedRows(batch, settings.include_bos);
       upload(gpu, order, places);
       const forward = new Pass(gpu);
       const activations = gemma2.forward(forward, batch);
@@ -134,11 +134,6 @@ async function collectSamples(
     source.close();
   }
   return { passes, documents };
-}
-
-/** The flat indices of a batch's tokens, without the first of each context when `skip` is 1. */
-function* textPlaces({ contexts, context }: TokenBatch, skip: number): Generator<number> {
-  for (let c = 0; c < contexts; c++) for (let t = skip; t < context; t++) yield c * context + t;
 }
 
 /** Writes samples as one JSON line per feature. */

@@ -53,8 +53,8 @@ export interface TrainingPlan {
 
 /** How a run tells what it is doing, and hears that it should stop. */
 export interface TrainingObserver {
-  /** The buffer is being filled: contexts done of all. */
-  filling(done: number, contexts: number): void;
+  /** Buffer number n is being filled: contexts done of all. */
+  filling(n: number, done: number, contexts: number): void;
   /** Steps were read back. */
   stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
   /** True once the user asked to stop. */
@@ -79,9 +79,18 @@ export interface LayerRun {
   readonly y: Tensor;
 }
 
-/** Tokens per forward pass: small on CPUs, whose caches they should fit, larger on GPUs, whose units they should fill. */
-export function forwardTokens(gpu: Gpu): number {
-  return gpu.isCpu ? 2048 : 16384;
+/** Tokens per forward pass: few on CPUs, so that they stay in their caches, more on GPUs, so that they fill their units. */
+const FORWARD_TOKENS = { cpu: 2048, gpu: 16384 };
+
+/**
+ * How many contexts go through the model at once.
+ *
+ * @param gpu The device.
+ * @param context Tokens per context.
+ * @returns At least 1.
+ */
+export function contextsPerForward(gpu: Gpu, context: number): number {
+  return Math.max(1, Math.floor((gpu.isCpu ? FORWARD_TOKENS.cpu : FORWARD_TOKENS.gpu) / context));
 }
 
 /** The longest a reading-back may be put off, in seconds and in steps. */
@@ -111,7 +120,7 @@ export async function train(
 ): Promise<{ gemma2: Gemma2; layers: LayerRun[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
-  const maxTokens = Math.max(forwardTokens(gpu), settings.context);
+  const maxTokens = contextsPerForward(gpu, settings.context) * settings.context;
   const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context });
   const bufferPlan = planBuffer(
     settings.steps,
@@ -210,10 +219,9 @@ class Training {
 
   async #fillBuffer(n: number): Promise<void> {
     const { contexts, context } = this.bufferPlan;
-    const contextsPerForward = Math.max(1, Math.floor(forwardTokens(this.gpu) / context));
     this.#bufferStart = this.#bufferEnd;
-    this.#bufferEnd = await this.buffer.fill(n, this.#source!, contextsPerForward, (done) => {
-      this.observer.filling(done, contexts);
+    this.#bufferEnd = await this.buffer.fill(n, this.#source!, contextsPerForward(this.gpu, context), (done) => {
+      this.observer.filling(n, done, contexts);
       // Before the first checkpoint there is nothing to save; later the next step will notice, with the buffer whole.
       if (this.#layers.length === 0 && this.observer.interrupted()) throw this.#interruption(0);
     });

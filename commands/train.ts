@@ -1,0 +1,297 @@
+/**
+ * `mtc train`: one transcoder per layer from a single forward pass.
+ * @module
+ */
+
+import { Command } from "commander";
+import { readdir, stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { Evaluation } from "../core/analysis/run_schema.ts";
+import { Interrupted, UsageError, UserError } from "../core/errors.ts";
+import { BUILTIN, type ModelFiles, openModel } from "../core/gemma2/files.ts";
+import { parseGemma2Config } from "../core/gemma2/config.ts";
+import { parseLayers } from "../core/gemma2/sites.ts";
+import { openGpu } from "../core/gpu/device.ts";
+import type { DataPaths } from "../core/text/documents.ts";
+import { loadTokenizer } from "../core/text/tokenizer.ts";
+import { finish } from "../core/transcoder/finish.ts";
+import { featureCount } from "../core/transcoder/recipe.ts";
+import {
+  checkSettings,
+  dataOf,
+  type LayerConfig,
+  type Mapping,
+  readLayerConfig,
+  type RunSettings,
+  settingsOf,
+} from "../core/transcoder/run_settings.ts";
+import { train, type TrainingPlan } from "../core/transcoder/train.ts";
+import configuration from "../deno.json" with { type: "json" };
+import { TrainDisplay } from "./train_display.ts";
+import {
+  defaultLayers,
+  EMBEDDED,
+  mappingsFor,
+  NUMBER_OPTIONS,
+  parseGroups,
+  parseNumber,
+  PUBLISHED,
+} from "./train_settings.ts";
+
+/** The options as commander gives them; numbers are still text. */
+interface Options extends Record<string, unknown> {
+  model: string;
+  data?: string[];
+  layers?: string;
+  source: string;
+  target: string;
+  groups?: string;
+  dictionary?: string;
+  includeBos?: boolean;
+  runs: string;
+  name?: string;
+  resume?: string;
+  json?: boolean;
+}
+
+/** What is trained, once the command line is understood. */
+interface Request {
+  readonly directory: string;
+  readonly settings: RunSettings;
+  readonly mappings: readonly Mapping[];
+  readonly model: ModelFiles;
+  readonly data: DataPaths;
+  readonly resumed: readonly LayerConfig[] | null;
+}
+
+/**
+ * Declares the command.
+ *
+ * @returns The command, ready to be added to the program.
+ */
+export function trainCommand(): Command {
+  const command = new Command("train")
+    .description(
+      "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
+        "embedded model and text (two to three minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
+    )
+    .option("-m, --model <dir>", "a Hugging Face Gemma-2 directory", BUILTIN)
+    .option("-d, --data <paths...>", "text: .txt and .jsonl files, or directories of them (default: the embedded text)")
+    .option("-l, --layers <list>", "layers to train, for example 8,17 (default: 17 of 26, or that depth)")
+    .option(
+      "--source <site>",
+      "where activations are read: a site of the same layer, or one like layer8.resid_mid",
+      "resid_mid",
+    )
+    .option("--target <site>", "where those to be predicted are", "mlp_out")
+    .option("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152")
+    .option("--include-bos", "train on and count BOS tokens too");
+  for (const { flags, setting, text } of NUMBER_OPTIONS) {
+    const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
+    const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
+    command.option(flags, `${text} (default: ${value})`);
+  }
+  return command
+    .option("--runs <dir>", "where runs are kept", "runs")
+    .option("--name <name>", "the run's name (default: the model's, with the time)")
+    .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first",
+    )
+    .action((options: Options) => run(options, command));
+}
+
+async function run(options: Options, command: Command): Promise<void> {
+  const request = options.resume === undefined
+    ? await newRequest(options, command)
+    : await resumedRequest(options.resume, command);
+  if (request === null) return;
+  const gpu = await openGpu();
+  const display = new TrainDisplay(request.settings, request.mappings);
+  const stop = listenForInterrupts(() => display.interrupting());
+  try {
+    display.begin(request.directory, gpu.adapter, request.model.name, request.resumed !== null);
+    const plan = planOf(request, gpu.adapter);
+    const { gemma2, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
+    await finish(gpu, plan, gemma2, layers, {
+      ...display.finishObserver,
+      checkInterrupt() {
+        if (!stop.requested) return;
+        throw new Interrupted(
+          `Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume ${request.directory}`,
+        );
+      },
+    });
+    display.stop();
+    await printResult(request, options.json === true);
+  } finally {
+    display.stop();
+    stop.end();
+    await request.model.weights.close();
+  }
+}
+
+/** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
+function listenForInterrupts(onRequest: () => void): { readonly requested: boolean; end(): void } {
+  const state = { requested: false, end: () => remove() };
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const listener = () => {
+    state.requested = true;
+    remove();
+    onRequest();
+  };
+  const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
+  signals.forEach((signal) => Deno.addSignalListener(signal, listener));
+  return state;
+}
+
+async function newRequest(options: Options, command: Command): Promise<Request> {
+  const isEmbedded = options.model === BUILTIN;
+  const settings = settingsFrom(options, isEmbedded ? EMBEDDED : PUBLISHED, command);
+  checkSettings(settings);
+  const model = await openModel(options.model);
+  const { layers: modelLayers, vocabSize, bosTokenId } = parseGemma2Config(
+    model.config,
+    `${model.path ?? model.name}/config.json`,
+  );
+  loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
+  const layers = options.layers === undefined ? defaultLayers(modelLayers, isEmbedded) : parseLayers(options.layers);
+  const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
+  const directory = join(options.runs, options.name ?? `${model.name}-${timestamp(new Date())}`);
+  const taken = await readdir(directory).catch(() => []);
+  if (taken.length > 0) {
+    throw new UserError(
+      `Cannot start a run in ${directory}: it must be empty or new, it holds ${
+        taken.toSorted().slice(0, 3).join(", ")
+      }; ` +
+        `choose another --name, or go on with it: mtc train --resume ${directory}`,
+    );
+  }
+  if ((await stat(options.runs).catch(() => null))?.isFile()) {
+    throw new UserError(
+      `Cannot keep runs in ${options.runs}: it must be a directory, it is a file; choose another --runs`,
+    );
+  }
+  const data: DataPaths = options.data ? options.data.map((path) => resolve(path)) : "builtin";
+  return { directory, settings, mappings, model, data, resumed: null };
+}
+
+function settingsFrom(options: Options, defaults: RunSettings, command: Command): RunSettings {
+  const changed: Record<string, unknown> = { include_bos: options.includeBos ?? defaults.include_bos };
+  if (options.groups !== undefined) changed.groups = parseGroups(options.groups);
+  for (const { flags, setting } of NUMBER_OPTIONS) {
+    const option = command.options.find((candidate) => candidate.flags === flags)!;
+    const text = options[option.attributeName()];
+    if (text !== undefined) changed[setting] = parseNumber(option.long!, text as string);
+  }
+  // A shorter run than the default keeps its warm-up in proportion, unless it is given.
+  if (changed.steps !== undefined && changed.warmup_steps === undefined) {
+    changed.warmup_steps = Math.min(
+      defaults.warmup_steps,
+      Math.ceil((changed.steps as number) * defaults.warmup_steps / defaults.steps),
+    );
+  }
+  return { ...defaults, ...changed };
+}
+
+/** Null when the run is finished already. */
+async function resumedRequest(directory: string, command: Command): Promise<Request | null> {
+  const given = command.options.find((option) => {
+    const name = option.attributeName();
+    return command.getOptionValueSource(name) === "cli" && name !== "resume" && name !== "json";
+  });
+  if (given) {
+    throw new UsageError(
+      `Cannot resume with ${given.long}: a resumed run keeps the settings of its config.json; leave the option out or start another run`,
+    );
+  }
+  const names = (await readdir(directory).catch(() => [] as string[])).filter((name) => /^layer\d+$/.test(name));
+  if (names.length === 0) {
+    throw new UserError(
+      `Cannot resume ${directory}: it must hold layer<N> directories of an interrupted run, it holds none; see what is in ${
+        basename(directory) === directory ? "runs" : join(directory, "..")
+      }`,
+    );
+  }
+  const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
+  configs.sort((a, b) => a.layer - b.layer);
+  const finished = await Promise.all(
+    configs.map(({ layer }) =>
+      stat(join(directory, `layer${layer}`, "transcoder.safetensors")).then(() => true, () => false)
+    ),
+  );
+  if (finished.every(Boolean)) {
+    console.log(`${directory} is finished already; read about it with: mtc report --runs ${directory}`);
+    return null;
+  }
+  const [first] = configs;
+  return {
+    directory,
+    settings: settingsOf(first),
+    mappings: configs.map(({ layer, source, target }) => ({ layer, source, target })),
+    model: await openModel(first.model.path ?? BUILTIN),
+    data: dataOf(first),
+    resumed: configs,
+  };
+}
+
+function planOf({ directory, settings, mappings, model, data, resumed }: Request, adapter: string): TrainingPlan {
+  const { layers, dModel, vocabSize } = parseGemma2Config(model.config, `${model.path ?? model.name}/config.json`);
+  if (resumed && resumed[0].adapter !== adapter) {
+    console.error(
+      `mtc: the run began on ${
+        resumed[0].adapter
+      }, this is ${adapter}: its last bits will differ from those of an uninterrupted run`,
+    );
+  }
+  const created = resumed?.[0].created ?? new Date().toISOString();
+  return {
+    directory,
+    settings,
+    mappings,
+    model,
+    data,
+    resumed,
+    describe: (_layer, source) => ({
+      mtc_version: configuration.version,
+      adapter,
+      created,
+      model: { name: model.name, path: model.path, layers, d_model: dModel, vocab_size: vocabSize },
+      data: {
+        name: data === "builtin" ? "State of the Union addresses" : data.map((path) => basename(path)).join(", "),
+        files: data === "builtin" ? [] : data,
+        ...source.counts,
+      },
+      d_in: dModel,
+      d_out: dModel,
+      features: featureCount(settings.groups),
+    }),
+  };
+}
+
+function timestamp(now: Date): string {
+  return now.toISOString().slice(0, 19).replaceAll(/[-:]/g, "").replace("T", "-");
+}
+
+async function printResult({ directory, mappings, settings }: Request, asJson: boolean): Promise<void> {
+  const layers = await Promise.all(mappings.map(async ({ layer }) => {
+    const path = join(directory, `layer${layer}`);
+    const evaluation = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json"))) as Evaluation;
+    return { layer, path, evaluation };
+  }));
+  if (asJson) return console.log(JSON.stringify({ run: directory, layers }, null, 2));
+  console.log(`\nHeld-out text, threshold inference:`);
+  for (const { layer, path, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
+    const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
+    const shown = [`layer ${layer}`, `FVU ${fvu.toFixed(3)}${prefixes ? ` (${prefixes} features)` : ""}`];
+    shown.push(
+      `L0 ${l0.toFixed(1)} (k ${settings.k})`,
+      `${dead_features} of ${featureCount(settings.groups)} features dead`,
+      path,
+    );
+    console.log(`  ${shown.join("   ")}`);
+  }
+  console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
+}
