@@ -137,6 +137,6 @@ export function encodeCommand(): Command {
     .requiredOption("-t, --text <text>", "the text; BOS is put in front", parseText)
     .option("-n, --top <n>", "features to show per token", parseTop, 5)
     .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
-    .addHelpText("after", '\nExample:\n  mtc encode --run runs/default/layer2 --text "My fellow citizens" --top 3')
+    .addHelpText("after", '\nExample:\n  mtc encode --run runs/first/layer2 --text "My fellow citizens" --top 3')
     .action(encode);
 }

@@ -107,6 +107,6 @@ export function evaluateCommand(): Command {
     .requiredOption("-r, --run <dir>", "a layer's directory, or a run's for all its layers")
     .option("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)", parseTokens)
     .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
-    .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/default/layer2 --json | jq .fvu")
+    .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu")
     .action(evaluate);
 }

@@ -35,7 +35,7 @@ export interface EncodedToken {
 }
 
 function cell({ feature, value, top_token }: ActiveFeature): string {
-  return `${feature}${top_token === null ? "" : ` ${visibleToken(top_token)}`} ${significant(value, 3)}`;
+  return `#${feature}${top_token === null ? "" : ` ${visibleToken(top_token)}`} ${significant(value, 3)}`;
 }
 
 /** A row per token: its strongest features, each with its index, the token it is strongest on, and its activation. */

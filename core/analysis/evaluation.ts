@@ -56,6 +56,8 @@ export class EvaluationSums {
   readonly #activePerToken: number[] = [];
 
   /**
+   * Starts at zero.
+   *
    * @param prefixEnds The end of each Matryoshka prefix, ascending; the last is the number of features.
    * @param width d_out.
    */

@@ -49,6 +49,8 @@ export class Encoder {
   #expectation = FIRST_EXPECTATION;
 
   /**
+   * Uploads the encoder and allocates room for one dispatch.
+   *
    * @param gpu The device.
    * @param transcoder What to encode with.
    * @param maxTokens The most tokens to encode in one dispatch; less where the dictionary is very large.

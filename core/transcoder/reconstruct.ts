@@ -27,6 +27,8 @@ export class Reconstructor {
   readonly #residuals: Tensor;
 
   /**
+   * Uploads the decoder and allocates room for one batch.
+   *
    * @param gpu The device.
    * @param transcoder What to decode with.
    * @param maxTokens The most tokens of a batch.

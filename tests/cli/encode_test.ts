@@ -70,7 +70,7 @@ Deno.test("mtc encode: the table has a row per token, with the features' top tok
     assert.equal(lines[0], layer);
     assert.match(lines[4], /^\| +0 \| <bos> +\| +- \| \(excluded\)/);
     assert.match(lines[5], /^\| +1 \| Fellow|^\| +1 \| ␣?F/);
-    const cells = [...stdout.matchAll(/(\d+) ␣tok(\d+) [\d.]+/g)];
+    const cells = [...stdout.matchAll(/#(\d+) ␣tok(\d+) [\d.]+/g)];
     assert.ok(cells.length > 5 && cells.every(([, feature, top]) => feature === top));
   }));
 
