@@ -25,6 +25,8 @@ export interface Gemma2Config {
   readonly headDim: number;
   /** Number of tokens in the vocabulary. */
   readonly vocabSize: number;
+  /** The token that begins every context. */
+  readonly bosTokenId: number;
   /** The longest context the model was made for, in tokens. */
   readonly maxPositions: number;
   /** How many tokens, itself included, a token sees in a sliding layer. */
@@ -54,6 +56,7 @@ const Raw = v.pipe(
     num_key_value_heads: Size,
     head_dim: Size,
     vocab_size: Size,
+    bos_token_id: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 2),
     max_position_embeddings: Size,
     sliding_window: Size,
     query_pre_attn_scalar: Positive,
@@ -122,6 +125,7 @@ export function parseGemma2Config(json: Uint8Array, path: string): Gemma2Config 
     keyValueHeads: c.num_key_value_heads,
     headDim: c.head_dim,
     vocabSize: c.vocab_size,
+    bosTokenId: c.bos_token_id,
     maxPositions: c.max_position_embeddings,
     slidingWindow: c.sliding_window,
     layerTypes: c.layer_types ??

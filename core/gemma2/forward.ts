@@ -89,6 +89,8 @@ interface Scratch {
 export class Gemma2 {
   /** The model's sizes and constants. */
   readonly config: Gemma2Config;
+  /** What each forward returns, in this order. */
+  readonly taps: readonly Tap[];
   readonly #gpu: Gpu;
   readonly #options: Gemma2Options;
   readonly #plan: Plan;
@@ -126,6 +128,7 @@ export class Gemma2 {
   ) {
     this.#gpu = gpu;
     this.config = config;
+    this.taps = options.taps;
     this.#options = options;
     this.#plan = plan;
     this.#embedding = embedding;
@@ -221,7 +224,7 @@ export class Gemma2 {
         { ...row, NORM_NEXT: l + 1 < plan.attnIn ? 1 : 0 },
       );
     }
-    return this.#options.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#at(tap.layer, tap.site) }));
+    return this.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#at(tap.layer, tap.site) }));
   }
 
   /** Frees the model's memory on the GPU. */

@@ -1,0 +1,127 @@
+/**
+ * `mtc harvest`: a model's activations as safetensors shards.
+ * @module
+ */
+
+import { Command } from "commander";
+import { UsageError } from "../core/errors.ts";
+import type { Tap } from "../core/gemma2/sites.ts";
+import { Progress } from "./progress.ts";
+
+interface HarvestOptions {
+  readonly model: string;
+  readonly data?: string[];
+  readonly layers: string;
+  readonly sites: string;
+  readonly context: number;
+  readonly contexts: number;
+  readonly out: string;
+  readonly json?: true;
+}
+
+/** Tokens in one forward pass: enough to fill any GPU, little enough to fit beside a large model. */
+const FORWARD_TOKENS = 2048;
+
+function wholeNumber(name: string, least: number): (text: string) => number {
+  return (text) => {
+    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
+    throw new UsageError(`Cannot harvest: --${name} must be a whole number from ${least}, got "${text}"`);
+  };
+}
+
+async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
+  const { parseLayers, parseSites } = await import("../core/gemma2/sites.ts");
+  const chosen = parseSites(sites);
+  return parseLayers(layers).flatMap((layer) => chosen.map((site) => ({ layer, site })));
+}
+
+async function harvest(options: HarvestOptions): Promise<void> {
+  const { fileError } = await import("../core/files/atomic.ts");
+  const { openModel } = await import("../core/gemma2/files.ts");
+  const { loadGemma2 } = await import("../core/gemma2/forward.ts");
+  const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
+  const { tapName } = await import("../core/gemma2/sites.ts");
+  const { openGpu } = await import("../core/gpu/device.ts");
+  const { openTokenSource } = await import("../core/text/source.ts");
+  const { loadTokenizer } = await import("../core/text/tokenizer.ts");
+
+  const { context, contexts, out } = options;
+  const taps = await parseTaps(options);
+  await requireEmpty(out);
+  const files = await openModel(options.model);
+  const gpu = await openGpu();
+  const contextsPerForward = Math.min(contexts, Math.max(1, Math.floor(FORWARD_TOKENS / context)));
+  const model = await loadGemma2(gpu, files, { taps, context, maxTokens: contextsPerForward * context });
+  loadTokenizer(files).checkFitsModel(model.config.vocabSize, model.config.bosTokenId);
+  const data = options.data ?? "builtin";
+  const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });
+  const progress = new Progress("Harvesting contexts");
+  try {
+    await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
+    const started = performance.now();
+    const written = await writeActivations({
+      gpu,
+      model,
+      source,
+      context,
+      contexts,
+      contextsPerForward,
+      directory: out,
+      metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
+      onProgress(done) {
+        const seconds = (performance.now() - started) / 1000;
+        const note = `${Math.round(done * context / seconds)} tokens/s`;
+        progress.show(done, contexts, note, seconds / done * (contexts - done));
+      },
+    });
+    progress.stop();
+    const names = taps.map(tapName);
+    if (options.json) {
+      const width = model.config.dModel;
+      console.log(JSON.stringify({ files: written, contexts, context, width, tensors: ["tokens", ...names] }, null, 2));
+    } else {
+      const shards = written.length === 1 ? written[0] : `${written.length} shards in ${out}`;
+      console.log(`Wrote ${contexts} contexts of ${context} tokens at ${names.join(", ")} to ${shards}`);
+    }
+  } finally {
+    progress.stop();
+    source.close();
+    await files.weights.close();
+    gpu.device.destroy();
+  }
+}
+
+/**
+ * The command `mtc harvest`.
+ *
+ * @returns The command, ready to be added to the program.
+ */
+export function harvestCommand(): Command {
+  return new Command("harvest")
+    .description("Writes activations of chosen layers and sites to safetensors shards.")
+    .option("-m, --model <dir>", "a Hugging Face Gemma-2 directory, or the embedded model", "builtin")
+    .option(
+      "-d, --data <paths...>",
+      "text files or directories (default: the embedded text); its training documents are used",
+    )
+    .requiredOption("-l, --layers <list>", "layers, counted from 0, for example 0,1")
+    .option(
+      "-s, --sites <list>",
+      "resid_pre, attn_in, attn_out, resid_mid, mlp_in, mlp_out, resid_post",
+      "resid_mid,mlp_out",
+    )
+    .option("-c, --context <tokens>", "tokens per context, BOS included", wholeNumber("context", 2), 64)
+    .option(
+      "-n, --contexts <count>",
+      "contexts to write; the text starts over when it ends",
+      wholeNumber("contexts", 1),
+      256,
+    )
+    .requiredOption("-o, --out <dir>", "a new or empty directory")
+    .option("--json", "print a summary as JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mtc harvest --layers 2,4 --sites resid_mid,mlp_out --contexts 500 --out activations",
+    )
+    .action(harvest);
+}
