@@ -83,7 +83,7 @@ Deno.test("mtc encode refuses in one sentence: empty text, no run, a --top that 
       2,
       /^mtc: Cannot encode: --top must be a whole number above 0, it is "x"$/,
     ],
-    [["--run", "none"], 2, /^mtc: required option .*--text/],
+    [["--run", "none"], 2, /^mtc: .*option '-t, --text <text>'/],
   ];
   for (const [args, code, message] of cases) {
     const outcome = await mtc("encode", ...args);
