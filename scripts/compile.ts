@@ -59,6 +59,18 @@ async function linkWorkers(workers: string[]): Promise<void> {
   }
 }
 
+/**
+ * CommonJS packages ask for Node's modules by `require`. The bundler's stand-in for it takes a `require` that it finds, so
+ * the chunk that holds the stand-in gets the real one.
+ */
+async function supplyRequire(): Promise<void> {
+  const real = `import { createRequire } from "node:module";\nconst require = createRequire(import.meta.url);\n`;
+  for await (const file of glob("**/*.js", { cwd: BUNDLE })) {
+    const source = await Deno.readTextFile(join(BUNDLE, file));
+    if (source.includes("Dynamic require of")) await Deno.writeTextFile(join(BUNDLE, file), real + source);
+  }
+}
+
 await deno(Deno.execPath(), ["run", "-A", "core/builtin/pack_text.ts"]);
 await Deno.remove(BUNDLE, { recursive: true }).catch(() => {});
 const workers = await findWorkers();
@@ -67,6 +79,7 @@ await deno(Deno.execPath(), [
   ...["--outdir", BUNDLE, "main.ts", ...workers],
 ]);
 await linkWorkers(workers);
+await supplyRequire();
 await deno(Deno.env.get("MTC_COMPILE_DENO") ?? Deno.execPath(), [
   ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--unstable-webgpu", ...PERMISSIONS],
   ...["--include", BUNDLE, "--output", join(ROOT, "dist", "mtc"), ...Deno.args, join(BUNDLE, "main.js")],
