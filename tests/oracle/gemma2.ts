@@ -1,0 +1,101 @@
+/**
+ * Gemma-2's kernels as float64 loops that anyone can check.
+ * @module
+ */
+
+/** gain * x / sqrt(mean(x^2) + epsilon), row by row. */
+export function rmsNorm(x: ArrayLike<number>, gain: ArrayLike<number>, width: number, epsilon: number): Float64Array {
+  const y = new Float64Array(x.length);
+  for (let first = 0; first < x.length; first += width) {
+    let squares = 0;
+    for (let c = 0; c < width; c++) squares += x[first + c] ** 2;
+    const rms = Math.sqrt(squares / width + epsilon);
+    for (let c = 0; c < width; c++) y[first + c] = gain[c] * x[first + c] / rms;
+  }
+  return y;
+}
+
+/** gelu(gate) * up with the tanh form of gelu; each row of gateUp holds `width` gates, then `width` ups. */
+export function geglu(gateUp: ArrayLike<number>, rows: number, width: number): Float64Array {
+  const hidden = new Float64Array(rows * width);
+  for (let r = 0; r < rows; r++) {
+    for (let c = 0; c < width; c++) {
+      const gate = gateUp[2 * r * width + c], up = gateUp[(2 * r + 1) * width + c];
+      const tanh = Math.tanh(Math.sqrt(2 / Math.PI) * (gate + 0.044715 * gate ** 3));
+      hidden[r * width + c] = gate * (1 + tanh) / 2 * up;
+    }
+  }
+  return hidden;
+}
+
+/** The shape of an attention problem. */
+export interface AttentionShape {
+  readonly contexts: number;
+  readonly context: number;
+  readonly heads: number;
+  readonly key_value_heads: number;
+  readonly head_dim: number;
+}
+
+/** One position's columns in qkv. */
+export function qkvWidth({ heads, key_value_heads, head_dim }: AttentionShape): number {
+  return (heads + 2 * key_value_heads) * head_dim;
+}
+
+/** The query and key heads turned by their positions: [contexts, context, heads + key_value_heads, head_dim]. */
+export function rotary(qkv: ArrayLike<number>, turns: ArrayLike<number>, shape: AttentionShape): Float64Array {
+  const { contexts, context, heads, key_value_heads, head_dim } = shape;
+  const half = head_dim / 2, rotated = heads + key_value_heads;
+  const out = new Float64Array(contexts * context * rotated * head_dim);
+  for (let row = 0; row < contexts * context; row++) {
+    for (let h = 0; h < rotated; h++) {
+      for (let i = 0; i < half; i++) {
+        const [cos, sin] = [0, 1].map((part) => turns[((row % context) * half + i) * 2 + part]);
+        const at = row * qkvWidth(shape) + h * head_dim + i, to = (row * rotated + h) * head_dim + i;
+        out[to] = qkv[at] * cos - qkv[at + half] * sin;
+        out[to + half] = qkv[at + half] * cos + qkv[at] * sin;
+      }
+    }
+  }
+  return out;
+}
+
+/** Softmax attention over turned queries and keys, its scores scaled, capped (0 is no cap), causal and windowed. */
+export function attention(
+  turned: ArrayLike<number>,
+  qkv: ArrayLike<number>,
+  shape: AttentionShape,
+  window: number,
+  scale: number,
+  cap: number,
+): Float64Array {
+  const { contexts, context, heads, key_value_heads, head_dim } = shape;
+  const rotated = heads + key_value_heads;
+  const out = new Float64Array(contexts * context * heads * head_dim);
+  for (let c = 0; c < contexts; c++) {
+    for (let h = 0; h < heads; h++) {
+      const group = Math.floor(h / (heads / key_value_heads));
+      for (let q = 0; q < context; q++) {
+        const first = Math.max(0, q - window + 1);
+        const scores = Array.from({ length: q + 1 - first }, (_, k) => {
+          let dot = 0;
+          for (let d = 0; d < head_dim; d++) {
+            dot += turned[((c * context + q) * rotated + h) * head_dim + d] *
+              turned[((c * context + first + k) * rotated + heads + group) * head_dim + d];
+          }
+          return cap === 0 ? dot * scale : cap * Math.tanh(dot * scale / cap);
+        });
+        const largest = Math.max(...scores), weights = scores.map((s) => Math.exp(s - largest));
+        const total = weights.reduce((a, b) => a + b, 0);
+        for (let d = 0; d < head_dim; d++) {
+          const value = (heads + key_value_heads + group) * head_dim + d;
+          out[((c * context + q) * heads + h) * head_dim + d] = weights.reduce(
+            (sum, w, k) => sum + w / total * qkv[(c * context + first + k) * qkvWidth(shape) + value],
+            0,
+          );
+        }
+      }
+    }
+  }
+  return out;
+}
