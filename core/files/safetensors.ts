@@ -103,18 +103,19 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads one row of a matrix of floats at once, for gathers inside synchronous code.
+   * Reads neighbouring rows of a matrix of floats at once, for gathers inside synchronous code.
    *
    * @param name The tensor's name; its shape is [rows, columns].
-   * @param row Which row, below the number of rows.
-   * @returns The row's elements, 16-bit floats widened.
+   * @param first The first row.
+   * @param count How many rows; `first + count` is at most the number of rows.
+   * @returns f32 [count, columns], 16-bit floats widened.
    * @throws {UserError} As for {@link readF32}.
    */
-  readRowF32(name: string, row: number): Float32Array<ArrayBuffer> {
+  readRowsF32(name: string, first: number, count: number): Float32Array<ArrayBuffer> {
     const { dtype, shape, begin } = this.info(name);
     const decode = this.#decoder(name, dtype);
     const bytes = shape[1] * DTYPE_BYTES[dtype];
-    return decode(this.#source.readSync(begin + row * bytes, begin + (row + 1) * bytes));
+    return decode(this.#source.readSync(begin + first * bytes, begin + (first + count) * bytes));
   }
 
   /** Closes the file; nothing can be read afterwards. */

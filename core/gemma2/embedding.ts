@@ -18,11 +18,11 @@ export class Embedding {
   readonly #rows = new Map<number, Float32Array>();
 
   /**
-   * Prepares to read rows; none is read yet.
+   * Checks the embedding and prepares to read rows.
    *
    * @param source The checkpoint; it must stay open.
    * @param config The model's sizes.
-   * @throws {UserError} When the embedding is missing or has another shape.
+   * @throws {UserError} When the embedding is missing, has another shape, or holds NaN or infinity.
    */
   constructor(source: TensorSource, config: Gemma2Config) {
     this.#config = config;
@@ -34,7 +34,7 @@ export class Embedding {
    *
    * @param ids Token ids.
    * @returns f32 [ids, d_model].
-   * @throws {UserError} When an id lies outside the vocabulary, or a row holds NaN or infinity.
+   * @throws {UserError} When an id lies outside the vocabulary.
    */
   gather(ids: Uint32Array): Float32Array<ArrayBuffer> {
     const width = this.#config.dModel;

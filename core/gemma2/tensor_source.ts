@@ -41,20 +41,22 @@ export class TensorSource {
   }
 
   /**
-   * Makes a reader of single rows, for gathers from a matrix that should not be held in memory.
+   * Makes a reader of single rows, for gathers from a matrix that should not be held in memory. All of it is read once, to
+   * find NaN or infinity before any work begins.
    *
    * @param name The matrix.
    * @param shape The shape that the configuration asks for: [rows, columns].
-   * @returns A function from a row's index to its elements; it throws {@link UserError} when they are not finite.
-   * @throws {UserError} When the matrix is missing or has another shape.
+   * @returns A function from a row's index to its elements.
+   * @throws {UserError} When the matrix is missing, has another shape or type, or holds NaN or infinity.
    */
-  rowReader(name: string, shape: readonly [number, number]): (row: number) => Float32Array<ArrayBuffer> {
-    const { file, full } = this.#find(name, shape);
-    return (row) => {
-      const values = file.readRowF32(full, row);
-      checkFinite(values, `row ${row} of tensor "${full}" of ${file.path}`);
-      return values;
-    };
+  rowReader(name: string, [rows, columns]: readonly [number, number]): (row: number) => Float32Array<ArrayBuffer> {
+    const { file, full } = this.#find(name, [rows, columns]);
+    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE / columns));
+    for (let row = 0; row < rows; row += step) {
+      const values = file.readRowsF32(full, row, Math.min(step, rows - row));
+      checkFinite(values, `tensor "${full}" of ${file.path}`, row * columns);
+    }
+    return (row) => file.readRowsF32(full, row, 1);
   }
 
   /** Closes the files; nothing can be read afterwards. */
@@ -125,8 +127,15 @@ function shardNames(path: string, text: string): string[] {
   return names;
 }
 
-function checkFinite(values: Float32Array, what: string): void {
-  const bad = values.findIndex((value) => !Number.isFinite(value));
-  if (bad < 0) return;
-  throw new UserError(`Cannot load the weights: ${what} holds ${values[bad]} at element ${bad}; download it again`);
+/** Elements of a matrix that are in memory at once while it is checked: 16 MB. */
+const CHECKED_AT_ONCE = 1 << 22;
+
+function checkFinite(values: Float32Array, what: string, first = 0): void {
+  // A plain loop: models have billions of weights, and a callback for each would take most of the loading time.
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] - values[i] === 0) continue;
+    throw new UserError(
+      `Cannot load the weights: ${what} must be finite, element ${first + i} is ${values[i]}; download it again`,
+    );
+  }
 }
