@@ -25,11 +25,11 @@ const metricNames: Record<string, string> = {
 };
 
 /** A bullet per figure: the run's own definitions of the held-out metrics, then those of the feature tables. */
-export function glossary({ evaluation, config }: LayerAnalysis): string {
+export function glossary({ evaluation, config, statistics }: LayerAnalysis): string {
   const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
     `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
   );
-  const pass = `the final pass, ${integer(config.sample_tokens)} tokens read with frozen weights`;
+  const pass = `the final pass, ${integer(statistics.passTokens)} tokens read with frozen weights`;
   return bullets([
     ...measured,
     `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +

@@ -60,9 +60,14 @@ function sparsity({ evaluation, config, course }: LayerAnalysis): string {
     `training batches had ${decimal(course.trainingL0, 1)}, k is ${config.k}. ${spread}`;
 }
 
+/** The share of tokens from which on a feature is dense. */
+export function denseDensity({ k, features }: LayerAnalysis["config"]): number {
+  return Math.min(thresholds.denseDensity, thresholds.denseMultiple * k / features);
+}
+
 /** Features that fire on more tokens than can share one meaning. */
-export function denseFeatures({ features }: LayerAnalysis): number[] {
-  return features.filter((row) => row.density > thresholds.denseDensity)
+export function denseFeatures({ features, config }: LayerAnalysis): number[] {
+  return features.filter((row) => row.density > denseDensity(config))
     .sort((a, b) => b.density - a.density).map((row) => row.feature);
 }
 
@@ -78,6 +83,8 @@ function utilization(layer: LayerAnalysis): string {
     ? "every feature is used"
     : evaluation.dead_fraction < thresholds.deadShare
     ? "nearly every feature is used"
+    : evaluation.dead_fraction < 0.2
+    ? "a part of the dictionary is unused"
     : evaluation.dead_fraction < 0.5
     ? "much of the dictionary is wasted"
     : "most of the dictionary is wasted";
@@ -86,10 +93,10 @@ function utilization(layer: LayerAnalysis): string {
     : `${integer(evaluation.dead_features)} of ${counted(config.features, "feature")} ` +
       `(${percent(evaluation.dead_fraction)}) never fire on the ${counted(evaluation.tokens, "held-out token")}.`;
   return `**Feature utilization: ${word}.** ${dead} In the final pass ${integer(dense)} fired on more than ` +
-    `${percent(thresholds.denseDensity, 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
+    `${percent(denseDensity(config), 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
 }
 
-function activations({ statistics, config }: LayerAnalysis): string {
+function activations({ statistics }: LayerAnalysis): string {
   const { maxActivation, strongest, activationTrend } = statistics;
   if (strongest.length === 0) return "**Activations: none.** No feature fired in the final pass.";
   const ratio = maxActivation.max / maxActivation.median;
@@ -106,7 +113,7 @@ function activations({ statistics, config }: LayerAnalysis): string {
     } times the median ` +
     `feature's maximum of ${significant(maxActivation.median)}. ${trend} (r = ${
       decimal(r, 2)
-    } with log10 of the activations ` + `counted over ${integer(config.sample_tokens)} tokens).`;
+    } between the logarithms; activations ` + `counted over ${integer(statistics.passTokens)} tokens).`;
 }
 
 function coverage({ statistics, config }: LayerAnalysis): string {

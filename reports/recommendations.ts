@@ -5,7 +5,7 @@
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
 import { jumps, lossCourse, nonFiniteWeights } from "./checks.ts";
 import { capital, counted, decimal, integer, percent, setting, times } from "./format.ts";
-import { denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
+import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "./thresholds.ts";
 
 function diverged(layer: LayerAnalysis): string {
@@ -112,7 +112,7 @@ function firstGroup({ evaluation, config }: LayerAnalysis): string {
 function lastGroup({ evaluation, config }: LayerAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   const gain = prefixes.length < 2 ? NaN : prefixes[prefixes.length - 2].fvu - evaluation.fvu;
-  if (!(gain < thresholds.groupGain)) return "";
+  if (!(gain < thresholds.groupGain && evaluation.fvu < thresholds.fvu)) return "";
   return `**A smaller dictionary may do.** The last ${
     integer(config.groups[config.groups.length - 1])
   } features lower FVU by ` +
@@ -125,7 +125,7 @@ function dense(layer: LayerAnalysis): string {
   const found = denseFeatures(layer);
   if (found.length <= thresholds.denseShare * layer.config.features) return "";
   return `**Treat dense features with care.** ${integer(found.length)} fire on more than ${
-    percent(thresholds.denseDensity, 0)
+    percent(denseDensity(layer.config), 0)
   } ` + `of the tokens, foremost ${featureNames(found.slice(0, 5))}; one meaning is unlikely.`;
 }
 
@@ -134,7 +134,7 @@ function samples(layer: LayerAnalysis): string {
   const rare = rareFeatures(layer);
   const thin = statistics.atSampleCap < thresholds.sampleCoverage * config.features;
   if (!thin && rare <= thresholds.rareShare * config.features) return "";
-  return `**Collect samples over more text.** The final pass read ${counted(config.sample_tokens, "token")}; ` +
+  return `**Collect samples over more text.** The final pass read ${counted(statistics.passTokens, "token")}; ` +
     `${
       counted(config.features - statistics.atSampleCap, "feature")
     } did not reach ${config.samples_per_feature} samples ` +

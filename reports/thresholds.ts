@@ -27,8 +27,10 @@ export const thresholds = {
   heldOutGap: 0.05,
   /** A group that lowers FVU by less than this adds little. */
   groupGain: 0.01,
-  /** A feature that fires on more than this share of the tokens is dense: hard to give one meaning. */
-  denseDensity: 0.1,
+  /** A feature is dense, hard to give one meaning, when it fires this many times as often as the average, k / features, ... */
+  denseMultiple: 10,
+  /** ... or on more than this share of the tokens, whichever is less. */
+  denseDensity: 0.5,
   /** More dense features than this share of the dictionary deserve a warning. */
   denseShare: 0.01,
   /** A feature with fewer activations than this in the final pass is rare: its samples prove little. */

@@ -43,7 +43,7 @@ function convergence(layer: LayerAnalysis): string {
     } at the last; ` +
     `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)} (running median).`,
     `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${percent(course.lastFifthError)} ` +
-    `(slope of a fitted line ± its standard error).`,
+    `(a line through the running median ± what the noise alone could do).`,
     `**Noise:** in the last fifth the loss scatters by ${percent(course.noise)} around its running median.`,
     `**Jumps:** ${
       found.length === 0
@@ -53,7 +53,7 @@ function convergence(layer: LayerAnalysis): string {
     }.`,
     `**Dead features:** at most ${integer(course.deadPeak.count)} (step ${integer(course.deadPeak.step)}), ` +
     `${integer(course.deadAtEnd)} at the end, by the training's rule.`,
-    `**Learning rate:** peak ${setting(course.peakLearningRate.value)} at step ${
+    `**Learning rate:** largest logged ${setting(course.peakLearningRate.value)} at step ${
       integer(course.peakLearningRate.step)
     }, ` + `${setting(course.finalLearningRate)} at the end.`,
   ]);

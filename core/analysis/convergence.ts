@@ -6,7 +6,7 @@
 import type { MetricsRow, RunConfig } from "./run_schema.ts";
 import { leastSquares, median } from "./statistics.ts";
 
-/** The course of one training run. "Smoothed" is the median of the {@link smoothingRows} logged values around a step. */
+/** The course of one training run. "Smoothed" is the median of up to {@link smoothingRows} logged values around a step. */
 export interface TrainingCourse {
   /** Step of the last logged row. */
   lastStep: number;
@@ -57,9 +57,13 @@ export interface TrainingCourse {
 /** Width of the running median. Odd, and wide enough that one or two bad batches do not move it. */
 export const smoothingRows = 9;
 
+/** At the start, where the loss falls steeply, the window stays symmetric; at the end it is cut off. */
 function runningMedian(values: number[]): number[] {
   const half = (smoothingRows - 1) / 2;
-  return values.map((_, i) => median(values.slice(Math.max(0, i - half), i + half + 1)));
+  return values.map((_, i) => {
+    const reach = Math.min(half, i);
+    return median(values.slice(i - reach, i + reach + 1));
+  });
 }
 
 function mean(values: number[]): number {

@@ -29,6 +29,8 @@ export interface GroupStatistics {
 
 /** What the features of one run look like together. */
 export interface FeatureStatistics {
+  /** Tokens of the final pass, from the counts of the most frequent feature; 0 when none fired. */
+  passTokens: number;
   /** Features that fired at least once in the final pass. */
   alive: number;
   /** Features with at least one sample. */
@@ -47,7 +49,7 @@ export interface FeatureStatistics {
   encoderDecoderCosine: Summary;
   /** Features by the number of samples kept: 20 bins below the cap, and one for the cap itself. */
   sampleHistogram: Histogram;
-  /** Largest activation against log10(fires), a line over the alive features. */
+  /** log10 of the largest activation against log10(fires), a line over the alive features. */
   activationTrend: Line;
   /** The groups, in order. */
   groups: GroupStatistics[];
@@ -98,9 +100,11 @@ export function featureStatistics(
   const alive = features.filter((row) => !row.dead);
   const finite = (values: number[]) => values.filter(Number.isFinite);
   const strongest = alive
-    .filter((row) => Number.isFinite(row.max_activation))
+    .filter((row) => row.max_activation > 0 && row.max_activation < Infinity)
     .sort((a, b) => b.max_activation - a.max_activation || a.feature - b.feature);
+  const commonest = alive.reduce((best, row) => row.fires > best.fires ? row : best, { fires: 0, density: 1 });
   return {
+    passTokens: Math.round(commonest.fires / commonest.density),
     alive: alive.length,
     withSamples: features.filter((row) => row.sample_count > 0).length,
     samples: features.reduce((sum, row) => sum + row.sample_count, 0),
@@ -114,7 +118,7 @@ export function featureStatistics(
     sampleHistogram: sampleHistogram(features, config.samples_per_feature),
     activationTrend: leastSquares(
       strongest.map((row) => Math.log10(row.fires)),
-      strongest.map((row) => row.max_activation),
+      strongest.map((row) => Math.log10(row.max_activation)),
     ),
     groups: groupStatistics(features, config),
     strongest,

@@ -201,8 +201,8 @@ export interface Sample {
   before: string;
   /** Text of the tokens after it. */
   after: string;
-  /** Index of its document. */
-  document: number;
+  /** Name of its document. */
+  document: string;
   /** Token offset in that document. */
   position: number;
 }
@@ -227,7 +227,7 @@ const sampleEntries = {
   token: v.string(),
   before: v.string(),
   after: v.string(),
-  document: count,
+  document: v.string(),
   position: count,
 };
 

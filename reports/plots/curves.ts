@@ -5,7 +5,7 @@
 import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
-import { figureTitle, grid, heading, palette, type Spec, upright } from "./theme.ts";
+import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, upright } from "./theme.ts";
 
 interface Point {
   step: number;
@@ -27,23 +27,6 @@ interface Panel {
   cut?: number;
   /** A level to reach, dashed. */
   goal?: number;
-}
-
-/** Ticks at 1, 2 and 5 times powers of ten; the axis ends on the ticks around the values. */
-function logarithmicAxis(points: Point[], title: string): Spec {
-  const values = points.map(({ value }) => value);
-  const least = Math.min(...values), most = Math.max(...values);
-  const ticks = Array.from({ length: 60 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 12}`));
-  const low = ticks.findLast((tick) => tick <= least) ?? ticks[0];
-  const high = ticks.find((tick) => tick >= most) ?? ticks[ticks.length - 1];
-  const domain = points.length > 0 && low < high ? [low, high] : [0.1, 1];
-  const shown = ticks.filter((tick) => tick >= domain[0] && tick <= domain[1]);
-  return {
-    type: "quantitative",
-    title,
-    scale: { type: "log", domain, nice: false },
-    axis: { values: shown, format: "~g" },
-  };
 }
 
 const size = { width: 330, height: 190 };
@@ -74,7 +57,7 @@ function curvePanel(panel: Panel, lastStep: number): Spec {
       },
       y: {
         field: "value",
-        ...(logarithmic ? logarithmicAxis(finite, y) : linearAxis(finite, panel)),
+        ...(logarithmic ? logarithmicAxis(finite.map(({ value }) => value), y) : linearAxis(finite, panel)),
       },
       color: {
         field: "series",

@@ -4,7 +4,17 @@
  */
 import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
 import { decimal, integer, percent, significant } from "../format.ts";
-import { figureTitle, grid, heading, histogramPanel, palette, panelSize, type Spec, upright } from "./theme.ts";
+import {
+  figureTitle,
+  grid,
+  heading,
+  histogramPanel,
+  logarithmicAxis,
+  palette,
+  panelSize,
+  type Spec,
+  upright,
+} from "./theme.ts";
 
 const groupName = (group: number) => `group ${group}`;
 
@@ -110,7 +120,7 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
   const { strongest, activationTrend: { slope, intercept, correlation } } = statistics;
   const fires = strongest.map((row) => row.fires);
   const [least, most] = [Math.min(...fires), Math.max(...fires)];
-  const at = (x: number) => ({ fires: x, value: intercept + slope * Math.log10(x) });
+  const at = (x: number) => ({ fires: x, value: 10 ** (intercept + slope * Math.log10(x)) });
   const silent = config.features - statistics.alive;
   const cap = config.samples_per_feature;
   const x = { field: "fires", type: "quantitative" };
@@ -126,7 +136,10 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
         scale: { type: "log", domain: [least * 0.9, most * 1.1], nice: false },
         axis: { values: [1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e7], format: "," },
       },
-      y: { field: "value", ...upright("maximum activation") },
+      y: {
+        field: "value",
+        ...logarithmicAxis(strongest.map((row) => row.max_activation), "maximum activation (logarithmic)"),
+      },
       color: groupColor(layer, "right"),
     },
   };
@@ -145,7 +158,7 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
     height: 420,
     title: figureTitle(
       `Layer ${config.layer}: how strongly features fire against how often`,
-      `one dot per feature; line: least squares on log10, r = ${
+      `one dot per feature; line: power law by least squares, r = ${
         decimal(correlation, 2)
       }; dashed: the limit of ${cap} samples` +
         (silent > 0 ? `; ${integer(silent)} silent features not shown` : ""),

@@ -62,6 +62,22 @@ export function upright(title: string, axis: Spec = {}): Spec {
   return { type: "quantitative", title, scale: { zero: true, nice: 5 }, axis: { tickCount: 5, ...axis } };
 }
 
+/** An upright logarithmic axis with ticks at 1, 2 and 5 times powers of ten; it ends on the ticks around the values. */
+export function logarithmicAxis(values: number[], title: string): Spec {
+  const least = Math.min(...values), most = Math.max(...values);
+  const ticks = Array.from({ length: 60 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 12}`));
+  const low = ticks.findLast((tick) => tick <= least) ?? ticks[0];
+  const high = ticks.find((tick) => tick >= most) ?? ticks[ticks.length - 1];
+  const domain = values.length > 0 && low < high ? [low, high] : [0.1, 1];
+  const shown = ticks.filter((tick) => tick >= domain[0] && tick <= domain[1]);
+  return {
+    type: "quantitative",
+    title,
+    scale: { type: "log", domain, nice: false },
+    axis: { values: shown, format: "~g" },
+  };
+}
+
 /** A panel's title in bold with one line of detail below it, so that all titles of a figure are equally high. */
 export function heading(text: string, detail: string): Spec {
   return { text, subtitle: detail };

@@ -12,7 +12,7 @@ function samples(feature: number, ids: number[]): FeatureSamples {
     token: `t${token_id}`,
     before: "",
     after: "",
-    document: 0,
+    document: "d",
     position: 0,
   }));
   return { feature, group: 0, fires: ids.length, top, quantiles: [] };

@@ -115,7 +115,7 @@ function sample(random: RandomGenerator, activation: number, focus: number, shar
     token: words[token_id],
     before: text(random, 10),
     after: text(random, 10),
-    document: random.below(233),
+    document: `address_${random.below(233)}.txt`,
     position: random.below(4000),
   };
 }

@@ -70,7 +70,7 @@ Deno.test("contexts stand with their active tokens under each other", () => {
     token,
     before,
     after,
-    document: 0,
+    document: "d",
     position: 0,
   });
   const lines = contextLines([
