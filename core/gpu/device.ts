@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { type KernelTime, Trace } from "./timing.ts";
 import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
 
 /** An open device with what its adapter says about itself. */
@@ -18,18 +19,28 @@ export interface Gpu {
   readonly limits: GPUSupportedLimits;
   /** The first error the device reported and nobody has seen yet, else null; `checkDevice` throws it. */
   failure: string | null;
+  /** Times every dispatch when there is one: with MTC_TRACE=1, and in benchmarks. */
+  readonly trace: Trace | null;
 }
 
 const INSTALL_HINT =
   "install a Vulkan driver (Debian/Ubuntu, as root: apt-get install mesa-vulkan-drivers), then run `mtc doctor`";
 
+/** With MTC_TRACE=1 each dispatch is printed with its parameters and milliseconds. */
+function printTimes(): ((time: KernelTime) => void) | null {
+  if (Deno.env.get("MTC_TRACE") !== "1") return null;
+  return ({ kernel, params, milliseconds }) =>
+    console.error(`${milliseconds.toFixed(3).padStart(10)} ms  ${kernel}  ${params}`);
+}
+
 /**
  * Opens the GPU that Deno's WebGPU reaches, with the adapter's own buffer limits.
  *
+ * @param onKernel Hears how long each dispatch took, where the adapter can tell; with MTC_TRACE=1 they are printed.
  * @returns The open device.
  * @throws {UserError} When there is no adapter or it refuses a device.
  */
-export async function openGpu(): Promise<Gpu> {
+export async function openGpu(onKernel: ((time: KernelTime) => void) | null = printTimes()): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new UserError(`Cannot open a GPU: WebGPU needs an adapter, this machine shows none; ${INSTALL_HINT}`);
@@ -37,9 +48,11 @@ export async function openGpu(): Promise<Gpu> {
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
     adapter.limits;
+  const canTime = onKernel !== null && adapter.features.has("timestamp-query");
   let device: GPUDevice;
   try {
     device = await adapter.requestDevice({
+      requiredFeatures: canTime ? ["timestamp-query"] : [],
       requiredLimits: {
         maxBufferSize,
         maxStorageBufferBindingSize,
@@ -61,6 +74,7 @@ export async function openGpu(): Promise<Gpu> {
     device,
     limits: device.limits,
     failure: null,
+    trace: canTime ? new Trace(device, onKernel) : null,
   };
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault?.();

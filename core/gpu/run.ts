@@ -83,6 +83,7 @@ interface Dispatch {
   readonly kernel: Kernel;
   readonly pipeline: Pipeline;
   readonly tensors: Tensor[];
+  readonly params: Record<string, number>;
   readonly paramsOffset: number;
   readonly workgroups: readonly [number, number, number];
 }
@@ -149,6 +150,7 @@ export class Pass {
         kernel: plain,
         pipeline: pipelineOf(this.#gpu, plain, fixed),
         tensors: Object.keys(kernel.bindings).map((name) => tensors[name]),
+        params,
         paramsOffset: this.#writeParams(plain, params),
         workgroups,
       },
@@ -179,7 +181,7 @@ export class Pass {
 
   /** Sends everything recorded to the GPU and returns at once. The pass is empty afterwards and can be used again. */
   submit(): void {
-    const { device } = this.#gpu;
+    const { device, trace } = this.#gpu;
     const cache = cacheOf(this.#gpu);
     if (this.#paramsUsed > cache.arena.size) {
       cache.arena.destroy();
@@ -194,8 +196,12 @@ export class Pass {
     let compute: GPUComputePassEncoder | null = null;
     for (const command of this.#commands) {
       if (command.kind === "dispatch") {
-        compute ??= encoder.beginComputePass();
-        this.#encode(compute, cache, command.dispatch);
+        const { dispatch } = command;
+        compute ??= trace?.begin(encoder, dispatch.kernel.name, dispatch.params) ?? encoder.beginComputePass();
+        this.#encode(compute, cache, dispatch);
+        if (!trace) continue;
+        compute.end();
+        compute = null;
         continue;
       }
       compute?.end();
@@ -214,6 +220,7 @@ export class Pass {
     }
     compute?.end();
     device.queue.submit([encoder.finish()]);
+    trace?.collect();
     this.#commands.length = 0;
     this.#paramsUsed = 0;
   }

@@ -3,8 +3,10 @@
  * @module
  */
 
+import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnMoments, gatherRows } from "../../wgsl/transcoder/step.ts";
-import { createTensor, downloadF32, type Gpu } from "../gpu/device.ts";
+import { createTensor, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
@@ -65,34 +67,107 @@ export async function measureActivations(
   return { mean, scale: Math.sqrt(width / meanSquare) };
 }
 
-/**
- * The first weights in scaled space: random unit decoder rows, the encoder their transpose times `encoderScale` (where the widths
- * differ, rows of its own), no encoder bias, and the target's mean as decoder bias.
- *
- * @param shape The transcoder's sizes.
- * @param seed The run's seed.
- * @param targetMean [d_out] mean of the scaled target.
- * @returns The weights.
- */
-export function initialWeights(shape: TranscoderShape, seed: number, targetMean: Float64Array): TranscoderWeights {
-  const features = featureCount(shape.groups), { d_in, d_out } = shape;
-  const decoder = unitRows(features, d_out, seed, 0);
-  const encoder = (d_in === d_out ? decoder : unitRows(features, d_in, seed, 1)).map((weight) =>
-    weight * ENCODER_SCALE
-  );
-  return { encoder, encoderBias: new Float32Array(features), decoder, decoderBias: Float32Array.from(targetMean) };
+/** Length of the encoder's rows at the start; bench/training.md has what other lengths gave. */
+const ENCODER_SCALE = 0.3;
+/** Rows over which the covariance is taken: enough for a direction to start from. */
+const COVARIANCE_ROWS = 8192;
+
+/** Activations at one end of a transcoder, in a filled buffer. */
+export interface MeasuredActivations extends ActivationStatistics {
+  /** [capacity, width] raw activations. */
+  readonly activations: Tensor;
 }
 
-/** Length of the encoder's rows at the start; bench/training.md has what 0.3, 0.5 and 1 gave. */
-const ENCODER_SCALE = 0.5;
-
-function unitRows(rows: number, width: number, seed: number, stream: number): Float32Array<ArrayBuffer> {
-  const random = randomGenerator(seed, WEIGHT_STREAM, stream);
-  const out = Float32Array.from({ length: rows * width }, () => random.gaussian());
-  for (let r = 0; r < rows; r++) {
-    const row = out.subarray(r * width, (r + 1) * width);
-    const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
-    row.forEach((value, c) => row[c] = value / norm);
+/**
+ * The first weights in scaled space: encoder rows in random directions w, each decoder row the direction in which the target moves
+ * along with them, Cov(target, source) w, of unit norm; no encoder bias, and the target's mean as decoder bias.
+ *
+ * For a transcoder this is what starting from transposed weights is for an autoencoder: a feature at first writes what goes
+ * with what it reads.
+ *
+ * @param gpu The device.
+ * @param shape The transcoder's sizes.
+ * @param seed The run's seed.
+ * @param order Row numbers of the buffer, shuffled.
+ * @param source What the transcoder reads.
+ * @param target What it is to predict.
+ * @returns The weights.
+ */
+export async function initialWeights(
+  gpu: Gpu,
+  shape: TranscoderShape,
+  seed: number,
+  order: Tensor,
+  source: MeasuredActivations,
+  target: MeasuredActivations,
+): Promise<TranscoderWeights> {
+  const features = featureCount(shape.groups), { d_in, d_out } = shape;
+  const directions = Float32Array.from({ length: features * d_in }, gaussians(seed));
+  normaliseRows(directions, d_in);
+  const rows = Math.min(order.shape[0], COVARIANCE_ROWS);
+  const decoder = await secondMoments(gpu, shape, directions, order, rows, source.activations, target.activations);
+  // Cov = E[y x^T] - E[y] E[x]^T, and the product over `rows` rows is rows times the first term applied to each direction.
+  for (let i = 0; i < features; i++) {
+    let along = 0;
+    for (let c = 0; c < d_in; c++) along += directions[i * d_in + c] * source.mean[c];
+    for (let c = 0; c < d_out; c++) decoder[i * d_out + c] -= rows * along * target.mean[c];
   }
-  return out;
+  normaliseRows(decoder, d_out);
+  return {
+    encoder: directions.map((weight) => weight * ENCODER_SCALE),
+    encoderBias: new Float32Array(features),
+    decoder,
+    decoderBias: Float32Array.from(target.mean, (mean) => mean * target.scale),
+  };
+}
+
+/** For each direction w the sum over rows of (w . x) y: [features, d_out]. */
+async function secondMoments(
+  gpu: Gpu,
+  { d_in, d_out, groups }: TranscoderShape,
+  directions: Float32Array,
+  order: Tensor,
+  rows: number,
+  source: Tensor,
+  target: Tensor,
+): Promise<Float32Array<ArrayBuffer>> {
+  const features = featureCount(groups), padded = paddedColumns(d_out);
+  const scratch = {
+    w: tensorFrom(gpu, "directions", [features, d_in], directions),
+    x: createTensor(gpu, "source rows", [rows, d_in]),
+    xColumns: createTensor(gpu, "source columns", [d_in, rows]),
+    y: createTensor(gpu, "target rows", [rows, d_out]),
+    yColumns: createTensor(gpu, "target columns", [d_out, rows]),
+    yPadded: createTensor(gpu, "target rows, padded", [rows, padded]),
+    moment: createTensor(gpu, "second moment", [d_in, padded]),
+    moved: createTensor(gpu, "second moment by direction", [features, d_out]),
+    bias: createTensor(gpu, "no bias", [padded]),
+  };
+  const { w, x, xColumns, y, yColumns, yPadded, moment, moved, bias } = scratch;
+  const pass = new Pass(gpu);
+  pass.run(gatherRows, { x: source, order, y: x }, { rows, width: d_in, first: 0, scale: 1 });
+  pass.run(gatherRows, { x: target, order, y }, { rows, width: d_out, first: 0, scale: 1 });
+  pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
+  pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
+  pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });
+  pass.run(matmul, { x: xColumns, weight: yPadded, bias, y: moment }, { rows: d_in, columns: padded, depth: rows });
+  pass.run(matmul, { x: w, weight: moment, bias, y: moved }, { rows: features, columns: d_out, depth: d_in });
+  pass.submit();
+  const result = await downloadF32(gpu, moved);
+  for (const { buffer } of Object.values(scratch)) buffer.destroy();
+  return result;
+}
+
+function gaussians(seed: number): () => number {
+  const random = randomGenerator(seed, WEIGHT_STREAM);
+  return () => random.gaussian();
+}
+
+/** Divides each row by its norm; a row of zeros, which has no direction, stays. */
+function normaliseRows(matrix: Float32Array, width: number): void {
+  for (let first = 0; first < matrix.length; first += width) {
+    const row = matrix.subarray(first, first + width);
+    const norm = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
+    if (norm > 0) row.forEach((value, c) => row[c] = value / norm);
+  }
 }

@@ -21,6 +21,22 @@ export interface TranscoderWeights {
 }
 
 /**
+ * Weights to be overwritten by a checkpoint's.
+ *
+ * @param shape The transcoder's sizes.
+ * @returns Zeros.
+ */
+export function zeroWeights({ d_in, d_out, groups }: TranscoderShape): TranscoderWeights {
+  const features = featureCount(groups);
+  return {
+    encoder: new Float32Array(features * d_in),
+    encoderBias: new Float32Array(features),
+    decoder: new Float32Array(features * d_out),
+    decoderBias: new Float32Array(d_out),
+  };
+}
+
+/**
  * Allocates a training state that starts from given weights, with Adam's means at zero and no threshold yet.
  *
  * @param gpu The device.

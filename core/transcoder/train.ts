@@ -26,7 +26,7 @@ import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
 import { featureCount, learningRate, prefixEnds, type TranscoderShape } from "./recipe.ts";
 import type { LayerConfig, Mapping, RunSettings } from "./run_settings.ts";
-import { createTrainingState, readWeights } from "./state.ts";
+import { createTrainingState, readWeights, type TranscoderWeights, zeroWeights } from "./state.ts";
 import { METRICS_RING, type StepMetrics, Stepper } from "./step.ts";
 import { foldScales, saveTranscoder, type Transcoder } from "./weights.ts";
 
@@ -233,23 +233,20 @@ class Training {
   async #begin(): Promise<void> {
     const { settings, mappings, describe } = this.plan;
     const rows = this.buffer.order.shape[0] / settings.passes;
-    const measure = (tap: Tap) =>
-      measureActivations(
-        this.gpu,
-        this.#activations(tap),
-        this.buffer.order,
-        rows,
-        this.gemma2.config.dModel,
-        settings.batch_tokens,
-      );
+    const { gpu, buffer: { order } } = this, width = this.gemma2.config.dModel;
+    const measure = async (tap: Tap) => {
+      const activations = this.#activations(tap);
+      const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
+      checkScale(tap, statistics.scale);
+      return { activations, ...statistics };
+    };
     for (const mapping of mappings) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
-      checkScale(mapping.source, scales.source);
-      checkScale(mapping.target, scales.target);
       const described = describe(mapping.layer, this.#source!);
       const config = { ...described, ...settings, ...mapping, groups: [...settings.groups], scales };
-      this.#layers.push(this.#createLayer(config, target.mean.map((mean) => mean * scales.target)));
+      const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
+      this.#layers.push(this.#createLayer(config, weights));
     }
     await this.#writeBeginnings();
   }
@@ -274,10 +271,10 @@ class Training {
     }
   }
 
-  #createLayer(config: LayerConfig, targetMean: Float64Array): LayerRun {
+  #createLayer(config: LayerConfig, weights: TranscoderWeights): LayerRun {
     const { gpu, plan: { settings } } = this;
     const { d_in, d_out, groups } = config, shape = { d_in, d_out, groups };
-    const state = createTrainingState(gpu, shape, initialWeights(shape, settings.seed, targetMean));
+    const state = createTrainingState(gpu, shape, weights);
     return {
       directory: layerDirectory(this.plan.directory, config.layer),
       config,
@@ -291,7 +288,7 @@ class Training {
 
   async #restore(step: number): Promise<void> {
     for (const config of this.plan.resumed!) {
-      const layer = this.#createLayer(config, new Float64Array(config.d_out));
+      const layer = this.#createLayer(config, zeroWeights(config));
       const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
       await truncateMetrics(join(layer.directory, "metrics.csv"), step);
       this.#bufferStart = this.#bufferEnd = progress.position;

@@ -11,3 +11,16 @@ fn workgroup_sum(value: f32, lane: u32) -> f32 {
   workgroupBarrier();
   return reduce_scratch[0];
 }
+
+// The same for four sums at once.
+var<workgroup> reduce_scratch4: array<vec4f, LANES>;
+fn workgroup_sum4(value: vec4f, lane: u32) -> vec4f {
+  workgroupBarrier();
+  reduce_scratch4[lane] = value;
+  for (var stride = LANES / 2u; stride > 0u; stride >>= 1u) {
+    workgroupBarrier();
+    if (lane < stride) { reduce_scratch4[lane] += reduce_scratch4[lane + stride]; }
+  }
+  workgroupBarrier();
+  return reduce_scratch4[0];
+}

@@ -4,7 +4,8 @@
 // start, token, value: the kept tokens by feature (main), aux_*: those of the dead features; residual [prefixes, tokens, width], of
 // which slab `group` is this group's suffix sum; aux_residual [tokens, width]; decoder, mean, square [features, width];
 // slope, aux_slope [entries], for encoder_step.
-// One workgroup per feature; dot products by the shared reduction, then each lane owns every LANES-th column.
+// One workgroup per feature; dot products by the shared reduction, four entries at a time, then each lane owns every LANES-th
+// column and sums four of them at a time. LANES must be at least 4.
 // f32; sums in ascending token order, main before aux; decoder, mean and square are updated in place, slopes overwritten.
 override LANES: u32 = 64u;
 override WIDTH: u32 = 128u;
@@ -47,30 +48,52 @@ fn main(
   let aux_first = aux_start[i];
   let aux_end = aux_start[i + 1u];
 
-  for (var e = first; e < end; e++) {
-    var mine = 0.0;
-    let at = slab + token[e] * WIDTH;
-    for (var c = lane; c < WIDTH; c += LANES) { mine = fma(residual[at + c], decoder[base + c], mine); }
-    let sum = workgroup_sum(mine, lane);
-    if (lane == 0u) { slope[e] = params.scale * sum; }
+  // Four entries per reduction: a fourth of the barriers, and the decoder's row is fetched once for four products.
+  for (var e = first; e < end; e += 4u) {
+    let entries = min(vec4u(e, e + 1u, e + 2u, e + 3u), vec4u(end - 1u));
+    let rows = slab + WIDTH * vec4u(token[entries.x], token[entries.y], token[entries.z], token[entries.w]);
+    var mine = vec4f();
+    for (var c = lane; c < WIDTH; c += LANES) {
+      let at = rows + c;
+      mine = fma(vec4f(residual[at.x], residual[at.y], residual[at.z], residual[at.w]), vec4f(decoder[base + c]), mine);
+    }
+    let sums = params.scale * workgroup_sum4(mine, lane);
+    if (lane < 4u && e + lane < end) { slope[e + lane] = sums[lane]; }
   }
-  for (var e = aux_first; e < aux_end; e++) {
-    var mine = 0.0;
-    let at = aux_token[e] * WIDTH;
-    for (var c = lane; c < WIDTH; c += LANES) { mine = fma(aux_residual[at + c], decoder[base + c], mine); }
-    let sum = workgroup_sum(mine, lane);
-    if (lane == 0u) { aux_slope[e] = params.aux_scale * sum; }
+  for (var e = aux_first; e < aux_end; e += 4u) {
+    let entries = min(vec4u(e, e + 1u, e + 2u, e + 3u), vec4u(aux_end - 1u));
+    let rows = WIDTH * vec4u(aux_token[entries.x], aux_token[entries.y], aux_token[entries.z], aux_token[entries.w]);
+    var mine = vec4f();
+    for (var c = lane; c < WIDTH; c += LANES) {
+      let at = rows + c;
+      mine = fma(vec4f(aux_residual[at.x], aux_residual[at.y], aux_residual[at.z], aux_residual[at.w]), vec4f(decoder[base + c]), mine);
+    }
+    let sums = params.aux_scale * workgroup_sum4(mine, lane);
+    if (lane < 4u && e + lane < aux_end) { aux_slope[e + lane] = sums[lane]; }
   }
 
   var along = 0.0;
-  for (var c = lane; c < WIDTH; c += LANES) {
-    var g = 0.0;
-    for (var e = first; e < end; e++) { g = fma(value[e], residual[slab + token[e] * WIDTH + c], g); }
-    var aux_g = 0.0;
-    for (var e = aux_first; e < aux_end; e++) { aux_g = fma(aux_value[e], aux_residual[aux_token[e] * WIDTH + c], aux_g); }
+  for (var c = lane; c < WIDTH; c += 4u * LANES) {
+    // Columns past the edge repeat the last one; they are summed but not kept.
+    let columns = min(vec4u(c, c + LANES, c + 2u * LANES, c + 3u * LANES), vec4u(WIDTH - 1u));
+    var g = vec4f();
+    for (var e = first; e < end; e++) {
+      let at = slab + token[e] * WIDTH + columns;
+      g = fma(vec4f(value[e]), vec4f(residual[at.x], residual[at.y], residual[at.z], residual[at.w]), g);
+    }
+    var aux_g = vec4f();
+    for (var e = aux_first; e < aux_end; e++) {
+      let at = aux_token[e] * WIDTH + columns;
+      aux_g = fma(vec4f(aux_value[e]), vec4f(aux_residual[at.x], aux_residual[at.y], aux_residual[at.z], aux_residual[at.w]), aux_g);
+    }
     let gradient = params.scale * g + params.aux_scale * aux_g;
-    row[c] = gradient;
-    along = fma(gradient, decoder[base + c], along);
+    for (var n = 0u; n < 4u; n++) {
+      let column = c + n * LANES;
+      if (column < WIDTH) {
+        row[column] = gradient[n];
+        along = fma(gradient[n], decoder[base + column], along);
+      }
+    }
   }
   let projection = workgroup_sum(along, lane);
   var length = 0.0;

@@ -3,7 +3,7 @@
 // start, token, slope: the kept tokens by feature and the gradient of their activations (main), aux_* those of the dead features;
 // x [tokens, width]; encoder, mean, square [features, width]; bias [3, features] with its Adam mean and square;
 // inactive [features], tokens since the feature was last kept by the main selection.
-// One workgroup per feature; each lane owns every LANES-th column, lane 0 the bias.
+// One workgroup per feature; each lane owns every LANES-th column and sums four of them at a time; lane 0 owns the bias.
 // f32; sums in ascending token order, main before aux; everything is updated in place.
 override LANES: u32 = 64u;
 struct Params {
@@ -24,6 +24,13 @@ struct Params {
 @group(0) @binding(11) var<storage, read_write> inactive: array<u32>;
 @group(0) @binding(12) var<uniform> params: Params;
 
+fn update(at: u32, gradient: f32) {
+  let updated = adam(encoder[at], gradient, mean[at], square[at]);
+  encoder[at] = updated.x;
+  mean[at] = updated.y;
+  square[at] = updated.z;
+}
+
 @compute @workgroup_size(LANES)
 fn main(
   @builtin(workgroup_id) group: vec3u,
@@ -36,15 +43,23 @@ fn main(
   let end = start[i + 1u];
   let aux_first = aux_start[i];
   let aux_end = aux_start[i + 1u];
-  for (var c = local.x; c < params.width; c += LANES) {
-    var g = 0.0;
-    for (var e = first; e < end; e++) { g = fma(slope[e], x[token[e] * params.width + c], g); }
-    for (var e = aux_first; e < aux_end; e++) { g = fma(aux_slope[e], x[aux_token[e] * params.width + c], g); }
-    let at = i * params.width + c;
-    let updated = adam(encoder[at], g, mean[at], square[at]);
-    encoder[at] = updated.x;
-    mean[at] = updated.y;
-    square[at] = updated.z;
+  let last = params.width - 1u;
+  for (var c = local.x; c < params.width; c += 4u * LANES) {
+    // Columns past the edge repeat the last one; they are summed but not updated.
+    let columns = min(vec4u(c, c + LANES, c + 2u * LANES, c + 3u * LANES), vec4u(last));
+    var g = vec4f();
+    for (var e = first; e < end; e++) {
+      let at = token[e] * params.width + columns;
+      g = fma(vec4f(slope[e]), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), g);
+    }
+    for (var e = aux_first; e < aux_end; e++) {
+      let at = aux_token[e] * params.width + columns;
+      g = fma(vec4f(aux_slope[e]), vec4f(x[at.x], x[at.y], x[at.z], x[at.w]), g);
+    }
+    update(i * params.width + c, g.x);
+    if (c + LANES < params.width) { update(i * params.width + c + LANES, g.y); }
+    if (c + 2u * LANES < params.width) { update(i * params.width + c + 2u * LANES, g.z); }
+    if (c + 3u * LANES < params.width) { update(i * params.width + c + 3u * LANES, g.w); }
   }
   if (local.x == 0u) {
     var g = 0.0;
