@@ -97,6 +97,8 @@ export async function loadLayers(
         }
         : null,
     });
+    // Layer by layer, so that staging buffers do not pile up and exhausted memory shows early.
+    await settle(gpu);
   }
   return layers;
 }
@@ -130,7 +132,7 @@ async function loadLinear(
   const pass = new Pass(gpu);
   pass.run(transpose, { x: staging, y: weight }, { rows: outputs, columns: inputs, padded_rows: padded });
   pass.submit();
-  await settle(gpu);
+  // The queue keeps a destroyed buffer until the work submitted before is done.
   staging.buffer.destroy();
   return { weight, inputs, outputs };
 }

@@ -65,3 +65,34 @@ for (const name of ["builtin", "window", "shards", "uncapped", "long"]) {
     await files.weights.close();
   });
 }
+
+Deno.test("a batch gives the same whatever ran before it, beside it and at however many taps", async () => {
+  const files = await openModel(BUILTIN);
+  const context = 20;
+  const batch = (contexts: number, seed: number) => ({
+    contexts,
+    context,
+    ids: Uint32Array.from({ length: contexts * context }, (_, i) => i % context === 0 ? 2 : 3 + (i * seed) % 4000),
+  });
+  const load = (taps: readonly Tap[], contexts: number) =>
+    loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
+  const alone = await load([{ layer: 1, site: "mlp_out" }], 1);
+  const [[, expected]] = await activations(alone, batch(1, 7919));
+
+  const among = await load(
+    [{ layer: 2, site: "resid_pre" }, { layer: 1, site: "mlp_out" }, { layer: 1, site: "resid_post" }, {
+      layer: 3,
+      site: "attn_in",
+    }],
+    3,
+  );
+  await activations(among, batch(3, 104729));
+  const [[before], [, again], [after]] = await activations(among, batch(1, 7919));
+  assert.deepEqual(again, expected);
+  assert.equal(before.tensor, after.tensor, "what leaves a layer enters the next");
+  const [, [, inThree]] = await activations(among, batch(3, 7919));
+  assert.deepEqual(inThree.subarray(0, expected.length), expected);
+  alone.destroy();
+  among.destroy();
+  await files.weights.close();
+});
