@@ -106,7 +106,7 @@ export class Selector {
    * @param pass Where to record.
    * @param activations [features, tokens], not negative.
    * @param tokens Tokens in this batch.
-   * @param wanted How many to keep, at most the capacity.
+   * @param wanted How many to keep, from 1 to the capacity.
    * @param participants Which features take part.
    */
   recordTopK(pass: Pass, activations: Tensor, tokens: number, wanted: number, participants: Participants): void {

@@ -23,14 +23,19 @@ interface Case {
 const relu = (data: Float32Array<ArrayBuffer>) => data.map((value) => Math.max(value, 0));
 const bits = (data: Float32Array) => Array.from(new Uint32Array(data.buffer, data.byteOffset, data.length));
 
+const BEHIND = 1100;
+const BEYOND = Array<number>(BEHIND).fill(2 ** 31);
+
 /** Runs cases one after another through one Selector, so that each meets what the one before it left behind. */
 async function check(gpu: Gpu, tokens: number, features: number, cases: Case[]): Promise<void> {
   const capacity = Math.max(...cases.map(({ wanted }) => Math.min(wanted, tokens * features)));
   const selector = new Selector(gpu, "test", tokens, features, capacity);
-  const zero = Array<number>(features).fill(0);
+  const zero = Array<number>(features).fill(0), n = tokens * features;
   for (const { what, activations, wanted, inactive = zero, minInactive = 0 } of cases) {
-    const tensor = tensorFrom(gpu, "activations", [features, tokens], activations);
-    const participants = { inactive: tensorFrom(gpu, "inactive", [features], Uint32Array.from(inactive)), minInactive };
+    // Behind the batch lie large numbers of features that take part: nothing of them may be seen.
+    const tensor = tensorFrom(gpu, "activations", [n + BEHIND], Float32Array.of(...activations, ...BEYOND));
+    const fired = tensorFrom(gpu, "inactive", [features + BEHIND], Uint32Array.of(...inactive, ...BEYOND));
+    const participants = { inactive: fired, minInactive };
     const pass = new Pass(gpu);
     selector.recordTopK(pass, tensor, tokens, wanted, participants);
     selector.recordColumns(pass, tensor, tokens, participants);
@@ -40,7 +45,7 @@ async function check(gpu: Gpu, tokens: number, features: number, cases: Case[]):
     assert.equal(selected[2], kept, `${what}: count`);
     if (kept > 0) assert.equal(selected[0], bits(Float32Array.of(smallest))[0], `${what}: threshold`);
     tensor.buffer.destroy();
-    participants.inactive.buffer.destroy();
+    fired.buffer.destroy();
   }
 }
 
