@@ -1,36 +1,36 @@
-/** The one reduction: workgroup_sum, in a kernel of its own and bit for bit. */
+/** The one reduction: workgroup_sum and its form for four sums, in a kernel of their own and bit for bit. */
 
 import assert from "node:assert/strict";
 import reduceSource from "../../wgsl/shared/reduce.wgsl" with { type: "text" };
-import { createTensor, downloadAll, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { createTensor, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { defineKernel } from "../../wgsl/kernel.ts";
 import { gaussians } from "../random.ts";
 
-/** Each workgroup sums its LANES numbers, then the numbers times 3, right after one another; every lane says what it got. */
-const twoSums = defineKernel({
-  name: "two_sums",
+/** Sums of the workgroup's LANES numbers times 1, 3, then 2, 4, 5, 6 and again 1, right after one another; every lane says what it got. */
+const sums = defineKernel({
+  name: "sums",
   source: `
     override LANES: u32 = 64u;
     struct Params { groups: u32 }
     @group(0) @binding(0) var<storage, read> x: array<f32>;
-    @group(0) @binding(1) var<storage, read_write> first: array<f32>;
-    @group(0) @binding(2) var<storage, read_write> second: array<f32>;
-    @group(0) @binding(3) var<uniform> params: Params;
+    @group(0) @binding(1) var<storage, read_write> y: array<f32>;
+    @group(0) @binding(2) var<uniform> params: Params;
     @compute @workgroup_size(LANES)
     fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {
       let at = group.x * LANES + local.x;
       if (group.x >= params.groups) { return; }
-      let once = workgroup_sum(x[at], local.x);
-      let thrice = workgroup_sum(3.0 * x[at], local.x);
-      first[at] = once;
-      second[at] = thrice;
+      y[7u * at] = workgroup_sum(x[at], local.x);
+      y[7u * at + 1u] = workgroup_sum(3.0 * x[at], local.x);
+      let four = workgroup_sum4(x[at] * vec4f(2.0, 4.0, 5.0, 6.0), local.x);
+      for (var n = 0u; n < 4u; n++) { y[7u * at + 2u + n] = four[n]; }
+      y[7u * at + 6u] = workgroup_sum4(vec4f(x[at]), local.x).w;
     }
   ` + reduceSource,
-  bindings: { x: "read", first: "write", second: "write" },
+  bindings: { x: "read", y: "write" },
   params: { groups: "u32" },
   constants: { LANES: 64 },
-  shapes: ({ groups }, { LANES }) => ({ x: [groups, LANES], first: [groups, LANES], second: [groups, LANES] }),
+  shapes: ({ groups }, { LANES }) => ({ x: [groups, LANES], y: [groups, LANES, 7] }),
   workgroups: ({ groups }) => [groups, 1, 1],
 });
 
@@ -48,17 +48,17 @@ const gpu = await openGpu();
 for (const lanes of [1, 2, 4, 8, 16, 32, 64, 128, 256]) {
   Deno.test(`workgroup_sum: ${lanes} lanes, the same in each lane, bit for bit`, async () => {
     const groups = 7, x = gaussians(groups * lanes, lanes);
-    const first = createTensor(gpu, "first", [groups, lanes]), second = createTensor(gpu, "second", [groups, lanes]);
+    const y = createTensor(gpu, "y", [groups, lanes, 7]);
     const pass = new Pass(gpu);
-    const tensors = { x: tensorFrom(gpu, "x", [groups, lanes], x), first, second };
-    pass.run(twoSums, tensors, { groups }, { LANES: lanes });
+    pass.run(sums, { x: tensorFrom(gpu, "x", [groups, lanes], x), y }, { groups }, { LANES: lanes });
     pass.submit();
-    const [once, thrice] = (await downloadAll(gpu, [first, second])).map((bytes) => new Float32Array(bytes));
+    const actual = await downloadF32(gpu, y);
     for (let g = 0; g < groups; g++) {
       const own = x.slice(g * lanes, (g + 1) * lanes);
-      const expected = [treeSum(own), treeSum(own.map((value) => 3 * value))];
+      const expected = [1, 3, 2, 4, 5, 6, 1].map((factor) => treeSum(own.map((value) => factor * value)));
       for (let lane = 0; lane < lanes; lane++) {
-        assert.deepEqual([once[g * lanes + lane], thrice[g * lanes + lane]], expected, `group ${g}, lane ${lane}`);
+        const at = 7 * (g * lanes + lane);
+        assert.deepEqual(Array.from(actual.subarray(at, at + 7)), expected, `group ${g}, lane ${lane}`);
       }
     }
   });

@@ -53,3 +53,13 @@ export function randomEntries(tokens: number, features: number, kept: number, se
   );
   return entriesOf(activations, keepLargest(activations, kept, activations[0].map((_, i) => i % 4 !== 1)));
 }
+
+/** Activations kept by so many tokens per feature, in flat order: feature i by the tokens from i on, cyclically. */
+export function entriesPerFeature(counts: number[], tokens: number, seed: number): Entry[] {
+  const values = gaussians(tokens * counts.length, seed);
+  return Array.from(values, (value, at) => ({
+    token: Math.floor(at / counts.length),
+    feature: at % counts.length,
+    value: Math.abs(value),
+  })).filter(({ token, feature }) => (token + feature) % tokens < counts[feature]);
+}

@@ -9,7 +9,7 @@ import { assertWithin } from "../oracle/bounded.ts";
 import * as oracle from "../oracle/kernels.ts";
 import { columnsOf, type Entry, rowsOf } from "../oracle/top_k.ts";
 import { gaussians } from "../random.ts";
-import { adamParams, normalised, parameter, randomEntries, sliceRow } from "./inputs.ts";
+import { adamParams, entriesPerFeature, normalised, parameter, randomEntries, sliceRow } from "./inputs.ts";
 
 const gpu = await openGpu();
 const f32 = (data: Float32Array) => tensorFrom(gpu, "f32", [data.length], data);
@@ -21,11 +21,25 @@ const sparseTensors = (index: ArrayLike<number>, value: Float32Array) =>
   index.length > 0 ? [u32(index), f32(value)] : [createTensor(gpu, "none", [1], "u32"), createTensor(gpu, "none", [1])];
 const read = async (tensors: Tensor[]) => (await downloadAll(gpu, tensors)).map((bytes) => new Float32Array(bytes));
 
-/** The lane counts in use, each with widths around it. */
-const WIDTHS = [[8, 1], [8, 7], [8, 8], [8, 9], [64, 63], [64, 64], [64, 65], [128, 127], [128, 128], [128, 129], [
-  128,
-  13,
-]];
+/** The lane counts in use, each with widths around it and around the four columns that a lane takes at a time. */
+const WIDTHS = [
+  [8, 1],
+  [8, 7],
+  [8, 8],
+  [8, 9],
+  [8, 31],
+  [8, 32],
+  [8, 33],
+  [64, 63],
+  [64, 64],
+  [64, 65],
+  [64, 257],
+  [128, 13],
+  [128, 127],
+  [128, 129],
+  [128, 512],
+  [128, 513],
+];
 
 for (const [lanes, width] of WIDTHS) {
   for (const groups of [[6], [1, 1], [1, 4, 2], [1, 1, 3, 1]]) {
@@ -77,8 +91,10 @@ for (const [lanes, width] of WIDTHS) {
   }
 
   Deno.test(`decoder_step: ${lanes} lanes, width ${width}`, async () => {
-    const tokens = 6, first_feature = 2, features = 5, all = first_feature + features, group = 1;
-    const entries = randomEntries(tokens, all, 14, 1), auxEntries = randomEntries(tokens, all, 9, 2);
+    const tokens = 9, first_feature = 2, features = 5, all = first_feature + features, group = 1;
+    // None, and one, four, five, eight and nine, for the entries are taken four at a time.
+    const entries = entriesPerFeature([1, 2, 9, 0, 4, 5, 8], tokens, 1);
+    const auxEntries = entriesPerFeature([0, 3, 1, 4, 5, 0, 9], tokens, 2);
     const residual = gaussians((group + 1) * tokens * width, 3), auxResidual = gaussians(tokens * width, 4);
     const scale = Math.fround(1e-3), aux_scale = Math.fround(2e-4), params = adamParams(7);
     const old = parameter(all * width, 5);
@@ -130,14 +146,13 @@ for (const [lanes, width] of WIDTHS) {
   });
 
   Deno.test(`encoder_step: ${lanes} lanes, width ${width}`, async () => {
-    const tokens = 6, features = 7, params = adamParams(3);
-    const signed = (entries: Entry[], seed: number) => {
-      const slopes = gaussians(entries.length, seed);
-      return entries.map((entry, n) => ({ ...entry, value: slopes[n] * 1e-3 }));
+    const tokens = 9, features = 7, params = adamParams(3);
+    const slopes = (entries: Entry[], seed: number) => {
+      const values = gaussians(entries.length, seed);
+      return entries.map((entry, n) => ({ ...entry, value: Math.fround(values[n] * 1e-3) }));
     };
-    const rounded = (entries: Entry[]) => entries.map((entry) => ({ ...entry, value: Math.fround(entry.value) }));
-    const entries = rounded(signed(randomEntries(tokens, features, 14, 1), 11));
-    const auxEntries = rounded(signed(randomEntries(tokens, features, 9, 2), 12));
+    const entries = slopes(entriesPerFeature([1, 0, 9, 4, 5, 0, 8], tokens, 1), 11);
+    const auxEntries = slopes(entriesPerFeature([0, 3, 1, 4, 5, 2, 9], tokens, 2), 12);
     const columns = columnsOf(entries, features), aux = columnsOf(auxEntries, features);
     const x = gaussians(tokens * width, 3), old = parameter(features * width, 4), oldBias = parameter(features, 8);
     // Features 1 and 5 are never kept: one is at the end of the numbers already, the other just arrives there.
