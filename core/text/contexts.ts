@@ -6,6 +6,9 @@
  *     rows:            BOS d0 d0 d0 EOS / BOS d1 EOS d2 d2 / BOS d2 d2 EOS ...
  *
  * So no token is lost, repeated or padded; a row may hold the end of one document and the beginning of the next.
+ *
+ * A training stream shuffles its documents, long ones in sections of about equal size: otherwise a shuffle buffer would hold
+ * a handful of long documents and drift with their subjects.
  * @module
  */
 import { UserError } from "../errors.ts";
@@ -32,11 +35,14 @@ export interface TokenBatch {
 export interface StreamPosition {
   /** Passes over all documents that are finished. */
   epoch: number;
-  /** Documents of this epoch that are finished: a rank in the epoch's order, not an index in the list. */
-  document: number;
-  /** Tokens of the next document, its EOS included, that are taken. */
+  /** Sections of this epoch that are finished: a rank in the epoch's order. */
+  section: number;
+  /** Tokens of the next section, EOS included where it ends its document, that are taken. */
   token: number;
 }
+
+/** The beginning of every stream. */
+export const START: StreamPosition = { epoch: 0, section: 0, token: 0 };
 
 /** What a stream gives at once. */
 export interface ContextBatch {
@@ -52,15 +58,17 @@ export interface ContextBatch {
 export interface ContextStreamOptions {
   /** Number of documents, at least 1. */
   documents: number;
-  /** The token ids of a document without special tokens; called when the stream comes to it. */
+  /** The token ids of a document without special tokens; called when the stream comes to it, once for each of its sections. */
   tokens: (document: number) => Uint32Array;
+  /** In how many sections a document is shuffled, at least 1; each whole if left out. */
+  sections?: (document: number) => number;
   /** Tokens per context, BOS included: at least 2. */
   context: number;
   /** Put in front of each context. */
   bosId: number;
   /** Put behind each document. */
   eosId: number;
-  /** Names the order of the documents, a fresh one in each epoch; null keeps their own order. */
+  /** Names the order of the sections, a fresh one in each epoch; null keeps the documents' own order. */
   seed: number | null;
   /** Whether the stream begins anew after each pass. If not, an incomplete context at its end is dropped. */
   endless: boolean;
@@ -68,7 +76,14 @@ export interface ContextStreamOptions {
   start?: StreamPosition;
 }
 
-/** Separates the orders of documents from other uses of one seed. */
+/** A part of a document: part number `part` of `parts` of about equal length. */
+interface Section {
+  readonly document: number;
+  readonly part: number;
+  readonly parts: number;
+}
+
+/** Separates the orders of sections from other uses of one seed. */
 const ORDER_STREAM = 0x6f726465;
 
 /** A stream of contexts over documents. */
@@ -78,8 +93,9 @@ export class ContextStream {
   #rank = 0;
   #token = 0;
   #order: Uint32Array | null = null;
-  /** The document at #rank; its EOS stands at index tokens.length. Undefined until it is needed. */
-  #tokens: Uint32Array | undefined;
+  readonly #sections: readonly Section[];
+  /** The section at #rank, its tokens' place in the document and EOS where it is the last. Undefined until it is needed. */
+  #current: { document: number; first: number; ids: Uint32Array } | undefined;
 
   /**
    * Opens the stream at its start; reads no document unless the start lies inside one.
@@ -91,26 +107,31 @@ export class ContextStream {
       throw new UserError(`Cannot make contexts: --context must be at least 2, BOS included; it is ${options.context}`);
     }
     if (options.documents < 1) throw new RangeError("Cannot make contexts: there must be a document, there is none");
-    this.seek(options.start ?? { epoch: 0, document: 0, token: 0 });
+    const { documents, sections = () => 1 } = options;
+    this.#sections = Array.from({ length: documents }, (_, document) => {
+      const parts = sections(document);
+      return Array.from({ length: parts }, (_, part) => ({ document, part, parts }));
+    }).flat();
+    this.seek(options.start ?? START);
   }
 
   /** Where the stream stands. */
   get position(): StreamPosition {
-    return { epoch: this.#epoch, document: this.#rank, token: this.#token };
+    return { epoch: this.#epoch, section: this.#rank, token: this.#token };
   }
 
   /**
    * Continues from another place.
-   * @throws {UserError} when there is no such document or token.
+   * @throws {UserError} when there is no such section or token.
    */
-  seek({ epoch, document, token }: StreamPosition): void {
+  seek({ epoch, section, token }: StreamPosition): void {
     this.#beginEpoch(epoch);
-    this.#rank = document;
-    this.#tokens = undefined;
+    this.#rank = section;
+    this.#current = undefined;
     this.#token = token;
-    if (document >= this.#options.documents || (token > 0 && token > this.#currentTokens().length)) {
+    if (section >= this.#sections.length || (token > 0 && token >= this.#section().ids.length)) {
       throw new UserError(
-        `Cannot continue the text at document ${document}, token ${token}: the text must be the one that the run began ` +
+        `Cannot continue the text at section ${section}, token ${token}: the text must be the one that the run began ` +
           `with, it has no such token; give the same data`,
       );
     }
@@ -135,47 +156,50 @@ export class ContextStream {
 
   /** Writes one row; false when the stream ends before it is full. */
   #fillRow(batch: TokenBatch, row: number): boolean {
-    const { context, bosId, eosId } = this.#options;
+    const { context, bosId } = this.#options;
     const end = (row + 1) * context;
     let at = row * context;
     batch.ids[at] = bosId;
     batch.document[at++] = NO_DOCUMENT;
     while (at < end) {
       if (this.#epoch > 0 && !this.#options.endless) return false;
-      const tokens = this.#currentTokens();
-      const document = this.#currentDocument();
-      const taken = Math.min(end - at, tokens.length + 1 - this.#token);
+      const { document, first, ids } = this.#section();
+      const taken = Math.min(end - at, ids.length - this.#token);
       for (let i = 0; i < taken; i++, at++, this.#token++) {
-        batch.ids[at] = this.#token < tokens.length ? tokens[this.#token] : eosId;
+        batch.ids[at] = ids[this.#token];
         batch.document[at] = document;
-        batch.position[at] = this.#token;
+        batch.position[at] = first + this.#token;
       }
-      if (this.#token > tokens.length) this.#nextDocument();
+      if (this.#token === ids.length) this.#nextSection();
     }
     return true;
   }
 
-  #currentDocument(): number {
-    return this.#order === null ? this.#rank : this.#order[this.#rank];
+  /** The section at #rank. */
+  #section(): { document: number; first: number; ids: Uint32Array } {
+    if (this.#current) return this.#current;
+    const { document, part, parts } = this.#sections[this.#order === null ? this.#rank : this.#order[this.#rank]];
+    const tokens = this.#options.tokens(document);
+    const boundary = (n: number) => Math.floor((tokens.length + 1) * n / parts);
+    const first = boundary(part), ids = new Uint32Array(boundary(part + 1) - first);
+    ids.set(tokens.subarray(first, first + ids.length));
+    if (part === parts - 1) ids[ids.length - 1] = this.#options.eosId;
+    return this.#current = { document, first, ids };
   }
 
-  #currentTokens(): Uint32Array {
-    return this.#tokens ??= this.#options.tokens(this.#currentDocument());
-  }
-
-  #nextDocument(): void {
-    this.#tokens = undefined;
+  #nextSection(): void {
+    this.#current = undefined;
     this.#token = 0;
     this.#rank++;
-    if (this.#rank < this.#options.documents) return;
+    if (this.#rank < this.#sections.length) return;
     this.#rank = 0;
     this.#beginEpoch(this.#epoch + 1);
   }
 
   #beginEpoch(epoch: number): void {
-    const { seed, documents } = this.#options;
+    const { seed } = this.#options;
     this.#epoch = epoch;
-    this.#order = seed === null ? null : permutation(documents, randomGenerator(seed, ORDER_STREAM, epoch));
+    this.#order = seed === null ? null : permutation(this.#sections.length, randomGenerator(seed, ORDER_STREAM, epoch));
   }
 }
 

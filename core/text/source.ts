@@ -3,7 +3,7 @@
  * @module
  */
 import { UserError } from "../errors.ts";
-import type { ContextBatch, StreamPosition } from "./contexts.ts";
+import { type ContextBatch, START, type StreamPosition } from "./contexts.ts";
 import type { DocumentCounts, Reply, Request, TokenSourceOptions } from "./worker.ts";
 
 /** The one place that says where the Worker's module lies. */
@@ -106,7 +106,7 @@ class PrefetchingSource implements TokenSource {
     this.documents = opened.documents;
     this.counts = opened.counts;
     this.#context = options.context;
-    this.#position = options.start ?? { epoch: 0, document: 0, token: 0 };
+    this.#position = options.start ?? START;
   }
 
   next(contexts: number): Promise<ContextBatch> {

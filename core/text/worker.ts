@@ -70,15 +70,21 @@ scope.onmessage = async ({ data: request }) => {
   }
 };
 
+/** Long documents are shuffled in sections of about this many characters: a thousand tokens or so. */
+const SECTION_CHARACTERS = 4096;
+
 async function open(options: TokenSourceOptions): Promise<Reply> {
   const tokenizer = loadTokenizer(options.tokenizer);
   const both = splitDocuments(await readDocuments(options.data));
   const documents = both[options.split];
-  const tokens = (document: number) => tokenizer.encode(documents[document].text);
+  // Sections of a document come up one at a time; its tokens take no more memory than its text, which is here anyway.
+  const encoded: Uint32Array[] = [];
+  const tokens = (document: number) => encoded[document] ??= tokenizer.encode(documents[document].text);
   const endless = options.split === "train";
   stream = new ContextStream({
     documents: documents.length,
     tokens,
+    sections: (document) => Math.max(1, Math.round(documents[document].text.length / SECTION_CHARACTERS)),
     context: options.context,
     bosId: tokenizer.bosId,
     eosId: tokenizer.eosId,

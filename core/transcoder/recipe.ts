@@ -3,6 +3,7 @@
  * @module
  */
 
+import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
 import { UsageError } from "../errors.ts";
 
 /** The settings that define one training run, the same for each of its layers. Tokens never count BOS unless `include_bos`. */
@@ -97,7 +98,12 @@ export function checkRecipe(recipe: Recipe): void {
   };
   const features = featureCount(recipe.groups);
   const isCount = (n: number) => Number.isInteger(n) && n >= 1;
-  require(recipe.groups.length > 0 && recipe.groups.every(isCount), "groups", "positive whole numbers");
+  const { length } = recipe.groups;
+  require(
+    length > 0 && length <= MOST_GROUPS && recipe.groups.every(isCount),
+    "groups",
+    `1 to ${MOST_GROUPS} positive whole numbers`,
+  );
   require(
     isCount(recipe.k) && recipe.k <= features,
     "k",

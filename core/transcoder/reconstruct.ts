@@ -3,7 +3,7 @@
  * @module
  */
 
-import { decode } from "../../wgsl/transcoder/step.ts";
+import { decode, prefixConstants } from "../../wgsl/transcoder/step.ts";
 import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -23,7 +23,7 @@ export class Reconstructor {
   readonly #lanes: number;
   readonly #decoder: Tensor;
   readonly #bias: Tensor;
-  readonly #prefixEnds: Tensor;
+  readonly #ends: ReturnType<typeof prefixConstants>;
   readonly #residuals: Tensor;
 
   /**
@@ -42,7 +42,7 @@ export class Reconstructor {
     this.#lanes = gpu.isCpu ? 8 : 128;
     this.#decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
     this.#bias = tensorFrom(gpu, "b_dec", [d_out], weights.decoderBias);
-    this.#prefixEnds = tensorFrom(gpu, "prefix ends", [groups.length], Uint32Array.from(prefixEnds(groups)));
+    this.#ends = prefixConstants(prefixEnds(groups));
     this.#residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
     this.residual = createTensor(gpu, "residual", [maxTokens, d_out]);
     this.squares = createTensor(gpu, "squared residuals", [maxTokens, groups.length]);
@@ -67,12 +67,11 @@ export class Reconstructor {
         decoder: this.#decoder,
         bias: this.#bias,
         target_y: y,
-        prefix_ends: this.#prefixEnds,
         residual: this.#residuals,
         squares: this.squares,
       },
-      { tokens, width, features: this.#features, prefixes, target_first: 0, target_weight: -1, bias_weight: 1 },
-      { LANES: this.#lanes },
+      { tokens, width, features: this.#features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
+      { LANES: this.#lanes, ...this.#ends },
     );
     // Slabs hold suffix sums over the prefixes; the last one has only its own residual.
     pass.copy(this.#residuals, (prefixes - 1) * tokens * width, this.residual, 0, tokens * width);

@@ -30,14 +30,39 @@ export interface Features {
   readonly value: Tensor;
 }
 
-/** The same entries, sparse by feature. */
+/** Kept activations of several selections, sparse by feature. */
 export interface FeatureColumns {
-  /** [features + 1]: the entries of feature i are start[i] .. start[i + 1] - 1. */
+  /** [selections, features + 1]: the entries of feature i in selection s are start[s, i] .. start[s, i + 1] - 1. */
   readonly start: Tensor;
   /** [capacity] tokens, ascending within a feature. */
   readonly token: Tensor;
   /** [capacity] activations. */
   readonly value: Tensor;
+}
+
+/**
+ * Allocates columns.
+ *
+ * @param gpu The device.
+ * @param features Features of the dictionary.
+ * @param capacities The most entries of each selection.
+ * @returns The tensors, with room for all of them one after the other.
+ */
+export function createColumns(gpu: Gpu, features: number, capacities: readonly number[]): FeatureColumns {
+  const capacity = capacities.reduce((sum, entries) => sum + entries, 0);
+  return {
+    start: createTensor(gpu, "column start", [capacities.length, features + 1], "u32"),
+    token: createTensor(gpu, "token of entry", [capacity], "u32"),
+    value: createTensor(gpu, "value of entry", [capacity]),
+  };
+}
+
+/** A selection's place in shared columns. */
+export interface ColumnPlace {
+  /** Which row of `start` is its. */
+  readonly selection: number;
+  /** Its first entry. */
+  readonly base: number;
 }
 
 /** Which features take part in a selection. */
@@ -54,8 +79,6 @@ export class Selector {
   readonly selection: Tensor;
   /** The kept entries by token. */
   readonly rows: Features;
-  /** The kept entries by feature, once `recordColumns` ran. */
-  readonly columns: FeatureColumns;
   readonly #features: number;
   readonly #lanes: number;
   readonly #blocks: { LANES: number; TOKEN_BLOCK: number; FEATURE_BLOCK: number };
@@ -85,11 +108,6 @@ export class Selector {
       rowStart: u32("row start", [tokens + 1]),
       index: u32("feature index", [capacity]),
       value: createTensor(gpu, `${label} feature value`, [capacity]),
-    };
-    this.columns = {
-      start: u32("column start", [features + 1]),
-      token: u32("token of entry", [capacity]),
-      value: createTensor(gpu, `${label} value`, [capacity]),
     };
     this.#counts = u32("histogram", [HISTOGRAM_SIZE]);
     this.#above = u32("above", [tokens, ROW_SEGMENTS]);
@@ -135,27 +153,39 @@ export class Selector {
     const { selection } = this, above = this.#above, ties = this.#ties, start = this.#segmentStart;
     const params = { tokens, features: this.#features, min_inactive: minInactive };
     pass.run(rowCount, { activations, inactive, selection, above, ties }, params);
-    pass.run(scan, { above, ties, selection, start }, { items: tokens * ROW_SEGMENTS }, { LANES: this.#lanes });
+    pass.run(scan, { above, ties, selection, start }, { items: tokens * ROW_SEGMENTS, first: 0, base: 0 }, {
+      LANES: this.#lanes,
+    });
     const { rowStart, index, value } = this.rows;
     const rows = { activations, inactive, start, ties_before: ties, selection, row_start: rowStart, index, value };
     pass.run(rowWrite, rows, params);
   }
 
   /**
-   * Records writing `columns`, after `rows` of the same batch.
+   * Records writing columns, after `rows` of the same batch.
    *
    * @param pass Where to record.
    * @param activations [features, tokens], the same as for `rows`.
    * @param tokens Tokens in this batch.
    * @param participants The same as for `rows`.
+   * @param columns Where to write.
+   * @param place Which part of it is this selection's.
    */
-  recordColumns(pass: Pass, activations: Tensor, tokens: number, participants: Participants): void {
+  recordColumns(
+    pass: Pass,
+    activations: Tensor,
+    tokens: number,
+    participants: Participants,
+    columns: FeatureColumns,
+    place: ColumnPlace,
+  ): void {
     const { inactive, minInactive } = participants;
-    const { selection } = this, { start, token, value } = this.columns;
-    const params = { tokens, features: this.#features, min_inactive: minInactive };
+    const { selection } = this, { start, token, value } = columns, features = this.#features;
+    const params = { tokens, features, min_inactive: minInactive };
+    const first = place.selection * (features + 1);
     pass.run(columnCount, { activations, inactive, selection, count: this.#columnCounts }, params);
     const counted = { above: this.#columnCounts, ties: this.#noTies, selection, start };
-    pass.run(scan, counted, { items: this.#features }, { LANES: this.#lanes });
-    pass.run(columnWrite, { activations, inactive, selection, start, token, value }, params);
+    pass.run(scan, counted, { items: features, first, base: place.base }, { LANES: this.#lanes });
+    pass.run(columnWrite, { activations, inactive, selection, start, token, value }, { ...params, first });
   }
 }

@@ -13,14 +13,16 @@ import {
   decoderStep,
   encoderStep,
   METRICS_EXTRA,
+  prefixConstants,
   stepMetrics,
+  trackInactive,
   trackThreshold,
 } from "../../wgsl/transcoder/step.ts";
-import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
+import { createTensor, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { featureCount, learningRate, prefixEnds, type Recipe, type TranscoderShape } from "./recipe.ts";
-import { Selector } from "./selection.ts";
+import { type ColumnPlace, createColumns, type FeatureColumns, Selector } from "./selection.ts";
 
 /** A parameter with Adam's two running means, each of the parameter's shape. */
 export interface Parameter {
@@ -64,6 +66,9 @@ export interface StepMetrics {
   readonly threshold: number;
 }
 
+/** Where the main selection stands in the columns. */
+const MAIN_PLACE: ColumnPlace = { selection: 0, base: 0 };
+
 /** Rows the metrics ring can hold between two readings. */
 export const METRICS_RING = 128;
 
@@ -80,14 +85,16 @@ export class Stepper {
   readonly #auxSelector: Selector;
   readonly #activations: Tensor;
   readonly #xTransposed: Tensor;
-  readonly #prefixEnds: Tensor;
-  readonly #auxEnd: Tensor;
+  readonly #ends: ReturnType<typeof prefixConstants>;
+  /** The main selection's entries, then the dead features'. */
+  readonly #columns: FeatureColumns;
+  readonly #auxPlace: ColumnPlace;
+  /** [prefixes + 1, tokens, d_out]: suffix sums over the prefixes, then the residual of the dead features. */
   readonly #residual: Tensor;
-  readonly #auxResidual: Tensor;
+  readonly #auxTarget: Tensor;
   readonly #squares: Tensor;
   readonly #auxSquares: Tensor;
   readonly #slope: Tensor;
-  readonly #auxSlope: Tensor;
   readonly #moments: Tensor;
 
   /**
@@ -106,18 +113,17 @@ export class Stepper {
     const kept = tokens * recipe.k, auxKept = tokens * Math.min(recipe.aux_k, features);
     this.selector = new Selector(gpu, "kept", tokens, features, kept);
     this.#auxSelector = new Selector(gpu, "dead kept", tokens, features, auxKept);
+    this.#columns = createColumns(gpu, features, [kept, auxKept]);
+    this.#auxPlace = { selection: 1, base: kept };
     this.ring = tensor("metrics ring", [METRICS_RING, prefixes + METRICS_EXTRA]);
     this.#activations = tensor("activations", [features, tokens]);
     this.#xTransposed = tensor("x transposed", [shape.d_in, paddedColumns(tokens)]);
-    const ends = prefixEnds(shape.groups);
-    this.#prefixEnds = tensorFrom(gpu, "prefix ends", [prefixes], Uint32Array.from(ends));
-    this.#auxEnd = tensorFrom(gpu, "aux prefix end", [1], Uint32Array.of(features));
-    this.#residual = tensor("residual", [prefixes, tokens, shape.d_out]);
-    this.#auxResidual = tensor("aux residual", [tokens, shape.d_out]);
+    this.#ends = prefixConstants(prefixEnds(shape.groups));
+    this.#residual = tensor("residual", [prefixes + 1, tokens, shape.d_out]);
+    this.#auxTarget = tensor("aux target", [tokens, shape.d_out]);
     this.#squares = tensor("squared residuals", [tokens, prefixes]);
     this.#auxSquares = tensor("squared aux residuals", [tokens]);
-    this.#slope = tensor("slope", [kept]);
-    this.#auxSlope = tensor("aux slope", [auxKept]);
+    this.#slope = tensor("slope", [kept + auxKept]);
     this.#moments = tensor("target moments", [2, shape.d_out]);
   }
 
@@ -156,9 +162,9 @@ export class Stepper {
     const { batch_tokens: tokens, k, aux_k, dead_after_tokens } = this.#recipe, { inactive } = this.state;
     const everyone = { inactive, minInactive: 0 }, dead = { inactive, minInactive: dead_after_tokens };
     this.selector.recordTopK(pass, this.#activations, tokens, tokens * k, everyone);
-    this.selector.recordColumns(pass, this.#activations, tokens, everyone);
+    this.selector.recordColumns(pass, this.#activations, tokens, everyone, this.#columns, MAIN_PLACE);
     this.#auxSelector.recordTopK(pass, this.#activations, tokens, tokens * Math.min(aux_k, this.#features), dead);
-    this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead);
+    this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead, this.#columns, this.#auxPlace);
     const { threshold: state } = this.state;
     pass.run(trackThreshold, { selection: this.selector.selection, state }, { rate: this.#recipe.threshold_rate });
   }
@@ -167,26 +173,18 @@ export class Stepper {
   #decode(pass: Pass, y: Tensor): void {
     const tokens = this.#recipe.batch_tokens, width = this.#shape.d_out, features = this.#features;
     const prefixes = this.#shape.groups.length;
-    const { decoder, decoderBias } = this.state, constants = { LANES: this.#lanes };
-    const shared = { decoder: decoder.weight, bias: decoderBias };
+    const { decoder, decoderBias } = this.state;
+    const shared = { decoder: decoder.weight, bias: decoderBias, residual: this.#residual };
     const { rowStart, index, value } = this.selector.rows;
     pass.run(
       decode,
-      {
-        ...shared,
-        row_start: rowStart,
-        index,
-        value,
-        target_y: y,
-        prefix_ends: this.#prefixEnds,
-        residual: this.#residual,
-        squares: this.#squares,
-      },
-      { tokens, width, features, prefixes, target_first: 0, target_weight: -1, bias_weight: 1 },
-      constants,
+      { ...shared, row_start: rowStart, index, value, target_y: y, squares: this.#squares },
+      { tokens, width, features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
+      { LANES: this.#lanes, ...this.#ends },
     );
-    // The dead features see y - y_P as data: no gradient flows back through it. It is minus the last slab of `residual`.
-    const aux = this.#auxSelector.rows;
+    // The dead features see y - y_P as data: no gradient flows back through it. The last slab so far is y_P - y.
+    const slab = tokens * width, aux = this.#auxSelector.rows;
+    pass.copy(this.#residual, (prefixes - 1) * slab, this.#auxTarget, 0, slab);
     pass.run(
       decode,
       {
@@ -194,21 +192,11 @@ export class Stepper {
         row_start: aux.rowStart,
         index: aux.index,
         value: aux.value,
-        target_y: this.#residual,
-        prefix_ends: this.#auxEnd,
-        residual: this.#auxResidual,
+        target_y: this.#auxTarget,
         squares: this.#auxSquares,
       },
-      {
-        tokens,
-        width,
-        features,
-        prefixes: 1,
-        target_first: (prefixes - 1) * tokens * width,
-        target_weight: 1,
-        bias_weight: 0,
-      },
-      constants,
+      { tokens, width, features, prefixes: 1, residual_first: prefixes * slab, target_weight: 1, bias_weight: 0 },
+      { LANES: this.#lanes, ...prefixConstants([features]) },
     );
   }
 
@@ -225,50 +213,27 @@ export class Stepper {
     };
     const { encoder, decoder, encoderBias, decoderBias, inactive } = this.state;
     const scale = 2 / (groups.length * tokens * d_out), aux_scale = 2 * aux_weight / (tokens * d_out);
-    const { start, token, value } = this.selector.columns, aux = this.#auxSelector.columns;
+    const { start, token, value } = this.#columns, slope = this.#slope, prefixes = groups.length;
     let first_feature = 0;
     groups.forEach((features, group) => {
+      const place = { tokens, first_feature, features, all_features: this.#features, group, prefixes };
+      const { weight, mean, square } = decoder;
       pass.run(
         decoderStep,
-        {
-          start,
-          token,
-          value,
-          residual: this.#residual,
-          aux_start: aux.start,
-          aux_token: aux.token,
-          aux_value: aux.value,
-          aux_residual: this.#auxResidual,
-          decoder: decoder.weight,
-          mean: decoder.mean,
-          square: decoder.square,
-          slope: this.#slope,
-          aux_slope: this.#auxSlope,
-        },
-        { tokens, first_feature, features, group, scale, aux_scale, ...adam },
+        { start, token, value, residual: this.#residual, decoder: weight, mean, square, slope },
+        { ...place, scale, aux_scale, ...adam },
         { LANES: this.#lanes, WIDTH: d_out },
       );
       first_feature += features;
     });
+    const { weight, mean, square } = encoder;
     pass.run(
       encoderStep,
-      {
-        start,
-        token,
-        slope: this.#slope,
-        aux_start: aux.start,
-        aux_token: aux.token,
-        aux_slope: this.#auxSlope,
-        x,
-        encoder: encoder.weight,
-        mean: encoder.mean,
-        square: encoder.square,
-        bias: encoderBias,
-        inactive,
-      },
+      { start, token, slope, x, encoder: weight, mean, square, bias: encoderBias },
       { tokens, features: this.#features, width: d_in, ...adam },
       { LANES: this.#lanes },
     );
+    pass.run(trackInactive, { start, inactive }, { tokens, features: this.#features });
     pass.run(decoderBiasStep, { residual: this.#residual, bias: decoderBias }, {
       tokens,
       width: d_out,

@@ -89,6 +89,22 @@ Deno.test("a stream continued from any position equals the uninterrupted one, wh
   }
 });
 
+Deno.test("documents in sections: in their own order the same text, shuffled the same tokens in another order", () => {
+  const sections = (document: number) => [1, 1, 2, 3, 4, 1, 7, 3][document];
+  const natural = (options: Partial<ContextStreamOptions>) => flatten([open({ seed: null, ...options }).next(40)]);
+  assert.deepEqual(natural({ sections }), natural({}));
+  // 66 tokens and rows of 1 + 11: six rows are one epoch.
+  const epoch = (options: Partial<ContextStreamOptions>) => flatten([open({ context: 12, ...options }).next(6)]);
+  const byPlace = (rows: number[][]) => rows.toSorted((a, b) => a[1] - b[1] || a[2] - b[2]);
+  assert.deepEqual(byPlace(epoch({ sections })), expectedTokens(LENGTHS.keys().toArray()));
+  assert.notDeepEqual(epoch({ sections }), epoch({}));
+  const whole = open({ sections }), rows = Array.from({ length: 40 }, () => whole.next(1));
+  for (let first = 0; first < 30; first++) {
+    const stream = open({ sections, start: rows[first].position });
+    assert.deepEqual(flatten([stream.next(9)]), flatten(rows.slice(first + 1, first + 10)), "continued");
+  }
+});
+
 Deno.test("the stream is a function of its seed", () => {
   const text = (seed: number | null) => flatten([open({ seed }).next(20)]).join(" ");
   assert.equal(text(3), text(3));
@@ -107,9 +123,9 @@ Deno.test("documents are tokenised when the stream comes to them", () => {
 
 Deno.test("a position that other data left behind, and contexts without room, are refused", () => {
   const refused = { name: "UserError", message: /give the same data$/ };
-  assert.throws(() => open({ start: { epoch: 0, document: 8, token: 0 } }), refused);
-  assert.throws(() => open({ seed: null, start: { epoch: 0, document: 0, token: 4 } }), refused);
-  open({ seed: null, start: { epoch: 0, document: 0, token: 3 } }); // before EOS
+  assert.throws(() => open({ start: { epoch: 0, section: 8, token: 0 } }), refused);
+  assert.throws(() => open({ seed: null, start: { epoch: 0, section: 0, token: 4 } }), refused);
+  open({ seed: null, start: { epoch: 0, section: 0, token: 3 } }); // before EOS
   assert.throws(() => open({ context: 1 }), { name: "UserError", message: /--context must be at least 2/ });
 });
 

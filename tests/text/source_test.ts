@@ -122,7 +122,7 @@ Deno.test("the Worker's errors arrive as they were thrown", async () => {
     const message = /^Cannot make contexts of 16 tokens: the held-out text must have at least 15 tokens, it has \d;/;
     await refuses({ data: [path], split: "held_out" }, message);
     await refuses({ data: [path], context: 1 }, /--context must be at least 2/);
-    await refuses({ data: [path], context: 2, start: { epoch: 0, document: 99, token: 0 } }, /give the same data$/);
+    await refuses({ data: [path], context: 2, start: { epoch: 0, section: 9999, token: 0 } }, /give the same data$/);
   });
 });
 

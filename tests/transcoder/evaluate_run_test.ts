@@ -45,7 +45,7 @@ function textSource(): TokenSource {
         document: cut(whole.document),
         position: cut(whole.position),
       };
-      return Promise.resolve({ batch, position: { epoch: 0, document: 0, token: 0 }, done: contexts < wanted });
+      return Promise.resolve({ batch, position: { epoch: 0, section: 0, token: 0 }, done: contexts < wanted });
     },
     close() {},
   };

@@ -1,9 +1,9 @@
-// token[start[i] + n] = the n-th token that keeps feature i, ascending; value[..] its activation.
-// activations [features, tokens] as f32 bits; inactive [features]; selection as in column_count; start [features + 1];
+// token[start[first + i] + n] = the n-th token that keeps feature i, ascending; value[..] its activation.
+// activations [features, tokens] as f32 bits; inactive [features]; selection as in column_count; start [first + features + 1];
 // token, value [entries].
 // One invocation per feature.
 // Integers only, values are copied; both outputs are overwritten.
-struct Params { tokens: u32, features: u32, min_inactive: u32 }
+struct Params { tokens: u32, features: u32, min_inactive: u32, first: u32 }
 @group(0) @binding(0) var<storage, read> activations: array<u32>;
 @group(0) @binding(1) var<storage, read> inactive: array<u32>;
 @group(0) @binding(2) var<storage, read> selection: array<u32>;
@@ -16,7 +16,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
   if (i >= params.features || inactive[min(i, params.features - 1u)] < params.min_inactive) { return; }
-  var at = start[i];
+  var at = start[params.first + i];
   for (var b = 0u; b < params.tokens; b++) {
     let bits = activations[i * params.tokens + b];
     if (is_kept(bits, b * params.features + i, selection[0], selection[1], selection[3])) {

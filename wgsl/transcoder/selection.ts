@@ -79,9 +79,14 @@ export const scan = defineKernel({
   name: "scan",
   source: scanSource,
   bindings: { above: "read", ties: "write", selection: "read", start: "write" },
-  params: { items: "u32" },
+  params: { items: "u32", first: "u32", base: "u32" },
   constants: { LANES: 64 },
-  shapes: ({ items }) => ({ above: [items], ties: [items], selection: [SELECTION_SIZE], start: [items + 1] }),
+  shapes: ({ items, first }) => ({
+    above: [items],
+    ties: [items],
+    selection: [SELECTION_SIZE],
+    start: [first + items + 1],
+  }),
   workgroups: () => [1, 1, 1],
 });
 
@@ -142,13 +147,13 @@ export const columnWrite = defineKernel({
     token: "write",
     value: "write",
   },
-  params: { tokens: "u32", features: "u32", min_inactive: "u32" },
+  params: { tokens: "u32", features: "u32", min_inactive: "u32", first: "u32" },
   constants: {},
-  shapes: ({ tokens, features }) => ({
+  shapes: ({ tokens, features, first }) => ({
     activations: [features, tokens],
     inactive: [features],
     selection: [SELECTION_SIZE],
-    start: [features + 1],
+    start: [first + features + 1],
     token: [1],
     value: [1],
   }),

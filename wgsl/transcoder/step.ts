@@ -13,6 +13,7 @@ import encoderStepSource from "./encoder_step.wgsl" with { type: "text" };
 import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import stepMetricsSource from "./step_metrics.wgsl" with { type: "text" };
+import trackInactiveSource from "./track_inactive.wgsl" with { type: "text" };
 import trackThresholdSource from "./track_threshold.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
 import { SELECTION_SIZE } from "./selection.ts";
@@ -45,6 +46,24 @@ export const columnMoments = defineKernel({
   workgroups: ({ width }) => [Math.ceil(width / 64), 1, 1],
 });
 
+/** The most Matryoshka groups: each prefix end is an override of `decode`. */
+export const MOST_GROUPS = 8;
+
+/** The prefix ends as the overrides that `decode` has for them. */
+type PrefixConstants = Record<`END_${0 | 1 | 2 | 3 | 4 | 5 | 6 | 7}`, number>;
+
+/**
+ * Names prefix ends as `decode` wants them.
+ *
+ * @param ends At most {@link MOST_GROUPS} prefix ends, ascending.
+ * @returns END_0 .. END_7; those beyond the last prefix are 0.
+ */
+export function prefixConstants(ends: readonly number[]): PrefixConstants {
+  if (ends.length > MOST_GROUPS) throw new RangeError(`Cannot decode ${ends.length} prefixes: at most ${MOST_GROUPS}`);
+  const [END_0 = 0, END_1 = 0, END_2 = 0, END_3 = 0, END_4 = 0, END_5 = 0, END_6 = 0, END_7 = 0] = ends;
+  return { END_0, END_1, END_2, END_3, END_4, END_5, END_6, END_7 };
+}
+
 /** Nested reconstructions, the suffix sums of their residuals, and the squared residual norms. */
 export const decode = defineKernel({
   name: "decode",
@@ -56,7 +75,6 @@ export const decode = defineKernel({
     decoder: "read",
     bias: "read",
     target_y: "read",
-    prefix_ends: "read",
     residual: "write",
     squares: "write",
   },
@@ -65,20 +83,19 @@ export const decode = defineKernel({
     width: "u32",
     features: "u32",
     prefixes: "u32",
-    target_first: "u32",
+    residual_first: "u32",
     target_weight: "f32",
     bias_weight: "f32",
   },
-  constants: { LANES: 64 },
-  shapes: ({ tokens, width, features, prefixes, target_first }) => ({
+  constants: { LANES: 64, ...prefixConstants([]) },
+  shapes: ({ tokens, width, features, prefixes, residual_first }) => ({
     row_start: [tokens + 1],
     index: [1],
     value: [1],
     decoder: [features, width],
     bias: [width],
-    target_y: [target_first + tokens * width],
-    prefix_ends: [prefixes],
-    residual: [prefixes, tokens, width],
+    target_y: [tokens, width],
+    residual: [residual_first + prefixes * tokens * width],
     squares: [tokens, prefixes],
   }),
   workgroups: ({ tokens }) => linearGrid(tokens, 1),
@@ -93,45 +110,37 @@ export const decoderStep = defineKernel({
     token: "read",
     value: "read",
     residual: "read",
-    aux_start: "read",
-    aux_token: "read",
-    aux_value: "read",
-    aux_residual: "read",
     decoder: "write",
     mean: "write",
     square: "write",
     slope: "write",
-    aux_slope: "write",
   },
   params: {
     tokens: "u32",
     first_feature: "u32",
     features: "u32",
+    all_features: "u32",
     group: "u32",
+    prefixes: "u32",
     scale: "f32",
     aux_scale: "f32",
     ...ADAM,
   },
   constants: { LANES: 64, WIDTH: 128 },
-  shapes: ({ tokens, first_feature, features, group }, { WIDTH }) => ({
-    start: [first_feature + features + 1],
+  shapes: ({ tokens, all_features, prefixes }, { WIDTH }) => ({
+    start: [2, all_features + 1],
     token: [1],
     value: [1],
-    residual: [group + 1, tokens, WIDTH],
-    aux_start: [first_feature + features + 1],
-    aux_token: [1],
-    aux_value: [1],
-    aux_residual: [tokens, WIDTH],
-    decoder: [first_feature + features, WIDTH],
-    mean: [first_feature + features, WIDTH],
-    square: [first_feature + features, WIDTH],
+    residual: [prefixes + 1, tokens, WIDTH],
+    decoder: [all_features, WIDTH],
+    mean: [all_features, WIDTH],
+    square: [all_features, WIDTH],
     slope: [1],
-    aux_slope: [1],
   }),
   workgroups: ({ features }) => linearGrid(features, 1),
 });
 
-/** Gradient and Adam of the encoder rows and biases; counts the tokens since each feature last fired. */
+/** Gradient and Adam of the encoder rows and biases. */
 export const encoderStep = defineKernel({
   name: "encoder_step",
   source: encoderStepSource + adamSource,
@@ -139,33 +148,36 @@ export const encoderStep = defineKernel({
     start: "read",
     token: "read",
     slope: "read",
-    aux_start: "read",
-    aux_token: "read",
-    aux_slope: "read",
     x: "read",
     encoder: "write",
     mean: "write",
     square: "write",
     bias: "write",
-    inactive: "write",
   },
   params: { tokens: "u32", features: "u32", width: "u32", ...ADAM },
   constants: { LANES: 64 },
   shapes: ({ tokens, features, width }) => ({
-    start: [features + 1],
+    start: [2, features + 1],
     token: [1],
     slope: [1],
-    aux_start: [features + 1],
-    aux_token: [1],
-    aux_slope: [1],
     x: [tokens, width],
     encoder: [features, width],
     mean: [features, width],
     square: [features, width],
     bias: [3, features],
-    inactive: [features],
   }),
   workgroups: ({ features }) => linearGrid(features, 1),
+});
+
+/** Tokens since each feature was last kept. */
+export const trackInactive = defineKernel({
+  name: "track_inactive",
+  source: trackInactiveSource,
+  bindings: { start: "read", inactive: "write" },
+  params: { tokens: "u32", features: "u32" },
+  constants: {},
+  shapes: ({ features }) => ({ start: [features + 1], inactive: [features] }),
+  workgroups: ({ features }) => [Math.ceil(features / 64), 1, 1],
 });
 
 /** Gradient and Adam of the decoder bias. */
