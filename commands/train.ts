@@ -4,15 +4,17 @@
  */
 
 import { Command } from "commander";
-import { readdir, stat } from "node:fs/promises";
+import { mkdir, readdir, rm, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { Evaluation } from "../core/analysis/run_schema.ts";
 import { Interrupted, UsageError, UserError } from "../core/errors.ts";
+import { fileError } from "../core/files/atomic.ts";
 import { BUILTIN, type ModelFiles, openModel } from "../core/gemma2/files.ts";
 import { parseGemma2Config } from "../core/gemma2/config.ts";
 import { parseLayers } from "../core/gemma2/sites.ts";
 import { openGpu } from "../core/gpu/device.ts";
 import type { DataPaths } from "../core/text/documents.ts";
+import { openTokenSource } from "../core/text/source.ts";
 import { loadTokenizer } from "../core/text/tokenizer.ts";
 import { finish } from "../core/transcoder/finish.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
@@ -31,6 +33,7 @@ import { TrainDisplay } from "./train_display.ts";
 import {
   defaultLayers,
   EMBEDDED,
+  groupsFor,
   mappingsFor,
   NUMBER_OPTIONS,
   parseGroups,
@@ -85,6 +88,10 @@ export function trainCommand(): Command {
     )
     .option("--target <site>", "where those to be predicted are", "mlp_out")
     .option("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152")
+    .option(
+      "--dictionary <n>",
+      "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+    )
     .option("--include-bos", "train on and count BOS tokens too");
   for (const { flags, setting, text } of NUMBER_OPTIONS) {
     const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
@@ -130,6 +137,7 @@ async function run(options: Options, command: Command): Promise<void> {
     display.stop();
     stop.end();
     await request.model.weights.close();
+    gpu.device.destroy();
   }
 }
 
@@ -159,28 +167,54 @@ async function newRequest(options: Options, command: Command): Promise<Request> 
   loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
   const layers = options.layers === undefined ? defaultLayers(modelLayers, isEmbedded) : parseLayers(options.layers);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
-  const directory = join(options.runs, options.name ?? `${model.name}-${timestamp(new Date())}`);
-  const taken = await readdir(directory).catch(() => []);
-  if (taken.length > 0) {
-    throw new UserError(
-      `Cannot start a run in ${directory}: it must be empty or new, it holds ${
-        taken.toSorted().slice(0, 3).join(", ")
-      }; ` +
-        `choose another --name, or go on with it: mtc train --resume ${directory}`,
-    );
-  }
-  if ((await stat(options.runs).catch(() => null))?.isFile()) {
-    throw new UserError(
-      `Cannot keep runs in ${options.runs}: it must be a directory, it is a file; choose another --runs`,
-    );
-  }
+  const directory = join(options.runs, checkName(options.name ?? `${model.name}-${timestamp(new Date())}`));
+  await checkDirectory(options.runs, directory);
   const data: DataPaths = options.data ? options.data.map((path) => resolve(path)) : "builtin";
+  // The held-out text is needed last, and a run should not find out then that there is too little of it.
+  (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
   return { directory, settings, mappings, model, data, resumed: null };
+}
+
+function checkName(name: string): string {
+  if (/^[^./\\][^/\\]*$/.test(name)) return name;
+  throw new UsageError(
+    `Cannot name the run "${name}": a name must be that of a directory in --runs, without slashes and no dot in front; ` +
+      `choose another --name`,
+  );
+}
+
+/** Makes sure that the run's directory can be made, which only happens once the first buffer is full. */
+async function checkDirectory(runs: string, directory: string): Promise<void> {
+  const runsInfo = await stat(runs).catch(() => null);
+  if (runsInfo !== null && !runsInfo.isDirectory()) {
+    throw new UserError(`Cannot keep runs in ${runs}: it must be a directory, it is a file; choose another --runs`);
+  }
+  const taken = await readdir(directory).catch((error) => {
+    if (error.code === "ENOENT") return [];
+    throw fileError("start a run in", directory, error);
+  });
+  if (taken.length > 0) {
+    const names = taken.toSorted().slice(0, 3).join(", ");
+    const resume = taken.some(isLayerName) ? `, or go on with it: mtc train --resume ${directory}` : "";
+    throw new UserError(
+      `Cannot start a run in ${directory}: it must be empty or new, it holds ${names}; choose another --name${resume}`,
+    );
+  }
+  try {
+    const trial = join(runs, `.${basename(directory)}`);
+    const made = await mkdir(trial, { recursive: true });
+    await rm(made ?? trial, { recursive: true });
+  } catch (error) {
+    throw fileError("create", directory, error);
+  }
 }
 
 function settingsFrom(options: Options, defaults: RunSettings, command: Command): RunSettings {
   const changed: Record<string, unknown> = { include_bos: options.includeBos ?? defaults.include_bos };
   if (options.groups !== undefined) changed.groups = parseGroups(options.groups);
+  if (options.dictionary !== undefined) {
+    changed.groups = groupsFor(parseNumber("--dictionary", options.dictionary), changed.groups as number[] | undefined);
+  }
   for (const { flags, setting } of NUMBER_OPTIONS) {
     const option = command.options.find((candidate) => candidate.flags === flags)!;
     const text = options[option.attributeName()];
@@ -207,16 +241,8 @@ async function resumedRequest(directory: string, command: Command): Promise<Requ
       `Cannot resume with ${given.long}: a resumed run keeps the settings of its config.json; leave the option out or start another run`,
     );
   }
-  const names = (await readdir(directory).catch(() => [] as string[])).filter((name) => /^layer\d+$/.test(name));
-  if (names.length === 0) {
-    throw new UserError(
-      `Cannot resume ${directory}: it must hold layer<N> directories of an interrupted run, it holds none; see what is in ${
-        basename(directory) === directory ? "runs" : join(directory, "..")
-      }`,
-    );
-  }
-  const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
-  configs.sort((a, b) => a.layer - b.layer);
+  const configs = await readConfigs(directory);
+  const [first] = configs;
   const finished = await Promise.all(
     configs.map(({ layer }) =>
       stat(join(directory, `layer${layer}`, "transcoder.safetensors")).then(() => true, () => false)
@@ -226,7 +252,6 @@ async function resumedRequest(directory: string, command: Command): Promise<Requ
     console.log(`${directory} is finished already; read about it with: mtc report --runs ${directory}`);
     return null;
   }
-  const [first] = configs;
   return {
     directory,
     settings: settingsOf(first),
@@ -235,6 +260,40 @@ async function resumedRequest(directory: string, command: Command): Promise<Requ
     data: dataOf(first),
     resumed: configs,
   };
+}
+
+/** The config.json files of a run's layers, by ascending layer. */
+async function readConfigs(directory: string): Promise<LayerConfig[]> {
+  const entries = await readdir(directory).catch((error) => {
+    throw fileError("resume", directory, error);
+  });
+  const names = entries.filter(isLayerName);
+  if (names.length === 0) {
+    throw new UserError(
+      `Cannot resume ${directory}: it must hold layer<N> directories of an interrupted run, it holds none; give the ` +
+        "run's own directory, for example runs/first",
+    );
+  }
+  const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
+  configs.forEach(({ layer }, i) => {
+    if (names[i] === `layer${layer}`) return;
+    throw new UserError(
+      `Cannot resume ${directory}: ${names[i]} must hold the config.json of that layer, it holds layer ${layer}'s; ` +
+        "move what does not belong to this run elsewhere",
+    );
+  });
+  configs.sort((a, b) => a.layer - b.layer);
+  const shared = (config: LayerConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
+  const stranger = configs.find((config) => shared(config) !== shared(configs[0]));
+  if (stranger === undefined) return configs;
+  throw new UserError(
+    `Cannot resume ${directory}: its layers must share settings, model and text, those of layer ${stranger.layer} are not ` +
+      `those of layer ${configs[0].layer}; move what does not belong to this run elsewhere`,
+  );
+}
+
+function isLayerName(name: string): boolean {
+  return /^layer\d+$/.test(name);
 }
 
 function planOf({ directory, settings, mappings, model, data, resumed }: Request, adapter: string): TrainingPlan {

@@ -167,3 +167,28 @@ export function parseGroups(text: string): number[] {
     );
   });
 }
+
+/**
+ * The groups of a dictionary.
+ *
+ * @param features `--dictionary`.
+ * @param groups `--groups`, if they were given.
+ * @returns Those groups, or a quarter, a half and a quarter of the features.
+ * @throws {UsageError} When the groups do not add up to the features, or the features cannot be divided so.
+ */
+export function groupsFor(features: number, groups?: readonly number[]): number[] {
+  if (groups === undefined) {
+    if (features > 0 && features % 4 === 0) return [features / 4, features / 2, features / 4];
+    throw new UsageError(
+      `Cannot divide --dictionary ${features}: without --groups it must be a positive multiple of 4; give --groups too`,
+    );
+  }
+  const sum = groups.reduce((a, b) => a + b, 0);
+  if (sum === features) return [...groups];
+  throw new UsageError(
+    `Cannot train with --groups ${
+      groups.join(",")
+    }: they must add up to --dictionary ${features}, they add up to ${sum}; ` +
+      "change one of the two or leave --dictionary out",
+  );
+}

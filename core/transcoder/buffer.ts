@@ -36,12 +36,12 @@ export interface BufferPlan {
 }
 
 /**
- * Cuts a run into buffers of equal size, none larger than asked for, that waste less than one context.
+ * Cuts a run into buffers of equal size that waste less than one context and, but for that, hold no more than asked for.
  *
  * @param steps Steps of the run.
  * @param batchTokens Tokens per step.
  * @param passes How many times each row is drawn.
- * @param bufferTokens The most tokens to hold.
+ * @param bufferTokens The most tokens to draw from, at least those of one step: passes * bufferTokens >= batchTokens.
  * @param context Tokens per context, BOS included.
  * @param includeBos Whether BOS rows are drawn.
  * @returns The plan.
@@ -55,8 +55,8 @@ export function planBuffer(
   includeBos: boolean,
 ): BufferPlan {
   const perContext = includeBos ? context : context - 1;
-  const buffers = Math.ceil(steps * batchTokens / passes / bufferTokens);
-  const stepsEach = Math.ceil(steps / buffers);
+  const mostSteps = Math.floor(bufferTokens * passes / batchTokens);
+  const buffers = Math.ceil(steps / mostSteps), stepsEach = Math.ceil(steps / buffers);
   const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
   return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos };
 }
@@ -103,15 +103,15 @@ export class ShuffleBuffer {
    * @param n The buffer's number; the source must stand at its beginning.
    * @param source Where tokens come from.
    * @param contextsPerForward Contexts per forward pass; part of what makes the bytes.
-   * @param onProgress Called with the contexts done so far.
-   * @returns The source's position behind the buffer.
+   * @param onProgress Called with the contexts done so far; false stops the filling.
+   * @returns The source's position behind the buffer, or null when it was stopped.
    */
   async fill(
     n: number,
     source: TokenSource,
     contextsPerForward: number,
-    onProgress: (contexts: number) => void,
-  ): Promise<StreamPosition> {
+    onProgress: (contexts: number) => boolean,
+  ): Promise<StreamPosition | null> {
     const { contexts, context } = this.#plan, width = this.#gemma2.config.dModel;
     this.batch = emptyBatch(this.#plan);
     let position: StreamPosition | undefined;
@@ -127,7 +127,7 @@ export class ShuffleBuffer {
       pass.submit();
       done += next.batch.contexts;
       if (forwards % QUEUED_FORWARDS === 0 || done === contexts) await settle(this.#gpu);
-      onProgress(done);
+      if (!onProgress(done)) return null;
     }
     this.drawn = drawOrder(this.#plan, this.#seed, n);
     upload(this.#gpu, this.order, this.drawn);

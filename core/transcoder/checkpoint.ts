@@ -1,16 +1,18 @@
 /**
  * Checkpoints: everything a run needs to go on with the same bytes. A checkpoint is a directory that is either whole or not
- * there: it is filled under a name that starts with a dot, then renamed.
+ * there: it is filled as `.partial`, then renamed.
  * @module
  */
 
 import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { SampleStore, StoreArrays } from "../analysis/samples.ts";
+import * as v from "valibot";
+import type { SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { downloadAll, type Gpu, upload } from "../gpu/device.ts";
+import { elements } from "../gpu/tensor.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { stateTensors } from "./state.ts";
 import type { TrainingState } from "./step.ts";
@@ -25,8 +27,17 @@ export interface Progress {
   readonly elapsed_s: number;
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const progressSchema = v.object({
+  step: count,
+  position: v.object({ epoch: count, section: count, token: count }),
+  elapsed_s: v.number(),
+});
+
 /** The most checkpoints kept of a layer; older ones are removed. */
 const KEPT = 2;
+/** A checkpoint being written. The name is the same for all, so that what a killed process left is overwritten. */
+const PARTIAL = ".partial";
 
 /**
  * The name of a checkpoint.
@@ -57,8 +68,8 @@ export async function writeCheckpoint(
   samples: SampleStore,
   writeTranscoder: (path: string) => Promise<void>,
 ): Promise<void> {
-  const parent = join(directory, "checkpoints"), name = checkpointName(progress.step);
-  const partial = join(parent, `.${name}`), final = join(parent, name);
+  const parent = join(directory, "checkpoints");
+  const partial = join(parent, PARTIAL), final = join(parent, checkpointName(progress.step));
   try {
     await rm(partial, { recursive: true, force: true });
     await mkdir(partial, { recursive: true });
@@ -116,7 +127,7 @@ export async function checkpointSteps(directory: string): Promise<number[]> {
  * @param state The tensors to fill; sizes must be those of the run.
  * @param samples The store to fill.
  * @returns Step, place in the text, time.
- * @throws {UserError} When a file is missing, damaged or of other sizes.
+ * @throws {UserError} Naming the file that is missing, damaged or of other sizes.
  */
 export async function readCheckpoint(
   gpu: Gpu,
@@ -126,27 +137,67 @@ export async function readCheckpoint(
   samples: SampleStore,
 ): Promise<Progress> {
   const path = join(directory, "checkpoints", checkpointName(step));
-  const optimizer = await openSafetensors(join(path, "optimizer.safetensors"));
-  for (const [name, tensor] of stateTensors(state)) {
-    const data = await optimizer.read(name);
-    checkLength(optimizer.path, name, tensor.shape.reduce((a, b) => a * b, 1), data.length);
-    upload(gpu, tensor, data as Float32Array | Uint32Array);
+  try {
+    await readTensors(
+      join(path, "optimizer.safetensors"),
+      stateTensors(state).map(([name, tensor]) => ({
+        name,
+        length: elements(tensor.shape),
+        fill: (data) => upload(gpu, tensor, data),
+      })),
+    );
+    await readTensors(
+      join(path, "samples.safetensors"),
+      Object.entries(samples.arrays).map(([name, array]) => ({
+        name,
+        length: array.length,
+        fill: (data) => array.set(data),
+      })),
+    );
+    return await readProgress(join(path, "state.json"), step);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    // The reason keeps its path, not its remedy, which is that of a file one could get again.
+    const [reason] = error.message.split("; ");
+    throw new UserError(
+      `${reason}: the checkpoint is damaged; remove the directory ${path}, then resume once more: ` +
+        "the checkpoint before it is taken, or the run starts over",
+    );
   }
-  await optimizer.close();
-  const stored = await openSafetensors(join(path, "samples.safetensors"));
-  for (const [name, array] of Object.entries(samples.arrays) as [keyof StoreArrays, Float32Array | Uint32Array][]) {
-    const data = await stored.read(name);
-    checkLength(stored.path, name, array.length, data.length);
-    array.set(data as Uint32Array);
-  }
-  await stored.close();
-  return JSON.parse(await readFile(join(path, "state.json"), "utf8")) as Progress;
 }
 
-function checkLength(path: string, name: string, expected: number, actual: number): void {
-  if (expected === actual) return;
-  throw new UserError(
-    `Cannot resume from ${path}: ${name} must have the run's ${expected} elements, it has ${actual}; ` +
-      `remove this checkpoint, the one before it will be used`,
-  );
+/** What a tensor of a checkpoint is read into. */
+interface Destination {
+  readonly name: string;
+  readonly length: number;
+  fill(data: Float32Array | Uint32Array): void;
+}
+
+async function readTensors(path: string, destinations: readonly Destination[]): Promise<void> {
+  const file = await openSafetensors(path);
+  try {
+    for (const { name, length, fill } of destinations) {
+      const data = await file.read(name) as Float32Array | Uint32Array;
+      if (data.length !== length) {
+        throw new UserError(
+          `Cannot read ${path}: ${name} must have the run's ${length} elements, it has ${data.length}`,
+        );
+      }
+      fill(data);
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+async function readProgress(path: string, step: number): Promise<Progress> {
+  let text: string;
+  try {
+    text = await readFile(path, "utf8");
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
+  const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), progressSchema), text);
+  if (parsed.success && parsed.output.step === step) return parsed.output;
+  throw new UserError(`Cannot read ${path}: it must hold step ${step} and its place in the text, it does not`);
 }

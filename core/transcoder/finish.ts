@@ -53,6 +53,7 @@ export async function finish(
   const { settings, mappings, model, data } = plan;
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
+  observer.evaluating(0, settings.evaluation_tokens);
   try {
     const evaluations = await evaluateTranscoders({
       gpu,
@@ -107,6 +108,7 @@ async function collectSamples(
     x = createTensor(gpu, "final pass source", [rows, width]);
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: null });
   const documents = source.documents;
+  observer.sampling(0, sample_tokens);
   try {
     for (let tokens = 0; tokens < sample_tokens;) {
       const { batch } = await source.next(contexts);

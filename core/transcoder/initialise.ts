@@ -30,9 +30,9 @@ export interface ActivationStatistics {
  * @param gpu The device.
  * @param activations [capacity, width] raw activations.
  * @param order Row numbers.
- * @param rows How many of them to take, at least one batch.
+ * @param rows How many of them to take.
  * @param width Width of the activations.
- * @param batch Rows per dispatch; what `rows` exceeds a multiple of it is left out.
+ * @param atOnce The most rows per dispatch; what `rows` exceeds a multiple of it is left out.
  * @returns Mean and scale, combined in float64.
  */
 export async function measureActivations(
@@ -41,9 +41,9 @@ export async function measureActivations(
   order: Tensor,
   rows: number,
   width: number,
-  batch: number,
+  atOnce: number,
 ): Promise<ActivationStatistics> {
-  const slots = Math.floor(rows / batch);
+  const batch = Math.min(rows, atOnce), slots = Math.floor(rows / batch);
   const gathered = createTensor(gpu, "measured rows", [batch, width]);
   const moments = createTensor(gpu, "measured moments", [slots, 2, width]);
   const pass = new Pass(gpu);

@@ -93,7 +93,8 @@ export async function truncateMetrics(path: string, step: number): Promise<void>
   } catch (error) {
     throw fileError("read", path, error);
   }
-  const [header, ...rows] = text.split("\n");
-  const kept = rows.filter((row) => row !== "" && Number(row.split(",", 1)[0]) <= step);
+  // What follows the last line end is no whole row, even where it reads like a small step.
+  const [header, ...rows] = text.slice(0, text.lastIndexOf("\n")).split("\n");
+  const kept = rows.filter((row) => Number(row.split(",", 1)[0]) <= step);
   await writeFileAtomic(path, [header, ...kept, ""].join("\n"));
 }

@@ -107,7 +107,13 @@ export function checkSettings(settings: RunSettings): void {
     if (Number.isInteger(settings[name]) && settings[name] >= 1) continue;
     throw new UsageError(`Cannot train with ${name} = ${settings[name]}: it must be a positive whole number`);
   }
-  const { context, sample_threshold } = settings;
+  const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
+  if (buffer_tokens * passes < batch_tokens) {
+    throw new UsageError(
+      `Cannot train with buffer_tokens = ${buffer_tokens}: it must hold the tokens of a step, at least ` +
+        `${Math.ceil(batch_tokens / passes)} for batch_tokens = ${batch_tokens} and passes = ${passes}`,
+    );
+  }
   if (!Number.isInteger(context) || context < 2) {
     throw new UsageError(
       `Cannot train with context = ${context}: it must be a whole number, 2 or more, as BOS takes the first place`,

@@ -16,7 +16,7 @@ import { type Tap, tapName } from "../gemma2/sites.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { StreamPosition } from "../text/contexts.ts";
+import { START, type StreamPosition } from "../text/contexts.ts";
 import type { DataPaths } from "../text/documents.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { gatherRows } from "../../wgsl/transcoder/step.ts";
@@ -164,11 +164,13 @@ class Training {
   #source: TokenSource | null = null;
   #layers: LayerRun[] = [];
   /** Where the text stood when the current buffer began, and where it stands behind it. */
-  #bufferStart: StreamPosition = { epoch: 0, document: 0, token: 0 };
+  #bufferStart: StreamPosition = START;
   #bufferEnd: StreamPosition = this.#bufferStart;
   /** Steps recorded since the last reading-back that have a row in the ring. */
   #logged: number[] = [];
   #lastReadStep = 0;
+  /** The newest checkpoint's step, 0 before the first. */
+  #savedStep = 0;
   #lastReadTime = 0;
   #stepsPerRead = 1;
   /** Seconds of training before this process, and its beginning. */
@@ -189,21 +191,25 @@ class Training {
     const { settings } = this.plan, { steps: perBuffer } = this.bufferPlan;
     if (restart > 0) await this.#restore(restart);
     this.#source = await this.#openSource();
+    for (const config of this.plan.resumed ?? []) checkUnchanged(config, this.gemma2, this.#source);
     this.#started = this.#lastReadTime = performance.now();
-    this.#lastReadStep = restart;
+    this.#lastReadStep = this.#savedStep = restart;
     for (let step = restart + 1; step <= settings.steps; step++) {
       const beginsBuffer = (step - 1) % perBuffer === 0;
-      if (beginsBuffer || step === restart + 1) await this.#fillBuffer(Math.floor((step - 1) / perBuffer));
+      if (beginsBuffer || step === restart + 1) {
+        const isFilled = await this.#fillBuffer(Math.floor((step - 1) / perBuffer));
+        if (!isFilled) await this.#stop(step - 1);
+      }
       if (step === 1) await this.#begin();
       this.#record(step);
       const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
       const isSampled = step % settings.sample_every === 0;
       const stopping = this.observer.interrupted();
-      if (stopping || isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
+      if (isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
         await this.#readBack(step, isSampled);
       }
-      if (stopping || isCheckpoint) await this.#checkpoint(step);
-      if (stopping) throw this.#interruption(step);
+      if (isCheckpoint) await this.#checkpoint(step);
+      if (stopping) await this.#stop(step);
     }
     return this.#layers;
   }
@@ -217,16 +223,29 @@ class Training {
     return openTokenSource({ tokenizer: model, data, split: "train", context, seed, start: this.#bufferStart });
   }
 
-  async #fillBuffer(n: number): Promise<void> {
+  /** False when the user asked to stop before the buffer was full. */
+  async #fillBuffer(n: number): Promise<boolean> {
     const { contexts, context } = this.bufferPlan;
-    this.#bufferStart = this.#bufferEnd;
-    this.#bufferEnd = await this.buffer.fill(n, this.#source!, contextsPerForward(this.gpu, context), (done) => {
+    this.observer.filling(n, 0, contexts);
+    const end = await this.buffer.fill(n, this.#source!, contextsPerForward(this.gpu, context), (done) => {
       this.observer.filling(n, done, contexts);
-      // Before the first checkpoint there is nothing to save; later the next step will notice, with the buffer whole.
-      if (this.#layers.length === 0 && this.observer.interrupted()) throw this.#interruption(0);
+      return !this.observer.interrupted();
     });
+    if (end === null) return false;
+    this.#bufferStart = this.#bufferEnd;
+    this.#bufferEnd = end;
     // Filling is not training: the rate of the steps must not include it.
     this.#lastReadTime = performance.now();
+    return true;
+  }
+
+  /** Ends the run for now, with the last step saved. */
+  async #stop(step: number): Promise<never> {
+    if (step > this.#savedStep) {
+      await this.#readBack(step, false);
+      await this.#checkpoint(step);
+    }
+    throw this.#interruption(step);
   }
 
   /** Measures the first buffer, sets the scales, makes the first weights, writes config.json. */
@@ -253,21 +272,26 @@ class Training {
 
   /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */
   async #writeBeginnings(): Promise<void> {
-    const { directory } = this.plan, partial = join(dirname(directory), `.${basename(directory)}`);
+    const { directory, resumed } = this.plan;
+    // A run that was stopped before its first checkpoint starts over in its place.
+    if (resumed) return await this.#writeLayers(directory);
+    const partial = join(dirname(directory), `.${basename(directory)}`);
     try {
       await rm(partial, { recursive: true, force: true });
-      for (const { config } of this.#layers) {
-        const path = layerDirectory(partial, config.layer);
-        await mkdir(path, { recursive: true });
-        await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
-        await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
-      }
-      // A run that was stopped before its first checkpoint starts over in its place.
-      if (this.plan.resumed) await rm(directory, { recursive: true, force: true });
+      await this.#writeLayers(partial);
       await rename(partial, directory);
     } catch (error) {
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       throw fileError("write", directory, error);
+    }
+  }
+
+  async #writeLayers(run: string): Promise<void> {
+    for (const { config } of this.#layers) {
+      const path = layerDirectory(run, config.layer);
+      await mkdir(path, { recursive: true });
+      await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
+      await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
     }
   }
 
@@ -396,6 +420,7 @@ class Training {
       };
       await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
     }
+    this.#savedStep = step;
   }
 
   #elapsed(): number {
@@ -403,12 +428,33 @@ class Training {
   }
 
   #interruption(step: number): Interrupted {
-    const { directory, settings: { steps } } = this.plan;
-    if (step === 0) return new Interrupted(`Stopped before the first step of ${steps}; nothing was written`);
-    return new Interrupted(
-      `Stopped after step ${step} of ${steps}, which is saved; go on with: mtc train --resume ${directory}`,
-    );
+    const { directory, settings: { steps }, resumed } = this.plan;
+    if (step === 0 && !resumed) {
+      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+    }
+    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
   }
+}
+
+/** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
+function checkUnchanged({ model, data }: LayerConfig, { config }: Gemma2, { counts }: TokenSource): void {
+  const { layers, d_model, vocab_size } = model, { documents, train_documents, held_out_documents } = data;
+  const differs = (what: string, then: number[], now: number[]) => {
+    if (then.join() === now.join()) return;
+    throw new UserError(
+      `Cannot resume: ${what} must be the ${then.join(", ")} that the run began with, they are ${now.join(", ")}; ` +
+        `put ${model.path ?? model.name} and ${data.name} back as they were, or start another run`,
+    );
+  };
+  const { layers: layersNow, dModel, vocabSize } = config;
+  differs("the model's layers, width and vocabulary", [layers, d_model, vocab_size], [layersNow, dModel, vocabSize]);
+  const then = [documents, train_documents, held_out_documents];
+  differs("the text's documents, in all, for training and held out,", then, [
+    counts.documents,
+    counts.train_documents,
+    counts.held_out_documents,
+  ]);
 }
 
 /** Activations that are all zero or not finite have no scale. */
