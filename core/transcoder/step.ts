@@ -76,6 +76,8 @@ export const METRICS_RING = 128;
 export class Stepper {
   /** The kept features of the last recorded step. */
   readonly selector: Selector;
+  /** The same by feature, and behind them those that the dead features keep for the auxiliary loss. */
+  readonly columns: FeatureColumns;
   /** [METRICS_RING, prefixes + 6]; see wgsl/transcoder/step_metrics.wgsl. */
   readonly ring: Tensor;
   readonly #recipe: Recipe;
@@ -86,8 +88,6 @@ export class Stepper {
   readonly #activations: Tensor;
   readonly #xTransposed: Tensor;
   readonly #ends: ReturnType<typeof prefixConstants>;
-  /** The main selection's entries, then the dead features'. */
-  readonly #columns: FeatureColumns;
   readonly #auxPlace: ColumnPlace;
   /** [prefixes + 1, tokens, d_out]: suffix sums over the prefixes, then the residual of the dead features. */
   readonly #residual: Tensor;
@@ -113,7 +113,7 @@ export class Stepper {
     const kept = tokens * recipe.k, auxKept = tokens * Math.min(recipe.aux_k, features);
     this.selector = new Selector(gpu, "kept", tokens, features, kept);
     this.#auxSelector = new Selector(gpu, "dead kept", tokens, features, auxKept);
-    this.#columns = createColumns(gpu, features, [kept, auxKept]);
+    this.columns = createColumns(gpu, features, [kept, auxKept]);
     this.#auxPlace = { selection: 1, base: kept };
     this.ring = tensor("metrics ring", [METRICS_RING, prefixes + METRICS_EXTRA]);
     this.#activations = tensor("activations", [features, tokens]);
@@ -162,9 +162,9 @@ export class Stepper {
     const { batch_tokens: tokens, k, aux_k, dead_after_tokens } = this.#recipe, { inactive } = this.state;
     const everyone = { inactive, minInactive: 0 }, dead = { inactive, minInactive: dead_after_tokens };
     this.selector.recordTopK(pass, this.#activations, tokens, tokens * k, everyone);
-    this.selector.recordColumns(pass, this.#activations, tokens, everyone, this.#columns, MAIN_PLACE);
+    this.selector.recordColumns(pass, this.#activations, tokens, everyone, this.columns, MAIN_PLACE);
     this.#auxSelector.recordTopK(pass, this.#activations, tokens, tokens * Math.min(aux_k, this.#features), dead);
-    this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead, this.#columns, this.#auxPlace);
+    this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead, this.columns, this.#auxPlace);
     const { threshold: state } = this.state;
     pass.run(trackThreshold, { selection: this.selector.selection, state }, { rate: this.#recipe.threshold_rate });
   }
@@ -213,7 +213,7 @@ export class Stepper {
     };
     const { encoder, decoder, encoderBias, decoderBias, inactive } = this.state;
     const scale = 2 / (groups.length * tokens * d_out), aux_scale = 2 * aux_weight / (tokens * d_out);
-    const { start, token, value } = this.#columns, slope = this.#slope, prefixes = groups.length;
+    const { start, token, value } = this.columns, slope = this.#slope, prefixes = groups.length;
     let first_feature = 0;
     groups.forEach((features, group) => {
       const place = { tokens, first_feature, features, all_features: this.#features, group, prefixes };

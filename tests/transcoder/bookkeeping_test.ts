@@ -1,7 +1,7 @@
 /** The training step's small kernels: gathering, column statistics, the decoder bias, the threshold and the metrics row. */
 
 import assert from "node:assert/strict";
-import { downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import {
   columnMoments,
@@ -9,6 +9,7 @@ import {
   gatherRows,
   METRICS_EXTRA,
   stepMetrics,
+  trackInactive,
   trackThreshold,
 } from "../../wgsl/transcoder/step.ts";
 import { assertWithin, difference, exact, product, sum } from "../oracle/bounded.ts";
@@ -154,3 +155,18 @@ for (const lanes of [8, 64, 128]) {
     });
   }
 }
+
+Deno.test("track_inactive: back to 0 when kept, else the batch's tokens more, without wrapping around", async () => {
+  const most = 2 ** 32 - 1, tokens = 9;
+  for (const features of [1, 7, 63, 64, 65]) {
+    const before = Array.from({ length: features }, (_, i) => [0, most, most - tokens, most - tokens + 1, 100][i % 5]);
+    const kept = before.map((_, i) => [0, 0, 0, 3, 0, 1, 2][i % 7]);
+    const start = kept.reduce((starts, n) => [...starts, starts.at(-1)! + n], [5]);
+    const inactive = u32(before);
+    const pass = new Pass(gpu);
+    pass.run(trackInactive, { start: u32(start), inactive }, { tokens, features });
+    pass.submit();
+    const expected = before.map((n, i) => kept[i] > 0 ? 0 : n + tokens > most ? n : n + tokens);
+    assert.deepEqual(Array.from(await downloadU32(gpu, inactive)), expected, `${features} features`);
+  }
+});

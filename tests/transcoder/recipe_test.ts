@@ -64,8 +64,9 @@ Deno.test("a recipe that can be trained is accepted, at its edges too", () => {
 });
 
 const REFUSED: [keyof Recipe, unknown, RegExp][] = [
-  ["groups", [], /groups = : it must be positive whole numbers/],
+  ["groups", [], /groups = : it must be 1 to 8 positive whole numbers/],
   ["groups", [4, 0], /groups = 4,0: /],
+  ["groups", [1, 1, 1, 1, 1, 1, 1, 1, 1], /it must be 1 to 8 positive/],
   ["groups", [4, -1], /groups/],
   ["groups", [4.5], /groups/],
   ["groups", [NaN], /groups/],

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createTensor, downloadAll, type Gpu, openGpu, tensorFrom, upload } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { Selector } from "../../core/transcoder/selection.ts";
+import { createColumns, type FeatureColumns, Selector } from "../../core/transcoder/selection.ts";
 import { columnsOf, entriesOf, keepLargest, rowsOf } from "../oracle/top_k.ts";
 import { gaussians, uniform } from "../random.ts";
 
@@ -23,6 +23,10 @@ interface Case {
 const relu = (data: Float32Array<ArrayBuffer>) => data.map((value) => Math.max(value, 0));
 const bits = (data: Float32Array) => Array.from(new Uint32Array(data.buffer, data.byteOffset, data.length));
 
+/** Columns are shared: before the entries under test stand those of another selection. */
+const OTHERS = 5;
+const PLACE = { selection: 1, base: OTHERS };
+
 const BEHIND = 1100;
 const BEYOND = Array<number>(BEHIND).fill(2 ** 31);
 
@@ -30,6 +34,7 @@ const BEYOND = Array<number>(BEHIND).fill(2 ** 31);
 async function check(gpu: Gpu, tokens: number, features: number, cases: Case[]): Promise<void> {
   const capacity = Math.max(...cases.map(({ wanted }) => Math.min(wanted, tokens * features)));
   const selector = new Selector(gpu, "test", tokens, features, capacity);
+  const columns = createColumns(gpu, features, [OTHERS, capacity]);
   const zero = Array<number>(features).fill(0), n = tokens * features;
   for (const { what, activations, wanted, inactive = zero, minInactive = 0 } of cases) {
     // Behind the batch lie large numbers of features that take part: nothing of them may be seen.
@@ -38,10 +43,18 @@ async function check(gpu: Gpu, tokens: number, features: number, cases: Case[]):
     const participants = { inactive: fired, minInactive };
     const pass = new Pass(gpu);
     selector.recordTopK(pass, tensor, tokens, wanted, participants);
-    selector.recordColumns(pass, tensor, tokens, participants);
+    selector.recordColumns(pass, tensor, tokens, participants, columns, PLACE);
     pass.submit();
     const keep = (byToken: number[][]) => keepLargest(byToken, wanted, inactive.map((n) => n >= minInactive));
-    const { selected, kept, smallest } = await assertSelection(what, selector, activations, tokens, features, keep);
+    const { selected, kept, smallest } = await assertSelection(
+      what,
+      selector,
+      columns,
+      activations,
+      tokens,
+      features,
+      keep,
+    );
     assert.equal(selected[2], kept, `${what}: count`);
     if (kept > 0) assert.equal(selected[0], bits(Float32Array.of(smallest))[0], `${what}: threshold`);
     tensor.buffer.destroy();
@@ -53,6 +66,7 @@ async function check(gpu: Gpu, tokens: number, features: number, cases: Case[]):
 async function assertSelection(
   what: string,
   selector: Selector,
+  columns: FeatureColumns,
   activations: Float32Array,
   tokens: number,
   features: number,
@@ -63,7 +77,7 @@ async function assertSelection(
     (_, b) => Array.from({ length: features }, (_, i) => activations[i * tokens + b]),
   );
   const entries = entriesOf(byToken, keep(byToken));
-  const { selection, rows, columns } = selector;
+  const { selection, rows } = selector;
   const tensors = [selection, rows.rowStart, rows.index, rows.value, columns.start, columns.token, columns.value];
   const [selected, rowStart, index, value, start, token, columnValue] = (await downloadAll(cpu, tensors))
     .map((buffer) => new Uint32Array(buffer));
@@ -72,9 +86,18 @@ async function assertSelection(
   assert.deepEqual(rowStart, byRow.start, `${what}: row starts`);
   assert.deepEqual(index.subarray(0, n), byRow.index, `${what}: features`);
   assert.deepEqual(Array.from(value.subarray(0, n)), bits(byRow.value), `${what}: values by token`);
-  assert.deepEqual(start, byColumn.start, `${what}: column starts`);
-  assert.deepEqual(token.subarray(0, n), byColumn.index, `${what}: tokens`);
-  assert.deepEqual(Array.from(columnValue.subarray(0, n)), bits(byColumn.value), `${what}: values by feature`);
+  assert.deepEqual(start.subarray(features + 1), byColumn.start.map((at) => OTHERS + at), `${what}: column starts`);
+  assert.deepEqual(token.subarray(OTHERS, OTHERS + n), byColumn.index, `${what}: tokens`);
+  assert.deepEqual(
+    Array.from(columnValue.subarray(OTHERS, OTHERS + n)),
+    bits(byColumn.value),
+    `${what}: values by feature`,
+  );
+  const before = [start.subarray(0, features + 1), token.subarray(0, OTHERS), columnValue.subarray(0, OTHERS)];
+  assert.ok(
+    before.every((others) => others.every((entry) => entry === 0)),
+    `${what}: the other selection's part is left alone`,
+  );
   return { selected, kept: n, smallest: Math.min(...entries.map((entry) => entry.value)) };
 }
 
@@ -185,11 +208,13 @@ for (const [shape, gpu] of Object.entries(SHAPES)) {
     upload(gpu, selector.selection, Uint32Array.of(bits(Float32Array.of(0.25))[0], 0, 0, 0));
     const pass = new Pass(gpu);
     selector.recordRows(pass, tensor, tokens, everyone);
-    selector.recordColumns(pass, tensor, tokens, everyone);
+    const columns = createColumns(gpu, features, [OTHERS, tokens * features]);
+    selector.recordColumns(pass, tensor, tokens, everyone, columns, PLACE);
     pass.submit();
     await assertSelection(
       "threshold",
       selector,
+      columns,
       activations,
       tokens,
       features,
