@@ -341,16 +341,12 @@ async function printResult({ directory, mappings, settings }: Request, asJson: b
     return { layer, path, evaluation };
   }));
   if (asJson) return console.log(JSON.stringify({ run: directory, layers }, null, 2));
-  console.log(`\nHeld-out text, threshold inference:`);
-  for (const { layer, path, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
+  console.log("\nHeld-out text, threshold inference:");
+  for (const { layer, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
+    const dead = `dead ${dead_features} of ${featureCount(settings.groups)}`;
+    console.log(`  layer ${layer}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
-    const shown = [`layer ${layer}`, `FVU ${fvu.toFixed(3)}${prefixes ? ` (${prefixes} features)` : ""}`];
-    shown.push(
-      `L0 ${l0.toFixed(1)} (k ${settings.k})`,
-      `${dead_features} of ${featureCount(settings.groups)} features dead`,
-      path,
-    );
-    console.log(`  ${shown.join("   ")}`);
+    if (prefixes) console.log(`    FVU ${prefixes} features`);
   }
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
 }

@@ -11,32 +11,20 @@ import type { TrainingObserver } from "../core/transcoder/train.ts";
 import { tapName } from "../core/gemma2/sites.ts";
 import { Progress } from "./progress.ts";
 
-/** One stretch of work with a bar of its own. */
-class Phase {
-  readonly progress: Progress;
-  readonly #started = performance.now();
-
-  constructor(label: string) {
-    this.progress = new Progress(label);
-  }
-
-  /** Shows a rate, and the time left if the rest goes as what is done. */
-  show(done: number, total: number, unit: string): void {
-    const seconds = (performance.now() - this.#started) / 1000;
-    const rate = Math.round(done / seconds).toLocaleString("en-US");
-    this.progress.show(done, total, `${rate} ${unit}/s`, seconds < 1 ? null : seconds / done * (total - done));
-  }
-}
+/** Seconds before which a rate would tell of the start: work is queued faster than it is done. */
+const RATE_AFTER_S = 1;
 
 /** Shows the phases of a run on stderr, one after the other. */
 export class TrainDisplay {
   readonly #settings: RunSettings;
   readonly #mappings: readonly Mapping[];
-  readonly #buffers: number;
-  #phase: { name: string; phase: Phase } | null = null;
-  #fillSeconds = 0;
-  #fillStarted = 0;
-  #buffer = -1;
+  readonly #stepsPerBuffer: number;
+  #progress: Progress | null = null;
+  #phaseStarted = 0;
+  /** What the last buffer took to fill; null before there was one. */
+  #fillSeconds: number | null = null;
+  /** Training tokens per second when steps were last read back; null before. */
+  #rate: number | null = null;
 
   /**
    * @param settings The run's settings.
@@ -46,22 +34,19 @@ export class TrainDisplay {
     this.#settings = settings;
     this.#mappings = mappings;
     const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
-    this.#buffers = Math.ceil(
-      steps / planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos).steps,
-    );
+    this.#stepsPerBuffer = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos).steps;
   }
 
   /** Says what is about to happen. */
   begin(directory: string, adapter: string, model: string, isResumed: boolean): void {
-    const { steps, batch_tokens, groups, k, passes } = this.#settings, count = (n: number) => n.toLocaleString("en-US");
-    const maps = this.#mappings.map(({ source, target }) => `${tapName(source)} -> ${tapName(target)}`).join(", ");
+    const { steps, batch_tokens, groups, k, passes } = this.#settings;
+    const transcoders = this.#mappings.length === 1 ? "a transcoder" : `${this.#mappings.length} transcoders`;
     const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
-    console.error(`${isResumed ? "Resuming" : "Training"} ${maps} of ${model} on ${adapter}`);
-    console.error(
-      `  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}; ${count(steps)} steps of ${
-        count(batch_tokens)
-      } tokens${uses}`,
-    );
+    console.error(`${isResumed ? "Resuming" : "Training"} ${transcoders} of ${model}`);
+    for (const { source, target } of this.#mappings) console.error(`  ${tapName(source)} -> ${tapName(target)}`);
+    console.error(`  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`);
+    console.error(`  ${count(steps)} steps of ${count(batch_tokens)} tokens${uses}`);
+    console.error(`  on ${adapter}`);
     console.error(`  into ${directory}`);
   }
 
@@ -73,45 +58,96 @@ export class TrainDisplay {
 
   /** Removes the bar. */
   stop(): void {
-    this.#phase?.phase.progress.stop();
-    this.#phase = null;
-  }
-
-  #enter(name: string): Phase {
-    if (this.#phase?.name !== name) {
-      this.stop();
-      this.#phase = { name, phase: new Phase(name) };
-    }
-    return this.#phase!.phase;
+    this.#progress?.stop();
+    this.#progress = null;
   }
 
   /** The training's observer, without the interrupt. */
   get observer(): Omit<TrainingObserver, "interrupted"> {
     return {
-      filling: (n, done, contexts) => {
-        if (n !== this.#buffer) [this.#buffer, this.#fillStarted] = [n, performance.now()];
-        this.#fillSeconds = (performance.now() - this.#fillStarted) / 1000;
-        const tokens = this.#settings.context;
-        this.#enter(`Harvesting ${n + 1}/${this.#buffers}`).show(done * tokens, contexts * tokens, "tokens");
-      },
-      stepped: (step, layers, tokensPerSecond) => {
-        const { steps, batch_tokens } = this.#settings;
-        const numbers = layers.map(({ layer, metrics: { loss, fvu, l0, deadFeatures } }) =>
-          `L${layer} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
-        );
-        const note = [...numbers, `${Math.round(tokensPerSecond).toLocaleString("en-US")} tokens/s`].join("  ");
-        const fillsLeft = this.#buffers - this.#buffer - 1;
-        const left = (steps - step) * batch_tokens / tokensPerSecond + fillsLeft * this.#fillSeconds;
-        this.#enter("Training").progress.show(step, steps, note, left);
-      },
+      filling: (n, done, contexts) => this.#filling(n, done, contexts),
+      stepped: (step, layers, tokensPerSecond) => this.#stepped(step, layers, tokensPerSecond),
     };
   }
 
   /** The observer of what follows the last step, without the interrupt. */
   get finishObserver(): Omit<FinishObserver, "checkInterrupt"> {
     return {
-      sampling: (done, tokens) => this.#enter("Sampling with frozen weights").show(done, tokens, "tokens"),
-      evaluating: (done, tokens) => this.#enter("Evaluating on held-out text").show(done, tokens, "tokens"),
+      sampling: (done, tokens) => this.#passing("Sampling", done, tokens),
+      evaluating: (done, tokens) => this.#passing("Evaluating", done, tokens),
     };
   }
+
+  #enter(name: string): Progress {
+    if (this.#progress?.label !== name) {
+      this.stop();
+      this.#progress = new Progress(name);
+      this.#phaseStarted = performance.now();
+    }
+    return this.#progress!;
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#phaseStarted) / 1000;
+  }
+
+  #filling(n: number, done: number, contexts: number): void {
+    const { steps, context } = this.#settings, buffers = Math.ceil(steps / this.#stepsPerBuffer);
+    const progress = this.#enter(`Harvesting ${n + 1}/${buffers}`), seconds = this.#seconds();
+    if (done === contexts) this.#fillSeconds = seconds;
+    const isTold = seconds >= RATE_AFTER_S || done === contexts;
+    const here = isTold ? seconds / done * (contexts - done) : this.#fillSeconds;
+    const after = this.#secondsOfSteps(n * this.#stepsPerBuffer, n);
+    const left = here === null || after === null ? null : here + after;
+    progress.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
+  }
+
+  #stepped(step: number, layers: LayerMetrics, tokensPerSecond: number): void {
+    const { steps } = this.#settings;
+    this.#rate = tokensPerSecond;
+    const numbers = layers.map(({ layer, metrics: { loss, fvu, l0, deadFeatures } }) =>
+      `L${layer} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
+    );
+    const each = (value: (metrics: LayerMetrics[0]["metrics"]) => string) =>
+      layers.map(({ metrics }) => value(metrics)).join("|");
+    const short = [
+      `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
+      `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
+      `dead ${each(({ deadFeatures }) => String(deadFeatures))}`,
+      `loss ${each(({ loss }) => loss.toFixed(3))}`,
+      `${short1000(tokensPerSecond)} tokens/s`,
+    ];
+    const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
+    this.#enter("Training").show(step, steps, [...numbers, perSecond(tokensPerSecond)].join("  "), left, short);
+  }
+
+  #passing(name: string, done: number, tokens: number): void {
+    const progress = this.#enter(name), seconds = this.#seconds();
+    if (seconds < RATE_AFTER_S && done < tokens) return progress.show(done, tokens, "", null);
+    progress.show(done, tokens, perSecond(done / seconds), seconds / done * (tokens - done));
+  }
+
+  /** What the steps behind `step` will take with the buffers behind number `n`, or null when their rate is not known yet. */
+  #secondsOfSteps(step: number, n: number): number | null {
+    if (this.#rate === null) return null;
+    const { steps, batch_tokens } = this.#settings;
+    const fills = Math.ceil(steps / this.#stepsPerBuffer) - 1 - n;
+    return (steps - step) * batch_tokens / this.#rate + fills * (this.#fillSeconds ?? 0);
+  }
+}
+
+type LayerMetrics = Parameters<TrainingObserver["stepped"]>[1];
+
+function count(n: number): string {
+  return Math.round(n).toLocaleString("en-US");
+}
+
+function perSecond(rate: number): string {
+  return `${count(rate)} tokens/s`;
+}
+
+/** 812, 6.2k, 62k: three places at most. */
+function short1000(n: number): string {
+  if (n < 1000) return n.toFixed(0);
+  return `${(n / 1000).toFixed(n < 10_000 ? 1 : 0)}k`;
 }
