@@ -46,13 +46,13 @@ interface Adapter {
 
 type Limit = keyof typeof LIMITS;
 
-/** The least that mtc needs, WebGPU's own guarantee except for the 13 buffers of the decoder's step; what the limit bounds. */
+/** The least that mtc needs, which is what WebGPU guarantees, and what the limit bounds. */
 const LIMITS = {
   maxStorageBufferBindingSize: { least: 134217728, unit: "bytes", bounds: "largest tensor" },
   maxBufferSize: { least: 268435456, unit: "bytes", bounds: "largest buffer" },
   maxComputeWorkgroupStorageSize: { least: 16384, unit: "bytes", bounds: "workgroup memory" },
   maxComputeInvocationsPerWorkgroup: { least: 256, unit: "", bounds: "invocations per workgroup" },
-  maxStorageBuffersPerShaderStage: { least: 13, unit: "", bounds: "buffers per kernel" },
+  maxStorageBuffersPerShaderStage: { least: 8, unit: "", bounds: "buffers per kernel" },
 } as const;
 
 /** What mtc can use where an adapter has it; it works without. */
