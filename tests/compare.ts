@@ -33,8 +33,9 @@ export function assertClose(
   for (let i = 0; i < expected.length; i++) {
     const bound = "floor" in tolerance ? tolerance.floor + tolerance.relative * Math.abs(expected[i]) : tolerance[i];
     const error = Math.abs(actual[i] - expected[i]);
-    const share = error === 0 ? 0 : error / bound;
-    if (!(share <= used)) [worst, used] = [i, share];
+    // NaN compares false with everything: it must count as the worst, not as no error.
+    const share = error === 0 ? 0 : Number.isNaN(error) ? Infinity : error / bound;
+    if (share > used) [worst, used] = [i, share];
   }
   assert.ok(
     used <= 1,
