@@ -27,7 +27,7 @@ const COLUMNS = [
 ];
 
 /** The weights whose rows are described: feature-major, for raw activations. */
-interface Weights {
+export interface FeatureWeights {
   /** [features, d_in] */
   readonly encoder: Float32Array;
   /** [features] */
@@ -72,7 +72,7 @@ export function tokenSpread(tokens: readonly number[]): TokenSpread {
  */
 export function featureTable(
   { d_in, d_out, groups }: { d_in: number; d_out: number; groups: readonly number[] },
-  { encoder, encoderBias, decoder }: Weights,
+  { encoder, encoderBias, decoder }: FeatureWeights,
   pass: FinalPass,
   tokenText: (id: number) => string,
 ): string {

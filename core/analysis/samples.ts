@@ -62,6 +62,8 @@ export class SampleStore {
   readonly arrays: StoreArrays;
 
   /**
+   * Allocates an empty store.
+   *
    * @param features Features of the dictionary.
    * @param capacity The most samples per feature.
    */
@@ -194,6 +196,8 @@ export class FinalPass {
   readonly #uniform: SampleStore;
 
   /**
+   * Allocates an empty pass.
+   *
    * @param features Features of the dictionary.
    * @param capacity The most top samples per feature.
    * @param minActivation Activations below this are counted but not sampled.

@@ -108,6 +108,8 @@ export class Pass {
   #paramsUsed = 0;
 
   /**
+   * Begins an empty recording.
+   *
    * @param gpu The device to record for.
    */
   constructor(gpu: Gpu) {

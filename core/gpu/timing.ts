@@ -27,6 +27,8 @@ export class Trace {
   #reported: Promise<void> = Promise.resolve();
 
   /**
+   * Allocates the queries.
+   *
    * @param device A device opened with "timestamp-query".
    * @param report Hears of each timed dispatch, in order.
    */

@@ -78,6 +78,8 @@ export class ShuffleBuffer {
   readonly #seed: number;
 
   /**
+   * Allocates an empty buffer.
+   *
    * @param gpu The device.
    * @param gemma2 The model, loaded with the taps that the run needs.
    * @param taps How many taps it has.

@@ -90,6 +90,8 @@ export class Selector {
   readonly #noTies: Tensor;
 
   /**
+   * Allocates outputs and scratch memory.
+   *
    * @param gpu The device.
    * @param label Prefix of the tensors' labels.
    * @param tokens The most tokens of a batch.

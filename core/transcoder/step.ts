@@ -98,6 +98,8 @@ export class Stepper {
   readonly #moments: Tensor;
 
   /**
+   * Allocates the scratch tensors.
+   *
    * @param gpu The device.
    * @param recipe The run's settings.
    * @param shape The transcoder's sizes.
