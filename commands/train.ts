@@ -65,6 +65,8 @@ interface Request {
   readonly model: ModelFiles;
   readonly data: DataPaths;
   readonly resumed: readonly LayerConfig[] | null;
+  /** Whether a resumed run has nothing left to do. */
+  readonly isFinished: boolean;
 }
 
 /**
@@ -114,7 +116,12 @@ async function run(options: Options, command: Command): Promise<void> {
   const request = options.resume === undefined
     ? await newRequest(options, command)
     : await resumedRequest(options.resume, command);
-  if (request === null) return;
+  if (request.isFinished) {
+    if (options.json) return await printResult(request, true);
+    return console.log(
+      `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
+    );
+  }
   const gpu = await openGpu();
   const display = new TrainDisplay(request.settings, request.mappings);
   const stop = listenForInterrupts(() => display.interrupting());
@@ -172,7 +179,7 @@ async function newRequest(options: Options, command: Command): Promise<Request> 
   const data: DataPaths = options.data ? options.data.map((path) => resolve(path)) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
-  return { directory, settings, mappings, model, data, resumed: null };
+  return { directory, settings, mappings, model, data, resumed: null, isFinished: false };
 }
 
 function checkName(name: string): string {
@@ -230,8 +237,7 @@ function settingsFrom(options: Options, defaults: RunSettings, command: Command)
   return { ...defaults, ...changed };
 }
 
-/** Null when the run is finished already. */
-async function resumedRequest(directory: string, command: Command): Promise<Request | null> {
+async function resumedRequest(directory: string, command: Command): Promise<Request> {
   const given = command.options.find((option) => {
     const name = option.attributeName();
     return command.getOptionValueSource(name) === "cli" && name !== "resume" && name !== "json";
@@ -248,10 +254,6 @@ async function resumedRequest(directory: string, command: Command): Promise<Requ
       stat(join(directory, `layer${layer}`, "transcoder.safetensors")).then(() => true, () => false)
     ),
   );
-  if (finished.every(Boolean)) {
-    console.log(`${directory} is finished already; read about it with: mtc report --runs ${directory}`);
-    return null;
-  }
   return {
     directory,
     settings: settingsOf(first),
@@ -259,6 +261,7 @@ async function resumedRequest(directory: string, command: Command): Promise<Requ
     model: await openModel(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
+    isFinished: finished.every(Boolean),
   };
 }
 

@@ -38,6 +38,8 @@ const progressSchema = v.object({
 const KEPT = 2;
 /** A checkpoint being written. The name is the same for all, so that what a killed process left is overwritten. */
 const PARTIAL = ".partial";
+/** A checkpoint being removed. */
+const DISCARDED = ".discarded";
 
 /**
  * The name of a checkpoint.
@@ -77,15 +79,34 @@ export async function writeCheckpoint(
     await writeSafetensors(join(partial, "optimizer.safetensors"), await stateToWrite(gpu, state));
     await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
     await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");
-    await rm(final, { recursive: true, force: true });
+    await discard(directory, progress.step);
     await rename(partial, final);
-    for (const step of (await checkpointSteps(directory)).slice(KEPT)) {
-      await rm(join(parent, checkpointName(step)), { recursive: true, force: true });
-    }
+    await tidyCheckpoints(directory);
   } catch (error) {
     await rm(partial, { recursive: true, force: true }).catch(() => {});
     throw fileError("write", final, error);
   }
+}
+
+/**
+ * Removes what is no longer wanted: old checkpoints, and what a killed process was writing or removing.
+ *
+ * @param directory The layer's directory.
+ */
+export async function tidyCheckpoints(directory: string): Promise<void> {
+  for (const step of (await checkpointSteps(directory)).slice(KEPT)) await discard(directory, step);
+  for (const name of [PARTIAL, DISCARDED]) {
+    await rm(join(directory, "checkpoints", name), { recursive: true, force: true });
+  }
+}
+
+/** A checkpoint loses its name before its files, so that one with a name is whole. */
+async function discard(directory: string, step: number): Promise<void> {
+  const parent = join(directory, "checkpoints"), discarded = join(parent, DISCARDED);
+  if (!(await checkpointSteps(directory)).includes(step)) return;
+  await rm(discarded, { recursive: true, force: true });
+  await rename(join(parent, checkpointName(step)), discarded);
+  await rm(discarded, { recursive: true });
 }
 
 async function stateToWrite(gpu: Gpu, state: TrainingState): Promise<TensorToWrite[]> {

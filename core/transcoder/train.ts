@@ -21,7 +21,7 @@ import type { DataPaths } from "../text/documents.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
-import { checkpointSteps, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
 import { featureCount, learningRate, prefixEnds, type TranscoderShape } from "./recipe.ts";
@@ -250,7 +250,7 @@ class Training {
 
   /** Measures the first buffer, sets the scales, makes the first weights, writes config.json. */
   async #begin(): Promise<void> {
-    const { settings, mappings, describe } = this.plan;
+    const { settings, mappings, describe, resumed } = this.plan;
     const rows = this.buffer.order.shape[0] / settings.passes;
     const { gpu, buffer: { order } } = this, width = this.gemma2.config.dModel;
     const measure = async (tap: Tap) => {
@@ -259,11 +259,11 @@ class Training {
       checkScale(tap, statistics.scale);
       return { activations, ...statistics };
     };
-    for (const mapping of mappings) {
+    for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
       const described = describe(mapping.layer, this.#source!);
-      const config = { ...described, ...settings, ...mapping, groups: [...settings.groups], scales };
+      const config = resumed?.[i] ?? { ...described, ...settings, ...mapping, groups: [...settings.groups], scales };
       const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
       this.#layers.push(this.#createLayer(config, weights));
     }
@@ -273,25 +273,26 @@ class Training {
   /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */
   async #writeBeginnings(): Promise<void> {
     const { directory, resumed } = this.plan;
-    // A run that was stopped before its first checkpoint starts over in its place.
-    if (resumed) return await this.#writeLayers(directory);
+    if (resumed) {
+      // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
+      for (const { directory, config } of this.#layers) {
+        await startMetrics(join(directory, "metrics.csv"), prefixEnds(config.groups));
+      }
+      return;
+    }
     const partial = join(dirname(directory), `.${basename(directory)}`);
     try {
       await rm(partial, { recursive: true, force: true });
-      await this.#writeLayers(partial);
+      for (const { config } of this.#layers) {
+        const path = layerDirectory(partial, config.layer);
+        await mkdir(path, { recursive: true });
+        await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
+        await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
+      }
       await rename(partial, directory);
     } catch (error) {
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       throw fileError("write", directory, error);
-    }
-  }
-
-  async #writeLayers(run: string): Promise<void> {
-    for (const { config } of this.#layers) {
-      const path = layerDirectory(run, config.layer);
-      await mkdir(path, { recursive: true });
-      await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
-      await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
     }
   }
 
@@ -315,6 +316,7 @@ class Training {
       const layer = this.#createLayer(config, zeroWeights(config));
       const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
       await truncateMetrics(join(layer.directory, "metrics.csv"), step);
+      await tidyCheckpoints(layer.directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
       this.#layers.push(layer);
