@@ -52,10 +52,10 @@ export const EMBEDDED: RunSettings = {
   warmup_steps: 30,
   aux_k: 64,
   dead_after_tokens: 20_480,
-  passes: 3,
+  passes: 6,
   buffer_tokens: 102_400,
   checkpoint_every: 200,
-  sample_tokens: 65_536,
+  sample_tokens: 49_152,
   evaluation_tokens: 16_384,
 };
 
