@@ -85,7 +85,7 @@ export async function finish(
   }
 }
 
-/** Runs the transcoders over the training text in its natural order. */
+/** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
 async function collectSamples(
   gpu: Gpu,
   plan: TrainingPlan,
@@ -106,7 +106,7 @@ async function collectSamples(
   );
   const order = createTensor(gpu, "rows without BOS", [rows], "u32"),
     x = createTensor(gpu, "final pass source", [rows, width]);
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: null });
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: settings.seed + 1 });
   const documents = source.documents;
   observer.sampling(0, sample_tokens);
   try {

@@ -120,6 +120,14 @@ export function checkRecipe(recipe: Recipe): void {
   require(recipe.final_lr_fraction >= 0 && recipe.final_lr_fraction <= 1, "final_lr_fraction", "from 0 to 1");
   require(recipe.aux_weight >= 0 && Number.isFinite(recipe.aux_weight), "aux_weight", "0 or a positive number");
   require(isCount(recipe.aux_k), "aux_k", "a positive whole number");
-  require(isCount(recipe.dead_after_tokens), "dead_after_tokens", "a positive whole number");
-  require(Number.isSafeInteger(recipe.seed) && recipe.seed >= 0, "seed", "a whole number, 0 or more");
+  require(
+    isCount(recipe.dead_after_tokens) && recipe.dead_after_tokens < 2 ** 32,
+    "dead_after_tokens",
+    "a positive whole number below 2^32",
+  );
+  require(
+    isCount(recipe.seed + 1) && recipe.seed < Number.MAX_SAFE_INTEGER,
+    "seed",
+    "a whole number, 0 or more, below 2^53 - 1",
+  );
 }

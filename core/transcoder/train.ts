@@ -6,7 +6,7 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { SampleStore } from "../analysis/samples.ts";
+import { SampleStore, type SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
@@ -16,7 +16,7 @@ import { type Tap, tapName } from "../gemma2/sites.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { START, type StreamPosition } from "../text/contexts.ts";
+import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import type { DataPaths } from "../text/documents.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { gatherRows } from "../../wgsl/transcoder/step.ts";
@@ -49,6 +49,12 @@ export interface TrainingPlan {
   ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | "scales">;
   /** The layers' config.json files when the run is resumed, in the order of `mappings`. */
   readonly resumed: readonly LayerConfig[] | null;
+}
+
+/** The loss is no longer a number; going on from a checkpoint would lead there again. */
+export class Diverged extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "Diverged";
 }
 
 /** How a run tells what it is doing, and hears that it should stop. */
@@ -110,7 +116,8 @@ export function tapsOf(mappings: readonly Mapping[]): Tap[] {
  * @param plan What to train.
  * @param observer Hears of the progress and can interrupt.
  * @returns The model, still loaded, and the trained layers.
- * @throws {UserError} When files, disk or device fail, or the loss is no longer a number.
+ * @throws {UserError} When files, disk or device fail.
+ * @throws {Diverged} When the loss is no longer a number.
  * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
  */
 export async function train(
@@ -168,6 +175,7 @@ class Training {
   #bufferEnd: StreamPosition = this.#bufferStart;
   /** Steps recorded since the last reading-back that have a row in the ring. */
   #logged: number[] = [];
+  #uncounted: (() => void)[] = [];
   #lastReadStep = 0;
   /** The newest checkpoint's step, 0 before the first. */
   #savedStep = 0;
@@ -351,6 +359,7 @@ class Training {
 
   /** The one wait: fetches metrics and, on sampled steps, the kept features of the current batch. */
   async #readBack(step: number, isSampled: boolean): Promise<void> {
+    this.#countSamples();
     const wanted = this.#layers.flatMap(({ stepper: { ring, selector: { rows } } }) =>
       isSampled ? [ring, rows.rowStart, rows.index, rows.value] : [ring]
     );
@@ -362,7 +371,13 @@ class Training {
       const [ring, rowStart, index, value] = bytes.slice(i * perLayer, (i + 1) * perLayer);
       await this.#log(layer, new Float32Array(ring), tokensPerSecond);
       if (!isSampled) continue;
-      this.#sample(layer, step, new Uint32Array(rowStart), new Uint32Array(index), new Float32Array(value));
+      const rows = {
+        rowStart: new Uint32Array(rowStart),
+        index: new Uint32Array(index),
+        value: new Float32Array(value),
+      };
+      const { batch, drawn } = this.buffer;
+      this.#uncounted.push(() => this.#sample(layer, step, rows, batch, drawn));
     }
     const slot = this.#logged.length - 1;
     if (slot >= 0) {
@@ -392,15 +407,26 @@ class Training {
     if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
     const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
     if (lost) {
-      throw new UserError(
+      throw new Diverged(
         `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
           `start another run with a lower --learning-rate than ${settings.learning_rate}`,
       );
     }
   }
 
-  #sample(layer: LayerRun, step: number, rowStart: Uint32Array, index: Uint32Array, value: Float32Array): void {
-    const { settings: { batch_tokens, sample_threshold } } = this.plan, { batch, drawn } = this.buffer;
+  /** Takes in the sampled batches that were read back. It is put off until more steps are queued, so that the GPU need not wait. */
+  #countSamples(): void {
+    for (const count of this.#uncounted.splice(0)) count();
+  }
+
+  #sample(
+    layer: LayerRun,
+    step: number,
+    { rowStart, index, value }: SparseRows,
+    batch: TokenBatch,
+    drawn: Uint32Array,
+  ): void {
+    const { batch_tokens, sample_threshold } = this.plan.settings;
     const first = (step - 1) % this.bufferPlan.steps * batch_tokens;
     for (let b = 0; b < batch_tokens; b++) {
       for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
@@ -412,6 +438,7 @@ class Training {
   }
 
   async #checkpoint(step: number): Promise<void> {
+    this.#countSamples();
     // At a buffer's last step the next one begins where this one ended.
     const position = step % this.bufferPlan.steps === 0 ? this.#bufferEnd : this.#bufferStart;
     const progress = { step, position, elapsed_s: this.#elapsed() };
