@@ -27,13 +27,14 @@ import {
   type RunSettings,
   settingsOf,
 } from "../core/transcoder/run_settings.ts";
-import { train, type TrainingPlan } from "../core/transcoder/train.ts";
+import { Diverged, train, type TrainingPlan } from "../core/transcoder/train.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { TrainDisplay } from "./train_display.ts";
 import {
   defaultLayers,
   EMBEDDED,
   groupsFor,
+  inFlags,
   mappingsFor,
   NUMBER_OPTIONS,
   parseGroups,
@@ -140,12 +141,22 @@ async function run(options: Options, command: Command): Promise<void> {
     });
     display.stop();
     await printResult(request, options.json === true);
+  } catch (error) {
+    throw await withResume(error, request.directory);
   } finally {
     display.stop();
     stop.end();
     await request.model.weights.close();
     gpu.device.destroy();
   }
+}
+
+/** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
+async function withResume(error: unknown, directory: string): Promise<unknown> {
+  if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
+  const entries = await readdir(directory).catch(() => []);
+  if (!entries.some(isLayerName)) return error;
+  return new UserError(`${error.message}; then go on with: mtc train --resume ${directory}`);
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
@@ -165,7 +176,11 @@ function listenForInterrupts(onRequest: () => void): { readonly requested: boole
 async function newRequest(options: Options, command: Command): Promise<Request> {
   const isEmbedded = options.model === BUILTIN;
   const settings = settingsFrom(options, isEmbedded ? EMBEDDED : PUBLISHED, command);
-  checkSettings(settings);
+  try {
+    checkSettings(settings);
+  } catch (error) {
+    throw error instanceof UsageError ? new UsageError(inFlags(error.message)) : error;
+  }
   const model = await openModel(options.model);
   const { layers: modelLayers, vocabSize, bosTokenId } = parseGemma2Config(
     model.config,

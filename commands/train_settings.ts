@@ -138,6 +138,19 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
 ];
 
 /**
+ * Puts a message about settings into the words of the command line.
+ *
+ * @param message For example `Cannot train with batch_tokens = 0: ...`.
+ * @returns For example `Cannot train with --batch 0: ...`.
+ */
+export function inFlags(message: string): string {
+  return NUMBER_OPTIONS.reduce(
+    (text, { flags, setting }) => text.replace(new RegExp(`\\b${setting} = `, "g"), `${/--[\w-]+/.exec(flags)![0]} `),
+    message,
+  );
+}
+
+/**
  * Reads a number from the command line.
  *
  * @param flag The option's name, for the message.

@@ -98,8 +98,6 @@ export class Gemma2 {
   readonly #layers: readonly LayerWeights[];
   /** (cos, sin) by position: [context, head_dim / 2, 2] */
   readonly #turns: Tensor;
-  /** The matrix product's bias: Gemma-2 has none. */
-  readonly #zeros: Tensor;
   readonly #scratch: Scratch;
   readonly #embedded: Tensor;
   readonly #tapped = new Map<string, Tensor>();
@@ -133,11 +131,9 @@ export class Gemma2 {
     this.#plan = plan;
     this.#embedding = embedding;
     this.#layers = layers;
-    const { dModel, dMlp, heads, keyValueHeads, headDim } = config;
-    const qkvWidth = (heads + 2 * keyValueHeads) * headDim;
+    const { dModel, headDim } = config;
     const half = headDim / 2;
     this.#turns = tensorFrom(gpu, "rotary turns", [options.context, half, 2], rotaryTurns(config, options.context));
-    this.#zeros = createTensor(gpu, "no bias", [Math.max(qkvWidth, 2 * dMlp, dModel)]);
     this.#scratch = createScratch(gpu, config, options);
     this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, dModel]);
     for (const tap of options.taps) {
@@ -167,7 +163,7 @@ export class Gemma2 {
     const norm = { rows: tokens, width: dModel, epsilon: this.config.rmsNormEps };
     const shape = { contexts, context, heads, key_value_heads: keyValueHeads, head_dim: headDim };
     const linear = (x: Tensor, { weight, inputs, outputs }: Linear, y: Tensor) =>
-      pass.run(matmul, { x, weight, bias: this.#zeros, y }, { rows: tokens, columns: outputs, depth: inputs });
+      pass.run(matmul, { x, weight, y }, { rows: tokens, columns: outputs, depth: inputs });
 
     upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
     if (plan.attnIn > 0) {
@@ -234,7 +230,6 @@ export class Gemma2 {
     const gains = (l: LayerWeights) => [l.attnInGain, l.attention?.postGain, l.mlpInGain, l.mlp?.postGain];
     const tensors = [
       this.#turns,
-      this.#zeros,
       this.#embedded,
       ...Object.values(scratch),
       ...Object.values(sites),

@@ -21,12 +21,11 @@ function integers(count: number, step: number): Float32Array {
  */
 export async function wrongProducts(gpu: Gpu): Promise<number> {
   const n = 32;
-  const x = integers(n * n, 7), weight = integers(n * n, 5), bias = integers(n, 3);
+  const x = integers(n * n, 7), weight = integers(n * n, 5);
   const y = createTensor(gpu, "y", [n, n]);
   const tensors = {
     x: tensorFrom(gpu, "x", [n, n], x),
     weight: tensorFrom(gpu, "W", [n, n], weight),
-    bias: tensorFrom(gpu, "bias", [n], bias),
     y,
   };
   const pass = new Pass(gpu);
@@ -36,7 +35,7 @@ export async function wrongProducts(gpu: Gpu): Promise<number> {
   Object.values(tensors).forEach(({ buffer }) => buffer.destroy());
   return got.reduce((wrong, value, at) => {
     const row = Math.floor(at / n), column = at % n;
-    let sum = bias[column];
+    let sum = 0;
     for (let k = 0; k < n; k++) sum += x[row * n + k] * weight[k * n + column];
     return wrong + (value === sum ? 0 : 1);
   }, 0);
@@ -55,7 +54,6 @@ export async function productSpeed(gpu: Gpu): Promise<number> {
   const tensors = {
     x: zeros("x", [n, n]),
     weight: zeros("W", [n, n]),
-    bias: zeros("bias", [n]),
     y: zeros("y", [n, n]),
   };
   const pass = new Pass(gpu);

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { matmulRowBias, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnCount, SELECTION_SIZE } from "../../wgsl/transcoder/selection.ts";
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
@@ -95,10 +95,9 @@ export class Encoder {
     const padded = paddedColumns(tokens);
     pass.run(transpose, { x: source, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
     pass.run(
-      matmulRowBias,
+      matmulBiasRelu,
       { x: this.#encoder, weight: this.#xTransposed, bias: this.#bias, y: this.#activations },
       { rows: this.#features, columns: tokens, depth: d_in },
-      { RELU: 1 },
     );
     this.#selector.recordRows(pass, this.#activations, tokens, this.#everyone);
   }

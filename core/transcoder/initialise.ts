@@ -141,17 +141,16 @@ async function secondMoments(
     yPadded: createTensor(gpu, "target rows, padded", [rows, padded]),
     moment: createTensor(gpu, "second moment", [d_in, padded]),
     moved: createTensor(gpu, "second moment by direction", [features, d_out]),
-    bias: createTensor(gpu, "no bias", [padded]),
   };
-  const { w, x, xColumns, y, yColumns, yPadded, moment, moved, bias } = scratch;
+  const { w, x, xColumns, y, yColumns, yPadded, moment, moved } = scratch;
   const pass = new Pass(gpu);
   pass.run(gatherRows, { x: source, order, y: x }, { rows, width: d_in, first: 0, scale: 1 });
   pass.run(gatherRows, { x: target, order, y }, { rows, width: d_out, first: 0, scale: 1 });
   pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
   pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
   pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });
-  pass.run(matmul, { x: xColumns, weight: yPadded, bias, y: moment }, { rows: d_in, columns: padded, depth: rows });
-  pass.run(matmul, { x: w, weight: moment, bias, y: moved }, { rows: features, columns: d_out, depth: d_in });
+  pass.run(matmul, { x: xColumns, weight: yPadded, y: moment }, { rows: d_in, columns: padded, depth: rows });
+  pass.run(matmul, { x: w, weight: moment, y: moved }, { rows: features, columns: d_out, depth: d_in });
   pass.submit();
   const result = await downloadF32(gpu, moved);
   for (const { buffer } of Object.values(scratch)) buffer.destroy();

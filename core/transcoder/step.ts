@@ -4,7 +4,7 @@
  * @module
  */
 
-import { matmulRowBias, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import {
   columnMoments,
@@ -153,10 +153,9 @@ export class Stepper {
     pass.run(transpose, { x, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
     const { encoder, encoderBias } = this.state;
     pass.run(
-      matmulRowBias,
+      matmulBiasRelu,
       { x: encoder.weight, weight: this.#xTransposed, bias: encoderBias, y: this.#activations },
       { rows: this.#features, columns: tokens, depth: d_in },
-      { RELU: 1 },
     );
   }
 

@@ -1,5 +1,5 @@
 /**
- * The matrix product y = x W + bias, optionally through ReLU. Its unrolled body is written by a small generator, because
+ * The matrix product y = x W, and the same with a bias and ReLU behind it. Its unrolled body is written by a small generator, because
  * naga adds a clamp and a loop counter to anything indexed by a variable.
  *
  * This shape suits CPU adapters: 8 lanes side by side along the columns, 16 rows times 2 vec4 columns per invocation, no
@@ -8,7 +8,7 @@
  * @module
  */
 
-import { defineKernel } from "../kernel.ts";
+import { defineKernel, type Workgroups } from "../kernel.ts";
 
 /** Columns are handled four at a time: W's row length, and only that, is padded to a multiple of this. */
 export const COLUMN_ALIGNMENT = 4;
@@ -27,35 +27,29 @@ const ROWS = 16;
 const VECTORS = 2;
 const LANES = 8;
 
-/** The bias is one number per column of the product, or one per row. */
-type BiasAxis = "column" | "row";
-
-function* lines(axis: BiasAxis): Generator<string> {
+/** The text of the product, with or without its epilogue: a bias per row, then ReLU. */
+function* lines(hasBiasAndRelu: boolean): Generator<string> {
   const rows = [...Array(ROWS).keys()], vectors = [...Array(VECTORS).keys()];
-  yield `// y = x W + bias, then max(y, 0) when RELU is 1.`;
-  yield `// x [rows, depth], weight [depth, padded columns / 4] of vec4, bias [${axis}s], y [rows, columns].`;
+  yield hasBiasAndRelu ? `// y = max(x W + bias, 0).` : `// y = x W.`;
+  yield `// x [rows, depth], weight [depth, padded columns / 4] of vec4, y [rows, columns]${
+    hasBiasAndRelu ? ", bias [rows]" : ""
+  }.`;
   yield `// One invocation makes ${ROWS} rows x ${VECTORS} vec4 of columns; ${LANES} lanes lie side by side along the columns.`;
-  yield `// Accumulates in f32 in ascending depth with fused multiply-adds, starting at the bias; y is overwritten.`;
-  yield `override RELU: u32 = 0u;`;
+  yield `// Accumulates in f32 in ascending depth with fused multiply-adds${
+    hasBiasAndRelu ? ", starting at the bias" : ""
+  }; y is overwritten.`;
   yield `struct Params { rows: u32, columns: u32, depth: u32 }`;
-  yield `@group(0) @binding(0) var<storage, read> x: array<f32>;`;
-  yield `@group(0) @binding(1) var<storage, read> weight: array<vec4f>;`;
-  yield `@group(0) @binding(2) var<storage, read> bias: array<f32>;`;
-  yield `@group(0) @binding(3) var<storage, read_write> y: array<f32>;`;
-  yield `@group(0) @binding(4) var<uniform> params: Params;`;
+  const buffers = [
+    "read> x: array<f32>",
+    "read> weight: array<vec4f>",
+    ...(hasBiasAndRelu ? ["read> bias: array<f32>"] : []),
+    "read_write> y: array<f32>",
+  ];
+  for (const [binding, buffer] of buffers.entries()) yield `@group(0) @binding(${binding}) var<storage, ${buffer};`;
+  yield `@group(0) @binding(${buffers.length}) var<uniform> params: Params;`;
   yield ``;
-  if (axis === "column") {
-    yield `fn bias_at(column: u32) -> f32 { return bias[min(column, params.columns - 1u)]; }`;
-    yield `fn bias_vector(row: u32, vector: u32) -> vec4f {`;
-    yield `  let c = vector * 4u;`;
-    yield `  return vec4f(bias_at(c), bias_at(c + 1u), bias_at(c + 2u), bias_at(c + 3u));`;
-    yield `}`;
-  } else {
-    yield `fn bias_vector(row: u32, vector: u32) -> vec4f { return vec4f(bias[min(row, params.rows - 1u)]); }`;
-  }
-  yield `fn store(row: u32, vector: u32, sum: vec4f) {`;
+  yield `fn store(row: u32, vector: u32, value: vec4f) {`;
   yield `  if (row >= params.rows) { return; }`;
-  yield `  let value = select(sum, max(sum, vec4f()), RELU == 1u);`;
   yield `  let c = vector * 4u;`;
   yield `  let at = row * params.columns + c;`;
   for (const lane of [0, 1, 2, 3]) yield `  if (c + ${lane}u < params.columns) { y[at + ${lane}u] = value[${lane}]; }`;
@@ -70,7 +64,8 @@ function* lines(axis: BiasAxis): Generator<string> {
   // Rows and columns past the edge repeat the last one: the loads stay in bounds and `store` drops the result.
   for (const v of vectors) yield `  var w${v} = min(v${v}, row_vectors - 1u);`;
   for (const r of rows) yield `  var x${r} = min(row + ${r}u, last_row) * params.depth;`;
-  for (const r of rows) for (const v of vectors) yield `  var s${r}_${v} = bias_vector(row + ${r}u, v${v});`;
+  const start = (r: number) => hasBiasAndRelu ? `vec4f(bias[min(row + ${r}u, last_row)])` : `vec4f()`;
+  for (const r of rows) for (const v of vectors) yield `  var s${r}_${v} = ${start(r)};`;
   yield `  for (var k = 0u; k < params.depth; k++) {`;
   for (const v of vectors) yield `    let c${v} = weight[k * row_vectors + w${v}];`;
   for (const r of rows) {
@@ -78,29 +73,44 @@ function* lines(axis: BiasAxis): Generator<string> {
     for (const v of vectors) yield `    s${r}_${v} = fma(a${r}, c${v}, s${r}_${v});`;
   }
   yield `  }`;
-  for (const r of rows) for (const v of vectors) yield `  store(row + ${r}u, v${v}, s${r}_${v});`;
+  const result = (sum: string) => hasBiasAndRelu ? `max(${sum}, vec4f())` : sum;
+  for (const r of rows) for (const v of vectors) yield `  store(row + ${r}u, v${v}, ${result(`s${r}_${v}`)});`;
   yield `}`;
 }
 
-function product<const Name extends string>(name: Name, axis: BiasAxis) {
-  return defineKernel({
-    name,
-    source: [...lines(axis)].join("\n"),
-    bindings: { x: "read", weight: "read", bias: "read", y: "write" },
-    params: { rows: "u32", columns: "u32", depth: "u32" },
-    constants: { RELU: 0 },
-    shapes: ({ rows, columns, depth }) => ({
-      x: [rows, depth],
-      weight: [depth, paddedColumns(columns)],
-      bias: [axis === "column" ? columns : rows],
-      y: [rows, columns],
-    }),
-    workgroups: ({ rows, columns }) => [Math.ceil(columns / (LANES * VECTORS * 4)), Math.ceil(rows / ROWS), 1],
-  });
+const PARAMS = { rows: "u32", columns: "u32", depth: "u32" } as const;
+
+function grid({ rows, columns }: { rows: number; columns: number }): Workgroups {
+  return [Math.ceil(columns / (LANES * VECTORS * 4)), Math.ceil(rows / ROWS), 1];
 }
 
-/** y = x W + bias per column (then ReLU when RELU is 1); W is [depth, paddedColumns(columns)]. */
-export const matmul = product("matmul", "column");
+/** y = x W; W is [depth, paddedColumns(columns)]. */
+export const matmul = defineKernel({
+  name: "matmul",
+  source: [...lines(false)].join("\n"),
+  bindings: { x: "read", weight: "read", y: "write" },
+  params: PARAMS,
+  constants: {},
+  shapes: ({ rows, columns, depth }) => ({
+    x: [rows, depth],
+    weight: [depth, paddedColumns(columns)],
+    y: [rows, columns],
+  }),
+  workgroups: grid,
+});
 
-/** y = x W + bias per row (then ReLU when RELU is 1); W is [depth, paddedColumns(columns)]. */
-export const matmulRowBias = product("matmul_row_bias", "row");
+/** y = max(x W + bias, 0) with a bias per row; W is [depth, paddedColumns(columns)]. */
+export const matmulBiasRelu = defineKernel({
+  name: "matmul_bias_relu",
+  source: [...lines(true)].join("\n"),
+  bindings: { x: "read", weight: "read", bias: "read", y: "write" },
+  params: PARAMS,
+  constants: {},
+  shapes: ({ rows, columns, depth }) => ({
+    x: [rows, depth],
+    weight: [depth, paddedColumns(columns)],
+    bias: [rows],
+    y: [rows, columns],
+  }),
+  workgroups: grid,
+});
