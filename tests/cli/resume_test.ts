@@ -1,9 +1,10 @@
 /** Interrupted runs: killed or stopped at any moment and resumed, they end with the bytes of a run that was left alone. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
+import type { LayerConfig } from "../../core/transcoder/run_settings.ts";
 import { finishedContent, MAIN, names, SMALL } from "./small_train.ts";
-import { mtc } from "./tiny_run.ts";
+import { mtc, type Outcome } from "./tiny_run.ts";
 
 const runs = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(runs, { recursive: true }));
@@ -120,27 +121,32 @@ Deno.test("a row of metrics.csv that a killed process left half-written is not k
   await assertSameEnd("half-row");
 });
 
-for (const signal of ["SIGINT", "SIGTERM"] as const) {
-  Deno.test(`${signal} saves the run, says how to go on, exits with 130, and the end has the same bytes`, async () => {
-    const run = signal.toLowerCase(), child = startNew(run);
-    const isUnderWay = () => hasCheckpoint(run, "layer4", "step_000010")();
-    assert.ok(await signalWhen(child, signal, isUnderWay), "the run was still going");
-    const [{ code }, stderr] = await Promise.all([child.status, child.stderr.text()]);
-    assert.equal(code, 130, stderr);
-    const [, step] = /^mtc: Stopped after step (\d+) of 30, which is saved; go on with: mtc train --resume (.*)$/m.exec(
-      stderr,
-    ) ?? assert.fail(stderr);
-    const checkpoint = `step_${step.padStart(6, "0")}`;
-    for (const layer of LAYERS) {
-      assert.ok(names(join(runs, run, layer, "checkpoints")).includes(checkpoint), `${layer} has ${checkpoint}`);
-      assert.ok(!names(join(runs, run, layer)).includes("transcoder.safetensors"));
-    }
-    const { code: resumedCode, stderr: resumedStderr } = await resume(run);
-    assert.equal(resumedCode, 0, resumedStderr);
-    assert.match(resumedStderr, /^Resuming 2 transcoders of tiny-gemma2$/m);
-    assert.deepEqual(await content(run), whole);
-  });
+/** Sends a signal to a run under way and checks what it says and leaves; returns the step it stopped after. */
+async function stop(run: string, signal: Deno.Signal): Promise<void> {
+  const child = startNew(run);
+  assert.ok(await signalWhen(child, signal, hasCheckpoint(run, "layer4", "step_000010")), "the run was still going");
+  const [{ code }, stderr] = await Promise.all([child.status, child.stderr.text()]);
+  assert.equal(code, 130, stderr);
+  const said = /^mtc: Stopped after step (\d+) of 30, which is saved; go on with: mtc train --resume (.*)$/m.exec(
+    stderr,
+  );
+  assert.ok(said, stderr);
+  assert.equal(said[2], join(runs, run));
+  for (const layer of LAYERS) {
+    assert.ok(names(join(runs, run, layer, "checkpoints")).includes(`step_${said[1].padStart(6, "0")}`), "it is saved");
+    assert.ok(!names(join(runs, run, layer)).includes("transcoder.safetensors"));
+  }
 }
+
+Deno.test("Ctrl-C saves the run, says how to go on and exits with 130; resumed, it ends with the same bytes", async () => {
+  await stop("interrupted", "SIGINT");
+  const { code, stderr } = await resume("interrupted");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^Resuming 2 transcoders of tiny-gemma2$/m);
+  assert.deepEqual(await content("interrupted"), whole);
+});
+
+Deno.test("SIGTERM does as Ctrl-C", () => stop("terminated", "SIGTERM"));
 
 Deno.test("Ctrl-C before the first step leaves nothing", async () => {
   // A first buffer that takes minutes.
@@ -153,6 +159,132 @@ Deno.test("Ctrl-C before the first step leaves nothing", async () => {
   assert.equal((await child.status).code, 130, stderr);
   assert.match(stderr, /^mtc: Stopped before the first of 3000 steps; nothing was written$/m);
   assert.deepEqual(names(join(runs, "empty")), []);
+});
+
+function assertRefused({ code, stdout, stderr }: Outcome, expected: number, message: RegExp): void {
+  assert.equal(code, expected, stderr);
+  assert.equal(stdout, "");
+  assert.match(stderr.trimEnd().split("\n").pop()!, message);
+}
+
+Deno.test("resuming a finished run says that it is finished and changes nothing", async () => {
+  const { code, stdout } = await resume("whole");
+  assert.equal(code, 0);
+  assert.match(stdout, /whole is finished already; read about it with: mtc report --runs .*whole$/);
+  const json = await mtc("train", "--resume", join(runs, "whole"), "--json");
+  assert.deepEqual(JSON.parse(json.stdout).layers.map(({ layer }: { layer: number }) => layer), [2, 4]);
+  assert.deepEqual(await content("whole"), whole);
+});
+
+Deno.test("a resumed run takes no other settings", async () => {
+  for (const more of [["--steps", "40"], ["--seed", "0"], ["--runs", runs], ["--include-bos"]]) {
+    const outcome = await mtc("train", "--resume", join(runs, "whole"), ...more);
+    assertRefused(outcome, 2, new RegExp(`^mtc: Cannot resume with ${more[0]}: a resumed run keeps the settings`));
+  }
+});
+
+const garbage: [what: string, files: Record<string, string>, message: RegExp][] = [
+  [
+    "a directory without layers",
+    { "notes.txt": "mine" },
+    /it must hold layer<N> directories of an interrupted run, it holds none/,
+  ],
+  [
+    "a layer without config.json",
+    { "layer2/metrics.csv": "" },
+    /Cannot read .*layer2.config\.json: there is no such file/,
+  ],
+  ["a config.json that is no JSON", { "layer2/config.json": "{" }, /layer2.config\.json: it must be JSON/],
+  ["a config.json of something else", { "layer2/config.json": "{}" }, /layer2.config\.json: .* does not fit/],
+];
+for (const [i, [what, files, message]] of garbage.entries()) {
+  Deno.test(`refuses to resume ${what}`, async () => {
+    const run = `garbage${i}`;
+    for (const [name, text] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(runs, run, name)), { recursive: true });
+      await Deno.writeTextFile(join(runs, run, name), text);
+    }
+    assertRefused(await resume(run), 1, message);
+  });
+}
+
+Deno.test("refuses to resume what does not exist, or is a file", async () => {
+  assertRefused(await resume("nowhere"), 1, /^mtc: Cannot resume .*nowhere: there is no such file or directory/);
+  await Deno.writeTextFile(join(runs, "file"), "");
+  assertRefused(await resume("file"), 1, /^mtc: Cannot resume .*file: a part of the path is a file, not a directory/);
+});
+
+/** Copies the run as it was after step 20, changes a layer's config.json and resumes. */
+async function resumeWith(run: string, layer: string, edit: (config: LayerConfig) => unknown): Promise<Outcome> {
+  await copyRun("whole", run, "step_000030");
+  const path = join(runs, run, layer, "config.json"), config = JSON.parse(await Deno.readTextFile(path));
+  await Deno.writeTextFile(path, JSON.stringify({ ...config, ...edit(config) as object }));
+  return await resume(run);
+}
+
+Deno.test("refuses to resume layers that belong to different runs, or lie in each other's directories", async () => {
+  const other = await resumeWith("mixed", "layer4", () => ({ seed: 1 }));
+  assertRefused(other, 1, /its layers must share settings, model and text, those of layer 4 are not those of layer 2/);
+  const swapped = await resumeWith("swapped", "layer4", () => ({ layer: 3 }));
+  assertRefused(swapped, 1, /layer4 must hold the config\.json of that layer, it holds layer 3's/);
+});
+
+Deno.test("refuses to resume with another text or model than the run began with", async () => {
+  await copyRun("whole", "changed", "step_000030");
+  const change = async (edit: (config: LayerConfig) => object) => {
+    for (const layer of LAYERS) {
+      const path = join(runs, "whole", layer, "config.json"), config = JSON.parse(await Deno.readTextFile(path));
+      await Deno.writeTextFile(
+        join(runs, "changed", layer, "config.json"),
+        JSON.stringify({ ...config, ...edit(config) }),
+      );
+    }
+    return await resume("changed");
+  };
+  const text = await change(({ data }) => ({ data: { ...data, train_documents: 7 } }));
+  assertRefused(
+    text,
+    1,
+    /the text's documents.* must be the \d+, 7, \d+ that the run began with, they are \d+, \d+, \d+; put/,
+  );
+  const model = await change(({ model }) => ({ model: { ...model, d_model: 64 } }));
+  assertRefused(model, 1, /the model's layers, width and vocabulary must be the 6, 64, 4096 that the run began with/);
+});
+
+const damages: [what: string, file: string, damage: (path: string) => Promise<void>, message: RegExp][] = [
+  [
+    "a truncated",
+    "optimizer.safetensors",
+    (path) => Deno.truncate(path, 100_000),
+    /the header promises \d+ bytes, the file has 100000/,
+  ],
+  ["a missing", "samples.safetensors", (path) => Deno.remove(path), /there is no such file/],
+  [
+    "a malformed",
+    "state.json",
+    (path) => Deno.writeTextFile(path, '{"step": 20'),
+    /it must hold step 20 and its place/,
+  ],
+];
+for (const [i, [what, file, damage, message]] of damages.entries()) {
+  Deno.test(`a newest checkpoint with ${what} ${file} is named`, async () => {
+    const run = `damaged${i}`, checkpoint = join(runs, run, "layer4", "checkpoints", "step_000020");
+    await copyRun("whole", run, "step_000030");
+    await damage(join(checkpoint, file));
+    const outcome = await resume(run), [sentence] = outcome.stderr.trimEnd().split("\n").slice(-1);
+    assertRefused(outcome, 1, message);
+    assert.ok(sentence.startsWith(`mtc: Cannot read ${join(checkpoint, file)}: `), sentence);
+    assert.match(
+      sentence,
+      /: the checkpoint is damaged; remove the directory .*layer4.checkpoints.step_000020, then resume/,
+    );
+  });
+}
+
+Deno.test("without a damaged checkpoint of one layer the run goes on from what all layers have, with the same end", async () => {
+  await copyRun("whole", "removed", "step_000030");
+  await Deno.remove(join(runs, "removed", "layer4", "checkpoints", "step_000020"), { recursive: true });
+  await assertSameEnd("removed");
 });
 
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */
