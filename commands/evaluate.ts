@@ -27,7 +27,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
   const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
   const { dataOf } = await import("../core/transcoder/run_settings.ts");
-  const { contextsPerForward: contextsFor, tapsOf } = await import("../core/transcoder/train.ts");
+  const { contextsPerForward: contextsFor, tapsOf } = await import("../core/transcoder/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = layers, { context, include_bos } = config;
   const gpu = await openGpu();

@@ -27,7 +27,8 @@ import {
   type RunSettings,
   settingsOf,
 } from "../core/transcoder/run_settings.ts";
-import { Diverged, train, type TrainingPlan } from "../core/transcoder/train.ts";
+import type { TrainingPlan } from "../core/transcoder/plan.ts";
+import { Diverged, train } from "../core/transcoder/train.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { TrainDisplay } from "./train_display.ts";
 import {

@@ -6,8 +6,8 @@
 import { csvFormatRows } from "d3-dsv";
 import type { FinalPass } from "./samples.ts";
 
-/** The columns of features.csv. */
-const COLUMNS = [
+/** The columns of features.csv, in file order. */
+export const FEATURE_COLUMNS: readonly string[] = [
   "feature",
   "group",
   "fires",
@@ -103,7 +103,7 @@ export function featureTable(
       fires === 0 ? "1" : "0",
     ];
   });
-  return csvFormatRows([COLUMNS, ...rows]) + "\n";
+  return csvFormatRows([[...FEATURE_COLUMNS], ...rows]) + "\n";
 }
 
 function dot(a: Float32Array, b: Float32Array): number {

@@ -4,6 +4,7 @@
  */
 import { csvParseRows } from "d3-dsv";
 import { UserError } from "../errors.ts";
+import { FEATURE_COLUMNS } from "./feature_table.ts";
 import type { FeatureRow, MetricsRow, RunConfig } from "./run_schema.ts";
 
 /** Reads one cell of the current row by column name. */
@@ -16,7 +17,7 @@ interface Cells {
   optional(column: string): number;
 }
 
-function parseTable<Row>(text: string, path: string, columns: string[], read: (cells: Cells) => Row): Row[] {
+function parseTable<Row>(text: string, path: string, columns: readonly string[], read: (cells: Cells) => Row): Row[] {
   const [header = [], ...body] = csvParseRows(text) as string[][];
   const missing = columns.filter((column) => !header.includes(column));
   if (missing.length > 0) {
@@ -80,25 +81,6 @@ export function parseMetrics(text: string, path: string, config: Pick<RunConfig,
   throw new UserError(`Cannot read ${path}: it must hold at least one logged step, it holds none; train the run again`);
 }
 
-const featureColumns = [
-  "feature",
-  "group",
-  "fires",
-  "density",
-  "mean_activation",
-  "max_activation",
-  "sample_count",
-  "encoder_norm",
-  "decoder_norm",
-  "encoder_bias",
-  "encoder_decoder_cosine",
-  "top_token_id",
-  "top_token",
-  "top_token_share",
-  "token_entropy_bits",
-  "dead",
-];
-
 /** Undoes the JSON-style escapes (`\n`, `\t`, `\\`, `\u0007`) of a token in features.csv; text that is no valid escape stays as it is. */
 function unescapeToken(text: string): string {
   if (!text.includes("\\")) return text;
@@ -118,7 +100,7 @@ export function parseFeatures(
   path: string,
   config: Pick<RunConfig, "features" | "groups">,
 ): FeatureRow[] {
-  const rows = parseTable(text, path, featureColumns, (cells) => ({
+  const rows = parseTable(text, path, FEATURE_COLUMNS, (cells) => ({
     feature: cells.number("feature"),
     group: cells.number("group"),
     fires: cells.number("fires"),

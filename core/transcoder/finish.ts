@@ -17,7 +17,7 @@ import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { Encoder } from "./encode.ts";
 import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
-import { contextsPerForward, finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./train.ts";
+import { contextsPerForward, finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop. */

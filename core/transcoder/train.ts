@@ -1,6 +1,6 @@
 /**
  * Training: several transcoders from one forward pass. Reads from top to bottom as a run goes: open, fill the buffer, take steps,
- * read back now and then, checkpoint, and hand over to finish.ts.
+ * read back now and then, checkpoint; finish.ts goes on from there.
  * @module
  */
 
@@ -10,46 +10,31 @@ import { SampleStore, type SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
-import type { ModelFiles } from "../gemma2/files.ts";
 import { loadGemma2 } from "../gemma2/forward.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
-import type { DataPaths } from "../text/documents.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
-import { featureCount, learningRate, prefixEnds, type TranscoderShape } from "./recipe.ts";
-import type { LayerConfig, Mapping, RunSettings } from "./run_settings.ts";
-import { createTrainingState, readWeights, type TranscoderWeights, zeroWeights } from "./state.ts";
+import {
+  contextsPerForward,
+  finishedTranscoder,
+  layerDirectory,
+  type LayerRun,
+  tapsOf,
+  type TrainingPlan,
+} from "./plan.ts";
+import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
+import type { LayerConfig } from "./run_settings.ts";
+import { createTrainingState, type TranscoderWeights, zeroWeights } from "./state.ts";
 import { METRICS_RING, type StepMetrics, Stepper } from "./step.ts";
-import { foldScales, saveTranscoder, type Transcoder } from "./weights.ts";
-
-/** What a run needs to know before it starts. */
-export interface TrainingPlan {
-  /** The run's directory, runs/<name>. */
-  readonly directory: string;
-  /** Settings of all layers. */
-  readonly settings: RunSettings;
-  /** One transcoder each, by ascending layer. */
-  readonly mappings: readonly Mapping[];
-  /** The opened model. */
-  readonly model: ModelFiles;
-  /** The text. */
-  readonly data: DataPaths;
-  /** What config.json says beyond settings and mapping. */
-  readonly describe: (
-    layer: number,
-    source: TokenSource,
-  ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | "scales">;
-  /** The layers' config.json files when the run is resumed, in the order of `mappings`. */
-  readonly resumed: readonly LayerConfig[] | null;
-}
+import { saveTranscoder } from "./weights.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {
@@ -67,47 +52,9 @@ export interface TrainingObserver {
   interrupted(): boolean;
 }
 
-/** A transcoder in training with its directory and its samples. */
-export interface LayerRun {
-  /** runs/<name>/layer<N>. */
-  readonly directory: string;
-  /** Its config.json. */
-  readonly config: LayerConfig;
-  /** Its sizes. */
-  readonly shape: TranscoderShape;
-  /** Its steps. */
-  readonly stepper: Stepper;
-  /** Samples of the training batches, with their steps. */
-  readonly samples: SampleStore;
-  /** Scaled source of the current batch. */
-  readonly x: Tensor;
-  /** Scaled target of the current batch. */
-  readonly y: Tensor;
-}
-
-/** Tokens per forward pass: few on CPUs, so that they stay in their caches, more on GPUs, so that they fill their units. */
-const FORWARD_TOKENS = { cpu: 2048, gpu: 16384 };
-
-/**
- * How many contexts go through the model at once.
- *
- * @param gpu The device.
- * @param context Tokens per context.
- * @returns At least 1.
- */
-export function contextsPerForward(gpu: Gpu, context: number): number {
-  return Math.max(1, Math.floor((gpu.isCpu ? FORWARD_TOKENS.cpu : FORWARD_TOKENS.gpu) / context));
-}
-
 /** The longest a reading-back may be put off, in seconds and in steps. */
 const READ_EVERY_S = 1;
 const READ_EVERY_STEPS = 100;
-
-/** The distinct taps of some mappings, sources and targets. */
-export function tapsOf(mappings: readonly Mapping[]): Tap[] {
-  const taps = mappings.flatMap(({ source, target }) => [source, target]);
-  return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()];
-}
 
 /**
  * Trains until the last step; writes config.json, metrics.csv and checkpoints.
@@ -153,17 +100,6 @@ export async function train(
 async function newestCommonStep({ directory, mappings }: TrainingPlan): Promise<number> {
   const steps = await Promise.all(mappings.map(({ layer }) => checkpointSteps(layerDirectory(directory, layer))));
   return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
-}
-
-/**
- * Where a layer's files lie.
- *
- * @param run The run's directory.
- * @param layer The layer.
- * @returns runs/<name>/layer<N>.
- */
-export function layerDirectory(run: string, layer: number): string {
-  return join(run, `layer${layer}`);
 }
 
 /** The state of a run under way; its methods are the sections of `go`. */
@@ -494,16 +430,4 @@ function checkScale(tap: Tap, scale: number): void {
       tapName(tap)
     }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
   );
-}
-
-/**
- * A layer's transcoder as it is now, for raw activations.
- *
- * @param gpu The device.
- * @param layer The layer.
- * @returns Its weights with the training scales folded in, and its running threshold.
- */
-export async function finishedTranscoder(gpu: Gpu, { shape, stepper, config }: LayerRun): Promise<Transcoder> {
-  const { weights, threshold } = await readWeights(gpu, shape, stepper.state);
-  return { shape, weights: foldScales(weights, config.scales), threshold };
 }
