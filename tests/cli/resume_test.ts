@@ -148,18 +148,36 @@ Deno.test("Ctrl-C saves the run, says how to go on and exits with 130; resumed, 
 
 Deno.test("SIGTERM does as Ctrl-C", () => stop("terminated", "SIGTERM"));
 
+Deno.test("Ctrl-C after the last step says so and loses nothing", async () => {
+  await copyRun("whole", "sampling");
+  const { code, stderr } = await interruptAtStart(start("--resume", join(runs, "sampling")));
+  assert.equal(code, 130, stderr);
+  assert.match(
+    stderr,
+    /^mtc: Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume/m,
+  );
+  assert.deepEqual(names(join(runs, "sampling", "layer2")), ["checkpoints", "config.json", "metrics.csv"]);
+  await assertSameEnd("sampling");
+});
+
 Deno.test("Ctrl-C before the first step leaves nothing", async () => {
   // A first buffer that takes minutes.
   const args = [...SMALL, "--steps", "3000", "--buffer", "200000", "--runs", join(runs, "empty"), "--name", "early"];
-  const child = start(...args), reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  const { code, stderr } = await interruptAtStart(start(...args));
+  assert.equal(code, 130, stderr);
+  assert.match(stderr, /^mtc: Stopped before the first of 3000 steps; nothing was written$/m);
+  assert.deepEqual(names(join(runs, "empty")), []);
+});
+
+/** Interrupts a run as soon as it has said what it does. */
+async function interruptAtStart(child: Deno.ChildProcess): Promise<{ code: number; stderr: string }> {
+  const reader = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
   let stderr = "";
   while (!stderr.includes("into ")) stderr += (await reader.read()).value ?? assert.fail(stderr);
   child.kill("SIGINT");
   for (let part = await reader.read(); !part.done; part = await reader.read()) stderr += part.value;
-  assert.equal((await child.status).code, 130, stderr);
-  assert.match(stderr, /^mtc: Stopped before the first of 3000 steps; nothing was written$/m);
-  assert.deepEqual(names(join(runs, "empty")), []);
-});
+  return { code: (await child.status).code, stderr };
+}
 
 function assertRefused({ code, stdout, stderr }: Outcome, expected: number, message: RegExp): void {
   assert.equal(code, expected, stderr);
@@ -288,7 +306,7 @@ Deno.test("without a damaged checkpoint of one layer the run goes on from what a
 });
 
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */
-async function copyRun(from: string, to: string, without: string): Promise<void> {
+async function copyRun(from: string, to: string, without?: string): Promise<void> {
   for (const layer of LAYERS) {
     const source = join(runs, from, layer), target = join(runs, to, layer);
     for (const checkpoint of names(join(source, "checkpoints"))) {
