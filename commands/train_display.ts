@@ -20,6 +20,7 @@ export class TrainDisplay {
   readonly #mappings: readonly Mapping[];
   readonly #stepsPerBuffer: number;
   #progress: Progress | null = null;
+  #isStopping = false;
   #phaseStarted = 0;
   /** What the last buffer took to fill; null before there was one. */
   #fillSeconds: number | null = null;
@@ -52,6 +53,7 @@ export class TrainDisplay {
 
   /** Says that the interrupt was heard. */
   interrupting(): void {
+    this.#isStopping = true;
     this.stop();
     console.error("mtc: stopping after the current step; press Ctrl-C again to stop at once without saving");
   }
@@ -78,13 +80,14 @@ export class TrainDisplay {
     };
   }
 
-  #enter(name: string): Progress {
-    if (this.#progress?.label !== name) {
+  /** The bar of a phase; none once the run is stopping, so that what was said last stays last. */
+  #enter(name: string): Progress | null {
+    if (this.#progress?.label !== name && !this.#isStopping) {
       this.stop();
       this.#progress = new Progress(name);
       this.#phaseStarted = performance.now();
     }
-    return this.#progress!;
+    return this.#progress;
   }
 
   #seconds(): number {
@@ -99,7 +102,7 @@ export class TrainDisplay {
     const here = isTold ? seconds / done * (contexts - done) : this.#fillSeconds;
     const after = this.#secondsOfSteps(n * this.#stepsPerBuffer, n);
     const left = here === null || after === null ? null : here + after;
-    progress.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
+    progress?.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
   }
 
   #stepped(step: number, layers: LayerMetrics, tokensPerSecond: number): void {
@@ -118,13 +121,13 @@ export class TrainDisplay {
       `${short1000(tokensPerSecond)} tokens/s`,
     ];
     const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
-    this.#enter("Training").show(step, steps, [...numbers, perSecond(tokensPerSecond)].join("  "), left, short);
+    this.#enter("Training")?.show(step, steps, [...numbers, perSecond(tokensPerSecond)].join("  "), left, short);
   }
 
   #passing(name: string, done: number, tokens: number): void {
     const progress = this.#enter(name), seconds = this.#seconds();
-    if (seconds < RATE_AFTER_S && done < tokens) return progress.show(done, tokens, "", null);
-    progress.show(done, tokens, perSecond(done / seconds), seconds / done * (tokens - done));
+    if (seconds < RATE_AFTER_S && done < tokens) return progress?.show(done, tokens, "", null);
+    progress?.show(done, tokens, perSecond(done / seconds), seconds / done * (tokens - done));
   }
 
   /** What the steps behind `step` will take with the buffers behind number `n`, or null when their rate is not known yet. */
