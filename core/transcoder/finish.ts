@@ -110,8 +110,9 @@ async function collectSamples(
   const documents = source.documents;
   observer.sampling(0, sample_tokens);
   try {
-    for (let tokens = 0; tokens < sample_tokens;) {
-      const { batch } = await source.next(contexts);
+    // A text shorter than what is asked for is read once: a second time shows nothing new.
+    for (let tokens = 0, epoch = 0; tokens < sample_tokens && epoch === 0;) {
+      const { batch, position } = await source.next(contexts);
       const places = countedRows(batch, settings.include_bos);
       upload(gpu, order, places);
       const forward = new Pass(gpu);
@@ -129,6 +130,7 @@ async function collectSamples(
         passes[i].add(await encoder.encode(x, places.length), batch, places);
       }
       tokens += places.length;
+      epoch = position.epoch;
       observer.sampling(Math.min(tokens, sample_tokens), sample_tokens);
       observer.checkInterrupt();
     }

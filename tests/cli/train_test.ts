@@ -170,3 +170,15 @@ Deno.test("odd sizes, another source, BOS included: the run works and says in co
 function groupsOf(sizes: number[]): [feature: number, group: number][] {
   return sizes.flatMap((size, group) => new Array<number>(size).fill(group)).map((group, feature) => [feature, group]);
 }
+
+Deno.test("text shorter than the final passes ask for is read to its end, once", async () => {
+  const text = join(runs, "short.txt");
+  await Deno.writeTextFile(text, "We the people of this country ask for peace, and for work.\n".repeat(400));
+  const { code, stdout, stderr } = await mtc(
+    ...["train", "--data", text, "--layers", "0", "--steps", "2", "--batch", "64", "--groups", "8,8", "--k", "2"],
+    ...["--sample-tokens", "1e9", "--evaluation-tokens", "1e9", "--runs", runs, "--name", "short", "--json"],
+  );
+  assert.equal(code, 0, stderr);
+  const tokens = JSON.parse(stdout).layers[0].evaluation.tokens;
+  assert.ok(tokens > 63 && tokens < 1000, `${tokens} held-out tokens`);
+});
