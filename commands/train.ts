@@ -37,7 +37,10 @@ export function trainCommand(): Command {
     )
     .option("-m, --model <dir>", "a Hugging Face Gemma-2 directory", BUILTIN)
     .option("-d, --data <paths...>", "text: .txt and .jsonl files, or directories of them (default: the embedded text)")
-    .option("-l, --layers <list>", "layers to train, for example 8,17 (default: 17 of 26, or that depth)")
+    .option(
+      "-l, --layers <list>",
+      "layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)",
+    )
     .option(
       "--source <site>",
       "where activations are read: a site of the same layer, or one like layer8.resid_mid",
