@@ -47,7 +47,7 @@ export const EMBEDDED: RunSettings = {
   ...COMMON,
   groups: [128, 256, 128],
   k: 32,
-  steps: 600,
+  steps: 480,
   learning_rate: 5e-3,
   warmup_steps: 30,
   aux_k: 64,
@@ -55,7 +55,7 @@ export const EMBEDDED: RunSettings = {
   passes: 6,
   buffer_tokens: 102_400,
   checkpoint_every: 200,
-  sample_tokens: 49_152,
+  sample_tokens: 32_768,
   evaluation_tokens: 16_384,
 };
 
