@@ -6,10 +6,9 @@
  * @module
  */
 
-import { readSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
 import { UserError } from "../errors.ts";
-import { fileError, replaceFile, writeAll } from "./atomic.ts";
+import { replaceFile, writeAll } from "./atomic.ts";
+import { type LocalByteSource, memorySource, openFile } from "./byte_source.ts";
 import {
   type Dtype,
   DTYPE_BYTES,
@@ -23,14 +22,6 @@ import { bfloat16ToFloat32, float16ToFloat32 } from "./floats.ts";
 
 export type { Dtype, TensorInfo } from "./safetensors_header.ts";
 
-/** Random access to bytes: a file or memory. */
-interface ByteSource {
-  readonly size: number;
-  read(begin: number, end: number): Promise<Uint8Array<ArrayBuffer>>;
-  readSync(begin: number, end: number): Uint8Array<ArrayBuffer>;
-  close(): Promise<void>;
-}
-
 /** An open safetensors file whose header has been checked. */
 export class SafetensorsFile {
   /** Where it came from, for messages. */
@@ -39,17 +30,16 @@ export class SafetensorsFile {
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** The free text entries of `__metadata__`. */
   readonly metadata: Readonly<Record<string, string>>;
-  readonly #source: ByteSource;
+  readonly #source: LocalByteSource;
 
   /**
    * Use {@link openSafetensors} or {@link parseSafetensors}.
    *
-   * @param path Where it came from.
    * @param source Its bytes.
    * @param header The checked header.
    */
-  constructor(path: string, source: ByteSource, header: Header) {
-    this.path = path;
+  constructor(source: LocalByteSource, header: Header) {
+    this.path = source.name;
     this.#source = source;
     this.tensors = header.tensors;
     this.metadata = header.metadata;
@@ -85,7 +75,7 @@ export class SafetensorsFile {
   ): Promise<Float32Array<ArrayBuffer> | Int32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>> {
     const { dtype, begin, end } = this.info(name);
     if (dtype !== "I32" && dtype !== "U32") return await this.readF32(name);
-    const { buffer } = await this.#source.read(begin, end);
+    const { buffer } = await this.#source.read(begin, end - begin);
     return dtype === "I32" ? new Int32Array(buffer) : new Uint32Array(buffer);
   }
 
@@ -99,7 +89,7 @@ export class SafetensorsFile {
   async readF32(name: string): Promise<Float32Array<ArrayBuffer>> {
     const { dtype, begin, end } = this.info(name);
     const decode = this.#decoder(name, dtype);
-    return decode(await this.#source.read(begin, end));
+    return decode(await this.#source.read(begin, end - begin));
   }
 
   /**
@@ -115,7 +105,7 @@ export class SafetensorsFile {
     const { dtype, shape, begin } = this.info(name);
     const decode = this.#decoder(name, dtype);
     const bytes = shape[1] * DTYPE_BYTES[dtype];
-    return decode(this.#source.readSync(begin + first * bytes, begin + (first + count) * bytes));
+    return decode(this.#source.readSync(begin + first * bytes, count * bytes));
   }
 
   /** Closes the file; nothing can be read afterwards. */
@@ -148,18 +138,12 @@ export class SafetensorsFile {
  * @throws {UserError} When it cannot be opened, is truncated, or its header is malformed or lies about sizes.
  */
 export async function openSafetensors(path: string): Promise<SafetensorsFile> {
-  let handle: FileHandle;
+  const source = await openFile(path);
   try {
-    handle = await open(path, "r");
+    return new SafetensorsFile(source, await readHeader(source));
   } catch (error) {
-    throw fileError("read", path, error);
-  }
-  try {
-    const source = fileSource(path, handle, (await handle.stat()).size);
-    return new SafetensorsFile(path, source, await readHeader(path, source));
-  } catch (error) {
-    await handle.close();
-    throw fileError("read", path, error);
+    await source.close();
+    throw error;
   }
 }
 
@@ -172,48 +156,16 @@ export async function openSafetensors(path: string): Promise<SafetensorsFile> {
  * @throws {UserError} As {@link openSafetensors}.
  */
 export async function parseSafetensors(bytes: Uint8Array, name = "safetensors data"): Promise<SafetensorsFile> {
-  const source: ByteSource = {
-    size: bytes.length,
-    read: (begin, end) => Promise.resolve(bytes.slice(begin, end)),
-    readSync: (begin, end) => bytes.slice(begin, end),
-    close: () => Promise.resolve(),
-  };
-  return new SafetensorsFile(name, source, await readHeader(name, source));
+  const source = memorySource(name, bytes);
+  return new SafetensorsFile(source, await readHeader(source));
 }
 
-function fileSource(path: string, handle: FileHandle, size: number): ByteSource {
-  const finish = (got: number, bytes: Uint8Array<ArrayBuffer>) => {
-    if (got === bytes.length) return bytes;
-    throw new UserError(
-      `Cannot read ${path}: ${bytes.length} more bytes must follow, ${got} were left; the file is changing: wait, then retry`,
-    );
-  };
-  return {
-    size,
-    async read(begin, end) {
-      const bytes = new Uint8Array(end - begin);
-      let got = 0, step = 1;
-      while (got < bytes.length && step > 0) {
-        step = (await handle.read(bytes, got, Math.min(bytes.length - got, LARGEST_READ), begin + got)).bytesRead;
-        got += step;
-      }
-      return finish(got, bytes);
-    },
-    readSync(begin, end) {
-      const bytes = new Uint8Array(end - begin);
-      return finish(readSync(handle.fd, bytes, 0, bytes.length, begin), bytes);
-    },
-    close: () => handle.close(),
-  };
+async function readHeader(source: LocalByteSource): Promise<Header> {
+  const { name, size } = source;
+  const end = headerEnd(name, size, await source.read(0, Math.min(8, size)));
+  return parseHeader(name, size, await source.read(8, end - 8));
 }
 
-async function readHeader(path: string, source: ByteSource): Promise<Header> {
-  const end = headerEnd(path, source.size, await source.read(0, Math.min(8, source.size)));
-  return parseHeader(path, source.size, await source.read(8, end));
-}
-
-/** Reads are cut to this many bytes: systems take less than 2 GiB at once. */
-const LARGEST_READ = 1 << 30;
 /** A tensor to be written: at once, or chunk by chunk when it does not fit into memory. */
 export interface TensorToWrite {
   /** Name in the header. */

@@ -1,0 +1,140 @@
+/**
+ * Bytes that are read by ranges, wherever they lie.
+ * @module
+ */
+
+import { readSync } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { UserError } from "../errors.ts";
+import { fileError } from "./atomic.ts";
+
+/** Bytes that can be read anywhere: a local file, memory, or a file of the hub. */
+export interface ByteSource {
+  /** For messages: the path, or `hf:owner/name/path`. */
+  readonly name: string;
+  /** Length in bytes. */
+  readonly size: number;
+  /**
+   * Reads exactly `length` bytes.
+   *
+   * @throws {UserError} When they cannot be had.
+   */
+  read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** From `offset` to the end, in pieces; it fails with a {@link UserError} as `read` does. */
+  stream(offset: number): ReadableStream<Uint8Array<ArrayBuffer>>;
+  /** Nothing can be read afterwards. */
+  close(): Promise<void>;
+}
+
+/** A source at hand, which synchronous code can read as well. */
+export interface LocalByteSource extends ByteSource {
+  /**
+   * Reads exactly `length` bytes.
+   *
+   * @throws {UserError} When they cannot be had.
+   */
+  readSync(offset: number, length: number): Uint8Array<ArrayBuffer>;
+}
+
+/** Reads are cut to this many bytes: systems take less than 2 GiB at once. */
+const LARGEST_READ = 1 << 30;
+/** Bytes in one piece of a stream. */
+const PIECE = 1 << 20;
+
+/**
+ * Opens a local file.
+ *
+ * @param path The file.
+ * @returns Its bytes; close it.
+ * @throws {UserError} When it cannot be opened.
+ */
+export async function openFile(path: string): Promise<LocalByteSource> {
+  let handle: FileHandle | undefined;
+  try {
+    handle = await open(path, "r");
+    return new LocalFile(path, handle, (await handle.stat()).size);
+  } catch (error) {
+    await handle?.close();
+    throw fileError("read", path, error);
+  }
+}
+
+/**
+ * Makes a source of bytes in memory.
+ *
+ * @param name What to call them in messages.
+ * @param bytes The bytes; not copied as a whole and not to be changed.
+ * @returns Their source.
+ */
+export function memorySource(name: string, bytes: Uint8Array): LocalByteSource {
+  const readSync = (offset: number, length: number) => requireAll(name, length, bytes.slice(offset, offset + length));
+  const read = (offset: number, length: number) => Promise.resolve().then(() => readSync(offset, length));
+  return {
+    name,
+    size: bytes.length,
+    read,
+    readSync,
+    stream: (offset) => streamOf(offset, bytes.length, read),
+    close: () => Promise.resolve(),
+  };
+}
+
+class LocalFile implements LocalByteSource {
+  readonly #handle: FileHandle;
+
+  constructor(readonly name: string, handle: FileHandle, readonly size: number) {
+    this.#handle = handle;
+  }
+
+  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(length);
+    let got = 0;
+    try {
+      for (let step = 1; got < length && step > 0; got += step) {
+        step = (await this.#handle.read(bytes, got, Math.min(length - got, LARGEST_READ), offset + got)).bytesRead;
+      }
+    } catch (error) {
+      throw fileError("read", this.name, error);
+    }
+    return requireAll(this.name, length, bytes.subarray(0, got));
+  }
+
+  readSync(offset: number, length: number): Uint8Array<ArrayBuffer> {
+    const bytes = new Uint8Array(length);
+    let got = 0;
+    try {
+      got = readSync(this.#handle.fd, bytes, 0, length, offset);
+    } catch (error) {
+      throw fileError("read", this.name, error);
+    }
+    return requireAll(this.name, length, bytes.subarray(0, got));
+  }
+
+  stream(offset: number): ReadableStream<Uint8Array<ArrayBuffer>> {
+    return streamOf(offset, this.size, (from, length) => this.read(from, length));
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
+function streamOf(offset: number, size: number, read: ByteSource["read"]): ReadableStream<Uint8Array<ArrayBuffer>> {
+  let at = offset;
+  return new ReadableStream({
+    async pull(controller) {
+      const length = Math.min(PIECE, size - at);
+      if (length <= 0) return controller.close();
+      controller.enqueue(await read(at, length));
+      at += length;
+    },
+  }, { highWaterMark: 1 });
+}
+
+function requireAll(name: string, length: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
+  if (bytes.length === length) return bytes;
+  throw new UserError(
+    `Cannot read ${name}: ${length} more bytes must follow, ${bytes.length} were left; ` +
+      `the file is changing: wait, then retry`,
+  );
+}
