@@ -11,7 +11,8 @@ import { builtinModel } from "../core/builtin/model.ts";
 import { builtinDocuments } from "../core/builtin/text.ts";
 import { UserError } from "../core/errors.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
-import { productSpeed, wrongProducts } from "../core/gpu/smoke.ts";
+import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
+import { wrongProducts } from "../core/gpu/smoke.ts";
 import configuration from "../deno.json" with { type: "json" };
 
 /** Something that stops mtc from working here, and what mends it. */
@@ -40,8 +41,10 @@ interface Adapter {
   readonly isSoftware: boolean;
   readonly limits: Readonly<Record<Limit, number>>;
   readonly features: Readonly<Record<keyof typeof FEATURES, boolean>>;
-  /** GFLOP/s of a 1,024 x 1,024 product; null when the kernels do not work. */
+  /** GFLOP/s of the fastest large matrix product; null when the kernels do not work. */
   readonly gflops: number | null;
+  /** GB/s, read and written, of a copy beyond the caches; null when the kernels do not work. */
+  readonly copy_gbytes_per_s: number | null;
 }
 
 type Limit = keyof typeof LIMITS;
@@ -106,16 +109,23 @@ async function examineAdapter(drivers: readonly string[], problems: Problem[]): 
   const features = Object.fromEntries(
     FEATURE_NAMES.map((name) => [name, supported?.has(name) ?? false]),
   ) as Adapter["features"];
-  const gflops = await tryProducts(gpu, problems);
+  const roofline = await tryKernels(gpu, problems);
   gpu.device.destroy();
-  return { name: gpu.adapter, isSoftware: gpu.isCpu, limits, features, gflops };
+  return {
+    name: gpu.adapter,
+    isSoftware: gpu.isCpu,
+    limits,
+    features,
+    gflops: roofline && roofline.flops / 1e9,
+    copy_gbytes_per_s: roofline && roofline.bytes / 1e9,
+  };
 }
 
-async function tryProducts(gpu: Gpu, problems: Problem[]): Promise<number | null> {
+async function tryKernels(gpu: Gpu, problems: Problem[]): Promise<Roofline | null> {
   const remedy = "update the graphics driver";
   try {
     const wrong = await wrongProducts(gpu);
-    if (wrong === 0) return await productSpeed(gpu);
+    if (wrong === 0) return await measureRoofline(gpu);
     problems.push({ what: `a small matrix product has ${wrong} wrong elements on ${gpu.adapter}`, remedy });
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -176,7 +186,9 @@ function renderAdapter(adapter: Adapter): [string, string][] {
   for (const name of FEATURE_NAMES) {
     rows.push([`  ${name}`, `${adapter.features[name] ? "yes" : pc.dim("no")} ${pc.dim(`(${FEATURES[name]})`)}`]);
   }
-  if (adapter.gflops !== null) rows.push(["  matrix product", `exact; ${adapter.gflops.toPrecision(3)} GFLOP/s`]);
+  const { gflops, copy_gbytes_per_s } = adapter;
+  if (gflops !== null) rows.push(["  matrix product", `exact; ${gflops.toPrecision(3)} GFLOP/s`]);
+  if (copy_gbytes_per_s !== null) rows.push(["  copy", `${copy_gbytes_per_s.toPrecision(3)} GB/s, read and written`]);
   return rows;
 }
 

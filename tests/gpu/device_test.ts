@@ -14,7 +14,7 @@ import {
   tensorFrom,
   upload,
 } from "../../core/gpu/device.ts";
-import { productSpeed, wrongProducts } from "../../core/gpu/smoke.ts";
+import { wrongProducts } from "../../core/gpu/smoke.ts";
 import { elements } from "../../core/gpu/tensor.ts";
 
 const gpu = await openGpu();
@@ -91,7 +91,6 @@ Deno.test("a mistake that WebGPU reports late is thrown once, then forgotten", a
   await settle(gpu);
 });
 
-Deno.test("products of whole numbers come out exactly, and their speed is measured", async () => {
+Deno.test("products of whole numbers come out exactly", async () => {
   assert.equal(await wrongProducts(gpu), 0);
-  assert.ok(await productSpeed(gpu) > 0);
 });
