@@ -13,6 +13,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import type { StreamPosition, TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
+import { createRowBlocks, recordStore, type RowBlocks } from "./row_blocks.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
@@ -64,7 +65,7 @@ export function planBuffer(
 /** The shuffle buffer of one run, for all its taps. */
 export class ShuffleBuffer {
   /** Per tap: [contexts * context, d_model] raw activations. */
-  readonly activations: readonly Tensor[];
+  readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
   /** The contexts of the current buffer. */
@@ -93,7 +94,7 @@ export class ShuffleBuffer {
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
     const width = gemma2.config.dModel;
-    this.activations = Array.from({ length: taps }, (_, t) => createTensor(gpu, `buffer of tap ${t}`, [rows, width]));
+    this.activations = Array.from({ length: taps }, (_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
     this.batch = emptyBatch(plan);
     this.drawn = new Uint32Array(plan.passes * drawable);
@@ -114,7 +115,7 @@ export class ShuffleBuffer {
     contextsPerForward: number,
     onProgress: (contexts: number) => boolean,
   ): Promise<StreamPosition | null> {
-    const { contexts, context } = this.#plan, width = this.#gemma2.config.dModel;
+    const { contexts, context } = this.#plan;
     this.batch = emptyBatch(this.#plan);
     let position: StreamPosition | undefined;
     for (let done = 0, forwards = 1; done < contexts; forwards++) {
@@ -123,9 +124,7 @@ export class ShuffleBuffer {
       copyBatch(next.batch, this.batch, done);
       const pass = new Pass(this.#gpu);
       const taps = this.#gemma2.forward(pass, next.batch);
-      taps.forEach(({ tensor, tokens }, t) =>
-        pass.copy(tensor, 0, this.activations[t], done * context * width, tokens * width)
-      );
+      taps.forEach(({ tensor, tokens }, t) => recordStore(pass, tensor, this.activations[t], done * context, tokens));
       pass.submit();
       done += next.batch.contexts;
       if (forwards % QUEUED_FORWARDS === 0 || done === contexts) await settle(this.#gpu);
@@ -138,7 +137,8 @@ export class ShuffleBuffer {
 
   /** Frees the buffer's memory on the GPU. */
   destroy(): void {
-    for (const { buffer } of [...this.activations, this.order]) buffer.destroy();
+    const blocks = this.activations.flatMap((rows) => rows.blocks);
+    for (const { buffer } of [...blocks, this.order]) buffer.destroy();
   }
 }
 

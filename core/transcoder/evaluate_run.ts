@@ -13,10 +13,10 @@ import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
-import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { Encoder } from "./encode.ts";
 import { prefixEnds } from "./recipe.ts";
 import { Reconstructor } from "./reconstruct.ts";
+import { oneBlock, recordGather } from "./row_blocks.ts";
 import type { Transcoder } from "./weights.ts";
 
 /** A transcoder and what it is to predict. */
@@ -146,11 +146,12 @@ class Measurer {
   #record(pass: Pass, lane: Lane, activations: readonly Activations[], tokens: number, first: number): void {
     const { transcoder, encoder, reconstructor, x, y } = lane;
     const gather = (tap: Tap, into: Tensor, width: number) =>
-      pass.run(
-        gatherRows,
-        { x: activationsAt(activations, tap), order: this.#rows, y: into },
-        { rows: tokens, width, first, scale: 1 },
-      );
+      recordGather(pass, oneBlock(activationsAt(activations, tap)), this.#rows, into, {
+        rows: tokens,
+        width,
+        first,
+        scale: 1,
+      });
     gather(transcoder.source, x, transcoder.shape.d_in);
     gather(transcoder.target, y, transcoder.shape.d_out);
     encoder.recordEncode(pass, x, tokens);

@@ -13,11 +13,11 @@ import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openTokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { Encoder } from "./encode.ts";
 import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
 import { contextsPerForward, finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
+import { oneBlock, recordGather } from "./row_blocks.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop. */
@@ -120,7 +120,7 @@ async function collectSamples(
       forward.submit();
       for (const [i, encoder] of encoders.entries()) {
         const gather = new Pass(gpu);
-        gather.run(gatherRows, { x: activations[sourceTap[i]].tensor, order, y: x }, {
+        recordGather(gather, oneBlock(activations[sourceTap[i]].tensor), order, x, {
           rows: places.length,
           width,
           first: 0,

@@ -5,12 +5,13 @@
 
 import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
-import { columnMoments, gatherRows } from "../../wgsl/transcoder/step.ts";
+import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
 import { featureCount, type TranscoderShape } from "./recipe.ts";
+import { recordGather, type RowBlocks } from "./row_blocks.ts";
 import type { TranscoderWeights } from "./state.ts";
 
 /** The stream of random numbers that the first weights come from. */
@@ -37,7 +38,7 @@ export interface ActivationStatistics {
  */
 export async function measureActivations(
   gpu: Gpu,
-  activations: Tensor,
+  activations: RowBlocks,
   order: Tensor,
   rows: number,
   width: number,
@@ -48,7 +49,7 @@ export async function measureActivations(
   const moments = createTensor(gpu, "measured moments", [slots, 2, width]);
   const pass = new Pass(gpu);
   for (let slot = 0; slot < slots; slot++) {
-    pass.run(gatherRows, { x: activations, order, y: gathered }, { rows: batch, width, first: slot * batch, scale: 1 });
+    recordGather(pass, activations, order, gathered, { rows: batch, width, first: slot * batch, scale: 1 });
     pass.run(columnMoments, { x: gathered, moments }, { rows: batch, width, slot });
   }
   pass.submit();
@@ -75,7 +76,7 @@ const COVARIANCE_ROWS = 8192;
 /** Activations at one end of a transcoder, in a filled buffer. */
 export interface MeasuredActivations extends ActivationStatistics {
   /** [capacity, width] raw activations. */
-  readonly activations: Tensor;
+  readonly activations: RowBlocks;
 }
 
 /**
@@ -128,8 +129,8 @@ async function secondMoments(
   directions: Float32Array,
   order: Tensor,
   rows: number,
-  source: Tensor,
-  target: Tensor,
+  source: RowBlocks,
+  target: RowBlocks,
 ): Promise<Float32Array<ArrayBuffer>> {
   const features = featureCount(groups), padded = paddedColumns(d_out);
   const scratch = {
@@ -144,8 +145,8 @@ async function secondMoments(
   };
   const { w, x, xColumns, y, yColumns, yPadded, moment, moved } = scratch;
   const pass = new Pass(gpu);
-  pass.run(gatherRows, { x: source, order, y: x }, { rows, width: d_in, first: 0, scale: 1 });
-  pass.run(gatherRows, { x: target, order, y }, { rows, width: d_out, first: 0, scale: 1 });
+  recordGather(pass, source, order, x, { rows, width: d_in, first: 0, scale: 1 });
+  recordGather(pass, target, order, y, { rows, width: d_out, first: 0, scale: 1 });
   pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
   pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
   pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });

@@ -17,7 +17,6 @@ import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
-import { gatherRows } from "../../wgsl/transcoder/step.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
@@ -31,6 +30,7 @@ import {
   type TrainingPlan,
 } from "./plan.ts";
 import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
+import { recordGather, type RowBlocks } from "./row_blocks.ts";
 import type { LayerConfig } from "./run_settings.ts";
 import { createTrainingState, type TranscoderWeights, zeroWeights } from "./state.ts";
 import { METRICS_RING, type StepMetrics, Stepper } from "./step.ts";
@@ -267,7 +267,7 @@ class Training {
     }
   }
 
-  #activations({ layer, site }: Tap): Tensor {
+  #activations({ layer, site }: Tap): RowBlocks {
     return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
   }
 
@@ -279,12 +279,7 @@ class Training {
     for (const { config, shape, stepper, x, y } of this.#layers) {
       const { source, target, scales } = config;
       const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
-        pass.run(gatherRows, { x: this.#activations(tap), order: this.buffer.order, y: batch }, {
-          rows,
-          width,
-          first,
-          scale,
-        });
+        recordGather(pass, this.#activations(tap), this.buffer.order, batch, { rows, width, first, scale });
       gather(source, x, shape.d_in, scales.source);
       gather(target, y, shape.d_out, scales.target);
       stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);

@@ -25,20 +25,21 @@ const bitsOf = (value: number) => new Uint32Array(Float32Array.of(value).buffer)
 
 // One workgroup has 64 invocations, one per element.
 for (const [rows, width] of [[1, 1], [7, 9], [9, 7], [1, 64], [5, 13]]) {
-  Deno.test(`gather_rows: ${rows} x ${width}, exactly`, async () => {
-    const capacity = 11, first = 3, scale = Math.fround(0.37);
+  Deno.test(`gather_rows: ${rows} x ${width}, exactly, and only the rows of the block`, async () => {
+    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6, scale = Math.fround(0.37);
     const x = gaussians(capacity * width, 1);
     const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
-    const y = rubbish(rows * width + 1);
-    const pass = new Pass(gpu);
-    pass.run(gatherRows, { x: f32(x), order: u32(order), y }, { rows, width, first, scale });
+    const y = rubbish(rows * width + 1), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
+    const pass = new Pass(gpu), place = { block_first: blockFirst, block_rows: blockRows };
+    pass.run(gatherRows, { x: f32(block), order: u32(order), y }, { rows, width, first, scale, ...place });
     pass.submit();
     const actual = await downloadF32(gpu, y);
     // A product of two float32 numbers fits in a float64, so this rounds once, like the kernel.
-    const expected = Array.from(
-      { length: rows * width },
-      (_, at) => Math.fround(scale * x[order[first + Math.floor(at / width)] * width + at % width]),
-    );
+    const expected = Array.from({ length: rows * width }, (_, at) => {
+      const row = order[first + Math.floor(at / width)];
+      const isInside = row >= blockFirst && row < blockFirst + blockRows;
+      return isInside ? Math.fround(scale * x[row * width + at % width]) : NaN;
+    });
     assert.deepEqual(Array.from(actual.subarray(0, rows * width)), expected);
     assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
   });

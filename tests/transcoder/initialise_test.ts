@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { initialWeights, measureActivations } from "../../core/transcoder/initialise.ts";
+import { oneBlock } from "../../core/transcoder/row_blocks.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
 
@@ -19,8 +20,8 @@ const target = Float32Array.from(
   gaussians(CAPACITY * shape.d_out, 2),
   (noise, at) => 0.3 * noise + source[Math.floor(at / shape.d_out) * shape.d_in + at % shape.d_out] ** 2 / 4,
 );
-const x = tensorFrom(gpu, "source", [CAPACITY, shape.d_in], source);
-const y = tensorFrom(gpu, "target", [CAPACITY, shape.d_out], target);
+const x = oneBlock(tensorFrom(gpu, "source", [CAPACITY, shape.d_in], source));
+const y = oneBlock(tensorFrom(gpu, "target", [CAPACITY, shape.d_out], target));
 
 const rowsOf = (data: Float32Array, width: number, rows = ROWS) =>
   Array.from(picked.subarray(0, rows), (row) => Array.from(data.subarray(row * width, (row + 1) * width)));
@@ -43,7 +44,7 @@ for (const [rows, atOnce, used] of [[48, 16, 48], [48, 48, 48], [48, 10, 40], [3
 }
 
 async function weightsOf(seed: number) {
-  const measure = (tensor: typeof x, width: number) => measureActivations(gpu, tensor, order, ROWS, width, 16);
+  const measure = (rows: typeof x, width: number) => measureActivations(gpu, rows, order, ROWS, width, 16);
   const from = { activations: x, ...await measure(x, shape.d_in) },
     to = { activations: y, ...await measure(y, shape.d_out) };
   return { weights: await initialWeights(gpu, shape, seed, order, from, to), scale: to.scale };

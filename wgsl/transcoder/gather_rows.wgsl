@@ -1,8 +1,8 @@
-// y[r] = scale * x[order[first + r]].
-// x [capacity, width] raw activations of the shuffle buffer; order [..] row numbers; y [rows, width].
-// One invocation per element of y, spread over a linear grid.
-// One rounding per element; y is overwritten.
-struct Params { rows: u32, width: u32, first: u32, scale: f32 }
+// y[r] = scale * x[order[first + r] - block_first] for the rows whose number lies in block_first .. block_first + block_rows - 1.
+// x [block_rows, width] one block of the rows that order numbers; order [..] row numbers; y [rows, width].
+// One invocation per element of y, spread over a linear grid; one whose row lies in another block writes nothing.
+// One rounding per element; y is overwritten once every block had its dispatch.
+struct Params { rows: u32, width: u32, first: u32, scale: f32, block_first: u32, block_rows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
@@ -18,5 +18,8 @@ fn main(
   if (i >= params.rows * params.width) { return; }
   let row = i / params.width;
   let column = i % params.width;
-  y[i] = params.scale * x[order[params.first + row] * params.width + column];
+  // Rows before the block wrap around to numbers beyond it.
+  let place = order[params.first + row] - params.block_first;
+  if (place >= params.block_rows) { return; }
+  y[i] = params.scale * x[place * params.width + column];
 }

@@ -24,14 +24,14 @@ const ADAM = { beta1: "f32", beta2: "f32", epsilon: "f32", step_size: "f32", cor
 /** The columns of a metrics row beside one error per prefix: loss, aux loss, variance, kept, dead, threshold. */
 export const METRICS_EXTRA = 6;
 
-/** y = scale * the rows of x named by order[first ..]. */
+/** y = scale * the rows named by order[first ..], as far as they lie in this block of rows. */
 export const gatherRows = defineKernel({
   name: "gather_rows",
   source: gatherRowsSource,
   bindings: { x: "read", order: "read", y: "write" },
-  params: { rows: "u32", width: "u32", first: "u32", scale: "f32" },
+  params: { rows: "u32", width: "u32", first: "u32", scale: "f32", block_first: "u32", block_rows: "u32" },
   constants: {},
-  shapes: ({ rows, width, first }) => ({ x: [1, width], order: [first + rows], y: [rows, width] }),
+  shapes: ({ rows, width, first, block_rows }) => ({ x: [block_rows, width], order: [first + rows], y: [rows, width] }),
   workgroups: ({ rows, width }) => linearGrid(rows * width, 64),
 });
 
