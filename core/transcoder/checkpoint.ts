@@ -34,8 +34,8 @@ const progressSchema = v.object({
   elapsed_s: v.number(),
 });
 
-/** The most checkpoints kept of a layer; older ones are removed. */
-const KEPT = 2;
+/** The most checkpoints kept of a layer; older ones are removed, after a newer one is whole. */
+export const CHECKPOINTS_KEPT = 2;
 /** A checkpoint being written. The name is the same for all, so that what a killed process left is overwritten. */
 const PARTIAL = ".partial";
 /** A checkpoint being removed. */
@@ -94,7 +94,7 @@ export async function writeCheckpoint(
  * @param directory The layer's directory.
  */
 export async function tidyCheckpoints(directory: string): Promise<void> {
-  for (const step of (await checkpointSteps(directory)).slice(KEPT)) await discard(directory, step);
+  for (const step of (await checkpointSteps(directory)).slice(CHECKPOINTS_KEPT)) await discard(directory, step);
   for (const name of [PARTIAL, DISCARDED]) {
     await rm(join(directory, "checkpoints", name), { recursive: true, force: true });
   }

@@ -4,17 +4,17 @@
  */
 
 import { join } from "node:path";
-import type { SampleStore } from "../analysis/samples.ts";
+import { SampleStore } from "../analysis/samples.ts";
 import type { ModelFiles } from "../gemma2/files.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { createTensor, type Gpu } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TokenSource } from "../text/source.ts";
-import type { TranscoderShape } from "./recipe.ts";
+import { featureCount, type TranscoderShape } from "./recipe.ts";
 import type { LayerConfig, Mapping, RunSettings } from "./run_settings.ts";
-import { readWeights } from "./state.ts";
-import type { Stepper } from "./step.ts";
+import { createTrainingState, readWeights, type TranscoderWeights } from "./state.ts";
+import { Stepper } from "./step.ts";
 import { foldScales, type Transcoder } from "./weights.ts";
 
 /** What a run needs to know before it starts. */
@@ -56,20 +56,6 @@ export interface LayerRun {
   readonly y: Tensor;
 }
 
-/** Tokens per forward pass: few on CPUs, so that they stay in their caches, more on GPUs, so that they fill their units. */
-const FORWARD_TOKENS = { cpu: 2048, gpu: 16384 };
-
-/**
- * How many contexts go through the model at once.
- *
- * @param gpu The device.
- * @param context Tokens per context.
- * @returns At least 1.
- */
-export function contextsPerForward(gpu: Gpu, context: number): number {
-  return Math.max(1, Math.floor((gpu.isCpu ? FORWARD_TOKENS.cpu : FORWARD_TOKENS.gpu) / context));
-}
-
 /**
  * The distinct taps of some mappings.
  *
@@ -90,6 +76,35 @@ export function tapsOf(mappings: readonly Mapping[]): Tap[] {
  */
 export function layerDirectory(run: string, layer: number): string {
   return join(run, `layer${layer}`);
+}
+
+/**
+ * Allocates all that a transcoder in training holds, on the GPU and on the host.
+ *
+ * @param gpu The device.
+ * @param run The run's directory.
+ * @param settings The run's settings.
+ * @param config The layer's sizes, and what else its config.json says.
+ * @param weights What it starts from, in scaled space.
+ * @returns The layer, before its first step.
+ */
+export function createLayer(
+  gpu: Gpu,
+  run: string,
+  settings: RunSettings,
+  config: LayerConfig,
+  weights: TranscoderWeights,
+): LayerRun {
+  const { d_in, d_out, groups } = config, shape = { d_in, d_out, groups };
+  return {
+    directory: layerDirectory(run, config.layer),
+    config,
+    shape,
+    stepper: new Stepper(gpu, settings, shape, createTrainingState(gpu, shape, weights)),
+    samples: new SampleStore(featureCount(groups), settings.samples_per_feature),
+    x: createTensor(gpu, "batch source", [settings.batch_tokens, d_in]),
+    y: createTensor(gpu, "batch target", [settings.batch_tokens, d_out]),
+  };
 }
 
 /**

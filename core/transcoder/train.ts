@@ -6,13 +6,13 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
-import { SampleStore, type SparseRows } from "../analysis/samples.ts";
+import type { SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import { loadGemma2 } from "../gemma2/forward.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
-import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
+import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
@@ -23,17 +23,18 @@ import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
 import {
   contextsPerForward,
+  createLayer,
   finishedTranscoder,
   layerDirectory,
   type LayerRun,
   tapsOf,
   type TrainingPlan,
 } from "./plan.ts";
-import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
+import { learningRate, prefixEnds } from "./recipe.ts";
 import { recordGather, type RowBlocks } from "./row_blocks.ts";
 import type { LayerConfig } from "./run_settings.ts";
-import { createTrainingState, type TranscoderWeights, zeroWeights } from "./state.ts";
-import { METRICS_RING, type StepMetrics, Stepper } from "./step.ts";
+import { type TranscoderWeights, zeroWeights } from "./state.ts";
+import { METRICS_RING, type StepMetrics } from "./step.ts";
 import { saveTranscoder } from "./weights.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
@@ -241,18 +242,7 @@ class Training {
   }
 
   #createLayer(config: LayerConfig, weights: TranscoderWeights): LayerRun {
-    const { gpu, plan: { settings } } = this;
-    const { d_in, d_out, groups } = config, shape = { d_in, d_out, groups };
-    const state = createTrainingState(gpu, shape, weights);
-    return {
-      directory: layerDirectory(this.plan.directory, config.layer),
-      config,
-      shape,
-      stepper: new Stepper(gpu, settings, shape, state),
-      samples: new SampleStore(featureCount(groups), settings.samples_per_feature),
-      x: createTensor(gpu, "batch source", [settings.batch_tokens, d_in]),
-      y: createTensor(gpu, "batch target", [settings.batch_tokens, d_out]),
-    };
+    return createLayer(this.gpu, this.plan.directory, this.plan.settings, config, weights);
   }
 
   async #restore(step: number): Promise<void> {
