@@ -73,6 +73,16 @@ const ENCODER_SCALE = 0.3;
 /** Rows over which the covariance is taken: enough for a direction to start from. */
 const COVARIANCE_ROWS = 8192;
 
+/**
+ * How many rows of a buffer {@link secondMoments} looks at.
+ *
+ * @param order Row numbers of the buffer.
+ * @returns All of them, or as many as are enough.
+ */
+export function covarianceRows(order: Tensor): number {
+  return Math.min(order.shape[0], COVARIANCE_ROWS);
+}
+
 /** Activations at one end of a transcoder, in a filled buffer. */
 export interface MeasuredActivations extends ActivationStatistics {
   /** [capacity, width] raw activations. */
@@ -105,7 +115,7 @@ export async function initialWeights(
   const features = featureCount(shape.groups), { d_in, d_out } = shape;
   const directions = Float32Array.from({ length: features * d_in }, gaussians(seed));
   normaliseRows(directions, d_in);
-  const rows = Math.min(order.shape[0], COVARIANCE_ROWS);
+  const rows = covarianceRows(order);
   const decoder = await secondMoments(gpu, shape, directions, order, rows, source.activations, target.activations);
   // Cov = E[y x^T] - E[y] E[x]^T, and the product over `rows` rows is rows times the first term applied to each direction.
   for (let i = 0; i < features; i++) {
@@ -122,8 +132,20 @@ export async function initialWeights(
   };
 }
 
-/** For each direction w the sum over rows of (w . x) y: [features, d_out]. */
-async function secondMoments(
+/**
+ * For each direction w the sum over rows of (w . x) y. Its scratch tensors, several times the size of the transcoder, are gone
+ * when it is done.
+ *
+ * @param gpu The device.
+ * @param shape The transcoder's sizes.
+ * @param directions [features, d_in].
+ * @param order Row numbers of the buffer, shuffled.
+ * @param rows How many of them are looked at.
+ * @param source Activations x.
+ * @param target Activations y.
+ * @returns [features, d_out].
+ */
+export async function secondMoments(
   gpu: Gpu,
   { d_in, d_out, groups }: TranscoderShape,
   directions: Float32Array,
