@@ -23,17 +23,17 @@ function parseTokens(text: string): number {
 }
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
+  const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
   const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
   const { dataOf } = await import("../core/transcoder/run_settings.ts");
-  const { contextsPerForward: contextsFor, tapsOf } = await import("../core/transcoder/plan.ts");
+  const { tapsOf } = await import("../core/transcoder/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = layers, { context, include_bos } = config;
   const gpu = await openGpu();
-  const contextsPerForward = contextsFor(gpu, context);
   const taps = tapsOf(layers.map((layer) => layer.config));
-  const { files, gemma2 } = await loadRunModel(gpu, layers, taps, contextsPerForward * context);
+  const { files, gemma2 } = await loadRunModel(gpu, layers, taps);
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();
@@ -44,7 +44,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       gemma2,
       source,
       context,
-      contextsPerForward,
+      contextsPerForward: contextsPerForward(gpu, gemma2.config, context),
       transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
         ...transcoder,
         source,

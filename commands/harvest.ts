@@ -19,9 +19,6 @@ interface HarvestOptions {
   readonly json?: true;
 }
 
-/** Tokens in one forward pass: enough to fill any GPU, little enough to fit beside a large model. */
-const FORWARD_TOKENS = 2048;
-
 function wholeNumber(name: string, least: number): (text: string) => number {
   return (text) => {
     if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
@@ -37,6 +34,8 @@ async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
 
 async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
+  const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
+  const { configOf } = await import("../core/gemma2/config.ts");
   const { openModel } = await import("../core/gemma2/files.ts");
   const { loadGemma2 } = await import("../core/gemma2/forward.ts");
   const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
@@ -50,8 +49,8 @@ async function harvest(options: HarvestOptions): Promise<void> {
   await requireEmpty(out);
   const files = await openModel(options.model);
   const gpu = await openGpu();
-  const contextsPerForward = Math.min(contexts, Math.max(1, Math.floor(FORWARD_TOKENS / context)));
-  const model = await loadGemma2(gpu, files, { taps, context, maxTokens: contextsPerForward * context });
+  const atOnce = Math.min(contexts, contextsPerForward(gpu, configOf(files), context));
+  const model = await loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context });
   loadTokenizer(files).checkFitsModel(model.config.vocabSize, model.config.bosTokenId);
   const data = options.data ?? "builtin";
   const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });
@@ -65,7 +64,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
       source,
       context,
       contexts,
-      contextsPerForward,
+      contextsPerForward: atOnce,
       directory: out,
       metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
       onProgress(done) {

@@ -90,6 +90,24 @@ const Raw = v.pipe(
   ),
 );
 
+/** The part of an opened model that says how large it is. */
+type Described = {
+  readonly name: string;
+  readonly path: string | null;
+  readonly config: Uint8Array;
+};
+
+/**
+ * Reads the sizes of an opened model.
+ *
+ * @param files The model's files.
+ * @returns The checked configuration.
+ * @throws {UserError} As {@link parseGemma2Config}.
+ */
+export function configOf(files: Described): Gemma2Config {
+  return parseGemma2Config(files.config, `${files.path ?? files.name}/config.json`);
+}
+
 /**
  * Reads a model's config.json: the older generation gives `rope_theta` and leaves the layer types to the rule that even
  * layers slide, the newer one gives `rope_parameters` and `layer_types`.

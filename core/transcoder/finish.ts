@@ -8,15 +8,16 @@ import { join } from "node:path";
 import { featureTable } from "../analysis/feature_table.ts";
 import { FinalPass, type SampledToken, type SampleStore } from "../analysis/samples.ts";
 import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
+import { contextsPerForward } from "../gemma2/capacity.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
-import { openTokenSource } from "../text/source.ts";
+import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { Encoder } from "./encode.ts";
 import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
-import { contextsPerForward, finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
+import { finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
 import { oneBlock, recordGather } from "./row_blocks.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
@@ -61,7 +62,7 @@ export async function finish(
       source,
       transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
       context: settings.context,
-      contextsPerForward: contextsPerForward(gpu, settings.context),
+      contextsPerForward: contextsPerForward(gpu, gemma2.config, settings.context),
       tokens: settings.evaluation_tokens,
       includeBos: settings.include_bos,
       onProgress: (tokens) => {
@@ -88,13 +89,44 @@ export async function finish(
 /** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
 async function collectSamples(
   gpu: Gpu,
-  plan: TrainingPlan,
+  { settings, mappings, model, data }: TrainingPlan,
   gemma2: Gemma2,
   transcoders: readonly Transcoder[],
   observer: FinishObserver,
 ): Promise<{ passes: FinalPass[]; documents: readonly string[] }> {
-  const { settings, mappings, model, data } = plan,
-    { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
+  const { context, seed } = settings;
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
+  try {
+    const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, source, observer);
+    return { passes, documents: source.documents };
+  } finally {
+    source.close();
+  }
+}
+
+/**
+ * Takes the top samples and the statistics of every feature from text, with frozen weights.
+ *
+ * @param gpu The device.
+ * @param settings The run's settings.
+ * @param mappings What the transcoders map.
+ * @param gemma2 The model, with the run's taps.
+ * @param transcoders The finished transcoders, in the order of the mappings.
+ * @param source Training text. One shorter than what is asked for is read once: a second time shows nothing new.
+ * @param observer Hears of the progress and can interrupt.
+ * @returns One pass per transcoder.
+ * @throws {UserError} When the text or the device fails.
+ */
+export async function samplePass(
+  gpu: Gpu,
+  settings: RunSettings,
+  mappings: readonly Mapping[],
+  gemma2: Gemma2,
+  transcoders: readonly Transcoder[],
+  source: Pick<TokenSource, "next">,
+  observer: Pick<FinishObserver, "sampling" | "checkInterrupt">,
+): Promise<FinalPass[]> {
+  const { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
   const contexts = contextsPerForward(gpu, context), rows = contexts * context, width = gemma2.config.dModel;
   const taps = tapsOf(mappings);
   const sourceTap = mappings.map(({ source }) =>
@@ -106,38 +138,31 @@ async function collectSamples(
   );
   const order = createTensor(gpu, "rows without BOS", [rows], "u32"),
     x = createTensor(gpu, "final pass source", [rows, width]);
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: settings.seed + 1 });
-  const documents = source.documents;
   observer.sampling(0, sample_tokens);
-  try {
-    // A text shorter than what is asked for is read once: a second time shows nothing new.
-    for (let tokens = 0, epoch = 0; tokens < sample_tokens && epoch === 0;) {
-      const { batch, position } = await source.next(contexts);
-      const places = countedRows(batch, settings.include_bos);
-      upload(gpu, order, places);
-      const forward = new Pass(gpu);
-      const activations = gemma2.forward(forward, batch);
-      forward.submit();
-      for (const [i, encoder] of encoders.entries()) {
-        const gather = new Pass(gpu);
-        recordGather(gather, oneBlock(activations[sourceTap[i]].tensor), order, x, {
-          rows: places.length,
-          width,
-          first: 0,
-          scale: 1,
-        });
-        gather.submit();
-        passes[i].add(await encoder.encode(x, places.length), batch, places);
-      }
-      tokens += places.length;
-      epoch = position.epoch;
-      observer.sampling(Math.min(tokens, sample_tokens), sample_tokens);
-      observer.checkInterrupt();
+  for (let tokens = 0, epoch = 0; tokens < sample_tokens && epoch === 0;) {
+    const { batch, position } = await source.next(contexts);
+    const places = countedRows(batch, settings.include_bos);
+    upload(gpu, order, places);
+    const forward = new Pass(gpu);
+    const activations = gemma2.forward(forward, batch);
+    forward.submit();
+    for (const [i, encoder] of encoders.entries()) {
+      const gather = new Pass(gpu);
+      recordGather(gather, oneBlock(activations[sourceTap[i]].tensor), order, x, {
+        rows: places.length,
+        width,
+        first: 0,
+        scale: 1,
+      });
+      gather.submit();
+      passes[i].add(await encoder.encode(x, places.length), batch, places);
     }
-  } finally {
-    source.close();
+    tokens += places.length;
+    epoch = position.epoch;
+    observer.sampling(Math.min(tokens, sample_tokens), sample_tokens);
+    observer.checkInterrupt();
   }
-  return { passes, documents };
+  return passes;
 }
 
 /** Writes samples as one JSON line per feature. */

@@ -6,6 +6,8 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { contextsPerForward } from "../gemma2/capacity.ts";
+import { configOf } from "../gemma2/config.ts";
 import { BUILTIN, type ModelFiles, openModel } from "../gemma2/files.ts";
 import { type Gemma2, loadGemma2 } from "../gemma2/forward.ts";
 import type { Tap } from "../gemma2/sites.ts";
@@ -109,7 +111,7 @@ async function openTranscoder(directory: string, config: LayerConfig): Promise<T
  * @param gpu Where to.
  * @param layers The run's layers.
  * @param taps The sites wanted.
- * @param maxTokens The most tokens in one forward pass.
+ * @param maxTokens The most tokens in one forward pass; when left out, those of {@link contextsPerForward}.
  * @returns The model and its files; close `files.weights` when it no longer runs.
  * @throws {UserError} When the model cannot be read or is another one.
  */
@@ -117,11 +119,12 @@ export async function loadRunModel(
   gpu: Gpu,
   [{ directory, config }]: readonly FinishedLayer[],
   taps: readonly Tap[],
-  maxTokens: number,
+  maxTokens?: number,
 ): Promise<{ files: ModelFiles; gemma2: Gemma2 }> {
   const { model, context } = config;
   const files = await openModel(model.path ?? BUILTIN);
-  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens, context });
+  const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
+  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: most, context });
   const { layers, dModel, vocabSize } = gemma2.config;
   if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return { files, gemma2 };
   throw new UserError(

@@ -9,6 +9,8 @@ import { basename, dirname, join } from "node:path";
 import type { SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { contextsPerForward } from "../gemma2/capacity.ts";
+import { configOf } from "../gemma2/config.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import { loadGemma2 } from "../gemma2/forward.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
@@ -21,15 +23,7 @@ import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
-import {
-  contextsPerForward,
-  createLayer,
-  finishedTranscoder,
-  layerDirectory,
-  type LayerRun,
-  tapsOf,
-  type TrainingPlan,
-} from "./plan.ts";
+import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
 import { learningRate, prefixEnds } from "./recipe.ts";
 import { recordGather, type RowBlocks } from "./row_blocks.ts";
 import type { LayerConfig } from "./run_settings.ts";
@@ -75,7 +69,7 @@ export async function train(
 ): Promise<{ gemma2: Gemma2; layers: LayerRun[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
-  const maxTokens = contextsPerForward(gpu, settings.context) * settings.context;
+  const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
   const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context });
   const bufferPlan = planBuffer(
     settings.steps,
@@ -172,7 +166,8 @@ class Training {
   async #fillBuffer(n: number): Promise<boolean> {
     const { contexts, context } = this.bufferPlan;
     this.observer.filling(n, 0, contexts);
-    const end = await this.buffer.fill(n, this.#source!, contextsPerForward(this.gpu, context), (done) => {
+    const atOnce = contextsPerForward(this.gpu, this.gemma2.config, context);
+    const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
       this.observer.filling(n, done, contexts);
       return !this.observer.interrupted();
     });
