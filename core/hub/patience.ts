@@ -1,0 +1,98 @@
+/**
+ * How long failures that may pass are waited out, and what is said when they do not.
+ * @module
+ */
+
+import { PassingFailure } from "./http.ts";
+import { HubError } from "./refusal.ts";
+import type { HubSettings } from "./settings.ts";
+
+/** Tries in a row that bring nothing, before it is given up. */
+export const TRIES = 5;
+/** Seconds before the second try; each further one waits twice as long. */
+const FIRST_WAIT_S = 0.5;
+/** Nobody waits longer than this for a server that asks for it. */
+const LONGEST_WAIT_S = 300;
+
+/** Told before each wait. */
+export type OnWait = (seconds: number, reason: string) => void;
+
+/** Counts the failures of one undertaking. */
+export class Patience {
+  #failures = 0;
+
+  /**
+   * @param hub Where the requests go.
+   * @param subject What is fetched, for messages: `hf:owner/name/file`.
+   * @param tries Tries in a row that bring nothing, before it is given up.
+   * @param onWait Told before each wait.
+   */
+  constructor(
+    readonly hub: HubSettings,
+    readonly subject: string,
+    readonly tries: number = TRIES,
+    readonly onWait: OnWait = () => {},
+  ) {}
+
+  /** Something arrived: the count starts anew. */
+  renew(): void {
+    this.#failures = 0;
+  }
+
+  /**
+   * Waits after a failure until the next try.
+   *
+   * @param error What was thrown.
+   * @throws {HubError} When it has failed too often, or is to wait too long.
+   * @throws What was thrown, when it will not pass.
+   */
+  async endure(error: unknown): Promise<void> {
+    if (!(error instanceof PassingFailure)) throw error;
+    this.#failures++;
+    const seconds = error.seconds ?? FIRST_WAIT_S * 2 ** (this.#failures - 1);
+    if (this.#failures >= this.tries || seconds > LONGEST_WAIT_S) throw this.#end(error);
+    this.onWait(seconds, error.message);
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
+  }
+
+  /**
+   * Runs a task until it succeeds.
+   *
+   * @param task What to try.
+   * @returns Its result.
+   * @throws {HubError} When it has failed too often.
+   */
+  async outlast<T>(task: () => Promise<T>): Promise<T> {
+    for (;;) {
+      try {
+        return await task();
+      } catch (error) {
+        await this.endure(error);
+      }
+    }
+  }
+
+  #end({ status, seconds, message }: PassingFailure): HubError {
+    const { endpoint, cache, token } = this.hub, times = this.#failures === 1 ? "" : ` ${this.#failures} times`;
+    if (status === 429) {
+      const asked = seconds === null ? "" : ` and to wait ${Math.ceil(seconds)} s`;
+      const remedy = token === null ? "set HF_TOKEN, which raises the limit, or retry later" : "retry later";
+      return new HubError(
+        "unreachable",
+        `Cannot fetch ${this.subject}: ${endpoint} must answer, it asked${times} for fewer requests${asked} (429); ${remedy}`,
+      );
+    }
+    if (status !== null) {
+      return new HubError(
+        "unreachable",
+        `Cannot fetch ${this.subject}: ${endpoint} must answer, it failed${times} with status ${status}; retry later, what ` +
+          "has arrived is kept",
+      );
+    }
+    return new HubError(
+      "unreachable",
+      `Cannot fetch ${this.subject}: a connection to ${endpoint} is needed, it failed${times} (${message}); check the network ` +
+        `and HF_ENDPOINT, or give a model or text that lies on this machine (downloads are kept in ${cache})`,
+    );
+  }
+}

@@ -1,0 +1,99 @@
+/**
+ * What the hub says when it does not give something, as sentences that a user can act on.
+ * @module
+ */
+
+import { UserError } from "../errors.ts";
+import { type HubReference, writeReference } from "./reference.ts";
+import type { HubSettings } from "./settings.ts";
+
+/** Why nothing came: what was asked for does not exist, the hub refuses, or it cannot be reached. */
+export type HubErrorReason = "missing" | "refused" | "unreachable";
+
+/** The hub did not give what was asked for. */
+export class HubError extends UserError {
+  /**
+   * @param reason Why; what is kept here already may serve instead unless it is "missing".
+   * @param message The sentence.
+   */
+  constructor(readonly reason: HubErrorReason, message: string) {
+    super(message);
+  }
+}
+
+/**
+ * Puts a refusal into words. The hub explains itself in X-Error-Code, and answers 401 for what does not exist when nobody
+ * is logged in, so as not to tell what is private.
+ *
+ * @param hub The endpoint, and whether a token was sent.
+ * @param reference The repository.
+ * @param file The file asked for, "" for the repository itself.
+ * @param response An answer with a status of 400 or more that will not pass; its body is dropped.
+ * @returns The error to throw.
+ */
+export async function refusal(
+  hub: HubSettings,
+  reference: HubReference,
+  file: string,
+  response: Response,
+): Promise<HubError> {
+  await response.body?.cancel();
+  const { status } = response, code = response.headers.get("x-error-code");
+  const page = `${hub.endpoint}/${pagePath(reference)}`;
+  const cannot = `Cannot fetch ${writeReference(reference, file)}:`;
+  const token = hub.token === null ? "no token is set" : "the token that is set was refused";
+  if (code === "GatedRepo") {
+    const renew = hub.token === null
+      ? "set HF_TOKEN to a token of that account"
+      : "check that HF_TOKEN is of that account";
+    return new HubError(
+      "refused",
+      `${cannot} an account must have accepted the terms of this ${reference.kind}, ${token} (${status}); ` +
+        `accept them at ${page}, then ${renew}`,
+    );
+  }
+  if (code === "RevisionNotFound") {
+    return new HubError(
+      "missing",
+      `${cannot} the repository must have the revision "${reference.revision}", it has none of that name (${status}); ` +
+        `see ${page}/tree/main for its branches and tags`,
+    );
+  }
+  if (code === "EntryNotFound") return missingFile(hub, reference, file, status);
+  if (status === 401 || status === 403 || code === "RepoNotFound") {
+    return new HubError(
+      "refused",
+      `${cannot} the hub must have a ${reference.kind} of that name and let you read it, ${token} and it answered ${status}; ` +
+        `check the name at ${page}, or set HF_TOKEN if it is private`,
+    );
+  }
+  if (status === 404) return missingFile(hub, reference, file, status);
+  const said = response.headers.get("x-error-message") ?? response.statusText;
+  return new HubError(
+    "unreachable",
+    `${cannot} ${hub.endpoint} must give it, it answered ${status} ${said}; check HF_ENDPOINT, or retry later`,
+  );
+}
+
+/**
+ * The sentence about a file that a repository does not have.
+ *
+ * @param hub The endpoint.
+ * @param reference The repository.
+ * @param file The file or folder.
+ * @param status What the hub answered; 404 when it was not asked.
+ * @returns The error to throw.
+ */
+export function missingFile(hub: HubSettings, reference: HubReference, file: string, status = 404): HubError {
+  const what = file === "" ? "this" : file;
+  return new HubError(
+    "missing",
+    `Cannot fetch ${writeReference(reference, file)}: the repository must hold ${what}, it does not (${status}); ` +
+      `see ${hub.endpoint}/${pagePath(reference)}/tree/${reference.revision} for what it holds`,
+  );
+}
+
+/** Where a repository's page and files lie under the endpoint. */
+export function pagePath({ kind, repo }: HubReference): string {
+  return kind === "dataset" ? `datasets/${repo}` : repo;
+}
