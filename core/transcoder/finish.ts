@@ -18,6 +18,7 @@ import { Encoder } from "./encode.ts";
 import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
 import { finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
+import type { Mapping, RunSettings } from "./run_settings.ts";
 import { oneBlock, recordGather } from "./row_blocks.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
@@ -127,7 +128,9 @@ export async function samplePass(
   observer: Pick<FinishObserver, "sampling" | "checkInterrupt">,
 ): Promise<FinalPass[]> {
   const { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
-  const contexts = contextsPerForward(gpu, context), rows = contexts * context, width = gemma2.config.dModel;
+  const contexts = contextsPerForward(gpu, gemma2.config, context),
+    rows = contexts * context,
+    width = gemma2.config.dModel;
   const taps = tapsOf(mappings);
   const sourceTap = mappings.map(({ source }) =>
     taps.findIndex((t) => t.layer === source.layer && t.site === source.site)
