@@ -1,0 +1,59 @@
+/** How many contexts go through a model at once: as many as the device likes, and never more than it can bind. */
+
+import assert from "node:assert/strict";
+import { contextsPerForward } from "../../core/gemma2/capacity.ts";
+import { configOf, type Gemma2Config } from "../../core/gemma2/config.ts";
+import { BUILTIN, openModel } from "../../core/gemma2/files.ts";
+import { loadGemma2 } from "../../core/gemma2/forward.ts";
+import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { bindingAtMost } from "../gpu/small_bindings.ts";
+
+const gpu = await openGpu();
+const MIB = 2 ** 20;
+const files = await openModel(BUILTIN), tiny = configOf(files);
+const gemma2_2b: Gemma2Config = {
+  ...tiny,
+  ...{ layers: 26, dModel: 2304, dMlp: 9216, heads: 8, keyValueHeads: 4, headDim: 256, vocabSize: 256_000 },
+};
+
+const cases: [what: string, isCpu: boolean, bytes: number, config: Gemma2Config, context: number, contexts: number][] =
+  [
+    ["a small model on a CPU", true, 128 * MIB, tiny, 64, 32],
+    ["a small model on a GPU", false, 2048 * MIB - 1, tiny, 64, 256],
+    ["Gemma-2-2B on a GPU", false, 2048 * MIB - 1, gemma2_2b, 64, 256],
+    ["Gemma-2-2B where gate and up of 2,048 tokens are too large", true, 128 * MIB, gemma2_2b, 64, 28],
+    ["contexts longer than the device likes", true, 2048 * MIB - 1, gemma2_2b, 8192, 1],
+    // Turned queries and keys take whole blocks of 16 positions, so 17 tokens as many as 32.
+    ["short contexts of wide heads", false, MIB, { ...tiny, headDim: 1024, heads: 4, keyValueHeads: 1 }, 17, 1],
+  ];
+for (const [what, isCpu, bytes, config, context, contexts] of cases) {
+  Deno.test(`contexts per forward pass: ${what}`, () => {
+    const device: Gpu = Object.create(bindingAtMost(gpu, bytes), { isCpu: { value: isCpu } });
+    assert.equal(contextsPerForward(device, config, context), contexts);
+  });
+}
+
+Deno.test("a context that cannot be bound is refused, with the longest that can", () => {
+  assert.throws(
+    () => contextsPerForward(bindingAtMost(gpu, 128 * MIB), gemma2_2b, 2048),
+    /^UserError: Cannot run contexts of 2048 tokens: .* which hold 1820 tokens of this model; use --context 1820 or less$/,
+  );
+});
+
+for (const context of [17, 64, 100]) {
+  Deno.test(`the model is loaded and runs with what the rule says, contexts of ${context} tokens`, async () => {
+    // Little more than the largest weight, so that the rule and not the device's liking decides.
+    const small = bindingAtMost(gpu, 4 * tiny.dModel * 2 * tiny.dMlp);
+    const contexts = contextsPerForward(small, tiny, context);
+    assert.ok(contexts < contextsPerForward(gpu, tiny, context));
+    const options = { taps: [{ layer: 1, site: "resid_post" }], maxTokens: contexts * context, context } as const;
+    const model = await loadGemma2(small, files, options);
+    const pass = new Pass(gpu);
+    model.forward(pass, { contexts, context, ids: new Uint32Array(contexts * context).fill(5) });
+    pass.submit();
+    await gpu.device.queue.onSubmittedWorkDone();
+    assert.equal(gpu.failure, null);
+    model.destroy();
+  });
+}
