@@ -9,7 +9,7 @@ import type { Gemma2Config } from "./config.ts";
 import type { TensorSource } from "./tensor_source.ts";
 
 /** Rows kept decoded; the oldest goes first. 300 MB at width 2304, and most of the text of any language. */
-const CACHED_ROWS = 32768;
+export const CACHED_ROWS = 32768;
 
 /** Embeds tokens: rows of the checkpoint's embedding times sqrt(d_model), rounded to f32 as Hugging Face does. */
 export class Embedding {

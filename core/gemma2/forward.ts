@@ -94,7 +94,7 @@ export class Gemma2 {
   readonly #gpu: Gpu;
   readonly #options: Gemma2Options;
   readonly #plan: Plan;
-  readonly #embedding: Embedding;
+  readonly #embedding: Pick<Embedding, "gather">;
   readonly #layers: readonly LayerWeights[];
   /** (cos, sin) by position: [context, head_dim / 2, 2] */
   readonly #turns: Tensor;
@@ -121,7 +121,7 @@ export class Gemma2 {
     config: Gemma2Config,
     options: Gemma2Options,
     plan: Plan,
-    embedding: Embedding,
+    embedding: Pick<Embedding, "gather">,
     layers: readonly LayerWeights[],
   ) {
     this.#gpu = gpu;

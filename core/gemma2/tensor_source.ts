@@ -11,8 +11,10 @@ import { openSafetensors, type SafetensorsFile } from "../files/safetensors.ts";
 
 /** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
 export class TensorSource {
-  readonly #where: string;
-  readonly #files: readonly SafetensorsFile[];
+  /** What the model is called in messages. */
+  readonly where: string;
+  /** All shards. */
+  readonly files: readonly SafetensorsFile[];
 
   /**
    * Use {@link openShards}, or this for files that are open already.
@@ -21,8 +23,8 @@ export class TensorSource {
    * @param files All shards.
    */
   constructor(where: string, files: readonly SafetensorsFile[]) {
-    this.#where = where;
-    this.#files = files;
+    this.where = where;
+    this.files = files;
   }
 
   /**
@@ -61,12 +63,12 @@ export class TensorSource {
 
   /** Closes the files; nothing can be read afterwards. */
   async close(): Promise<void> {
-    for (const file of this.#files) await file.close();
+    for (const file of this.files) await file.close();
   }
 
   #find(name: string, shape: readonly number[]): { file: SafetensorsFile; full: string } {
     for (const full of [`model.${name}`, name]) {
-      const file = this.#files.find(({ tensors }) => tensors.has(full));
+      const file = this.files.find(({ tensors }) => tensors.has(full));
       if (!file) continue;
       const held = file.info(full).shape;
       if (held.length === shape.length && held.every((extent, i) => extent === shape[i])) return { file, full };
@@ -77,7 +79,7 @@ export class TensorSource {
       );
     }
     throw new UserError(
-      `Cannot load ${this.#where}: it needs a tensor "model.${name}", its safetensors files have none; ` +
+      `Cannot load ${this.where}: it needs a tensor "model.${name}", its safetensors files have none; ` +
         `download the missing shard or take a complete checkpoint`,
     );
   }
