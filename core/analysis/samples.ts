@@ -78,6 +78,11 @@ export class SampleStore {
     };
   }
 
+  /** The memory that the store takes, full or not. */
+  get bytes(): number {
+    return Object.values(this.arrays).reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /**
    * Whether a sample of this rank would be kept; the cheap test before `offer`.
    *
@@ -208,6 +213,11 @@ export class FinalPass {
     this.fires = new Uint32Array(features);
     this.sums = new Float64Array(features);
     this.maxima = new Float32Array(features);
+  }
+
+  /** The memory that the samples of the pass take. */
+  get bytes(): number {
+    return this.top.bytes + this.#uniform.bytes;
   }
 
   /**
