@@ -137,12 +137,19 @@ export class Encoder {
       const pass = new Pass(this.#gpu);
       this.recordEncode(pass, x, count, first);
       pass.submit();
-      parts.push(await this.#readKept(count));
+      parts.push(await this.readKept(count));
     }
     return parts.length === 1 ? parts[0] : joined(parts, tokens);
   }
 
-  async #readKept(tokens: number): Promise<HostFeatures> {
+  /**
+   * Reads back what the last submitted batch kept; see {@link encode}.
+   *
+   * @param tokens Tokens of the batch.
+   * @returns The features of each token.
+   * @throws {UserError} When the device fails.
+   */
+  async readKept(tokens: number): Promise<HostFeatures> {
     const { rowStart, index, value } = this.kept;
     const expected = Math.min(tokens * this.#expectation, tokens * this.#features);
     const read = (...tensors: Tensor[]) => downloadAll(this.#gpu, tensors);

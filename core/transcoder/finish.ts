@@ -6,30 +6,23 @@
 
 import { join } from "node:path";
 import { featureTable } from "../analysis/feature_table.ts";
-import { FinalPass, type SampledToken, type SampleStore } from "../analysis/samples.ts";
+import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
 import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
-import { createTensor, type Gpu, upload } from "../gpu/device.ts";
-import { Pass } from "../gpu/run.ts";
-import { openTokenSource, type TokenSource } from "../text/source.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { openTokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
-import { Encoder } from "./encode.ts";
-import { countedRows, evaluateTranscoders } from "./evaluate_run.ts";
+import { evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
-import { finishedTranscoder, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
-import type { Mapping, RunSettings } from "./run_settings.ts";
-import { oneBlock, recordGather } from "./row_blocks.ts";
+import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
+import { type SampleObserver, samplePass } from "./sample_pass.ts";
 import { saveTranscoder, type Transcoder } from "./weights.ts";
 
-/** How the end of a run tells what it is doing, and hears that it should stop. */
-export interface FinishObserver {
-  /** Tokens of the final pass done of all. */
-  sampling(done: number, tokens: number): void;
+/** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
+export interface FinishObserver extends SampleObserver {
   /** Tokens of the evaluation done of all. */
   evaluating(done: number, tokens: number): void;
-  /** Throws when the user asked to stop; the last checkpoint lets the run go on from here. */
-  checkInterrupt(): void;
 }
 
 /**
@@ -94,7 +87,7 @@ async function collectSamples(
   gemma2: Gemma2,
   transcoders: readonly Transcoder[],
   observer: FinishObserver,
-): Promise<{ passes: FinalPass[]; documents: readonly string[] }> {
+): Promise<{ passes: readonly FinalPass[]; documents: readonly string[] }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   try {
@@ -103,69 +96,6 @@ async function collectSamples(
   } finally {
     source.close();
   }
-}
-
-/**
- * Takes the top samples and the statistics of every feature from text, with frozen weights.
- *
- * @param gpu The device.
- * @param settings The run's settings.
- * @param mappings What the transcoders map.
- * @param gemma2 The model, with the run's taps.
- * @param transcoders The finished transcoders, in the order of the mappings.
- * @param source Training text. One shorter than what is asked for is read once: a second time shows nothing new.
- * @param observer Hears of the progress and can interrupt.
- * @returns One pass per transcoder.
- * @throws {UserError} When the text or the device fails.
- */
-export async function samplePass(
-  gpu: Gpu,
-  settings: RunSettings,
-  mappings: readonly Mapping[],
-  gemma2: Gemma2,
-  transcoders: readonly Transcoder[],
-  source: Pick<TokenSource, "next">,
-  observer: Pick<FinishObserver, "sampling" | "checkInterrupt">,
-): Promise<FinalPass[]> {
-  const { context, sample_tokens, samples_per_feature, sample_threshold } = settings;
-  const contexts = contextsPerForward(gpu, gemma2.config, context),
-    rows = contexts * context,
-    width = gemma2.config.dModel;
-  const taps = tapsOf(mappings);
-  const sourceTap = mappings.map(({ source }) =>
-    taps.findIndex((t) => t.layer === source.layer && t.site === source.site)
-  );
-  const encoders = transcoders.map((transcoder) => new Encoder(gpu, transcoder, rows));
-  const passes = transcoders.map(({ shape }) =>
-    new FinalPass(prefixEnds(shape.groups).at(-1)!, samples_per_feature, sample_threshold)
-  );
-  const order = createTensor(gpu, "rows without BOS", [rows], "u32"),
-    x = createTensor(gpu, "final pass source", [rows, width]);
-  observer.sampling(0, sample_tokens);
-  for (let tokens = 0, epoch = 0; tokens < sample_tokens && epoch === 0;) {
-    const { batch, position } = await source.next(contexts);
-    const places = countedRows(batch, settings.include_bos);
-    upload(gpu, order, places);
-    const forward = new Pass(gpu);
-    const activations = gemma2.forward(forward, batch);
-    forward.submit();
-    for (const [i, encoder] of encoders.entries()) {
-      const gather = new Pass(gpu);
-      recordGather(gather, oneBlock(activations[sourceTap[i]].tensor), order, x, {
-        rows: places.length,
-        width,
-        first: 0,
-        scale: 1,
-      });
-      gather.submit();
-      passes[i].add(await encoder.encode(x, places.length), batch, places);
-    }
-    tokens += places.length;
-    epoch = position.epoch;
-    observer.sampling(Math.min(tokens, sample_tokens), sample_tokens);
-    observer.checkInterrupt();
-  }
-  return passes;
 }
 
 /** Writes samples as one JSON line per feature. */
