@@ -119,7 +119,19 @@ class LocalFile implements LocalByteSource {
   }
 }
 
-function streamOf(offset: number, size: number, read: ByteSource["read"]): ReadableStream<Uint8Array<ArrayBuffer>> {
+/**
+ * Makes a stream out of reads, one at a time and only when it is asked for more.
+ *
+ * @param offset Where to begin.
+ * @param size Where to end.
+ * @param read Reads a part.
+ * @returns The bytes between, in pieces of at most 1 MiB.
+ */
+export function streamOf(
+  offset: number,
+  size: number,
+  read: ByteSource["read"],
+): ReadableStream<Uint8Array<ArrayBuffer>> {
   let at = offset;
   return new ReadableStream({
     async pull(controller) {

@@ -88,29 +88,41 @@ export class TensorSource {
 const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
 
 /**
- * Opens a directory's weights: `model.safetensors`, or the shards that `model.safetensors.index.json` lists.
+ * Opens a directory's weights.
  *
  * @param directory A Hugging Face model directory.
- * @returns The tensors of all shards.
- * @throws {UserError} When neither exists, or a shard is missing, truncated or malformed.
+ * @returns The tensors of all files that {@link weightFiles} names.
+ * @throws {UserError} When there are none, or one is missing, truncated or malformed.
  */
 export async function openShards(directory: string): Promise<TensorSource> {
-  const index = join(directory, "model.safetensors.index.json");
-  let text: string | null = null;
-  try {
-    text = await Deno.readTextFile(index);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", index, error);
-  }
-  const names = text === null ? ["model.safetensors"] : shardNames(index, text);
   const files: SafetensorsFile[] = [];
   try {
-    for (const name of names) files.push(await openSafetensors(join(directory, name)));
+    for (const name of await weightFiles(directory)) files.push(await openSafetensors(join(directory, name)));
   } catch (error) {
     for (const file of files) await file.close();
     throw error;
   }
   return new TensorSource(directory, files);
+}
+
+/** Lists a checkpoint's shards. */
+export const WEIGHTS_INDEX = "model.safetensors.index.json";
+
+/**
+ * Finds out which files hold a directory's weights: `model.safetensors`, or the shards that {@link WEIGHTS_INDEX} lists.
+ *
+ * @param directory A Hugging Face model directory.
+ * @returns Their names, sorted; they need not exist.
+ * @throws {UserError} When the index is malformed or names files elsewhere.
+ */
+export async function weightFiles(directory: string): Promise<string[]> {
+  const index = join(directory, WEIGHTS_INDEX);
+  try {
+    return shardNames(index, await Deno.readTextFile(index));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return ["model.safetensors"];
+    throw fileError("read", index, error);
+  }
 }
 
 function shardNames(path: string, text: string): string[] {
