@@ -8,6 +8,7 @@ import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
+import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
 import type { TokenSource } from "../text/source.ts";
 import type { Gemma2 } from "./forward.ts";
@@ -67,19 +68,24 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
   const width = model.config.dModel;
   const tokens = new Int32Array(contexts * context);
   const columns = model.taps.map(() => new Float32Array(contexts * context * width));
-  const pass = new Pass(gpu);
-  for (let done = 0; done < contexts;) {
-    const { batch } = await source.next(Math.min(contextsPerForward, contexts - done));
-    const activations = model.forward(pass, batch);
-    pass.submit();
-    tokens.set(batch.ids, done * context);
-    const bytes = await downloadAll(gpu, activations.map(({ tensor }) => tensor));
-    bytes.forEach((taken, i) =>
-      columns[i].set(new Float32Array(taken, 0, batch.contexts * context * width), done * context * width)
-    );
-    done += batch.contexts;
-    onProgress(first + done);
+  async function* forwards() {
+    for (let done = 0; done < contexts;) {
+      const { batch } = await source.next(Math.min(contextsPerForward, contexts - done));
+      const pass = new Pass(gpu), activations = model.forward(pass, batch);
+      tokens.set(batch.ids, done * context);
+      yield { pass, activations, done, contexts: batch.contexts };
+      done += batch.contexts;
+    }
   }
+  await overlapped(forwards(), {
+    submit: ({ pass }) => pass.submit(),
+    read: ({ activations }) =>
+      downloadAll(gpu, activations.map(({ tensor, tokens }) => ({ ...tensor, shape: [tokens, width] }))),
+    take({ done, contexts }, bytes) {
+      bytes.forEach((taken, i) => columns[i].set(new Float32Array(taken), done * context * width));
+      onProgress(first + done + contexts);
+    },
+  });
   return [
     { name: "tokens", dtype: "I32", shape: [contexts, context], data: tokens },
     ...model.taps.map((tap, i): TensorToWrite => ({

@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import type { Activations, Gemma2 } from "../gemma2/forward.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
+import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
@@ -47,7 +48,7 @@ export interface EvaluationOptions {
   readonly tokens: number;
   /** Whether BOS tokens are counted. */
   readonly includeBos: boolean;
-  /** Called after each forward pass with the tokens counted so far. */
+  /** Called now and then with the tokens counted so far. */
   readonly onProgress?: (tokens: number) => void;
 }
 
@@ -59,22 +60,15 @@ export interface EvaluationOptions {
  * @throws {UserError} When there is no text or the device fails.
  */
 export async function evaluateTranscoders(options: EvaluationOptions): Promise<Evaluation[]> {
-  const { gpu, gemma2, source, context, contextsPerForward, includeBos } = options;
-  const perContext = context - (includeBos ? 0 : 1), wanted = Math.ceil(options.tokens / perContext);
-  const measurer = new Measurer(gpu, options.transcoders, contextsPerForward * perContext);
-  let contexts = 0;
-  while (contexts < wanted) {
-    const { batch, done } = await source.next(Math.min(contextsPerForward, wanted - contexts));
-    if (batch.contexts > 0) await measurer.measure(gemma2, batch, contexts, includeBos);
-    contexts += batch.contexts;
-    options.onProgress?.(contexts * perContext);
-    if (done) break;
-  }
-  if (contexts === 0) {
-    throw new UserError(
-      `Cannot evaluate: there must be a held-out context of ${context} tokens, there is none; give more text or --tokens`,
-    );
-  }
+  const measurer = new Measurer(options);
+  await overlapped(measurer.pieces(), {
+    submit: (piece) => measurer.submit(piece),
+    read: ({ context }) => measurer.read(context.length),
+    take(piece, bytes) {
+      measurer.take(piece, bytes);
+      options.onProgress?.(piece.tokensAfter);
+    },
+  });
   return measurer.results();
 }
 
@@ -103,18 +97,34 @@ interface Lane {
   readonly sums: EvaluationSums;
 }
 
-/** Measures batch after batch, all transcoders with one wait. */
+/** As many tokens of a forward pass as are measured at once. */
+interface Piece {
+  /** Where its work is recorded; the first piece of a forward pass has that in front. */
+  readonly pass: Pass;
+  /** The model's activations, overwritten by the next forward pass. */
+  readonly activations: readonly Activations[];
+  /** The number of each token's context. */
+  readonly context: Uint32Array;
+  /** Where in the forward pass's counted tokens the first of them stands. */
+  readonly first: number;
+  /** Tokens counted with this piece. */
+  readonly tokensAfter: number;
+}
+
+/** Measures piece after piece, all transcoders with one wait. */
 class Measurer {
-  readonly #gpu: Gpu;
+  readonly #options: EvaluationOptions;
   readonly #lanes: readonly Lane[];
   /** Tokens measured at once: what the encoder with the least room takes. */
   readonly #tokens: number;
   readonly #rows: Tensor;
 
-  constructor(gpu: Gpu, transcoders: readonly EvaluatedTranscoder[], maxTokens: number) {
+  constructor(options: EvaluationOptions) {
+    const { gpu, transcoders, contextsPerForward, context, includeBos } = options;
+    const maxTokens = contextsPerForward * (context - (includeBos ? 0 : 1));
     const encoders = transcoders.map((transcoder) => new Encoder(gpu, transcoder, maxTokens));
     const tokens = Math.min(...encoders.map((encoder) => encoder.batchTokens));
-    this.#gpu = gpu;
+    this.#options = options;
     this.#tokens = tokens;
     this.#rows = createTensor(gpu, "counted rows", [maxTokens], "u32");
     this.#lanes = transcoders.map((transcoder, i) => ({
@@ -127,20 +137,36 @@ class Measurer {
     }));
   }
 
-  /** Adds a batch whose first context has number `firstContext`. */
-  async measure(gemma2: Gemma2, batch: TokenBatch, firstContext: number, includeBos: boolean): Promise<void> {
-    const rows = countedRows(batch, includeBos);
-    upload(this.#gpu, this.#rows, rows);
-    const contexts = rows.map((row) => firstContext + Math.floor(row / batch.context));
-    let pass = new Pass(this.#gpu);
-    const activations = gemma2.forward(pass, batch);
-    for (let first = 0; first < rows.length; first += this.#tokens) {
-      const tokens = Math.min(this.#tokens, rows.length - first);
-      for (const lane of this.#lanes) this.#record(pass, lane, activations, tokens, first);
-      pass.submit();
-      await this.#add(contexts.subarray(first, first + tokens));
-      pass = new Pass(this.#gpu);
+  async *pieces(): AsyncGenerator<Piece> {
+    const { gpu, gemma2, source, context, contextsPerForward, includeBos } = this.#options;
+    const wanted = Math.ceil(this.#options.tokens / (context - (includeBos ? 0 : 1)));
+    let contexts = 0, tokens = 0;
+    for (let isEnd = false; contexts < wanted && !isEnd;) {
+      const { batch, done } = await source.next(Math.min(contextsPerForward, wanted - contexts));
+      isEnd = done;
+      if (batch.contexts === 0) continue;
+      const rows = countedRows(batch, includeBos);
+      upload(gpu, this.#rows, rows);
+      let pass = new Pass(gpu);
+      const activations = gemma2.forward(pass, batch);
+      for (let first = 0; first < rows.length; first += this.#tokens) {
+        const taken = rows.subarray(first, first + this.#tokens);
+        tokens += taken.length;
+        const context = taken.map((row) => contexts + Math.floor(row / batch.context));
+        yield { pass, activations, context, first, tokensAfter: tokens };
+        pass = new Pass(gpu);
+      }
+      contexts += batch.contexts;
     }
+    if (contexts > 0) return;
+    throw new UserError(
+      `Cannot evaluate: there must be a held-out context of ${context} tokens, there is none; give more text or --tokens`,
+    );
+  }
+
+  submit({ pass, activations, context, first }: Piece): void {
+    for (const lane of this.#lanes) this.#record(pass, lane, activations, context.length, first);
+    pass.submit();
   }
 
   #record(pass: Pass, lane: Lane, activations: readonly Activations[], tokens: number, first: number): void {
@@ -159,9 +185,8 @@ class Measurer {
     reconstructor.record(pass, encoder.kept, y, tokens);
   }
 
-  /** Reads what was recorded last and adds it up. */
-  async #add(context: Uint32Array): Promise<void> {
-    const tokens = context.length;
+  /** What the lanes measured of so many tokens: target, residual, squares, row starts and fires of each. */
+  read(tokens: number): Promise<ArrayBuffer[]> {
     const measured = this.#lanes.map(({ transcoder: { shape }, encoder, reconstructor, y }) => [
       { ...y, shape: [tokens, shape.d_out] },
       { ...reconstructor.residual, shape: [tokens, shape.d_out] },
@@ -169,9 +194,14 @@ class Measurer {
       { ...encoder.kept.rowStart, shape: [tokens + 1] },
       encoder.fires,
     ]);
-    const bytes = await downloadAll(this.#gpu, measured.flat());
+    return downloadAll(this.#options.gpu, measured.flat());
+  }
+
+  /** Adds up what was read. */
+  take({ context }: Piece, bytes: readonly ArrayBuffer[]): void {
+    const perLane = bytes.length / this.#lanes.length;
     this.#lanes.forEach(({ sums }, i) => {
-      const [target, residual, squares, rowStart, fires] = bytes.slice(i * measured[i].length);
+      const [target, residual, squares, rowStart, fires] = bytes.slice(i * perLane, (i + 1) * perLane);
       sums.add({
         context,
         target: new Float32Array(target),
