@@ -84,11 +84,11 @@ async function answer(url: URL, init: RequestInit): Promise<Response> {
  * @returns A {@link PassingFailure} that tells the innermost cause; other errors as they are.
  */
 export function asPassing(error: unknown): unknown {
-  if (error instanceof TypeError || error instanceof DOMException || error instanceof Deno.errors.Http) {
-    // Deno nests causes into one line: "error sending request for url (...): client error (Connect): dns error: ...".
-    return new PassingFailure(error.message.replace(/^.*client error \(\w+\): /, ""));
-  }
-  return error;
+  if (!(error instanceof TypeError || error instanceof DOMException || error instanceof Deno.errors.Http)) return error;
+  let cause: Error = error;
+  while (cause.cause instanceof Error) cause = cause.cause;
+  // What is of use comes last: "error sending request for url (...): client error (Connect): dns error: ...".
+  return new PassingFailure(cause.message.replace(/^.*client error \(\w+\): /, ""));
 }
 
 /** From Retry-After, in seconds or as a date, or the hub's own RateLimit header: `"api";r=0;t=55`. */
