@@ -64,7 +64,7 @@ export function parseReference(text: string, kind: RepoKind): HubReference {
   };
   const [, repo, revision = "main", rest = ""] = REFERENCE.exec(text) ?? [];
   const path = rest.replace(/\/+$/, "");
-  if (repo === undefined || repo.split("/").some(isStrange)) {
+  if (repo === undefined || repo.split("/").some(isStrange) || revision.startsWith(".")) {
     throw fail(`a ${kind} of the Hugging Face hub is named ${form}, this is not`);
   }
   if (kind === "model" && path !== "") throw fail(`a model is a whole repository, "${path}" is a part of one`);
