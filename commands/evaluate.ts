@@ -5,6 +5,7 @@
 
 import { Command } from "commander";
 import { UsageError, UserError } from "../core/errors.ts";
+import type { TextSummary } from "../core/text/summary.ts";
 import type { FinishedLayer } from "../core/transcoder/finished_run.ts";
 import { Progress } from "./progress.ts";
 
@@ -38,7 +39,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();
   try {
-    requireSameText(directory, config.data, source.counts);
+    await requireSameText(directory, config.data, source.summary);
     return await evaluateTranscoders({
       gpu,
       gemma2,
@@ -72,16 +73,19 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   }
 }
 
-/** Other documents would be split otherwise, and training may have seen what is held out now. */
-function requireSameText(
+/** Another text would be split otherwise, and training may have seen what is held out now. */
+async function requireSameText(
   directory: string,
   trained: FinishedLayer["config"]["data"],
-  now: { documents: number; held_out_documents: number },
-): void {
-  if (now.documents === trained.documents && now.held_out_documents === trained.held_out_documents) return;
+  now: TextSummary,
+): Promise<void> {
+  if (now.fingerprint === trained.fingerprint) return;
+  const { describeText } = await import("../core/text/summary.ts");
   throw new UserError(
-    `Cannot evaluate ${directory}: the text must be the one it was trained on, ${trained.documents} documents with ` +
-      `${trained.held_out_documents} held out, it has ${now.documents} with ${now.held_out_documents}; put the files back`,
+    `Cannot evaluate ${directory}: the text must be the one it was trained on (${
+      describeText(trained)
+    }), it is another ` +
+      `(${describeText(now)}); put the files back`,
   );
 }
 

@@ -36,7 +36,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
   const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
   const { configOf } = await import("../core/gemma2/config.ts");
-  const { openModel } = await import("../core/gemma2/files.ts");
+  const { openModelVisibly } = await import("./open_model.ts");
   const { loadGemma2 } = await import("../core/gemma2/forward.ts");
   const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
   const { tapName } = await import("../core/gemma2/sites.ts");
@@ -47,7 +47,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { context, contexts, out } = options;
   const taps = await parseTaps(options);
   await requireEmpty(out);
-  const files = await openModel(options.model);
+  const files = await openModelVisibly(options.model);
   const gpu = await openGpu();
   const atOnce = Math.min(contexts, contextsPerForward(gpu, configOf(files), context));
   const model = await loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context });
@@ -98,10 +98,14 @@ async function harvest(options: HarvestOptions): Promise<void> {
 export function harvestCommand(): Command {
   return new Command("harvest")
     .description("Writes activations of chosen layers and sites to safetensors shards.")
-    .option("-m, --model <dir>", "a Hugging Face Gemma-2 directory, or the embedded model", "builtin")
+    .option(
+      "-m, --model <model>",
+      "a Hugging Face Gemma-2 directory, hf:OWNER/NAME[@REVISION], or the embedded model",
+      "builtin",
+    )
     .option(
       "-d, --data <paths...>",
-      "text files or directories (default: the embedded text); its training documents are used",
+      "text as for mtc train (default: the embedded text); its training documents are used",
     )
     .requiredOption("-l, --layers <list>", "layers, counted from 0, for example 0,1")
     .option(

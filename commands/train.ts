@@ -35,8 +35,11 @@ export function trainCommand(): Command {
       "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
         "embedded model and text (two to three minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
-    .option("-m, --model <dir>", "a Hugging Face Gemma-2 directory", BUILTIN)
-    .option("-d, --data <paths...>", "text: .txt and .jsonl files, or directories of them (default: the embedded text)")
+    .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
+    .option(
+      "-d, --data <paths...>",
+      "text: .txt, .jsonl, .jsonl.gz, .jsonl.zst, .parquet, directories, hf:OWNER/NAME (default: the embedded text)",
+    )
     .option(
       "-l, --layers <list>",
       "layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)",

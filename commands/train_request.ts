@@ -6,13 +6,14 @@
 
 import { Command } from "commander";
 import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { basename, join, resolve } from "node:path";
+import { basename, join } from "node:path";
 import { UsageError, UserError } from "../core/errors.ts";
 import { fileError } from "../core/files/atomic.ts";
-import { BUILTIN, type ModelFiles, openModel } from "../core/gemma2/files.ts";
+import { BUILTIN, type ModelFiles } from "../core/gemma2/files.ts";
 import { parseGemma2Config } from "../core/gemma2/config.ts";
 import { parseLayers } from "../core/gemma2/sites.ts";
 import type { DataPaths } from "../core/text/documents.ts";
+import { nameOfPath, pinPaths } from "../core/text/files.ts";
 import { openTokenSource } from "../core/text/source.ts";
 import { loadTokenizer } from "../core/text/tokenizer.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
@@ -27,6 +28,7 @@ import {
 } from "../core/transcoder/run_settings.ts";
 import type { TrainingPlan } from "../core/transcoder/plan.ts";
 import configuration from "../deno.json" with { type: "json" };
+import { openModelVisibly } from "./open_model.ts";
 import {
   defaultLayers,
   EMBEDDED,
@@ -84,7 +86,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   } catch (error) {
     throw error instanceof UsageError ? new UsageError(inFlags(error.message)) : error;
   }
-  const model = await openModel(options.model);
+  const model = await openModelVisibly(options.model);
   const { layers: modelLayers, vocabSize, bosTokenId } = parseGemma2Config(
     model.config,
     `${model.path ?? model.name}/config.json`,
@@ -94,7 +96,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   const directory = join(options.runs, checkName(options.name ?? `${model.name}-${timestamp(new Date())}`));
   await checkDirectory(options.runs, directory);
-  const data: DataPaths = options.data ? options.data.map((path) => resolve(path)) : "builtin";
+  const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
   return { directory, settings, mappings, model, data, resumed: null, isFinished: false };
@@ -185,7 +187,7 @@ export async function resumedRequest(directory: string, command: Command): Promi
     directory,
     settings: settingsOf(first),
     mappings: configs.map(({ layer, source, target }) => ({ layer, source, target })),
-    model: await openModel(first.model.path ?? BUILTIN),
+    model: await openModelVisibly(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
     isFinished: finished.every(Boolean),
@@ -260,9 +262,9 @@ export function planOf(
       created,
       model: { name: model.name, path: model.path, layers, d_model: dModel, vocab_size: vocabSize },
       data: {
-        name: data === "builtin" ? "State of the Union addresses" : data.map((path) => basename(path)).join(", "),
+        name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
         files: data === "builtin" ? [] : data,
-        ...source.counts,
+        ...source.summary,
       },
       d_in: dModel,
       d_out: dModel,

@@ -4,10 +4,22 @@
  */
 import type { TensorStatistics } from "../core/analysis/weight_statistics.ts";
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import type { RunConfig } from "../core/analysis/run_schema.ts";
 import { type Check, successChecks, verdict } from "./checks.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { layerFiles } from "./file_names.ts";
-import { confidence, counted, decimal, duration, integer, percent, setting, significant, timestamp } from "./format.ts";
+import {
+  confidence,
+  counted,
+  decimal,
+  duration,
+  fileSize,
+  integer,
+  percent,
+  setting,
+  significant,
+  timestamp,
+} from "./format.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -68,8 +80,7 @@ export function configuration({ config, course }: LayerAnalysis): string {
     }, width ${config.model.d_model}, ` +
     `vocabulary ${integer(config.model.vocab_size)})`,
     `**Layer:** ${mapping}`,
-    `**Text:** ${plain(config.data.name)} (${integer(config.data.train_documents)} documents to train on, ` +
-    `${integer(config.data.held_out_documents)} held out)`,
+    `**Text:** ${plain(config.data.name)} (${textSize(config.data)})`,
     `**Dictionary Size:** ${integer(config.features)} (Matryoshka: [${config.groups.join(", ")}]), ` +
     `widths ${config.d_in} → ${config.d_out}`,
     `**Top-k:** ${config.k} (batch top-k)`,
@@ -83,6 +94,14 @@ export function configuration({ config, course }: LayerAnalysis): string {
     } ` +
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
   ]);
+}
+
+/** A text that was read as a stream has no documents that were counted. */
+function textSize({ train_documents, held_out_documents, bytes, file_count }: RunConfig["data"]): string {
+  if (train_documents === null || held_out_documents === null) {
+    return `${fileSize(bytes)} in ${counted(file_count, "file")}, read as a stream; every 20th document held out`;
+  }
+  return `${counted(train_documents, "document")} to train on, ${integer(held_out_documents)} held out`;
 }
 
 function heldOut({ evaluation, config }: LayerAnalysis): string {

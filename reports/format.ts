@@ -46,6 +46,13 @@ export function counted(count: number, noun: string, plural = `${noun}s`): strin
   return `${integer(count)} ${count === 1 ? noun : plural}`;
 }
 
+/** Bytes as `812 bytes`, `10.8 MB` or `2.2 TB`. */
+export function fileSize(bytes: number): string {
+  const power = Math.min(4, Math.floor(Math.log10(Math.max(1, bytes)) / 3));
+  if (power === 0) return counted(bytes, "byte");
+  return `${significant(bytes / 1000 ** power, 3)} ${["kB", "MB", "GB", "TB"][power - 1]}`;
+}
+
 /** Seconds as `45 s`, `1 min 53 s` or `2 h 11 min`. */
 export function duration(seconds: number): string {
   if (!Number.isFinite(seconds)) return "not recorded";

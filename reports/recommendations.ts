@@ -4,7 +4,7 @@
  */
 import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
 import { jumps, lossCourse, nonFiniteWeights } from "./checks.ts";
-import { capital, counted, decimal, integer, percent, setting, times } from "./format.ts";
+import { capital, counted, decimal, fileSize, integer, percent, setting, times } from "./format.ts";
 import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -93,10 +93,13 @@ function sparsity({ evaluation, config }: LayerAnalysis): string {
 
 function overfitting({ evaluation, course, config }: LayerAnalysis): string {
   if (!(evaluation.fvu - course.trainingFvu > thresholds.heldOutGap)) return "";
+  const { train_documents, bytes } = config.data;
   return `**Use more text or fewer passes.** Held-out FVU lies ${
     decimal(evaluation.fvu - course.trainingFvu, 3)
   } above ` +
-    `that of the training batches; the run used ${counted(config.data.train_documents, "document")}, ` +
+    `that of the training batches; the run used ${
+      train_documents === null ? `a part of ${fileSize(bytes)}` : counted(train_documents, "document")
+    }, ` +
     `each activation ${times(config.passes)}.`;
 }
 

@@ -35,8 +35,15 @@ export interface RunConfig {
   created: string;
   /** The language model: name, layers, hidden size, tokens in the vocabulary. */
   model: { name: string; layers: number; d_model: number; vocab_size: number };
-  /** The text, and how its documents are split. */
-  data: { name: string; documents: number; train_documents: number; held_out_documents: number };
+  /** The text: its size, and how its documents are split; null where they were not counted, as the text was read as a stream. */
+  data: {
+    name: string;
+    documents: number | null;
+    train_documents: number | null;
+    held_out_documents: number | null;
+    bytes: number;
+    file_count: number;
+  };
   /** Where the activations are read. */
   source: { layer: number; site: string };
   /** Where the activations to be predicted are. */
@@ -97,7 +104,14 @@ const configSchema: v.GenericSchema<unknown, RunConfig> = v.pipe(
     adapter: v.string(),
     created: v.pipe(v.string(), v.isoTimestamp()),
     model: v.object({ name: v.string(), layers: positive, d_model: positive, vocab_size: positive }),
-    data: v.object({ name: v.string(), documents: count, train_documents: count, held_out_documents: count }),
+    data: v.object({
+      name: v.string(),
+      documents: v.nullable(count),
+      train_documents: v.nullable(count),
+      held_out_documents: v.nullable(count),
+      bytes: count,
+      file_count: count,
+    }),
     source: site,
     target: site,
     layer: count,

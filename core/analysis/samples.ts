@@ -28,7 +28,7 @@ export interface SampledToken {
   readonly activation: number;
   /** The training step it was seen at; 0 in the final pass. */
   readonly step: number;
-  /** Index of its document in the split. */
+  /** The number of its document, see `TokenSource.documentName`. */
   readonly document: number;
   /** Its token offset in the document. */
   readonly position: number;

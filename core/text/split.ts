@@ -9,38 +9,54 @@ import type { Document } from "./documents.ts";
 export type Split = "train" | "held_out";
 
 /** Documents 0, 20, 40, ... are held out. */
-const HOLD_OUT_EVERY = 20;
+export const HOLD_OUT_EVERY = 20;
+
+/** Documents on both sides of the rule. */
+export type SplitDocuments = Record<Split, Document[]>;
 
 /**
  * Splits documents in their given order: every 20th, from the first on, is held out. Where there are fewer than 20, each
  * is first cut into pieces of similar size so that there are at least 20: after the line end nearest to the wanted place,
  * or before the nearest space where no line ends near by. The pieces of a document, joined, are the document.
  *
- * @throws {UserError} when the text is too short for both sides to hold anything.
+ * @param documents The documents.
+ * @param mayCut Which of them may be cut; all if left out.
  */
-export function splitDocuments(documents: Document[]): Record<Split, Document[]> {
-  const pieces = documents.length < HOLD_OUT_EVERY ? cutDocuments(documents) : documents;
-  const split: Record<Split, Document[]> = {
+export function splitDocuments(
+  documents: readonly Document[],
+  mayCut: (document: Document) => boolean = () => true,
+): SplitDocuments {
+  const pieces = documents.length < HOLD_OUT_EVERY ? cutDocuments(documents, mayCut) : documents;
+  return {
     held_out: pieces.filter((_, i) => i % HOLD_OUT_EVERY === 0),
     train: pieces.filter((_, i) => i % HOLD_OUT_EVERY !== 0),
   };
-  if (split.train.length === 0 || split.held_out.length === 0) {
-    throw new UserError(
-      `Cannot split the text for training and held-out evaluation: it must have at least two documents, lines or words, ` +
-        `it has ${pieces.length}; give more text`,
-    );
-  }
-  return split;
 }
 
-function cutDocuments(documents: Document[]): Document[] {
+/**
+ * Makes sure that a whole text could be split.
+ *
+ * @throws {UserError} when it was too short for both sides to hold anything.
+ */
+export function requireBothSides({ train, held_out }: SplitDocuments): void {
+  if (train.length > 0 && held_out.length > 0) return;
+  throw new UserError(
+    `Cannot split the text for training and held-out evaluation: it must have at least two documents, lines or words, ` +
+      `it has ${train.length + held_out.length}; give more text`,
+  );
+}
+
+function cutDocuments(documents: readonly Document[], mayCut: (document: Document) => boolean): Document[] {
   const characters = documents.reduce((sum, document) => sum + document.text.length, 0);
   // Rounded up for each document, the counts add up to 20 at least.
-  return documents.flatMap((document) => cut(document, Math.ceil(document.text.length * HOLD_OUT_EVERY / characters)));
+  return documents.flatMap((document) =>
+    mayCut(document) ? cut(document, Math.ceil(document.text.length * HOLD_OUT_EVERY / characters)) : document
+  );
 }
 
 /** Cuts into at most `count` pieces: a place without line end or space near by is passed over. */
-function cut({ name, text }: Document, count: number): Document[] {
+function cut(document: Document, count: number): Document[] {
+  const { text } = document;
   const ends: number[] = [];
   let start = 0;
   for (let i = 1; i < count; i++) {
@@ -49,9 +65,10 @@ function cut({ name, text }: Document, count: number): Document[] {
     ends.push(end);
     start = end;
   }
-  if (ends.length === 0) return [{ name, text }];
+  if (ends.length === 0) return [document];
   return [...ends, text.length].map((end, i) => ({
-    name: `${name}#${i + 1}`,
+    ...document,
+    piece: i + 1,
     text: text.slice(ends[i - 1] ?? 0, end),
   }));
 }

@@ -4,9 +4,12 @@
  * @module
  */
 import { UserError } from "../errors.ts";
-import { type ContextBatch, ContextStream, countTokens, type StreamPosition } from "./contexts.ts";
-import { type DataPaths, type Document, readDocuments } from "./documents.ts";
-import { type Split, splitDocuments } from "./split.ts";
+import type { StreamPosition } from "./contexts.ts";
+import { openCorpus } from "./corpus.ts";
+import type { DataPaths, DocumentNames } from "./documents.ts";
+import type { Split } from "./split.ts";
+import { type ContextRun, ContextStream } from "./stream.ts";
+import type { TextSummary } from "./summary.ts";
 import { loadTokenizer, type TokenizerFiles } from "./tokenizer.ts";
 
 /** What a token source is made of. */
@@ -25,25 +28,13 @@ export interface TokenSourceOptions {
   start?: StreamPosition;
 }
 
-/** Documents on both sides of the split, pieces of cut documents counted each. */
-export interface DocumentCounts {
-  /** All. */
-  documents: number;
-  /** For training. */
-  train_documents: number;
-  /** Held out. */
-  held_out_documents: number;
-}
-
-/** What the Worker is asked. A batch continues behind the last one, or at `from`. */
-export type Request =
-  | { kind: "open"; options: TokenSourceOptions }
-  | { kind: "batch"; contexts: number; from?: StreamPosition };
+/** What the Worker is asked: to open a stream, then again and again for its next run of contexts. */
+export type Request = { kind: "open"; options: TokenSourceOptions } | { kind: "next" };
 
 /** What the Worker answers. `byUser` tells a UserError from a defect. */
 export type Reply =
-  | { kind: "opened"; documents: string[]; counts: DocumentCounts }
-  | ({ kind: "batch" } & ContextBatch)
+  | { kind: "opened"; names: DocumentNames; summary: TextSummary }
+  | ({ kind: "run"; ended: boolean } & ContextRun)
   | { kind: "failed"; byUser: boolean; message: string; stack: string | undefined };
 
 /** The part of a Worker's global scope that is used here; the type library of this project is the window's. */
@@ -52,74 +43,56 @@ interface WorkerScope {
   postMessage(reply: Reply, transfer: Transferable[]): void;
 }
 
-const scope = globalThis as unknown as WorkerScope;
-let stream: ContextStream | undefined;
+/** Tokens in a run: long enough that messages cost nothing, short enough that nobody waits for one. */
+const RUN_TOKENS = 8192;
+/** Long documents are shuffled in sections of about this many characters: a thousand tokens or so. */
+const SECTION_CHARACTERS = 4096;
 
-scope.onmessage = async ({ data: request }) => {
+const scope = globalThis as unknown as WorkerScope;
+let stream: ContextStream;
+let contexts = 1;
+/** The first run, which tells whether the text is long enough; its failure is that of opening. */
+let first: ContextRun | undefined;
+let previous: Promise<void> = Promise.resolve();
+
+scope.onmessage = ({ data: request }) => {
+  previous = previous.then(() => answer(request));
+};
+
+async function answer(request: Request): Promise<void> {
   try {
-    if (request.kind === "open") {
-      scope.postMessage(await open(request.options), []);
-    } else {
-      const given = nextBatch(request);
-      const { ids, document, position } = given.batch;
-      scope.postMessage({ kind: "batch", ...given }, [ids.buffer, document.buffer, position.buffer]);
-    }
+    const reply = request.kind === "open" ? await open(request.options) : await next();
+    const { ids, document, position } = reply.kind === "run" ? reply.batch : {};
+    scope.postMessage(reply, [ids, document, position].flatMap((array) => array ? [array.buffer] : []));
   } catch (error) {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
     scope.postMessage({ kind: "failed", byUser: error instanceof UserError, message, stack }, []);
   }
-};
+}
 
-/** Long documents are shuffled in sections of about this many characters: a thousand tokens or so. */
-const SECTION_CHARACTERS = 4096;
-
-async function open(options: TokenSourceOptions): Promise<Reply> {
-  const tokenizer = loadTokenizer(options.tokenizer);
-  const both = splitDocuments(await readDocuments(options.data));
-  const documents = both[options.split];
-  // Sections of a document come up one at a time; its tokens take no more memory than its text, which is here anyway.
-  const encoded: Uint32Array[] = [];
-  const tokens = (document: number) => encoded[document] ??= tokenizer.encode(documents[document].text);
-  const endless = options.split === "train";
-  stream = new ContextStream({
-    documents: documents.length,
-    tokens,
-    sections: (document) => Math.max(1, Math.round(documents[document].text.length / SECTION_CHARACTERS)),
-    context: options.context,
+async function open({ tokenizer: files, data, split, context, seed, start }: TokenSourceOptions): Promise<Reply> {
+  const tokenizer = loadTokenizer(files);
+  const corpus = await openCorpus(data, split);
+  const endless = split === "train";
+  stream = await ContextStream.open({
+    source: corpus,
+    name: endless ? "training" : "held-out",
+    encode: tokenizer.encode,
+    sectionCharacters: SECTION_CHARACTERS,
+    context,
     bosId: tokenizer.bosId,
     eosId: tokenizer.eosId,
-    seed: endless ? options.seed : null,
+    seed: endless ? seed : null,
     endless,
-    start: options.start,
+    start,
   });
-  requireOneContext(documents, tokens, options);
-  return {
-    kind: "opened",
-    documents: documents.map((document) => document.name),
-    counts: {
-      documents: both.train.length + both.held_out.length,
-      train_documents: both.train.length,
-      held_out_documents: both.held_out.length,
-    },
-  };
+  contexts = Math.max(1, Math.floor(RUN_TOKENS / context));
+  first = await stream.next(contexts);
+  return { kind: "opened", names: corpus.names, summary: corpus.summary };
 }
 
-function requireOneContext(
-  documents: Document[],
-  tokens: (document: number) => Uint32Array,
-  { split, context }: TokenSourceOptions,
-): void {
-  const needed = context - 1;
-  const count = countTokens({ documents: documents.length, tokens }, needed);
-  if (count >= needed) return;
-  throw new UserError(
-    `Cannot make contexts of ${context} tokens: the ${split === "train" ? "training" : "held-out"} text must have at ` +
-      `least ${needed} tokens, it has ${count}; give more text or a smaller --context`,
-  );
-}
-
-function nextBatch({ contexts, from }: Extract<Request, { kind: "batch" }>): ContextBatch {
-  if (stream === undefined) throw new Error("Cannot give a batch: the stream must be open, it is not");
-  if (from !== undefined) stream.seek(from);
-  return stream.next(contexts);
+async function next(): Promise<Reply> {
+  const run = first ?? await stream.next(contexts);
+  first = undefined;
+  return { kind: "run", ended: run.positions.length < contexts, ...run };
 }

@@ -30,7 +30,15 @@ export interface Progress {
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const progressSchema = v.object({
   step: count,
-  position: v.object({ epoch: count, section: count, token: count }),
+  position: v.object({
+    epoch: count,
+    volume: count,
+    file: count,
+    record: count,
+    byte: count,
+    section: count,
+    token: count,
+  }),
   elapsed_s: v.number(),
 });
 

@@ -13,7 +13,7 @@ import { loadLayers } from "../gemma2/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
-import type { ContextBatch } from "../text/contexts.ts";
+import { type ContextBatch, START } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./estimate_ledger.ts";
@@ -200,15 +200,21 @@ function blank({ where, files }: TensorSource): TensorSource {
 
 /** A text of which every reading is the last. */
 class BlankText implements TokenSource {
-  readonly documents: string[] = [""];
-  readonly counts = { documents: 1, train_documents: 1, held_out_documents: 1 };
+  readonly summary = {
+    ...{ documents: 1, train_documents: 1, held_out_documents: 1 },
+    ...{ bytes: 0, file_count: 0, fingerprint: "" },
+  };
 
   constructor(readonly context: number) {}
 
   next(contexts: number): Promise<ContextBatch> {
     const { context } = this, zeros = () => new Uint32Array(contexts * context);
     const batch = { contexts, context, ids: zeros(), document: zeros(), position: zeros() };
-    return Promise.resolve({ batch, position: { epoch: 1, section: 0, token: 0 }, done: true });
+    return Promise.resolve({ batch, position: { ...START, epoch: 1 }, done: true });
+  }
+
+  documentName(): string {
+    return "";
   }
 
   close(): void {}

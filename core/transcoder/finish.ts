@@ -11,7 +11,7 @@ import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { openTokenSource } from "../text/source.ts";
+import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateTranscoders } from "./evaluate_run.ts";
 import { prefixEnds } from "./recipe.ts";
@@ -44,7 +44,7 @@ export async function finish(
 ): Promise<void> {
   const transcoders: Transcoder[] = [];
   for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
-  const { passes, documents } = await collectSamples(gpu, plan, gemma2, transcoders, observer);
+  const { passes, documentName } = await collectSamples(gpu, plan, gemma2, transcoders, observer);
   const { settings, mappings, model, data } = plan;
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
@@ -68,7 +68,7 @@ export async function finish(
     for (const [i, layer] of layers.entries()) {
       const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
       const { shape, weights, threshold } = transcoders[i];
-      const sampleLines = new SampleLines(layer, tokenizer, documents);
+      const sampleLines = new SampleLines(layer, tokenizer, documentName);
       await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
       await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
       await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
@@ -87,22 +87,25 @@ async function collectSamples(
   gemma2: Gemma2,
   transcoders: readonly Transcoder[],
   observer: FinishObserver,
-): Promise<{ passes: readonly FinalPass[]; documents: readonly string[] }> {
+): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   try {
     const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, source, observer);
-    return { passes, documents: source.documents };
+    return { passes, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
   }
 }
 
+/** From the number that a document's tokens carry to its name. */
+type DocumentNamer = TokenSource["documentName"];
+
 /** Writes samples as one JSON line per feature. */
 class SampleLines {
   readonly #groups: readonly number[];
 
-  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documents: readonly string[]) {
+  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documentName: DocumentNamer) {
     this.#groups = prefixEnds(layer.shape.groups);
   }
 
@@ -137,7 +140,7 @@ class SampleLines {
       token: this.tokenizer.tokenText(token),
       before: this.tokenizer.decode(before),
       after: this.tokenizer.decode(after),
-      document: this.documents[document],
+      document: this.documentName(document),
       position,
     };
   }

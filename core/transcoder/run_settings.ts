@@ -11,6 +11,7 @@ import { UsageError, UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import type { Tap } from "../gemma2/sites.ts";
 import type { DataPaths } from "../text/documents.ts";
+import type { TextSummary } from "../text/summary.ts";
 import { checkRecipe, type Recipe } from "./recipe.ts";
 
 /** What is the same for all layers of a run. */
@@ -57,8 +58,8 @@ export type LayerConfig =
   & {
     /** The model, and its directory; null for the embedded one. */
     readonly model: RunConfig["model"] & { readonly path: string | null };
-    /** The text, and its files; empty for the embedded one. */
-    readonly data: RunConfig["data"] & { readonly files: readonly string[] };
+    /** The text, and its files, folders and references; empty for the embedded one. */
+    readonly data: RunConfig["data"] & TextSummary & { readonly files: readonly string[] };
     /** Factors between raw activations and those trained on, measured on the first buffer. */
     readonly scales: Scales;
   };
@@ -74,7 +75,7 @@ export interface Scales {
 const count = v.pipe(v.number(), v.integer(), v.minValue(1));
 const resumeSchema = v.object({
   model: v.object({ path: v.nullable(v.string()) }),
-  data: v.object({ files: v.array(v.string()) }),
+  data: v.object({ files: v.array(v.string()), fingerprint: v.string() }),
   epsilon: v.number(),
   threshold_rate: v.number(),
   buffer_tokens: count,

@@ -19,6 +19,7 @@ import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
+import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
@@ -91,8 +92,15 @@ export async function train(
   }
 }
 
-/** The newest step that every layer has a whole checkpoint of; 0 when there is none and the run must start over. */
-async function newestCommonStep({ directory, mappings }: TrainingPlan): Promise<number> {
+/**
+ * The newest step that every layer has a whole checkpoint of.
+ *
+ * @param plan The run.
+ * @returns The step; 0 when there is none and the run must start over.
+ */
+export async function newestCommonStep(
+  { directory, mappings }: Pick<TrainingPlan, "directory" | "mappings">,
+): Promise<number> {
   const steps = await Promise.all(mappings.map(({ layer }) => checkpointSteps(layerDirectory(directory, layer))));
   return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
 }
@@ -383,23 +391,18 @@ class Training {
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
-function checkUnchanged({ model, data }: LayerConfig, { config }: Gemma2, { counts }: TokenSource): void {
-  const { layers, d_model, vocab_size } = model, { documents, train_documents, held_out_documents } = data;
-  const differs = (what: string, then: number[], now: number[]) => {
-    if (then.join() === now.join()) return;
-    throw new UserError(
-      `Cannot resume: ${what} must be the ${then.join(", ")} that the run began with, they are ${now.join(", ")}; ` +
-        `put ${model.path ?? model.name} and ${data.name} back as they were, or start another run`,
+function checkUnchanged({ model, data }: LayerConfig, { config }: Gemma2, { summary }: TokenSource): void {
+  const differs = (what: string, then: string, now: string, name: string) =>
+    new UserError(
+      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
+        "start another run",
     );
-  };
-  const { layers: layersNow, dModel, vocabSize } = config;
-  differs("the model's layers, width and vocabulary", [layers, d_model, vocab_size], [layersNow, dModel, vocabSize]);
-  const then = [documents, train_documents, held_out_documents];
-  differs("the text's documents, in all, for training and held out,", then, [
-    counts.documents,
-    counts.train_documents,
-    counts.held_out_documents,
-  ]);
+  const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
+  const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
+  if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
+  if (summary.fingerprint !== data.fingerprint) {
+    throw differs("the text's contents", describeText(data), describeText(summary), data.name);
+  }
 }
 
 /** Activations that are all zero or not finite have no scale. */

@@ -99,12 +99,13 @@ const FAULTS: Fault[] = [
   [
     "a text that has changed",
     async (layer, run) => {
-      const data = { name: "text", files: [], documents: 234, train_documents: 222, held_out_documents: 12 };
+      const counts = { documents: 234, train_documents: 222, held_out_documents: 12 };
+      const data = { name: "text", files: [], ...counts, bytes: 123, file_count: 1, fingerprint: "0123456789abcdef" };
       await writeTinyLayer(run, 2, { data });
       return [layer];
     },
     1,
-    /must be the one it was trained on, 234 documents with 12 held out, it has 233 with 12/,
+    /must be the one it was trained on \(234 documents, 123 bytes, fingerprint 0123456789ab\), it is another \(233 documents, \d+ /,
   ],
   [
     "layers of different texts",

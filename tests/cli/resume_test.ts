@@ -259,11 +259,11 @@ Deno.test("refuses to resume with another text or model than the run began with"
     }
     return await resume("changed");
   };
-  const text = await change(({ data }) => ({ data: { ...data, train_documents: 7 } }));
+  const text = await change(({ data }) => ({ data: { ...data, bytes: 7, fingerprint: "beef" } }));
   assertRefused(
     text,
     1,
-    /the text's documents.* must be the \d+, 7, \d+ that the run began with, they are \d+, \d+, \d+; put/,
+    /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put/,
   );
   const model = await change(({ model }) => ({ model: { ...model, d_model: 64 } }));
   assertRefused(model, 1, /the model's layers, width and vocabulary must be the 6, 64, 4096 that the run began with/);

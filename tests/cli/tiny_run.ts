@@ -1,6 +1,7 @@
 /** Finished runs of random transcoders on the embedded model, and the command line called in this process. */
 
 import { join } from "node:path";
+import { openCorpus } from "../../core/text/corpus.ts";
 import type { LayerConfig } from "../../core/transcoder/run_settings.ts";
 import { saveTranscoder } from "../../core/transcoder/weights.ts";
 import { main } from "../../main.ts";
@@ -25,6 +26,8 @@ export async function mtc(...args: string[]): Promise<Outcome> {
   }
 }
 
+const { summary } = await openCorpus("builtin", "held_out");
+
 export const GROUPS = [12, 20];
 export const CONTEXT = 16;
 
@@ -32,7 +35,7 @@ function config(layer: number, changes: Partial<LayerConfig>): LayerConfig {
   return {
     ...{ mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
-    data: { name: "State of the Union", files: [], documents: 233, train_documents: 221, held_out_documents: 12 },
+    data: { name: "State of the Union", files: [], ...summary },
     source: { layer, site: "resid_mid" },
     target: { layer, site: "mlp_out" },
     ...{

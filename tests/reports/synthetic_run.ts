@@ -225,7 +225,10 @@ function config(run: SyntheticRun, tokens: number) {
     adapter: "llvmpipe (LLVM 19.1.7, 256 bits)",
     created: run.created,
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: run.dIn, vocab_size: 4096 },
-    data: { name: "State of the Union", files: [], documents: 233, train_documents: 210, held_out_documents: 23 },
+    data: {
+      ...{ name: "State of the Union", files: [], bytes: 10_800_000, file_count: 0 },
+      ...{ documents: 233, train_documents: 210, held_out_documents: 23 },
+    },
     source: site("resid_mid"),
     target: site("mlp_out"),
     layer: run.layer,

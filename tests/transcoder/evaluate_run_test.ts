@@ -4,7 +4,7 @@ import { loadGemma2 } from "../../core/gemma2/forward.ts";
 import type { Tap } from "../../core/gemma2/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import type { TokenBatch } from "../../core/text/contexts.ts";
+import { START, type TokenBatch } from "../../core/text/contexts.ts";
 import type { TokenSource } from "../../core/text/source.ts";
 import { countedRows, evaluateTranscoders } from "../../core/transcoder/evaluate_run.ts";
 import { prefixEnds } from "../../core/transcoder/recipe.ts";
@@ -32,8 +32,13 @@ const whole: TokenBatch = {
 function textSource(): TokenSource {
   let given = 0;
   return {
-    documents: [],
-    counts: { documents: 2, train_documents: 1, held_out_documents: 1 },
+    summary: {
+      ...{ documents: 2, train_documents: 1, held_out_documents: 1 },
+      bytes: 2,
+      file_count: 1,
+      fingerprint: "",
+    },
+    documentName: () => "text",
     next(wanted) {
       const contexts = Math.min(wanted, CONTEXTS - given), first = given * CONTEXT;
       given += contexts;
@@ -45,7 +50,7 @@ function textSource(): TokenSource {
         document: cut(whole.document),
         position: cut(whole.position),
       };
-      return Promise.resolve({ batch, position: { epoch: 0, section: 0, token: 0 }, done: contexts < wanted });
+      return Promise.resolve({ batch, position: START, done: contexts < wanted });
     },
     close() {},
   };

@@ -1,0 +1,136 @@
+/**
+ * Blocks: as many documents as are held in memory at once, read one after the other from a run of files.
+ * @module
+ */
+import type { ByteSource } from "../files/byte_source.ts";
+import { UserError } from "../errors.ts";
+import type { Document } from "./documents.ts";
+import type { TextFile } from "./files.ts";
+import { FILE_START, readRecords, type RecordPlace, type TextRecord } from "./records.ts";
+import { HOLD_OUT_EVERY } from "./split.ts";
+
+/** Where a block begins: a file of its volume, and a place in that file. */
+export interface BlockStart extends RecordPlace {
+  /** Files of the volume before it. */
+  file: number;
+}
+
+/** The first block of every volume. */
+export const VOLUME_START: BlockStart = { file: 0, ...FILE_START };
+
+/** A block as it was read. */
+export interface RawBlock {
+  /** Its documents in order, whole. */
+  documents: Document[];
+  /** Where the next one begins, null when nothing follows. */
+  next: BlockStart | null;
+}
+
+/** What a document takes besides its characters, counted in characters; it bounds the number of tiny ones. */
+const DOCUMENT_CHARACTERS = 128;
+
+/** A run of files whose blocks follow from one another; where a block begins, the same block is read however one came there. */
+export class Volume {
+  readonly #files: readonly TextFile[];
+  readonly #firstFile: number;
+  readonly #characters: number;
+  #file = -1;
+  #source: ByteSource | undefined;
+  #records: AsyncIterator<TextRecord[]> | undefined;
+  /** Records that were read together; the first of them may be in a block already. */
+  #ahead: TextRecord[] = [];
+  /** How many of those are. */
+  #taken = 0;
+  /** Where the first begins that is in none. */
+  #place: BlockStart = VOLUME_START;
+
+  /**
+   * @param files Its files, none opened yet.
+   * @param firstFile How many files of the corpus come before them.
+   * @param characters A block ends with the document that brings it to this many.
+   */
+  constructor(files: readonly TextFile[], firstFile: number, characters: number) {
+    this.#files = files;
+    this.#firstFile = firstFile;
+    this.#characters = characters;
+  }
+
+  /**
+   * Reads a block. From the place where the last one ended it goes on; from another it finds its way there.
+   *
+   * @param start A start that an earlier block named, or {@link VOLUME_START}.
+   * @returns The block; empty when no text follows.
+   * @throws {UserError} when a file cannot be read, or has no such place.
+   */
+  async read(start: BlockStart): Promise<RawBlock> {
+    if (this.#file === -1 || !isSame(start, this.#place)) await this.#seek(start);
+    const documents: Document[] = [];
+    for (let characters = 0, pieces = 0; characters < this.#characters || pieces < HOLD_OUT_EVERY;) {
+      if (!await this.#fill()) return { documents, next: null };
+      const { record, byte, text } = this.#ahead[this.#taken++];
+      const whole = this.#files[this.#file].format === "txt";
+      documents.push({ file: this.#firstFile + this.#file, record: record - 1, piece: 0, text });
+      characters += text.length + DOCUMENT_CHARACTERS;
+      pieces += whole ? HOLD_OUT_EVERY : 1;
+      this.#place = { file: this.#file, record, byte };
+    }
+    return { documents, next: await this.#fill() ? this.#place : null };
+  }
+
+  /** Stops reading. */
+  async close(): Promise<void> {
+    await this.#records?.return?.();
+    await this.#source?.close();
+    this.#records = this.#source = undefined;
+    this.#ahead = [];
+    this.#taken = 0;
+    this.#file = -1;
+  }
+
+  async #seek({ file, record, byte }: BlockStart): Promise<void> {
+    await this.close();
+    if (file >= this.#files.length) {
+      throw new UserError(
+        `Cannot continue the text at file ${
+          file + 1
+        } of ${this.#files.length}: the text must be the one that the run began ` +
+          "with, it has no such file; give the same data",
+      );
+    }
+    await this.#open(file, { record, byte });
+  }
+
+  async #open(file: number, from: RecordPlace): Promise<void> {
+    this.#file = file;
+    this.#place = { file, ...from };
+    const { size, path, open } = this.#files[file];
+    this.#source = await open();
+    if (this.#source.size !== size) {
+      throw new UserError(
+        `Cannot read ${path}: it must keep the ${size} bytes that it had at first, it has ${this.#source.size}; put it back`,
+      );
+    }
+    this.#records = readRecords(this.#source, this.#files[file].format, from);
+  }
+
+  /** Makes sure that there is a record ahead; false at the volume's end. */
+  async #fill(): Promise<boolean> {
+    while (this.#taken === this.#ahead.length) {
+      this.#ahead = [];
+      this.#taken = 0;
+      const { done, value } = await this.#records!.next();
+      if (!done) {
+        this.#ahead = value;
+        continue;
+      }
+      if (this.#file + 1 === this.#files.length) return false;
+      await this.#source!.close();
+      await this.#open(this.#file + 1, FILE_START);
+    }
+    return true;
+  }
+}
+
+function isSame(a: BlockStart, b: BlockStart): boolean {
+  return a.file === b.file && a.record === b.record && a.byte === b.byte;
+}

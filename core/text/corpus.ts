@@ -1,0 +1,206 @@
+/**
+ * The corpus: all documents of a text on one side of the split, a block at a time.
+ *
+ * A text that fits into one block is in memory as a whole. A larger one is streamed: its files, in their one order, make volumes
+ * of at least a block's bytes, and each volume gives its blocks one after the other, since compressed files cannot be read from
+ * the middle. Each block is split as a whole text is: every 20th document is held out. So the split is the same in every epoch
+ * and in every order of the volumes, and held-out text is found without reading everything.
+ * @module
+ */
+import { builtinDocuments } from "../builtin/text.ts";
+import { UserError } from "../errors.ts";
+import { type BlockStart, Volume, VOLUME_START } from "./blocks.ts";
+import {
+  type DataPaths,
+  type Document,
+  type DocumentNames,
+  type NamedFile,
+  nameDocument,
+  numberInFile,
+  shareNumbers,
+} from "./documents.ts";
+import { listTextFiles, type TextFile } from "./files.ts";
+import { requireBothSides, type Split, splitDocuments } from "./split.ts";
+import { fingerprintOf, type TextSummary } from "./summary.ts";
+
+/** A document with the number that its tokens carry. */
+export interface NumberedDocument {
+  /** `TokenBatch.document`. */
+  readonly number: number;
+  /** Its text; never empty. */
+  readonly text: string;
+}
+
+/** Documents that are shuffled with one another. */
+export interface Block {
+  /** In their own order; none when this side of the split has none here. */
+  readonly documents: readonly NumberedDocument[];
+  /** Tells the order of this block from that of others; empty where there is only one. */
+  readonly key: readonly number[];
+  /** Where the next block of the volume begins, null when this is the last. */
+  readonly next: BlockStart | null;
+}
+
+/** Where a stream gets its documents from. */
+export interface BlockSource {
+  /** Parts whose order is free; within one, block follows upon block. */
+  readonly volumes: number;
+  /**
+   * Reads a block.
+   *
+   * @throws {UserError} when it cannot be read or does not exist.
+   */
+  read(volume: number, start: BlockStart): Promise<Block>;
+}
+
+/** One side of a split text. */
+export interface Corpus extends BlockSource {
+  /** What is recorded of the text; the same for both sides. */
+  readonly summary: TextSummary;
+  /** How this side's documents are called. */
+  readonly names: DocumentNames;
+}
+
+/**
+ * Characters of a block, 8 million English tokens: the largest shuffle buffer takes in a part of it, so that its rows come from
+ * thousands of documents, and text, tokens and what is read ahead stay below 200 MB.
+ */
+export const BLOCK_CHARACTERS = 2 ** 25;
+
+/**
+ * Opens one side of a text; reads its first block to find out whether there is another.
+ *
+ * @param data Where the text lies.
+ * @param split Which side.
+ * @param characters A block ends with the document that brings it to this many.
+ * @throws {UserError} when the text cannot be read or is too short to split.
+ */
+export async function openCorpus(data: DataPaths, split: Split, characters = BLOCK_CHARACTERS): Promise<Corpus> {
+  if (data === "builtin") return await builtinCorpus(split);
+  const files = await listTextFiles(data);
+  const first = new Volume(files, 0, characters);
+  try {
+    const { documents, next } = await first.read(VOLUME_START);
+    if (next !== null) return new StreamedCorpus(files, split, characters);
+    const silent = files.find((_, i) => !documents.some(({ file }) => file === i));
+    if (silent) throw new UserError(`Cannot read ${silent.path}: it must hold text, it is empty`);
+    const bytes = files.reduce((sum, { size }) => sum + size, 0);
+    return wholeCorpus(files, documents, split, { bytes, file_count: files.length });
+  } finally {
+    await first.close();
+  }
+}
+
+async function builtinCorpus(split: Split): Promise<Corpus> {
+  const packed = await builtinDocuments();
+  const files = packed.map(({ name }): NamedFile => ({ name, format: "txt" }));
+  const documents = packed.map(({ text }, file): Document => ({ file, record: 0, piece: 0, text }));
+  const bytes = packed.reduce((sum, { text }) => sum + new TextEncoder().encode(text).length, 0);
+  return wholeCorpus(files, documents, split, { bytes, file_count: 0 });
+}
+
+/** A corpus of one block. Documents have their index in it for a number. */
+function wholeCorpus(
+  files: readonly NamedFile[],
+  documents: readonly Document[],
+  split: Split,
+  size: Pick<TextSummary, "bytes" | "file_count">,
+): Corpus {
+  const name = (document: Document) => nameDocument(files[document.file], document);
+  const sides = splitDocuments(documents);
+  requireBothSides(sides);
+  const block: Block = { documents: sides[split].map(({ text }, number) => ({ number, text })), key: [], next: null };
+  return {
+    summary: {
+      documents: sides.train.length + sides.held_out.length,
+      train_documents: sides.train.length,
+      held_out_documents: sides.held_out.length,
+      ...size,
+      fingerprint: fingerprintOf(documents.flatMap((document) => [name(document), document.text])),
+    },
+    names: { kind: "listed", names: sides[split].map(name) },
+    volumes: 1,
+    read: () => Promise.resolve(block),
+  };
+}
+
+/** A corpus of many blocks, one of which is in memory. Documents are numbered by file and record. */
+class StreamedCorpus implements Corpus {
+  readonly summary: TextSummary;
+  readonly names: DocumentNames;
+  readonly #files: readonly TextFile[];
+  readonly #split: Split;
+  readonly #characters: number;
+  /** [files + 1] the first number of each file, and the end. */
+  readonly #first: Float64Array;
+  /** [volumes + 1] the first file of each volume, and the end. */
+  readonly #bounds: readonly number[];
+  #open: { volume: number; reader: Volume } | undefined;
+
+  constructor(files: readonly TextFile[], split: Split, characters: number) {
+    this.#files = files;
+    this.#split = split;
+    this.#characters = characters;
+    this.#first = shareNumbers(files.map(({ size }) => size));
+    this.#bounds = boundaries(files, characters);
+    this.names = {
+      kind: "numbered",
+      files: files.map(({ name, format }) => ({ name, format })),
+      first: this.#first,
+    };
+    this.summary = {
+      documents: null,
+      train_documents: null,
+      held_out_documents: null,
+      bytes: files.reduce((sum, { size }) => sum + size, 0),
+      file_count: files.length,
+      fingerprint: fingerprintOf(files.flatMap(({ name, size }) => [name, String(size)])),
+    };
+  }
+
+  get volumes(): number {
+    return this.#bounds.length - 1;
+  }
+
+  async read(volume: number, start: BlockStart): Promise<Block> {
+    if (this.#open?.volume !== volume) {
+      await this.#open?.reader.close();
+      const from = this.#bounds[volume], to = this.#bounds[volume + 1];
+      this.#open = { volume, reader: new Volume(this.#files.slice(from, to), from, this.#characters) };
+    }
+    const { documents, next } = await this.#open.reader.read(start);
+    // A record is not cut, as its numbers would be those of the records behind it.
+    const sides = splitDocuments(documents, ({ file }) => this.#files[file].format === "txt");
+    return {
+      documents: sides[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
+      key: [volume, start.file, start.record],
+      next,
+    };
+  }
+
+  #number(document: Document): number {
+    const { format, path } = this.#files[document.file], first = this.#first[document.file];
+    const number = first + numberInFile(format, document), end = this.#first[document.file + 1];
+    if (number < end) return number;
+    throw new UserError(
+      `Cannot number the documents of ${path}: beside files of ${this.summary.bytes} bytes in all it may have ${
+        end - first
+      }, ` +
+        "it has more; give fewer files at once",
+    );
+  }
+}
+
+/** Cuts the files into runs of at least `bytes` each. */
+function boundaries(files: readonly TextFile[], bytes: number): number[] {
+  const ends: number[] = [];
+  let held = 0;
+  files.forEach(({ size }, i) => {
+    held += size;
+    if (held < bytes) return;
+    ends.push(i + 1);
+    held = 0;
+  });
+  // What is left at the end belongs to the last run.
+  return [0, ...ends.slice(0, -1), files.length];
+}

@@ -1,0 +1,70 @@
+/**
+ * Compressed text as a stream of its bytes.
+ * @module
+ */
+import { Readable } from "node:stream";
+import type { ReadableStream as NodeStream } from "node:stream/web";
+import { createGunzip } from "node:zlib";
+import { Decompress } from "fzstd";
+import { UserError } from "../errors.ts";
+
+/** Pieces of a file, as they come. */
+export type Bytes = AsyncIterable<Uint8Array>;
+
+/** How a file is compressed. */
+export type Compression = "none" | "gzip" | "zstd";
+
+/**
+ * Undoes a compression piece by piece. A file may consist of several compressed parts, one after the other, as parallel
+ * compressors and `cat` make them. (That rules out DecompressionStream, which refuses the second part of a gzip file, and
+ * Deno's zstd, which leaves out the second frame without a word.)
+ *
+ * @param stream The compressed bytes.
+ * @param compression How they are compressed.
+ * @param path The file, for messages.
+ * @throws {UserError} while it is read, when the bytes are damaged or end too soon.
+ */
+export async function* decompress(
+  stream: ReadableStream<Uint8Array<ArrayBuffer>>,
+  compression: Compression,
+  path: string,
+): AsyncGenerator<Uint8Array> {
+  if (compression === "none") return yield* stream;
+  try {
+    yield* compression === "gzip" ? gunzip(stream) : unzstd(stream);
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw new UserError(
+      `Cannot read ${path}: it must be a whole ${compression} file, ${
+        (error as Error).message
+      }; download or compress it again`,
+    );
+  }
+}
+
+async function* gunzip(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const input = Readable.fromWeb(stream as unknown as NodeStream), output = createGunzip();
+  input.on("error", (error) => output.destroy(error));
+  try {
+    for await (const piece of input.pipe(output)) yield piece;
+  } finally {
+    input.destroy();
+    output.destroy();
+  }
+}
+
+/** Frames are undone in pieces of this many compressed bytes, which bounds what one of them can grow to. */
+const ZSTD_PIECE = 1 << 16;
+
+async function* unzstd(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
+  const done: Uint8Array[] = [];
+  const decoder = new Decompress((piece) => done.push(piece));
+  for await (const bytes of stream) {
+    for (let at = 0; at < bytes.length; at += ZSTD_PIECE) {
+      decoder.push(bytes.subarray(at, at + ZSTD_PIECE));
+      yield* done.splice(0);
+    }
+  }
+  decoder.push(new Uint8Array(), true);
+  yield* done.splice(0);
+}

@@ -1,0 +1,117 @@
+/**
+ * The files of a text: found behind paths, folders and references to the hub, in their one order.
+ * @module
+ */
+import { readdir, realpath, stat } from "node:fs/promises";
+import { basename, extname, join, resolve } from "node:path";
+import { UserError } from "../errors.ts";
+import { fileError } from "../files/atomic.ts";
+import { type ByteSource, openFile } from "../files/byte_source.ts";
+import { isHubReference, parseReference, writeReference } from "../hub/reference.ts";
+import type { NamedFile } from "./documents.ts";
+import { TEXT_FORMATS, type TextFormat } from "./records.ts";
+
+/** A file that holds text. */
+export interface TextFile extends NamedFile {
+  /** Where it lies, for messages. */
+  readonly path: string;
+  /** Bytes, as they are stored. */
+  readonly size: number;
+  /** Opens it; to be closed. */
+  open(): Promise<ByteSource>;
+}
+
+const ENDINGS = TEXT_FORMATS.map((format) => `.${format}`);
+
+/**
+ * Finds the files behind paths, sorted by name whatever order they were given in. A file reached twice counts once, so that
+ * no text can be in training and held out at the same time. A folder stands for the text files in it and in the folders
+ * inside; names that begin with a dot are passed over.
+ *
+ * @param paths Files, folders, `hf:` references.
+ * @returns The files, named by their base names, or by their paths where base names clash.
+ * @throws {UserError} for a path that is missing, has another ending, or holds no text files.
+ */
+export async function listTextFiles(paths: readonly string[]): Promise<TextFile[]> {
+  const found = new Map<string, Omit<TextFile, "name">>();
+  for (const path of paths) {
+    for (const [key, file] of isHubReference(path) ? await hubFiles(path) : await localFiles(path)) {
+      if (!found.has(key)) found.set(key, file);
+    }
+  }
+  const files = [...found.values()];
+  const bases = files.map(({ path }) => basename(path));
+  const clash = new Set(bases).size < bases.length;
+  return files.map((file, i) => ({ ...file, name: clash ? file.path : bases[i] }))
+    .sort((a, b) => a.name < b.name ? -1 : 1);
+}
+
+/**
+ * Paths as they are to be recorded, so that they mean the same from every directory and at any time.
+ *
+ * @param paths Files, folders, `hf:` references.
+ * @returns Absolute paths, and references that name a commit.
+ * @throws {UserError} when a reference is malformed or the hub cannot be asked.
+ */
+export async function pinPaths(paths: readonly string[]): Promise<string[]> {
+  const { pinDataset } = await import("../hub/datasets.ts");
+  return await Promise.all(paths.map((path) => isHubReference(path) ? pinDataset(path) : resolve(path)));
+}
+
+/** What a text is called in reports: a file's or folder's name, a reference without its commit. */
+export function nameOfPath(path: string): string {
+  if (!isHubReference(path)) return basename(path);
+  return writeReference({ ...parseReference(path, "dataset"), revision: "main" });
+}
+
+async function hubFiles(reference: string): Promise<[key: string, Omit<TextFile, "name">][]> {
+  const { listDataset } = await import("../hub/datasets.ts");
+  const repository = parseReference(reference, "dataset");
+  return (await listDataset(reference)).map((file) => {
+    const path = writeReference(repository, file.path);
+    return [path, { path, size: file.size, format: formatOf(path)!, open: () => file.open() }];
+  });
+}
+
+async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "name">][]> {
+  const files: [string, Omit<TextFile, "name">][] = [];
+  for (const file of await expandFolder(path)) {
+    try {
+      const key = await realpath(file), { size } = await stat(file);
+      files.push([key, { path: file, size, format: formatOf(file)!, open: () => openFile(file) }]);
+    } catch (error) {
+      throw fileError("read", file, error);
+    }
+  }
+  return files;
+}
+
+async function expandFolder(path: string): Promise<string[]> {
+  try {
+    if (!(await stat(path)).isDirectory()) return [requireTextFile(path)];
+    const names = await readdir(path, { recursive: true });
+    const files = names.filter((name) => formatOf(name) && !/(^|[\\/])\./.test(name)).map((name) => join(path, name));
+    if (files.length > 0) return files;
+  } catch (error) {
+    if ((error as { code?: string }).code !== "ENOENT") throw fileError("read", path, error);
+    throw new UserError(`Cannot read ${path}: the file must exist, there is none; check the path`);
+  }
+  throw new UserError(`Cannot read ${path}: the folder must hold files that end in ${listed(ENDINGS)}, it holds none`);
+}
+
+function requireTextFile(path: string): string {
+  if (formatOf(path)) return path;
+  throw new UserError(
+    `Cannot read ${path}: text files end in ${listed(ENDINGS)}, this one ends in "${
+      extname(path)
+    }"; rename or convert it`,
+  );
+}
+
+function formatOf(path: string): TextFormat | undefined {
+  return TEXT_FORMATS.find((format) => path.endsWith(`.${format}`));
+}
+
+function listed(words: readonly string[]): string {
+  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+}

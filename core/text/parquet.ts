@@ -1,0 +1,118 @@
+/**
+ * The texts of a parquet file: the column "text", some rows at a time.
+ * @module
+ */
+import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from "hyparquet";
+import { compressors } from "hyparquet-compressors";
+import { UserError } from "../errors.ts";
+import type { ByteSource } from "../files/byte_source.ts";
+import type { TextRecord } from "./records.ts";
+import { decodeText } from "./utf8.ts";
+
+const COLUMN = "text";
+
+/**
+ * Rows are decoded about this many bytes of text at a time. A row group is fetched whole, as its writer meant it to be, but
+ * only its text, and compressed.
+ */
+const STEP_BYTES = 2 ** 25;
+
+/**
+ * Reads the texts from a row on; rows without text are left out.
+ *
+ * @param file The file's bytes.
+ * @param from The first row.
+ * @throws {UserError} while it is read, when it is no parquet file, has no text column, or is damaged.
+ */
+export async function* parquetRecords(file: ByteSource, from: number): AsyncGenerator<TextRecord[]> {
+  const buffer = rememberingLast(file);
+  const metadata = await explained(file, () => parquetMetadataAsync(buffer));
+  requireTextColumn(file.name, metadata);
+  let first = 0;
+  for (const group of metadata.row_groups) {
+    const rows = Number(group.num_rows), end = first + rows;
+    const column = group.columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === COLUMN)?.meta_data;
+    const bytesPerRow = Number(column?.total_uncompressed_size ?? 0) / Math.max(1, rows);
+    const step = Math.max(1, Math.floor(STEP_BYTES / Math.max(1, bytesPerRow)));
+    for (let row = Math.max(first, from); row < end; row += step) {
+      const records = await readRows(file, buffer, metadata, row, Math.min(row + step, end));
+      if (records.length > 0) yield records;
+    }
+    first = end;
+  }
+}
+
+async function readRows(
+  file: ByteSource,
+  buffer: AsyncBuffer,
+  metadata: FileMetaData,
+  rowStart: number,
+  rowEnd: number,
+): Promise<TextRecord[]> {
+  let texts: unknown[] = [];
+  const stringFromBytes = (bytes: Uint8Array | undefined) => bytes && decodeText(bytes, file.name);
+  await explained(file, () =>
+    parquetRead({
+      file: buffer,
+      metadata,
+      columns: [COLUMN],
+      rowStart,
+      rowEnd,
+      compressors,
+      parsers: { stringFromBytes },
+      onComplete: (rows) => texts = rows.map(([text]) => text),
+    }));
+  if (texts.length !== rowEnd - rowStart) {
+    throw damaged(file.name, `rows ${rowStart + 1} to ${rowEnd} hold ${texts.length} values`);
+  }
+  return texts.flatMap((text, i) => {
+    if (typeof text === "string") return text === "" ? [] : { record: rowStart + i + 1, byte: 0, text };
+    if (text === null || text === undefined) return [];
+    throw damaged(file.name, `row ${rowStart + i + 1} of its column "${COLUMN}" is no text`);
+  });
+}
+
+function requireTextColumn(path: string, metadata: FileMetaData): void {
+  const columns = parquetSchema(metadata).children.map(({ element, children }) => ({
+    name: element.name,
+    isText: children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED",
+  }));
+  const column = columns.find(({ name }) => name === COLUMN);
+  if (column?.isText) return;
+  const names = columns.map(({ name }) => name).join(", ");
+  throw new UserError(
+    column
+      ? `Cannot read ${path}: its column "${COLUMN}" must hold strings, it holds something else; convert the column`
+      : `Cannot read ${path}: it must have a column "${COLUMN}", its columns are ${names}; rename the one with the text`,
+  );
+}
+
+/** hyparquet asks for the same column of a row group at each step; it is fetched once. */
+function rememberingLast(file: ByteSource): AsyncBuffer {
+  let last: { start: number; end: number; bytes: Promise<ArrayBuffer> } | undefined;
+  return {
+    byteLength: file.size,
+    slice(start, end = file.size) {
+      if (last?.start !== start || last.end !== end) {
+        const bytes = file.read(start, end - start).then(({ buffer, byteOffset, byteLength }) =>
+          byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)
+        );
+        last = { start, end, bytes };
+      }
+      return last.bytes;
+    },
+  };
+}
+
+async function explained<T>({ name }: ByteSource, read: () => Promise<T>): Promise<T> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof UserError) throw error;
+    throw damaged(name, (error as Error).message);
+  }
+}
+
+function damaged(path: string, reason: string): UserError {
+  return new UserError(`Cannot read ${path}: it must be a whole parquet file, ${reason}; download or write it again`);
+}

@@ -1,0 +1,135 @@
+/**
+ * Records: the texts of a file, one after the other from any place on. A `.txt` file is one record, a line of a `.jsonl` file
+ * and a row of a parquet file are one each.
+ * @module
+ */
+import type { ByteSource } from "../files/byte_source.ts";
+import { UserError } from "../errors.ts";
+import { type Bytes, type Compression, decompress } from "./decompress.ts";
+import { parquetRecords } from "./parquet.ts";
+import { decodeText } from "./utf8.ts";
+
+/** How a file holds its text; each is the ending of its name. */
+export const TEXT_FORMATS = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"] as const;
+/** One of {@link TEXT_FORMATS}. */
+export type TextFormat = typeof TEXT_FORMATS[number];
+
+/** A place between two records of a file. */
+export interface RecordPlace {
+  /** Records before it, those without text included: lines, rows, or for a `.txt` file 0 or 1. */
+  record: number;
+  /** Bytes before it, decompressed; 0 in a parquet file, which is found by its rows. */
+  byte: number;
+}
+
+/** A text, and the place behind it. */
+export interface TextRecord extends RecordPlace {
+  /** The text; never empty. */
+  text: string;
+}
+
+/** The first record of every file. */
+export const FILE_START: RecordPlace = { record: 0, byte: 0 };
+
+/**
+ * Reads a file's records from a place on, some at a time. Records without text are left out.
+ *
+ * @param file The file's bytes, which are left open.
+ * @param format How it holds its text.
+ * @param from Where to begin: the start, or a place that a record before ended at.
+ * @throws {UserError} while it is read, when the file is damaged or holds no text where text must be.
+ */
+export async function* readRecords(
+  file: ByteSource,
+  format: TextFormat,
+  from: RecordPlace,
+): AsyncGenerator<TextRecord[]> {
+  switch (format) {
+    case "txt":
+      return yield* wholeFile(file, from);
+    case "jsonl":
+      return yield* lines(file.stream(from.byte), from, file.name);
+    case "jsonl.gz":
+      return yield* compressedLines(file, "gzip", from);
+    case "jsonl.zst":
+      return yield* compressedLines(file, "zstd", from);
+    case "parquet":
+      return yield* parquetRecords(file, from.record);
+  }
+}
+
+async function* wholeFile(file: ByteSource, { record }: RecordPlace): AsyncGenerator<TextRecord[]> {
+  if (record > 0) return;
+  const text = decodeText(await file.read(0, file.size), file.name);
+  if (text !== "") yield [{ record: 1, byte: file.size, text }];
+}
+
+function compressedLines(file: ByteSource, compression: Compression, from: RecordPlace): AsyncGenerator<TextRecord[]> {
+  return lines(skip(decompress(file.stream(0), compression, file.name), from.byte), from, file.name);
+}
+
+async function* skip(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
+  let left = count;
+  for await (const piece of bytes) {
+    if (piece.length > left) yield piece.subarray(left);
+    left -= Math.min(left, piece.length);
+  }
+}
+
+const LINE_FEED = 0x0a;
+
+/** Lines of JSON; the last one needs no line end. */
+async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGenerator<TextRecord[]> {
+  let { record, byte } = from;
+  /** The beginning of a line whose end has not come yet. */
+  let begun: Uint8Array[] = [];
+  const finish = (end: Uint8Array, lineEnd: number, into: TextRecord[]) => {
+    const line = begun.length === 0 ? end : joined([...begun, end]);
+    begun = [];
+    record++;
+    byte += line.length + lineEnd;
+    const text = textOfLine(line, `${path} line ${record}`);
+    if (text !== "") into.push({ record, byte, text });
+  };
+  for await (const piece of bytes) {
+    const records: TextRecord[] = [];
+    let start = 0;
+    for (let end; (end = piece.indexOf(LINE_FEED, start)) !== -1; start = end + 1) {
+      finish(piece.subarray(start, end), 1, records);
+    }
+    if (start < piece.length) begun.push(piece.subarray(start));
+    if (records.length > 0) yield records;
+  }
+  const last: TextRecord[] = [];
+  if (begun.length > 0) finish(new Uint8Array(), 0, last);
+  if (last.length > 0) yield last;
+}
+
+function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
+}
+
+/** The text of a line; "" for a blank one. */
+function textOfLine(line: Uint8Array, where: string): string {
+  const json = decodeText(line, where);
+  if (json.trim() === "") return "";
+  let value: unknown;
+  try {
+    value = JSON.parse(json);
+  } catch {
+    throw new UserError(`Cannot read ${where}: each line must be one JSON object, this one is not valid JSON`);
+  }
+  const text = (value as { text?: unknown } | null)?.text;
+  if (typeof text === "string") return text;
+  throw new UserError(
+    `Cannot read ${where}: each line must have a string under "text", this one has ${
+      text === undefined ? "none" : JSON.stringify(text).slice(0, 40)
+    }`,
+  );
+}

@@ -1,0 +1,268 @@
+/**
+ * The stream of contexts over a source's blocks, one of which is in memory.
+ * @module
+ */
+import { UserError } from "../errors.ts";
+import { permutation, randomGenerator } from "../random.ts";
+import { type BlockStart, VOLUME_START } from "./blocks.ts";
+import { emptyBatch, NO_DOCUMENT, sliceBatch, type StreamPosition, type TokenBatch } from "./contexts.ts";
+import type { BlockSource, NumberedDocument } from "./corpus.ts";
+
+/** Some contexts and where the stream stands after each of them. */
+export interface ContextRun {
+  /** The contexts: as many as asked for, fewer only where the stream ends. */
+  batch: TokenBatch;
+  /** (contexts): where the stream stands after each. */
+  positions: StreamPosition[];
+}
+
+/** What a stream is made of. Equal options give equal streams. */
+export interface ContextStreamOptions {
+  /** The documents, in blocks. */
+  source: BlockSource;
+  /** What they are, for messages. */
+  name: "training" | "held-out";
+  /** The token ids of a text without special tokens; called when the stream comes to a document of a block, once. */
+  encode: (text: string) => Uint32Array;
+  /** Documents are shuffled in sections of about this many characters. */
+  sectionCharacters: number;
+  /** Tokens per context, BOS included: at least 2. */
+  context: number;
+  /** Put in front of each context. */
+  bosId: number;
+  /** Put behind each document. */
+  eosId: number;
+  /** Names the order of volumes and sections, a fresh one in each epoch; null keeps the documents' own order. */
+  seed: number | null;
+  /** Whether the stream begins anew after each pass. If not, an incomplete context at its end is dropped. */
+  endless: boolean;
+  /** Where to begin; the beginning if left out. */
+  start?: StreamPosition;
+}
+
+/** Separates the orders of sections from other uses of one seed. */
+const ORDER_STREAM = 0x6f726465;
+/** Likewise those of volumes. */
+const VOLUME_STREAM = 0x766f6c75;
+
+/** A stream of contexts over documents, one block of which is in memory. */
+export class ContextStream {
+  readonly #options: ContextStreamOptions;
+  #epoch = 0;
+  #volumeRank = 0;
+  #volumes = new Uint32Array();
+  #blockStart: BlockStart = VOLUME_START;
+  #block: SectionedBlock | undefined;
+  #rank = 0;
+  #token = 0;
+  /** Tokens taken in this epoch; Infinity when its beginning was not seen. */
+  #taken = 0;
+  /** The section at #rank; undefined until it is needed. */
+  #section: Section | undefined;
+  /** The tokens of blocks that are in memory: the only block of a small text is read again in each epoch. */
+  readonly #tokens = new WeakMap<readonly NumberedDocument[], Uint32Array[]>();
+
+  private constructor(options: ContextStreamOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Opens a stream; tokenises nothing unless it starts inside a section.
+   *
+   * @throws {UserError} for a context shorter than 2, for a start that does not exist, and when a block cannot be read.
+   */
+  static async open(options: ContextStreamOptions): Promise<ContextStream> {
+    if (!Number.isSafeInteger(options.context) || options.context < 2) {
+      throw new UserError(`Cannot make contexts: --context must be at least 2, BOS included; it is ${options.context}`);
+    }
+    const stream = new ContextStream(options);
+    stream.#beginEpoch(0);
+    if (options.start) await stream.#seek(options.start);
+    return stream;
+  }
+
+  /** Where the stream stands. */
+  get position(): StreamPosition {
+    const { file, record, byte } = this.#blockStart;
+    return {
+      epoch: this.#epoch,
+      volume: this.#volumeRank,
+      file,
+      record,
+      byte,
+      section: this.#rank,
+      token: this.#token,
+    };
+  }
+
+  /**
+   * The next contexts.
+   *
+   * @throws {UserError} when a block cannot be read, and when the text is too short for a single context.
+   */
+  async next(contexts: number): Promise<ContextRun> {
+    const { context } = this.#options, positions: StreamPosition[] = [];
+    const batch = emptyBatch(contexts, context);
+    while (positions.length < contexts) {
+      if (!await this.#fillRow(batch, positions.length)) break;
+      positions.push(this.position);
+    }
+    return { batch: sliceBatch(batch, 0, positions.length), positions };
+  }
+
+  /** Writes one row; false when the stream ends before it is full. */
+  async #fillRow(batch: TokenBatch, row: number): Promise<boolean> {
+    const { context, bosId, endless } = this.#options;
+    const end = (row + 1) * context;
+    let at = row * context;
+    batch.ids[at] = bosId;
+    batch.document[at++] = NO_DOCUMENT;
+    while (at < end) {
+      if (this.#epoch > 0 && !endless) return false;
+      this.#block ??= await this.#readBlock();
+      if (this.#rank === this.#block.sections) {
+        this.#nextBlock(this.#block);
+        continue;
+      }
+      const { number, first, ids } = this.#section ??= this.#block.section(this.#rank);
+      const taken = Math.min(end - at, ids.length - this.#token);
+      batch.ids.set(ids.subarray(this.#token, this.#token + taken), at);
+      batch.document.fill(number, at, at + taken);
+      for (let i = 0; i < taken; i++) batch.position[at + i] = first + this.#token + i;
+      at += taken;
+      this.#token += taken;
+      this.#taken += taken;
+      if (this.#token === ids.length) this.#nextSection(this.#block);
+    }
+    return true;
+  }
+
+  async #readBlock(): Promise<SectionedBlock> {
+    const { source, seed } = this.#options;
+    const { documents, key, next } = await source.read(this.#volumes[this.#volumeRank], this.#blockStart);
+    const order = seed === null ? null : randomGenerator(seed, ORDER_STREAM, this.#epoch, ...key);
+    if (!this.#tokens.has(documents)) this.#tokens.set(documents, []);
+    const tokens = this.#tokens.get(documents)!;
+    return new SectionedBlock(documents, tokens, next, order && ((n) => permutation(n, order)), this.#options);
+  }
+
+  #nextSection(block: SectionedBlock): void {
+    this.#section = undefined;
+    this.#token = 0;
+    this.#rank++;
+    // Without waiting for the next row, so that a finished epoch shows in the position at once.
+    if (this.#rank === block.sections) this.#nextBlock(block);
+  }
+
+  #nextBlock({ next }: SectionedBlock): void {
+    this.#block = undefined;
+    this.#rank = 0;
+    this.#blockStart = next ?? VOLUME_START;
+    if (next !== null) return;
+    this.#volumeRank++;
+    if (this.#volumeRank < this.#volumes.length) return;
+    this.#requireOneContext();
+    this.#beginEpoch(this.#epoch + 1);
+  }
+
+  #beginEpoch(epoch: number): void {
+    const { seed, source: { volumes } } = this.#options;
+    this.#epoch = epoch;
+    this.#volumeRank = 0;
+    this.#taken = 0;
+    this.#volumes = seed === null
+      ? Uint32Array.from({ length: volumes }, (_, volume) => volume)
+      : permutation(volumes, randomGenerator(seed, VOLUME_STREAM, epoch));
+  }
+
+  /** Called when an epoch ends. */
+  #requireOneContext(): void {
+    const { context, name } = this.#options, needed = context - 1;
+    if (this.#taken >= needed) return;
+    throw new UserError(
+      `Cannot make contexts of ${context} tokens: the ${name} text must have at least ${needed} tokens, it has ` +
+        `${this.#taken}; give more text or a smaller --context`,
+    );
+  }
+
+  async #seek({ epoch, volume, file, record, byte, section, token }: StreamPosition): Promise<void> {
+    const { source: { volumes }, endless } = this.#options;
+    this.#beginEpoch(epoch);
+    if (epoch > 0 && !endless) return; // behind the end
+    this.#volumeRank = volume;
+    this.#blockStart = { file, record, byte };
+    this.#rank = section;
+    this.#token = token;
+    this.#taken = Infinity;
+    if (volume < volumes) {
+      if (section === 0 && token === 0) return;
+      this.#block = await this.#readBlock();
+      if (section < this.#block.sections) {
+        this.#section = this.#block.section(section);
+        if (token < this.#section.ids.length) return;
+      }
+    }
+    throw new UserError(
+      `Cannot continue the text at volume ${volume}, record ${record}, section ${section}, token ${token}: the text must be the ` +
+        "one that the run began with, it has no such token; give the same data",
+    );
+  }
+}
+
+/** A part of a document's tokens, EOS included where it ends the document. */
+interface Section {
+  readonly number: number;
+  /** Tokens of the document before it. */
+  readonly first: number;
+  readonly ids: Uint32Array;
+}
+
+/** A block's documents, cut into sections of about equal length, in the order in which they are read. */
+class SectionedBlock {
+  readonly next: BlockStart | null;
+  /** How many there are. */
+  readonly sections: number;
+  readonly #documents: readonly NumberedDocument[];
+  /** [documents + 1] the first section of each document, and the end. */
+  readonly #first: Uint32Array;
+  /** [sections] the document of each section. */
+  readonly #document: Uint32Array;
+  readonly #order: Uint32Array | null;
+  /** Sections of a document come up one at a time; its tokens take no more memory than its text, which is here anyway. */
+  readonly #tokens: Uint32Array[];
+  readonly #options: ContextStreamOptions;
+
+  constructor(
+    documents: readonly NumberedDocument[],
+    tokens: Uint32Array[],
+    next: BlockStart | null,
+    shuffle: ((n: number) => Uint32Array) | null,
+    options: ContextStreamOptions,
+  ) {
+    this.next = next;
+    this.#documents = documents;
+    this.#tokens = tokens;
+    this.#options = options;
+    this.#first = new Uint32Array(documents.length + 1);
+    documents.forEach(({ text }, i) => {
+      this.#first[i + 1] = this.#first[i] + Math.max(1, Math.round(text.length / options.sectionCharacters));
+    });
+    this.sections = this.#first[documents.length];
+    this.#document = new Uint32Array(this.sections);
+    documents.forEach((_, i) => this.#document.fill(i, this.#first[i], this.#first[i + 1]));
+    this.#order = shuffle && shuffle(this.sections);
+  }
+
+  /** The section at a rank of the order. */
+  section(rank: number): Section {
+    const index = this.#order === null ? rank : this.#order[rank], document = this.#document[index];
+    const { number, text } = this.#documents[document];
+    const tokens = this.#tokens[document] ??= this.#options.encode(text);
+    const part = index - this.#first[document], parts = this.#first[document + 1] - this.#first[document];
+    const boundary = (n: number) => Math.floor((tokens.length + 1) * n / parts);
+    const first = boundary(part), ids = new Uint32Array(boundary(part + 1) - first);
+    ids.set(tokens.subarray(first, first + ids.length));
+    if (part === parts - 1) ids[ids.length - 1] = this.#options.eosId;
+    return { number, first, ids };
+  }
+}
