@@ -1,0 +1,212 @@
+/**
+ * What each kernel has to compute and to move, from the numbers it is dispatched with.
+ *
+ * Operations: additions, multiplications, divisions and functions (exp, tanh, square root) count as one each, a fused multiply-add as
+ * two, in f32 and per element; what is done once per row or per dispatch is left out, as are integers.
+ *
+ * Bytes: each element that the kernel must read or write, once, wherever it comes from. The declared shapes give them, and the rows below say
+ * where a kernel touches less than it declares, or updates in place. A kernel whose re-reads come out of a cache can therefore be faster
+ * than memory alone would allow, and one that reads an operand ten times shows a small share.
+ * @module
+ */
+
+import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
+import type { Dispatch } from "./recording_pass.ts";
+
+/** How much of the dictionary a step uses; known only once it has run. */
+export interface Sparsity {
+  /** Entries that the batch keeps. */
+  readonly kept: number;
+  /** Entries that its dead features keep for the auxiliary loss. */
+  readonly auxKept: number;
+  /** Dead features. */
+  readonly dead: number;
+}
+
+/** The work of one dispatch. */
+export interface Cost {
+  /** Floating-point operations. */
+  readonly flops: number;
+  /** Bytes read and written. */
+  readonly bytes: number;
+}
+
+type Numbers = Readonly<Record<string, number>>;
+
+/** A kernel's row: p are its parameters, s the sparsity, c its overrides. */
+interface Row {
+  readonly flops?: (p: Numbers, s: Sparsity, c: Numbers) => number;
+  /** Bindings that are read and written. */
+  readonly inPlace?: readonly string[];
+  /** Elements touched, of the bindings where that is not what the kernel declares. */
+  readonly touched?: (p: Numbers, s: Sparsity, c: Numbers) => Record<string, number>;
+}
+
+/** Adam: two running means (3 and 4), square root, correction, epsilon, quotient, step size, difference. */
+const ADAM = 13;
+
+/** Entries of the selection that a kernel works for: only the auxiliary one passes features over. */
+const entriesOf = ({ min_inactive }: Numbers, { kept, auxKept }: Sparsity) => min_inactive > 0 ? auxKept : kept;
+/** Features that take part in a selection. */
+const participants = ({ features, min_inactive }: Numbers, { dead }: Sparsity) => min_inactive > 0 ? dead : features;
+const activationsOf = (p: Numbers, s: Sparsity) => participants(p, s) * p.tokens;
+
+/** Pairs of a query and a key that it sees, in one context. */
+function visiblePairs({ context, window }: Numbers): number {
+  const growing = Math.min(context, window);
+  return growing * (growing + 1) / 2 + (context - growing) * growing;
+}
+
+/** GeGLU: the cube's four operations, two of its exponent, exponential, sum, quotient, product. */
+const GEGLU = 10;
+
+/** Matrix products are told by their parameters, so that each tile is one; half as many columns as sums leave those with GeGLU. */
+function productRow(name: string): Row {
+  const perSum = name.endsWith("geglu") ? GEGLU / 2 : 0;
+  return { flops: ({ rows, columns, depth }) => (2 * depth + perSum) * rows * columns };
+}
+
+/** One row per kernel. */
+const ROWS: Readonly<Record<string, Row>> = {
+  transpose: { touched: ({ rows, columns }) => ({ x: rows * columns }) },
+
+  rms_norm: { flops: ({ rows, width }) => 4 * rows * width },
+  norm_add_norm: {
+    flops: ({ rows, width }, _, { NORM_NEXT }) => (NORM_NEXT ? 9 : 5) * rows * width,
+    touched: (_p, _s, { NORM_NEXT }): Record<string, number> => NORM_NEXT ? {} : { next_gain: 0, next: 0 },
+  },
+  rotary: {
+    flops: ({ contexts, context, heads, key_value_heads, head_dim }) =>
+      3 * contexts * context * (heads + key_value_heads) * head_dim,
+    touched: ({ contexts, context, heads, key_value_heads, head_dim }) => ({
+      qkv: contexts * context * (heads + key_value_heads) * head_dim,
+    }),
+  },
+  attention: {
+    // Two dot products per pair; scale, cap (3), exponential and sum of each score.
+    flops: (p, _, { SOFT_CAP }) => p.contexts * p.heads * visiblePairs(p) * (4 * p.head_dim + (SOFT_CAP > 0 ? 6 : 3)),
+    touched: ({ contexts, context, key_value_heads, head_dim }) => ({
+      qkv: contexts * context * key_value_heads * head_dim,
+    }),
+  },
+
+  gather_rows: {
+    flops: ({ rows, width }) => rows * width,
+    touched: ({ rows, width }) => ({ x: rows * width, order: rows }),
+  },
+  column_moments: {
+    flops: ({ rows, width }) => 4 * rows * width,
+    touched: ({ width }) => ({ moments: 2 * width }),
+  },
+
+  histogram: {
+    inPlace: ["counts"],
+    touched: (p, s) => ({ activations: activationsOf(p, s), counts: 2 ** p.width }),
+  },
+  pick_digit: { inPlace: ["counts", "selection"], touched: ({ width }) => ({ counts: 2 ** width }) },
+  row_count: { touched: (p, s) => ({ activations: activationsOf(p, s) }) },
+  scan: { inPlace: ["ties"], touched: ({ items }) => ({ start: items + 1 }) },
+  row_write: {
+    touched: (p, s) => ({ activations: activationsOf(p, s), index: entriesOf(p, s), value: entriesOf(p, s) }),
+  },
+  column_count: { touched: (p, s) => ({ activations: activationsOf(p, s) }) },
+  column_write: {
+    touched: (p, s) => ({
+      activations: activationsOf(p, s),
+      start: participants(p, s),
+      token: entriesOf(p, s),
+      value: entriesOf(p, s),
+    }),
+  },
+
+  decode: {
+    // Per prefix and output: residual, its square (2), suffix sum; the target and the bias are weighted once.
+    flops: (p, s) => 2 * decoded(p, s) * p.width + (4 * p.prefixes + 1) * p.tokens * p.width,
+    touched: (p, s) => ({
+      index: decoded(p, s),
+      value: decoded(p, s),
+      decoder: Math.min(p.features, decoded(p, s)) * p.width,
+      residual: p.prefixes * p.tokens * p.width,
+    }),
+  },
+  decoder_step: {
+    inPlace: ["decoder", "mean", "square"],
+    // Slope and gradient per entry; per weight: scale both gradients and add (3), dot and projection (4), Adam, length (2), quotient.
+    flops: (p, s, { WIDTH }) => {
+      const share = p.features / p.all_features;
+      return 4 * share * (s.kept + s.auxKept) * WIDTH + (10 + ADAM) * p.features * WIDTH;
+    },
+    touched: (p, s, { WIDTH }) => {
+      const entries = p.features / p.all_features * (s.kept + s.auxKept), weights = p.features * WIDTH;
+      const slabs = s.auxKept > 0 ? 2 : 1;
+      return {
+        start: 2 * (p.features + 1),
+        token: entries,
+        value: entries,
+        slope: entries,
+        residual: slabs * p.tokens * WIDTH,
+        decoder: weights,
+        mean: weights,
+        square: weights,
+      };
+    },
+  },
+  encoder_step: {
+    inPlace: ["encoder", "mean", "square", "bias"],
+    flops: ({ features, width }, { kept, auxKept }) => 2 * (kept + auxKept) * width + ADAM * features * width,
+    touched: (_, { kept, auxKept }) => ({ token: kept + auxKept, slope: kept + auxKept }),
+  },
+  decoder_bias_step: { inPlace: ["bias"], flops: ({ tokens, width }) => tokens * width },
+  track_inactive: { inPlace: ["inactive"] },
+  track_threshold: { inPlace: ["state"] },
+  step_metrics: {
+    flops: ({ tokens, prefixes, width }) => tokens * (prefixes + 1) + width,
+    touched: ({ prefixes, width }) => ({
+      moments: width,
+      ring: prefixes + 6,
+      selection: 1,
+      aux_selection: 1,
+      state: 1,
+    }),
+  },
+};
+
+/** Entries that a decoding sums; that of the dead features writes behind the residuals of the prefixes. */
+function decoded({ residual_first }: Numbers, { kept, auxKept }: Sparsity): number {
+  return residual_first > 0 ? auxKept : kept;
+}
+
+function rowOf({ name, params }: Dispatch["kernel"]): Row | undefined {
+  return ["rows", "columns", "depth"].every((extent) => extent in params) ? productRow(name) : ROWS[name];
+}
+
+/**
+ * Tells whether a kernel's work is known.
+ *
+ * @param kernel The kernel.
+ * @returns True when {@link costOf} takes its dispatches.
+ */
+export function hasCost(kernel: Dispatch["kernel"]): boolean {
+  return rowOf(kernel) !== undefined;
+}
+
+/**
+ * Counts the work of a dispatch.
+ *
+ * @param dispatch The dispatch.
+ * @param sparsity How much of the dictionary its step used.
+ * @returns Operations and bytes.
+ * @throws {RangeError} When the kernel has no row.
+ */
+export function costOf({ kernel, params, constants }: Dispatch, sparsity: Sparsity): Cost {
+  const row = rowOf(kernel);
+  if (!row) throw new RangeError(`Cannot count the work of "${kernel.name}": core/bench/costs.ts has no row for it`);
+  const { flops, inPlace = [], touched } = row;
+  const shapes = kernel.shapes(params, constants), less = touched?.(params, sparsity, constants) ?? {};
+  let moved = 0;
+  for (const binding of Object.keys(kernel.bindings)) {
+    const count = less[binding] ?? elements(shapes[binding]);
+    moved += inPlace.includes(binding) ? 2 * count : count;
+  }
+  return { flops: flops?.(params, sparsity, constants) ?? 0, bytes: ELEMENT_BYTES * moved };
+}
