@@ -9,11 +9,13 @@ import { join } from "node:path";
 import type { Evaluation } from "../core/analysis/run_schema.ts";
 import { Interrupted, UserError } from "../core/errors.ts";
 import { BUILTIN } from "../core/gemma2/files.ts";
-import { openGpu } from "../core/gpu/device.ts";
+import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { finish } from "../core/transcoder/finish.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
 import { Diverged, train } from "../core/transcoder/train.ts";
 import { TrainDisplay } from "./train_display.ts";
+import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./train_estimate.ts";
+import { lockRun } from "./train_lock.ts";
 import {
   isLayerName,
   newRequest,
@@ -65,6 +67,7 @@ export function trainCommand(): Command {
     .option("--runs <dir>", "where runs are kept", "runs")
     .option("--name <name>", "the run's name (default: the model's, with the time)")
     .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
+    .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
     .option("--json", "print the result as JSON")
     .addHelpText(
       "after",
@@ -84,10 +87,26 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
     );
   }
   const gpu = await openGpu();
+  try {
+    const estimated = await estimate(gpu, request);
+    if (options.dryRun) return printEstimate(request, estimated, gpu.adapter, options.json === true);
+    const refused = refusal(request, estimated);
+    if (refused) throw refused;
+    await trainAndFinish(gpu, request, estimated);
+    await printResult(request, options.json === true);
+  } finally {
+    await request.model.weights.close();
+    gpu.device.destroy();
+  }
+}
+
+async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estimate): Promise<void> {
+  const lock = await lockRun(request.directory);
   const display = new TrainDisplay(request.settings, request.mappings);
   const stop = listenForInterrupts(() => display.interrupting());
   try {
     display.begin(request.directory, gpu.adapter, request.model.name, request.resumed !== null);
+    console.error(shortEstimate(estimated));
     const plan = planOf(request, gpu.adapter);
     const { gemma2, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
     await finish(gpu, plan, gemma2, layers, {
@@ -99,16 +118,21 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
         );
       },
     });
-    display.stop();
-    await printResult(request, options.json === true);
   } catch (error) {
     throw await withResume(error, request.directory);
   } finally {
     display.stop();
     stop.end();
-    await request.model.weights.close();
-    gpu.device.destroy();
+    await lock.release();
   }
+}
+
+/** A plan that does not fit is an error here too, behind what there is to say of it. */
+function printEstimate(request: TrainRequest, estimated: Estimate, adapter: string, asJson: boolean): void {
+  if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
+  else console.log(estimateTable(request, estimated));
+  const refused = refusal(request, estimated);
+  if (refused) throw refused;
 }
 
 /** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
