@@ -6,6 +6,7 @@ import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openGpu } from "../core/gpu/device.ts";
 import type { Kernel } from "../wgsl/kernel.ts";
+import { type TileName, TILES, variantsOf } from "../wgsl/shared/matmul.ts";
 
 const WGSL = new URL("../wgsl/", import.meta.url);
 const filesOf = async (pattern: string) =>
@@ -20,6 +21,9 @@ for (const file of await filesOf("**/*.ts")) {
   const module: Record<string, unknown> = await import(new URL(file, WGSL).href);
   kernels.push(...Object.values(module).filter(isKernel));
 }
+// A product has a text for each tile, weight format and epilogue.
+const tiles = Object.keys(TILES) as TileName[];
+for (const tile of tiles) kernels.push(...variantsOf(tile));
 const texts = new Map<string, string>();
 for (const file of await filesOf("**/*.wgsl")) texts.set(file, await Deno.readTextFile(new URL(file, WGSL)));
 
@@ -54,7 +58,7 @@ function openingComment(source: string): number {
 
 Deno.test("the catalogue finds the kernels, and their names are unique", () => {
   const names = kernels.map(({ name }) => name);
-  assert.ok(names.includes("decode") && names.includes("matmul") && names.length >= 19, `found ${names}`);
+  assert.ok(names.includes("decode") && names.includes("matmul_lanes") && names.length >= 19, `found ${names}`);
   assert.deepEqual(names.toSorted(), [...new Set(names)].toSorted());
 });
 
@@ -76,7 +80,8 @@ Deno.test("each .wgsl file with shared functions says what they do, and is used"
   }
 });
 
-const gpu = await openGpu();
+// Mesa's software driver has 16-bit floats too.
+const gpu = await openGpu(null, "f16");
 
 for (const kernel of kernels) {
   const { name, source, bindings, params, constants } = kernel;
@@ -99,9 +104,10 @@ for (const kernel of kernels) {
   });
 
   Deno.test(`kernel ${name}: has a shape for each buffer and a grid`, () => {
-    const ones = Object.fromEntries(Object.keys(params).map((param) => [param, 1]));
-    assert.deepEqual(Object.keys(kernel.shapes(ones, constants)).toSorted(), Object.keys(bindings).toSorted());
-    const grid = kernel.workgroups(ones, constants);
+    // Four of everything: products have a depth that is a multiple of it.
+    const small = Object.fromEntries(Object.keys(params).map((param) => [param, 4]));
+    assert.deepEqual(Object.keys(kernel.shapes(small, constants)).toSorted(), Object.keys(bindings).toSorted());
+    const grid = kernel.workgroups(small, constants);
     assert.ok(grid.length === 3 && grid.every((extent) => Number.isInteger(extent) && extent >= 1), `grid ${grid}`);
   });
 

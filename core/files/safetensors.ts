@@ -93,6 +93,21 @@ export class SafetensorsFile {
   }
 
   /**
+   * Reads a tensor of bfloat16 as it is stored.
+   *
+   * @param name The tensor's name.
+   * @returns The upper halves of its float32 elements, in row-major order.
+   * @throws {UserError} When it is missing or the file has shrunk.
+   * @throws {RangeError} When it is not BF16.
+   */
+  async readBf16(name: string): Promise<Uint16Array<ArrayBuffer>> {
+    const { dtype, begin, end } = this.info(name);
+    if (dtype !== "BF16") throw new RangeError(`Cannot read "${name}" of ${this.path} as BF16: it is ${dtype}`);
+    const { buffer } = await this.#source.read(begin, end - begin);
+    return new Uint16Array(buffer);
+  }
+
+  /**
    * Reads neighbouring rows of a matrix of floats at once, for gathers inside synchronous code.
    *
    * @param name The tensor's name; its shape is [rows, columns].

@@ -15,7 +15,7 @@ export interface Gemma2Config {
   readonly layers: number;
   /** Width of the residual stream. */
   readonly dModel: number;
-  /** Width of the MLP's hidden layer. */
+  /** Width of the MLP's hidden layer, a multiple of 4. */
   readonly dMlp: number;
   /** Query heads; `heads * headDim` need not equal `dModel`. */
   readonly heads: number;
@@ -83,6 +83,7 @@ const Raw = v.pipe(
     "num_key_value_heads must divide num_attention_heads",
   ),
   v.check((c) => c.head_dim % 2 === 0, "head_dim must be even"),
+  v.check((c) => c.intermediate_size % 4 === 0, "intermediate_size must be a multiple of 4"),
   v.check((c) => !c.layer_types || c.layer_types.length === c.num_hidden_layers, "layer_types must name every layer"),
   v.check(
     (c) => (c.hidden_activation ?? c.hidden_act ?? "gelu_pytorch_tanh") === "gelu_pytorch_tanh",

@@ -5,11 +5,11 @@
 
 import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
-import { geglu } from "../../wgsl/gemma2/geglu.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { type Gemma2Config, parseGemma2Config } from "./config.ts";
@@ -75,8 +75,6 @@ interface Scratch {
   readonly rotated: Tensor;
   /** Attention's heads side by side: [tokens, heads * head_dim] */
   readonly mixed: Tensor;
-  /** [tokens, 2 d_mlp] */
-  readonly gateUp: Tensor;
   /** [tokens, d_mlp] */
   readonly hidden: Tensor;
   /** A branch's output before its post-norm: [tokens, d_model] */
@@ -162,8 +160,15 @@ export class Gemma2 {
     const row = { LANES: this.#rowLanes };
     const norm = { rows: tokens, width: dModel, epsilon: this.config.rmsNormEps };
     const shape = { contexts, context, heads, key_value_heads: keyValueHeads, head_dim: headDim };
-    const linear = (x: Tensor, { weight, inputs, outputs }: Linear, y: Tensor) =>
-      pass.run(matmul, { x, weight, y }, { rows: tokens, columns: outputs, depth: inputs });
+    const linear = (
+      x: Tensor,
+      { weight, format, inputs, outputs }: Linear,
+      y: Tensor,
+      epilogue: "none" | "geglu" = "none",
+    ) => {
+      const size = { rows: tokens, columns: outputs, depth: inputs };
+      pass.run(matmul(tileFor(this.#gpu, size, this.#gpu.precision), format, epilogue), { x, weight, y }, size);
+    };
 
     upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
     if (plan.attnIn > 0) {
@@ -197,13 +202,7 @@ export class Gemma2 {
       );
       if (l >= plan.mlp) break;
 
-      linear(this.#at(l, "mlp_in"), mlp!.gateUp, scratch.gateUp);
-      pass.run(
-        geglu,
-        { gate_up: scratch.gateUp, hidden: scratch.hidden },
-        { rows: tokens, width: this.config.dMlp },
-        row,
-      );
+      linear(this.#at(l, "mlp_in"), mlp!.gateUp, scratch.hidden, "geglu");
       linear(scratch.hidden, mlp!.down, scratch.branch);
       pass.run(
         normAddNorm,
@@ -276,7 +275,6 @@ function createScratch(gpu: Gpu, config: Gemma2Config, { maxTokens, context }: G
     qkv: rows("qkv", (heads + 2 * keyValueHeads) * headDim),
     rotated: createTensor(gpu, "rotated queries and keys", [blocks, heads + keyValueHeads, headDim, BLOCK]),
     mixed: rows("mixed heads", heads * headDim),
-    gateUp: rows("gate and up", 2 * dMlp),
     hidden: rows("MLP hidden", dMlp),
     branch: rows("branch", dModel),
     sites: {

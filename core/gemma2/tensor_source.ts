@@ -7,6 +7,7 @@ import { basename, join } from "node:path";
 import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { bfloat16ToFloat32 } from "../files/floats.ts";
 import { openSafetensors, type SafetensorsFile } from "../files/safetensors.ts";
 
 /** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
@@ -40,6 +41,34 @@ export class TensorSource {
     const values = await file.readF32(full);
     checkFinite(values, `tensor "${full}" of ${file.path}`);
     return values;
+  }
+
+  /**
+   * Tells whether a tensor is stored as bfloat16.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for.
+   * @returns True for BF16.
+   * @throws {UserError} When it is missing or has another shape.
+   */
+  isBf16(name: string, shape: readonly number[]): boolean {
+    const { file, full } = this.#find(name, shape);
+    return file.info(full).dtype === "BF16";
+  }
+
+  /**
+   * Reads a tensor of finite bfloat16 as it is stored.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for.
+   * @returns The upper halves of its float32 elements, in row-major order.
+   * @throws {UserError} When it is missing, has another shape or type, or holds NaN or infinity.
+   */
+  async readBf16(name: string, shape: readonly number[]): Promise<Uint16Array<ArrayBuffer>> {
+    const { file, full } = this.#find(name, shape);
+    const bits = await file.readBf16(full);
+    checkFiniteBits(bits, `tensor "${full}" of ${file.path}`);
+    return bits;
   }
 
   /**
@@ -143,6 +172,14 @@ function shardNames(path: string, text: string): string[] {
 
 /** Elements of a matrix that are in memory at once while it is checked: 16 MB. */
 const CHECKED_AT_ONCE = 1 << 22;
+
+/** The exponent of infinity and NaN is all ones. */
+function checkFiniteBits(bits: Uint16Array, what: string): void {
+  for (let i = 0; i < bits.length; i++) {
+    if ((bits[i] & 0x7f80) !== 0x7f80) continue;
+    checkFinite(bfloat16ToFloat32(bits.subarray(i, i + 1)), what, i);
+  }
+}
 
 function checkFinite(values: Float32Array, what: string, first = 0): void {
   // A plain loop: models have billions of weights, and a callback for each would take most of the loading time.

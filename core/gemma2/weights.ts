@@ -6,16 +6,18 @@
 import { createTensor, type Gpu, settle, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { paddedColumns } from "../../wgsl/shared/matmul.ts";
-import { transpose } from "../../wgsl/shared/transpose.ts";
+import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
+import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { Gemma2Config } from "./config.ts";
 import type { Plan } from "./plan.ts";
 import type { TensorSource } from "./tensor_source.ts";
 
 /** A linear map without bias. */
 export interface Linear {
-  /** f32 [inputs, outputs padded for the matrix product]. */
+  /** [inputs, outputs padded for the matrix product]: f32, or bf16 packed in pairs, each a u32. */
   readonly weight: Tensor;
+  /** Which of the two. */
+  readonly format: WeightFormat;
   /** Width of its input. */
   readonly inputs: number;
   /** Width of its output. */
@@ -34,7 +36,7 @@ export interface AttentionWeights {
 
 /** What the MLP branch of a layer reads. */
 export interface MlpWeights {
-  /** d_model -> the gate's d_mlp columns, then the up projection's. */
+  /** d_model -> four columns of the gate, the four of the up projection that belong to them, and so on: 2 d_mlp in all. */
   readonly gateUp: Linear;
   /** d_mlp -> d_model. */
   readonly down: Linear;
@@ -72,8 +74,8 @@ export async function loadLayers(
 ): Promise<LayerWeights[]> {
   const { dModel, dMlp, headDim } = config;
   const queries = config.heads * headDim, keys = config.keyValueHeads * headDim;
-  const linear = (name: string, inputs: number, parts: readonly (readonly [string, number])[]) =>
-    loadLinear(gpu, source, name, inputs, parts);
+  const linear = (name: string, inputs: number, parts: readonly Part[], atOnce?: number) =>
+    loadLinear(gpu, source, name, inputs, parts, atOnce);
   const gain = (name: string) => loadGain(gpu, source, name, dModel);
 
   const layers: LayerWeights[] = [];
@@ -91,7 +93,7 @@ export async function loadLayers(
       mlpInGain: l < plan.mlpIn ? await gain(`${at}.pre_feedforward_layernorm`) : null,
       mlp: l < plan.mlp
         ? {
-          gateUp: await linear(`${at}.mlp`, dModel, [["gate_proj", dMlp], ["up_proj", dMlp]]),
+          gateUp: await linear(`${at}.mlp`, dModel, [["gate_proj", dMlp], ["up_proj", dMlp]], GEGLU_COLUMNS),
           down: await linear(`${at}.mlp`, dMlp, [["down_proj", dModel]]),
           postGain: await gain(`${at}.post_feedforward_layernorm`),
         }
@@ -108,31 +110,57 @@ async function loadGain(gpu: Gpu, source: TensorSource, name: string, width: num
   return tensorFrom(gpu, `${name} gain`, [width], weight.map((w) => 1 + w));
 }
 
+/** A projection by name, with its outputs. */
+type Part = readonly [name: string, outputs: number];
+
+/** The GeGLU epilogue finds gate and up of the same four columns side by side. */
+const GEGLU_COLUMNS = 4;
+
 /**
- * Loads projections that read the same input as one linear map, their outputs side by side. Checkpoints store [out, in], so
- * the parts are stacked as rows and turned on the GPU. This is the one place that decides how weights lie in memory.
+ * Loads projections that read the same input as one linear map, their outputs side by side, or taking turns every `atOnce`
+ * columns. Checkpoints store [out, in], so the parts are stacked as rows and turned on the GPU; bf16 stays bf16. This is the one place that
+ * decides how weights lie in memory.
  */
 async function loadLinear(
   gpu: Gpu,
   source: TensorSource,
   prefix: string,
   inputs: number,
-  parts: readonly (readonly [name: string, outputs: number])[],
+  parts: readonly Part[],
+  atOnce?: number,
 ): Promise<Linear> {
   const outputs = parts.reduce((sum, [, width]) => sum + width, 0), padded = paddedColumns(outputs);
-  const rows = new Float32Array(outputs * inputs);
-  let filled = 0;
-  for (const [name, width] of parts) {
-    rows.set(await source.readF32(`${prefix}.${name}.weight`, [width, inputs]), filled * inputs);
-    filled += width;
+  const shapes = parts.map(([name, width]) => ({ name: `${prefix}.${name}.weight`, shape: [width, inputs] as const }));
+  // A pair is two inputs of one output before it is turned, two outputs of one input after.
+  const format: WeightFormat = inputs % 2 === 0 && shapes.every(({ name, shape }) => source.isBf16(name, shape))
+    ? "bf16"
+    : "f32";
+  const rows = format === "bf16" ? new Uint16Array(outputs * inputs) : new Float32Array(outputs * inputs);
+  let first = 0;
+  for (const { name, shape: [width] } of shapes) {
+    const values = format === "bf16"
+      ? await source.readBf16(name, [width, inputs])
+      : await source.readF32(name, [width, inputs]);
+    const step = atOnce ?? width, stride = atOnce ? atOnce * parts.length : 0;
+    for (let row = 0, to = first; row < width; row += step, to += stride) {
+      rows.set(values.subarray(row * inputs, (row + step) * inputs), to * inputs);
+    }
+    first += step;
   }
-  const label = `${prefix}.${parts.map(([name]) => name).join("+")}`;
-  const staging = tensorFrom(gpu, `${label} [out, in]`, [outputs, inputs], rows);
-  const weight = createTensor(gpu, label, [inputs, padded]);
-  const pass = new Pass(gpu);
-  pass.run(transpose, { x: staging, y: weight }, { rows: outputs, columns: inputs, padded_rows: padded });
+  const label = `${prefix}.${parts.map(([name]) => name).join("+")}`, pass = new Pass(gpu);
+  const { staging, weight } = format === "bf16"
+    ? {
+      staging: tensorFrom(gpu, `${label} [out, in]`, [outputs, inputs / 2], new Uint32Array(rows.buffer)),
+      weight: createTensor(gpu, label, [inputs, padded / 2], "u32"),
+    }
+    : {
+      staging: tensorFrom(gpu, `${label} [out, in]`, [outputs, inputs], rows as Float32Array),
+      weight: createTensor(gpu, label, [inputs, padded]),
+    };
+  const turn = format === "bf16" ? transposePairs : transpose;
+  pass.run(turn, { x: staging, y: weight }, { rows: outputs, columns: inputs, padded_rows: padded });
   pass.submit();
   // The queue keeps a destroyed buffer until the work submitted before is done.
   staging.buffer.destroy();
-  return { weight, inputs, outputs };
+  return { weight, format, inputs, outputs };
 }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Precision, TileName } from "../../wgsl/shared/matmul.ts";
 import { UserError } from "../errors.ts";
 import { type KernelTime, Trace } from "./timing.ts";
 import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
@@ -13,6 +14,12 @@ export interface Gpu {
   readonly adapter: string;
   /** True for software drivers, whose cores are the CPU's: they want other tile shapes. */
   readonly isCpu: boolean;
+  /** Lanes of a subgroup where kernels may use subgroups and all have the same size; 0 elsewhere. */
+  readonly subgroupLanes: number;
+  /** What the forward pass's products round their inputs to; all else is f32. */
+  readonly precision: Precision;
+  /** The tuned tiles of matrix products; `products.ts` says what the keys are. */
+  readonly tiles: Map<string, TileName>;
   /** The WebGPU device. */
   readonly device: GPUDevice;
   /** The limits the device was opened with: the adapter's own. */
@@ -37,10 +44,14 @@ function printTimes(): ((time: KernelTime) => void) | null {
  * Opens the GPU that Deno's WebGPU reaches, with the adapter's own buffer limits.
  *
  * @param onKernel Hears how long each dispatch took, where the adapter can tell; with MTC_TRACE=1 they are printed.
+ * @param precision What the forward pass's products round their inputs to.
  * @returns The open device.
- * @throws {UserError} When there is no adapter or it refuses a device.
+ * @throws {UserError} When there is no adapter, it refuses a device, or it has no 16-bit floats and they are asked for.
  */
-export async function openGpu(onKernel: ((time: KernelTime) => void) | null = printTimes()): Promise<Gpu> {
+export async function openGpu(
+  onKernel: ((time: KernelTime) => void) | null = printTimes(),
+  precision: Precision = "f32",
+): Promise<Gpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
     throw new UserError(`Cannot open a GPU: WebGPU needs an adapter, this machine shows none; ${INSTALL_HINT}`);
@@ -49,10 +60,15 @@ export async function openGpu(onKernel: ((time: KernelTime) => void) | null = pr
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
     adapter.limits;
   const canTime = onKernel !== null && adapter.features.has("timestamp-query");
+  const name = adapter.info.description || adapter.info.device || "unnamed adapter";
+  const isCpu = /llvmpipe|lavapipe|swiftshader|WARP/i.test(name);
+  // Deno grants features that its adapters do not list; a version that does not know one leaves it out of device.features.
+  const wanted = { "timestamp-query": canTime, subgroups: isCpu, "shader-f16": precision === "f16" };
+  const features = Object.entries(wanted).filter(([, is]) => is).map(([feature]) => feature as GPUFeatureName);
   let device: GPUDevice;
   try {
     device = await adapter.requestDevice({
-      requiredFeatures: canTime ? ["timestamp-query"] : [],
+      requiredFeatures: features,
       requiredLimits: {
         maxBufferSize,
         maxStorageBufferBindingSize,
@@ -67,10 +83,19 @@ export async function openGpu(onKernel: ((time: KernelTime) => void) | null = pr
       `Cannot open the GPU ${adapter.info.description}: ${(error as Error).message}; ${INSTALL_HINT}`,
     );
   }
-  const name = adapter.info.description || adapter.info.device || "unnamed adapter";
+  if (precision === "f16" && !device.features.has("shader-f16")) {
+    throw new UserError(
+      `Cannot use --precision f16: the adapter must have 16-bit floats in kernels, ${name} has none; leave --precision out`,
+    );
+  }
+  const { subgroupMinSize, subgroupMaxSize } = adapter.info;
+  const hasSubgroups = device.features.has("subgroups" as GPUFeatureName) && subgroupMinSize === subgroupMaxSize;
   const gpu: Gpu = {
     adapter: name,
-    isCpu: /llvmpipe|lavapipe|swiftshader|WARP/i.test(name),
+    isCpu,
+    precision,
+    subgroupLanes: hasSubgroups ? subgroupMinSize : 0,
+    tiles: new Map(),
     device,
     limits: device.limits,
     failure: null,

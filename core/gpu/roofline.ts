@@ -6,6 +6,7 @@
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "./device.ts";
+import { tileFor } from "./products.ts";
 import { Pass } from "./run.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";
 import { WallClock } from "./wall_clock.ts";
@@ -70,11 +71,12 @@ async function productSpeed(gpu: Gpu, clock: WallClock, budget: number): Promise
     const x = createTensor(gpu, "x", [rows, depth]), weight = createTensor(gpu, "W", [depth, columns]);
     const y = createTensor(gpu, "y", [rows, columns]);
     for (const tensor of [x, weight]) fillRandomly(gpu, tensor);
+    const size = { rows, columns, depth }, product = matmul(tileFor(gpu, size), "f32", "none");
     const took = await fastest(
       gpu,
       clock,
       share,
-      (pass) => pass.run(matmul, { x, weight, y }, { rows, columns, depth }),
+      (pass) => pass.run(product, { x, weight, y }, size),
     );
     for (const { buffer } of [x, weight, y]) buffer.destroy();
     best = Math.max(best, operations / took);

@@ -5,6 +5,7 @@
 
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "./device.ts";
+import { tileFor } from "./products.ts";
 import { Pass } from "./run.ts";
 
 /** Small integers: every partial sum is exact in float32, so any difference is a fault of the driver. */
@@ -29,7 +30,8 @@ export async function wrongProducts(gpu: Gpu): Promise<number> {
     y,
   };
   const pass = new Pass(gpu);
-  pass.run(matmul, tensors, { rows: n, columns: n, depth: n });
+  const size = { rows: n, columns: n, depth: n };
+  pass.run(matmul(tileFor(gpu, size), "f32", "none"), tensors, size);
   pass.submit();
   const got = await downloadF32(gpu, y);
   Object.values(tensors).forEach(({ buffer }) => buffer.destroy());

@@ -7,6 +7,7 @@ import { matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnCount, SELECTION_SIZE } from "../../wgsl/transcoder/selection.ts";
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import { tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import { featureCount } from "./recipe.ts";
@@ -94,11 +95,10 @@ export class Encoder {
     }
     const padded = paddedColumns(tokens);
     pass.run(transpose, { x: source, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
-    pass.run(
-      matmulBiasRelu,
-      { x: this.#encoder, weight: this.#xTransposed, bias: this.#bias, y: this.#activations },
-      { rows: this.#features, columns: tokens, depth: d_in },
-    );
+    const size = { rows: this.#features, columns: tokens, depth: d_in };
+    const product = matmulBiasRelu(tileFor(this.#gpu, size));
+    const tensors = { x: this.#encoder, weight: this.#xTransposed, bias: this.#bias, y: this.#activations };
+    pass.run(product, tensors, size);
     this.#selector.recordRows(pass, this.#activations, tokens, this.#everyone);
   }
 

@@ -7,6 +7,7 @@ import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
+import { type ProductSize, tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
@@ -172,8 +173,10 @@ export async function secondMoments(
   pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
   pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
   pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });
-  pass.run(matmul, { x: xColumns, weight: yPadded, y: moment }, { rows: d_in, columns: padded, depth: rows });
-  pass.run(matmul, { x: w, weight: moment, y: moved }, { rows: features, columns: d_out, depth: d_in });
+  const product = (x: Tensor, weight: Tensor, y: Tensor, size: ProductSize) =>
+    pass.run(matmul(tileFor(gpu, size), "f32", "none"), { x, weight, y }, size);
+  product(xColumns, yPadded, moment, { rows: d_in, columns: padded, depth: rows });
+  product(w, moment, moved, { rows: features, columns: d_out, depth: d_in });
   pass.submit();
   const result = await downloadF32(gpu, moved);
   for (const { buffer } of Object.values(scratch)) buffer.destroy();

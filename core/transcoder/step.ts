@@ -4,7 +4,7 @@
  * @module
  */
 
-import { matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { type MatmulBiasRelu, matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import {
   columnMoments,
@@ -19,6 +19,7 @@ import {
   trackThreshold,
 } from "../../wgsl/transcoder/step.ts";
 import { createTensor, type Gpu } from "../gpu/device.ts";
+import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { featureCount, learningRate, prefixEnds, type Recipe, type TranscoderShape } from "./recipe.ts";
@@ -87,6 +88,7 @@ export class Stepper {
   readonly #auxSelector: Selector;
   readonly #activations: Tensor;
   readonly #xTransposed: Tensor;
+  readonly #product: MatmulBiasRelu;
   readonly #ends: ReturnType<typeof prefixConstants>;
   readonly #auxPlace: ColumnPlace;
   /** [prefixes + 1, tokens, d_out]: suffix sums over the prefixes, then the residual of the dead features. */
@@ -120,6 +122,7 @@ export class Stepper {
     this.ring = tensor("metrics ring", [METRICS_RING, prefixes + METRICS_EXTRA]);
     this.#activations = tensor("activations", [features, tokens]);
     this.#xTransposed = tensor("x transposed", [shape.d_in, paddedColumns(tokens)]);
+    this.#product = matmulBiasRelu(tileFor(gpu, { rows: features, columns: tokens, depth: shape.d_in }));
     this.#ends = prefixConstants(prefixEnds(shape.groups));
     this.#residual = tensor("residual", [prefixes + 1, tokens, shape.d_out]);
     this.#auxTarget = tensor("aux target", [tokens, shape.d_out]);
@@ -153,7 +156,7 @@ export class Stepper {
     pass.run(transpose, { x, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
     const { encoder, encoderBias } = this.state;
     pass.run(
-      matmulBiasRelu,
+      this.#product,
       { x: encoder.weight, weight: this.#xTransposed, bias: encoderBias, y: this.#activations },
       { rows: this.#features, columns: tokens, depth: d_in },
     );

@@ -1,7 +1,6 @@
 import { createTensor, downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
-import { geglu } from "../../wgsl/gemma2/geglu.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
 import { assertClose } from "../compare.ts";
 import * as oracle from "../oracle/gemma2.ts";
@@ -52,26 +51,6 @@ for (const lanes of [8, 64]) {
       assertClose("next when it is not wanted", untouchedOut, new Float32Array(rows * width).fill(7), ROUNDINGS);
     });
   }
-}
-
-for (const [rows, width] of [[1, 1], [3, 7], [2, 8], [5, 67], [1, 257]]) {
-  Deno.test(`geglu: ${rows} x ${width}, from deep in the tails to the middle`, async () => {
-    const gateUp = gaussians(2 * rows * width, 5);
-    for (let r = 0; r < rows; r++) {
-      for (let c = 0; c < width; c++) gateUp[2 * r * width + c] *= [1, 0.01, 5, 100][c % 4];
-    }
-    const hidden = createTensor(gpu, "hidden", [rows, width]);
-    const pass = new Pass(gpu);
-    pass.run(geglu, { gate_up: tensorFrom(gpu, "gate_up", [rows, 2, width], gateUp), hidden }, { rows, width }, {
-      LANES: 8,
-    });
-    pass.submit();
-    // The oracle's own 1 + tanh loses digits in the negative tail: 1e-16 of the gate.
-    assertClose("hidden", await downloadF32(gpu, hidden), oracle.geglu(gateUp, rows, width), {
-      floor: 2e-7,
-      relative: 2e-6,
-    });
-  });
 }
 
 /** The blocked layout of `rotated`, back in the order of positions. */

@@ -1,20 +1,30 @@
+import assert from "node:assert/strict";
 import { createTensor, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { candidateTiles } from "../../core/gpu/products.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { matmul, matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
-import { transpose } from "../../wgsl/shared/transpose.ts";
+import type { Tensor } from "../../core/gpu/tensor.ts";
+import {
+  matmul,
+  matmulBiasRelu,
+  paddedColumns,
+  type TileName,
+  TILES,
+  type WeightFormat,
+} from "../../wgsl/shared/matmul.ts";
 import { assertClose, gamma } from "../compare.ts";
+import * as oracle from "../oracle/gemma2.ts";
 import { gaussians } from "../random.ts";
 
-/** x [rows, depth] times the transpose of weight [columns, depth] in float64, with a bias per row and ReLU if there is one. */
-function oracle(x: Float32Array, weight: Float32Array, bias: Float32Array | null, depth: number) {
+/** x [rows, depth] times W [depth, columns] in float64, with a bias per row and ReLU if there is one. */
+function product(x: Float32Array, weight: Float32Array, bias: Float32Array | null, depth: number) {
   const rows = x.length / depth, columns = weight.length / depth;
   const y = new Float64Array(rows * columns), magnitude = new Float64Array(rows * columns);
   for (let r = 0; r < rows; r++) {
     for (let c = 0; c < columns; c++) {
       let sum = bias?.[r] ?? 0, size = Math.abs(sum);
       for (let k = 0; k < depth; k++) {
-        sum += x[r * depth + k] * weight[c * depth + k];
-        size += Math.abs(x[r * depth + k] * weight[c * depth + k]);
+        sum += x[r * depth + k] * weight[k * columns + c];
+        size += Math.abs(x[r * depth + k] * weight[k * columns + c]);
       }
       y[r * columns + c] = bias ? Math.max(sum, 0) : sum;
       magnitude[r * columns + c] = size;
@@ -24,32 +34,118 @@ function oracle(x: Float32Array, weight: Float32Array, bias: Float32Array | null
 }
 
 const gpu = await openGpu();
-// One, a prime, and tile - 1, tile, tile + 1 for rows (16), lanes x vectors (64 columns) and vec4 (4 columns).
-const SIZES = [[1, 1, 1], [1, 64, 67], [13, 17, 15], [15, 128, 64], [16, 67, 16], [17, 13, 130], [67, 16, 63], [
-  33,
-  1,
-  65,
-]];
-for (const [rows, depth, columns] of SIZES) {
-  for (const hasBias of [false, true]) {
-    Deno.test(`${hasBias ? "matmul_bias_relu" : "matmul"} and transpose: ${rows} x ${depth} -> ${columns}`, async () => {
-      const x = gaussians(rows * depth, 1), weight = gaussians(columns * depth, 2), bias = gaussians(rows, 3);
-      const padded = paddedColumns(columns);
-      const transposed = createTensor(gpu, "W^T", [depth, padded]), y = createTensor(gpu, "y", [rows, columns]);
-      const pass = new Pass(gpu), params = { rows, columns, depth };
-      const original = tensorFrom(gpu, "W", [columns, depth], weight);
-      pass.run(transpose, { x: original, y: transposed }, { rows: columns, columns: depth, padded_rows: padded });
-      const tensors = { x: tensorFrom(gpu, "x", [rows, depth], x), weight: transposed, y };
-      if (hasBias) pass.run(matmulBiasRelu, { ...tensors, bias: tensorFrom(gpu, "bias", [rows], bias) }, params);
-      else pass.run(matmul, tensors, params);
-      pass.submit();
-      const expected = oracle(x, weight, hasBias ? bias : null, depth);
-      assertClose(
-        "y",
-        await downloadF32(gpu, y),
-        expected.y,
-        expected.magnitude.map((size) => gamma(depth + 1) * size),
-      );
+
+/** W as the kernels want it: rows padded with numbers that must not be seen, bf16 in pairs. */
+function weightTensor(weight: Float32Array, depth: number, columns: number, format: WeightFormat): Tensor {
+  const padded = paddedColumns(columns), rows = new Float32Array(depth * padded).fill(1e6);
+  for (let k = 0; k < depth; k++) rows.set(weight.subarray(k * columns, (k + 1) * columns), k * padded);
+  if (format === "f32") return tensorFrom(gpu, "W", [depth, padded], rows);
+  const bits = new Uint32Array(rows.buffer);
+  const pairs = Uint32Array.from(
+    { length: bits.length / 2 },
+    (_, i) => bits[2 * i] >>> 16 | bits[2 * i + 1] & 0xffff0000,
+  );
+  return tensorFrom(gpu, "W", [depth, padded / 2], pairs);
+}
+
+/** The same numbers with only the bits that bfloat16 has. */
+function truncated(values: Float32Array): Float32Array {
+  return new Float32Array(new Uint32Array(values.buffer).map((bits) => bits & 0xffff0000).buffer);
+}
+
+const TESTED = new Set<TileName>([...candidateTiles(gpu), "lanes", "shared64", "shared128"]);
+const DEPTHS = { lanes: [1, 17, 67], other: [4, 12, 16, 20, 68] };
+
+/** Extents around a tile's own: one, a prime, one less, the same, one more. */
+function sizesOf(tile: TileName): [rows: number, depth: number, columns: number][] {
+  const { rows, columns } = TILES[tile];
+  const depths = tile === "lanes" ? DEPTHS.lanes : DEPTHS.other;
+  const extents = [[1, 1], [13, 67], [rows - 1, columns + 1], [rows, columns], [rows + 1, columns - 1], [
+    2 * rows + 1,
+    3,
+  ]];
+  return extents.map(([r, c], i) => [r, depths[i % depths.length], c]);
+}
+
+async function run(tile: TileName, epilogue: "none" | "bias_relu", format: WeightFormat, size: number[]) {
+  const [rows, depth, columns] = size;
+  const x = gaussians(rows * depth, 1), bias = gaussians(rows, 3), drawn = gaussians(columns * depth, 2);
+  const weight = format === "bf16" ? truncated(drawn) : drawn;
+  const y = createTensor(gpu, "y", [rows, columns]), pass = new Pass(gpu), params = { rows, columns, depth };
+  const tensors = {
+    x: tensorFrom(gpu, "x", [rows, depth], x),
+    weight: weightTensor(weight, depth, columns, format),
+    y,
+  };
+  if (epilogue === "none") pass.run(matmul(tile, format, "none"), tensors, params);
+  else pass.run(matmulBiasRelu(tile), { ...tensors, bias: tensorFrom(gpu, "bias", [rows], bias) }, params);
+  pass.submit();
+  return { got: await downloadF32(gpu, y), expected: product(x, weight, epilogue === "none" ? null : bias, depth) };
+}
+
+for (const tile of TESTED) {
+  for (const [epilogue, format] of [["none", "f32"], ["none", "bf16"], ["bias_relu", "f32"]] as const) {
+    Deno.test(`product ${tile}, ${epilogue}, ${format}: sizes around the tile's`, async () => {
+      for (const size of sizesOf(tile)) {
+        const { got, expected } = await run(tile, epilogue, format, size);
+        const bound = gamma(size[1] + 1);
+        assertClose(`${size.join(" x ")}`, got, expected.y, expected.magnitude.map((magnitude) => bound * magnitude));
+      }
     });
   }
+
+  Deno.test(`product ${tile}, geglu: gates from deep in the tails to the middle`, async () => {
+    for (const [rows, width] of [[1, 4], [5, 36], [67, 68]]) {
+      for (const format of ["f32", "bf16"] as const) {
+        const depth = 4, columns = 2 * width;
+        // A row of x picks one row of W, so that the sums are exact and the epilogue alone is seen.
+        const x = new Float32Array(rows * depth), picked = new Float32Array(rows * columns);
+        const gateUp = truncated(gaussians(depth * columns, 5).map((v, i) => v * [1, 0.01, 5, 100][(i >> 3) % 4]));
+        const turns = new Float32Array(depth * columns);
+        for (let k = 0; k < depth; k++) {
+          for (let c = 0; c < width; c++) {
+            for (const half of [0, 1]) {
+              turns[k * columns + (c >> 2) * 8 + half * 4 + c % 4] = gateUp[k * columns + half * width + c];
+            }
+          }
+        }
+        for (let r = 0; r < rows; r++) {
+          x[r * depth + r % depth] = 1;
+          picked.set(gateUp.subarray(r % depth * columns, (r % depth + 1) * columns), r * columns);
+        }
+        const y = createTensor(gpu, "hidden", [rows, width]), pass = new Pass(gpu);
+        const tensors = {
+          x: tensorFrom(gpu, "x", [rows, depth], x),
+          weight: weightTensor(turns, depth, columns, format),
+          y,
+        };
+        pass.run(matmul(tile, format, "geglu"), tensors, { rows, columns, depth });
+        pass.submit();
+        // The oracle's own 1 + tanh loses digits in the negative tail: 1e-16 of the gate.
+        const tolerance = { floor: 2e-7, relative: 2e-6 };
+        assertClose(
+          `${rows} x ${width}, ${format}`,
+          await downloadF32(gpu, y),
+          oracle.geglu(picked, rows, width),
+          tolerance,
+        );
+      }
+    }
+  });
 }
+
+Deno.test("every f32 tile gives the same bits, so that a run may change its tiles", async () => {
+  const size = [131, 68, 133];
+  for (const [epilogue, format] of [["none", "f32"], ["none", "bf16"], ["bias_relu", "f32"]] as const) {
+    const [first, ...others] = await Promise.all([...TESTED].map((tile) => run(tile, epilogue, format, size)));
+    for (const { got } of others) assert.deepEqual(got, first.got);
+  }
+});
+
+Deno.test("a tile refuses a depth that it would misread", () => {
+  const size = { rows: 4, columns: 4, depth: 6 };
+  assert.throws(
+    () => matmul("shared64", "f32", "none").workgroups(size, {}),
+    /the depth must be a multiple of 4, it is 6/,
+  );
+});

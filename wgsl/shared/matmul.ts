@@ -1,14 +1,18 @@
 /**
- * The matrix product y = x W, and the same with a bias and ReLU behind it. Its unrolled body is written by a small generator, because
- * naga adds a clamp and a loop counter to anything indexed by a variable.
+ * The matrix product y = x W with its epilogues, in the tiles that `core/gpu/products.ts` chooses from. Their unrolled bodies are
+ * written by small generators, because naga adds a clamp and a loop counter to anything indexed by a variable.
  *
- * This shape suits CPU adapters: 8 lanes side by side along the columns, 16 rows times 2 vec4 columns per invocation, no
- * shared memory. Loads of x have one address for all lanes (cheap), loads of W differ per lane (gathers, amortised over
- * the rows).
+ * All f32 tiles give the same bits: each sum is one chain of fused multiply-adds in ascending depth.
  * @module
  */
 
-import { defineKernel, type Workgroups } from "../kernel.ts";
+import { defineKernel, type Kernel, type Workgroups } from "../kernel.ts";
+import { broadcastText, LANE_VECTORS, lanesText } from "./matmul_cpu.ts";
+import { type Precision, sharedText } from "./matmul_gpu.ts";
+import type { Epilogue, Variant, WeightFormat } from "./matmul_text.ts";
+
+export type { Epilogue, WeightFormat } from "./matmul_text.ts";
+export type { Precision } from "./matmul_gpu.ts";
 
 /** Columns are handled four at a time: W's row length, and only that, is padded to a multiple of this. */
 export const COLUMN_ALIGNMENT = 4;
@@ -23,94 +27,145 @@ export function paddedColumns(columns: number): number {
   return Math.ceil(columns / COLUMN_ALIGNMENT) * COLUMN_ALIGNMENT;
 }
 
-const ROWS = 16;
-const VECTORS = 2;
-const LANES = 8;
-
-/** The text of the product, with or without its epilogue: a bias per row, then ReLU. */
-function* lines(hasBiasAndRelu: boolean): Generator<string> {
-  const rows = [...Array(ROWS).keys()], vectors = [...Array(VECTORS).keys()];
-  yield hasBiasAndRelu ? `// y = max(x W + bias, 0).` : `// y = x W.`;
-  yield `// x [rows, depth], weight [depth, padded columns / 4] of vec4, y [rows, columns]${
-    hasBiasAndRelu ? ", bias [rows]" : ""
-  }.`;
-  yield `// One invocation makes ${ROWS} rows x ${VECTORS} vec4 of columns; ${LANES} lanes lie side by side along the columns.`;
-  yield `// Accumulates in f32 in ascending depth with fused multiply-adds${
-    hasBiasAndRelu ? ", starting at the bias" : ""
-  }; y is overwritten.`;
-  yield `struct Params { rows: u32, columns: u32, depth: u32 }`;
-  const buffers = [
-    "read> x: array<f32>",
-    "read> weight: array<vec4f>",
-    ...(hasBiasAndRelu ? ["read> bias: array<f32>"] : []),
-    "read_write> y: array<f32>",
-  ];
-  for (const [binding, buffer] of buffers.entries()) yield `@group(0) @binding(${binding}) var<storage, ${buffer};`;
-  yield `@group(0) @binding(${buffers.length}) var<uniform> params: Params;`;
-  yield ``;
-  yield `fn store(row: u32, vector: u32, value: vec4f) {`;
-  yield `  if (row >= params.rows) { return; }`;
-  yield `  let c = vector * 4u;`;
-  yield `  let at = row * params.columns + c;`;
-  for (const lane of [0, 1, 2, 3]) yield `  if (c + ${lane}u < params.columns) { y[at + ${lane}u] = value[${lane}]; }`;
-  yield `}`;
-  yield ``;
-  yield `@compute @workgroup_size(${LANES})`;
-  yield `fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local: vec3u) {`;
-  yield `  let row = group.y * ${ROWS}u;`;
-  yield `  let row_vectors = (params.columns + 3u) / 4u;`;
-  yield `  let last_row = params.rows - 1u;`;
-  for (const v of vectors) yield `  let v${v} = group.x * ${LANES * VECTORS}u + ${v * LANES}u + local.x;`;
-  // Rows and columns past the edge repeat the last one: the loads stay in bounds and `store` drops the result.
-  for (const v of vectors) yield `  var w${v} = min(v${v}, row_vectors - 1u);`;
-  for (const r of rows) yield `  var x${r} = min(row + ${r}u, last_row) * params.depth;`;
-  const start = (r: number) => hasBiasAndRelu ? `vec4f(bias[min(row + ${r}u, last_row)])` : `vec4f()`;
-  for (const r of rows) for (const v of vectors) yield `  var s${r}_${v} = ${start(r)};`;
-  yield `  for (var k = 0u; k < params.depth; k++) {`;
-  for (const v of vectors) yield `    let c${v} = weight[k * row_vectors + w${v}];`;
-  for (const r of rows) {
-    yield `    let a${r} = vec4f(x[x${r} + k]);`;
-    for (const v of vectors) yield `    s${r}_${v} = fma(a${r}, c${v}, s${r}_${v});`;
-  }
-  yield `  }`;
-  const result = (sum: string) => hasBiasAndRelu ? `max(${sum}, vec4f())` : sum;
-  for (const r of rows) for (const v of vectors) yield `  store(row + ${r}u, v${v}, ${result(`s${r}_${v}`)});`;
-  yield `}`;
+/** A way to cut a product into workgroups. */
+interface Tile {
+  /** Rows of a workgroup. */
+  readonly rows: number;
+  /** Columns of a workgroup. */
+  readonly columns: number;
+  /** What the depth must be a multiple of. */
+  readonly depthMultiple: number;
+  /** Writes its text. */
+  readonly text: (variant: Variant) => string;
 }
+
+function broadcastTile(lanes: 4 | 8 | 16): Tile {
+  const rows = 32;
+  return { rows, columns: 4 * lanes, depthMultiple: 4, text: (variant) => broadcastText(variant, { rows, lanes }) };
+}
+
+function sharedTile(side: 8 | 16, precision: Precision): Tile {
+  return {
+    rows: 8 * side,
+    columns: 8 * side,
+    depthMultiple: 4,
+    text: (variant) => sharedText(variant, side, precision),
+  };
+}
+
+/** All tiles by name. `lanes` runs anywhere and with any depth; the others say in their texts what they need. */
+export const TILES = {
+  lanes: {
+    rows: 16,
+    columns: 8 * LANE_VECTORS * 4,
+    depthMultiple: 1,
+    text: (variant: Variant) => lanesText(variant, { rows: 16, lanes: 8 }),
+  },
+  broadcast4: broadcastTile(4),
+  broadcast8: broadcastTile(8),
+  broadcast16: broadcastTile(16),
+  shared64: sharedTile(8, "f32"),
+  shared128: sharedTile(16, "f32"),
+  shared64_f16: sharedTile(8, "f16"),
+  shared128_f16: sharedTile(16, "f16"),
+} satisfies Record<string, Tile>;
+
+/** The name of a tile, as config.json keeps it. */
+export type TileName = keyof typeof TILES;
 
 const PARAMS = { rows: "u32", columns: "u32", depth: "u32" } as const;
+type Params = typeof PARAMS;
+type Product<B extends Record<string, "read" | "write">> = Kernel<B, Params, Record<never, number>>;
 
-function grid({ rows, columns }: { rows: number; columns: number }): Workgroups {
-  return [Math.ceil(columns / (LANES * VECTORS * 4)), Math.ceil(rows / ROWS), 1];
+/** y = x W, perhaps through GeGLU. */
+export type Matmul = Product<{ readonly x: "read"; readonly weight: "read"; readonly y: "write" }>;
+/** y = max(x W + bias, 0). */
+export type MatmulBiasRelu = Product<
+  { readonly x: "read"; readonly weight: "read"; readonly bias: "read"; readonly y: "write" }
+>;
+
+function partsOf(name: TileName, variant: Variant) {
+  const tile: Tile = TILES[name], { weight, epilogue } = variant;
+  return {
+    name: ["matmul", name, ...(weight === "bf16" ? ["bf16"] : []), ...(epilogue === "none" ? [] : [epilogue])].join(
+      "_",
+    ),
+    source: tile.text(variant),
+    params: PARAMS,
+    constants: {},
+    workgroups: ({ rows, columns, depth }: Size): Workgroups => {
+      if (depth % tile.depthMultiple !== 0) {
+        throw new RangeError(
+          `Cannot multiply with tile ${name}: the depth must be a multiple of ${tile.depthMultiple}, it is ${depth}`,
+        );
+      }
+      return [Math.ceil(columns / tile.columns), Math.ceil(rows / tile.rows), 1];
+    },
+  };
 }
 
-/** y = x W; W is [depth, paddedColumns(columns)]. */
-export const matmul = defineKernel({
-  name: "matmul",
-  source: [...lines(false)].join("\n"),
-  bindings: { x: "read", weight: "read", y: "write" },
-  params: PARAMS,
-  constants: {},
-  shapes: ({ rows, columns, depth }) => ({
-    x: [rows, depth],
-    weight: [depth, paddedColumns(columns)],
-    y: [rows, columns],
-  }),
-  workgroups: grid,
-});
+interface Size {
+  readonly rows: number;
+  readonly columns: number;
+  readonly depth: number;
+}
 
-/** y = max(x W + bias, 0) with a bias per row; W is [depth, paddedColumns(columns)]. */
-export const matmulBiasRelu = defineKernel({
-  name: "matmul_bias_relu",
-  source: [...lines(true)].join("\n"),
-  bindings: { x: "read", weight: "read", bias: "read", y: "write" },
-  params: PARAMS,
-  constants: {},
-  shapes: ({ rows, columns, depth }) => ({
-    x: [rows, depth],
-    weight: [depth, paddedColumns(columns)],
-    bias: [rows],
-    y: [rows, columns],
-  }),
-  workgroups: grid,
-});
+const made = new Map<string, unknown>();
+
+/** One object per variant, so that a text is written once. */
+function once<K>(key: string, make: () => K): K {
+  if (!made.has(key)) made.set(key, make());
+  return made.get(key) as K;
+}
+
+/**
+ * y = x W, W being [depth, paddedColumns(columns)]; with "geglu" W holds four gate columns, then the four up columns that belong to
+ * them, and so on, and y is [rows, columns / 2].
+ *
+ * @param tile How it is cut.
+ * @param weight How W lies in memory.
+ * @param epilogue What becomes of the sums.
+ * @returns The kernel.
+ */
+export function matmul(tile: TileName, weight: WeightFormat, epilogue: Exclude<Epilogue, "bias_relu">): Matmul {
+  const make = () =>
+    defineKernel({
+      ...partsOf(tile, { weight, epilogue }),
+      bindings: { x: "read", weight: "read", y: "write" },
+      shapes: ({ rows, columns, depth }) => ({
+        x: [rows, depth],
+        weight: [depth, paddedColumns(columns) / (weight === "bf16" ? 2 : 1)],
+        y: [rows, epilogue === "geglu" ? columns / 2 : columns],
+      }),
+    });
+  return once(`${tile} ${weight} ${epilogue}`, make);
+}
+
+/**
+ * y = max(x W + bias, 0) with a bias per row; W is f32 [depth, paddedColumns(columns)].
+ *
+ * @param tile How it is cut.
+ * @returns The kernel.
+ */
+export function matmulBiasRelu(tile: TileName): MatmulBiasRelu {
+  const make = () =>
+    defineKernel({
+      ...partsOf(tile, { weight: "f32", epilogue: "bias_relu" }),
+      bindings: { x: "read", weight: "read", bias: "read", y: "write" },
+      shapes: ({ rows, columns, depth }) => ({
+        x: [rows, depth],
+        weight: [depth, paddedColumns(columns)],
+        bias: [rows],
+        y: [rows, columns],
+      }),
+    });
+  return once(`${tile} bias_relu`, make);
+}
+
+/** Every variant of a tile, for tests and benchmarks. */
+export function variantsOf(tile: TileName): Kernel[] {
+  const plain = (["f32", "bf16"] as const).flatMap((weight) =>
+    (["none", "geglu"] as const).map((epilogue) => matmul(tile, weight, epilogue))
+  );
+  return [...plain, matmulBiasRelu(tile)] as unknown as Kernel[];
+}
