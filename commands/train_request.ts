@@ -54,6 +54,7 @@ export interface TrainOptions extends Record<string, unknown> {
   runs: string;
   name?: string;
   resume?: string;
+  dryRun?: boolean;
   json?: boolean;
 }
 
@@ -95,7 +96,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const layers = options.layers === undefined ? defaultLayers(modelLayers, isEmbedded) : parseLayers(options.layers);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   const directory = join(options.runs, checkName(options.name ?? `${model.name}-${timestamp(new Date())}`));
-  await checkDirectory(options.runs, directory);
+  await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
@@ -110,8 +111,8 @@ function checkName(name: string): string {
   );
 }
 
-/** Makes sure that the run's directory can be made, which only happens once the first buffer is full. */
-async function checkDirectory(runs: string, directory: string): Promise<void> {
+/** Makes sure that the run's directory can be made, which only happens once the first buffer is full. A dry run does not try. */
+async function checkDirectory(runs: string, directory: string, isDry: boolean): Promise<void> {
   const runsInfo = await stat(runs).catch(() => null);
   if (runsInfo !== null && !runsInfo.isDirectory()) {
     throw new UserError(`Cannot keep runs in ${runs}: it must be a directory, it is a file; choose another --runs`);
@@ -127,6 +128,7 @@ async function checkDirectory(runs: string, directory: string): Promise<void> {
       `Cannot start a run in ${directory}: it must be empty or new, it holds ${names}; choose another --name${resume}`,
     );
   }
+  if (isDry) return;
   try {
     const trial = join(runs, `.${basename(directory)}`);
     const made = await mkdir(trial, { recursive: true });
@@ -169,7 +171,7 @@ function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Com
 export async function resumedRequest(directory: string, command: Command): Promise<TrainRequest> {
   const given = command.options.find((option) => {
     const name = option.attributeName();
-    return command.getOptionValueSource(name) === "cli" && name !== "resume" && name !== "json";
+    return command.getOptionValueSource(name) === "cli" && !["resume", "json", "dryRun"].includes(name);
   });
   if (given) {
     throw new UsageError(

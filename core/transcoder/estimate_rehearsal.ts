@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { LocalByteSource } from "../files/byte_source.ts";
 import { SafetensorsFile } from "../files/safetensors.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import { configOf, type Gemma2Config } from "../gemma2/config.ts";
@@ -36,6 +37,8 @@ export type Stage = "loading" | "starting" | "training" | "finishing";
 export interface Rehearsal {
   /** The model. */
   readonly config: Gemma2Config;
+  /** Layers of it that are needed. */
+  readonly modelLayers: number;
   /** Contexts of one forward pass. */
   readonly contextsPerForward: number;
   /** How the run is cut into buffers. */
@@ -46,8 +49,8 @@ export interface Rehearsal {
   readonly tensors: readonly Allocation[];
   /** The most that each stage holds at once. */
   readonly peaks: Readonly<Record<Stage, Snapshot>>;
-  /** Floating-point operations of one forward pass. */
-  readonly forwardFlops: number;
+  /** Floating-point operations of one forward pass, and of making the first weights. */
+  readonly flops: { readonly forward: number; readonly start: number };
   /** What a checkpoint holds of one transcoder's state, of its weights, of its samples. */
   readonly checkpoint: { readonly state: number; readonly weights: number; readonly samples: number };
   /** Samples in host memory in all: of training, and of the final pass. */
@@ -90,6 +93,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): 
   await buffer.fill(0, text, contexts, () => ++forwards < ENOUGH_FORWARDS);
   const first = Math.min(contexts, bufferPlan.contexts);
   const forwardFlops = flopsOf(ledger.dispatches) / forwards * contexts / first;
+  ledger.dispatches.length = 0;
   const layers: LayerRun[] = [];
   const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
   for (const mapping of mappings) {
@@ -101,6 +105,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): 
     layers.push(createLayer(ledger.gpu, "", settings, layerConfig, zeroWeights(shape)));
   }
   endStage("starting");
+  const startFlops = flopsOf(ledger.dispatches);
 
   await takeStep(ledger.gpu, layers);
   const training = ledger.snapshot(), tensors = ledger.live;
@@ -114,12 +119,13 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): 
   const [{ stepper: { state }, samples }] = layers;
   return {
     config,
+    modelLayers: planFor(gemma2.taps).attnIn,
     contextsPerForward: contexts,
     buffer: bufferPlan,
     training,
     tensors,
     peaks: peaks as Record<Stage, Snapshot>,
-    forwardFlops,
+    flops: { forward: forwardFlops, start: startFlops },
     checkpoint: {
       state: stateTensors(state).reduce((sum, [, { shape }]) => sum + ELEMENT_BYTES * elements(shape), 0),
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
@@ -133,10 +139,9 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): 
 async function load(ledger: Ledger, run: PlannedRun, config: Gemma2Config, maxTokens: number): Promise<Gemma2> {
   const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
   ledger.part = "model weights";
-  const layers = await loadLayers(ledger.gpu, blank(run.model.weights), config, plan);
+  const layers = await loadLayers(ledger.gpu, blankTensors(run.model.weights), config, plan);
   ledger.part = "forward pass";
-  const embedding = { gather: (ids: Uint32Array) => new Float32Array(ids.length * config.dModel) };
-  return new Gemma2(ledger.gpu, config, { taps, maxTokens, context }, plan, embedding, layers);
+  return new Gemma2(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
 }
 
 /** What a run does with its first buffer, once for each transcoder. */
@@ -181,21 +186,44 @@ async function finish(ledger: Ledger, run: PlannedRun, gemma2: Gemma2, layers: r
   return passes.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
-/** A checkpoint's tensors by name, shape and type, with zeros in them. */
-function blank({ where, files }: TensorSource): TensorSource {
-  return new TensorSource(
-    where,
-    files.map((file) =>
-      new SafetensorsFile({
-        name: file.path,
-        size: 0,
-        read: (_offset, length) => Promise.resolve(new Uint8Array(length)),
-        readSync: (_offset, length) => new Uint8Array(length),
-        stream: () => new ReadableStream(),
-        close: () => Promise.resolve(),
-      }, file)
-    ),
-  );
+/**
+ * A checkpoint's tensors by name, shape and type, without reading them.
+ *
+ * @param source The checkpoint.
+ * @param isNoisy Whether small numbers of any type stand in for the data: zeros would flatter a GPU that is timed.
+ * @returns Tensors of zeros, which cost no memory until they are written to, or of noise.
+ */
+export function blankTensors({ where, files }: TensorSource, isNoisy = false): TensorSource {
+  const bytes = (length: number) => isNoisy ? noiseBytes(length) : new Uint8Array(length);
+  const contents = (name: string): LocalByteSource => ({
+    name,
+    size: 0,
+    read: (_offset, length) => Promise.resolve(bytes(length)),
+    readSync: (_offset, length) => bytes(length),
+    stream: () => new ReadableStream(),
+    close: () => Promise.resolve(),
+  });
+  return new TensorSource(where, files.map((file) => new SafetensorsFile(contents(file.path), file)));
+}
+
+/** Bytes whose every 2 or 4 are a small positive float: 0x38 to 0x3b, in an order that repeats after 64 KiB. */
+function noiseBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length), period = Math.min(length, 2 ** 16);
+  for (let i = 0; i < period; i++) bytes[i] = 0x38 | (Math.imul(i, 0x9e3779b1) >>> 30);
+  for (let filled = period; filled < length; filled *= 2) {
+    bytes.copyWithin(filled, 0, Math.min(filled, length - filled));
+  }
+  return bytes;
+}
+
+/**
+ * Stands in for a model's embedding.
+ *
+ * @param config The model.
+ * @returns A lookup that gives every token the same row.
+ */
+export function embeddingOf({ dModel }: Gemma2Config): { gather(ids: Uint32Array): Float32Array<ArrayBuffer> } {
+  return { gather: (ids) => new Float32Array(ids.length * dModel).fill(0.5) };
 }
 
 /** A text of which every reading is the last. */
@@ -220,8 +248,13 @@ class BlankText implements TokenSource {
   close(): void {}
 }
 
-/** Operations of matrix products and of attention; nothing else counts beside them. */
-function flopsOf(dispatches: readonly Dispatched[]): number {
+/**
+ * Counts operations.
+ *
+ * @param dispatches What was dispatched.
+ * @returns Those of matrix products and of attention; nothing else counts beside them.
+ */
+export function flopsOf(dispatches: readonly Dispatched[]): number {
   return dispatches.reduce((sum, { kernel, params: p }) => {
     if ("depth" in p) return sum + 2 * p.rows * p.columns * p.depth;
     // Scores and their sum over values, each for half of all pairs of tokens.
