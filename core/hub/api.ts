@@ -36,6 +36,8 @@ export class HubApi {
   readonly #options: { repo: { type: HubReference["kind"]; name: string }; hubUrl: string; fetch: typeof fetch };
 
   /**
+   * Makes no request yet.
+   *
    * @param hub Where and as whom to ask.
    * @param reference The repository; a commit as its revision makes all answers agree.
    * @param patience What to wait out.

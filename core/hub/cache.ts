@@ -22,6 +22,8 @@ export class RepoCache {
   readonly #mayLink: boolean;
 
   /**
+   * Touches nothing yet.
+   *
    * @param hub Where the cache is.
    * @param reference The repository.
    */

@@ -13,6 +13,8 @@ export class PassingFailure extends Error {
   override name = "PassingFailure";
 
   /**
+   * Keeps what a retry needs.
+   *
    * @param message What happened.
    * @param status The HTTP status, null when no whole answer came.
    * @param seconds How long the server asks us to wait, null when it does not say.

@@ -22,6 +22,8 @@ export class Patience {
   #failures = 0;
 
   /**
+   * Begins with no failures.
+   *
    * @param hub Where the requests go.
    * @param subject What is fetched, for messages: `hf:owner/name/file`.
    * @param tries Tries in a row that bring nothing, before it is given up.

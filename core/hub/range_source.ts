@@ -39,6 +39,8 @@ export class RangeSource implements ByteSource {
   #previous: Promise<unknown> = Promise.resolve();
 
   /**
+   * Fetches nothing yet.
+   *
    * @param hub For messages and waits.
    * @param file What to read.
    */

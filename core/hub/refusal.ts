@@ -12,12 +12,18 @@ export type HubErrorReason = "missing" | "refused" | "unreachable";
 
 /** The hub did not give what was asked for. */
 export class HubError extends UserError {
+  /** Why; see the constructor. */
+  readonly reason: HubErrorReason;
+
   /**
+   * Says why, for the program and for its user.
+   *
    * @param reason Why; what is kept here already may serve instead unless it is "missing".
    * @param message The sentence.
    */
-  constructor(readonly reason: HubErrorReason, message: string) {
+  constructor(reason: HubErrorReason, message: string) {
     super(message);
+    this.reason = reason;
   }
 }
 

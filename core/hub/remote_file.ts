@@ -33,6 +33,8 @@ export class RemoteFile {
   #storage: string | null = null;
 
   /**
+   * Fetches nothing yet.
+   *
    * @param hub Where and as whom to ask.
    * @param reference The repository, for messages.
    * @param commit The commit.
