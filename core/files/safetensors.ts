@@ -101,8 +101,7 @@ export class SafetensorsFile {
    * @throws {RangeError} When it is not BF16.
    */
   async readBf16(name: string): Promise<Uint16Array<ArrayBuffer>> {
-    const { dtype, begin, end } = this.info(name);
-    if (dtype !== "BF16") throw new RangeError(`Cannot read "${name}" of ${this.path} as BF16: it is ${dtype}`);
+    const { begin, end } = this.#bf16(name);
     const { buffer } = await this.#source.read(begin, end - begin);
     return new Uint16Array(buffer);
   }
@@ -123,9 +122,31 @@ export class SafetensorsFile {
     return decode(this.#source.readSync(begin + first * bytes, count * bytes));
   }
 
+  /**
+   * Reads neighbouring rows of a bfloat16 matrix as they are stored.
+   *
+   * @param name The tensor's name; its shape is [rows, columns].
+   * @param first The first row.
+   * @param count How many rows; `first + count` is at most the number of rows.
+   * @returns [count, columns], the upper halves of float32 elements.
+   * @throws {UserError} When it is missing or the file has shrunk.
+   * @throws {RangeError} When it is not BF16.
+   */
+  readRowsBf16(name: string, first: number, count: number): Uint16Array<ArrayBuffer> {
+    const { shape: [, columns], begin } = this.#bf16(name);
+    const bytes = columns * DTYPE_BYTES.BF16;
+    return new Uint16Array(this.#source.readSync(begin + first * bytes, count * bytes).buffer);
+  }
+
   /** Closes the file; nothing can be read afterwards. */
   close(): Promise<void> {
     return this.#source.close();
+  }
+
+  #bf16(name: string): TensorInfo {
+    const info = this.info(name);
+    if (info.dtype === "BF16") return info;
+    throw new RangeError(`Cannot read "${name}" of ${this.path} as BF16: it is ${info.dtype}`);
   }
 
   #decoder(name: string, dtype: Dtype): (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer> {

@@ -38,7 +38,7 @@ function mostContexts(gpu: Gpu, config: Gemma2Config, context: number): number {
 /** Elements that one context takes of the widest tensor of a forward pass. */
 function widestOfContext(config: Gemma2Config, context: number): number {
   const { dModel, dMlp, heads, keyValueHeads, headDim } = config;
-  const rowWise = Math.max(dModel, 2 * dMlp, (heads + 2 * keyValueHeads) * headDim);
+  const rowWise = Math.max(dModel, dMlp, (heads + 2 * keyValueHeads) * headDim);
   // Turned queries and keys lie in whole blocks of positions.
   const turned = Math.ceil(context / BLOCK) * BLOCK * (heads + keyValueHeads) * headDim;
   return Math.max(context * rowWise, turned);

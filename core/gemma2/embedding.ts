@@ -53,7 +53,8 @@ export class Embedding {
       );
     }
     const scale = Math.fround(Math.sqrt(dModel));
-    row = this.#read(id).map((value) => value * scale);
+    row = this.#read(id);
+    for (let c = 0; c < dModel; c++) row[c] *= scale;
     if (this.#rows.size === CACHED_ROWS) this.#rows.delete(this.#rows.keys().next().value!);
     this.#rows.set(id, row);
     return row;

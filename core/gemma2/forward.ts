@@ -15,7 +15,7 @@ import { matmul } from "../../wgsl/shared/matmul.ts";
 import { type Gemma2Config, parseGemma2Config } from "./config.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
-import { type Plan, planFor } from "./plan.ts";
+import { layerCount, type Plan, planFor } from "./plan.ts";
 import { rotaryTurns } from "./rotary.ts";
 import { checkLayer, type Site, type Tap, tapName } from "./sites.ts";
 import { type LayerWeights, type Linear, loadLayers } from "./weights.ts";
@@ -40,6 +40,8 @@ export interface Gemma2Options {
   readonly maxTokens: number;
   /** The longest context, in tokens. */
   readonly context: number;
+  /** Hears, from 0 on, how many of the layers that are needed are loaded. */
+  readonly onLoading?: (layers: number, needed: number) => void;
 }
 
 /**
@@ -62,8 +64,9 @@ export async function loadGemma2(gpu: Gpu, files: ModelFiles, options: Gemma2Opt
     );
   }
   const plan = planFor(options.taps);
+  options.onLoading?.(0, layerCount(plan));
   const embedding = new Embedding(files.weights, config);
-  const layers = await loadLayers(gpu, files.weights, config, plan);
+  const layers = await loadLayers(gpu, files.weights, config, plan, options.onLoading);
   return new Gemma2(gpu, config, options, plan, embedding, layers);
 }
 

@@ -18,6 +18,16 @@ export interface Plan {
 }
 
 /**
+ * Counts the layers of which a plan needs any part.
+ *
+ * @param plan The plan.
+ * @returns They are the model's first so many.
+ */
+export function layerCount({ attnIn, mlpIn }: Plan): number {
+  return Math.max(attnIn, mlpIn);
+}
+
+/**
  * Plans the shortest pass that reaches every tap.
  *
  * @param taps What is wanted.

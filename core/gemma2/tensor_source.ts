@@ -7,7 +7,7 @@ import { basename, join } from "node:path";
 import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
-import { bfloat16ToFloat32 } from "../files/floats.ts";
+import { bfloat16ToFloat32, firstNotFinite } from "../files/floats.ts";
 import { openSafetensors, type SafetensorsFile } from "../files/safetensors.ts";
 
 /** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
@@ -83,9 +83,11 @@ export class TensorSource {
   rowReader(name: string, [rows, columns]: readonly [number, number]): (row: number) => Float32Array<ArrayBuffer> {
     const { file, full } = this.#find(name, [rows, columns]);
     const step = Math.max(1, Math.floor(CHECKED_AT_ONCE / columns));
+    const isBf16 = file.info(full).dtype === "BF16", what = `tensor "${full}" of ${file.path}`;
     for (let row = 0; row < rows; row += step) {
-      const values = file.readRowsF32(full, row, Math.min(step, rows - row));
-      checkFinite(values, `tensor "${full}" of ${file.path}`, row * columns);
+      const count = Math.min(step, rows - row);
+      if (isBf16) checkFiniteBits(file.readRowsBf16(full, row, count), what, row * columns);
+      else checkFinite(file.readRowsF32(full, row, count), what, row * columns);
     }
     return (row) => file.readRowsF32(full, row, 1);
   }
@@ -170,15 +172,12 @@ function shardNames(path: string, text: string): string[] {
   return names;
 }
 
-/** Elements of a matrix that are in memory at once while it is checked: 16 MB. */
-const CHECKED_AT_ONCE = 1 << 22;
+/** Elements of a matrix that are in memory at once while it is checked: 1 MB of bfloat16. */
+const CHECKED_AT_ONCE = 1 << 19;
 
-/** The exponent of infinity and NaN is all ones. */
-function checkFiniteBits(bits: Uint16Array, what: string): void {
-  for (let i = 0; i < bits.length; i++) {
-    if ((bits[i] & 0x7f80) !== 0x7f80) continue;
-    checkFinite(bfloat16ToFloat32(bits.subarray(i, i + 1)), what, i);
-  }
+function checkFiniteBits(bits: Uint16Array, what: string, first = 0): void {
+  const found = firstNotFinite(bits);
+  if (found >= 0) checkFinite(bfloat16ToFloat32(bits.subarray(found, found + 1)), what, first + found);
 }
 
 function checkFinite(values: Float32Array, what: string, first = 0): void {

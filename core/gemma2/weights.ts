@@ -9,7 +9,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { Gemma2Config } from "./config.ts";
-import type { Plan } from "./plan.ts";
+import { layerCount, type Plan } from "./plan.ts";
 import type { TensorSource } from "./tensor_source.ts";
 
 /** A linear map without bias. */
@@ -63,6 +63,7 @@ export interface LayerWeights {
  * @param source The checkpoint.
  * @param config The model's sizes.
  * @param plan What is needed.
+ * @param onLoading Called after each layer.
  * @returns One entry per layer that has any part.
  * @throws {UserError} When a tensor is missing, misshapen or not finite, or the GPU's memory is exhausted.
  */
@@ -71,6 +72,7 @@ export async function loadLayers(
   source: TensorSource,
   config: Gemma2Config,
   plan: Plan,
+  onLoading?: (layers: number, needed: number) => void,
 ): Promise<LayerWeights[]> {
   const { dModel, dMlp, headDim } = config;
   const queries = config.heads * headDim, keys = config.keyValueHeads * headDim;
@@ -79,7 +81,7 @@ export async function loadLayers(
   const gain = (name: string) => loadGain(gpu, source, name, dModel);
 
   const layers: LayerWeights[] = [];
-  for (let l = 0; l < Math.max(plan.attnIn, plan.mlpIn); l++) {
+  for (let l = 0; l < layerCount(plan); l++) {
     const at = `layers.${l}`;
     layers.push({
       attnInGain: l < plan.attnIn ? await gain(`${at}.input_layernorm`) : null,
@@ -101,6 +103,7 @@ export async function loadLayers(
     });
     // Layer by layer, so that staging buffers do not pile up and exhausted memory shows early.
     await settle(gpu);
+    onLoading?.(l + 1, layerCount(plan));
   }
   return layers;
 }

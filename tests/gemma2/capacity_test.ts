@@ -22,7 +22,8 @@ const cases: [what: string, isCpu: boolean, bytes: number, config: Gemma2Config,
     ["a small model on a CPU", true, 128 * MIB, tiny, 64, 32],
     ["a small model on a GPU", false, 2048 * MIB - 1, tiny, 64, 256],
     ["Gemma-2-2B on a GPU", false, 2048 * MIB - 1, gemma2_2b, 64, 256],
-    ["Gemma-2-2B where gate and up of 2,048 tokens are too large", true, 128 * MIB, gemma2_2b, 64, 28],
+    ["Gemma-2-2B on a CPU", true, 128 * MIB, gemma2_2b, 64, 32],
+    ["Gemma-2-2B where the hidden layer of 2,048 tokens is too large", true, 64 * MIB, gemma2_2b, 64, 28],
     ["contexts longer than the device likes", true, 2048 * MIB - 1, gemma2_2b, 8192, 1],
     // Turned queries and keys take whole blocks of 16 positions, so 17 tokens as many as 32.
     ["short contexts of wide heads", false, MIB, { ...tiny, headDim: 1024, heads: 4, keyValueHeads: 1 }, 17, 1],
@@ -36,8 +37,8 @@ for (const [what, isCpu, bytes, config, context, contexts] of cases) {
 
 Deno.test("a context that cannot be bound is refused, with the longest that can", () => {
   assert.throws(
-    () => contextsPerForward(bindingAtMost(gpu, 128 * MIB), gemma2_2b, 2048),
-    /^UserError: Cannot run contexts of 2048 tokens: .* which hold 1820 tokens of this model; use --context 1820 or less$/,
+    () => contextsPerForward(bindingAtMost(gpu, 128 * MIB), gemma2_2b, 4096),
+    /^UserError: Cannot run contexts of 4096 tokens: .* which hold 3640 tokens of this model; use --context 3640 or less$/,
   );
 });
 

@@ -8,14 +8,16 @@ import { loadGemma2 } from "../../core/gemma2/forward.ts";
 import { Pass } from "../../core/gpu/run.ts";
 
 const gpu = await openGpu();
+/** A golden model of float32 in three shards, and one of bfloat16 in two. */
 const SHARDS = new URL("../golden/gemma2/shards/", import.meta.url).pathname;
+const BF16 = new URL("../golden/gemma2/long/", import.meta.url).pathname;
 const SECOND = "model-00002-of-00003.safetensors";
 
-/** A copy of the golden model in three shards, spoilt, then loaded as far as layer 1's mlp_out. */
-async function load(spoil: (directory: string) => Promise<void>): Promise<void> {
+/** A copy of a golden model, spoilt, then loaded as far as layer 1's mlp_out. */
+async function load(spoil: (directory: string) => Promise<void>, model = SHARDS): Promise<void> {
   const directory = await Deno.makeTempDir();
   try {
-    for (const { name } of Deno.readDirSync(SHARDS)) await Deno.copyFile(join(SHARDS, name), join(directory, name));
+    for (const { name } of Deno.readDirSync(model)) await Deno.copyFile(join(model, name), join(directory, name));
     await spoil(directory);
     const files = await openModel(directory);
     try {
@@ -41,20 +43,23 @@ async function spoilEnd(path: string, value: number): Promise<void> {
   await Deno.writeFile(path, bytes);
 }
 
-/** Makes the first element of the embedding, the padding token's, not a number. */
-async function spoilEmbedding(directory: string): Promise<void> {
+/** Overwrites the beginning of a tensor, whichever shard it lies in. */
+async function spoilTensor(directory: string, tensor: string, bytes: Uint8Array): Promise<void> {
   for (const { name } of Deno.readDirSync(directory)) {
     if (!name.endsWith(".safetensors")) continue;
     const path = join(directory, name);
     const file = await openSafetensors(path);
-    const info = file.tensors.get("model.embed_tokens.weight");
+    const info = file.tensors.get(tensor);
     await file.close();
     if (!info) continue;
-    const bytes = await Deno.readFile(path);
-    bytes.set(new Uint8Array(new Float32Array([NaN]).buffer), info.begin);
-    await Deno.writeFile(path, bytes);
+    const content = await Deno.readFile(path);
+    content.set(bytes, info.begin);
+    await Deno.writeFile(path, content);
   }
 }
+
+const EMBEDDING = "model.embed_tokens.weight";
+const notANumber = new Uint8Array(Float32Array.of(NaN).buffer);
 
 const spoilt: [string, (directory: string) => Promise<void>, RegExp][] = [
   ["no config.json", (d) => Deno.remove(join(d, "config.json")), /it must hold config.json/],
@@ -85,7 +90,11 @@ const spoilt: [string, (directory: string) => Promise<void>, RegExp][] = [
     (d) => spoilEnd(join(d, SECOND), NaN),
     /tensor "model\.layers\.\d.*00002-of-00003.* must be finite, element \d+ is NaN/,
   ],
-  ["NaN in a row that no text uses", spoilEmbedding, /"model\.embed_tokens\.weight".* element 0 is NaN/],
+  [
+    "NaN in a row that no text uses",
+    (d) => spoilTensor(d, EMBEDDING, notANumber),
+    /"model\.embed_tokens\.weight".* element 0 is NaN/,
+  ],
   ["infinity", (d) => spoilEnd(join(d, SECOND), -Infinity), /must be finite, element \d+ is -Infinity/],
 ];
 for (const [what, spoil, message] of spoilt) {
@@ -97,6 +106,36 @@ for (const [what, spoil, message] of spoilt) {
     });
   });
 }
+
+/** The second of two bfloat16, little-endian. */
+const second = (bits: number) => Uint8Array.of(0x80, 0x3f, bits & 255, bits >> 8);
+const spoiltBf16: [tensor: string, bits: number, value: string][] = [
+  ["model.layers.0.mlp.up_proj.weight", 0x7fc0, "NaN"],
+  ["model.layers.1.self_attn.v_proj.weight", 0xff80, "-Infinity"],
+  ["model.layers.1.input_layernorm.weight", 0x7f80, "Infinity"],
+  [EMBEDDING, 0xffff, "NaN"],
+];
+for (const [tensor, bits, value] of spoiltBf16) {
+  Deno.test(`refuses a bfloat16 model with ${value} in ${tensor}, and names file and tensor`, async () => {
+    const loading = load((directory) => spoilTensor(directory, tensor, second(bits)), BF16);
+    await assert.rejects(loading, (error) => {
+      assert.ok(error instanceof UserError, String(error));
+      const expected =
+        `^Cannot load the weights: tensor "${tensor}" of .*/model-0000\\d-of-00002\\.safetensors must be finite, element 1 is ${value};`;
+      assert.match(error.message, new RegExp(expected));
+      return true;
+    });
+  });
+}
+
+Deno.test("tells how many of the layers that are needed are loaded", () =>
+  builtin(async (files) => {
+    const heard: [number, number][] = [];
+    const onLoading = (layers: number, needed: number) => heard.push([layers, needed]);
+    const taps = [{ layer: 3, site: "attn_in" }, { layer: 1, site: "mlp_out" }] as const;
+    (await loadGemma2(gpu, files, { taps, maxTokens: 4, context: 4, onLoading })).destroy();
+    assert.deepEqual(heard, [[0, 4], [1, 4], [2, 4], [3, 4], [4, 4]]);
+  }));
 
 async function builtin(run: (files: ModelFiles) => Promise<void>): Promise<void> {
   const files = await openModel(BUILTIN);

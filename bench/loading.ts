@@ -1,0 +1,83 @@
+/**
+ * What loading a model costs: seconds, and the host's memory above the GPU's own copy. On a software driver the GPU's memory is the
+ * host's, so the live GPU buffers are subtracted from the process's memory.
+ *
+ *     deno run -A bench/loading.ts MODEL [LAYER]        a Hugging Face directory; the layer whose mlp_out is tapped, default the last
+ */
+
+import { configOf } from "../core/gemma2/config.ts";
+import { contextsPerForward } from "../core/gemma2/capacity.ts";
+import { Embedding } from "../core/gemma2/embedding.ts";
+import { BUILTIN, openModel } from "../core/gemma2/files.ts";
+import { loadGemma2 } from "../core/gemma2/forward.ts";
+import { type Gpu, openGpu, settle } from "../core/gpu/device.ts";
+import { uniform } from "../tests/random.ts";
+
+const CONTEXT = 64;
+
+/** Megabytes of a line of /proc/self/status. */
+function memory(line: "VmRSS" | "VmHWM"): number {
+  return Number(new RegExp(`${line}:\\s+(\\d+) kB`).exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1000;
+}
+
+/** Counts the bytes of the buffers that a device holds. */
+function countBuffers({ device }: Gpu): { live: number } {
+  const counted = { live: 0 }, create = device.createBuffer.bind(device);
+  device.createBuffer = (descriptor) => {
+    const buffer = create(descriptor), destroy = buffer.destroy.bind(buffer);
+    counted.live += descriptor.size;
+    buffer.destroy = () => {
+      counted.live -= descriptor.size;
+      buffer.destroy = () => {};
+      destroy();
+    };
+    return buffer;
+  };
+  return counted;
+}
+
+const started = performance.now();
+const say = (what: string) =>
+  console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${what}`);
+const files = await openModel(Deno.args[0] ?? BUILTIN), config = configOf(files);
+const layer = Number(Deno.args[1] ?? config.layers - 1);
+const gpu = await openGpu(), buffers = countBuffers(gpu);
+const atStart = memory("VmRSS");
+let highest = 0;
+const watch = () => highest = Math.max(highest, memory("VmRSS") - buffers.live / 1e6);
+say(`${files.name} opened, ${atStart.toFixed(0)} MB`);
+
+const embedding = new Embedding(files.weights, config);
+say(`embedding checked, ${memory("VmRSS").toFixed(0)} MB`);
+
+const maxTokens = contextsPerForward(gpu, config, CONTEXT) * CONTEXT;
+const model = await loadGemma2(gpu, files, {
+  taps: [{ layer, site: "mlp_out" }],
+  maxTokens,
+  context: CONTEXT,
+  onLoading: watch,
+});
+await settle(gpu);
+watch();
+say(
+  `layers 0 to ${layer} loaded: ${memory("VmRSS").toFixed(0)} MB, ${
+    (buffers.live / 1e6).toFixed(0)
+  } MB of them on the GPU; ` +
+    `the most above the GPU's copy between two layers ${highest.toFixed(0)} MB`,
+);
+say(
+  `the most memory ever ${memory("VmHWM").toFixed(0)} MB, ${
+    (memory("VmHWM") - buffers.live / 1e6).toFixed(0)
+  } MB above the GPU's copy`,
+);
+
+// Token n of the vocabulary as often as 1 / n, about as in text; the rows that the cache lacks are read from the file.
+const next = uniform(1);
+const ids = () => Uint32Array.from({ length: maxTokens }, () => Math.floor(config.vocabSize ** next()));
+for (let round = 0; round < 3; round++) {
+  const batches = Array.from({ length: 10 }, ids), begun = performance.now();
+  for (const batch of batches) embedding.gather(batch);
+  say(`embedding gathered at ${Math.round(10 * maxTokens / (performance.now() - begun) * 1000)} tokens/s`);
+}
+model.destroy();
+await files.weights.close();
