@@ -171,7 +171,8 @@ export class HubServer {
   #tree(files: StoredFile[], folder: string, url: URL): Response {
     const within = files.filter(({ path }) => folder === "" || path.startsWith(`${folder}/`));
     if (within.length === 0) return refuse(404, "EntryNotFound", `${folder} does not exist`);
-    const start = folder === "" ? 0 : folder.length + 1, recursive = url.searchParams.get("recursive") === "true";
+    const start = folder === "" ? 0 : folder.length + 1,
+      recursive = /^true$/i.test(url.searchParams.get("recursive") ?? "");
     const folders = new Set(within.flatMap(({ path }) => foldersOf(path, start, recursive)));
     const entries = [
       ...[...folders].map((path) => ({ type: "directory", oid: hex("sha1", path), size: 0, path })),
