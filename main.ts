@@ -34,6 +34,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "write a model's activations to safetensors shards",
     load: async () => (await import("./commands/harvest.ts")).harvestCommand(),
   },
+  bench: {
+    summary: "time every kernel against the roofline of this machine",
+    load: async () => (await import("./commands/bench.ts")).benchCommand(),
+  },
   doctor: {
     summary: "show what this machine offers and what is missing",
     load: async () => (await import("./commands/doctor.ts")).doctorCommand(),

@@ -26,7 +26,7 @@ export interface Bound {
   /** The least time that the ceilings allow over the time taken; above 1 where caches beat memory. */
   readonly share: number;
   /** Which ceiling is nearer. */
-  readonly by: "arithmetic" | "memory";
+  readonly by: "compute" | "memory";
 }
 
 /** Hears how far a benchmark is: what it does, steps done and steps in all. */
@@ -94,6 +94,6 @@ export function boundOf({ flops, bytes }: Cost, milliseconds: number, roofline: 
   const arithmetic = flops / roofline.flops, memory = bytes / roofline.bytes;
   return {
     share: 1000 * Math.max(arithmetic, memory) / milliseconds,
-    by: arithmetic >= memory ? "arithmetic" : "memory",
+    by: arithmetic >= memory ? "compute" : "memory",
   };
 }

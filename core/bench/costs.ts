@@ -68,7 +68,8 @@ function productRow(name: string): Row {
 
 /** One row per kernel. */
 const ROWS: Readonly<Record<string, Row>> = {
-  transpose: { touched: ({ rows, columns }) => ({ x: rows * columns }) },
+  transpose: {},
+  transpose_pairs: {},
 
   rms_norm: { flops: ({ rows, width }) => 4 * rows * width },
   norm_add_norm: {

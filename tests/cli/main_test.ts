@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const COMMANDS = ["train", "report", "evaluate", "encode", "harvest", "doctor"];
+const COMMANDS = ["train", "report", "evaluate", "encode", "harvest", "bench", "doctor"];
 
 interface Outcome {
   code: number;

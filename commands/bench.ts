@@ -1,0 +1,175 @@
+/**
+ * `mtc bench`: every kernel of a training step and a forward pass, against what this adapter reaches at its best.
+ * @module
+ */
+
+import { Command, Option } from "commander";
+import type { BenchmarkFigures } from "../core/bench/benchmark.ts";
+import type { StepSizes, Workload } from "../core/bench/workloads.ts";
+import { UsageError } from "../core/errors.ts";
+import type { Gpu } from "../core/gpu/device.ts";
+import { duration, integer } from "../reports/format.ts";
+import { Progress } from "./progress.ts";
+import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train_settings.ts";
+
+interface BenchOptions {
+  shape: "embedded" | "2b";
+  dictionary?: number;
+  batch?: number;
+  context?: number;
+  repeats: number;
+  kernel?: string;
+  showShader?: string;
+  json?: true;
+}
+
+/** The layers of Gemma-2-2B that a pass to the activations of layer 17 runs through. */
+const LAYERS_2B = 18;
+/** Tokens that the published recipe trains on. */
+const PUBLISHED_TOKENS = PUBLISHED.steps * PUBLISHED.batch_tokens;
+/** Tokens of a forward pass of one 2B layer on a CPU, where 1,024 of them take ten seconds. */
+const CPU_TOKENS_2B = 512;
+
+function parseCount(flag: string): (text: string) => number {
+  return (text) => {
+    const value = parseNumber(flag, text);
+    if (Number.isSafeInteger(value) && value > 0) return value;
+    throw new UsageError(`Cannot bench with ${flag} ${text}: it must be a whole number above 0; give one`);
+  };
+}
+
+/** The sizes of the step: a recipe's, with the command line's changes. */
+function stepSizes({ shape, dictionary, batch }: BenchOptions): StepSizes {
+  const { groups, k, aux_k, batch_tokens } = shape === "2b" ? PUBLISHED : EMBEDDED;
+  return {
+    width: shape === "2b" ? 2304 : 128,
+    groups: dictionary === undefined ? groups : groupsFor(dictionary),
+    k: Math.min(k, dictionary ?? k),
+    aux_k,
+    batch_tokens: batch ?? batch_tokens,
+  };
+}
+
+async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions): Promise<Workload[]> {
+  const { ForwardWorkload, StepWorkload } = await import("../core/bench/workloads.ts");
+  const { GEMMA2_2B, randomModel } = await import("../core/bench/random_model.ts");
+  const { BUILTIN, openModel } = await import("../core/gemma2/files.ts");
+  const { shape, context = PUBLISHED.context } = options, is2b = shape === "2b";
+  const step = new StepWorkload(gpu, sizes);
+  const files = is2b ? randomModel(GEMMA2_2B) : await openModel(BUILTIN), layer = is2b ? 0 : 4;
+  const taps = [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const;
+  const maxTokens = is2b && gpu.isCpu ? CPU_TOKENS_2B : Infinity;
+  return [step, await ForwardWorkload.load(gpu, files, taps, context, maxTokens)];
+}
+
+/** What the figures of one layer and one step mean for the published recipe. */
+interface Projection {
+  /** Tokens per second through the layers up to the activations of layer 17. */
+  readonly harvest_tokens_per_s: number;
+  /** Seconds to harvest the recipe's tokens. */
+  readonly harvest_s: number;
+  /** Seconds of the recipe's steps. */
+  readonly steps_s: number;
+}
+
+/** Where kernels are timed, only their share is multiplied: the embedding is gathered once, not in every layer. */
+function project([step, layer]: BenchmarkFigures["workloads"]): Projection {
+  const kernels = layer.kernels_ms ?? layer.wall_ms;
+  const pass_ms = LAYERS_2B * kernels + Math.max(0, layer.wall_ms - kernels);
+  const perSecond = 1000 * layer.tokens / pass_ms;
+  return {
+    harvest_tokens_per_s: perSecond,
+    harvest_s: PUBLISHED_TOKENS / perSecond,
+    steps_s: PUBLISHED_TOKENS / step.tokens * step.wall_ms / 1000,
+  };
+}
+
+function projectionLine({ harvest_tokens_per_s, harvest_s, steps_s }: Projection): string {
+  return `\n${LAYERS_2B} such layers, to the activations of layer 17: ${integer(harvest_tokens_per_s)} tokens/s.\n` +
+    `${integer(PUBLISHED_TOKENS)} tokens would take ${duration(harvest_s)} to harvest and ${
+      duration(steps_s)
+    } of steps.`;
+}
+
+async function findKernels(name: string) {
+  const { KERNELS } = await import("../core/bench/catalogue.ts");
+  const found = KERNELS.filter((kernel) => kernel.name.includes(name));
+  if (found.length > 0) return found;
+  throw new UsageError(
+    `Cannot find a kernel: the name of one of ${KERNELS.length} must contain "${name}", none does; mtc bench lists those it times`,
+  );
+}
+
+async function showShader(name: string): Promise<void> {
+  const found = await findKernels(name), exact = found.filter((kernel) => kernel.name === name);
+  for (const { source } of exact.length > 0 ? exact : found) console.log(source.trimEnd());
+}
+
+/** The figures as a program reads them: each with its share of the roofline. */
+async function asJson(figures: BenchmarkFigures, projection: Projection | null) {
+  const { boundOf } = await import("../core/bench/benchmark.ts");
+  const { adapter, is_software, roofline, workloads } = figures;
+  return {
+    adapter,
+    is_software,
+    roofline: { flops_per_s: roofline.flops, bytes_per_s: roofline.bytes },
+    workloads: workloads.map(({ kernels, ...workload }) => ({
+      ...workload,
+      kernels: kernels.map(({ milliseconds, ...kernel }) => ({
+        ...kernel,
+        milliseconds,
+        roofline: milliseconds === null ? null : boundOf(kernel, milliseconds, roofline),
+      })),
+    })),
+    projection,
+  };
+}
+
+async function bench(options: BenchOptions): Promise<void> {
+  if (options.showShader !== undefined) return await showShader(options.showShader);
+  if (options.kernel !== undefined) await findKernels(options.kernel);
+  const sizes = stepSizes(options);
+  const { benchmark } = await import("../core/bench/benchmark.ts");
+  const progress = new Progress("Benchmarking");
+  let figures: BenchmarkFigures, measuring = 0;
+  try {
+    figures = await benchmark((gpu) => makeWorkloads(gpu, sizes, options), options.repeats, (label, done, all) => {
+      if (done === 0) measuring = performance.now();
+      const left = done === 0 ? null : (performance.now() - measuring) / 1000 / done * (all - done);
+      progress.show(done, all, label, left);
+    });
+  } finally {
+    progress.stop();
+  }
+  const isPublished = options.shape === "2b" && options.dictionary === undefined && options.batch === undefined;
+  const projection = isPublished ? project(figures.workloads) : null;
+  if (options.json) {
+    console.log(JSON.stringify(await asJson(figures, projection), null, 2));
+    return;
+  }
+  const { benchTable } = await import("./bench_table.ts");
+  console.log(benchTable(figures, (kernel) => kernel.includes(options.kernel ?? "")));
+  if (projection) console.log(projectionLine(projection));
+}
+
+/** The command `mtc bench`. */
+export function benchCommand(): Command {
+  return new Command("bench")
+    .description(
+      "Times every kernel of a training step and a forward pass, on random numbers, and holds it against a roofline\n" +
+        "that it measures itself: the largest copy and the largest matrix product.",
+    )
+    .addOption(
+      new Option("--shape <name>", "sizes: the embedded default's, or Gemma-2-2B's (one layer)")
+        .choices(["embedded", "2b"]).default("embedded"),
+    )
+    .option("-d, --dictionary <n>", "features of the dictionary", parseCount("--dictionary"))
+    .option("--batch <tokens>", "tokens per step", parseCount("--batch"))
+    .option("--context <tokens>", "tokens per context of the forward pass", parseCount("--context"))
+    .option("-r, --repeats <n>", "samples of each; medians are shown", parseCount("--repeats"), 5)
+    .option("--kernel <name>", "list only kernels whose name contains this")
+    .option("--show-shader <kernel>", "print a kernel's WGSL text and do nothing else")
+    .option("--json", "print JSON, with every rate's operations, bytes and times")
+    .addHelpText("after", "\nExample:\n  mtc bench --shape 2b --json | jq .roofline")
+    .action(bench);
+}
