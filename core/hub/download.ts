@@ -15,8 +15,8 @@ export type OnBytes = (here: number, received: number) => void;
 
 /** Bytes that are read at once from what an earlier download left. */
 const READ_AT_ONCE = 1 << 20;
-/** Milliseconds between looks at a lock that another program holds. */
-const LOCK_LOOK_MS = 500;
+/** Milliseconds after which it is told again that another program holds the lock. */
+const LOCK_TOLD_MS = 500;
 
 /**
  * Downloads a file unless it is there. Bytes go to `BLOB.incomplete`, each to its own place and checked as they pass; only a
@@ -58,7 +58,7 @@ export async function download(
   try {
     await Deno.rename(part, blob);
   } catch (error) {
-    // Some network file systems grant a lock to everybody; the other program wrote the same bytes to the same places.
+    // Where locks do not work, another program may have been faster with the same bytes.
     if (!await exists(blob)) throw fileError("write", blob, error);
   }
 }
@@ -126,9 +126,13 @@ async function hold(path: string, patience: Patience): Promise<Deno.FsFile> {
   } catch (error) {
     throw fileError("write", path, error);
   }
-  while (!await file.tryLock(true)) {
-    patience.onWait(LOCK_LOOK_MS / 1000, "another program is downloading it");
-    await new Promise((resolve) => setTimeout(resolve, LOCK_LOOK_MS));
+  const timer = setInterval(() => patience.onWait("another program is downloading it"), LOCK_TOLD_MS);
+  try {
+    await file.lock(true);
+  } catch {
+    // Some network file systems have no locks: then two programs may fetch the same bytes, to the same places.
+  } finally {
+    clearInterval(timer);
   }
   return file;
 }

@@ -177,9 +177,7 @@ class ModelDownload {
 
   #patience(path: string): Patience {
     const subject = writeReference(this.#reference, path);
-    return new Patience(this.#hub, subject, undefined, (seconds, reason) => {
-      this.#onProgress({ ...this.#progress, waiting: `${reason}: waiting ${Math.ceil(seconds)} s` });
-    });
+    return new Patience(this.#hub, subject, undefined, (waiting) => this.#onProgress({ ...this.#progress, waiting }));
   }
 
   /** Refuses what would fill the disk after an hour. */

@@ -14,8 +14,8 @@ const FIRST_WAIT_S = 0.5;
 /** Nobody waits longer than this for a server that asks for it. */
 const LONGEST_WAIT_S = 300;
 
-/** Told before each wait. */
-export type OnWait = (seconds: number, reason: string) => void;
+/** Told why nothing comes, and how long it may take. */
+export type OnWait = (reason: string) => void;
 
 /** Counts the failures of one undertaking. */
 export class Patience {
@@ -27,7 +27,7 @@ export class Patience {
    * @param hub Where the requests go.
    * @param subject What is fetched, for messages: `hf:owner/name/file`.
    * @param tries Tries in a row that bring nothing, before it is given up.
-   * @param onWait Told before each wait.
+   * @param onWait Told of each wait.
    */
   constructor(
     readonly hub: HubSettings,
@@ -53,7 +53,7 @@ export class Patience {
     this.#failures++;
     const seconds = error.seconds ?? FIRST_WAIT_S * 2 ** (this.#failures - 1);
     if (this.#failures >= this.tries || seconds > LONGEST_WAIT_S) throw this.#end(error);
-    this.onWait(seconds, error.message);
+    this.onWait(`${error.message}, next try in ${Math.ceil(seconds)} s`);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }
 

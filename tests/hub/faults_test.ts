@@ -41,9 +41,9 @@ Deno.test("429 is waited out as long as the server says, visibly; then the rest 
     const { directory } = await fetchModel("hf:test/tiny", (progress) => progress.waiting && waits.push(progress));
     assert.ok(performance.now() - started >= 2500);
     assert.deepEqual(waits.map(({ waiting }) => waiting), [
-      "the answer was 429: waiting 1 s",
-      "the answer was 429: waiting 1 s",
-      "the answer was 503: waiting 1 s",
+      "the answer was 429, next try in 1 s",
+      "the answer was 429, next try in 1 s",
+      "the answer was 503, next try in 1 s",
     ]);
     await assertWhole(directory);
   }));

@@ -146,15 +146,18 @@ Deno.test("a download that was killed goes on where it was", () =>
     assert.equal(part(), undefined);
   }));
 
-Deno.test("two programs at once fetch each file once", () =>
+Deno.test("programs at once fetch each file once, and say what they wait for", () =>
   withHub(async ({ server }) => {
-    server.faults.push({ match: isCdn, slow: 10 });
-    const outputs = await Promise.all([1, 2, 3].map(() => fetchInProcess("hf:test/tiny").output()));
-    const said = outputs.map(({ stdout, stderr }) =>
-      new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr)
-    );
-    assert.ok(outputs.every(({ success }) => success), said.join());
-    assert.equal(new Set(said).size, 1);
+    server.faults.push({ match: isCdn, slow: 20 });
+    const others = [1, 2].map(() => fetchInProcess("hf:test/tiny").output());
+    while (!server.seen.some(({ side }) => side === "cdn")) await new Promise((resolve) => setTimeout(resolve, 5));
+    const waits = new Set<string>();
+    const { directory } = await fetchModel("hf:test/tiny", ({ waiting }) => waits.add(waiting));
+    for (const { success, stdout, stderr } of await Promise.all(others)) {
+      assert.ok(success, new TextDecoder().decode(stderr));
+      assert.equal(new TextDecoder().decode(stdout), `${directory}\n`);
+    }
+    assert.ok(waits.has("another program is downloading it"));
     assert.equal(server.take("cdn").length, 1);
-    assert.deepEqual(await Deno.readFile(join(said[0].trim(), "model.safetensors")), WEIGHTS);
+    assert.deepEqual(await Deno.readFile(join(directory, "model.safetensors")), WEIGHTS);
   }));
