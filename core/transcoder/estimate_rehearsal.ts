@@ -8,9 +8,9 @@ import { SafetensorsFile } from "../files/safetensors.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import { configOf, type Gemma2Config } from "../gemma2/config.ts";
 import { Gemma2 } from "../gemma2/forward.ts";
-import { planFor } from "../gemma2/plan.ts";
+import { type Plan, planFor } from "../gemma2/plan.ts";
 import { TensorSource } from "../gemma2/tensor_source.ts";
-import { loadLayers } from "../gemma2/weights.ts";
+import { type LayerWeights, loadLayers } from "../gemma2/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
@@ -139,9 +139,29 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): 
 async function load(ledger: Ledger, run: PlannedRun, config: Gemma2Config, maxTokens: number): Promise<Gemma2> {
   const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
   ledger.part = "model weights";
-  const layers = await loadLayers(ledger.gpu, blankTensors(run.model.weights), config, plan);
+  const layers = await loadAlike(ledger, run.model.weights, config, plan);
   ledger.part = "forward pass";
   return new Gemma2(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+}
+
+/** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
+async function loadAlike(ledger: Ledger, weights: TensorSource, config: Gemma2Config, plan: Plan) {
+  const alike = Math.max(0, plan.mlp - 1);
+  const short = {
+    attnIn: plan.attnIn - alike,
+    attention: plan.attention - alike,
+    mlpIn: plan.mlpIn - alike,
+    mlp: plan.mlp - alike,
+  };
+  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, short);
+  const first = ledger.live.filter(({ label }) => label.startsWith("layers.0."));
+  for (let l = 1; l <= alike; l++) {
+    for (const { label, bytes } of first) {
+      const usage = GPUBufferUsage.STORAGE;
+      ledger.gpu.device.createBuffer({ label: label.replace("layers.0.", `layers.${l}.`), size: bytes, usage });
+    }
+  }
+  return [...new Array<LayerWeights>(alike).fill(layers[0]), ...layers];
 }
 
 /** What a run does with its first buffer, once for each transcoder. */

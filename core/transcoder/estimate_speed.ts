@@ -8,17 +8,18 @@ import { FinalPass } from "../analysis/samples.ts";
 import type { Gemma2Config } from "../gemma2/config.ts";
 import { Gemma2 } from "../gemma2/forward.ts";
 import { planFor } from "../gemma2/plan.ts";
-import { type Gpu, upload } from "../gpu/device.ts";
-import { Pass } from "../gpu/run.ts";
-import { WallClock } from "../gpu/wall_clock.ts";
 import { loadLayers } from "../gemma2/weights.ts";
+import { type Gpu, tensorFrom } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { WallClock } from "../gpu/wall_clock.ts";
 import { Encoder } from "./encode.ts";
 import { Ledger } from "./estimate_ledger.ts";
 import { blankTensors, embeddingOf, flopsOf, type PlannedRun } from "./estimate_rehearsal.ts";
-import { createLayer, type LayerRun } from "./plan.ts";
 import { featureCount } from "./recipe.ts";
-import type { LayerConfig } from "./run_settings.ts";
-import { readWeights, zeroWeights } from "./state.ts";
+import { createTrainingState, readWeights, zeroWeights } from "./state.ts";
+import { Stepper } from "./step.ts";
+import type { Transcoder } from "./weights.ts";
 
 /** What was measured; see {@link measureSpeed}. */
 export interface Speed {
@@ -42,6 +43,8 @@ const TELLING_S = 0.1;
 const BEARABLE_S = 0.6;
 /** Work is repeated until this much time is spent on it. */
 const REPEATED_S = 0.2;
+/** Tokens of a first forward pass, which is there for its kernels to be compiled. */
+const COMPILING_TOKENS = 8;
 
 /**
  * Measures.
@@ -66,16 +69,15 @@ export async function measureSpeed(
   };
 }
 
-/** The shortest of a few repetitions. The first one, which also compiles kernels and touches new memory, does not count. */
-async function repeated(clock: WallClock, submit: () => void): Promise<number> {
-  await clock.seconds(submit);
-  let best = Infinity;
-  for (let spent = 0, n = 0; n < 1 || (n < 5 && spent < REPEATED_S); n++) {
+/** The shortest of as many repetitions as there is time for; kernels must be compiled before. */
+async function best(clock: WallClock, submit: () => void): Promise<number> {
+  let least = Infinity;
+  for (let spent = 0; spent < REPEATED_S;) {
     const seconds = await clock.seconds(submit);
     spent += seconds;
-    best = Math.min(best, seconds);
+    least = Math.min(least, seconds);
   }
-  return best;
+  return least;
 }
 
 async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config, most: number) {
@@ -91,17 +93,17 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
   const loadLayerSeconds = (performance.now() - started) / 1000;
   const ledger = new Ledger(gpu), count = await load(ledger.gpu);
   const pass = new Pass(gpu), counted = new Pass(ledger.gpu);
+  const forward = (model: Gemma2, on: Pass, contexts: number, length = context) => () => {
+    model.forward(on, { contexts, context: length, ids: new Uint32Array(contexts * length) });
+    on.submit();
+  };
   for (let contexts = 1;;) {
-    const batch = { contexts, context, ids: new Uint32Array(contexts * context) }, tokens = contexts * context;
-    const submit = (model: Gemma2, on: Pass) => () => {
-      model.forward(on, batch);
-      on.submit();
-    };
-    const model = create(tokens);
-    const seconds = await repeated(clock, submit(model, pass));
+    const tokens = contexts * context, model = create(tokens);
+    if (contexts === 1) await clock.seconds(forward(model, pass, 1, Math.min(context, COMPILING_TOKENS)));
+    const seconds = await best(clock, forward(model, pass, contexts));
     if (seconds >= TELLING_S || contexts === most) {
       ledger.dispatches.length = 0;
-      submit(count(tokens), counted)();
+      forward(count(tokens), counted, contexts)();
       return { forwardFlops: flopsOf(ledger.dispatches) / seconds, forwardTokens: tokens, loadLayerSeconds };
     }
     contexts = Math.min(most, contexts * Math.max(2, Math.ceil(TELLING_S / seconds)));
@@ -109,55 +111,44 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
 }
 
 async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config) {
-  const { batch_tokens: batch } = run.settings;
-  const small = Math.ceil(batch / 16), first = createTrial(gpu, run, config, small);
-  const ofSmall = await repeated(clock, first.step);
-  const estimated = ofSmall * batch / small;
-  const tokens = Math.max(2 * small, Math.ceil(batch * Math.min(1, BEARABLE_S / estimated)));
-  const trial = createTrial(gpu, run, config, tokens);
-  const ofTokens = await repeated(clock, trial.step);
+  const { batch_tokens: batch, groups } = run.settings, shape = { d_in: config.dModel, d_out: config.dModel, groups };
+  const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(config.dModel);
+  noise(weights.encoder, deviation);
+  noise(weights.decoder, deviation);
+  const state = createTrainingState(gpu, shape, weights);
+  const activations = (label: string) =>
+    tensorFrom(gpu, label, [batch, config.dModel], noise(new Float32Array(batch * config.dModel), 1));
+  const x = activations("source"), y = activations("target");
+  const stepOf = (tokens: number) => {
+    const stepper = new Stepper(gpu, { ...run.settings, batch_tokens: tokens }, shape, state), pass = new Pass(gpu);
+    return () => {
+      stepper.record(pass, x, y, 1, 0);
+      pass.submit();
+    };
+  };
+
+  const small = Math.ceil(batch / 16), smallStep = stepOf(small);
+  // The first step compiles the kernels.
+  await clock.seconds(smallStep);
+  const ofSmall = await best(clock, smallStep);
+  const tokens = Math.min(batch, Math.max(2 * small, Math.floor(small * BEARABLE_S / ofSmall)));
+  const seconds = await best(clock, stepOf(tokens));
   // Adam's share does not depend on the batch: seconds = fixed + perToken * tokens.
-  const perToken = Math.max(0, (ofTokens - ofSmall) / (tokens - small));
+  const perToken = tokens > small ? Math.max(0, (seconds - ofSmall) / (tokens - small)) : 0;
   return {
-    stepSeconds: ofTokens + perToken * (batch - tokens),
+    stepSeconds: seconds + perToken * (batch - tokens),
     stepTokens: tokens,
-    sampleSeconds: await measureSampling(gpu, run, trial, tokens),
+    sampleSeconds: await measureSampling(gpu, run, { shape, ...await readWeights(gpu, shape, state) }, x, tokens),
   };
 }
 
-/** A transcoder of the run's size with a batch of random activations. */
-interface Trial {
-  readonly layer: LayerRun;
-  readonly step: () => void;
-}
-
-function createTrial(gpu: Gpu, run: PlannedRun, config: Gemma2Config, tokens: number): Trial {
-  const shape = { d_in: config.dModel, d_out: config.dModel, groups: run.settings.groups };
-  const weights = zeroWeights(shape);
-  noise(weights.encoder, 1 / Math.sqrt(config.dModel));
-  noise(weights.decoder, 1 / Math.sqrt(config.dModel));
-  const settings = { ...run.settings, batch_tokens: tokens };
-  const layerConfig = { ...run.mappings[0], ...shape } as unknown as LayerConfig;
-  const layer = createLayer(gpu, "", settings, layerConfig, weights);
-  for (const { shape, ...tensor } of [layer.x, layer.y]) {
-    upload(gpu, { shape, ...tensor }, noise(new Float32Array(shape[0] * shape[1]), 1));
-  }
-  const pass = new Pass(gpu);
-  const step = () => {
-    layer.stepper.record(pass, layer.x, layer.y, 1, 0);
-    pass.submit();
-  };
-  return { layer, step };
-}
-
-/** Encoding and sampling of as many tokens as a trial has. */
-async function measureSampling(gpu: Gpu, run: PlannedRun, { layer }: Trial, tokens: number): Promise<number> {
-  const { samples_per_feature, sample_threshold } = run.settings, { shape, stepper, x } = layer;
-  const encoder = new Encoder(gpu, { shape, ...await readWeights(gpu, shape, stepper.state) }, tokens);
-  const pass = new FinalPass(featureCount(shape.groups), samples_per_feature, sample_threshold);
+/** Encodes some rows of activations and takes samples of them, as the final pass does. */
+async function measureSampling(gpu: Gpu, { settings }: PlannedRun, transcoder: Transcoder, x: Tensor, tokens: number) {
+  const encoder = new Encoder(gpu, transcoder, tokens), features = featureCount(settings.groups);
+  const pass = new FinalPass(features, settings.samples_per_feature, settings.sample_threshold);
   const zeros = () => new Uint32Array(tokens), places = zeros().map((_, place) => place);
   const batch = { contexts: 1, context: tokens, ids: zeros(), document: zeros(), position: places };
-  await encoder.encode(x, tokens);
+  await encoder.encode(x, 1);
   const started = performance.now();
   pass.add(await encoder.encode(x, tokens), batch, places);
   return (performance.now() - started) / 1000 / tokens;
