@@ -11,7 +11,7 @@
  */
 
 import { basename, dirname, join } from "node:path";
-import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { fileError } from "../files/atomic.ts";
 import { type HubReference, isCommit } from "./reference.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -81,7 +81,13 @@ export class RepoCache {
     if (await this.commitOf(revision) === commit) return;
     const path = join(this.#root, "refs", revision);
     await makeDirectory(dirname(path));
-    await writeFileAtomic(path, commit);
+    const temporary = beside(path);
+    try {
+      await Deno.writeTextFile(temporary, commit);
+      await Deno.rename(temporary, path);
+    } catch (error) {
+      throw fileError("write", path, error);
+    }
   }
 
   /**
@@ -124,9 +130,9 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** Makes or replaces a symbolic link at once; false where the system has none to give, as Windows for most users. */
+/** Makes a symbolic link; false where the system has none to give, as Windows for most users. */
 async function link(target: string, path: string): Promise<boolean> {
-  const temporary = join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
+  const temporary = beside(path);
   try {
     await Deno.symlink(target, temporary, { type: "file" });
   } catch {
@@ -134,4 +140,9 @@ async function link(target: string, path: string): Promise<boolean> {
   }
   await Deno.rename(temporary, path);
   return true;
+}
+
+/** A name that no other program takes at the same time. */
+function beside(path: string): string {
+  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
 }
