@@ -20,9 +20,19 @@ function memory(line: "VmRSS" | "VmHWM"): number {
   return Number(new RegExp(`${line}:\\s+(\\d+) kB`).exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1000;
 }
 
-/** Counts the bytes of the buffers that a device holds. */
-function countBuffers({ device }: Gpu): { live: number } {
-  const counted = { live: 0 }, create = device.createBuffer.bind(device);
+/** Counts the bytes of the buffers that a device holds, and the most memory above them whenever something is sent to it. */
+function countBuffers({ device }: Gpu): { live: number; above: number } {
+  const counted = { live: 0, above: 0 }, create = device.createBuffer.bind(device);
+  const write = device.queue.writeBuffer.bind(device.queue), submit = device.queue.submit.bind(device.queue);
+  const look = () => counted.above = Math.max(counted.above, memory("VmRSS") - counted.live / 1e6);
+  device.queue.writeBuffer = (...args: Parameters<typeof write>) => {
+    write(...args);
+    look();
+  };
+  device.queue.submit = (commands) => {
+    submit(commands);
+    look();
+  };
   device.createBuffer = (descriptor) => {
     const buffer = create(descriptor), destroy = buffer.destroy.bind(buffer);
     counted.live += descriptor.size;
@@ -43,8 +53,6 @@ const files = await openModel(Deno.args[0] ?? BUILTIN), config = configOf(files)
 const layer = Number(Deno.args[1] ?? config.layers - 1);
 const gpu = await openGpu(), buffers = countBuffers(gpu);
 const atStart = memory("VmRSS");
-let highest = 0;
-const watch = () => highest = Math.max(highest, memory("VmRSS") - buffers.live / 1e6);
 say(`${files.name} opened, ${atStart.toFixed(0)} MB`);
 
 const embedding = new Embedding(files.weights, config);
@@ -55,21 +63,15 @@ const model = await loadGemma2(gpu, files, {
   taps: [{ layer, site: "mlp_out" }],
   maxTokens,
   context: CONTEXT,
-  onLoading: watch,
 });
 await settle(gpu);
-watch();
 say(
   `layers 0 to ${layer} loaded: ${memory("VmRSS").toFixed(0)} MB, ${
     (buffers.live / 1e6).toFixed(0)
   } MB of them on the GPU; ` +
-    `the most above the GPU's copy between two layers ${highest.toFixed(0)} MB`,
+    `the most above the GPU's copy at any time ${buffers.above.toFixed(0)} MB`,
 );
-say(
-  `the most memory ever ${memory("VmHWM").toFixed(0)} MB, ${
-    (memory("VmHWM") - buffers.live / 1e6).toFixed(0)
-  } MB above the GPU's copy`,
-);
+say(`the most memory ever ${memory("VmHWM").toFixed(0)} MB`);
 
 // Token n of the vocabulary as often as 1 / n, about as in text; the rows that the cache lacks are read from the file.
 const next = uniform(1);
