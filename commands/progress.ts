@@ -104,11 +104,12 @@ export class Progress {
  * A duration as a person says it.
  *
  * @param seconds Seconds, not negative.
- * @returns For example `42 s`, `3:07 min` or `2:05 h`.
+ * @returns For example `42 s`, `3:07 min`, `2:05 h` or `5.5 days`.
  */
 export function duration(seconds: number): string {
   const s = Math.round(seconds);
   const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
   if (s < 60) return `${s} s`;
+  if (s >= 172_800) return `${(s / 86_400).toFixed(s < 864_000 ? 1 : 0)} days`;
   return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)} min` : `${Math.floor(s / 3600)}:${two(s % 3600 / 60)} h`;
 }

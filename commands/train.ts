@@ -105,8 +105,9 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
   const display = new TrainDisplay(request.settings, request.mappings);
   const stop = listenForInterrupts(() => display.interrupting());
   try {
-    display.begin(request.directory, gpu.adapter, request.model.name, request.resumed !== null);
-    console.error(shortEstimate(estimated));
+    const verb = request.resumed ? "Resuming" : "Training";
+    const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
+    console.error([...header, ...shortEstimate(estimated)].join("\n"));
     const plan = planOf(request, gpu.adapter);
     const { gemma2, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
     await finish(gpu, plan, gemma2, layers, {
@@ -130,7 +131,12 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
 /** A plan that does not fit is an error here too, behind what there is to say of it. */
 function printEstimate(request: TrainRequest, estimated: Estimate, adapter: string, asJson: boolean): void {
   if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
-  else console.log(estimateTable(request, estimated));
+  else {
+    const verb = request.resumed ? "Would resume" : "Would train";
+    const display = new TrainDisplay(request.settings, request.mappings);
+    const header = display.header(verb, request.model.name, adapter, request.directory);
+    console.log([...header, "", ...estimateTable(request, estimated)].join("\n"));
+  }
   const refused = refusal(request, estimated);
   if (refused) throw refused;
 }

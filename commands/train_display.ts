@@ -38,17 +38,27 @@ export class TrainDisplay {
     this.#stepsPerBuffer = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos).steps;
   }
 
-  /** Says what is about to happen. */
-  begin(directory: string, adapter: string, model: string, isResumed: boolean): void {
+  /**
+   * What is about to happen.
+   *
+   * @param verb What is done, for example `Training`.
+   * @param model The model's name.
+   * @param adapter The GPU's name.
+   * @param directory The run's directory.
+   * @returns Lines.
+   */
+  header(verb: string, model: string, adapter: string, directory: string): string[] {
     const { steps, batch_tokens, groups, k, passes } = this.#settings;
     const transcoders = this.#mappings.length === 1 ? "a transcoder" : `${this.#mappings.length} transcoders`;
     const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
-    console.error(`${isResumed ? "Resuming" : "Training"} ${transcoders} of ${model}`);
-    for (const { source, target } of this.#mappings) console.error(`  ${tapName(source)} -> ${tapName(target)}`);
-    console.error(`  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`);
-    console.error(`  ${count(steps)} steps of ${count(batch_tokens)} tokens${uses}`);
-    console.error(`  on ${adapter}`);
-    console.error(`  into ${directory}`);
+    return [
+      `${verb} ${transcoders} of ${model}`,
+      ...this.#mappings.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`),
+      `  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`,
+      `  ${count(steps)} steps of ${count(batch_tokens)} tokens${uses}`,
+      `  on ${adapter}`,
+      `  into ${directory}`,
+    ];
   }
 
   /** Says that the interrupt was heard. */

@@ -104,20 +104,26 @@ function reasonOf(shortage: Shortage): string {
 }
 
 /**
- * The estimate in three lines, for a run that starts now.
+ * The estimate in a few lines, for a run that starts now.
  *
  * @param estimate The estimate of a run that fits.
- * @returns Lines without a line feed at the end.
+ * @returns Lines of less than 80 columns.
  */
-export function shortEstimate({ fit, free, duration: time }: Estimate): string {
+export function shortEstimate({ fit, free, duration: time }: Estimate): string[] {
   const { gpu, host, disk } = fit.needs!;
   const memory = fit.gpuFree === null
-    ? `${bytes(gpu.peak + host.peak)} of ${bytes(free.host + host.parts[0].amount)}`
-    : `GPU ${bytes(gpu.peak)}, host ${bytes(host.peak)} of ${bytes(free.host)}`;
+    ? `${bytes(gpu.peak + host.peak)} of ${bytes(free.host + taken(host))} free`
+    : `GPU ${bytes(gpu.peak)}, host ${bytes(host.peak)} of ${bytes(free.host + taken(host))} free`;
   return [
-    `  memory at most ${memory}, disk ${bytes(disk.peak)} of ${bytes(free.disk)} free`,
-    `  time about ${duration(time!.seconds)} (${range(time!)})`,
-  ].join("\n");
+    `  memory  at most ${memory}`,
+    `  disk    ${bytes(disk.peak)} of ${bytes(free.disk)} free`,
+    `  time    about ${duration(time!.seconds)}, from ${range(time!)}`,
+  ];
+}
+
+/** What the program holds already is not free any more, but part of its need. */
+function taken({ parts: [program] }: Need): number {
+  return program.amount;
 }
 
 function range({ range: [low, high] }: Duration): string {
@@ -137,44 +143,59 @@ const FILES: Readonly<Record<string, string>> = {
  *
  * @param request The run.
  * @param estimate Its estimate.
- * @returns Lines of at most 80 columns, unless the run's directory is longer.
+ * @returns Lines of at most 80 columns, unless the run's directory is long; none when nothing is known but that a tensor is too large.
  */
-export function estimateTable(request: TrainRequest, { fit, free, duration: time }: Estimate): string {
-  const { needs, gpuFree } = fit;
-  if (!needs) return "";
-  const { gpu, host, disk } = needs;
-  const sections = [
-    section("GPU memory", sizes(gpu), [
-      "at most",
-      bytes(gpu.peak),
-      gpuFree === null ? "of the host's, as the adapter is the CPU" : `of ${bytes(gpuFree)} that could be had`,
-    ]),
-    section("Host memory", sizes(host), ["at most", bytes(host.peak), `${bytes(free.host)} are free`]),
-    section(`Disk, in ${request.directory}`, sizes(disk), ["in all", bytes(disk.peak), `of ${bytes(free.disk)} free`]),
+export function estimateTable(
+  { directory, mappings }: TrainRequest,
+  { fit, free, duration: time }: Estimate,
+): string[] {
+  if (!fit.needs) return [];
+  const { gpu, host, disk } = fit.needs, free_ = free.host + taken(host);
+  const places = mappings.length === 1 ? `layer${mappings[0].layer}` : "layer<N>";
+  const lines = [
+    ...section("GPU memory", sizes(gpu)),
+    total("at most", bytes(gpu.peak), fit.gpuFree === null ? "" : `of ${bytes(fit.gpuFree)} that could be had`),
+    "",
+    ...section("Host memory", sizes(host)),
+    total("at most", bytes(host.peak), fit.gpuFree === null ? "" : `of ${bytes(free_)} free`),
   ];
-  if (time) {
-    const phases = time.phases.map(({ name, amount }): Row => [name, duration(amount), ""]);
-    sections.push(section("Time", phases, ["in all", duration(time.seconds), `${range(time)}; from ${time.basis}`]));
+  if (fit.gpuFree === null) {
+    lines.push(total("both, on a CPU adapter", bytes(host.peak + gpu.peak), `of ${bytes(free_)} free`));
   }
-  return sections.join("\n\n");
+  const files = disk.parts.map(({ name, amount }): Row => [
+    name,
+    amount < 0 ? `- ${bytes(-amount)}` : bytes(amount),
+    FILES[name] ?? "",
+  ]);
+  lines.push("", ...section(`Disk, in ${join(directory, places)}`, files));
+  lines.push(total("in all", bytes(disk.peak), `of ${bytes(free.disk)} free`));
+  if (!time) return lines;
+  lines.push("", ...section("Time", time.phases.map(({ name, amount }): Row => [name, duration(amount), ""])));
+  return [
+    ...lines,
+    total("in all", duration(time.seconds), range(time)),
+    ...time.basis.map((line) => pc.dim(`  ${line}`)),
+  ];
 }
 
 type Row = readonly [name: string, amount: string, remark: string];
 
 function sizes({ parts }: Need): Row[] {
-  return parts.map(({ name, amount }): Row => [
-    name,
-    amount < 0 ? `- ${bytes(-amount)}` : bytes(amount),
-    FILES[name] ?? "",
-  ]);
+  return parts.map(({ name, amount }): Row => [name, bytes(amount), ""]);
 }
 
 const NAME_COLUMNS = 26, AMOUNT_COLUMNS = 10;
 
-function section(title: string, rows: readonly Row[], total: Row): string {
-  const line = ([name, amount, remark]: Row) =>
-    `  ${name.padEnd(NAME_COLUMNS)}${amount.padStart(AMOUNT_COLUMNS)}${remark ? `  ${remark}` : ""}`;
-  return [pc.bold(title), ...rows.map((row) => line(row)), pc.bold(line(total))].join("\n");
+function rowLine([name, amount, remark]: Row): string {
+  return `  ${name.padEnd(NAME_COLUMNS)}${amount.padStart(AMOUNT_COLUMNS)}${remark ? `  ${remark}` : ""}`;
+}
+
+function section(title: string, rows: readonly Row[]): string[] {
+  return [pc.bold(title), ...rows.map(rowLine)];
+}
+
+function total(...row: Row): string {
+  return pc.bold(rowLine(row));
 }
 
 /**

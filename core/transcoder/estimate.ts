@@ -6,7 +6,8 @@
 import { CACHED_ROWS } from "../gemma2/embedding.ts";
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { CHECKPOINTS_KEPT } from "./checkpoint.ts";
-import { type PlannedRun, type Rehearsal, rehearse } from "./estimate_rehearsal.ts";
+import type { Snapshot } from "./estimate_ledger.ts";
+import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./estimate_rehearsal.ts";
 import { measureSpeed, type Speed } from "./estimate_speed.ts";
 import { featureCount } from "./recipe.ts";
 
@@ -44,8 +45,8 @@ export interface Duration {
   readonly seconds: number;
   /** What it lies between, as far as runs differ from what is measured before. */
   readonly range: readonly [number, number];
-  /** What was measured, and how. */
-  readonly basis: string;
+  /** What was measured, in lines. */
+  readonly basis: readonly string[];
 }
 
 /** Where a run stands; all zero for a new one. */
@@ -99,12 +100,21 @@ export async function estimateNeeds(
   };
 }
 
+/** What is held beside the parts when most is. */
+const PASSING: Readonly<Record<Stage, string>> = {
+  loading: "more while loading",
+  starting: "more for the first weights",
+  training: "more for a checkpoint",
+  finishing: "more for the final pass",
+};
+
 function gpuNeed({ training, peaks }: Rehearsal): Need {
   const parts = [...training.parts].map(([name, amount]) => ({ name, amount }));
-  const worst = Object.values(peaks).reduce((a, b) => b.bytes > a.bytes ? b : a);
-  const passing = worst.bytes - training.bytes;
-  if (passing > 0) parts.push({ name: "more for a while", amount: passing });
-  return { parts, peak: Math.max(worst.bytes, training.bytes) };
+  const [stage, { bytes }] = (Object.entries(peaks) as [Stage, Snapshot][]).reduce((a, b) =>
+    b[1].bytes > a[1].bytes ? b : a
+  );
+  parts.push({ name: PASSING[stage], amount: bytes - training.bytes });
+  return { parts, peak: bytes };
 }
 
 function hostNeed({ config, samples, checkpoint, transfers, buffer }: Rehearsal, base: number): Need {
@@ -202,9 +212,12 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
   return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };
 }
 
-function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, stepTokens }: Speed): string {
+function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, stepTokens }: Speed): string[] {
   const step = stepTokens === batch_tokens
-    ? "a step of the run's own size"
-    : `steps of up to ${stepTokens} of its ${batch_tokens} tokens`;
-  return `one layer of the model timed on ${forwardTokens} tokens, ${step}, one batch of samples`;
+    ? "a whole training step"
+    : `training steps of up to ${stepTokens} of ${batch_tokens} tokens`;
+  return [
+    `Timed: a layer of the model on ${forwardTokens} tokens, ${step},`,
+    `encoding and sampling of ${stepTokens} tokens. The rest follows from these.`,
+  ];
 }

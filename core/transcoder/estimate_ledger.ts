@@ -37,6 +37,8 @@ export interface Snapshot {
 
 /** What the driver keeps for data on their way to the device, until the next wait. */
 export const UPLOADS = "uploads under way";
+/** The uniform blocks of all kernels, which are made anew when there are more. */
+export const PARAMETERS = "kernel parameters";
 /** What is read back, and nothing else, is mapped. */
 export const READBACK = "reading back";
 
@@ -97,7 +99,8 @@ export class Ledger {
 
   /** @internal Called by the counting device. */
   allocate(label: string, bytes: number, isReadback: boolean): Allocation {
-    const allocation = { part: isReadback ? READBACK : this.part, label, bytes };
+    const part = isReadback ? READBACK : label === "params" ? PARAMETERS : this.part;
+    const allocation = { part, label, bytes };
     if (isReadback) this.largestReadback = Math.max(this.largestReadback, bytes);
     this.#live.add(allocation);
     this.#grow(bytes);
