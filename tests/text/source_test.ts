@@ -1,30 +1,31 @@
-import assert from "node:assert/strict";
-import { join } from "node:path";
-import { builtinModel } from "../../core/builtin/model.ts";
-import { UserError } from "../../core/errors.ts";
-import { type ContextBatch, ContextStream } from "../../core/text/contexts.ts";
-import { openTokenSource, type TokenSource } from "../../core/text/source.ts";
-import { loadTokenizer } from "../../core/text/tokenizer.ts";
-import type { TokenSourceOptions } from "../../core/text/worker.ts";
+/** Token sources: the Worker, and what is asked of it. */
 
-const tokenizer = await builtinModel();
+import assert from "node:assert/strict";
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { type ContextBatch, START } from "../../core/text/contexts.ts";
+import { openCorpus } from "../../core/text/corpus.ts";
+import { openTokenSource, type TokenSource } from "../../core/text/source.ts";
+import { ContextStream } from "../../core/text/stream.ts";
+import type { TokenSourceOptions } from "../../core/text/worker.ts";
+import { assertRefused, jsonl, tokenizer, tokenizerFiles, withFiles } from "./corpora.ts";
+
 const TEXTS = Array.from({ length: 41 }, (_, i) => `Document ${i}: ${"the state of the Union is strong ".repeat(i)}`);
-const LINES = TEXTS.map((text) => JSON.stringify({ text })).join("\n");
 
 /** Runs `test` with a file that holds this text. */
-async function withFile(name: string, content: string, test: (path: string) => Promise<void>) {
-  const folder = await Deno.makeTempDir({ prefix: "mtc-source-" });
-  try {
-    await Deno.writeTextFile(join(folder, name), content);
-    await test(join(folder, name));
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+const withFile = (name: string, content: string, test: (path: string) => Promise<void>) =>
+  withFiles({ [name]: content }, (folder) => test(join(folder, name)));
 
 /** Opens a source for `use` and closes it, whatever happens. */
 async function withSource(options: Partial<TokenSourceOptions>, use: (source: TokenSource) => void | Promise<void>) {
-  const source = await openTokenSource({ tokenizer, data: [], split: "train", context: 16, seed: 3, ...options });
+  const source = await openTokenSource({
+    tokenizer: tokenizerFiles,
+    data: [],
+    split: "train",
+    context: 16,
+    seed: 3,
+    ...options,
+  });
   try {
     await use(source);
   } finally {
@@ -37,23 +38,29 @@ function values(batches: ContextBatch[]): number[][] {
 }
 
 /** The stream that the Worker should give, made here. */
-function trainStream(seed: number) {
-  const train = TEXTS.filter((_, i) => i % 20 !== 0);
-  const { encode, bosId, eosId } = loadTokenizer(tokenizer);
-  const tokens = (document: number) => encode(train[document]);
-  return new ContextStream({ documents: train.length, tokens, context: 16, bosId, eosId, seed, endless: true });
+async function trainStream(path: string) {
+  const { encode, bosId, eosId } = tokenizer;
+  return await ContextStream.open({
+    ...{ source: await openCorpus([path], "train"), name: "training", encode, sectionCharacters: 4096 },
+    ...{ context: 16, bosId, eosId, seed: 3, endless: true },
+  });
 }
 
+/** Runs look like batches to `values`. */
+const expectedOf = async (stream: ContextStream, contexts: number) =>
+  values([{ ...await stream.next(contexts), position: START, done: false }]);
+
 Deno.test("a training source gives the stream of its seed, whatever the batch sizes", async () => {
-  await withFile("a.jsonl", LINES, async (path) => {
+  await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path] }, async (source) => {
-      assert.deepEqual(source.counts, { documents: 41, train_documents: 38, held_out_documents: 3 });
-      assert.equal(source.documents.length, 38);
-      assert.equal(source.documents[0], "a.jsonl:2");
+      const { documents, train_documents, held_out_documents } = source.summary;
+      assert.deepEqual([documents, train_documents, held_out_documents], [41, 38, 3]);
+      assert.equal(source.documentName(0), "a.jsonl:2");
+      assert.equal(source.documentName(37), "a.jsonl:40");
       const batches: ContextBatch[] = [];
       for (const contexts of [4, 4, 1, 4, 300, 300, 2, 3, 4]) batches.push(await source.next(contexts));
-      const expected = trainStream(3);
-      assert.deepEqual(values(batches), values([expected.next(622)]));
+      const expected = await trainStream(path);
+      assert.deepEqual(values(batches), await expectedOf(expected, 622));
       assert.deepEqual(batches.at(-1)!.position, expected.position);
       assert.ok(expected.position.epoch > 0, "the test passes the end of an epoch");
     });
@@ -61,33 +68,32 @@ Deno.test("a training source gives the stream of its seed, whatever the batch si
 });
 
 Deno.test("calls that do not wait for each other are answered in order", async () => {
-  await withFile("a.jsonl", LINES, async (path) => {
+  await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path] }, async (source) => {
       const batches = await Promise.all([3, 3, 5, 1, 1].map((contexts) => source.next(contexts)));
-      assert.deepEqual(values(batches), values([trainStream(3).next(13)]));
+      assert.deepEqual(values(batches), await expectedOf(await trainStream(path), 13));
     });
   });
 });
 
 Deno.test("a source continued at a position equals the uninterrupted one", async () => {
-  await withFile("a.jsonl", LINES, async (path) => {
-    const expected = trainStream(3);
-    const { position } = expected.next(37);
+  await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
+    const expected = await trainStream(path);
+    const position = (await expected.next(37)).positions[36];
     await withSource({ data: [path], start: position }, async (source) => {
-      assert.deepEqual(values([await source.next(5), await source.next(6)]), values([expected.next(11)]));
+      assert.deepEqual(values([await source.next(5), await source.next(6)]), await expectedOf(expected, 11));
     });
   });
 });
 
 Deno.test("a held-out source gives each of its documents once and ends", async () => {
-  await withFile("a.jsonl", LINES, async (path) => {
+  await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path], split: "held_out" }, async (source) => {
-      assert.deepEqual(source.documents, ["a.jsonl:1", "a.jsonl:21", "a.jsonl:41"]);
+      assert.deepEqual([0, 1, 2].map((n) => source.documentName(n)), ["a.jsonl:1", "a.jsonl:21", "a.jsonl:41"]);
       const batches = [await source.next(4)];
       while (!batches.at(-1)!.done) batches.push(await source.next(4));
       const [ids] = values(batches);
-      const { decode } = loadTokenizer(tokenizer);
-      const text = decode(ids.filter((id) => id !== 2));
+      const text = tokenizer.decode(ids.filter((id) => id !== 2));
       const whole = [0, 20, 40].map((i) => `${TEXTS[i]}<eos>`).join("");
       assert.ok(whole.startsWith(text) && whole.length - text.length < 100, `${text.length} of ${whole.length}`);
       assert.equal((await source.next(4)).batch.contexts, 0);
@@ -98,41 +104,63 @@ Deno.test("a held-out source gives each of its documents once and ends", async (
 Deno.test("one text file is cut so that both splits have some", async () => {
   await withFile("speech.txt", TEXTS.join("\n"), async (path) => {
     await withSource({ data: [path], split: "held_out" }, (source) => {
-      assert.deepEqual(source.documents, ["speech.txt#1"]);
-      assert.deepEqual(source.counts, { documents: 20, train_documents: 19, held_out_documents: 1 });
+      assert.equal(source.documentName(0), "speech.txt#1");
+      const { documents, train_documents, held_out_documents } = source.summary;
+      assert.deepEqual([documents, train_documents, held_out_documents], [20, 19, 1]);
     });
   });
 });
 
-async function refuses(options: Partial<TokenSourceOptions>, message: RegExp) {
-  await assert.rejects(
-    withSource(options, () => {}),
-    (error: Error) => {
-      assert.ok(error instanceof UserError, `${error.stack}`);
-      assert.match(error.message, message);
-      return true;
-    },
-  );
-}
+const refuses = (options: Partial<TokenSourceOptions>, message: RegExp) =>
+  assertRefused(withSource(options, () => {}), message);
 
 Deno.test("the Worker's errors arrive as they were thrown", async () => {
   await refuses({ data: ["/nowhere/a.txt"] }, /^Cannot read \/nowhere\/a\.txt: the file must exist, there is none/);
-  await refuses({ tokenizer: { ...tokenizer, tokenizerJson: new Uint8Array() } }, /^Cannot read tokenizer\.json/);
+  await refuses({ tokenizer: { ...tokenizerFiles, tokenizerJson: new Uint8Array() } }, /^Cannot read tokenizer\.json/);
   await withFile("short.txt", "just these few words", async (path) => {
     const message = /^Cannot make contexts of 16 tokens: the held-out text must have at least 15 tokens, it has \d;/;
     await refuses({ data: [path], split: "held_out" }, message);
     await refuses({ data: [path], context: 1 }, /--context must be at least 2/);
-    await refuses({ data: [path], context: 2, start: { epoch: 0, section: 9999, token: 0 } }, /give the same data$/);
+    await refuses({ data: [path], context: 2, start: { ...START, section: 9999 } }, /give the same data$/);
   });
 });
 
 Deno.test("close: what is under way and what comes later fails", async () => {
-  await withFile("a.jsonl", LINES, async (path) => {
+  await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path] }, async (source) => {
       const underWay = source.next(4);
       await Promise.resolve().then(() => source.close());
       await assert.rejects(underWay, /closed/);
       await assert.rejects(source.next(4), /closed/);
     });
+  });
+});
+
+Deno.test("the embedded text gives the bytes that it gave before texts were streamed", async () => {
+  await withSource({ data: "builtin", context: 64, seed: 1 }, async (source) => {
+    const hash = createHash("sha256"), { batch: { ids, document, position } } = await source.next(1000);
+    for (const array of [ids, document, position]) hash.update(new Uint8Array(array.buffer));
+    assert.equal(hash.digest("hex"), "db696dae61bceddd52eaa8baa61cc4394d86df719e741f91b2279550b5120691");
+  });
+});
+
+Deno.test("a text of more than one block: continued in the second, named without a list, broken lines named when they come", async () => {
+  const long = "the state of the Union is strong ".repeat(1000);
+  const lines = Array.from({ length: 1500 }, (_, i) => JSON.stringify({ text: `Document ${i}: ${long}` }) + "\n");
+  await withFile("long.jsonl", lines.join("") + "{", async (path) => {
+    const start = { ...START, record: 100, byte: lines.slice(0, 100).join("").length, section: 5, token: 7 };
+    const options = { data: [path], context: 64, seed: null };
+    await withSource({ ...options, start }, async (source) => {
+      assert.deepEqual([source.summary.documents, source.summary.file_count], [null, 1]);
+      const { batch, position } = await source.next(1);
+      assert.equal(
+        source.documentName(batch.document[1]),
+        "long.jsonl:102",
+        "the first document of a block is held out",
+      );
+      assert.deepEqual(position, { ...start, token: 70 });
+    });
+    const late = { ...start, record: 1490, byte: lines.slice(0, 1490).join("").length, section: 0, token: 0 };
+    await refuses({ ...options, start: late }, /long\.jsonl line 1501: each line must be one JSON object/);
   });
 });

@@ -1,8 +1,9 @@
 import assert from "node:assert/strict";
-import { splitDocuments } from "../../core/text/split.ts";
 import { UserError } from "../../core/errors.ts";
+import { requireBothSides, splitDocuments } from "../../core/text/split.ts";
 
-const numbered = (count: number) => Array.from({ length: count }, (_, i) => ({ name: `${i}.txt`, text: `text ${i}` }));
+const whole = (text: string, file = 0) => ({ file, record: 0, piece: 0, text });
+const numbered = (count: number) => Array.from({ length: count }, (_, i) => whole(`text ${i}`, i));
 /** Both sides in their common order: a held-out piece comes before the up to 19 training pieces that follow it. */
 const merged = ({ train, held_out }: ReturnType<typeof splitDocuments>) =>
   held_out.flatMap((piece, i) => [piece, ...train.slice(19 * i, 19 * i + 19)]);
@@ -18,10 +19,10 @@ Deno.test("splitDocuments: every 20th document from the first on is held out, no
 
 Deno.test("splitDocuments: a document of lines is cut after line ends, into 20 pieces of similar size", () => {
   const text = Array.from({ length: 1000 }, (_, i) => `line ${i} of a text\n`).join("");
-  const pieces = merged(splitDocuments([{ name: "a.txt", text }]));
+  const pieces = merged(splitDocuments([whole(text)]));
   assert.equal(pieces.length, 20);
   assert.equal(pieces.map((piece) => piece.text).join(""), text);
-  assert.deepEqual(pieces.map((piece) => piece.name), pieces.map((_, i) => `a.txt#${i + 1}`));
+  assert.deepEqual(pieces.map(({ piece }) => piece), pieces.map((_, i) => i + 1));
   for (const piece of pieces) {
     assert.ok(piece.text.endsWith("\n"));
     assert.ok(Math.abs(piece.text.length - text.length / 20) < 40, `${piece.text.length}`);
@@ -30,31 +31,41 @@ Deno.test("splitDocuments: a document of lines is cut after line ends, into 20 p
 
 Deno.test("splitDocuments: a document without lines is cut before spaces, never inside a character", () => {
   const text = "grüße 🌍 welt ".repeat(100).trimEnd();
-  const pieces = merged(splitDocuments([{ name: "a.txt", text }]));
+  const pieces = merged(splitDocuments([whole(text)]));
   assert.equal(pieces.length, 20);
   assert.equal(pieces.map((piece) => piece.text).join(""), text);
   for (const piece of pieces.slice(1)) assert.ok(piece.text.startsWith(" "));
 });
 
 Deno.test("splitDocuments: few documents of unequal size give pieces by their length", () => {
-  const documents = [{ name: "long", text: "word ".repeat(1000) }, { name: "short", text: "one two" }];
+  const documents = [whole("word ".repeat(1000), 0), whole("one two", 1)];
   const pieces = merged(splitDocuments(documents));
-  assert.equal(pieces.filter((piece) => piece.name.startsWith("long#")).length, 20);
+  assert.equal(pieces.filter(({ file }) => file === 0).length, 20);
   assert.deepEqual(pieces.at(-1), documents[1]);
   assert.equal(pieces.map((piece) => piece.text).join(""), documents.map((document) => document.text).join(""));
 });
 
+Deno.test("splitDocuments: what may not be cut stays whole", () => {
+  const documents = [whole("word ".repeat(1000), 0), whole("one two three ".repeat(400), 1)];
+  const { held_out, train } = splitDocuments(documents, ({ file }) => file === 1);
+  const pieces = merged({ held_out, train });
+  assert.deepEqual(pieces[0], documents[0]);
+  assert.ok(pieces.length > 5);
+  assert.deepEqual(splitDocuments(documents, () => false), { held_out: [documents[0]], train: [documents[1]] });
+});
+
 Deno.test("splitDocuments: the shortest text has two words; less is refused in one sentence", () => {
-  assert.deepEqual(splitDocuments([{ name: "a", text: "one two" }]), {
-    held_out: [{ name: "a#1", text: "one" }],
-    train: [{ name: "a#2", text: " two" }],
+  const sides = splitDocuments([whole("one two")]);
+  assert.deepEqual(sides, {
+    held_out: [{ ...whole("one"), piece: 1 }],
+    train: [{ ...whole(" two"), piece: 2 }],
   });
-  for (const text of ["word", " word", "word\n"]) {
-    assert.throws(() => splitDocuments([{ name: "a", text }]), (error: Error) => {
+  requireBothSides(sides);
+  for (const documents of [[whole("word")], [whole(" word")], [whole("word\n")], []]) {
+    assert.throws(() => requireBothSides(splitDocuments(documents)), (error: Error) => {
       assert.ok(error instanceof UserError);
-      assert.match(error.message, /at least two documents, lines or words, it has 1; give more text/);
+      assert.match(error.message, /at least two documents, lines or words, it has [01]; give more text/);
       return true;
     });
   }
-  assert.throws(() => splitDocuments([]), UserError);
 });

@@ -1,0 +1,143 @@
+/** Texts written to files in every format, and streams over them. */
+
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { builtinModel } from "../../core/builtin/model.ts";
+import { UserError } from "../../core/errors.ts";
+import type { StreamPosition } from "../../core/text/contexts.ts";
+import { openCorpus } from "../../core/text/corpus.ts";
+import { documentName } from "../../core/text/documents.ts";
+import type { Split } from "../../core/text/split.ts";
+import { ContextStream } from "../../core/text/stream.ts";
+import { loadTokenizer } from "../../core/text/tokenizer.ts";
+
+export const tokenizerFiles = await builtinModel();
+export const tokenizer = loadTokenizer(tokenizerFiles);
+
+/** Runs `test` in a temporary folder with these files (name -> content). */
+export async function withFiles(
+  files: Record<string, string | Uint8Array>,
+  test: (folder: string) => Promise<void>,
+): Promise<void> {
+  const folder = await Deno.makeTempDir({ prefix: "mtc-text-" });
+  try {
+    for (const [name, content] of Object.entries(files)) {
+      await Deno.mkdir(dirname(join(folder, name)), { recursive: true });
+      await Deno.writeFile(join(folder, name), typeof content === "string" ? bytesOf(content) : content);
+    }
+    await test(folder);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+}
+
+export const bytesOf = (text: string) => new TextEncoder().encode(text);
+
+export function concatenated(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const whole = new Uint8Array(parts.reduce((length, part) => length + part.length, 0));
+  let at = 0;
+  for (const part of parts) {
+    whole.set(part, at);
+    at += part.length;
+  }
+  return whole;
+}
+
+export const jsonl = (texts: readonly string[]) => texts.map((text) => JSON.stringify({ text }) + "\n").join("");
+
+export const parquet = (texts: readonly (string | null)[], rowGroupSize = 100) =>
+  new Uint8Array(parquetWriteBuffer({
+    columnData: [
+      { name: "id", data: texts.map((_, i) => i), type: "INT32" },
+      { name: "text", data: [...texts], type: "STRING", nullable: true },
+    ],
+    rowGroupSize,
+    pageSize: 2000,
+  }));
+
+export const compressed = (content: Uint8Array) => ({
+  "a.jsonl.gz": gzipSync(content, { level: 1 }),
+  "a.jsonl.zst": zstdCompressSync(content),
+});
+
+/** The same documents in each format that has many in a file; compressed files have two parts. */
+export function inEveryFormat(texts: readonly string[]): Record<string, Uint8Array> {
+  const half = texts.length >> 1;
+  const parts = [texts.slice(0, half), texts.slice(half)].map((part) => bytesOf(jsonl(part)));
+  return {
+    "part.jsonl": concatenated(...parts),
+    "part.jsonl.gz": concatenated(...parts.map((part) => gzipSync(part))),
+    "part.jsonl.zst": concatenated(...parts.map((part) => zstdCompressSync(part))),
+    "part.parquet": parquet(texts),
+  };
+}
+
+/** What a test looks at: one line per token. */
+export interface Opened {
+  readonly stream: ContextStream;
+  readonly isStreamed: boolean;
+  name(document: number): string;
+}
+
+export interface Choice {
+  readonly split?: Split;
+  readonly seed?: number | null;
+  readonly context?: number;
+  readonly characters?: number;
+  readonly start?: StreamPosition;
+}
+
+/** Opens a stream over files as the Worker does, with smaller blocks and sections. */
+export async function openStream(paths: string[], choice: Choice = {}): Promise<Opened> {
+  const { split = "train", seed = 5, context = 16, characters = 4000, start } = choice;
+  const corpus = await openCorpus(paths, split, characters), endless = split === "train";
+  const stream = await ContextStream.open({
+    ...{ source: corpus, name: endless ? "training" : "held-out", encode: tokenizer.encode, sectionCharacters: 200 },
+    ...{ context, bosId: tokenizer.bosId, eosId: tokenizer.eosId, seed: endless ? seed : null, endless, start },
+  });
+  return {
+    stream,
+    isStreamed: corpus.names.kind === "numbered",
+    name: (document) => documentName(corpus.names, document),
+  };
+}
+
+/** Reads until the stream has come to an epoch, or ended; gives the documents of each epoch by name, and the rows' positions. */
+export async function readEpochs(
+  { stream, name }: Opened,
+  epochs: number,
+): Promise<{ ids: number[]; documents: Set<string>[]; positions: StreamPosition[] }> {
+  const ids: number[] = [], positions: StreamPosition[] = [];
+  const documents = Array.from({ length: epochs }, () => new Set<string>());
+  for (;;) {
+    const { epoch } = stream.position;
+    if (epoch >= epochs) return { ids, documents, positions };
+    const run = await stream.next(1);
+    if (run.positions.length === 0) return { ids, documents, positions };
+    // A row across the end of an epoch belongs to both.
+    if (run.positions[0].epoch === epoch) {
+      run.batch.document.subarray(1).forEach((document) => documents[epoch].add(name(document)));
+    }
+    ids.push(...run.batch.ids);
+    positions.push(...run.positions);
+  }
+}
+
+/** Collects garbage when called, as V8 does when asked to. */
+export async function exposedGc(): Promise<() => void> {
+  const [{ setFlagsFromString }, { runInNewContext }] = await Promise.all([import("node:v8"), import("node:vm")]);
+  setFlagsFromString("--expose-gc");
+  return runInNewContext("gc");
+}
+
+/** The promise must fail with one sentence that matches. */
+export async function assertRefused(promise: Promise<unknown>, message: RegExp, what = ""): Promise<void> {
+  await assert.rejects(promise, (error: Error) => {
+    assert.ok(error instanceof UserError, `${error.stack}`);
+    assert.match(error.message, message);
+    assert.ok(!error.message.includes("\n"), error.message);
+    return true;
+  }, what);
+}

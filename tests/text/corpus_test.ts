@@ -1,0 +1,221 @@
+/** Corpora: which files a text is made of, what its documents are called, how it is split, and what is refused. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { openCorpus } from "../../core/text/corpus.ts";
+import { VOLUME_START } from "../../core/text/blocks.ts";
+import { documentName, shareNumbers } from "../../core/text/documents.ts";
+import { nameOfPath, pinPaths } from "../../core/text/files.ts";
+import { assertRefused, bytesOf, inEveryFormat, jsonl, openStream, parquet, readEpochs, withFiles } from "./corpora.ts";
+
+/** Both sides' documents of a corpus of one block, as name -> text. */
+async function documentsOf(paths: string[]): Promise<Record<string, string>> {
+  const sides = await Promise.all((["train", "held_out"] as const).map((split) => openCorpus(paths, split)));
+  const found: [string, string][] = [];
+  for (const { names, read } of sides) {
+    const { documents } = await read(0, VOLUME_START);
+    for (const { number, text } of documents) found.push([documentName(names, number), text]);
+  }
+  return Object.fromEntries(found.sort());
+}
+
+const texts = (count: number, name = "text") => Array.from({ length: count }, (_, i) => `${name} ${i} of ${count}`);
+
+Deno.test("folders, text files and lines come in one order, each file once", async () => {
+  const files = {
+    "b.txt": "second\n",
+    "a.txt": "\ufefffirst",
+    "c.jsonl": '{"text": "third", "id": 1}\n\n{"text": ""}\r\n{"text": "fourth\\n"}',
+    "d.jsonl": jsonl(texts(18)),
+    "notes.md": "not text for us",
+    "inner/z.txt": "in a folder inside",
+    ".cache/hidden.txt": "not for us",
+  };
+  await withFiles(files, async (folder) => {
+    const expected = Object.fromEntries([
+      ["a.txt", "first"],
+      ["b.txt", "second\n"],
+      ["c.jsonl:1", "third"],
+      ["c.jsonl:4", "fourth\n"],
+      ...texts(18).map((text, i) => [`d.jsonl:${i + 1}`, text]),
+      ["z.txt", "in a folder inside"],
+    ].sort());
+    assert.deepEqual(await documentsOf([folder]), expected);
+    const given = ["d.jsonl", "c.jsonl", "inner", "b.txt", "a.txt", "b.txt", "inner/../a.txt"];
+    const paths = given.map((name) => join(folder, name));
+    assert.deepEqual(await documentsOf(paths), expected);
+    const [one, other] = await Promise.all([[folder], [...paths, folder]].map((list) => openCorpus(list, "train")));
+    assert.deepEqual(one.summary, other.summary);
+    assert.deepEqual([one.summary.documents, one.summary.train_documents, one.summary.held_out_documents], [23, 21, 2]);
+    assert.equal(one.summary.file_count, 5);
+  });
+});
+
+Deno.test("files of one base name are named by their paths, pieces by their numbers", async () => {
+  await withFiles({ "x/a.txt": "one two", "y/a.txt": "three four" }, async (folder) => {
+    const [x, y] = ["x/a.txt", "y/a.txt"].map((name) => join(folder, name));
+    assert.deepEqual(await documentsOf([join(folder, "y"), join(folder, "x")]), {
+      [`${x}#1`]: "one",
+      [`${x}#2`]: " two",
+      [`${y}#1`]: "three",
+      [`${y}#2`]: " four",
+    });
+  });
+});
+
+Deno.test("the built-in text: 233 addresses, the same held-out ones as in the model's training", async () => {
+  const { summary, names, read } = await openCorpus("builtin", "held_out");
+  assert.deepEqual([summary.documents, summary.train_documents, summary.held_out_documents], [233, 221, 12]);
+  assert.equal(summary.file_count, 0);
+  assert.equal(documentName(names, 0), "1790_george_washington_n.txt");
+  assert.match((await read(0, VOLUME_START)).documents[0].text, /^Fellow-Citizens of the Senate and House/);
+});
+
+Deno.test("the fingerprint tells texts apart: by their contents, or by their files' sizes when they are streamed", async () => {
+  const lines = texts(60);
+  await withFiles({ "a.jsonl": jsonl(lines) }, async (folder) => {
+    const path = join(folder, "a.jsonl");
+    const summary = async (characters?: number) => (await openCorpus([path], "train", characters)).summary;
+    const whole = await summary(), streamed = await summary(100);
+    assert.deepEqual([streamed.documents, streamed.train_documents, streamed.held_out_documents], [null, null, null]);
+    assert.deepEqual([streamed.bytes, streamed.file_count], [whole.bytes, 1]);
+    assert.equal((await summary()).fingerprint, whole.fingerprint);
+    await Deno.writeTextFile(path, jsonl(["Text 0 of 60", ...lines.slice(1)]));
+    assert.notEqual((await summary()).fingerprint, whole.fingerprint);
+    assert.equal((await summary(100)).fingerprint, streamed.fingerprint);
+    await Deno.writeTextFile(path, jsonl([...lines, "more"]));
+    assert.notEqual((await summary(100)).fingerprint, streamed.fingerprint);
+  });
+});
+
+const long = (count: number, name: string) =>
+  texts(count, name).map((text, i) => `${text}. ${"and so on ".repeat(i % 7)}`);
+
+Deno.test("training never sees a held-out document, in any block, epoch or order", async () => {
+  const files = {
+    ...inEveryFormat(long(150, "document")),
+    "books/long.txt": "a long line of a book\n".repeat(400),
+    ...Object.fromEntries(texts(30).map((text, i) => [`small/${i}.txt`, `${text} `.repeat(20)])),
+  };
+  await withFiles(files, async (folder) => {
+    const held = await readEpochs(await openStream([folder], { split: "held_out", context: 2 }), 1);
+    assert.ok(held.documents[0].size > 35, `${held.documents[0].size}`);
+    for (const seed of [null, 1, 2]) {
+      const training = await openStream([folder], { seed, context: 2 });
+      assert.ok(training.isStreamed);
+      const { documents: [first, second] } = await readEpochs(training, 3);
+      for (const name of held.documents[0]) assert.ok(!first.has(name) && !second.has(name), name);
+      const all = new Set([...first, ...second, ...held.documents[0]]);
+      for (
+        const name of ["part.jsonl:150", "part.jsonl.gz:77", "part.jsonl.zst:1", "part.parquet:149", "long.txt#20"]
+      ) {
+        assert.ok(all.has(name), `${name} is in neither`);
+      }
+      assert.equal(first.symmetricDifference(second).size, 0, "each epoch has all of it");
+    }
+  });
+});
+
+Deno.test("numbers of documents: each file has its share, names come back", () => {
+  const sizes = [0, 10, 5e12, 3e9, 1];
+  const first = shareNumbers(sizes);
+  assert.equal(first[0], 0);
+  assert.equal(first.at(-1), 2 ** 32 - 1);
+  sizes.forEach((size, i) => assert.ok(first[i + 1] - first[i] >= 21 + Math.floor(size / 1200), `${size}`));
+  const formats = ["txt", "jsonl", "parquet", "jsonl.zst", "txt"] as const;
+  const files = formats.map((format, i) => ({ format, name: `f${i}.${format}` }));
+  const name = (number: number) => documentName({ kind: "numbered", files, first }, number);
+  assert.deepEqual([0, 20, 21].map(name), ["f0.txt", "f0.txt#20", "f1.jsonl:1"]);
+  assert.deepEqual([first[2] - 1, first[2]].map(name), [`f1.jsonl:${first[2] - first[1]}`, "f2.parquet:1"]);
+  assert.deepEqual([first[4] - 1, first[4]].map(name), [`f3.jsonl.zst:${first[4] - first[3]}`, "f4.txt"]);
+});
+
+Deno.test("more documents than a file has numbers are refused", async () => {
+  // Beside two terabytes, a file of three hundred bytes has the least share.
+  const files = { "a.jsonl": jsonl(texts(30, "t")), "big.txt": "one two" };
+  await withFiles(files, async (folder) => {
+    const big = await Deno.open(join(folder, "big.txt"), { write: true });
+    await big.truncate(2e12); // sparse
+    big.close();
+    const { stream } = await openStream([folder], { characters: 100, seed: null, context: 4 });
+    const message = /^Cannot number the documents of .*a\.jsonl: beside files of \d+ bytes in all it may have 2\d,/;
+    await assertRefused(stream.next(100), message);
+  });
+});
+
+Deno.test("pinPaths and nameOfPath: files become absolute and are called by their names", async () => {
+  assert.deepEqual(await pinPaths(["x/a.txt", "/b"]), [join(Deno.cwd(), "x/a.txt"), "/b"]);
+  const commit = "0123456789012345678901234567890123456789";
+  assert.deepEqual(
+    ["/data/a.txt", `hf:owner/name@${commit}/sample/10BT`, "hf:owner/name"].map(nameOfPath),
+    ["a.txt", "hf:owner/name/sample/10BT", "hf:owner/name"],
+  );
+});
+
+Deno.test("each bad input is named in one sentence", async () => {
+  const fine = jsonl(texts(30)), gz = gzipSync(bytesOf(fine)), zst = zstdCompressSync(bytesOf(fine));
+  const column = (name: string, data: unknown[], type: "INT32" | "STRING" | "BYTE_ARRAY") =>
+    new Uint8Array(parquetWriteBuffer({ columnData: [{ name, data, type }] }));
+  const damaged = parquet(texts(500));
+  damaged.fill(0xff, damaged.length * 0.4, damaged.length * 0.6);
+  const cases: [name: string, content: string | Uint8Array, message: RegExp][] = [
+    ["data.csv", "text\n", /data\.csv: text files end in \.txt, \.jsonl, .* or \.parquet, this one ends in "\.csv"/],
+    ["data.gz", gz, /text files end in .*, this one ends in "\.gz"; rename or convert it$/],
+    ["empty.txt", "", /empty\.txt: it must hold text, it is empty/],
+    ["blank.jsonl", "\n\n", /blank\.jsonl: it must hold text, it is empty/],
+    ["nothing.parquet", parquet(["", null]), /nothing\.parquet: it must hold text, it is empty/],
+    ["latin1.txt", new Uint8Array([0x67, 0x72, 0xfc, 0xdf, 0x65]), /latin1\.txt: text must be valid UTF-8/],
+    ["number.jsonl", '{"text": "fine"}\n{"text": 5}\n', /number\.jsonl line 2: .* "text", this one has 5/],
+    ["missing.jsonl", '{"text": "fine"}\n{"body": "x"}\n', /missing\.jsonl line 2: .* this one has none/],
+    ["null.jsonl", "null\n", /null\.jsonl line 1: .* this one has none/],
+    ["broken.jsonl", '{"text": "fine"}\n\n{"text": "cut', /broken\.jsonl line 3: .* not valid JSON/],
+    ["binary.jsonl", new Uint8Array([0x22, 0xff, 0x22, 0x0a]), /binary\.jsonl line 1: text must be valid UTF-8/],
+    ["broken.jsonl.gz", gzipSync(bytesOf(fine + "{")), /broken\.jsonl\.gz line 31: .* not valid JSON/],
+    [
+      "cut.jsonl.gz",
+      gz.subarray(0, 60),
+      /cut\.jsonl\.gz: it must be a whole gzip file, .*; download or compress it again$/,
+    ],
+    ["cut.jsonl.zst", zst.subarray(0, 60), /cut\.jsonl\.zst: it must be a whole zstd file, /],
+    ["plain.jsonl.gz", fine, /plain\.jsonl\.gz: it must be a whole gzip file, /],
+    ["plain.jsonl.zst", fine, /plain\.jsonl\.zst: it must be a whole zstd file, /],
+    ["cut.parquet", parquet(texts(30)).subarray(0, 500), /cut\.parquet: it must be a whole parquet file, /],
+    ["tiny.parquet", "PAR1", /tiny\.parquet: it must be a whole parquet file, /],
+    ["zero.parquet", "", /zero\.parquet: it must be a whole parquet file, /],
+    ["spoilt.parquet", damaged, /spoilt\.parquet: it must be a whole parquet file, /],
+    [
+      "body.parquet",
+      column("body", ["a b"], "STRING"),
+      /body\.parquet: it must have a column "text", its columns are body;/,
+    ],
+    ["five.parquet", column("text", [5], "INT32"), /five\.parquet: its column "text" must hold strings/],
+    [
+      "latin1.parquet",
+      column("text", [new Uint8Array([0xfc, 0xdf])], "BYTE_ARRAY"),
+      /latin1\.parquet: text must be valid UTF-8/,
+    ],
+  ];
+  const files = Object.fromEntries(cases.map(([name, content]) => [name, content]));
+  await withFiles({ ...files, "none/readme.md": "" }, async (folder) => {
+    for (const [name, , message] of cases) {
+      await assertRefused(openCorpus([join(folder, name)], "train"), message, name);
+    }
+    const absent = openCorpus([join(folder, "absent.txt")], "train");
+    await assertRefused(absent, /^Cannot read .*absent\.txt: the file must exist, there is none; check the path$/);
+    const none = openCorpus([join(folder, "none")], "train");
+    await assertRefused(none, /none: the folder must hold files that end in \.txt, .*, it holds none$/);
+  });
+});
+
+Deno.test("a file that changes while it is read is named", async () => {
+  await withFiles({ "a.jsonl": jsonl(long(50, "a")), "b.jsonl": jsonl(long(50, "b")) }, async (folder) => {
+    const { stream } = await openStream([folder], { characters: 2000, seed: null });
+    await Deno.writeTextFile(join(folder, "b.jsonl"), jsonl(long(51, "b")));
+    await assertRefused(
+      stream.next(1000),
+      /b\.jsonl: it must keep the \d+ bytes that it had at first, it has \d+; put it back/,
+    );
+  });
+});
