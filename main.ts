@@ -101,8 +101,8 @@ function explain(error: unknown): void {
   }
 }
 
-/** On Linux, WebGPU without Vulkan falls back on OpenGL, whose adapters cannot run every kernel. */
-function preferVulkan(): void {
+/** On Linux, WebGPU without Vulkan falls back on OpenGL, whose adapters cannot run every kernel. For `main` and the scripts of bench/. */
+export function preferVulkan(): void {
   const name = "DENO_WEBGPU_BACKEND";
   if (Deno.build.os === "linux" && !Deno.env.get(name)) Deno.env.set(name, "vulkan");
 }

@@ -21,6 +21,7 @@ import { groupsFor } from "../commands/train_settings.ts";
 import { decimal, integer, list, percent } from "../reports/format.ts";
 import { type GrowthCurve, growthFigure } from "../reports/plots/growth.ts";
 import { renderPng } from "../reports/plots/render.ts";
+import { preferVulkan } from "../main.ts";
 import { describeMachine } from "./machine.ts";
 
 interface Options {
@@ -192,6 +193,7 @@ async function growth(options: Options): Promise<void> {
 
 const sizes = (text: string) => text.split(",").map(Number);
 
+preferVulkan();
 await new Command("growth")
   .description("Measures what growth costs and plots it.")
   .option("--width <n>", "width of the training step's activations", Number, 256)

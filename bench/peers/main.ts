@@ -19,6 +19,7 @@ import { WallClock } from "../../core/gpu/wall_clock.ts";
 import { PUBLISHED } from "../../commands/train_settings.ts";
 import { decimal, integer, significant } from "../../reports/format.ts";
 import { numeric, table } from "../../reports/markdown.ts";
+import { preferVulkan } from "../../main.ts";
 import { describeMachine } from "../machine.ts";
 import { Child } from "./child.ts";
 import { ProductWorkload } from "./product_workload.ts";
@@ -209,6 +210,7 @@ async function peers(options: Options): Promise<void> {
   console.log(options.json ? JSON.stringify({ machine, comparisons }, null, 2) : render(machine, comparisons));
 }
 
+preferVulkan();
 await new Command("peers")
   .description("Measures mtc beside PyTorch and tfjs, in turns.")
   .option("--only <names>", "which comparisons: step, layer, product", "step,layer,product")

@@ -33,13 +33,15 @@ export interface Cost {
 
 type Numbers = Readonly<Record<string, number>>;
 
+type Shapes = Readonly<Record<string, readonly number[]>>;
+
 /** A kernel's row: p are its parameters, s the sparsity, c its overrides. */
 interface Row {
-  readonly flops?: (p: Numbers, s: Sparsity, c: Numbers) => number;
+  readonly flops?: (p: Numbers, s: Sparsity, c: Numbers, shapes: Shapes) => number;
   /** Bindings that are read and written. */
   readonly inPlace?: readonly string[];
   /** Elements touched, of the bindings where that is not what the kernel declares. */
-  readonly touched?: (p: Numbers, s: Sparsity, c: Numbers) => Record<string, number>;
+  readonly touched?: (p: Numbers, s: Sparsity, c: Numbers, shapes: Shapes) => Record<string, number>;
 }
 
 /** Adam: two running means (3 and 4), square root, correction, epsilon, quotient, step size, difference. */
@@ -133,19 +135,19 @@ const ROWS: Readonly<Record<string, Row>> = {
   decoder_step: {
     inPlace: ["decoder", "mean", "square"],
     // Slope and gradient per entry; per weight: scale both gradients and add (3), dot and projection (4), Adam, length (2), quotient.
-    flops: (p, s, { WIDTH }) => {
+    flops: (p, s, _, { decoder: [, width] }) => {
       const share = p.features / p.all_features;
-      return 4 * share * (s.kept + s.auxKept) * WIDTH + (10 + ADAM) * p.features * WIDTH;
+      return 4 * share * (s.kept + s.auxKept) * width + (10 + ADAM) * p.features * width;
     },
-    touched: (p, s, { WIDTH }) => {
-      const entries = p.features / p.all_features * (s.kept + s.auxKept), weights = p.features * WIDTH;
+    touched: (p, s, _, { decoder: [, width] }) => {
+      const entries = p.features / p.all_features * (s.kept + s.auxKept), weights = p.features * width;
       const slabs = s.auxKept > 0 ? 2 : 1;
       return {
         start: 2 * (p.features + 1),
         token: entries,
         value: entries,
         slope: entries,
-        residual: slabs * p.tokens * WIDTH,
+        residual: slabs * p.tokens * width,
         decoder: weights,
         mean: weights,
         square: weights,
@@ -203,11 +205,11 @@ export function costOf({ kernel, params, constants }: Dispatch, sparsity: Sparsi
   const row = rowOf(kernel);
   if (!row) throw new RangeError(`Cannot count the work of "${kernel.name}": core/bench/costs.ts has no row for it`);
   const { flops, inPlace = [], touched } = row;
-  const shapes = kernel.shapes(params, constants), less = touched?.(params, sparsity, constants) ?? {};
+  const shapes = kernel.shapes(params, constants), less = touched?.(params, sparsity, constants, shapes) ?? {};
   let moved = 0;
   for (const binding of Object.keys(kernel.bindings)) {
     const count = less[binding] ?? elements(shapes[binding]);
     moved += inPlace.includes(binding) ? 2 * count : count;
   }
-  return { flops: flops?.(params, sparsity, constants) ?? 0, bytes: ELEMENT_BYTES * moved };
+  return { flops: flops?.(params, sparsity, constants, shapes) ?? 0, bytes: ELEMENT_BYTES * moved };
 }
