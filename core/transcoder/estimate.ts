@@ -4,10 +4,11 @@
  */
 
 import { CACHED_ROWS } from "../gemma2/embedding.ts";
-import { type Gpu, openGpu } from "../gpu/device.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { CHECKPOINTS_KEPT } from "./checkpoint.ts";
 import type { Snapshot } from "./estimate_ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./estimate_rehearsal.ts";
+import { onOwnDevice } from "./estimate_resources.ts";
 import { measureSpeed, type Speed } from "./estimate_speed.ts";
 import { featureCount } from "./recipe.ts";
 
@@ -169,13 +170,9 @@ export async function estimateDuration(
   rehearsal: Rehearsal,
   standing: Standing,
 ): Promise<Duration> {
-  const gpu = await openGpu(null);
-  try {
-    const speed = await measureSpeed(gpu, run, rehearsal.config, rehearsal.contextsPerForward);
-    return durationOf(run, rehearsal, standing, speed);
-  } finally {
-    gpu.device.destroy();
-  }
+  const { config, contextsPerForward } = rehearsal;
+  const speed = await onOwnDevice((gpu) => measureSpeed(gpu, run, config, contextsPerForward));
+  return durationOf(run, rehearsal, standing, speed);
 }
 
 /**

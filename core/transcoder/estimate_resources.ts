@@ -53,26 +53,45 @@ async function freeDisk(folder: string): Promise<number> {
   }
 }
 
+/**
+ * Works on a device of its own and gives back all that was allocated there; destroying a device alone leaves its memory to the
+ * garbage collector.
+ *
+ * @param use The work.
+ * @returns What the work returns.
+ * @throws {UserError} When there is no device, and what the work throws.
+ */
+export async function onOwnDevice<T>(use: (gpu: Gpu) => Promise<T>): Promise<T> {
+  const gpu = await openGpu(null), { device } = gpu;
+  const create = device.createBuffer.bind(device), buffers: GPUBuffer[] = [];
+  device.createBuffer = (descriptor) => {
+    const buffer = create(descriptor);
+    buffers.push(buffer);
+    return buffer;
+  };
+  try {
+    return await use(gpu);
+  } finally {
+    for (const buffer of buffers) buffer.destroy();
+    device.destroy();
+  }
+}
+
 /** What is asked for at once: small beside any GPU's memory, and few enough requests for the largest. */
 const CHUNK_BYTES = 2 ** 28;
 
 /**
- * Allocates in chunks on a device of its own until it has all or is refused, and gives everything back. A driver of a real GPU
- * allocates at once and says when it cannot; one on the CPU does neither, and must not be asked.
+ * Allocates in chunks until it has all or is refused, and gives everything back. The driver of a real GPU allocates at once and
+ * says when it cannot; one on the CPU does neither, and must not be asked.
  */
-async function probeMemory(wanted: number): Promise<number> {
-  const { device, limits } = await openGpu(null);
-  const chunk = Math.min(CHUNK_BYTES, limits.maxBufferSize);
-  let got = 0;
-  try {
-    while (got < wanted) {
+function probeMemory(wanted: number): Promise<number> {
+  return onOwnDevice(async ({ device, limits }) => {
+    const chunk = Math.min(CHUNK_BYTES, limits.maxBufferSize);
+    for (let got = 0; got < wanted; got += chunk) {
       device.pushErrorScope("out-of-memory");
       device.createBuffer({ label: "probe", size: chunk, usage: GPUBufferUsage.STORAGE });
-      if (await device.popErrorScope() !== null) break;
-      got += chunk;
+      if (await device.popErrorScope() !== null) return got;
     }
-    return Math.min(got, wanted);
-  } finally {
-    device.destroy();
-  }
+    return wanted;
+  });
 }
