@@ -7,10 +7,13 @@ import { PassingFailure } from "./http.ts";
 import { HubError } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
 
-/** Tries in a row that bring nothing, before it is given up. */
-export const TRIES = 5;
-/** Seconds before the second try; each further one waits twice as long. */
+/** Tries in a row that bring nothing before it is given up: within ten seconds for a hub that was never reached, ... */
+const FIRST_TRIES = 5;
+/** ... and after three minutes once something has arrived, so that an outage does not end a run that reads for days. */
+const LATER_TRIES = 10;
+/** Seconds before the second try; each further one waits twice as long, up to the longest. */
 const FIRST_WAIT_S = 0.5;
+const LONGEST_OWN_WAIT_S = 60;
 /** Nobody waits longer than this for a server that asks for it. */
 const LONGEST_WAIT_S = 300;
 
@@ -20,25 +23,29 @@ export type OnWait = (reason: string) => void;
 /** Counts the failures of one undertaking. */
 export class Patience {
   #failures = 0;
+  #tries: number;
 
   /**
    * Begins with no failures.
    *
    * @param hub Where the requests go.
    * @param subject What is fetched, for messages: `hf:owner/name/file`.
-   * @param tries Tries in a row that bring nothing, before it is given up.
+   * @param tries Tries in a row before it is given up, as long as nothing has arrived.
    * @param onWait Told of each wait.
    */
   constructor(
     readonly hub: HubSettings,
     readonly subject: string,
-    readonly tries: number = TRIES,
+    tries: number = FIRST_TRIES,
     readonly onWait: OnWait = () => {},
-  ) {}
+  ) {
+    this.#tries = tries;
+  }
 
-  /** Something arrived: the count starts anew. */
+  /** Something arrived: the count starts anew, and goes further. */
   renew(): void {
     this.#failures = 0;
+    this.#tries = LATER_TRIES;
   }
 
   /**
@@ -51,8 +58,8 @@ export class Patience {
   async endure(error: unknown): Promise<void> {
     if (!(error instanceof PassingFailure)) throw error;
     this.#failures++;
-    const seconds = error.seconds ?? FIRST_WAIT_S * 2 ** (this.#failures - 1);
-    if (this.#failures >= this.tries || seconds > LONGEST_WAIT_S) throw this.#end(error);
+    const seconds = error.seconds ?? Math.min(LONGEST_OWN_WAIT_S, FIRST_WAIT_S * 2 ** (this.#failures - 1));
+    if (this.#failures >= this.#tries || seconds > LONGEST_WAIT_S) throw this.#end(error);
     this.onWait(`${error.message}, next try in ${Math.ceil(seconds)} s`);
     await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }

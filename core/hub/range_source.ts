@@ -29,7 +29,7 @@ const EMPTY: Window = { begin: 0, bytes: new Uint8Array(0) };
 export class RangeSource implements ByteSource {
   readonly name: string;
   readonly size: number;
-  readonly #hub: HubSettings;
+  readonly #patience: Patience;
   readonly #file: RemoteFile;
   /** What the last request brought. */
   #window: Window = EMPTY;
@@ -41,13 +41,13 @@ export class RangeSource implements ByteSource {
   /**
    * Fetches nothing yet.
    *
-   * @param hub For messages and waits.
+   * @param hub For messages.
    * @param file What to read.
    */
   constructor(hub: HubSettings, file: RemoteFile) {
     this.name = file.name;
     this.size = file.size;
-    this.#hub = hub;
+    this.#patience = new Patience(hub, file.name);
     this.#file = file;
   }
 
@@ -92,9 +92,8 @@ export class RangeSource implements ByteSource {
 
   async #fetch(begin: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     const bytes = new Uint8Array(length);
-    const patience = new Patience(this.#hub, this.name);
     let got = 0;
-    for await (const piece of this.#file.bytes(begin, begin + length, patience, "refuse")) {
+    for await (const piece of this.#file.bytes(begin, begin + length, this.#patience, "refuse")) {
       bytes.set(piece, got);
       got += piece.length;
     }

@@ -3,8 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../core/errors.ts";
+import { PassingFailure } from "../../core/hub/http.ts";
 import { type DownloadProgress, fetchModel } from "../../core/hub/models.ts";
-import { type Fault, GATED_OK, KNOWN, type Repo } from "./server.ts";
+import { Patience } from "../../core/hub/patience.ts";
+import type { Fault } from "./bodies.ts";
+import { GATED_OK, KNOWN, type Repo } from "./server.ts";
 import { FETCH, TINY_FILES, WEIGHTS, withHub } from "./with_hub.ts";
 
 const isCdn = /^cdn GET/;
@@ -219,6 +222,25 @@ for (const { what, reference = "hf:test/tiny", faults = [], variables = {}, says
       });
     }, { repos: [gated, bare], variables }));
 }
+
+Deno.test("a hub that has answered is waited for longer than one that never did", async () => {
+  const hub = { endpoint: "http://hub", token: null, cache: "/cache", isOffline: false, mayLink: true };
+  const triesOf = async (patience: Patience) => {
+    for (let tries = 1;; tries++) {
+      try {
+        await patience.endure(new PassingFailure("no", 503, 0));
+      } catch (error) {
+        assert.match(String(error), new RegExp(`it failed ${tries} times with status 503`));
+        return tries;
+      }
+    }
+  };
+  const patience = new Patience(hub, "hf:a/b");
+  assert.equal(await triesOf(patience), 5);
+  patience.renew();
+  assert.equal(await triesOf(patience), 10);
+  await assert.rejects(patience.endure(new RangeError("another")), RangeError);
+});
 
 Deno.test("a gated model comes with a token that has access", () =>
   withHub(async () => assertWhole((await fetchModel("hf:test/gated")).directory), {

@@ -92,17 +92,17 @@ Deno.test("the token may lie in the file that a login leaves", () =>
   }));
 
 Deno.test("a sharded model comes with all shards that its index names, and opens", async () => {
-  const directory = new URL("../golden/gemma2/long/", import.meta.url),
+  const directory = new URL("../golden/gemma2/shards/", import.meta.url),
     files: Record<string, Uint8Array<ArrayBuffer>> = {};
   for (const { name } of Deno.readDirSync(directory)) files[name] = await Deno.readFile(new URL(name, directory));
-  files["model-00003-of-00002.safetensors"] = new Uint8Array(5);
+  files["model-00004-of-00003.safetensors"] = new Uint8Array(5);
   await withHub(async ({ server }) => {
-    const model = await openModel("hf:test/long");
+    const model = await openModel("hf:test/shards");
     await model.weights.close();
-    assert.equal(model.name, "long");
-    assert.match(model.path!, /^hf:test\/long@[0-9a-f]{40}$/);
-    assert.equal(server.take("cdn").length, 2);
-  }, { repos: [{ kind: "model", name: "test/long", files }] });
+    assert.equal(model.name, "shards");
+    assert.match(model.path!, /^hf:test\/shards@[0-9a-f]{40}$/);
+    assert.equal(server.take("cdn").length, 3);
+  }, { repos: [{ kind: "model", name: "test/shards", files }] });
 });
 
 Deno.test("another architecture is refused before its weights are fetched", async () => {

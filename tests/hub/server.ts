@@ -5,6 +5,7 @@
  * `deno run -A tests/hub/server.ts PORT` serves the embedded model as hf:test/tiny until it is stopped.
  */
 import { createHash } from "node:crypto";
+import { type Content, type Fault, send } from "./bodies.ts";
 
 export const GATED_OK = "hf_accepted";
 export const KNOWN = "hf_known";
@@ -17,24 +18,6 @@ export interface Repo {
   gated?: boolean;
   /** Makes the commit differ for the same files. */
   version?: number;
-}
-
-/** What goes wrong, for the next `times` requests whose "hub|cdn METHOD /path" matches. */
-export interface Fault {
-  match: RegExp;
-  times?: number;
-  status?: number;
-  headers?: Record<string, string>;
-  /** The connection ends after so many bytes of the body. */
-  dropAfter?: number;
-  ignoreRange?: boolean;
-  /** One byte of the body is another. */
-  corrupt?: boolean;
-  /** Milliseconds between the body's pieces of 64 KiB. */
-  slow?: number;
-  body?: string;
-  /** Sends the request elsewhere. */
-  redirect?: string;
 }
 
 export interface Seen {
@@ -233,11 +216,6 @@ function parse(pathname: string) {
   return { kind, name: `${owner}/${name}`, verb, revision, path: path.join("/") };
 }
 
-interface Content {
-  bytes: Uint8Array<ArrayBuffer>;
-  headers: Record<string, string>;
-}
-
 function small(files: StoredFile[], commit: string, path: string): Response | Content {
   const file = files.find((file) => file.path === path);
   if (file === undefined) return refuse(404, "EntryNotFound", "Entry not found", { "x-repo-commit": commit });
@@ -273,43 +251,6 @@ async function pathsInfo(files: StoredFile[], request: Request): Promise<unknown
     if (file) return [entryOf(file)];
     const isFolder = files.some((file) => file.path.startsWith(`${path}/`));
     return isFolder ? [{ type: "directory", oid: hex("sha1", path), size: 0, path }] : [];
-  });
-}
-
-function send({ bytes, headers }: Content, request: Request, fault: Fault | undefined): Response {
-  const [, first, last] = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "") ?? [];
-  const isPart = first !== undefined && !fault?.ignoreRange;
-  const begin = isPart ? Number(first) : 0;
-  const end = isPart && last !== "" ? Math.min(bytes.length, Number(last) + 1) : bytes.length;
-  if (isPart && begin >= bytes.length) {
-    return new Response(null, { status: 416, headers: { "content-range": `bytes */${bytes.length}` } });
-  }
-  const body = bytes.slice(begin, end);
-  if (fault?.corrupt) body[body.length >> 1] ^= 1;
-  return new Response(request.method === "HEAD" ? null : bodyOf(body, fault), {
-    status: isPart ? 206 : 200,
-    headers: {
-      ...headers,
-      "content-length": String(body.length),
-      ...(fault?.ignoreRange ? {} : { "accept-ranges": "bytes" }),
-      ...(isPart ? { "content-range": `bytes ${begin}-${end - 1}/${bytes.length}` } : {}),
-    },
-  });
-}
-
-const PIECE = 64 << 10;
-
-function bodyOf(body: Uint8Array<ArrayBuffer>, fault: Fault | undefined): BodyInit {
-  if (fault?.dropAfter === undefined && fault?.slow === undefined) return body;
-  const limit = fault.dropAfter ?? body.length;
-  let at = 0;
-  return new ReadableStream({
-    async pull(controller) {
-      if (at >= limit) return controller.close(); // before the promised length: the connection breaks
-      if (fault.slow !== undefined) await new Promise((resolve) => setTimeout(resolve, fault.slow));
-      controller.enqueue(body.slice(at, Math.min(at + PIECE, limit)));
-      at = Math.min(at + PIECE, limit);
-    },
   });
 }
 
