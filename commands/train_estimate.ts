@@ -99,8 +99,10 @@ export function refusal({ directory, resumed }: TrainRequest, { fit, proposal }:
 function reasonOf(shortage: Shortage): string {
   // The message of a tensor that is too large ends with a remedy of its own.
   if (shortage.of === "binding") return shortage.message.replace(/; [^;]*$/, "");
-  const { of, need, have } = shortage;
-  return `Cannot train this plan: it needs ${bytes(need)} of ${of}, ${bytes(have)} are free`;
+  const { of, need, have, isLeast } = shortage;
+  return `Cannot train this plan: it needs ${isLeast ? "at least " : ""}${bytes(need)} of ${of}, ${
+    bytes(have)
+  } are free`;
 }
 
 /**

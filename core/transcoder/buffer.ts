@@ -68,7 +68,7 @@ export class ShuffleBuffer {
   readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
-  /** The contexts of the current buffer. */
+  /** The contexts of the current buffer; none before the first filling. */
   batch: TokenBatch;
   /** `order`, on the host. */
   drawn: Uint32Array;
@@ -96,8 +96,8 @@ export class ShuffleBuffer {
     const width = gemma2.config.dModel;
     this.activations = Array.from({ length: taps }, (_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
-    this.batch = emptyBatch(plan);
-    this.drawn = new Uint32Array(plan.passes * drawable);
+    this.batch = emptyBatch({ ...plan, contexts: 0 });
+    this.drawn = new Uint32Array(0);
   }
 
   /**

@@ -81,7 +81,9 @@ const FASTEST = 0.8, SLOWEST = 1.4;
  * @param run The run.
  * @param standing Where it stands.
  * @param base Bytes of host memory that the program takes already.
+ * @param most Bytes of GPU memory at which to give up.
  * @returns The needs, and the rehearsal that they come from.
+ * @throws {Overflow} When it takes more than that.
  * @throws {UserError} When a tensor is larger than the adapter can bind.
  */
 export async function estimateNeeds(
@@ -89,8 +91,9 @@ export async function estimateNeeds(
   run: PlannedRun,
   standing: Standing,
   base: number,
+  most: number,
 ): Promise<{ needs: Needs; rehearsal: Rehearsal }> {
-  const rehearsal = await rehearse(gpu, run, standing.step === 0);
+  const rehearsal = await rehearse(gpu, run, standing.step === 0, most);
   return {
     needs: {
       gpu: gpuNeed(rehearsal),

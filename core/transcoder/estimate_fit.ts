@@ -6,13 +6,19 @@
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { estimateNeeds, type Needs, type Standing } from "./estimate.ts";
+import { Overflow } from "./estimate_ledger.ts";
 import type { PlannedRun, Rehearsal } from "./estimate_rehearsal.ts";
 import type { Resources } from "./estimate_resources.ts";
 
 /** Why a run does not fit. */
 export type Shortage =
-  /** Something is short; bytes. `memory` is that of a host that is its own GPU. */
-  | { readonly of: "memory" | "host memory" | "GPU memory" | "disk"; readonly need: number; readonly have: number }
+  /** Something is short; bytes. `memory` is that of a host that is its own GPU. `isLeast`: counting ended there. */
+  | {
+    readonly of: "memory" | "host memory" | "GPU memory" | "disk";
+    readonly need: number;
+    readonly have: number;
+    readonly isLeast?: true;
+  }
   /** A single tensor is larger than the adapter can bind; the message says which. */
   | { readonly of: "binding"; readonly message: string };
 
@@ -62,18 +68,31 @@ export async function fitOf(
   standing: Standing,
   gpuFree?: number | null,
 ): Promise<Fit> {
-  const estimated = await estimateNeeds(gpu, run, standing, base).catch((error) => {
-    if (!(error instanceof UserError) || !/binds at most/.test(error.message)) throw error;
-    return error;
-  });
-  if (estimated instanceof UserError) {
-    const shortage = { of: "binding", message: estimated.message } as const;
-    return { needs: null, rehearsal: null, gpuFree: null, shortage };
+  const most = free.gpu.isHost ? ABSURD * free.host : LARGEST_GPU;
+  let estimated: Awaited<ReturnType<typeof estimateNeeds>>;
+  try {
+    estimated = await estimateNeeds(gpu, run, standing, base, most);
+  } catch (error) {
+    const unknown = { needs: null, rehearsal: null };
+    if (error instanceof Overflow) {
+      const onGpu = free.gpu.isHost ? null : gpuFree ?? await free.gpu.available(error.bytes);
+      const of = onGpu === null ? "memory" : "GPU memory";
+      return {
+        ...unknown,
+        gpuFree: onGpu,
+        shortage: { of, need: error.bytes, have: onGpu ?? free.host, isLeast: true },
+      };
+    }
+    if (!(error instanceof UserError && /binds at most/.test(error.message))) throw error;
+    return { ...unknown, gpuFree: gpuFree ?? null, shortage: { of: "binding", message: error.message } };
   }
   const { needs, rehearsal } = estimated;
   const onGpu = free.gpu.isHost ? null : gpuFree ?? await free.gpu.available(needs.gpu.peak);
   return { needs, rehearsal, gpuFree: onGpu, shortage: shortageOf(needs, free, base, onGpu) };
 }
+
+/** A plan of so many times the free memory is counted no further; nor is one that no GPU could hold. */
+const ABSURD = 4, LARGEST_GPU = 2 ** 40;
 
 function shortageOf(
   { gpu, host, disk }: Needs,

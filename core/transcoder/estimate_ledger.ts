@@ -35,6 +35,21 @@ export interface Snapshot {
   readonly parts: ReadonlyMap<string, number>;
 }
 
+/** More was allocated than anything could hold: what a plan would take beyond that nobody needs to know. */
+export class Overflow extends Error {
+  /** Distinguishes this class in logs. */
+  override name = "Overflow";
+
+  /**
+   * Ends a count.
+   *
+   * @param bytes What was counted until then.
+   */
+  constructor(readonly bytes: number) {
+    super(`counted ${bytes} bytes`);
+  }
+}
+
 /** What the driver keeps for data on their way to the device, until the next wait. */
 export const UPLOADS = "uploads under way";
 /** The uniform blocks of all kernels, which are made anew when there are more. */
@@ -67,8 +82,9 @@ export class Ledger {
    * Begins with nothing allocated.
    *
    * @param real Whose limits hold, and whose kind decides the shapes.
+   * @param most Bytes at which to give up with an {@link Overflow}.
    */
-  constructor(real: Gpu) {
+  constructor(real: Gpu, readonly most: number = Infinity) {
     const device = countingDevice(this) as unknown as GPUDevice;
     this.gpu = { ...real, device, failure: null, trace: countingTrace(this) as unknown as Trace };
   }
@@ -138,6 +154,7 @@ export class Ledger {
 
   #grow(bytes: number): void {
     this.#bytes += bytes;
+    if (this.#bytes > this.most) throw new Overflow(this.#bytes);
     if (this.#bytes > this.#peak.bytes) this.#peak = this.snapshot();
   }
 }

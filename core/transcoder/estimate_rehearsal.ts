@@ -68,12 +68,14 @@ const ENOUGH_FORWARDS = 8;
  * @param gpu The device whose limits hold; nothing is done on it.
  * @param run The run.
  * @param startsOver Whether the first weights are made; they are not where a checkpoint is resumed.
+ * @param most Bytes of GPU memory at which to give up.
  * @returns What it would take.
+ * @throws {Overflow} When it takes more than that.
  * @throws {UserError} When a tensor is missing, misshapen, or larger than the adapter can bind.
  */
-export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean): Promise<Rehearsal> {
+export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, most = Infinity): Promise<Rehearsal> {
   const { settings, mappings } = run, config = configOf(run.model);
-  const ledger = new Ledger(gpu), text = new BlankText(settings.context);
+  const ledger = new Ledger(gpu, most), text = new BlankText(settings.context);
   const contexts = contextsPerForward(gpu, config, settings.context);
   const peaks: Partial<Record<Stage, Snapshot>> = {};
   const endStage = (stage: Stage) => {
