@@ -13,7 +13,7 @@ export type LayerType = "sliding_attention" | "full_attention";
 export interface Gemma2Config {
   /** Number of layers. */
   readonly layers: number;
-  /** Width of the residual stream. */
+  /** Width of the residual stream, a multiple of 4. */
   readonly dModel: number;
   /** Width of the MLP's hidden layer, a multiple of 4. */
   readonly dMlp: number;
@@ -83,6 +83,7 @@ const Raw = v.pipe(
     "num_key_value_heads must divide num_attention_heads",
   ),
   v.check((c) => c.head_dim % 2 === 0, "head_dim must be even"),
+  v.check((c) => c.hidden_size % 4 === 0, "hidden_size must be a multiple of 4"),
   v.check((c) => c.intermediate_size % 4 === 0, "intermediate_size must be a multiple of 4"),
   v.check((c) => !c.layer_types || c.layer_types.length === c.num_hidden_layers, "layer_types must name every layer"),
   v.check(

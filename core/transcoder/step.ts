@@ -113,7 +113,7 @@ export class Stepper {
     this.#recipe = recipe;
     this.#shape = shape;
     this.#features = features;
-    this.#lanes = gpu.isCpu ? 8 : 128;
+    this.#lanes = gpu.isCpu ? 8 : 64;
     const kept = tokens * recipe.k, auxKept = tokens * Math.min(recipe.aux_k, features);
     this.selector = new Selector(gpu, "kept", tokens, features, kept);
     this.#auxSelector = new Selector(gpu, "dead kept", tokens, features, auxKept);
@@ -226,7 +226,7 @@ export class Stepper {
         decoderStep,
         { start, token, value, residual: this.#residual, decoder: weight, mean, square, slope },
         { ...place, scale, aux_scale, ...adam },
-        { LANES: this.#lanes, WIDTH: d_out },
+        { LANES: this.#lanes, QUADS: d_out / 4 },
       );
       first_feature += features;
     });

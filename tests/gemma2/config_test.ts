@@ -30,6 +30,7 @@ const refused: [Record<string, unknown>, RegExp][] = [
   [{ rope_scaling: { type: "linear" } }, /rope_scaling: scaled rotary/],
   [{ num_key_value_heads: 3 }, /num_key_value_heads must divide num_attention_heads/],
   [{ head_dim: 31 }, /head_dim must be even/],
+  [{ hidden_size: 51 }, /hidden_size must be a multiple of 4/],
   [{ intermediate_size: 77 }, /intermediate_size must be a multiple of 4/],
   [{ layer_types: ["full_attention"] }, /layer_types must name every layer/],
   [{ layer_types: Array(6).fill("chunked_attention") }, /layer_types.0: /],

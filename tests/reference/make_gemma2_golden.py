@@ -29,7 +29,7 @@ SITES = {
 MODELS = {
     # One key/value head; a window shorter than the context; heads x head_dim (30) unequal to the width; bf16; new generation.
     "window": dict(
-        config=dict(hidden_size=51, num_attention_heads=3, num_key_value_heads=1, head_dim=10, intermediate_size=76,
+        config=dict(hidden_size=60, num_attention_heads=3, num_key_value_heads=1, head_dim=10, intermediate_size=76,
                     num_hidden_layers=3, sliding_window=8, query_pre_attn_scalar=12, vocab_size=67),
         dtype=torch.bfloat16, shards=1, generation="new", contexts=2, context=21, kept=21),
     # Several shards; f32; old generation.
@@ -37,9 +37,9 @@ MODELS = {
         config=dict(hidden_size=36, num_attention_heads=4, num_key_value_heads=2, head_dim=12, intermediate_size=52,
                     num_hidden_layers=2, sliding_window=5, query_pre_attn_scalar=12, vocab_size=53),
         dtype=torch.float32, shards=3, generation="old", contexts=2, context=17, kept=17),
-    # No soft cap (the softmax then needs its running maximum), odd width, another theta; f16; names without "model.".
+    # No soft cap (the softmax then needs its running maximum), another theta; f16; names without "model.".
     "uncapped": dict(
-        config=dict(hidden_size=39, num_attention_heads=3, num_key_value_heads=3, head_dim=6, intermediate_size=32,
+        config=dict(hidden_size=36, num_attention_heads=3, num_key_value_heads=3, head_dim=6, intermediate_size=32,
                     num_hidden_layers=2, sliding_window=4, query_pre_attn_scalar=3, vocab_size=40,
                     attn_logit_softcapping=None, rope_parameters={"rope_theta": 500.0, "rope_type": "default"}),
         dtype=torch.float16, shards=1, generation="new", contexts=3, context=33, kept=16, prefix=False),

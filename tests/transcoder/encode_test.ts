@@ -114,14 +114,14 @@ Deno.test("folded weights on raw activations are unfolded weights on scaled ones
 });
 
 Deno.test("reconstruction: squared residuals of each prefix and the last residual, and how often features fire", async () => {
-  const tokens = 19, shape = { d_in: 12, d_out: 10, groups: [8, 5, 3] };
+  const tokens = 19, shape = { d_in: 12, d_out: 12, groups: [8, 5, 3] };
   const transcoder = randomTranscoder(shape, 0.3, 9);
-  const x = gaussians(tokens * 12, 10), y = gaussians(tokens * 10, 11);
+  const x = gaussians(tokens * 12, 12), y = gaussians(tokens * 12, 11);
   const encoder = new Encoder(gpu, transcoder, tokens), reconstructor = new Reconstructor(gpu, transcoder, tokens);
   const pass = new Pass(gpu);
   encoder.recordEncode(pass, tensorFrom(gpu, "x", [tokens, 12], x), tokens);
   encoder.recordFires(pass, tokens);
-  reconstructor.record(pass, encoder.kept, tensorFrom(gpu, "y", [tokens, 10], y), tokens);
+  reconstructor.record(pass, encoder.kept, tensorFrom(gpu, "y", [tokens, 12], y), tokens);
   pass.submit();
   const [residual, squares, fires] = await downloadAll(gpu, [
     reconstructor.residual,
@@ -137,7 +137,7 @@ Deno.test("reconstruction: squared residuals of each prefix and the last residua
       expectedFires[index[e]]++;
     }
     for (const end of prefixEnds(shape.groups)) {
-      const rest = reconstructionOf(transcoder, kept, end).map((sum, d) => sum - y[b * 10 + d]);
+      const rest = reconstructionOf(transcoder, kept, end).map((sum, d) => sum - y[b * 12 + d]);
       expectedSquares.push(rest.reduce((sum, r) => sum + r * r, 0));
       if (end === 16) expectedResidual.push(...rest);
     }

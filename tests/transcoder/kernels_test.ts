@@ -26,24 +26,11 @@ const sparseTensors = (index: ArrayLike<number>, value: Float32Array) =>
   index.length > 0 ? [u32(index), f32(value)] : [createTensor(gpu, "none", [1], "u32"), createTensor(gpu, "none", [1])];
 const read = async (tensors: Tensor[]) => (await downloadAll(gpu, tensors)).map((bytes) => new Float32Array(bytes));
 
-/** The lane counts in use, each with widths around it and around the four columns that a lane takes at a time. */
+/** The lane counts in use, each with widths around it and around the two quads of columns that a lane takes at a time. */
 const WIDTHS = [
-  [8, 1],
-  [8, 7],
-  [8, 8],
-  [8, 9],
-  [8, 31],
-  [8, 32],
-  [8, 33],
-  [64, 63],
-  [64, 64],
-  [64, 65],
-  [64, 257],
-  [128, 13],
-  [128, 127],
-  [128, 129],
-  [128, 512],
-  [128, 513],
+  ...[4, 28, 32, 36, 60, 64, 68, 132].map((width) => [8, width]),
+  ...[252, 256, 260, 516].map((width) => [64, width]),
+  ...[52, 508, 512, 516, 1028].map((width) => [128, width]),
 ];
 
 for (const [lanes, width] of WIDTHS) {
@@ -129,7 +116,7 @@ for (const [lanes, width] of WIDTHS) {
         aux_scale,
         ...params,
       },
-      { LANES: lanes, WIDTH: width },
+      { LANES: lanes, QUADS: width / 4 },
     );
     pass.submit();
     const [newWeight, newMean, newSquare, allSlopes] = await read([decoder, mean, square, slope]);

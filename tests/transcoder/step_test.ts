@@ -41,17 +41,17 @@ const SMALL: Recipe = {
 
 /** A run's settings with its sizes; features from `weak` on start too weak to be kept, so that they die but still fire. */
 const RUNS: Record<string, { recipe: Recipe; d_in: number; d_out: number; weak: number }> = {
-  "d_in 5, d_out 7, groups 3 4 2": { recipe: SMALL, d_in: 5, d_out: 7, weak: 6 },
-  "d_in 1, d_out 1, groups 1 1": {
+  "d_in 4, d_out 8, groups 3 4 2": { recipe: SMALL, d_in: 4, d_out: 8, weak: 6 },
+  "d_in 4, d_out 4, groups 1 1": {
     recipe: { ...SMALL, groups: [1, 1], k: 1, batch_tokens: 1, dead_after_tokens: 1, aux_k: 1 },
-    d_in: 1,
-    d_out: 1,
+    d_in: 4,
+    d_out: 4,
     weak: 1,
   },
-  "d_in 17, d_out 33, groups 1 30 2 1, aux_k beyond the dictionary": {
+  "d_in 20, d_out 36, groups 1 30 2 1, aux_k beyond the dictionary": {
     recipe: { ...SMALL, groups: [1, 30, 2, 1], k: 5, batch_tokens: 31, aux_k: 50, dead_after_tokens: 62, steps: 5 },
-    d_in: 17,
-    d_out: 33,
+    d_in: 20,
+    d_out: 36,
     weak: 25,
   },
 };

@@ -3,8 +3,8 @@
 //   r_p = y_p + target_weight * target,   residual[p] = sum over q >= p of r_q,   squares[b, p] = |r_p|^2
 // row_start [tokens + 1], index, value [entries]; decoder [features, width]; bias [width]; target [tokens, width];
 // residual [prefixes, tokens, width], written from element residual_first on; squares [tokens, prefixes].
-// One workgroup per token; each lane owns every LANES-th column, walks the token's features in ascending order, and takes four
-// of its columns per walk, so that an index is fetched once for four sums.
+// One workgroup per token. Columns go in quads (the width is a multiple of 4): each lane owns every LANES-th, walks the token's features
+// in ascending order, and takes four of its quads per walk, so that an index is fetched once for sixteen sums.
 // f32 with fused multiply-adds; squares by per-lane partial sums, then the shared reduction. Outputs are overwritten.
 override LANES: u32 = 64u;
 // Where each prefix ends; those beyond the last prefix are not used.
@@ -20,12 +20,26 @@ struct Params { tokens: u32, width: u32, features: u32, prefixes: u32, residual_
 @group(0) @binding(0) var<storage, read> row_start: array<u32>;
 @group(0) @binding(1) var<storage, read> index: array<u32>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
-@group(0) @binding(3) var<storage, read> decoder: array<f32>;
-@group(0) @binding(4) var<storage, read> bias: array<f32>;
-@group(0) @binding(5) var<storage, read> target_y: array<f32>;
-@group(0) @binding(6) var<storage, read_write> residual: array<f32>;
+@group(0) @binding(3) var<storage, read> decoder: array<vec4f>;
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+@group(0) @binding(5) var<storage, read> target_y: array<vec4f>;
+@group(0) @binding(6) var<storage, read_write> residual: array<vec4f>;
 @group(0) @binding(7) var<storage, read_write> squares: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
+
+// sum + the entries first .. end - 1 of value[e] decoder[index[e]].
+fn add_features(first: u32, end: u32, quads: u32, place: Place, sum: Sums) -> Sums {
+  var y = sum;
+  for (var e = first; e < end; e++) {
+    let at = index[e] * quads;
+    let f = vec4f(value[e]);
+    y.a = fma(f, decoder[at + place.a], y.a);
+    y.b = fma(f, decoder[at + place.b], y.b);
+    y.c = fma(f, decoder[at + place.c], y.c);
+    y.d = fma(f, decoder[at + place.d], y.d);
+  }
+  return y;
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -37,45 +51,44 @@ fn main(
   if (b >= params.tokens) { return; }
   let first = row_start[b];
   let end = row_start[b + 1u];
-  let slab = params.tokens * params.width;
-  let origin = params.residual_first + b * params.width;
+  let quads = params.width / 4u;
+  let slab = params.tokens * quads;
+  let origin = params.residual_first / 4u + b * quads;
   var ends = array<u32, 8>(END_0, END_1, END_2, END_3, END_4, END_5, END_6, END_7);
-  let last = params.width - 1u;
-  for (var c = local.x; c < params.width; c += 4u * LANES) {
-    // Columns past the edge repeat the last one; they are summed but not stored.
-    let columns = min(vec4u(c, c + LANES, c + 2u * LANES, c + 3u * LANES), vec4u(last));
-    let goal = b * params.width + columns;
-    let wanted = params.target_weight * vec4f(target_y[goal.x], target_y[goal.y], target_y[goal.z], target_y[goal.w]);
-    var sum = params.bias_weight * vec4f(bias[columns.x], bias[columns.y], bias[columns.z], bias[columns.w]);
-    var e = first;
+  // Entries of each prefix, counted once: a loop that breaks costs SIMD machines a mask per instruction.
+  var entries: array<u32, 8>;
+  for (var e = first; e < end; e++) {
+    let i = index[e];
+    for (var p = 0u; p < params.prefixes; p++) { entries[p] += u32(i < ends[p]); }
+  }
+  for (var q = local.x; q < quads; q += 4u * LANES) {
+    let place = place_of(q, quads);
+    var sum = Sums(bias[place.a], bias[place.b], bias[place.c], bias[place.d]);
+    sum = Sums(params.bias_weight * sum.a, params.bias_weight * sum.b, params.bias_weight * sum.c, params.bias_weight * sum.d);
+    var next = first;
     for (var p = 0u; p < params.prefixes; p++) {
-      let prefix_end = ends[p];
-      while (e < end) {
-        let i = index[e];
-        if (i >= prefix_end) { break; }
-        let w = i * params.width + columns;
-        sum = fma(vec4f(value[e]), vec4f(decoder[w.x], decoder[w.y], decoder[w.z], decoder[w.w]), sum);
-        e++;
-      }
-      let r = sum + wanted;
-      let out = origin + p * slab + columns;
-      residual[out.x] = r.x;
-      if (c + LANES < params.width) { residual[out.y] = r.y; }
-      if (c + 2u * LANES < params.width) { residual[out.z] = r.z; }
-      if (c + 3u * LANES < params.width) { residual[out.w] = r.w; }
+      let until = first + entries[p];
+      sum = add_features(next, until, quads, place, sum);
+      next = until;
+      let goal = b * quads;
+      let out = origin + p * slab;
+      residual[out + place.a] = sum.a + params.target_weight * target_y[goal + place.a];
+      if (place.count > 1u) { residual[out + place.b] = sum.b + params.target_weight * target_y[goal + place.b]; }
+      if (place.count > 2u) { residual[out + place.c] = sum.c + params.target_weight * target_y[goal + place.c]; }
+      if (place.count > 3u) { residual[out + place.d] = sum.d + params.target_weight * target_y[goal + place.d]; }
     }
   }
   for (var p = 0u; p < params.prefixes; p++) {
     var mine = 0.0;
-    for (var c = local.x; c < params.width; c += LANES) {
-      let r = residual[origin + p * slab + c];
-      mine = fma(r, r, mine);
+    for (var q = local.x; q < quads; q += LANES) {
+      let r = residual[origin + p * slab + q];
+      mine += dot(r, r);
     }
     let sum = workgroup_sum(mine, local.x);
     if (local.x == 0u) { squares[b * params.prefixes + p] = sum; }
   }
-  for (var c = local.x; c < params.width; c += LANES) {
-    let at = origin + c;
+  for (var q = local.x; q < quads; q += LANES) {
+    let at = origin + q;
     var suffix = residual[at + (params.prefixes - 1u) * slab];
     for (var p = params.prefixes - 1u; p > 0u; p--) {
       suffix += residual[at + (p - 1u) * slab];

@@ -11,6 +11,7 @@ import decoderBiasStepSource from "./decoder_bias_step.wgsl" with { type: "text"
 import decoderStepSource from "./decoder_step.wgsl" with { type: "text" };
 import encoderStepSource from "./encoder_step.wgsl" with { type: "text" };
 import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
+import quadsSource from "./quads.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import stepMetricsSource from "./step_metrics.wgsl" with { type: "text" };
 import trackInactiveSource from "./track_inactive.wgsl" with { type: "text" };
@@ -67,7 +68,7 @@ export function prefixConstants(ends: readonly number[]): PrefixConstants {
 /** Nested reconstructions, the suffix sums of their residuals, and the squared residual norms. */
 export const decode = defineKernel({
   name: "decode",
-  source: decodeSource + reduceSource,
+  source: decodeSource + quadsSource + reduceSource,
   bindings: {
     row_start: "read",
     index: "read",
@@ -104,7 +105,7 @@ export const decode = defineKernel({
 /** Gradient, projection, Adam and normalisation of one group's decoder rows, and the slopes of their activations. */
 export const decoderStep = defineKernel({
   name: "decoder_step",
-  source: decoderStepSource + reduceSource + adamSource,
+  source: decoderStepSource + quadsSource + reduceSource + adamSource,
   bindings: {
     start: "read",
     token: "read",
@@ -126,15 +127,15 @@ export const decoderStep = defineKernel({
     aux_scale: "f32",
     ...ADAM,
   },
-  constants: { LANES: 64, WIDTH: 128 },
-  shapes: ({ tokens, all_features, prefixes }, { WIDTH }) => ({
+  constants: { LANES: 64, QUADS: 32 },
+  shapes: ({ tokens, all_features, prefixes }, { QUADS }) => ({
     start: [2, all_features + 1],
     token: [1],
     value: [1],
-    residual: [prefixes + 1, tokens, WIDTH],
-    decoder: [all_features, WIDTH],
-    mean: [all_features, WIDTH],
-    square: [all_features, WIDTH],
+    residual: [prefixes + 1, tokens, 4 * QUADS],
+    decoder: [all_features, 4 * QUADS],
+    mean: [all_features, 4 * QUADS],
+    square: [all_features, 4 * QUADS],
     slope: [1],
   }),
   workgroups: ({ features }) => linearGrid(features, 1),
@@ -143,7 +144,7 @@ export const decoderStep = defineKernel({
 /** Gradient and Adam of the encoder rows and biases. */
 export const encoderStep = defineKernel({
   name: "encoder_step",
-  source: encoderStepSource + adamSource,
+  source: encoderStepSource + quadsSource + adamSource,
   bindings: {
     start: "read",
     token: "read",
