@@ -93,20 +93,6 @@ export class SafetensorsFile {
   }
 
   /**
-   * Reads a tensor of bfloat16 as it is stored.
-   *
-   * @param name The tensor's name.
-   * @returns The upper halves of its float32 elements, in row-major order.
-   * @throws {UserError} When it is missing or the file has shrunk.
-   * @throws {RangeError} When it is not BF16.
-   */
-  async readBf16(name: string): Promise<Uint16Array<ArrayBuffer>> {
-    const { begin, end } = this.#bf16(name);
-    const { buffer } = await this.#source.read(begin, end - begin);
-    return new Uint16Array(buffer);
-  }
-
-  /**
    * Reads neighbouring rows of a matrix of floats at once, for gathers inside synchronous code.
    *
    * @param name The tensor's name; its shape is [rows, columns].
@@ -133,7 +119,8 @@ export class SafetensorsFile {
    * @throws {RangeError} When it is not BF16.
    */
   readRowsBf16(name: string, first: number, count: number): Uint16Array<ArrayBuffer> {
-    const { shape: [, columns], begin } = this.#bf16(name);
+    const { dtype, shape: [, columns], begin } = this.info(name);
+    if (dtype !== "BF16") throw new RangeError(`Cannot read "${name}" of ${this.path} as BF16: it is ${dtype}`);
     const bytes = columns * DTYPE_BYTES.BF16;
     return new Uint16Array(this.#source.readSync(begin + first * bytes, count * bytes).buffer);
   }
@@ -141,12 +128,6 @@ export class SafetensorsFile {
   /** Closes the file; nothing can be read afterwards. */
   close(): Promise<void> {
     return this.#source.close();
-  }
-
-  #bf16(name: string): TensorInfo {
-    const info = this.info(name);
-    if (info.dtype === "BF16") return info;
-    throw new RangeError(`Cannot read "${name}" of ${this.path} as BF16: it is ${info.dtype}`);
   }
 
   #decoder(name: string, dtype: Dtype): (bytes: Uint8Array<ArrayBuffer>) => Float32Array<ArrayBuffer> {

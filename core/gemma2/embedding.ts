@@ -6,7 +6,7 @@
 
 import { UserError } from "../errors.ts";
 import type { Gemma2Config } from "./config.ts";
-import type { TensorSource } from "./tensor_source.ts";
+import type { StoredMatrix, TensorSource } from "./tensor_source.ts";
 
 /** Rows kept decoded; the oldest goes first. 300 MB at width 2304, and most of the text of any language. */
 export const CACHED_ROWS = 32768;
@@ -14,7 +14,7 @@ export const CACHED_ROWS = 32768;
 /** Embeds tokens: rows of the checkpoint's embedding times sqrt(d_model), rounded to f32 as Hugging Face does. */
 export class Embedding {
   readonly #config: Gemma2Config;
-  readonly #read: (row: number) => Float32Array;
+  readonly #matrix: StoredMatrix;
   readonly #rows = new Map<number, Float32Array>();
 
   /**
@@ -26,7 +26,8 @@ export class Embedding {
    */
   constructor(source: TensorSource, config: Gemma2Config) {
     this.#config = config;
-    this.#read = source.rowReader("embed_tokens.weight", [config.vocabSize, config.dModel]);
+    this.#matrix = source.matrix("embed_tokens.weight", [config.vocabSize, config.dModel]);
+    this.#matrix.check();
   }
 
   /**
@@ -53,7 +54,7 @@ export class Embedding {
       );
     }
     const scale = Math.fround(Math.sqrt(dModel));
-    row = this.#read(id);
+    row = this.#matrix.readF32(id, 1);
     for (let c = 0; c < dModel; c++) row[c] *= scale;
     if (this.#rows.size === CACHED_ROWS) this.#rows.delete(this.#rows.keys().next().value!);
     this.#rows.set(id, row);

@@ -44,52 +44,16 @@ export class TensorSource {
   }
 
   /**
-   * Tells whether a tensor is stored as bfloat16.
+   * Opens a matrix of finite floats that is not held in memory as a whole.
    *
    * @param name For example `layers.0.mlp.up_proj.weight`.
-   * @param shape The shape that the configuration asks for.
-   * @returns True for BF16.
+   * @param shape The shape that the configuration asks for: [rows, columns].
+   * @returns The matrix; NaN and infinity are found when their row is read.
    * @throws {UserError} When it is missing or has another shape.
    */
-  isBf16(name: string, shape: readonly number[]): boolean {
+  matrix(name: string, shape: readonly [rows: number, columns: number]): StoredMatrix {
     const { file, full } = this.#find(name, shape);
-    return file.info(full).dtype === "BF16";
-  }
-
-  /**
-   * Reads a tensor of finite bfloat16 as it is stored.
-   *
-   * @param name For example `layers.0.mlp.up_proj.weight`.
-   * @param shape The shape that the configuration asks for.
-   * @returns The upper halves of its float32 elements, in row-major order.
-   * @throws {UserError} When it is missing, has another shape or type, or holds NaN or infinity.
-   */
-  async readBf16(name: string, shape: readonly number[]): Promise<Uint16Array<ArrayBuffer>> {
-    const { file, full } = this.#find(name, shape);
-    const bits = await file.readBf16(full);
-    checkFiniteBits(bits, `tensor "${full}" of ${file.path}`);
-    return bits;
-  }
-
-  /**
-   * Makes a reader of single rows, for gathers from a matrix that should not be held in memory. All of it is read once, to
-   * find NaN or infinity before any work begins.
-   *
-   * @param name The matrix.
-   * @param shape The shape that the configuration asks for: [rows, columns].
-   * @returns A function from a row's index to its elements.
-   * @throws {UserError} When the matrix is missing, has another shape or type, or holds NaN or infinity.
-   */
-  rowReader(name: string, [rows, columns]: readonly [number, number]): (row: number) => Float32Array<ArrayBuffer> {
-    const { file, full } = this.#find(name, [rows, columns]);
-    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE / columns));
-    const isBf16 = file.info(full).dtype === "BF16", what = `tensor "${full}" of ${file.path}`;
-    for (let row = 0; row < rows; row += step) {
-      const count = Math.min(step, rows - row);
-      if (isBf16) checkFiniteBits(file.readRowsBf16(full, row, count), what, row * columns);
-      else checkFinite(file.readRowsF32(full, row, count), what, row * columns);
-    }
-    return (row) => file.readRowsF32(full, row, 1);
+    return new StoredMatrix(file, full, shape);
   }
 
   /** Closes the files; nothing can be read afterwards. */
@@ -115,6 +79,82 @@ export class TensorSource {
     );
   }
 }
+
+/** A matrix of a checkpoint, read by neighbouring rows. */
+export class StoredMatrix {
+  /** Its rows. */
+  readonly rows: number;
+  /** Whether it is stored as bfloat16. */
+  readonly isBf16: boolean;
+  readonly #file: SafetensorsFile;
+  readonly #name: string;
+  readonly #columns: number;
+
+  /**
+   * Use {@link TensorSource.matrix}.
+   *
+   * @param file Where it lies.
+   * @param name Its name there.
+   * @param shape Its shape.
+   */
+  constructor(file: SafetensorsFile, name: string, [rows, columns]: readonly [number, number]) {
+    this.rows = rows;
+    this.isBf16 = file.info(name).dtype === "BF16";
+    this.#file = file;
+    this.#name = name;
+    this.#columns = columns;
+  }
+
+  /**
+   * Reads rows as float32.
+   *
+   * @param first The first row.
+   * @param count How many.
+   * @returns [count, columns]
+   * @throws {UserError} When the matrix is not of floats, or they are not finite, or the file has shrunk.
+   */
+  readF32(first: number, count: number): Float32Array<ArrayBuffer> {
+    const values = this.#file.readRowsF32(this.#name, first, count);
+    checkFinite(values, this.#what, first * this.#columns);
+    return values;
+  }
+
+  /**
+   * Reads rows as they are stored in bfloat16.
+   *
+   * @param first The first row.
+   * @param count How many.
+   * @returns [count, columns], the upper halves of float32 elements.
+   * @throws {UserError} When an element is not finite, or the file has shrunk.
+   * @throws {RangeError} When the matrix is not stored as bfloat16.
+   */
+  readBf16(first: number, count: number): Uint16Array<ArrayBuffer> {
+    const bits = this.#file.readRowsBf16(this.#name, first, count);
+    checkFiniteBits(bits, this.#what, first * this.#columns);
+    return bits;
+  }
+
+  /**
+   * Reads all of it, piece by piece, to find NaN or infinity before any work begins.
+   *
+   * @throws {UserError} When an element is not finite, or the file has shrunk.
+   */
+  check(): void {
+    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE / this.#columns));
+    for (let row = 0; row < this.rows; row += step) {
+      const count = Math.min(step, this.rows - row);
+      if (this.isBf16) this.readBf16(row, count);
+      else this.readF32(row, count);
+    }
+  }
+
+  get #what(): string {
+    return `tensor "${this.#name}" of ${this.#file.path}`;
+  }
+}
+
+/** Elements of a matrix that are in memory at once while it is checked: 1 MB of bfloat16. */
+const CHECKED_AT_ONCE = 1 << 19;
 
 const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
 
@@ -171,9 +211,6 @@ function shardNames(path: string, text: string): string[] {
   if (stray !== undefined) throw fail(`its shards must lie in the same directory, "${stray}" does not`);
   return names;
 }
-
-/** Elements of a matrix that are in memory at once while it is checked: 1 MB of bfloat16. */
-const CHECKED_AT_ONCE = 1 << 19;
 
 function checkFiniteBits(bits: Uint16Array, what: string, first = 0): void {
   const found = firstNotFinite(bits);

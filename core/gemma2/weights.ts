@@ -3,14 +3,15 @@
  * @module
  */
 
-import { createTensor, type Gpu, settle, tensorFrom } from "../gpu/device.ts";
+import { UserError } from "../errors.ts";
+import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { Gemma2Config } from "./config.ts";
 import { layerCount, type Plan } from "./plan.ts";
-import type { TensorSource } from "./tensor_source.ts";
+import type { StoredMatrix, TensorSource } from "./tensor_source.ts";
 
 /** A linear map without bias. */
 export interface Linear {
@@ -101,8 +102,6 @@ export async function loadLayers(
         }
         : null,
     });
-    // Layer by layer, so that staging buffers do not pile up and exhausted memory shows early.
-    await settle(gpu);
     onLoading?.(l + 1, layerCount(plan));
   }
   return layers;
@@ -119,6 +118,9 @@ type Part = readonly [name: string, outputs: number];
 /** The GeGLU epilogue finds gate and up of the same four columns side by side. */
 const GEGLU_COLUMNS = 4;
 
+/** Bytes of a projection that are in host memory at once. */
+const PIECE_BYTES = 1 << 23;
+
 /**
  * Loads projections that read the same input as one linear map, their outputs side by side, or taking turns every `atOnce`
  * columns. Checkpoints store [out, in], so the parts are stacked as rows and turned on the GPU; bf16 stays bf16. This is the one place that
@@ -133,37 +135,73 @@ async function loadLinear(
   atOnce?: number,
 ): Promise<Linear> {
   const outputs = parts.reduce((sum, [, width]) => sum + width, 0), padded = paddedColumns(outputs);
-  const shapes = parts.map(([name, width]) => ({ name: `${prefix}.${name}.weight`, shape: [width, inputs] as const }));
+  const matrices = parts.map(([name, width]) => source.matrix(`${prefix}.${name}.weight`, [width, inputs]));
   // A pair is two inputs of one output before it is turned, two outputs of one input after.
-  const format: WeightFormat = inputs % 2 === 0 && shapes.every(({ name, shape }) => source.isBf16(name, shape))
-    ? "bf16"
-    : "f32";
-  const rows = format === "bf16" ? new Uint16Array(outputs * inputs) : new Float32Array(outputs * inputs);
+  const format: WeightFormat = inputs % 2 === 0 && matrices.every(({ isBf16 }) => isBf16) ? "bf16" : "f32";
+  const { type, perElement } = format === "bf16"
+    ? { type: "u32", perElement: 2 } as const
+    : { type: "f32", perElement: 1 } as const;
+  const label = `${prefix}.${parts.map(([name]) => name).join("+")}`;
+  requireBindable(gpu, source, label, outputs * inputs / perElement * ELEMENT_BYTES, format);
+  const staging = createTensor(gpu, `${label} [out, in]`, [outputs, inputs / perElement], type);
+  const weight = createTensor(gpu, label, [inputs, padded / perElement], type);
   let first = 0;
-  for (const { name, shape: [width] } of shapes) {
-    const values = format === "bf16"
-      ? await source.readBf16(name, [width, inputs])
-      : await source.readF32(name, [width, inputs]);
-    const step = atOnce ?? width, stride = atOnce ? atOnce * parts.length : 0;
-    for (let row = 0, to = first; row < width; row += step, to += stride) {
-      rows.set(values.subarray(row * inputs, (row + step) * inputs), to * inputs);
-    }
-    first += step;
+  for (const piece of pieces(matrices, inputs, format, atOnce)) {
+    upload(gpu, staging, piece, first);
+    first += piece.length;
   }
-  const label = `${prefix}.${parts.map(([name]) => name).join("+")}`, pass = new Pass(gpu);
-  const { staging, weight } = format === "bf16"
-    ? {
-      staging: tensorFrom(gpu, `${label} [out, in]`, [outputs, inputs / 2], new Uint32Array(rows.buffer)),
-      weight: createTensor(gpu, label, [inputs, padded / 2], "u32"),
-    }
-    : {
-      staging: tensorFrom(gpu, `${label} [out, in]`, [outputs, inputs], rows as Float32Array),
-      weight: createTensor(gpu, label, [inputs, padded]),
-    };
-  const turn = format === "bf16" ? transposePairs : transpose;
+  const pass = new Pass(gpu), turn = format === "bf16" ? transposePairs : transpose;
   pass.run(turn, { x: staging, y: weight }, { rows: outputs, columns: inputs, padded_rows: padded });
   pass.submit();
   // The queue keeps a destroyed buffer until the work submitted before is done.
   staging.buffer.destroy();
+  // The queue has copies of what was uploaded: they must not pile up, and exhausted memory is to show early.
+  await settle(gpu);
   return { weight, format, inputs, outputs };
+}
+
+/** The rows of matrices one after the other, or taking turns every `atOnce` rows, as elements of the staging tensor. */
+function* pieces(
+  matrices: readonly StoredMatrix[],
+  inputs: number,
+  format: WeightFormat,
+  atOnce?: number,
+): Generator<Uint32Array | Float32Array> {
+  const turns = atOnce ?? 1,
+    rowsAtOnce = Math.max(1, Math.floor(PIECE_BYTES / (ELEMENT_BYTES * inputs * turns))) * turns;
+  for (const together of atOnce === undefined ? matrices.map((matrix) => [matrix]) : [matrices]) {
+    for (let row = 0; row < together[0].rows; row += rowsAtOnce) {
+      const count = Math.min(rowsAtOnce, together[0].rows - row);
+      if (format === "bf16") {
+        const bits = interleaved(together.map((matrix) => matrix.readBf16(row, count)), turns * inputs);
+        yield new Uint32Array(bits.buffer, bits.byteOffset, bits.length / 2);
+      } else yield interleaved(together.map((matrix) => matrix.readF32(row, count)), turns * inputs);
+    }
+  }
+}
+
+/** Arrays of one length, taking turns every `run` elements. */
+function interleaved<A extends Uint16Array<ArrayBuffer> | Float32Array<ArrayBuffer>>(
+  arrays: readonly A[],
+  run: number,
+): A {
+  const [one] = arrays;
+  if (arrays.length === 1) return one;
+  const all = new (one.constructor as new (length: number) => A)(one.length * arrays.length);
+  for (let from = 0, to = 0; from < one.length; from += run) {
+    for (const array of arrays) {
+      all.set(array.subarray(from, from + run), to);
+      to += run;
+    }
+  }
+  return all;
+}
+
+function requireBindable(gpu: Gpu, source: TensorSource, label: string, bytes: number, format: WeightFormat): void {
+  const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
+  if (bytes <= most) return;
+  throw new UserError(
+    `Cannot load ${source.where}: ${gpu.adapter} binds at most ${most} bytes at once, ${label} takes ${bytes}; ` +
+      (format === "f32" ? "take the model in bfloat16, which needs half" : "take a smaller model, or another adapter"),
+  );
 }

@@ -18,7 +18,7 @@ export interface Gpu {
   readonly subgroupLanes: number;
   /** What the forward pass's products round their inputs to; all else is f32. */
   readonly precision: Precision;
-  /** The tuned tiles of matrix products; `products.ts` says what the keys are. */
+  /** The tuned tiles of matrix products; `tileKey` of products.ts says what the keys are. */
   readonly tiles: Map<string, TileName>;
   /** The WebGPU device. */
   readonly device: GPUDevice;
@@ -150,21 +150,24 @@ export function createTensor(gpu: Gpu, label: string, shape: readonly number[], 
 }
 
 /**
- * Fills the front of a tensor from host memory; ordered with the submits around it.
+ * Fills the front of a tensor, or some later part of it, from host memory; ordered with the submits around it.
  *
  * @param gpu The device.
  * @param tensor The destination.
- * @param data Elements of the tensor's type, at most as many as it holds.
+ * @param data Elements of the tensor's type, at most as many as it holds from `first` on.
+ * @param first The first element to overwrite.
  */
-export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array): void {
-  if (data.length > elements(tensor.shape)) {
+export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array, first = 0): void {
+  if (first + data.length > elements(tensor.shape)) {
     throw new RangeError(
-      `Cannot upload "${tensor.label}": it holds ${elements(tensor.shape)} elements, got ${data.length}`,
+      `Cannot upload "${tensor.label}": it holds ${elements(tensor.shape)} elements, got ${data.length}${
+        first > 0 ? ` from ${first} on` : ""
+      }`,
     );
   }
   // Deno 2.9 panics on an empty write.
   if (data.length === 0) return;
-  gpu.device.queue.writeBuffer(tensor.buffer, 0, data as Float32Array<ArrayBuffer>);
+  gpu.device.queue.writeBuffer(tensor.buffer, first * ELEMENT_BYTES, data as Float32Array<ArrayBuffer>);
 }
 
 /**

@@ -29,8 +29,7 @@ Deno.test("reads what the Python library wrote, from a file and from memory", as
     assert.deepEqual([...await file.readF32("empty")], []);
     assert.deepEqual([...file.readRowsF32("bfloat16", 1, 1)], [-2.5, 6.103515625e-05, 65536]);
     assert.deepEqual([...file.readRowsBf16("bfloat16", 1, 1)], [0xc020, 0x3880, 0x4780]);
-    assert.deepEqual([...await file.readBf16("bfloat16")], [0, 0x8000, 0x3f80, 0xc020, 0x3880, 0x4780]);
-    await assert.rejects(file.readBf16("float16"), RangeError);
+    assert.throws(() => file.readRowsBf16("float16", 0, 1), RangeError);
     await assert.rejects(file.read("int64"), UserError);
     await assert.rejects(file.readF32("int32"), /floats must be F32, F16 or BF16/);
     await assert.rejects(file.readF32("absent"), /needs a tensor "absent"/);
