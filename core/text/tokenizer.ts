@@ -4,7 +4,7 @@
  */
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
-import { splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
+import { ASCII, asciiBorders, splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
 
 /** The contents of a model's two tokenizer files. */
 export interface TokenizerFiles {
@@ -46,6 +46,8 @@ export interface Tokenizer {
 const MAX_CACHED_WORDS = 2 ** 18;
 /** Longer words are too rare to be worth remembering. */
 const MAX_CACHED_CHARACTERS = 48;
+/** V8 copies shorter slices of a string; a longer one keeps the whole string alive. */
+const LONGEST_COPIED_SLICE = 12;
 const SPACE = 0x20;
 const SPACE_SYMBOL = 0x2581; // ▁
 
@@ -61,14 +63,14 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const vocabSize = ids.reduce((largest, id) => Math.max(largest, id), -1) + 1;
   const bosId = specialId(library, config, "bos_token");
   const eosId = specialId(library, config, "eos_token");
-  const encodeWhole = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
-  const encode = splitsAtSpaces(spec) ? wordByWord(encodeWhole) : encodeWhole;
+  const encodeWhole = (text: string) => Uint32Array.from(library.encode(text, { add_special_tokens: false }).ids);
+  const encode = splitsAtSpaces(spec) ? wordByWord(encodeWhole, asciiBorders(spec)) : encodeWhole;
 
   return {
     bosId,
     eosId,
     vocabSize,
-    encode: (text) => Uint32Array.from(encode(text)),
+    encode,
     decode: (ids) => {
       if (ids.length === 0) return ""; // which the library refuses
       return library.decode(Array.from(ids), { skip_special_tokens: false, clean_up_tokenization_spaces: false });
@@ -99,36 +101,49 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   };
 }
 
-/** Encodes each word with the spaces before it on its own and remembers it; exact only where `splitsAtSpaces` holds. */
-function wordByWord(encodeWhole: (text: string) => number[]): (text: string) => number[] {
-  const cache = new Map<string, number[]>();
+type Encode = (text: string) => Uint32Array<ArrayBuffer>;
 
-  function encodeWord(word: string): number[] {
+/**
+ * Encodes each word on its own and remembers it; exact only where `splitsAtSpaces` holds. A word begins at spaces, or where the
+ * borders let it.
+ */
+function wordByWord(encodeWhole: Encode, borders: Uint8Array): Encode {
+  const cache = new Map<string, Uint32Array<ArrayBuffer>>();
+
+  function encodeWord(word: string): Uint32Array<ArrayBuffer> {
     const known = cache.get(word);
     if (known !== undefined) return known;
     const ids = encodeWhole(word);
     if (word.length <= MAX_CACHED_CHARACTERS) {
       if (cache.size === MAX_CACHED_WORDS) cache.clear();
-      cache.set(word, ids);
+      cache.set(word.length > LONGEST_COPIED_SLICE ? word.split("").join("") : word, ids);
     }
     return ids;
   }
 
   return (text) => {
-    const ids: number[] = [];
-    let start = 0;
-    let afterSpace = true;
+    let ids = new Uint32Array(Math.ceil(text.length / 3) + 16), count = 0, start = 0, before = SPACE;
     for (let i = 0; i <= text.length; i++) {
-      const code = text.charCodeAt(i);
-      const space = code === SPACE || code === SPACE_SYMBOL;
-      if (i === text.length || (space && !afterSpace)) {
-        for (const id of encodeWord(text.slice(start, i))) ids.push(id);
+      let code = text.charCodeAt(i); // NaN at the end
+      if (code === SPACE_SYMBOL) code = SPACE;
+      const isBorder = code === SPACE && before !== SPACE ||
+        before < ASCII && code < ASCII && borders[before * ASCII + code] === 1;
+      if (i === text.length || isBorder) {
+        const word = encodeWord(text.slice(start, i));
+        if (count + word.length > ids.length) ids = enlarged(ids, count + word.length);
+        for (let t = 0; t < word.length; t++) ids[count++] = word[t];
         start = i;
       }
-      afterSpace = space;
+      before = code;
     }
-    return ids;
+    return ids.slice(0, count);
   };
+}
+
+function enlarged(ids: Uint32Array<ArrayBuffer>, length: number): Uint32Array<ArrayBuffer> {
+  const larger = new Uint32Array(Math.max(length, 2 * ids.length));
+  larger.set(ids);
+  return larger;
 }
 
 function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {

@@ -59,3 +59,30 @@ function keepsBorders(split: TokenizerSpec["pre_tokenizer"]): boolean {
   if (split.pattern?.String === " ") return true; // never matches: every space has become ▁
   return split.behavior === "Isolated" && SPACE_FIRST_PATTERNS.includes(split.pattern?.Regex ?? "");
 }
+
+/** Characters below this are looked up in {@link asciiBorders}. */
+export const ASCII = 128;
+
+/**
+ * Between which ASCII characters a text may be cut without changing its ids, where it may be cut before spaces at all: those
+ * that stand next to each other in no token, and each of which is a token. Nothing can join them then, and they are not
+ * unknown characters, which some models join.
+ *
+ * @param spec A tokenizer for which {@link splitsAtSpaces} holds.
+ * @returns [128 * 128] 1 where the text may be cut between character `i / 128` and character `i % 128`, a space being a `▁`.
+ */
+export function asciiBorders(spec: TokenizerSpec): Uint8Array {
+  const borders = new Uint8Array(ASCII * ASCII), tokens = Object.keys(spec.model?.vocab ?? {});
+  const code = (character: string) => character === "▁" ? SPACE : character.charCodeAt(0);
+  const known = tokens.filter((token) => token.length === 1).map(code).filter((code) => code < ASCII);
+  for (const a of known) for (const b of known) borders[a * ASCII + b] = 1;
+  for (const token of [...tokens, ...(spec.added_tokens ?? []).map(({ content }) => content)]) {
+    for (let i = 1; i < token.length; i++) {
+      const a = code(token[i - 1]), b = code(token[i]);
+      if (a < ASCII && b < ASCII) borders[a * ASCII + b] = 0;
+    }
+  }
+  return borders;
+}
+
+const SPACE = 0x20;
