@@ -19,8 +19,9 @@ import { ForwardWorkload, StepWorkload, type Workload } from "../core/bench/work
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { groupsFor } from "../commands/train_settings.ts";
 import { decimal, integer, list, percent } from "../reports/format.ts";
-import { type GrowthCurve, growthFigure } from "../reports/plots/growth.ts";
+import { type GrowthCurve, growthFigure, type GrowthSeries } from "../reports/plots/growth.ts";
 import { renderPng } from "../reports/plots/render.ts";
+import { TILES } from "../wgsl/shared/matmul.ts";
 import { preferVulkan } from "../main.ts";
 import { describeMachine } from "./machine.ts";
 
@@ -64,6 +65,8 @@ const CONTEXTS = 2, CONTEXT_LAYERS = 4;
 const LAYER_TOKENS = 512, LAYER_CONTEXT = 64;
 /** Kernels shown in a panel. */
 const SHOWN = 4;
+/** Kernels that exceed their linear cost by less than this share of the largest size's time are no cause. */
+const LEAST_EXCESS = 0.05;
 /** An exponent above this is called worse than linear: repeated fits differ by a few hundredths. */
 const WORSE_THAN_LINEAR = 1.05;
 
@@ -126,12 +129,15 @@ function exponentOf(sizes: readonly number[], milliseconds: readonly number[]): 
   return leastSquares(sizes.map(Math.log), milliseconds.map(Math.log)).slope;
 }
 
-function kernelSeries(figures: readonly WorkloadFigures[]) {
-  const names = [...new Set(figures.flatMap(({ kernels }) => kernels.map(({ kernel }) => kernel)))];
-  return names.map((name) => ({
-    name,
-    milliseconds: figures.map(({ kernels }) => kernels.find(({ kernel }) => kernel === name)?.milliseconds ?? 0),
-  }));
+/** Sizes may take different tiles of one product: their kernels go by the product's name. */
+const TILE = new RegExp(`^matmul_(${Object.keys(TILES).toSorted((a, b) => b.length - a.length).join("|")})`);
+const familyOf = (kernel: string) => kernel.replace(TILE, "matmul");
+
+function kernelSeries(figures: readonly WorkloadFigures[]): GrowthSeries[] {
+  const names = [...new Set(figures.flatMap(({ kernels }) => kernels.map(({ kernel }) => familyOf(kernel))))];
+  const cost = (name: string, { kernels }: WorkloadFigures) =>
+    kernels.reduce((sum, { kernel, milliseconds }) => sum + (familyOf(kernel) === name ? milliseconds ?? 0 : 0), 0);
+  return names.map((name) => ({ name, milliseconds: figures.map((each) => cost(name, each)) }));
 }
 
 function curveOf(sweep: Sweep, figures: readonly WorkloadFigures[]): GrowthCurve {
@@ -144,24 +150,23 @@ function curveOf(sweep: Sweep, figures: readonly WorkloadFigures[]): GrowthCurve
 /** What the curve says, and where it bends upwards, by which kernels. */
 function verdict({ title, sizes, whole, kernels, exponent }: GrowthCurve): string {
   const factor = sizes.at(-1)! / sizes[0], last = whole.milliseconds.at(-1)!;
+  const total = kernels.reduce((sum, { milliseconds }) => sum + milliseconds.at(-1)!, 0);
   const grown =
     `${title}: ${integer(factor)} times the size costs ${decimal(last / whole.milliseconds[0], 1)} times as much, ` +
     `exponent ${decimal(exponent, 2)}`;
   if (!(exponent > WORSE_THAN_LINEAR)) return `${grown}: no worse than linear.`;
-  const excess = kernels
+  const causes = kernels
     .map(({ name, milliseconds }) => ({
       name,
-      milliseconds: milliseconds.at(-1)! - factor * milliseconds[0],
+      share: milliseconds.at(-1)! / total,
+      excess: milliseconds.at(-1)! - factor * milliseconds[0],
       exponent: exponentOf(sizes, milliseconds),
     }))
-    .filter((kernel) => kernel.milliseconds > 0.02 * last)
-    .toSorted((a, b) => b.milliseconds - a.milliseconds)
-    .slice(0, 3);
-  const causes = excess.map(({ name, milliseconds, exponent }) =>
-    `${name} (exponent ${decimal(exponent, 2)}, ${
-      percent(milliseconds / last)
-    } of the largest run above its linear cost)`
-  );
+    .filter(({ excess, exponent }) => excess > LEAST_EXCESS * total && exponent > WORSE_THAN_LINEAR)
+    .toSorted((a, b) => b.excess - a.excess)
+    .map(({ name, share, exponent }) =>
+      `${name} (exponent ${decimal(exponent, 2)}, ${percent(share, 0)} of the largest)`
+    );
   return `${grown}: worse than linear because of ${causes.length > 0 ? list(causes) : "no single kernel"}.`;
 }
 

@@ -176,17 +176,18 @@ function speed({ count, unit }: Comparison["amount"], milliseconds: number): str
 }
 
 function render(machine: string, comparisons: readonly Comparison[]): string {
-  const rows = comparisons.flatMap(({ what, milliseconds, ratio, amount }) =>
+  const rows = comparisons.flatMap(({ what, milliseconds, amount }) =>
     milliseconds.map(({ name, median }, i) => [
       i === 0 ? what : "",
       name,
       significant(median, 4),
       speed(amount, median),
-      i === 0 ? decimal(ratio, 2) : decimal(median / milliseconds[0].median, 2),
+      i === 0 ? "" : decimal(median / milliseconds[0].median, 2),
     ])
   );
-  const columns = ["", "who", numeric("ms, median"), numeric("speed"), numeric("its time over mtc's")];
-  return `${machine}\n\n${table(columns, rows)}\n\nThe row of mtc gives the best peer's ratio: above 1, mtc is faster.`;
+  const columns = ["", "who", numeric("ms, median"), numeric("speed"), numeric("mtc's speed over its")];
+  const best = comparisons.map(({ what, ratio }) => `${what}: ${decimal(ratio, 2)} times the best peer's speed.`);
+  return [machine, "", table(columns, rows), "", ...best].join("\n");
 }
 
 async function peers(options: Options): Promise<void> {

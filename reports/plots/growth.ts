@@ -7,6 +7,7 @@ import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec } from 
 
 /** The cost of one kernel, or of all, at each size. */
 export interface GrowthSeries {
+  /** The kernel, or what stands for all of them. */
   name: string;
   /** In the order of the sizes. */
   milliseconds: number[];
@@ -20,6 +21,7 @@ export interface GrowthCurve {
   detail: string;
   /** What grows, for the axis. */
   size: string;
+  /** Ascending. */
   sizes: number[];
   /** All kernels together, by the wall clock. */
   whole: GrowthSeries;
@@ -64,7 +66,7 @@ function growthPanel(curve: GrowthCurve): Spec {
       type: "nominal",
       title: null,
       scale: { domain: names, range: colors },
-      legend: { orient: "right", symbolType: "stroke", symbolStrokeWidth: 2, offset: 10 },
+      legend: { orient: "right", symbolType: "stroke", symbolStrokeWidth: 2, offset: 10, labelLimit: 240 },
     },
   };
   return {
