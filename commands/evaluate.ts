@@ -25,6 +25,7 @@ function parseTokens(text: string): number {
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
   const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
+  const { loadVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
   const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
@@ -34,7 +35,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const [{ directory, config }] = layers, { context, include_bos } = config;
   const gpu = await openGpu();
   const taps = tapsOf(layers.map((layer) => layer.config));
-  const { files, gemma2 } = await loadRunModel(gpu, layers, taps);
+  const { files, gemma2 } = await loadVisibly((onLoading) => loadRunModel(gpu, layers, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();

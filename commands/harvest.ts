@@ -36,7 +36,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
   const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
   const { configOf } = await import("../core/gemma2/config.ts");
-  const { openModelVisibly } = await import("./open_model.ts");
+  const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { loadGemma2 } = await import("../core/gemma2/forward.ts");
   const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
   const { tapName } = await import("../core/gemma2/sites.ts");
@@ -49,9 +49,11 @@ async function harvest(options: HarvestOptions): Promise<void> {
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
   const gpu = await openGpu();
-  const atOnce = Math.min(contexts, contextsPerForward(gpu, configOf(files), context));
-  const model = await loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context });
-  loadTokenizer(files).checkFitsModel(model.config.vocabSize, model.config.bosTokenId);
+  const config = configOf(files), atOnce = Math.min(contexts, contextsPerForward(gpu, config, context));
+  loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
+  const model = await loadVisibly((onLoading) =>
+    loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
+  );
   const data = options.data ?? "builtin";
   const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });
   const progress = new Progress("Harvesting contexts");

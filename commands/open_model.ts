@@ -1,5 +1,5 @@
 /**
- * Opening a model on the command line: a download from the hub shows its progress.
+ * Opening a model on the command line: its download from the hub and its way to the GPU show their progress.
  * @module
  */
 
@@ -21,6 +21,29 @@ export async function openModelVisibly(model: string): Promise<ModelFiles> {
       const note = waiting !== "" ? waiting : `${(rate / 1000).toFixed(1)} MB/s`;
       const left = received > 0 && waiting === "" ? (total - done) / rate / 1000 : null;
       progress.show(Math.floor(done / 1e6), Math.ceil(total / 1e6), note, left);
+    });
+  } finally {
+    progress.stop();
+  }
+}
+
+/** Seconds of loading before it is shown: a small model is loaded by then. */
+const QUIET_S = 1;
+
+/**
+ * Loads a model with its progress shown.
+ *
+ * @param load Does it, and tells how many of the layers that are needed are loaded.
+ * @returns What `load` returns.
+ */
+export async function loadVisibly<T>(
+  load: (onLoading: (layers: number, needed: number) => void) => Promise<T>,
+): Promise<T> {
+  const progress = new Progress("Loading layers"), started = performance.now();
+  try {
+    return await load((layers, needed) => {
+      const seconds = (performance.now() - started) / 1000;
+      if (seconds >= QUIET_S) progress.show(layers, needed, "", seconds / layers * (needed - layers));
     });
   } finally {
     progress.stop();

@@ -77,6 +77,7 @@ export class TrainDisplay {
   /** The training's observer, without the interrupt. */
   get observer(): Omit<TrainingObserver, "interrupted"> {
     return {
+      loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
       stepped: (step, layers, tokensPerSecond) => this.#stepped(step, layers, tokensPerSecond),
     };
@@ -102,6 +103,11 @@ export class TrainDisplay {
 
   #seconds(): number {
     return (performance.now() - this.#phaseStarted) / 1000;
+  }
+
+  #loading(layers: number, needed: number): void {
+    const progress = this.#enter("Loading layers"), seconds = this.#seconds();
+    if (seconds >= RATE_AFTER_S) progress?.show(layers, needed, "", seconds / layers * (needed - layers));
   }
 
   #filling(n: number, done: number, contexts: number): void {

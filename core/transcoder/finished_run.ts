@@ -9,8 +9,7 @@ import { UserError } from "../errors.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import { configOf } from "../gemma2/config.ts";
 import { BUILTIN, type ModelFiles, openModel } from "../gemma2/files.ts";
-import { type Gemma2, loadGemma2 } from "../gemma2/forward.ts";
-import type { Tap } from "../gemma2/sites.ts";
+import { type Gemma2, type Gemma2Options, loadGemma2 } from "../gemma2/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { featureCount } from "./recipe.ts";
 import { type LayerConfig, readLayerConfig } from "./run_settings.ts";
@@ -110,21 +109,20 @@ async function openTranscoder(directory: string, config: LayerConfig): Promise<T
  *
  * @param gpu Where to.
  * @param layers The run's layers.
- * @param taps The sites wanted.
- * @param maxTokens The most tokens in one forward pass; when left out, those of {@link contextsPerForward}.
+ * @param options The sites wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out; who hears
+ * of the layers as they are loaded.
  * @returns The model and its files; close `files.weights` when it no longer runs.
  * @throws {UserError} When the model cannot be read or is another one.
  */
 export async function loadRunModel(
   gpu: Gpu,
   [{ directory, config }]: readonly FinishedLayer[],
-  taps: readonly Tap[],
-  maxTokens?: number,
+  { taps, maxTokens, onLoading }: Omit<Gemma2Options, "context" | "maxTokens"> & Partial<Gemma2Options>,
 ): Promise<{ files: ModelFiles; gemma2: Gemma2 }> {
   const { model, context } = config;
   const files = await openModel(model.path ?? BUILTIN);
   const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
-  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: most, context });
+  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: most, context, onLoading });
   const { layers, dModel, vocabSize } = gemma2.config;
   if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return { files, gemma2 };
   throw new UserError(

@@ -40,6 +40,8 @@ export class Diverged extends UserError {
 
 /** How a run tells what it is doing, and hears that it should stop. */
 export interface TrainingObserver {
+  /** The model's layers are being loaded: those done of those needed. */
+  loading(layers: number, needed: number): void;
   /** Buffer number n is being filled: contexts done of all. */
   filling(n: number, done: number, contexts: number): void;
   /** Steps were read back. */
@@ -71,7 +73,8 @@ export async function train(
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
   const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
-  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context });
+  const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
+  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
   const bufferPlan = planBuffer(
     settings.steps,
     settings.batch_tokens,
