@@ -6,6 +6,8 @@
 import { Command } from "commander";
 import { UsageError } from "../core/errors.ts";
 import type { Tap } from "../core/gemma2/sites.ts";
+import type { Precision } from "../wgsl/shared/matmul.ts";
+import { precisionOption } from "./precision_option.ts";
 import { Progress } from "./progress.ts";
 
 interface HarvestOptions {
@@ -16,6 +18,7 @@ interface HarvestOptions {
   readonly context: number;
   readonly contexts: number;
   readonly out: string;
+  readonly precision: Precision;
   readonly json?: true;
 }
 
@@ -38,6 +41,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { configOf } = await import("../core/gemma2/config.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { loadGemma2 } = await import("../core/gemma2/forward.ts");
+  const { describeErrors } = await import("../core/gemma2/precision.ts");
   const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
   const { tapName } = await import("../core/gemma2/sites.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
@@ -48,7 +52,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const taps = await parseTaps(options);
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
-  const gpu = await openGpu();
+  const gpu = await openGpu(undefined, options.precision);
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerForward(gpu, config, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const model = await loadVisibly((onLoading) =>
@@ -69,6 +73,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
       contextsPerForward: atOnce,
       directory: out,
       metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
+      onRounded: (errors) => console.error(describeErrors(errors)),
       onProgress(done) {
         const seconds = (performance.now() - started) / 1000;
         const note = `${Math.round(done * context / seconds)} tokens/s`;
@@ -123,6 +128,7 @@ export function harvestCommand(): Command {
       256,
     )
     .requiredOption("-o, --out <dir>", "a new or empty directory")
+    .addOption(precisionOption())
     .option("--json", "print a summary as JSON")
     .addHelpText(
       "after",

@@ -13,6 +13,7 @@ import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { finish } from "../core/transcoder/finish.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
 import { Diverged, train } from "../core/transcoder/train.ts";
+import { precisionOption } from "./precision_option.ts";
 import { TrainDisplay } from "./train_display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./train_estimate.ts";
 import { lockRun } from "./train_lock.ts";
@@ -57,7 +58,8 @@ export function trainCommand(): Command {
       "--dictionary <n>",
       "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
     )
-    .option("--include-bos", "train on and count BOS tokens too");
+    .option("--include-bos", "train on and count BOS tokens too")
+    .addOption(precisionOption());
   for (const { flags, setting, text } of NUMBER_OPTIONS) {
     const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
     const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
@@ -86,7 +88,7 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
       `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
     );
   }
-  const gpu = await openGpu();
+  const gpu = await openGpu(undefined, request.settings.precision);
   try {
     const estimated = await estimate(gpu, request);
     if (options.dryRun) return printEstimate(request, estimated, gpu.adapter, options.json === true);

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { describeErrors } from "../core/gemma2/precision.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
 import { planBuffer } from "../core/transcoder/buffer.ts";
 import type { FinishObserver } from "../core/transcoder/finish.ts";
@@ -79,6 +80,7 @@ export class TrainDisplay {
     return {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
+      rounded: (errors) => this.#rounded(errors),
       stepped: (step, layers, tokensPerSecond) => this.#stepped(step, layers, tokensPerSecond),
     };
   }
@@ -119,6 +121,11 @@ export class TrainDisplay {
     const after = this.#secondsOfSteps(n * this.#stepsPerBuffer, n);
     const left = here === null || after === null ? null : here + after;
     progress?.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
+  }
+
+  #rounded(errors: Readonly<Record<string, number>>): void {
+    this.stop();
+    console.error(`  ${describeErrors(errors)}`);
   }
 
   #stepped(step: number, layers: LayerMetrics, tokensPerSecond: number): void {

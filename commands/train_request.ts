@@ -27,6 +27,7 @@ import {
   settingsOf,
 } from "../core/transcoder/run_settings.ts";
 import type { TrainingPlan } from "../core/transcoder/plan.ts";
+import type { Precision } from "../wgsl/shared/matmul.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { openModelVisibly } from "./open_model.ts";
 import {
@@ -51,6 +52,7 @@ export interface TrainOptions extends Record<string, unknown> {
   groups?: string;
   dictionary?: string;
   includeBos?: boolean;
+  precision: Precision;
   runs: string;
   name?: string;
   resume?: string;
@@ -139,7 +141,8 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
 }
 
 function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Command): RunSettings {
-  const changed: Record<string, unknown> = { include_bos: options.includeBos ?? defaults.include_bos };
+  const { precision, includeBos: include_bos = defaults.include_bos } = options;
+  const changed: Record<string, unknown> = { include_bos, precision };
   if (options.groups !== undefined) changed.groups = parseGroups(options.groups);
   if (options.dictionary !== undefined) {
     changed.groups = groupsFor(parseNumber("--dictionary", options.dictionary), changed.groups as number[] | undefined);

@@ -23,6 +23,7 @@ const COMMON = {
   sample_every: 100,
   samples_per_feature: 100,
   sample_threshold: 0.1,
+  precision: "f32",
 } as const;
 
 /** The published recipe for Gemma-2-2B, used with `--model`. */
@@ -106,7 +107,7 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
 /** One option of the command line that sets a number. */
 interface NumberOption {
   readonly flags: string;
-  readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos">;
+  readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos" | "precision">;
   readonly text: string;
 }
 

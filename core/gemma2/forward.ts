@@ -8,17 +8,18 @@ import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { tuneTiles } from "../gpu/tune.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
-import { matmul } from "../../wgsl/shared/matmul.ts";
+import { matmul, type Precision } from "../../wgsl/shared/matmul.ts";
 import { type Gemma2Config, parseGemma2Config } from "./config.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
 import { layerCount, type Plan, planFor } from "./plan.ts";
 import { rotaryTurns } from "./rotary.ts";
 import { checkLayer, type Site, type Tap, tapName } from "./sites.ts";
-import { type LayerWeights, type Linear, loadLayers } from "./weights.ts";
+import { type LayerWeights, type Linear, loadLayers, productsOf } from "./weights.ts";
 
 /** Activations at one site of one layer, on the GPU. */
 export interface Activations {
@@ -67,6 +68,7 @@ export async function loadGemma2(gpu: Gpu, files: ModelFiles, options: Gemma2Opt
   options.onLoading?.(0, layerCount(plan));
   const embedding = new Embedding(files.weights, config);
   const layers = await loadLayers(gpu, files.weights, config, plan, options.onLoading);
+  await tuneTiles(gpu, productsOf(layers, options.maxTokens));
   return new Gemma2(gpu, config, options, plan, embedding, layers);
 }
 
@@ -150,11 +152,16 @@ export class Gemma2 {
    *
    * @param pass Where to record.
    * @param batch Token ids (contexts, context), at most as many and as long as the model was loaded for.
+   * @param precision What products round their inputs to; the device's own if left out.
    * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten by the next forward.
    * @throws {UserError} When a token is not in the model's vocabulary.
    * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for.
    */
-  forward(pass: Pass, batch: Pick<TokenBatch, "contexts" | "context" | "ids">): Activations[] {
+  forward(
+    pass: Pass,
+    batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
+    precision: Precision = this.#gpu.precision,
+  ): Activations[] {
     const { contexts, context, ids } = batch;
     const { dModel, heads, keyValueHeads, headDim } = this.config;
     const tokens = contexts * context;
@@ -170,7 +177,7 @@ export class Gemma2 {
       epilogue: "none" | "geglu" = "none",
     ) => {
       const size = { rows: tokens, columns: outputs, depth: inputs };
-      pass.run(matmul(tileFor(this.#gpu, size, this.#gpu.precision), format, epilogue), { x, weight, y }, size);
+      pass.run(matmul(tileFor(this.#gpu, size, precision), format, epilogue), { x, weight, y }, size);
     };
 
     upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));

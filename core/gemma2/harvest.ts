@@ -12,6 +12,7 @@ import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
 import type { TokenSource } from "../text/source.ts";
 import type { Gemma2 } from "./forward.ts";
+import { precisionErrors } from "./precision.ts";
 import { tapName } from "./sites.ts";
 
 /** What to harvest and where to. */
@@ -32,6 +33,8 @@ export interface Harvest {
   readonly directory: string;
   /** Free text entries for each shard. */
   readonly metadata: Readonly<Record<string, string>>;
+  /** With f16 products, hears once what they do to each tap's activations, in relative L2. */
+  readonly onRounded: (errors: Readonly<Record<string, number>>) => void;
   /** Called after each batch with the number of contexts done. */
   readonly onProgress: (contexts: number) => void;
   /** The most bytes of a shard; it is gathered in memory. {@link SHARD_BYTES} if left out. */
@@ -71,6 +74,7 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
   async function* forwards() {
     for (let done = 0; done < contexts;) {
       const { batch } = await source.next(Math.min(contextsPerForward, contexts - done));
+      if (gpu.precision === "f16" && first + done === 0) harvest.onRounded(await precisionErrors(gpu, model, batch));
       const pass = new Pass(gpu), activations = model.forward(pass, batch);
       tokens.set(batch.ids, done * context);
       yield { pass, activations, done, contexts: batch.contexts };

@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
+import type { PlannedProduct } from "../gpu/tune.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { Gemma2Config } from "./config.ts";
@@ -105,6 +106,25 @@ export async function loadLayers(
     onLoading?.(l + 1, layerCount(plan));
   }
   return layers;
+}
+
+/**
+ * The products of a forward pass, those of one layer: the others' are like them.
+ *
+ * @param layers The loaded layers.
+ * @param tokens Tokens of a pass.
+ * @returns One entry per linear map of the first layer.
+ */
+export function productsOf(layers: readonly LayerWeights[], tokens: number): PlannedProduct[] {
+  const { attention, mlp } = layers[0] ?? {};
+  const product = ({ format, inputs, outputs }: Linear, epilogue: "none" | "geglu" = "none") => ({
+    ...{ rows: tokens, columns: outputs, depth: inputs },
+    ...{ weight: format, epilogue },
+  });
+  return [
+    ...(attention ? [product(attention.qkv), product(attention.out)] : []),
+    ...(mlp ? [product(mlp.gateUp, "geglu"), product(mlp.down)] : []),
+  ];
 }
 
 async function loadGain(gpu: Gpu, source: TensorSource, name: string, width: number): Promise<Tensor> {

@@ -30,8 +30,15 @@ export function candidateTiles(gpu: Gpu, precision: Precision = "f32"): TileName
   return broadcast ? [`broadcast${broadcast}`, "lanes"] : ["lanes"];
 }
 
-/** CPUs are as fast for one size as for another, as long as it is large; GPUs are not. */
-function keyOf(gpu: Gpu, { rows, columns, depth }: ProductSize, precision: Precision): string {
+/**
+ * What a choice of tile is known by: CPUs are as fast for one size as for another, as long as it is large; GPUs are not.
+ *
+ * @param gpu The device.
+ * @param size The product.
+ * @param precision Of the staged inputs.
+ * @returns A key of `gpu.tiles`.
+ */
+export function tileKey(gpu: Gpu, { rows, columns, depth }: ProductSize, precision: Precision): string {
   return [gpu.isCpu ? "any" : `${rows}x${columns}x${depth}`, ...(precision === "f16" ? ["f16"] : [])].join(" ");
 }
 
@@ -46,5 +53,5 @@ function keyOf(gpu: Gpu, { rows, columns, depth }: ProductSize, precision: Preci
 export function tileFor(gpu: Gpu, size: ProductSize, precision: Precision = "f32"): TileName {
   // Only one tile takes a depth that is no multiple of 4, and such products are small.
   if (size.depth % 4 !== 0) return "lanes";
-  return gpu.tiles.get(keyOf(gpu, size, precision)) ?? candidateTiles(gpu, precision)[0];
+  return gpu.tiles.get(tileKey(gpu, size, precision)) ?? candidateTiles(gpu, precision)[0];
 }

@@ -12,7 +12,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TokenSource } from "../text/source.ts";
 import { featureCount, type TranscoderShape } from "./recipe.ts";
-import type { LayerConfig, Mapping, RunSettings } from "./run_settings.ts";
+import type { LayerConfig, Mapping, MeasuredConfig, RunSettings } from "./run_settings.ts";
 import { createTrainingState, readWeights, type TranscoderWeights } from "./state.ts";
 import { Stepper } from "./step.ts";
 import { foldScales, type Transcoder } from "./weights.ts";
@@ -33,7 +33,7 @@ export interface TrainingPlan {
   readonly describe: (
     layer: number,
     source: TokenSource,
-  ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | "scales">;
+  ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | keyof MeasuredConfig>;
   /** The layers' config.json files when the run is resumed, in the order of `mappings`. */
   readonly resumed: readonly LayerConfig[] | null;
 }

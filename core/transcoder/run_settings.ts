@@ -12,6 +12,7 @@ import { fileError } from "../files/atomic.ts";
 import type { Tap } from "../gemma2/sites.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
+import { type Precision, type TileName, TILES } from "../../wgsl/shared/matmul.ts";
 import { checkRecipe, type Recipe } from "./recipe.ts";
 
 /** What is the same for all layers of a run. */
@@ -38,6 +39,8 @@ export interface RunSettings extends Recipe {
   readonly sample_tokens: number;
   /** Held-out tokens of the final evaluation. */
   readonly evaluation_tokens: number;
+  /** What the forward pass's products round their inputs to. */
+  readonly precision: Precision;
 }
 
 /** One transcoder of a run: it predicts `target` from `source`. */
@@ -50,6 +53,16 @@ export interface Mapping {
   readonly target: Tap;
 }
 
+/** What a run measures before its first step. */
+export interface MeasuredConfig {
+  /** Factors between raw activations and those trained on, measured on the first buffer. */
+  readonly scales: Scales;
+  /** The tiles of matrix products that the adapter was tuned to; `tileKey` says what the keys are. */
+  readonly tiles: Readonly<Record<string, TileName>>;
+  /** With f16, relative L2 of each tap's activations from those of float32, on the first contexts; empty with f32. */
+  readonly precision_errors: Readonly<Record<string, number>>;
+}
+
 /** A layer's config.json. */
 export type LayerConfig =
   & Omit<RunConfig, keyof Recipe | "model" | "data" | "source" | "target">
@@ -60,9 +73,8 @@ export type LayerConfig =
     readonly model: RunConfig["model"] & { readonly path: string | null };
     /** The text, and its files, folders and references; empty for the embedded one. */
     readonly data: RunConfig["data"] & TextSummary & { readonly files: readonly string[] };
-    /** Factors between raw activations and those trained on, measured on the first buffer. */
-    readonly scales: Scales;
-  };
+  }
+  & MeasuredConfig;
 
 /** Factors that give source and target a mean square of 1 per element: x_scaled = scales.source * x. */
 export interface Scales {
@@ -84,6 +96,9 @@ const resumeSchema = v.object({
   sample_threshold: v.number(),
   evaluation_tokens: count,
   scales: v.object({ source: v.number(), target: v.number() }),
+  precision: v.picklist(["f32", "f16"]),
+  tiles: v.record(v.string(), v.picklist(Object.keys(TILES) as TileName[])),
+  precision_errors: v.record(v.string(), v.number()),
 });
 
 /**
@@ -171,6 +186,7 @@ export function settingsOf(config: LayerConfig): RunSettings {
     ...{ aux_weight, aux_k, dead_after_tokens, threshold_rate, seed, context, passes, buffer_tokens, include_bos },
     ...{ log_every, checkpoint_every, sample_every, samples_per_feature, sample_threshold, sample_tokens },
     evaluation_tokens: config.evaluation_tokens,
+    precision: config.precision,
   };
 }
 

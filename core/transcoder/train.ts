@@ -13,10 +13,12 @@ import { contextsPerForward } from "../gemma2/capacity.ts";
 import { configOf } from "../gemma2/config.ts";
 import type { Gemma2 } from "../gemma2/forward.ts";
 import { loadGemma2 } from "../gemma2/forward.ts";
+import { precisionErrors } from "../gemma2/precision.ts";
 import { type Tap, tapName } from "../gemma2/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
+import { tuneTiles } from "../gpu/tune.ts";
 import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
@@ -25,7 +27,7 @@ import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } fro
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "./metrics_table.ts";
 import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
-import { learningRate, prefixEnds } from "./recipe.ts";
+import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
 import { recordGather, type RowBlocks } from "./row_blocks.ts";
 import type { LayerConfig } from "./run_settings.ts";
 import { type TranscoderWeights, zeroWeights } from "./state.ts";
@@ -44,6 +46,8 @@ export interface TrainingObserver {
   loading(layers: number, needed: number): void;
   /** Buffer number n is being filled: contexts done of all. */
   filling(n: number, done: number, contexts: number): void;
+  /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
+  rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
   stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
   /** True once the user asked to stop. */
@@ -73,8 +77,15 @@ export async function train(
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
   const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
+  // What a run was tuned to, it keeps; another adapter has other tiles.
+  const [before] = plan.resumed ?? [];
+  if (before?.adapter === gpu.adapter) {
+    for (const [key, tile] of Object.entries(before.tiles)) gpu.tiles.set(key, tile);
+  }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
   const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
+  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = gemma2.config.dModel;
+  await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
   const bufferPlan = planBuffer(
     settings.steps,
     settings.batch_tokens,
@@ -210,15 +221,33 @@ class Training {
       checkScale(tap, statistics.scale);
       return { activations, ...statistics };
     };
+    const precision_errors = resumed?.[0].precision_errors ?? await this.#precisionErrors();
+    const tiles = Object.fromEntries(gpu.tiles);
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
       const described = describe(mapping.layer, this.#source!);
-      const config = resumed?.[i] ?? { ...described, ...settings, ...mapping, groups: [...settings.groups], scales };
+      const measured = { scales, tiles, precision_errors };
+      const config = resumed?.[i] ??
+        { ...described, ...settings, ...mapping, groups: [...settings.groups], ...measured };
       const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
       this.#layers.push(this.#createLayer(config, weights));
     }
     await this.#writeBeginnings();
+  }
+
+  /** What 16-bit products do to the first contexts; nothing to tell with f32. */
+  async #precisionErrors(): Promise<Record<string, number>> {
+    if (this.gpu.precision === "f32") return {};
+    const { context, ids } = this.buffer.batch;
+    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.gemma2.config, context));
+    const errors = await precisionErrors(this.gpu, this.gemma2, {
+      contexts,
+      context,
+      ids: ids.subarray(0, contexts * context),
+    });
+    this.observer.rounded(errors);
+    return errors;
   }
 
   /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */

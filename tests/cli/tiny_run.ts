@@ -53,6 +53,7 @@ function config(layer: number, changes: Partial<LayerConfig>): LayerConfig {
     ...{ aux_weight: 1 / 32, aux_k: 4, dead_after_tokens: 1000, threshold_rate: 0.01, passes: 1, buffer_tokens: 1024 },
     ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 2, sample_threshold: 0.1 },
     ...{ sample_tokens: 640, evaluation_tokens: 300, include_bos: false, scales: { source: 1, target: 1 } },
+    ...{ precision: "f32" as const, tiles: {}, precision_errors: {} },
     ...changes,
   };
 }

@@ -50,7 +50,9 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const describe = () => sizes as any;
   const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
   const { gemma2, layers } = await train(gpu, run, {
+    loading() {},
     filling() {},
+    rounded() {},
     stepped: () => whileTraining = live(seen),
     interrupted: () => false,
   });

@@ -1,0 +1,143 @@
+/**
+ * The autotune of matrix products: each candidate tile is timed on the sizes at hand, once per adapter; what was found is kept in the
+ * user's cache. All f32 tiles give the same bits, so a choice changes the time that a run takes and nothing else.
+ * @module
+ */
+
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import {
+  type Epilogue,
+  matmul,
+  matmulBiasRelu,
+  paddedColumns,
+  type TileName,
+  TILES,
+  type WeightFormat,
+} from "../../wgsl/shared/matmul.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
+import { createTensor, type Gpu } from "./device.ts";
+import { candidateTiles, type ProductSize, tileKey } from "./products.ts";
+import { Pass } from "./run.ts";
+import { WallClock } from "./wall_clock.ts";
+
+/** A product that a run will need. */
+export interface PlannedProduct extends ProductSize {
+  /** How W lies in memory. */
+  readonly weight: WeightFormat;
+  /** What becomes of the sums. */
+  readonly epilogue: Epilogue;
+}
+
+/** More than this need not be multiplied to see which tile is the faster one. */
+const MOST = {
+  cpu: { rows: 128, columns: 1024, depth: 512 },
+  gpu: { rows: 4096, columns: 32768, depth: 16384 },
+};
+/** Rounds per candidate, taken in turns; the best counts. */
+const ROUNDS = 3;
+/** How long a round lasts at least, in seconds: a wait's own duration varies by a millisecond. */
+const ROUND_S = 0.02;
+
+/**
+ * Fills `gpu.tiles` for some products: what is there stays, then what the cache knows, then by measurement.
+ *
+ * @param gpu The device.
+ * @param products What a run will multiply.
+ * @param cache The file to remember choices in; null for none.
+ * @throws {UserError} When the device fails or its memory is exhausted.
+ */
+export async function tuneTiles(
+  gpu: Gpu,
+  products: readonly PlannedProduct[],
+  cache: string | null = cacheFile(),
+): Promise<void> {
+  const missing = new Map<string, PlannedProduct>();
+  for (const product of products) {
+    // The transcoder's product, the one with a bias, is never rounded.
+    const precision = product.epilogue === "bias_relu" ? "f32" : gpu.precision;
+    const key = tileKey(gpu, product, precision);
+    if (!gpu.tiles.has(key) && product.depth % 4 === 0) missing.set(key, product);
+  }
+  if (missing.size === 0) return;
+  const known = cache === null ? {} : await readCache(cache);
+  // What is known of another version of the driver or the runtime says nothing about this one.
+  const here = known[`${gpu.adapter}, Deno ${Deno.version.deno}`] ??= {};
+  let isNew = false;
+  for (const [key, product] of missing) {
+    const candidates = candidateTiles(gpu, product.epilogue === "bias_relu" ? "f32" : gpu.precision);
+    if (!candidates.includes(here[key])) {
+      here[key] = candidates.length === 1 ? candidates[0] : await fastest(gpu, candidates, product);
+      isNew = true;
+    }
+    gpu.tiles.set(key, here[key]);
+  }
+  if (isNew && cache !== null) await writeCache(cache, known);
+}
+
+async function fastest(gpu: Gpu, candidates: readonly TileName[], product: PlannedProduct): Promise<TileName> {
+  const most = gpu.isCpu ? MOST.cpu : MOST.gpu;
+  const size = {
+    rows: Math.min(product.rows, most.rows),
+    columns: Math.min(product.columns, most.columns),
+    depth: Math.min(product.depth, most.depth),
+  };
+  const { rows, columns, depth } = size, { weight: format, epilogue } = product;
+  const tensor = (name: string, ...shape: number[]) => createTensor(gpu, `tuning ${name}`, shape);
+  const x = tensor("x", rows, depth), y = tensor("y", rows, columns), bias = tensor("bias", rows);
+  const weight = tensor("W", depth, paddedColumns(columns) / (format === "bf16" ? 2 : 1));
+  const clock = await WallClock.start(gpu), pass = new Pass(gpu);
+  const record = (tile: TileName) =>
+    epilogue === "bias_relu"
+      ? pass.run(matmulBiasRelu(tile), { x, weight, bias, y }, size)
+      : pass.run(matmul(tile, format, epilogue), { x, weight, y }, size);
+  const seconds = (tile: TileName, count: number) =>
+    clock.seconds(() => {
+      for (let i = 0; i < count; i++) record(tile);
+      pass.submit();
+    });
+  const best = new Map<TileName, number>(), counts = new Map<TileName, number>();
+  for (const tile of candidates) {
+    // The first time also compiles.
+    await seconds(tile, 1);
+    counts.set(tile, Math.ceil(ROUND_S / await seconds(tile, 1)));
+  }
+  for (let round = 0; round < ROUNDS; round++) {
+    for (const tile of candidates) {
+      const count = counts.get(tile)!;
+      best.set(tile, Math.min(best.get(tile) ?? Infinity, await seconds(tile, count) / count));
+    }
+  }
+  for (const { buffer } of [x, y, bias, weight]) buffer.destroy();
+  return candidates.reduce((a, b) => best.get(b)! < best.get(a)! ? b : a);
+}
+
+type Choices = Record<string, Record<string, TileName>>;
+
+/** The cache is a convenience: whatever is wrong with it, tiles are measured again. */
+async function readCache(path: string): Promise<Choices> {
+  try {
+    const read = JSON.parse(await Deno.readTextFile(path)) as Choices;
+    const isSound = !Array.isArray(read) &&
+      Object.values(read).every((choices) => Object.values(choices).every((tile) => tile in TILES));
+    return isSound ? read : {};
+  } catch {
+    return {};
+  }
+}
+
+async function writeCache(path: string, known: Choices): Promise<void> {
+  try {
+    await mkdir(dirname(path), { recursive: true });
+    await writeFileAtomic(path, JSON.stringify(known, null, 2) + "\n");
+  } catch {
+    // A home that cannot be written costs a second at the next start.
+  }
+}
+
+/** Where choices are remembered; null without a home. */
+function cacheFile(): string | null {
+  const home = Deno.env.get("HOME") ?? Deno.env.get("USERPROFILE");
+  const caches = Deno.env.get("XDG_CACHE_HOME") || (home && join(home, ".cache"));
+  return caches ? join(caches, "mtc", "tiles.json") : null;
+}
