@@ -46,8 +46,6 @@ export interface Tokenizer {
 const MAX_CACHED_WORDS = 2 ** 18;
 /** Longer words are too rare to be worth remembering. */
 const MAX_CACHED_CHARACTERS = 48;
-/** V8 copies shorter slices of a string; a longer one keeps the whole string alive. */
-const LONGEST_COPIED_SLICE = 12;
 const SPACE = 0x20;
 const SPACE_SYMBOL = 0x2581; // ▁
 
@@ -116,7 +114,7 @@ function wordByWord(encodeWhole: Encode, borders: Uint8Array): Encode {
     const ids = encodeWhole(word);
     if (word.length <= MAX_CACHED_CHARACTERS) {
       if (cache.size === MAX_CACHED_WORDS) cache.clear();
-      cache.set(word.length > LONGEST_COPIED_SLICE ? word.split("").join("") : word, ids);
+      cache.set(word, ids);
     }
     return ids;
   }

@@ -3,7 +3,6 @@ import { builtinModel } from "../../core/builtin/model.ts";
 import { UserError } from "../../core/errors.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { ASCII, asciiBorders, splitsAtSpaces, type TokenizerSpec } from "../../core/text/tokenizer_spec.ts";
-import { exposedGc } from "./corpora.ts";
 import golden from "../golden/tokenizer.json" with { type: "json" };
 
 const bytes = (value: unknown) => new TextEncoder().encode(typeof value === "string" ? value : JSON.stringify(value));
@@ -89,17 +88,6 @@ Deno.test("asciiBorders: where no token goes on and both characters are known", 
   assert.deepEqual(["ba", "a,", "b.", ".a", "aa", " b", "a "].map(between), [1, 1, 1, 1, 1, 1, 1]);
   assert.deepEqual(["ab", " a", "  ", "..", ",."].map(between), [0, 0, 0, 0, 0], "a token goes on");
   assert.deepEqual(["ac", "c,", "?a", "\x01a"].map(between), [0, 0, 0, 0], "unknown characters may be joined");
-});
-
-Deno.test("remembered words do not keep the documents alive that they come from", async () => {
-  const gc = await exposedGc(), common = " the state of the Union".repeat(9000);
-  const used = (documents: number) => {
-    for (let i = 0; i < documents; i++) embedded.encode(`${common} Zu${i}sammengesetztes`.split("").join(""));
-    gc();
-    return Deno.memoryUsage().heapUsed;
-  };
-  const before = used(1), growth = used(60) - before;
-  assert.ok(growth < 3e6, `${growth} bytes of 60 documents of ${common.length} characters`);
 });
 
 Deno.test("loadTokenizer: malformed files are refused in one sentence", () => {
