@@ -43,7 +43,9 @@ export async function loadVisibly<T>(
   try {
     return await load((layers, needed) => {
       const seconds = (performance.now() - started) / 1000;
-      if (seconds >= QUIET_S) progress.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
+      if (seconds >= QUIET_S) {
+        progress.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
+      }
     });
   } finally {
     progress.stop();

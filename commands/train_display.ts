@@ -109,7 +109,9 @@ export class TrainDisplay {
 
   #loading(layers: number, needed: number): void {
     const progress = this.#enter("Loading layers"), seconds = this.#seconds();
-    if (seconds >= RATE_AFTER_S) progress?.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
+    if (seconds >= RATE_AFTER_S) {
+      progress?.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
+    }
   }
 
   #filling(n: number, done: number, contexts: number): void {
