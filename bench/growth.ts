@@ -72,7 +72,7 @@ const WORSE_THAN_LINEAR = 1.05;
 
 function sweeps({ width, batch, model, dictionaries, batches, contexts, layers }: Options): Sweep[] {
   const step = (gpu: Gpu, features: number, batch_tokens: number) =>
-    Promise.resolve(new StepWorkload(gpu, { width, groups: groupsFor(features), k: K, aux_k: AUX_K, batch_tokens }));
+    StepWorkload.make(gpu, { width, groups: groupsFor(features), k: K, aux_k: AUX_K, batch_tokens });
   const sizes = model === "2b" ? GEMMA2_2B : SMALL;
   const forward = (gpu: Gpu, depth: number, context: number, tokens: number) => {
     const files = randomModel({ ...sizes, num_hidden_layers: depth });

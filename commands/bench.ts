@@ -9,6 +9,7 @@ import type { StepSizes, Workload } from "../core/bench/workloads.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import { duration, integer } from "../reports/format.ts";
+import type { Precision } from "../wgsl/shared/matmul.ts";
 import { Progress } from "./progress.ts";
 import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train_settings.ts";
 
@@ -18,6 +19,7 @@ interface BenchOptions {
   batch?: number;
   context?: number;
   repeats: number;
+  precision: Precision;
   kernel?: string;
   showShader?: string;
   json?: true;
@@ -55,7 +57,7 @@ async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions):
   const { GEMMA2_2B, randomModel } = await import("../core/bench/random_model.ts");
   const { BUILTIN, openModel } = await import("../core/gemma2/files.ts");
   const { shape, context = PUBLISHED.context } = options, is2b = shape === "2b";
-  const step = new StepWorkload(gpu, sizes);
+  const step = await StepWorkload.make(gpu, sizes);
   const files = is2b ? randomModel(GEMMA2_2B) : await openModel(BUILTIN), layer = is2b ? 0 : 4;
   const taps = [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const;
   const maxTokens = is2b && gpu.isCpu ? CPU_TOKENS_2B : Infinity;
@@ -133,7 +135,8 @@ async function bench(options: BenchOptions): Promise<void> {
   const progress = new Progress("Benchmarking");
   let figures: BenchmarkFigures, measuring = 0;
   try {
-    figures = await benchmark((gpu) => makeWorkloads(gpu, sizes, options), options.repeats, (label, done, all) => {
+    const make = (gpu: Gpu) => makeWorkloads(gpu, sizes, options);
+    figures = await benchmark(make, options.precision, options.repeats, (label, done, all) => {
       if (done === 0) measuring = performance.now();
       const left = done === 0 ? null : (performance.now() - measuring) / 1000 / done * (all - done);
       progress.show(done, all, label, left);
@@ -156,8 +159,8 @@ async function bench(options: BenchOptions): Promise<void> {
 export function benchCommand(): Command {
   return new Command("bench")
     .description(
-      "Times every kernel of a training step and a forward pass, on random numbers, and holds it against a roofline\n" +
-        "that it measures itself: the largest copy and the largest matrix product.",
+      "Times every kernel of a training step and a forward pass, on random numbers, and holds it against a roofline " +
+        "that it measures itself: the largest copy and the largest f32 matrix product.",
     )
     .addOption(
       new Option("--shape <name>", "sizes: the embedded default's, or Gemma-2-2B's (one layer)")
@@ -167,6 +170,10 @@ export function benchCommand(): Command {
     .option("--batch <tokens>", "tokens per step", parseCount("--batch"))
     .option("--context <tokens>", "tokens per context of the forward pass", parseCount("--context"))
     .option("-r, --repeats <n>", "samples of each; medians are shown", parseCount("--repeats"), 5)
+    .addOption(
+      new Option("--precision <type>", "what the forward pass rounds the inputs of its products to")
+        .choices(["f32", "f16"]).default("f32"),
+    )
     .option("--kernel <name>", "list only kernels whose name contains this")
     .option("--show-shader <kernel>", "print a kernel's WGSL text and do nothing else")
     .option("--json", "print JSON, with every rate's operations, bytes and times")

@@ -98,7 +98,7 @@ const PYTHON_REMEDY = "install bench/peers/requirements.txt, or name another Pyt
 
 async function compareStep(gpu: Gpu, clock: WallClock, { python, repeats }: Options): Promise<Comparison[]> {
   const { groups, k, aux_k, batch_tokens: tokens } = PUBLISHED, width = GEMMA2_2B.hidden_size;
-  const step = new StepWorkload(gpu, { width, groups, k, aux_k, batch_tokens: tokens });
+  const step = await StepWorkload.make(gpu, { width, groups, k, aux_k, batch_tokens: tokens });
   const request = JSON.stringify({ width, groups, k, tokens, threads: THREADS });
   const child = await Child.start(python, [path("transcoder.py"), request], PYTHON_REMEDY);
   // PyTorch is given its batch, so the gathers are left out here; one run compiles and fills the batch.
@@ -153,7 +153,7 @@ async function compareProducts(gpu: Gpu, clock: WallClock, { repeats }: Options)
   try {
     const rows: Comparison[] = [];
     for (const [i, [rowCount, columns, depth]] of PRODUCTS.entries()) {
-      const product = new ProductWorkload(gpu, { rows: rowCount, columns, depth });
+      const product = await ProductWorkload.make(gpu, { rows: rowCount, columns, depth });
       const ours = contestant(gpu, clock, (pass) => product.record(pass));
       await ours.run(1);
       const peer = { name: child.peer, run: (count: number) => child.run(child.variants[i], count) };

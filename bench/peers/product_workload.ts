@@ -7,6 +7,7 @@ import { bellCurve } from "../../core/bench/random_numbers.ts";
 import { createTensor, type Gpu, tensorFrom } from "../../core/gpu/device.ts";
 import { type ProductSize, tileFor } from "../../core/gpu/products.ts";
 import type { Pass } from "../../core/gpu/run.ts";
+import { tuneTiles } from "../../core/gpu/tune.ts";
 import type { Tensor } from "../../core/gpu/tensor.ts";
 import { matmul } from "../../wgsl/shared/matmul.ts";
 
@@ -17,12 +18,18 @@ export class ProductWorkload {
   readonly #tensors: { readonly x: Tensor; readonly weight: Tensor; readonly y: Tensor };
 
   /**
-   * Makes the factors.
+   * Makes the factors, the tile tuned as for any product.
    *
    * @param gpu The device.
    * @param size The product's size; its columns are a multiple of 4.
+   * @returns The workload.
    */
-  constructor(gpu: Gpu, size: ProductSize) {
+  static async make(gpu: Gpu, size: ProductSize): Promise<ProductWorkload> {
+    await tuneTiles(gpu, [{ ...size, weight: "f32", epilogue: "none" }]);
+    return new ProductWorkload(gpu, size);
+  }
+
+  private constructor(gpu: Gpu, size: ProductSize) {
     const { rows, columns, depth } = size;
     this.#size = size;
     this.#kernel = matmul(tileFor(gpu, size), "f32", "none");

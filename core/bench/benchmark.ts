@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { measureRoofline, type Roofline } from "../gpu/roofline.ts";
 import type { Cost } from "./costs.ts";
@@ -39,6 +40,7 @@ const ROOFLINE_S = 1;
  * Opens a device of its own, measures and closes it.
  *
  * @param makeWorkloads Makes what is to be measured.
+ * @param precision What the forward pass's products round their inputs to.
  * @param repeats Samples of each.
  * @param onProgress Hears how far it is.
  * @returns The figures.
@@ -46,10 +48,11 @@ const ROOFLINE_S = 1;
  */
 export async function benchmark(
   makeWorkloads: (gpu: Gpu) => Promise<Workload[]>,
+  precision: Precision,
   repeats: number,
   onProgress: BenchmarkProgress,
 ): Promise<BenchmarkFigures> {
-  const clock = new KernelClock(), gpu = await openGpu(clock.hear);
+  const clock = new KernelClock(), gpu = await openGpu(clock.hear, precision);
   try {
     onProgress("Measuring the roofline", 0, 1);
     // Without a trace: these are times by the wall clock.

@@ -10,7 +10,8 @@ import { type Gemma2, loadGemma2 } from "../gemma2/forward.ts";
 import type { Tap } from "../gemma2/sites.ts";
 import { createTensor, downloadU32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
-import { type Tensor } from "../gpu/tensor.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { tuneTiles } from "../gpu/tune.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import { featureCount, type Recipe } from "../transcoder/recipe.ts";
 import { oneBlock, recordGather, type RowBlocks } from "../transcoder/row_blocks.ts";
@@ -81,13 +82,20 @@ export class StepWorkload implements Workload {
   readonly #sides: readonly { readonly buffer: RowBlocks; readonly batch: Tensor }[];
 
   /**
-   * Makes a transcoder with random weights and a buffer of random activations.
+   * Makes a transcoder with random weights and a buffer of random activations, its product tuned as training tunes it.
    *
    * @param gpu The device.
    * @param sizes The step's sizes.
+   * @returns The workload.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, sizes: StepSizes) {
+  static async make(gpu: Gpu, sizes: StepSizes): Promise<StepWorkload> {
+    const { width: depth, batch_tokens: columns } = sizes, rows = featureCount(sizes.groups);
+    await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
+    return new StepWorkload(gpu, sizes);
+  }
+
+  private constructor(gpu: Gpu, sizes: StepSizes) {
     const { width, groups, k, batch_tokens: tokens } = sizes, features = featureCount(groups);
     const shape = { d_in: width, d_out: width, groups }, rows = BUFFERED_BATCHES * tokens;
     const recipe: Recipe = { ...RECIPE, ...sizes };

@@ -6,14 +6,14 @@
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "./device.ts";
-import { tileFor } from "./products.ts";
+import { candidateTiles } from "./products.ts";
 import { Pass } from "./run.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";
 import { WallClock } from "./wall_clock.ts";
 
 /** The most that this adapter was seen to do, by the wall clock. */
 export interface Roofline {
-  /** Floating-point operations per second of the fastest large f32 matrix product; a multiply-add counts as two. */
+  /** Floating-point operations per second of the fastest large f32 matrix product in any tile; a multiply-add counts as two. */
   readonly flops: number;
   /** Bytes per second, read and written, of a copy far larger than any cache. */
   readonly bytes: number;
@@ -21,8 +21,8 @@ export interface Roofline {
 
 /** Products from one that suits two cores to one that fills the largest GPU: [rows, columns, depth]. */
 const PRODUCTS = [
-  [512, 1024, 1024],
-  [1024, 2048, 1024],
+  [512, 512, 1024],
+  [1024, 1024, 1024],
   [2048, 4096, 1024],
   [4096, 4096, 2048],
   [8192, 8192, 4096],
@@ -62,24 +62,22 @@ async function copySpeed(gpu: Gpu, clock: WallClock, budget: number): Promise<nu
 
 async function productSpeed(gpu: Gpu, clock: WallClock, budget: number): Promise<number> {
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize) / ELEMENT_BYTES;
+  const tiles = candidateTiles(gpu), share = budget / PRODUCTS.length / tiles.length;
   let best = 0;
   for (const [rows, columns, depth] of PRODUCTS) {
-    const operations = 2 * rows * columns * depth, share = budget / PRODUCTS.length;
+    const size = { rows, columns, depth }, operations = 2 * rows * columns * depth;
     // The first shape always runs; the others while their rounds fit the time.
     if (best > 0 && (ROUNDS + 1) * operations / best > budget) break;
     if (Math.max(rows * depth, depth * columns, rows * columns) > most) break;
     const x = createTensor(gpu, "x", [rows, depth]), weight = createTensor(gpu, "W", [depth, columns]);
     const y = createTensor(gpu, "y", [rows, columns]);
     for (const tensor of [x, weight]) fillRandomly(gpu, tensor);
-    const size = { rows, columns, depth }, product = matmul(tileFor(gpu, size), "f32", "none");
-    const took = await fastest(
-      gpu,
-      clock,
-      share,
-      (pass) => pass.run(product, { x, weight, y }, size),
-    );
+    for (const tile of tiles) {
+      const product = matmul(tile, "f32", "none");
+      const took = await fastest(gpu, clock, share, (pass) => pass.run(product, { x, weight, y }, size));
+      best = Math.max(best, operations / took);
+    }
     for (const { buffer } of [x, weight, y]) buffer.destroy();
-    best = Math.max(best, operations / took);
   }
   return best;
 }
