@@ -36,16 +36,16 @@ function product(x: Float32Array, weight: Float32Array, bias: Float32Array | nul
 const gpu = await openGpu();
 
 /** W as the kernels want it: rows padded with numbers that must not be seen, bf16 in pairs. */
-function weightTensor(weight: Float32Array, depth: number, columns: number, format: WeightFormat): Tensor {
+function weightTensor(weight: Float32Array, depth: number, columns: number, format: WeightFormat, on = gpu): Tensor {
   const padded = paddedColumns(columns), rows = new Float32Array(depth * padded).fill(1e6);
   for (let k = 0; k < depth; k++) rows.set(weight.subarray(k * columns, (k + 1) * columns), k * padded);
-  if (format === "f32") return tensorFrom(gpu, "W", [depth, padded], rows);
+  if (format === "f32") return tensorFrom(on, "W", [depth, padded], rows);
   const bits = new Uint32Array(rows.buffer);
   const pairs = Uint32Array.from(
     { length: bits.length / 2 },
     (_, i) => bits[2 * i] >>> 16 | bits[2 * i + 1] & 0xffff0000,
   );
-  return tensorFrom(gpu, "W", [depth, padded / 2], pairs);
+  return tensorFrom(on, "W", [depth, padded / 2], pairs);
 }
 
 /** The same numbers with only the bits that bfloat16 has. */
@@ -148,4 +148,32 @@ Deno.test("a tile refuses a depth that it would misread", () => {
     () => matmul("shared64", "f32", "none").workgroups(size, {}),
     /the depth must be a multiple of 4, it is 6/,
   );
+});
+
+Deno.test("f16 tiles: inputs rounded to 16 bits, sixteen products summed in them, those sums in f32", async () => {
+  const half = await openGpu(null, "f16"), unit = 2 ** -11;
+  assert.deepEqual(candidateTiles(half, "f16"), ["shared128_f16", "shared64_f16"]);
+  // The larger tile has the same text but for its side, and llvmpipe takes half a minute to compile it.
+  for (const tile of ["shared64_f16"] as const) {
+    for (const [rows, depth, columns] of [[1, 4, 1], [67, 68, 129], [130, 16, 63]]) {
+      const x = gaussians(rows * depth, 1), weight = gaussians(depth * columns, 2);
+      const y = createTensor(half, "y", [rows, columns]), pass = new Pass(half);
+      const tensors = {
+        x: tensorFrom(half, "x", [rows, depth], x),
+        weight: weightTensor(weight, depth, columns, "f32", half),
+        y,
+      };
+      pass.run(matmul(tile, "f32", "none"), tensors, { rows, columns, depth });
+      pass.submit();
+      const expected = product(x, weight, null, depth);
+      // Two roundings of the inputs, and of the products and sums of a block of 16; below 2^-14 a half has fewer digits.
+      const bounds = expected.magnitude.map((magnitude) => (2 + 2 * 16) * unit * magnitude + depth * 2 ** -24);
+      const got = await downloadF32(half, y);
+      assertClose(`${tile}, ${rows} x ${depth} x ${columns}`, got, expected.y, bounds);
+      assert.ok(
+        got.some((value, i) => Math.abs(value - expected.y[i]) > 2 ** -20 * expected.magnitude[i]),
+        "it is not f32",
+      );
+    }
+  }
 });
