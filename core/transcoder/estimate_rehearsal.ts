@@ -61,6 +61,8 @@ export interface Rehearsal {
 
 /** Forward passes after which no more memory is taken. */
 const ENOUGH_FORWARDS = 8;
+/** Batches of the first buffer after which rehearsing their measurement would only take time. */
+const ENOUGH_BATCHES = 1024;
 
 /**
  * Rehearses a run.
@@ -169,8 +171,10 @@ async function loadAlike(ledger: Ledger, weights: TensorSource, config: Gemma2Co
 /** What a run does with its first buffer, once for each transcoder. */
 async function makeFirstWeights(gpu: Gpu, run: PlannedRun, shape: TranscoderShape, buffer: ShuffleBuffer) {
   const { passes, batch_tokens, groups } = run.settings, { order, activations: [taken] } = buffer;
+  // What is measured of more batches takes a thousandth of their own room in the buffer.
+  const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
   for (const width of [shape.d_in, shape.d_out]) {
-    await measureActivations(gpu, taken, order, order.shape[0] / passes, width, batch_tokens);
+    await measureActivations(gpu, taken, order, rows, width, batch_tokens);
   }
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), taken, taken);

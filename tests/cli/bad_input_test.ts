@@ -18,7 +18,7 @@ function assertSentence({ code, stdout, stderr }: Outcome, expected: number, mes
   const lines = stderr.trimEnd().split("\n"), last = lines.pop()!;
   assert.match(last, /^mtc: [^\n]*$/);
   assert.match(last, message);
-  assert.ok(lines.every((line) => /^(Training |Harvesting |\s)/.test(line)), stderr);
+  assert.ok(lines.every((line) => /^(Estimating |Training |Harvesting |\s)/.test(line)), stderr);
 }
 
 /** In the sentence's directory there is no run, nor a directory for runs, nor anything hidden. */
@@ -85,8 +85,8 @@ Deno.test("refuses a context longer than the model allows", () =>
     () => ["--context", "513"],
   ));
 
-Deno.test("refuses a buffer that the adapter cannot hold", () =>
-  assertRefused(1, /Cannot allocate "buffer of tap 0" .* choose a smaller buffer/, () => [
+Deno.test("refuses a buffer that the machine cannot hold", () =>
+  assertRefused(1, /Cannot train this plan: it needs at least .* of memory, .* are free; use --buffer \d+$/, () => [
     ...["--steps", "100000000", "--buffer", "1e9"],
   ]));
 

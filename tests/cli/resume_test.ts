@@ -95,7 +95,7 @@ Deno.test("a run killed at many moments, one after the other, ends with the same
 });
 
 Deno.test("a run killed at random moments ends with the same bytes", async () => {
-  const seconds = Array.from({ length: 3 }, () => 1 + 4 * Math.random());
+  const seconds = Array.from({ length: 3 }, () => 1 + 8 * Math.random());
   console.log(`      killed after ${seconds.map((s) => s.toFixed(2)).join(", ")} s`);
   for (const s of seconds) {
     const hasBegun = names(join(runs, "random")).length > 0, started = performance.now();
