@@ -61,8 +61,10 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   const vocabSize = ids.reduce((largest, id) => Math.max(largest, id), -1) + 1;
   const bosId = specialId(library, config, "bos_token");
   const eosId = specialId(library, config, "eos_token");
-  const encodeWhole = (text: string) => Uint32Array.from(library.encode(text, { add_special_tokens: false }).ids);
-  const encode = splitsAtSpaces(spec) ? wordByWord(encodeWhole, asciiBorders(spec)) : encodeWhole;
+  const encodeWhole = (text: string) => library.encode(text, { add_special_tokens: false }).ids;
+  const encode = splitsAtSpaces(spec)
+    ? wordByWord(encodeWhole, asciiBorders(spec))
+    : (text: string) => Uint32Array.from(encodeWhole(text));
 
   return {
     bosId,
@@ -99,16 +101,17 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   };
 }
 
-type Encode = (text: string) => Uint32Array<ArrayBuffer>;
-
 /**
  * Encodes each word on its own and remembers it; exact only where `splitsAtSpaces` holds. A word begins at spaces, or where the
  * borders let it.
  */
-function wordByWord(encodeWhole: Encode, borders: Uint8Array): Encode {
-  const cache = new Map<string, Uint32Array<ArrayBuffer>>();
+function wordByWord(
+  encodeWhole: (text: string) => number[],
+  borders: Uint8Array,
+): (text: string) => Uint32Array<ArrayBuffer> {
+  const cache = new Map<string, number[]>();
 
-  function encodeWord(word: string): Uint32Array<ArrayBuffer> {
+  function encodeWord(word: string): number[] {
     const known = cache.get(word);
     if (known !== undefined) return known;
     const ids = encodeWhole(word);
