@@ -112,9 +112,10 @@ class Collector {
   }
 
   async *pieces(source: Pick<TokenSource, "next">): AsyncGenerator<Piece> {
-    const { sample_tokens, include_bos } = this.settings;
+    const { context, sample_tokens, include_bos } = this.settings, perContext = context - (include_bos ? 0 : 1);
     for (let tokens = 0, epoch = 0; tokens < sample_tokens && epoch === 0;) {
-      const { batch, position } = await source.next(this.#contexts);
+      const wanted = Math.ceil((sample_tokens - tokens) / perContext);
+      const { batch, position } = await source.next(Math.min(this.#contexts, wanted));
       const places = countedRows(batch, include_bos);
       upload(this.gpu, this.#order, places);
       let pass = new Pass(this.gpu);
