@@ -1,18 +1,19 @@
 /**
  * What harvesting two layers costs beside one: both come out of one forward pass to the deeper layer.
  *
- *     deno task two-layers [--repeats 9]
+ *     deno task two-layers [--model 2b] [--repeats 9]
  *
- * The embedded model's layer 4 against its layers 2 and 4, `resid_mid` and `mlp_out` of each, stored in the shuffle buffer as training
- * does; in turns, medians.
+ * The embedded model's layer 4 against its layers 2 and 4, or layer 17 of random weights of Gemma-2-2B's shape against 8 and 17; `resid_mid`
+ * and `mlp_out` of each, stored in the shuffle buffer as training does; in turns, medians.
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { median } from "../core/analysis/statistics.ts";
 import { contextsPerForward } from "../core/gemma2/capacity.ts";
+import { GEMMA2_2B, randomModel } from "../core/bench/random_model.ts";
 import { BUILTIN, openModel } from "../core/gemma2/files.ts";
 import { loadGemma2 } from "../core/gemma2/forward.ts";
-import { parseGemma2Config } from "../core/gemma2/config.ts";
+import { configOf } from "../core/gemma2/config.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { Pass } from "../core/gpu/run.ts";
 import { WallClock } from "../core/gpu/wall_clock.ts";
@@ -26,11 +27,21 @@ import { describeMachine } from "./machine.ts";
 /** Forward passes of one sample. */
 const PASSES = 2;
 
+/** What can be harvested: a model and two of its layers. */
+const MODELS = {
+  builtin: { open: () => openModel(BUILTIN), layers: [2, 4] },
+  "2b": { open: () => randomModel(GEMMA2_2B), layers: [8, 17] },
+} as const;
+
+interface Options {
+  readonly model: keyof typeof MODELS;
+  readonly repeats: number;
+}
+
 /** Harvests `layers`: returns what submits one pass and stores its taps. */
-async function harvester(gpu: Gpu, layers: readonly number[]): Promise<() => void> {
-  const files = await openModel(BUILTIN), { context } = PUBLISHED;
-  const contexts = contextsPerForward(gpu, parseGemma2Config(files.config, files.name), context),
-    tokens = contexts * context;
+async function harvester(gpu: Gpu, model: Options["model"], layers: readonly number[]): Promise<() => void> {
+  const files = await MODELS[model].open(), { context } = PUBLISHED;
+  const contexts = contextsPerForward(gpu, configOf(files), context), tokens = contexts * context;
   const taps = layers.flatMap((layer) => (["resid_mid", "mlp_out"] as const).map((site) => ({ layer, site })));
   const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: tokens, context });
   const random = randomGenerator(1), { vocabSize, dModel } = gemma2.config;
@@ -45,9 +56,10 @@ async function harvester(gpu: Gpu, layers: readonly number[]): Promise<() => voi
   };
 }
 
-async function twoLayers({ repeats }: { repeats: number }): Promise<void> {
+async function twoLayers({ model, repeats }: Options): Promise<void> {
   const gpu = await openGpu(null), clock = await WallClock.start(gpu);
-  const one = await harvester(gpu, [4]), two = await harvester(gpu, [2, 4]);
+  const { layers } = MODELS[model], [shallow, deep] = layers;
+  const one = await harvester(gpu, model, [deep]), two = await harvester(gpu, model, layers);
   const time = (submit: () => void) =>
     clock.seconds(() => {
       for (let i = 0; i < PASSES; i++) submit();
@@ -62,7 +74,9 @@ async function twoLayers({ repeats }: { repeats: number }): Promise<void> {
   }
   console.log(
     `${await describeMachine(gpu.adapter)}\n\n` +
-      `Layer 4: ${significant(median(ones))} ms per pass; layers 2 and 4: ${significant(median(twos))} ms; ` +
+      `Layer ${deep}: ${significant(median(ones))} ms per pass; layers ${shallow} and ${deep}: ${
+        significant(median(twos))
+      } ms; ` +
       `ratio ${decimal(median(twos) / median(ones), 3)} (medians of ${repeats} in turns; at most 1.15 is wanted).`,
   );
 }
@@ -70,6 +84,7 @@ async function twoLayers({ repeats }: { repeats: number }): Promise<void> {
 preferVulkan();
 await new Command("two-layers")
   .description("What harvesting two layers costs beside one.")
+  .addOption(new Option("--model <name>", "whose layers").choices(Object.keys(MODELS)).default("builtin"))
   .option("-r, --repeats <n>", "samples of each", Number, 9)
   .action(twoLayers)
   .parseAsync(Deno.args, { from: "user" });

@@ -4,7 +4,7 @@
  */
 
 import { contextsPerForward } from "../gemma2/capacity.ts";
-import { parseGemma2Config } from "../gemma2/config.ts";
+import { configOf } from "../gemma2/config.ts";
 import type { ModelFiles } from "../gemma2/files.ts";
 import { type Gemma2, loadGemma2 } from "../gemma2/forward.ts";
 import type { Tap } from "../gemma2/sites.ts";
@@ -178,7 +178,7 @@ export class ForwardWorkload implements Workload {
     context: number,
     maxTokens = Infinity,
   ): Promise<ForwardWorkload> {
-    const config = parseGemma2Config(files.config, files.name);
+    const config = configOf(files);
     const contexts = Math.min(contextsPerForward(gpu, config, context), Math.max(1, Math.floor(maxTokens / context)));
     const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
     const deepest = Math.max(...taps.map(({ layer }) => layer));
