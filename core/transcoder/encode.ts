@@ -118,6 +118,7 @@ export class Encoder {
         count: this.fires,
       },
       { tokens, features: this.#features, min_inactive: 0 },
+      { LANES: this.#gpu.isCpu ? 8 : 64 },
     );
   }
 

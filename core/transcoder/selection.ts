@@ -81,6 +81,8 @@ export class Selector {
   readonly rows: Features;
   readonly #features: number;
   readonly #lanes: number;
+  /** Of the kernels whose lanes exchange nothing: a SIMD vector on CPUs, two wavefronts on GPUs. */
+  readonly #independent: { LANES: number };
   readonly #blocks: { LANES: number; TOKEN_BLOCK: number; FEATURE_BLOCK: number };
   readonly #counts: Tensor;
   readonly #above: Tensor;
@@ -102,6 +104,7 @@ export class Selector {
     const u32 = (name: string, shape: number[]) => createTensor(gpu, `${label} ${name}`, shape, "u32");
     this.#features = features;
     this.#lanes = gpu.isCpu ? 8 : 256;
+    this.#independent = { LANES: gpu.isCpu ? 8 : 64 };
     this.#blocks = gpu.isCpu
       ? { LANES: 8, TOKEN_BLOCK: 1024, FEATURE_BLOCK: 64 }
       : { LANES: 64, TOKEN_BLOCK: 256, FEATURE_BLOCK: 64 };
@@ -154,13 +157,13 @@ export class Selector {
     const { inactive, minInactive } = participants;
     const { selection } = this, above = this.#above, ties = this.#ties, start = this.#segmentStart;
     const params = { tokens, features: this.#features, min_inactive: minInactive };
-    pass.run(rowCount, { activations, inactive, selection, above, ties }, params);
+    pass.run(rowCount, { activations, inactive, selection, above, ties }, params, this.#independent);
     pass.run(scan, { above, ties, selection, start }, { items: tokens * ROW_SEGMENTS, first: 0, base: 0 }, {
       LANES: this.#lanes,
     });
     const { rowStart, index, value } = this.rows;
     const rows = { activations, inactive, start, ties_before: ties, selection, row_start: rowStart, index, value };
-    pass.run(rowWrite, rows, params);
+    pass.run(rowWrite, rows, params, this.#independent);
   }
 
   /**
@@ -185,9 +188,11 @@ export class Selector {
     const { selection } = this, { start, token, value } = columns, features = this.#features;
     const params = { tokens, features, min_inactive: minInactive };
     const first = place.selection * (features + 1);
-    pass.run(columnCount, { activations, inactive, selection, count: this.#columnCounts }, params);
+    const counts = { activations, inactive, selection, count: this.#columnCounts };
+    pass.run(columnCount, counts, params, this.#independent);
     const counted = { above: this.#columnCounts, ties: this.#noTies, selection, start };
     pass.run(scan, counted, { items: features, first, base: place.base }, { LANES: this.#lanes });
-    pass.run(columnWrite, { activations, inactive, selection, start, token, value }, { ...params, first });
+    const written = { activations, inactive, selection, start, token, value };
+    pass.run(columnWrite, written, { ...params, first }, this.#independent);
   }
 }

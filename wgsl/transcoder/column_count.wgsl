@@ -2,6 +2,7 @@
 // activations [features, tokens] as f32 bits; inactive [features]; selection [threshold bits, ties, kept, last tie]; count [features].
 // One invocation per feature.
 // Integers only; count is overwritten.
+override LANES: u32 = 8u;
 struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(0) var<storage, read> activations: array<u32>;
 @group(0) @binding(1) var<storage, read> inactive: array<u32>;
@@ -9,7 +10,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(3) var<storage, read_write> count: array<u32>;
 @group(0) @binding(4) var<uniform> params: Params;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
   if (i >= params.features) { return; }

@@ -3,6 +3,7 @@
 // token, value [entries].
 // One invocation per feature.
 // Integers only, values are copied; both outputs are overwritten.
+override LANES: u32 = 8u;
 struct Params { tokens: u32, features: u32, min_inactive: u32, first: u32 }
 @group(0) @binding(0) var<storage, read> activations: array<u32>;
 @group(0) @binding(1) var<storage, read> inactive: array<u32>;
@@ -12,7 +13,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32, first: u32 }
 @group(0) @binding(5) var<storage, read_write> value: array<u32>;
 @group(0) @binding(6) var<uniform> params: Params;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let i = id.x;
   if (i >= params.features || inactive[min(i, params.features - 1u)] < params.min_inactive) { return; }

@@ -3,6 +3,7 @@
 // above, ties [tokens, SEGMENTS]. A segment is features / SEGMENTS consecutive features, rounded up.
 // One invocation per (token, segment), neighbours along the tokens.
 // Integers only; both outputs are overwritten.
+override LANES: u32 = 8u;
 override SEGMENTS: u32 = 16u;
 struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(0) var<storage, read> activations: array<u32>;
@@ -14,7 +15,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 
 const INFINITY_BITS = 0x7f800000u;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let b = id.x;
   if (b >= params.tokens) { return; }

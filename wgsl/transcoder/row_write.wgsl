@@ -4,6 +4,7 @@
 // One invocation per (token, segment). Kept: above the threshold, or equal to it while ties are still to take; ties go to
 // the lowest flat index token * features + feature, and selection[3] receives that of the last one taken.
 // Integers only, values are copied; everything named is overwritten.
+override LANES: u32 = 8u;
 override SEGMENTS: u32 = 16u;
 struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(0) var<storage, read> activations: array<u32>;
@@ -18,7 +19,7 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 
 const INFINITY_BITS = 0x7f800000u;
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let b = id.x;
   if (b >= params.tokens) { return; }

@@ -23,9 +23,6 @@ export const HISTOGRAM_SIZE = 2048;
 export const RADIX_DIGITS = [{ shift: 20, width: 11 }, { shift: 10, width: 10 }, { shift: 0, width: 10 }] as const;
 /** How many segments a token's features are cut into, so that tokens x segments invocations can work. */
 export const ROW_SEGMENTS = 16;
-/** Invocations per workgroup of the kernels that need no exchange between lanes. */
-const INDEPENDENT_LANES = 8;
-
 /** counts[digit] += positive activations that agree with the threshold's bits so far. */
 export const histogram = defineKernel({
   name: "histogram",
@@ -63,7 +60,7 @@ export const rowCount = defineKernel({
   source: rowCountSource,
   bindings: { activations: "read", inactive: "read", selection: "read", above: "write", ties: "write" },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
-  constants: { SEGMENTS: ROW_SEGMENTS },
+  constants: { LANES: 8, SEGMENTS: ROW_SEGMENTS },
   shapes: ({ tokens, features }, { SEGMENTS }) => ({
     activations: [features, tokens],
     inactive: [features],
@@ -71,7 +68,7 @@ export const rowCount = defineKernel({
     above: [tokens, SEGMENTS],
     ties: [tokens, SEGMENTS],
   }),
-  workgroups: ({ tokens }, { SEGMENTS }) => [Math.ceil(tokens / INDEPENDENT_LANES), SEGMENTS, 1],
+  workgroups: ({ tokens }, { LANES, SEGMENTS }) => [Math.ceil(tokens / LANES), SEGMENTS, 1],
 });
 
 /** Exclusive sums of what is kept, with the ties going to the earliest items. */
@@ -105,7 +102,7 @@ export const rowWrite = defineKernel({
     value: "write",
   },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
-  constants: { SEGMENTS: ROW_SEGMENTS },
+  constants: { LANES: 8, SEGMENTS: ROW_SEGMENTS },
   shapes: ({ tokens, features }, { SEGMENTS }) => ({
     activations: [features, tokens],
     inactive: [features],
@@ -116,7 +113,7 @@ export const rowWrite = defineKernel({
     index: [1],
     value: [1],
   }),
-  workgroups: ({ tokens }, { SEGMENTS }) => [Math.ceil(tokens / INDEPENDENT_LANES), SEGMENTS, 1],
+  workgroups: ({ tokens }, { LANES, SEGMENTS }) => [Math.ceil(tokens / LANES), SEGMENTS, 1],
 });
 
 /** Counts the tokens that keep each feature. */
@@ -125,14 +122,14 @@ export const columnCount = defineKernel({
   source: columnCountSource + isKeptSource,
   bindings: { activations: "read", inactive: "read", selection: "read", count: "write" },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
-  constants: {},
+  constants: { LANES: 8 },
   shapes: ({ tokens, features }) => ({
     activations: [features, tokens],
     inactive: [features],
     selection: [SELECTION_SIZE],
     count: [features],
   }),
-  workgroups: ({ features }) => [Math.ceil(features / INDEPENDENT_LANES), 1, 1],
+  workgroups: ({ features }, { LANES }) => [Math.ceil(features / LANES), 1, 1],
 });
 
 /** Writes the kept entries feature by feature, tokens ascending. */
@@ -148,7 +145,7 @@ export const columnWrite = defineKernel({
     value: "write",
   },
   params: { tokens: "u32", features: "u32", min_inactive: "u32", first: "u32" },
-  constants: {},
+  constants: { LANES: 8 },
   shapes: ({ tokens, features, first }) => ({
     activations: [features, tokens],
     inactive: [features],
@@ -157,5 +154,5 @@ export const columnWrite = defineKernel({
     token: [1],
     value: [1],
   }),
-  workgroups: ({ features }) => [Math.ceil(features / INDEPENDENT_LANES), 1, 1],
+  workgroups: ({ features }, { LANES }) => [Math.ceil(features / LANES), 1, 1],
 });
