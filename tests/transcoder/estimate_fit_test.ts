@@ -113,8 +113,8 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
     return needs.gpu.peak + needs.host.peak;
   };
   // The batch decides where the buffer is no larger than a step.
-  const large = recipe([17], { batch_tokens: 4096, buffer_tokens: 4096 });
-  await assertProposes(machine({ host: await of(large) - 0.2 * GiB }), large, /^--batch \d+$/);
+  const large = recipe([17], { batch_tokens: 2048, buffer_tokens: 2048 });
+  await assertProposes(machine({ host: await of(large) - 0.05 * GiB }), large, /^--batch \d+$/);
   // A small batch cannot give what a second transcoder takes.
   const narrow = recipe([8, 17], { batch_tokens: 16, buffer_tokens: 65_536 });
   const alone = recipe([8], { batch_tokens: 16, buffer_tokens: 65_536 });
