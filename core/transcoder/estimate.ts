@@ -174,7 +174,7 @@ export async function estimateDuration(
   standing: Standing,
 ): Promise<Duration> {
   const { config, contextsPerForward } = rehearsal;
-  const speed = await onOwnDevice((gpu) => measureSpeed(gpu, run, config, contextsPerForward));
+  const speed = await onOwnDevice(run.settings.precision, (gpu) => measureSpeed(gpu, run, config, contextsPerForward));
   return durationOf(run, rehearsal, standing, speed);
 }
 

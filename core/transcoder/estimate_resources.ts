@@ -57,12 +57,13 @@ async function freeDisk(folder: string): Promise<number> {
  * Works on a device of its own and gives back all that was allocated there; destroying a device alone leaves its memory to the
  * garbage collector.
  *
+ * @param precision What the forward pass's products round their inputs to.
  * @param use The work.
  * @returns What the work returns.
  * @throws {UserError} When there is no device, and what the work throws.
  */
-export async function onOwnDevice<T>(use: (gpu: Gpu) => Promise<T>): Promise<T> {
-  const gpu = await openGpu(null), { device } = gpu;
+export async function onOwnDevice<T>(precision: Gpu["precision"], use: (gpu: Gpu) => Promise<T>): Promise<T> {
+  const gpu = await openGpu(null, precision), { device } = gpu;
   const create = device.createBuffer.bind(device), buffers: GPUBuffer[] = [];
   device.createBuffer = (descriptor) => {
     const buffer = create(descriptor);
@@ -85,7 +86,7 @@ const CHUNK_BYTES = 2 ** 28;
  * says when it cannot; one on the CPU does neither, and must not be asked.
  */
 function probeMemory(wanted: number): Promise<number> {
-  return onOwnDevice(async ({ device, limits }) => {
+  return onOwnDevice("f32", async ({ device, limits }) => {
     const chunk = Math.min(CHUNK_BYTES, limits.maxBufferSize);
     for (let got = 0; got < wanted; got += chunk) {
       device.pushErrorScope("out-of-memory");
