@@ -14,6 +14,7 @@ import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
 import { wrongProducts } from "../core/gpu/smoke.ts";
 import configuration from "../deno.json" with { type: "json" };
+import { bytes } from "./bytes.ts";
 
 /** Something that stops mtc from working here, and what mends it. */
 interface Problem {
@@ -163,13 +164,6 @@ async function diagnose(): Promise<Diagnosis> {
     builtin: await examineBuiltin(problems),
     problems,
   };
-}
-
-function bytes(count: number): string {
-  const units = ["bytes", "KiB", "MiB", "GiB", "TiB"];
-  const power = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, count)) / 10));
-  const value = count / 2 ** (10 * power);
-  return `${value.toFixed(power === 0 || value >= 100 || Number.isInteger(value) ? 0 : 1)} ${units[power]}`;
 }
 
 /** `/usr/share/vulkan/icd.d/lvp_icd.json` -> `lvp`. */
