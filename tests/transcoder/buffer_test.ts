@@ -1,7 +1,15 @@
-/** The shuffle buffer's arithmetic: how a run is cut into buffers, and in which order their rows are drawn. */
+/** The shuffle buffer: how a run is cut into buffers, in which order their rows are drawn, and how they lie in memory. */
 
 import assert from "node:assert/strict";
-import { type BufferPlan, drawOrder, planBuffer } from "../../core/transcoder/buffer.ts";
+import { BUILTIN, openModel } from "../../core/gemma2/files.ts";
+import { loadGemma2 } from "../../core/gemma2/forward.ts";
+import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { openTokenSource } from "../../core/text/source.ts";
+import { type BufferPlan, drawOrder, planBuffer, ShuffleBuffer } from "../../core/transcoder/buffer.ts";
+import { initialWeights, measureActivations } from "../../core/transcoder/initialise.ts";
+import { recordGather } from "../../core/transcoder/row_blocks.ts";
+import { bindingAtMost } from "../gpu/small_bindings.ts";
 
 const plan = (changes: Partial<BufferPlan> = {}): BufferPlan => ({
   ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false },
@@ -64,4 +72,40 @@ Deno.test("drawOrder spreads the rows of a context over a pass", () => {
   const quarter = order.subarray(0, order.length / 4), counts = new Uint32Array(wide.contexts);
   for (const row of quarter) counts[Math.floor(row / wide.context)]++;
   assert.ok(counts.every((count) => count > 2 && count < 34), `${Math.min(...counts)} to ${Math.max(...counts)}`);
+});
+
+Deno.test("a buffer in several blocks holds, draws and starts a run with the bytes of one in a single block", async () => {
+  const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
+  const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
+  const model = await loadGemma2(gpu, files, { taps, maxTokens: 3 * context, context });
+  const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
+  // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
+  const fill = async (mostRows: number) => {
+    const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
+    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), model, taps.length, cut, 5);
+    await buffer.fill(1, source, 3, () => true);
+    source.close();
+    const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
+    for (const activations of buffer.activations) {
+      const pass = new Pass(gpu);
+      recordGather(pass, activations, buffer.order, y, { rows, width, first: 0, scale: 1 });
+      pass.submit();
+      drawn.push(await downloadF32(gpu, y));
+    }
+    const measured = await Promise.all(buffer.activations.map(async (activations) => ({
+      activations,
+      ...await measureActivations(gpu, activations, buffer.order, rows, width, 64),
+    })));
+    const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
+    const weights = await initialWeights(gpu, shape, 0, buffer.order, from, to);
+    const blocks = buffer.activations.map((activations) => activations.blocks.length);
+    buffer.destroy();
+    return { blocks, drawn, scales: measured.map(({ mean, scale }) => ({ mean, scale })), weights };
+  };
+  const { blocks: one, ...whole } = await fill(160), { blocks: several, ...parts } = await fill(37);
+  assert.deepEqual([one, several], [[1, 1], [5, 5]]);
+  assert.deepEqual(parts, whole);
+  assert.ok(whole.drawn.every((values) => values.some((value) => value !== 0)));
+  model.destroy();
+  gpu.device.destroy();
 });
