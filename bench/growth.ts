@@ -12,7 +12,7 @@ import { Command, Option } from "commander";
 import { csvFormat } from "d3-dsv";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { leastSquares } from "../core/analysis/statistics.ts";
+import { fasterThanLinear, growthExponent, WORSE_THAN_LINEAR } from "../core/bench/growth.ts";
 import { KernelClock, measureWorkloads, type WorkloadFigures } from "../core/bench/measure.ts";
 import { GEMMA2_2B, randomModel, type RandomModelSizes } from "../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload, type Workload } from "../core/bench/workloads.ts";
@@ -65,11 +65,6 @@ const CONTEXTS = 2, CONTEXT_LAYERS = 4;
 const LAYER_TOKENS = 512, LAYER_CONTEXT = 64;
 /** Kernels shown in a panel. */
 const SHOWN = 4;
-/** Kernels that exceed their linear cost by less than this share of the largest size's time are no cause. */
-const LEAST_EXCESS = 0.05;
-/** An exponent above this is called worse than linear: repeated fits differ by a few hundredths. */
-const WORSE_THAN_LINEAR = 1.05;
-
 function sweeps({ width, batch, model, dictionaries, batches, contexts, layers }: Options): Sweep[] {
   const step = (gpu: Gpu, features: number, batch_tokens: number) =>
     StepWorkload.make(gpu, { width, groups: groupsFor(features), k: K, aux_k: AUX_K, batch_tokens });
@@ -124,11 +119,6 @@ async function measureSweep({ title, sizes, make }: Sweep, repeats: number): Pro
   }
 }
 
-/** The power of the size that the cost follows: the slope of the line through both logarithms. */
-function exponentOf(sizes: readonly number[], milliseconds: readonly number[]): number {
-  return leastSquares(sizes.map(Math.log), milliseconds.map(Math.log)).slope;
-}
-
 /** Sizes may take different tiles of one product: their kernels go by the product's name. */
 const TILE = new RegExp(`^matmul_(${Object.keys(TILES).toSorted((a, b) => b.length - a.length).join("|")})`);
 const familyOf = (kernel: string) => kernel.replace(TILE, "matmul");
@@ -144,30 +134,23 @@ function curveOf(sweep: Sweep, figures: readonly WorkloadFigures[]): GrowthCurve
   const { title, detail, size } = sweep, sizes = [...sweep.sizes];
   const whole = { name: "wall clock", milliseconds: figures.map(({ wall_ms }) => wall_ms) };
   const kernels = kernelSeries(figures).toSorted((a, b) => b.milliseconds.at(-1)! - a.milliseconds.at(-1)!);
-  return { title, detail, size, sizes, whole, kernels, exponent: exponentOf(sizes, whole.milliseconds) };
+  return { title, detail, size, sizes, whole, kernels, exponent: growthExponent(sizes, whole.milliseconds) };
 }
 
-/** What the curve says, and where it bends upwards, by which kernels. */
+/** What the curve says, and which kernels bend it upwards. */
 function verdict({ title, sizes, whole, kernels, exponent }: GrowthCurve): string {
   const factor = sizes.at(-1)! / sizes[0], last = whole.milliseconds.at(-1)!;
-  const total = kernels.reduce((sum, { milliseconds }) => sum + milliseconds.at(-1)!, 0);
   const grown =
     `${title}: ${integer(factor)} times the size costs ${decimal(last / whole.milliseconds[0], 1)} times as much, ` +
     `exponent ${decimal(exponent, 2)}`;
-  if (!(exponent > WORSE_THAN_LINEAR)) return `${grown}: no worse than linear.`;
-  const causes = kernels
-    .map(({ name, milliseconds }) => ({
-      name,
-      share: milliseconds.at(-1)! / total,
-      excess: milliseconds.at(-1)! - factor * milliseconds[0],
-      exponent: exponentOf(sizes, milliseconds),
-    }))
-    .filter(({ excess, exponent }) => excess > LEAST_EXCESS * total && exponent > WORSE_THAN_LINEAR)
-    .toSorted((a, b) => b.excess - a.excess)
-    .map(({ name, share, exponent }) =>
-      `${name} (exponent ${decimal(exponent, 2)}, ${percent(share, 0)} of the largest)`
-    );
-  return `${grown}: worse than linear because of ${causes.length > 0 ? list(causes) : "no single kernel"}.`;
+  const faster = fasterThanLinear(sizes, kernels).map(({ name, exponent, share }) =>
+    `${name} (exponent ${decimal(exponent, 2)}, ${percent(share, 0)} of the largest)`
+  );
+  if (exponent > WORSE_THAN_LINEAR) {
+    return `${grown}: worse than linear because of ${faster.length > 0 ? list(faster) : "no single kernel"}.`;
+  }
+  const within = faster.length > 0 ? `; on their own these are: ${list(faster)}` : "";
+  return `${grown}: no worse than linear${within}.`;
 }
 
 function rowsOf({ title, size, sizes, whole, kernels }: GrowthCurve) {

@@ -9,7 +9,6 @@ import type { StepSizes, Workload } from "../core/bench/workloads.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import { duration, integer } from "../reports/format.ts";
-import type { Precision } from "../wgsl/shared/matmul.ts";
 import { Progress } from "./progress.ts";
 import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train_settings.ts";
 
@@ -19,7 +18,7 @@ interface BenchOptions {
   batch?: number;
   context?: number;
   repeats: number;
-  precision: Precision;
+  precision: Gpu["precision"];
   kernel?: string;
   showShader?: string;
   json?: true;

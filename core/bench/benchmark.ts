@@ -3,7 +3,6 @@
  * @module
  */
 
-import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { type Gpu, openGpu } from "../gpu/device.ts";
 import { measureRoofline, type Roofline } from "../gpu/roofline.ts";
 import type { Cost } from "./costs.ts";
@@ -48,7 +47,7 @@ const ROOFLINE_S = 1;
  */
 export async function benchmark(
   makeWorkloads: (gpu: Gpu) => Promise<Workload[]>,
-  precision: Precision,
+  precision: Gpu["precision"],
   repeats: number,
   onProgress: BenchmarkProgress,
 ): Promise<BenchmarkFigures> {
