@@ -37,12 +37,11 @@ async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
 
 async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
-  const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
   const { configOf } = await import("../core/gemma2/config.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { loadGemma2 } = await import("../core/gemma2/forward.ts");
   const { describeErrors } = await import("../core/gemma2/precision.ts");
-  const { requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
+  const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
   const { tapName } = await import("../core/gemma2/sites.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
@@ -53,7 +52,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
   const gpu = await openGpu(undefined, options.precision);
-  const config = configOf(files), atOnce = Math.min(contexts, contextsPerForward(gpu, config, context));
+  const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const model = await loadVisibly((onLoading) =>
     loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })

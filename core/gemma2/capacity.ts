@@ -10,8 +10,14 @@ import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { BLOCK } from "../../wgsl/gemma2/attention.ts";
 import type { Gemma2Config } from "./config.ts";
 
-/** Tokens per forward pass: few on CPUs, so that they stay in their caches, more on GPUs, so that they fill their units. */
-const FORWARD_TOKENS = { cpu: 2048, gpu: 16384 };
+/** Tokens per forward pass on GPUs: enough to fill their units. */
+const GPU_TOKENS = 16384;
+/**
+ * On CPUs: so many that the residual stream (1 MB) stays in the caches, but enough to use each weight often; a slow machine
+ * is then heard of every few seconds.
+ */
+const CPU_ELEMENTS = 2 ** 18;
+const CPU_TOKENS = { least: 256, most: 2048 };
 
 /**
  * How many contexts go through a model at once.
@@ -25,7 +31,11 @@ const FORWARD_TOKENS = { cpu: 2048, gpu: 16384 };
 export function contextsPerForward(gpu: Gpu, config: Gemma2Config, context: number): number {
   const most = mostContexts(gpu, config, context);
   if (most === 0) throw new UserError(tooLong(gpu, config, context));
-  return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? FORWARD_TOKENS.cpu : FORWARD_TOKENS.gpu) / context)));
+  return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? cpuTokens(config) : GPU_TOKENS) / context)));
+}
+
+function cpuTokens({ dModel }: Gemma2Config): number {
+  return Math.max(CPU_TOKENS.least, Math.min(CPU_TOKENS.most, Math.floor(CPU_ELEMENTS / dModel)));
 }
 
 function mostContexts(gpu: Gpu, config: Gemma2Config, context: number): number {

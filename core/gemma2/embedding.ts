@@ -16,6 +16,7 @@ export class Embedding {
   readonly #config: Gemma2Config;
   readonly #matrix: StoredMatrix;
   readonly #rows = new Map<number, Float32Array>();
+  #gathered = new Float32Array(0);
 
   /**
    * Checks the embedding and prepares to read rows.
@@ -34,14 +35,15 @@ export class Embedding {
    * Looks tokens up.
    *
    * @param ids Token ids.
-   * @returns f32 [ids, d_model].
+   * @returns f32 [ids, d_model], overwritten by the next call.
    * @throws {UserError} When an id lies outside the vocabulary.
    */
   gather(ids: Uint32Array): Float32Array<ArrayBuffer> {
     const width = this.#config.dModel;
-    const out = new Float32Array(ids.length * width);
-    ids.forEach((id, i) => out.set(this.#row(id), i * width));
-    return out;
+    // One array for all calls: a large batch has hundreds of megabytes, which would be garbage until the next collection.
+    if (this.#gathered.length < ids.length * width) this.#gathered = new Float32Array(ids.length * width);
+    ids.forEach((id, i) => this.#gathered.set(this.#row(id), i * width));
+    return this.#gathered.subarray(0, ids.length * width);
   }
 
   #row(id: number): Float32Array {

@@ -10,7 +10,10 @@ import { type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
+import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import type { TokenSource } from "../text/source.ts";
+import { contextsPerForward } from "./capacity.ts";
+import type { Gemma2Config } from "./config.ts";
 import type { Gemma2 } from "./forward.ts";
 import { precisionErrors } from "./precision.ts";
 import { tapName } from "./sites.ts";
@@ -43,6 +46,25 @@ export interface Harvest {
 
 /** Shards of a quarter of a gigabyte: few files, and no more memory than any machine has. */
 export const SHARD_BYTES = 2 ** 28;
+
+/** Bytes of activations that are read back at once: they are in host memory twice, and beside the shard. */
+const READ_BYTES = 2 ** 27;
+
+/**
+ * How many contexts a harvest takes at once: as many as {@link contextsPerForward}, or less where their activations would fill the host's
+ * memory.
+ *
+ * @param gpu The device.
+ * @param config The model.
+ * @param taps How many taps are written.
+ * @param context Tokens per context.
+ * @returns At least 1.
+ * @throws {UserError} As {@link contextsPerForward}.
+ */
+export function contextsPerRead(gpu: Gpu, config: Gemma2Config, taps: number, context: number): number {
+  const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * taps * context * config.dModel));
+  return Math.min(contextsPerForward(gpu, config, context), Math.max(1, most));
+}
 
 /**
  * Runs the model over the text and writes `activations_00000.safetensors` and its successors, each with `tokens` (I32

@@ -17,8 +17,11 @@ import { createRowBlocks, recordStore, type RowBlocks } from "./row_blocks.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
-/** Forward passes queued before the host waits: bounds the memory of uploads under way. */
+/** Forward passes, and tokens in them, queued before the host waits: the embedded tokens of all lie in host memory. */
 const QUEUED_FORWARDS = 4;
+const QUEUED_TOKENS = 32768;
+/** Seconds of a forward pass from which nothing is queued behind it: the wait no longer counts, being told and stopped does. */
+const SLOW_FORWARD_S = 2;
 
 /** What a buffer holds and how it is drawn from. */
 export interface BufferPlan {
@@ -117,8 +120,9 @@ export class ShuffleBuffer {
   ): Promise<StreamPosition | null> {
     const { contexts, context } = this.#plan;
     this.batch = emptyBatch(this.#plan);
+    const mostQueued = Math.min(QUEUED_FORWARDS, Math.ceil(QUEUED_TOKENS / (contextsPerForward * context)));
     let position: StreamPosition | undefined;
-    for (let done = 0, forwards = 1; done < contexts; forwards++) {
+    for (let done = 0, queued = 0, most = 1, waited = performance.now(); done < contexts;) {
       const next = await source.next(Math.min(contextsPerForward, contexts - done));
       position = next.position;
       copyBatch(next.batch, this.batch, done);
@@ -127,7 +131,14 @@ export class ShuffleBuffer {
       taps.forEach(({ tensor, tokens }, t) => recordStore(pass, tensor, this.activations[t], done * context, tokens));
       pass.submit();
       done += next.batch.contexts;
-      if (forwards % QUEUED_FORWARDS === 0 || done === contexts) await settle(this.#gpu);
+      queued++;
+      if (queued >= most || done === contexts) {
+        await settle(this.#gpu);
+        const now = performance.now(), seconds = (now - waited) / 1000 / queued;
+        most = seconds < SLOW_FORWARD_S ? mostQueued : 1;
+        queued = 0;
+        waited = now;
+      }
       if (!onProgress(done)) return null;
     }
     this.drawn = drawOrder(this.#plan, this.#seed, n);

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { contextsPerForward } from "../../core/gemma2/capacity.ts";
+import { contextsPerRead } from "../../core/gemma2/harvest.ts";
 import { configOf, type Gemma2Config } from "../../core/gemma2/config.ts";
 import { BUILTIN, openModel } from "../../core/gemma2/files.ts";
 import { loadGemma2 } from "../../core/gemma2/forward.ts";
@@ -22,8 +23,8 @@ const cases: [what: string, isCpu: boolean, bytes: number, config: Gemma2Config,
     ["a small model on a CPU", true, 128 * MIB, tiny, 64, 32],
     ["a small model on a GPU", false, 2048 * MIB - 1, tiny, 64, 256],
     ["Gemma-2-2B on a GPU", false, 2048 * MIB - 1, gemma2_2b, 64, 256],
-    ["Gemma-2-2B on a CPU", true, 128 * MIB, gemma2_2b, 64, 32],
-    ["Gemma-2-2B where the hidden layer of 2,048 tokens is too large", true, 64 * MIB, gemma2_2b, 64, 28],
+    ["Gemma-2-2B on a CPU", true, 128 * MIB, gemma2_2b, 64, 4],
+    ["Gemma-2-2B where the hidden layer of more tokens is too large", false, 64 * MIB, gemma2_2b, 64, 28],
     ["contexts longer than the device likes", true, 2048 * MIB - 1, gemma2_2b, 8192, 1],
     // Turned queries and keys take whole blocks of 16 positions, so 17 tokens as many as 32.
     ["short contexts of wide heads", false, MIB, { ...tiny, headDim: 1024, heads: 4, keyValueHeads: 1 }, 17, 1],
@@ -34,6 +35,14 @@ for (const [what, isCpu, bytes, config, context, contexts] of cases) {
     assert.equal(contextsPerForward(device, config, context), contexts);
   });
 }
+
+Deno.test("a harvest reads back no more than 128 MiB at once, but always a context", () => {
+  const device: Gpu = Object.create(bindingAtMost(gpu, 2048 * MIB - 1), { isCpu: { value: false } });
+  const contexts = (taps: number, context: number) => contextsPerRead(device, gemma2_2b, taps, context);
+  assert.deepEqual([contexts(1, 64), contexts(4, 64), contexts(14, 64)], [227, 56, 16]);
+  assert.equal(contexts(4, 8192), 1);
+  assert.equal(contextsPerRead(device, tiny, 4, 64), 256, "what the device likes");
+});
 
 Deno.test("a context that cannot be bound is refused, with the longest that can", () => {
   assert.throws(
