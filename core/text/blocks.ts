@@ -45,7 +45,9 @@ export class Volume {
   #place: BlockStart = VOLUME_START;
 
   /**
-   * @param files Its files, none opened yet.
+   * A volume at its start; nothing is opened yet.
+   *
+   * @param files Its files.
    * @param firstFile How many files of the corpus come before them.
    * @param characters A block ends with the document that brings it to this many.
    */

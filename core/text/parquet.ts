@@ -12,8 +12,8 @@ import { decodeText } from "./utf8.ts";
 const COLUMN = "text";
 
 /**
- * Rows are decoded about this many bytes of text at a time. A row group is fetched whole, as its writer meant it to be, but
- * only its text, and compressed.
+ * Rows are decoded about this many bytes of text at a time. Where the file tells its pages, those of the rows are fetched; else all
+ * the text of a row group, compressed, which is kept until the group is done.
  */
 const STEP_BYTES = 2 ** 25;
 
@@ -59,6 +59,7 @@ async function readRows(
       rowStart,
       rowEnd,
       compressors,
+      useOffsetIndex: true,
       parsers: { stringFromBytes },
       onComplete: (rows) => texts = rows.map(([text]) => text),
     }));
@@ -87,7 +88,7 @@ function requireTextColumn(path: string, metadata: FileMetaData): void {
   );
 }
 
-/** hyparquet asks for the same column of a row group at each step; it is fetched once. */
+/** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched once. */
 function rememberingLast(file: ByteSource): AsyncBuffer {
   let last: { start: number; end: number; bytes: Promise<ArrayBuffer> } | undefined;
   return {

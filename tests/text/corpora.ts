@@ -47,11 +47,12 @@ export function concatenated(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
 
 export const jsonl = (texts: readonly string[]) => texts.map((text) => JSON.stringify({ text }) + "\n").join("");
 
-export const parquet = (texts: readonly (string | null)[], rowGroupSize = 100) =>
+/** A parquet file of a column beside the text; with or without an index of its pages. */
+export const parquet = (texts: readonly (string | null)[], rowGroupSize = 100, offsetIndex = true) =>
   new Uint8Array(parquetWriteBuffer({
     columnData: [
       { name: "id", data: texts.map((_, i) => i), type: "INT32" },
-      { name: "text", data: [...texts], type: "STRING", nullable: true },
+      { name: "text", data: [...texts], type: "STRING", nullable: true, offsetIndex },
     ],
     rowGroupSize,
     pageSize: 2000,

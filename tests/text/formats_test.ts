@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { parquetMetadata } from "hyparquet";
 import { type BlockStart, VOLUME_START } from "../../core/text/blocks.ts";
 import type { StreamPosition } from "../../core/text/contexts.ts";
 import { type Block, openCorpus } from "../../core/text/corpus.ts";
@@ -91,21 +92,24 @@ Deno.test("records: from any place on, whatever the pieces of the file", async (
   assert.deepEqual(records.map(({ text }) => text), TEXTS.slice(0, 9));
 });
 
-Deno.test("parquet: a row group's text is fetched once, its other columns never, a part of a file only by its row groups", async () => {
-  const rows = Array.from({ length: 400 }, (_, i) => `${i} ${Math.sin(i)} `.repeat(30));
-  const content = parquet(rows, 100), ranges: [number, number][] = [];
-  const plain = memorySource("part.parquet", content);
-  const source = {
-    ...plain,
-    read: (offset: number, length: number) => (ranges.push([offset, length]), plain.read(offset, length)),
-  };
-  assert.equal((await Array.fromAsync(readRecords(source, "parquet", { record: 250, byte: 0 }))).flat().length, 150);
-  const [footer, ...groups] = ranges;
-  assert.equal(footer[0] + footer[1], content.length);
-  assert.equal(groups.length, 2);
-  const fetched = groups.reduce((sum, [, length]) => sum + length, 0);
-  assert.ok(fetched < content.length * 0.55, `${fetched} of ${content.length}`);
-});
+for (const isIndexed of [true, false]) {
+  Deno.test(`parquet ${isIndexed ? "with" : "without"} an index of pages: only text is fetched, once, and none of the groups before`, async () => {
+    const rows = Array.from({ length: 400 }, (_, i) => `${i} ${Math.sin(i)} `.repeat(30)),
+      from = { record: 250, byte: 0 };
+    const content = parquet(rows, 100, isIndexed), plain = memorySource("part.parquet", content), sizes: number[] = [];
+    const source = { ...plain, read: (at: number, length: number) => (sizes.push(length), plain.read(at, length)) };
+    const records = (await Array.fromAsync(readRecords(source, "parquet", from))).flat();
+    assert.deepEqual(records.map(({ text }) => text), rows.slice(250));
+    const fetched = sizes.slice(1).reduce((sum, length) => sum + length, 0); // behind the footer
+    const groups = parquetMetadata(content.buffer).row_groups.slice(2);
+    const bytes = groups.map(({ columns }) => Number(columns[1].meta_data!.total_compressed_size));
+    if (!isIndexed) assert.equal(fetched, bytes[0] + bytes[1]);
+    else {assert.ok(
+        fetched > bytes[0] * 0.4 + bytes[1] && fetched < bytes[0] * 0.8 + bytes[1],
+        `${fetched} of ${bytes}`,
+      );}
+  });
+}
 
 Deno.test("a long text is read a block at a time, and nothing of the blocks before is held", async () => {
   const line = JSON.stringify({ text: "the state of the Union is strong ".repeat(120) }) + "\n", characters = 2 ** 20;
