@@ -41,8 +41,8 @@ export interface Speed {
 const TELLING_S = 0.1;
 /** Work that would take more is cut. */
 const BEARABLE_S = 0.6;
-/** Work is repeated until this much time is spent on it. */
-const REPEATED_S = 0.2;
+/** Work is repeated so many times, if that takes no longer: others may want the machine as well. */
+const REPETITIONS = 4;
 /** Tokens of a first forward pass, which is there for its kernels to be compiled. */
 const COMPILING_TOKENS = 8;
 
@@ -72,7 +72,7 @@ export async function measureSpeed(
 /** The shortest of as many repetitions as there is time for; kernels must be compiled before. */
 async function best(clock: WallClock, submit: () => void): Promise<number> {
   let least = Infinity;
-  for (let spent = 0; spent < REPEATED_S;) {
+  for (let spent = 0, n = 0; n === 0 || (n < REPETITIONS && spent < BEARABLE_S); n++) {
     const seconds = await clock.seconds(submit);
     spent += seconds;
     least = Math.min(least, seconds);
