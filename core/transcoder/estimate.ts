@@ -224,7 +224,7 @@ function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, st
     ? "a whole training step"
     : `training steps of up to ${stepTokens} of ${batch_tokens} tokens`;
   return [
-    `Timed: a layer of the model on ${forwardTokens} tokens, ${step},`,
-    `encoding and sampling of ${stepTokens} tokens. The rest follows from these.`,
+    `Timed: a layer of the model on ${forwardTokens} tokens,`,
+    `${step}, encoding and sampling of ${stepTokens} tokens.`,
   ];
 }
