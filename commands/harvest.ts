@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { UsageError } from "../core/errors.ts";
 import type { Tap } from "../core/gemma2/sites.ts";
-import type { Precision } from "../wgsl/shared/matmul.ts";
+import type { Precision } from "../core/gpu/products.ts";
 import { precisionOption } from "./precision_option.ts";
 import { Progress } from "./progress.ts";
 

@@ -27,7 +27,7 @@ import {
   settingsOf,
 } from "../core/transcoder/run_settings.ts";
 import type { TrainingPlan } from "../core/transcoder/plan.ts";
-import type { Precision } from "../wgsl/shared/matmul.ts";
+import type { Precision } from "../core/gpu/products.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { openModelVisibly } from "./open_model.ts";
 import {

@@ -93,7 +93,7 @@ const Raw = v.pipe(
 );
 
 /** The part of an opened model that says how large it is. */
-type Described = {
+export type Described = {
   readonly name: string;
   readonly path: string | null;
   readonly config: Uint8Array;

@@ -6,6 +6,8 @@
 import type { Precision, TileName } from "../../wgsl/shared/matmul.ts";
 import type { Gpu } from "./device.ts";
 
+export type { Precision, TileName } from "../../wgsl/shared/matmul.ts";
+
 /** The size of a product x W. */
 export interface ProductSize {
   /** Rows of x. */

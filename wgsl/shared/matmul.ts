@@ -73,9 +73,11 @@ export const TILES = {
 /** The name of a tile, as config.json keeps it. */
 export type TileName = keyof typeof TILES;
 
-const PARAMS = { rows: "u32", columns: "u32", depth: "u32" } as const;
-type Params = typeof PARAMS;
-type Product<B extends Record<string, "read" | "write">> = Kernel<B, Params, Record<never, number>>;
+/** The sizes that a product is dispatched with. */
+export type Params = { readonly rows: "u32"; readonly columns: "u32"; readonly depth: "u32" };
+const PARAMS: Params = { rows: "u32", columns: "u32", depth: "u32" };
+/** A product with these buffers. */
+export type Product<B extends Record<string, "read" | "write">> = Kernel<B, Params, Record<never, number>>;
 
 /** y = x W, perhaps through GeGLU. */
 export type Matmul = Product<{ readonly x: "read"; readonly weight: "read"; readonly y: "write" }>;
