@@ -225,6 +225,7 @@ function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, st
     : `training steps of up to ${stepTokens} of ${batch_tokens} tokens`;
   return [
     `Timed: a layer of the model on ${forwardTokens} tokens,`,
-    `${step}, encoding and sampling of ${stepTokens} tokens.`,
+    `${step},`,
+    `encoding and sampling of ${stepTokens} tokens.`,
   ];
 }
