@@ -4,6 +4,7 @@ import {
   counted,
   decimal,
   duration,
+  fileSize,
   integer,
   list,
   percent,
@@ -38,6 +39,13 @@ Deno.test("shares never round to all or nothing when they are neither", () => {
 Deno.test("durations, counts, lists, intervals", () => {
   assert.deepEqual([45, 113, 7860, NaN].map(duration), ["45 s", "1 min 53 s", "2 h 11 min", "not recorded"]);
   assert.equal(counted(1, "feature"), "1 feature");
+  assert.deepEqual([1, 812, 10_807_464, 27.5e9, 5.4e15].map(fileSize), [
+    "1 byte",
+    "812 bytes",
+    "10.8 MB",
+    "27.5 GB",
+    "5,400 TB",
+  ]);
   assert.equal(counted(2000, "feature"), "2,000 features");
   assert.equal(list(["a", "b", "c"]), "a, b and c");
   assert.equal(confidence([0.1, 0.2], 2), " (95 % CI 0.10 to 0.20)");
