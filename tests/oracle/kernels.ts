@@ -99,12 +99,12 @@ export function decoderStep(
     const seen = mine.map(({ token }) => Array.from(residual.subarray(token * width, (token + 1) * width), exact));
     return {
       slope: seen.map((r) => product(exact(scale), dot(r, old))),
-      gradient: old.map((_, c) =>
-        product(exact(scale), dot(mine.map(({ value }) => exact(value)), seen.map((r) => r[c])))
-      ),
+      weights: mine.map(({ value }) => product(exact(scale), exact(value))),
+      seen,
     };
   });
-  const gradient = old.map((_, c) => sum(sides.map((side) => side.gradient[c])));
+  const [scaled, seen] = [sides.flatMap((side) => side.weights), sides.flatMap((side) => side.seen)];
+  const gradient = old.map((_, c) => dot(scaled, seen.map((r) => r[c])));
   const along = dot(gradient, old);
   const moved = old.map((w, c) =>
     adam(

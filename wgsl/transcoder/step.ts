@@ -105,7 +105,7 @@ export const decode = defineKernel({
 /** Gradient, projection, Adam and normalisation of one group's decoder rows, and the slopes of their activations. */
 export const decoderStep = defineKernel({
   name: "decoder_step",
-  source: decoderStepSource + quadsSource + reduceSource + adamSource,
+  source: decoderStepSource + reduceSource + adamSource,
   bindings: {
     start: "read",
     token: "read",
