@@ -178,7 +178,7 @@ const badModels: [what: string, from: string, spoil: Spoil, message: RegExp][] =
     "weights of another width than config.json says",
     TINY,
     editJson("config.json", (config) => Object.assign(config, { hidden_size: 64 })),
-    /tensor "model\.embed_tokens\.weight" must be \[4096, 64\] as config\.json says, it is \[4096, 128\]/,
+    /tensor "model\.layers\.0\.input_layernorm\.weight" must be \[64\] as config\.json says, it is \[128\]/,
   ],
   [
     "NaN in the weights",
@@ -347,13 +347,32 @@ Deno.test({
 });
 
 Deno.test({
+  name: "a disk that is too small is refused before any work",
+  ignore: !canMount,
+  fn: () =>
+    inDirectory(async (directory) => {
+      const script =
+        `mount -t tmpfs -o size=600k tmpfs ${directory} && { "$@"; code=$?; ls -A ${directory}; exit $code; }`;
+      const outcome = await withMounts(script, join(directory, "runs"));
+      assertSentence(outcome, 1, /Cannot train this plan: it needs .* of disk, 600 KiB are free/);
+    }),
+});
+
+/** Shell commands that wait for a file and then fill the directory's disk, but for some kilobytes, with the file `filling`. */
+const fillOnce = (path: string, directory: string, kilobytes: number) =>
+  `( until [ -e ${path} ]; do sleep 0.01; done
+     free=$(df -k --output=avail ${directory} | tail -n 1)
+     head -c $(( (free - ${kilobytes}) * 1024 )) /dev/zero > ${directory}/filling ) &`;
+
+Deno.test({
   name: "a disk that is full at the start is left as it was",
   ignore: !canMount,
   fn: () =>
     inDirectory(async (directory) => {
       // Directories take no space here and each file a page: there is room for two of the run's first four files.
-      const script =
-        `mount -t tmpfs -o size=8k tmpfs ${directory} && { "$@"; code=$?; ls -A ${directory}/runs; exit $code; }`;
+      const fill = fillOnce(join(directory, "runs", ".run.lock"), directory, 8);
+      const script = `mount -t tmpfs -o size=8m tmpfs ${directory} && { ${fill}
+        "$@"; code=$?; wait; ls -A ${directory} | grep -v filling; exit $code; }`;
       const outcome = await withMounts(script, join(directory, "runs"));
       assertSentence(outcome, 1, /Cannot write .*(config\.json|metrics\.csv): the disk is full; free some space/);
     }),
@@ -367,8 +386,9 @@ Deno.test({
       const run = join(directory, "runs", "run");
       const listing = `ls -A ${run}/layer2/checkpoints ${run}/layer4/checkpoints >&2`;
       const resume = `${Deno.execPath()} run --no-check -A ${MAIN} train --resume ${run} --json`;
-      const script = `mount -t tmpfs -o size=600k tmpfs ${directory} && { "$@"; echo "code $?" >&2; ${listing}; } &&
-        mount -o remount,size=50m ${directory} && ${resume}`;
+      // Room for one layer's checkpoint and not for the other's.
+      const script = `mount -t tmpfs -o size=8m tmpfs ${directory} && { ${fillOnce(run, directory, 560)}
+        "$@"; echo "code $?" >&2; wait; ${listing}; } && rm ${directory}/filling && ${resume}`;
       const { code, stdout, stderr } = await withMounts(script, join(directory, "runs"));
       assert.equal(code, 0, stderr);
       const message =
