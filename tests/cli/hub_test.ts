@@ -46,7 +46,10 @@ Deno.test("a slow download shows rate and time left; Ctrl-C keeps what came", ()
     setTimeout(() => child.kill("SIGINT"), 8000);
     const { code, stderr } = await child.output();
     assert.equal(code, 130);
-    assert.match(new TextDecoder().decode(stderr), /Downloading hf:test\/tiny \(MB\) [12]\/5 {2}0\.\d MB\/s {2}\d+ s left/);
+    assert.match(
+      new TextDecoder().decode(stderr),
+      /Downloading hf:test\/tiny \(MB\) [12]\/5 {2}0\.\d MB\/s {2}\d+ s left/,
+    );
     assert.equal(cached().filter((path) => path.endsWith(".incomplete")).length, 1);
   }));
 
