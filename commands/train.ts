@@ -13,6 +13,7 @@ import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { finish } from "../core/transcoder/finish.ts";
 import { featureCount } from "../core/transcoder/recipe.ts";
 import { Diverged, train } from "../core/transcoder/train.ts";
+import { bytes } from "./bytes.ts";
 import { precisionOption } from "./precision_option.ts";
 import { TrainDisplay } from "./train_display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./train_estimate.ts";
@@ -165,13 +166,21 @@ function listenForInterrupts(onRequest: () => void): { readonly requested: boole
   return state;
 }
 
+/** The most host memory that this process has had, in bytes; null where the system does not tell. On CPU adapters it holds the GPU's too. */
+async function peakMemory(): Promise<number | null> {
+  const status = await Deno.readTextFile("/proc/self/status").catch(() => "");
+  const kilobytes = /^VmHWM:\s*(\d+) kB$/m.exec(status)?.[1];
+  return kilobytes === undefined ? null : Number(kilobytes) * 1024;
+}
+
 async function printResult({ directory, mappings, settings }: TrainRequest, asJson: boolean): Promise<void> {
   const layers = await Promise.all(mappings.map(async ({ layer }) => {
     const path = join(directory, `layer${layer}`);
     const evaluation = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json"))) as Evaluation;
     return { layer, path, evaluation };
   }));
-  if (asJson) return console.log(JSON.stringify({ run: directory, layers }, null, 2));
+  const peak = await peakMemory();
+  if (asJson) return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers }, null, 2));
   console.log("\nHeld-out text, threshold inference:");
   for (const { layer, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
     const dead = `dead ${dead_features} of ${featureCount(settings.groups)}`;
@@ -179,5 +188,6 @@ async function printResult({ directory, mappings, settings }: TrainRequest, asJs
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     if (prefixes) console.log(`    FVU ${prefixes} features`);
   }
+  if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
 }

@@ -89,16 +89,21 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   } catch (error) {
     throw error instanceof UsageError ? new UsageError(inFlags(error.message)) : error;
   }
+  // What can be refused without the model is refused before it is opened: that may be a download of an hour.
+  const asked = options.layers === undefined ? null : parseLayers(options.layers);
+  const directoryOf = (name: string) => join(options.runs, checkName(name));
+  const given = options.name === undefined ? null : directoryOf(options.name);
+  if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
   const model = await openModelVisibly(options.model);
   const { layers: modelLayers, vocabSize, bosTokenId } = parseGemma2Config(
     model.config,
     `${model.path ?? model.name}/config.json`,
   );
   loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
-  const layers = options.layers === undefined ? defaultLayers(modelLayers, isEmbedded) : parseLayers(options.layers);
+  const layers = asked ?? defaultLayers(modelLayers, isEmbedded);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
-  const directory = join(options.runs, checkName(options.name ?? `${model.name}-${timestamp(new Date())}`));
-  await checkDirectory(options.runs, directory, options.dryRun === true);
+  const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
+  if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
