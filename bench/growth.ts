@@ -59,8 +59,8 @@ const SMALL: RandomModelSizes = {
 const K = 48, AUX_K = 512;
 /** The dictionary whose batches grow. */
 const DICTIONARY = 4608;
-/** Contexts of each length, and layers of the model that reads them. */
-const CONTEXTS = 2, CONTEXT_LAYERS = 4;
+/** Layers of the model that reads contexts of each length. */
+const CONTEXT_LAYERS = 4;
 /** Tokens through each number of layers, and their contexts' length. */
 const LAYER_TOKENS = 512, LAYER_CONTEXT = 64;
 /** Kernels shown in a panel. */
@@ -90,10 +90,11 @@ function sweeps({ width, batch, model, dictionaries, batches, contexts, layers }
     },
     {
       title: "Forward pass, context",
-      detail: `${CONTEXTS} contexts, ${CONTEXT_LAYERS} layers of width ${integer(sizes.hidden_size)}`,
+      detail: `one context, ${CONTEXT_LAYERS} layers of width ${integer(sizes.hidden_size)}`,
       size: "tokens per context",
       sizes: contexts,
-      make: (gpu, context) => forward(gpu, CONTEXT_LAYERS, context, CONTEXTS * context),
+      // One context: of more, an adapter takes as many at once as it has room for, which depends on their length.
+      make: (gpu, context) => forward(gpu, CONTEXT_LAYERS, context, context),
     },
     {
       title: "Forward pass, layers",
