@@ -8,6 +8,9 @@ import { basename, dirname, join } from "node:path";
 import { UserError } from "../core/errors.ts";
 import { fileError } from "../core/files/atomic.ts";
 
+/** After this long a lock counts as another process's. */
+const WAIT_MS = 500;
+
 /** A lock that is held. */
 export interface RunLock {
   /** Gives it back and removes its file. */
@@ -30,7 +33,7 @@ export async function lockRun(directory: string): Promise<RunLock> {
     const file = await Deno.open(path, { read: true, write: true, create: true }).catch((error) =>
       Promise.reject(fileError("lock", path, error))
     );
-    if (!await file.tryLock(true)) {
+    if (!await isGivenSoon(file.lock(true))) {
       const holder = (await Deno.readTextFile(path).catch(() => "")).trim();
       file.close();
       throw new UserError(
@@ -55,6 +58,17 @@ export async function lockRun(directory: string): Promise<RunLock> {
         if (made !== undefined) await rmdir(runs).catch(() => {});
       },
     };
+  }
+}
+
+/** Deno has a lock that does not wait only from 2.9 on; one that waits is left to the end of the process. */
+async function isGivenSoon(lock: Promise<void>): Promise<boolean> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<false>((resolve) => timer = setTimeout(() => resolve(false), WAIT_MS));
+  try {
+    return await Promise.race([lock.then(() => true), late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 

@@ -88,6 +88,7 @@ export async function openGpu(
       `Cannot use --precision f16: the adapter must have 16-bit floats in kernels, ${name} has none; leave --precision out`,
     );
   }
+  const isTimed = onKernel !== null && device.features.has("timestamp-query");
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
   const hasSubgroups = device.features.has("subgroups" as GPUFeatureName) && subgroupMinSize === subgroupMaxSize;
   const gpu: Gpu = {
@@ -99,7 +100,7 @@ export async function openGpu(
     device,
     limits: device.limits,
     failure: null,
-    trace: canTime ? new Trace(device, onKernel) : null,
+    trace: isTimed ? new Trace(device, onKernel) : null,
   };
   device.addEventListener("uncapturederror", (event) => {
     event.preventDefault?.();
