@@ -5,6 +5,7 @@ import { openSafetensors } from "../../core/files/safetensors.ts";
 import { BUILTIN, openModel } from "../../core/gemma2/files.ts";
 import { type Activations, type Gemma2, loadGemma2 } from "../../core/gemma2/forward.ts";
 import { SITES, type Tap, tapName } from "../../core/gemma2/sites.ts";
+import type { TileName } from "../../wgsl/shared/matmul.ts";
 import { relativeL2 } from "../compare.ts";
 
 const gpu = await openGpu();
@@ -46,20 +47,29 @@ function tail(values: Float32Array, { batch: { contexts, context }, kept }: Gold
   return out;
 }
 
-for (const name of ["builtin", "window", "shards", "uncapped", "long"]) {
-  Deno.test(`${name}: every site of every layer is within 1e-5 of Hugging Face's float32`, async () => {
+/** The tiles and lanes that GPUs get run here too. */
+const gpuShape = { ...gpu, isCpu: false, tiles: new Map<string, TileName>() };
+const RUNS = [
+  ...["builtin", "window", "shards", "uncapped", "long"].map((name) => ({ name, on: gpu, shape: "" })),
+  ...["builtin", "window"].map((name) => ({ name, on: gpuShape, shape: ", as on a GPU" })),
+];
+
+for (const { name, on, shape } of RUNS) {
+  Deno.test(`${name}${shape}: every site of every layer is within 1e-5 of Hugging Face's float32`, async () => {
     const reference = await openGolden(name);
     const files = await openModel(name === BUILTIN ? BUILTIN : golden + name);
     const layers = JSON.parse(new TextDecoder().decode(files.config)).num_hidden_layers as number;
     const taps = Array.from({ length: layers }, (_, layer) => SITES.map((site) => ({ layer, site }))).flat();
     const { contexts, context } = reference.batch;
-    const model = await loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
+    const model = await loadGemma2(on, files, { taps, maxTokens: contexts * context, context });
     const errors: [string, number][] = [];
     for (const [{ tap, width }, values] of await activations(model, reference.batch)) {
       errors.push([tapName(tap), relativeL2(tail(values, reference, width), await reference.expected(tap))]);
     }
     const [worst, error] = errors.reduce((a, b) => b[1] > a[1] ? b : a);
-    if (Deno.env.has("MTC_FIGURES")) console.log(`${name}: worst relative L2 ${error.toExponential(2)} at ${worst}`);
+    if (Deno.env.has("MTC_FIGURES")) {
+      console.log(`${name}${shape}: worst relative L2 ${error.toExponential(2)} at ${worst}`);
+    }
     assert.ok(error <= 1e-5, `${name}: relative L2 at ${worst} is ${error.toExponential(2)}, at most 1e-5 is allowed`);
     model.destroy();
     await files.weights.close();
