@@ -49,16 +49,17 @@ async function readTopTokens({ directory, config }: FinishedLayer): Promise<(str
 }
 
 async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
-  const { loadVisibly } = await import("./open_model.ts");
+  const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
-  const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
+  const { loadRunModel, modelOf } = await import("../core/transcoder/finished_run.ts");
   const { encodeContexts, textContexts } = await import("../core/transcoder/encode_text.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
-  const [{ config: { context, include_bos } }] = layers;
-  const gpu = await openGpu();
+  const [{ config: { context, include_bos, precision } }] = layers;
+  const files = await openModelVisibly(modelOf(layers));
+  const gpu = await openGpu(undefined, precision);
   const taps = layers.map(({ config }) => config.source);
-  const { files, gemma2 } = await loadVisibly((onLoading) =>
-    loadRunModel(gpu, layers, { taps, maxTokens: context, onLoading })
+  const gemma2 = await loadVisibly((onLoading) =>
+    loadRunModel(gpu, files, layers, { taps, maxTokens: context, onLoading })
   );
   const progress = new Progress("Encoding"), start = performance.now();
   try {

@@ -25,17 +25,18 @@ function parseTokens(text: string): number {
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
   const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
-  const { loadVisibly } = await import("./open_model.ts");
+  const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
-  const { loadRunModel } = await import("../core/transcoder/finished_run.ts");
+  const { loadRunModel, modelOf } = await import("../core/transcoder/finished_run.ts");
   const { dataOf } = await import("../core/transcoder/run_settings.ts");
   const { tapsOf } = await import("../core/transcoder/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = layers, { context, include_bos } = config;
-  const gpu = await openGpu();
+  const files = await openModelVisibly(modelOf(layers));
+  const gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(layers.map((layer) => layer.config));
-  const { files, gemma2 } = await loadVisibly((onLoading) => loadRunModel(gpu, layers, { taps, onLoading }));
+  const gemma2 = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();

@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { contextsPerForward } from "../gemma2/capacity.ts";
 import { configOf } from "../gemma2/config.ts";
-import { BUILTIN, type ModelFiles, openModel } from "../gemma2/files.ts";
+import { BUILTIN, type ModelFiles } from "../gemma2/files.ts";
 import { type Gemma2, type Gemma2Options, loadGemma2 } from "../gemma2/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { featureCount } from "./recipe.ts";
@@ -105,26 +105,37 @@ async function openTranscoder(directory: string, config: LayerConfig): Promise<T
 }
 
 /**
- * Opens and loads the model that a run was trained on.
+ * The model that a run was trained on, as `openModel` takes it.
+ *
+ * @param layers The run's layers.
+ * @returns A directory, a revision on the hub, or the name of the embedded model.
+ */
+export function modelOf([{ config }]: readonly FinishedLayer[]): string {
+  return config.model.path ?? BUILTIN;
+}
+
+/**
+ * Loads the model that a run was trained on.
  *
  * @param gpu Where to.
+ * @param files That model, opened.
  * @param layers The run's layers.
  * @param options The sites wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out; who hears
  * of the layers as they are loaded.
- * @returns The model and its files; close `files.weights` when it no longer runs.
+ * @returns The model.
  * @throws {UserError} When the model cannot be read or is another one.
  */
 export async function loadRunModel(
   gpu: Gpu,
+  files: ModelFiles,
   [{ directory, config }]: readonly FinishedLayer[],
   { taps, maxTokens, onLoading }: Omit<Gemma2Options, "context" | "maxTokens"> & Partial<Gemma2Options>,
-): Promise<{ files: ModelFiles; gemma2: Gemma2 }> {
+): Promise<Gemma2> {
   const { model, context } = config;
-  const files = await openModel(model.path ?? BUILTIN);
   const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
   const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: most, context, onLoading });
   const { layers, dModel, vocabSize } = gemma2.config;
-  if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return { files, gemma2 };
+  if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return gemma2;
   throw new UserError(
     `Cannot use the model ${
       model.path ?? files.name
