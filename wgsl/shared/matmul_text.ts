@@ -85,7 +85,12 @@ export function* prologue(
   yield `}`;
 }
 
-/** Shared functions that the epilogue needs, to be appended. */
+/**
+ * Shared functions that the epilogue needs.
+ *
+ * @param variant What the text is for.
+ * @returns A text to append.
+ */
 export function appendix({ epilogue }: Variant): string {
   return epilogue === "geglu" ? geluSource : "";
 }
