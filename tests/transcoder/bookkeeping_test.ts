@@ -23,13 +23,13 @@ const u32 = (data: ArrayLike<number>) => tensorFrom(gpu, "u32", [data.length], U
 const rubbish = (size: number) => f32(new Float32Array(size).fill(NaN));
 const bitsOf = (value: number) => new Uint32Array(Float32Array.of(value).buffer)[0];
 
-// One workgroup has 64 invocations, one per element.
-for (const [rows, width] of [[1, 1], [7, 9], [9, 7], [1, 64], [5, 13]]) {
+// One workgroup has 64 invocations, one per four elements.
+for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [5, 52]]) {
   Deno.test(`gather_rows: ${rows} x ${width}, exactly, and only the rows of the block`, async () => {
     const capacity = 11, first = 3, blockFirst = 2, blockRows = 6, scale = Math.fround(0.37);
     const x = gaussians(capacity * width, 1);
     const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
-    const y = rubbish(rows * width + 1), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
+    const y = rubbish(rows * width + 4), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
     const pass = new Pass(gpu), place = { block_first: blockFirst, block_rows: blockRows };
     pass.run(gatherRows, { x: f32(block), order: u32(order), y }, { rows, width, first, scale, ...place });
     pass.submit();
@@ -44,6 +44,11 @@ for (const [rows, width] of [[1, 1], [7, 9], [9, 7], [1, 64], [5, 13]]) {
     assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
   });
 }
+
+Deno.test("a width that is no multiple of 4 is refused: rows would be mixed up", () => {
+  const params = { rows: 2, width: 6, first: 0, scale: 1, block_first: 0, block_rows: 2 };
+  assert.throws(() => gatherRows.workgroups(params, {}), /the width must be a multiple of 4, it is 6/);
+});
 
 for (const [rows, width] of [[1, 1], [2, 63], [13, 64], [31, 65], [1000, 3]]) {
   Deno.test(`column_moments: ${rows} x ${width}`, async () => {

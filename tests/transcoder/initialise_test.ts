@@ -8,7 +8,7 @@ import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
 
 const gpu = await openGpu();
-const CAPACITY = 60, ROWS = 48, shape = { d_in: 7, d_out: 5, groups: [4, 9] }, features = 13;
+const CAPACITY = 60, ROWS = 48, shape = { d_in: 8, d_out: 4, groups: [4, 9] }, features = 13;
 /** 48 of the 60 rows, out of order. */
 const picked = Uint32Array.from({ length: ROWS }, (_, n) => (n * 7 + 3) % CAPACITY);
 const order = tensorFrom(gpu, "order", [ROWS], picked);

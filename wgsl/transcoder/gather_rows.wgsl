@@ -1,11 +1,12 @@
 // y[r] = scale * x[order[first + r] - block_first] for the rows whose number lies in block_first .. block_first + block_rows - 1.
-// x [block_rows, width] one block of the rows that order numbers; order [..] row numbers; y [rows, width].
-// One invocation per element of y, spread over a linear grid; one whose row lies in another block writes nothing.
+// x [block_rows, width] one block of the rows that order numbers; order [..] row numbers; y [rows, width];
+// the width is a multiple of 4.
+// One invocation per four elements of y, spread over a linear grid; one whose row lies in another block writes nothing.
 // One rounding per element; y is overwritten once every block had its dispatch.
 struct Params { rows: u32, width: u32, first: u32, scale: f32, block_first: u32, block_rows: u32 }
-@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 @group(0) @binding(3) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
@@ -15,11 +16,12 @@ fn main(
   @builtin(local_invocation_id) local: vec3u,
 ) {
   let i = (group.y * groups.x + group.x) * 64u + local.x;
-  if (i >= params.rows * params.width) { return; }
-  let row = i / params.width;
-  let column = i % params.width;
+  let quads = params.width / 4u;
+  if (i >= params.rows * quads) { return; }
+  let row = i / quads;
+  let column = i % quads;
   // Rows before the block wrap around to numbers beyond it.
   let place = order[params.first + row] - params.block_first;
   if (place >= params.block_rows) { return; }
-  y[i] = params.scale * x[place * params.width + column];
+  y[i] = params.scale * x[place * quads + column];
 }

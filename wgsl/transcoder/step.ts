@@ -25,6 +25,12 @@ const ADAM = { beta1: "f32", beta2: "f32", epsilon: "f32", step_size: "f32", cor
 /** The columns of a metrics row beside one error per prefix: loss, aux loss, variance, kept, dead, threshold. */
 export const METRICS_EXTRA = 6;
 
+/** Kernels that take columns four at a time would mix up the rows of any other width. */
+function quadsOf(width: number): number {
+  if (width % 4 === 0) return width / 4;
+  throw new RangeError(`Cannot take columns four at a time: the width must be a multiple of 4, it is ${width}`);
+}
+
 /** y = scale * the rows named by order[first ..], as far as they lie in this block of rows. */
 export const gatherRows = defineKernel({
   name: "gather_rows",
@@ -33,7 +39,7 @@ export const gatherRows = defineKernel({
   params: { rows: "u32", width: "u32", first: "u32", scale: "f32", block_first: "u32", block_rows: "u32" },
   constants: {},
   shapes: ({ rows, width, first, block_rows }) => ({ x: [block_rows, width], order: [first + rows], y: [rows, width] }),
-  workgroups: ({ rows, width }) => linearGrid(rows * width, 64),
+  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });
 
 /** Mean and summed squared deviation of each column. */
@@ -96,7 +102,7 @@ export const decode = defineKernel({
     decoder: [features, width],
     bias: [width],
     target_y: [tokens, width],
-    residual: [residual_first + prefixes * tokens * width],
+    residual: [residual_first + prefixes * tokens * 4 * quadsOf(width)],
     squares: [tokens, prefixes],
   }),
   workgroups: ({ tokens }) => linearGrid(tokens, 1),
@@ -161,7 +167,7 @@ export const encoderStep = defineKernel({
     start: [2, features + 1],
     token: [1],
     slope: [1],
-    x: [tokens, width],
+    x: [tokens, 4 * quadsOf(width)],
     encoder: [features, width],
     mean: [features, width],
     square: [features, width],
