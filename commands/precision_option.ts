@@ -12,6 +12,6 @@ import { Option } from "commander";
  */
 export function precisionOption(): Option {
   const text =
-    "what the forward pass rounds the inputs of its products to; f16 is faster on GPUs, and what it costs is measured and shown";
+    "what the forward pass rounds the inputs of its products to; what f16 does to the activations is measured and shown";
   return new Option("--precision <type>", text).choices(["f32", "f16"]).default("f32");
 }
