@@ -38,7 +38,7 @@ export function trainCommand(): Command {
   const command = new Command("train")
     .description(
       "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
-        "embedded model and text (two to three minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
+        "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
     .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
     .option(
