@@ -134,10 +134,10 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   decoder_step: {
     inPlace: ["decoder", "mean", "square"],
-    // Slope and gradient per entry; per weight: scale both gradients and add (3), dot and projection (4), Adam, length (2), quotient.
+    // Per entry: slope, gradient, and the scale of both; per weight: dot and projection (4), Adam, length (2), quotient.
     flops: (p, s, _, { decoder: [, width] }) => {
-      const share = p.features / p.all_features;
-      return 4 * share * (s.kept + s.auxKept) * width + (10 + ADAM) * p.features * width;
+      const entries = p.features / p.all_features * (s.kept + s.auxKept);
+      return (4 * width + 2) * entries + (7 + ADAM) * p.features * width;
     },
     touched: (p, s, _, { decoder: [, width] }) => {
       const entries = p.features / p.all_features * (s.kept + s.auxKept), weights = p.features * width;
