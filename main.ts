@@ -16,7 +16,7 @@ interface Entry {
 const COMMANDS: Readonly<Record<string, Entry>> = {
   train: {
     summary: "train one transcoder per layer from a single forward pass",
-    load: async () => (await import("./commands/train.ts")).trainCommand(),
+    load: async () => (await import("./commands/train/command.ts")).trainCommand(),
   },
   report: {
     summary: "write the reports and plots of the runs it finds",

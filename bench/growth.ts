@@ -17,7 +17,7 @@ import { KernelClock, measureWorkloads, type WorkloadFigures } from "../core/ben
 import { GEMMA2_2B, randomModel, type RandomModelSizes } from "../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload, type Workload } from "../core/bench/workloads.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
-import { groupsFor } from "../commands/train_settings.ts";
+import { groupsFor } from "../commands/train/settings.ts";
 import { decimal, integer, list, percent } from "../reports/format.ts";
 import { type GrowthCurve, growthFigure, type GrowthSeries } from "../reports/plots/growth.ts";
 import { renderPng } from "../reports/plots/render.ts";

@@ -5,11 +5,11 @@
  *     deno run -A bench/loading.ts MODEL [LAYER]        a Hugging Face directory; the layer whose mlp_out is tapped, default the last
  */
 
-import { configOf } from "../core/gemma2/config.ts";
-import { contextsPerForward } from "../core/gemma2/capacity.ts";
-import { Embedding } from "../core/gemma2/embedding.ts";
-import { BUILTIN, openModel } from "../core/gemma2/files.ts";
-import { loadGemma2 } from "../core/gemma2/forward.ts";
+import { configOf } from "../core/model/config.ts";
+import { contextsPerForward } from "../core/model/capacity.ts";
+import { Embedding } from "../core/model/embedding.ts";
+import { BUILTIN, openModel } from "../core/model/files.ts";
+import { loadGemma2 } from "../core/model/forward.ts";
 import { type Gpu, openGpu, settle } from "../core/gpu/device.ts";
 import { uniform } from "../tests/random.ts";
 

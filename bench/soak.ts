@@ -9,10 +9,10 @@
  */
 
 import { Command } from "commander";
-import { Stepper } from "../core/transcoder/step.ts";
+import { Stepper } from "../core/training/step.ts";
 import { main } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
-import { numeric, table } from "../reports/markdown.ts";
+import { numeric, table } from "../reports/markdown/markdown.ts";
 import { describeMachine } from "./machine.ts";
 
 /** The process at one step. */

@@ -9,17 +9,17 @@
 
 import { Command, Option } from "commander";
 import { median } from "../core/analysis/statistics.ts";
-import { contextsPerForward } from "../core/gemma2/capacity.ts";
+import { contextsPerForward } from "../core/model/capacity.ts";
 import { GEMMA2_2B, randomModel } from "../core/bench/random_model.ts";
-import { BUILTIN, openModel } from "../core/gemma2/files.ts";
-import { loadGemma2 } from "../core/gemma2/forward.ts";
-import { configOf } from "../core/gemma2/config.ts";
+import { BUILTIN, openModel } from "../core/model/files.ts";
+import { loadGemma2 } from "../core/model/forward.ts";
+import { configOf } from "../core/model/config.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { Pass } from "../core/gpu/run.ts";
 import { WallClock } from "../core/gpu/wall_clock.ts";
 import { randomGenerator } from "../core/random.ts";
-import { createRowBlocks, recordStore } from "../core/transcoder/row_blocks.ts";
-import { PUBLISHED } from "../commands/train_settings.ts";
+import { createRowBlocks, recordStore } from "../core/gpu/row_blocks.ts";
+import { PUBLISHED } from "../commands/train/settings.ts";
 import { preferVulkan } from "../main.ts";
 import { decimal, significant } from "../reports/format.ts";
 import { describeMachine } from "./machine.ts";

@@ -10,7 +10,7 @@ import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import { duration, integer } from "../reports/format.ts";
 import { Progress } from "./progress.ts";
-import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train_settings.ts";
+import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train/settings.ts";
 
 interface BenchOptions {
   shape: "embedded" | "2b";
@@ -54,7 +54,7 @@ function stepSizes({ shape, dictionary, batch }: BenchOptions): StepSizes {
 async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions): Promise<Workload[]> {
   const { ForwardWorkload, StepWorkload } = await import("../core/bench/workloads.ts");
   const { GEMMA2_2B, randomModel } = await import("../core/bench/random_model.ts");
-  const { BUILTIN, openModel } = await import("../core/gemma2/files.ts");
+  const { BUILTIN, openModel } = await import("../core/model/files.ts");
   const { shape, context = PUBLISHED.context } = options, is2b = shape === "2b";
   const step = await StepWorkload.make(gpu, sizes);
   const files = is2b ? randomModel(GEMMA2_2B) : await openModel(BUILTIN), layer = is2b ? 0 : 4;

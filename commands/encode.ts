@@ -7,9 +7,9 @@ import { Command } from "commander";
 import { join } from "node:path";
 import { UsageError } from "../core/errors.ts";
 import { fileError } from "../core/files/atomic.ts";
-import type { EncodedContext } from "../core/transcoder/encode_text.ts";
+import type { EncodedContext } from "../core/passes/encode_text.ts";
 import type { HostFeatures } from "../core/transcoder/encode.ts";
-import type { FinishedLayer } from "../core/transcoder/finished_run.ts";
+import type { FinishedLayer } from "../core/runs/finished.ts";
 import type { Tokenizer } from "../core/text/tokenizer.ts";
 import type { EncodedToken } from "../reports/encoding_table.ts";
 import { Progress } from "./progress.ts";
@@ -36,7 +36,7 @@ function parseText(text: string): string {
 
 /** Each feature's top token from the run's features.csv; an empty list when the run has none. */
 async function readTopTokens({ directory, config }: FinishedLayer): Promise<(string | null)[]> {
-  const { parseFeatures } = await import("../core/analysis/run_tables.ts");
+  const { parseFeatures } = await import("../core/runs/tables.ts");
   const path = join(directory, "features.csv");
   const text = await Deno.readTextFile(path).catch((error) => {
     if (error instanceof Deno.errors.NotFound) return null;
@@ -51,8 +51,8 @@ async function readTopTokens({ directory, config }: FinishedLayer): Promise<(str
 async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
-  const { loadRunModel, modelOf } = await import("../core/transcoder/finished_run.ts");
-  const { encodeContexts, textContexts } = await import("../core/transcoder/encode_text.ts");
+  const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
+  const { encodeContexts, textContexts } = await import("../core/passes/encode_text.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
   const [{ config: { context, include_bos, precision } }] = layers;
   const files = await openModelVisibly(modelOf(layers));
@@ -108,7 +108,7 @@ function describeTokens(
 }
 
 async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
-  const { openFinishedRun } = await import("../core/transcoder/finished_run.ts");
+  const { openFinishedRun } = await import("../core/runs/finished.ts");
   const layers = await openFinishedRun(run);
   const topTokens = await Promise.all(layers.map(readTopTokens));
   const { tokenizer, contexts } = await encodeLayers(layers, text);

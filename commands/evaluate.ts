@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { UsageError, UserError } from "../core/errors.ts";
 import type { TextSummary } from "../core/text/summary.ts";
-import type { FinishedLayer } from "../core/transcoder/finished_run.ts";
+import type { FinishedLayer } from "../core/runs/finished.ts";
 import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
@@ -24,13 +24,13 @@ function parseTokens(text: string): number {
 }
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
-  const { contextsPerForward } = await import("../core/gemma2/capacity.ts");
+  const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
-  const { evaluateTranscoders } = await import("../core/transcoder/evaluate_run.ts");
-  const { loadRunModel, modelOf } = await import("../core/transcoder/finished_run.ts");
-  const { dataOf } = await import("../core/transcoder/run_settings.ts");
-  const { tapsOf } = await import("../core/transcoder/plan.ts");
+  const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
+  const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
+  const { dataOf } = await import("../core/runs/config.ts");
+  const { tapsOf } = await import("../core/training/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = layers, { context, include_bos } = config;
   const files = await openModelVisibly(modelOf(layers));
@@ -92,7 +92,7 @@ async function requireSameText(
 }
 
 async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
-  const { openFinishedRun } = await import("../core/transcoder/finished_run.ts");
+  const { openFinishedRun } = await import("../core/runs/finished.ts");
   const layers = await openFinishedRun(run);
   const [{ config }] = layers;
   const evaluations = await evaluateLayers(layers, tokens ?? config.evaluation_tokens);

@@ -5,7 +5,7 @@
 
 import { Command } from "commander";
 import { UsageError } from "../core/errors.ts";
-import type { Tap } from "../core/gemma2/sites.ts";
+import type { Tap } from "../core/model/sites.ts";
 import type { Precision } from "../core/gpu/products.ts";
 import { precisionOption } from "./precision_option.ts";
 import { Progress } from "./progress.ts";
@@ -30,19 +30,19 @@ function wholeNumber(name: string, least: number): (text: string) => number {
 }
 
 async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
-  const { parseLayers, parseSites } = await import("../core/gemma2/sites.ts");
+  const { parseLayers, parseSites } = await import("../core/model/sites.ts");
   const chosen = parseSites(sites);
   return parseLayers(layers).flatMap((layer) => chosen.map((site) => ({ layer, site })));
 }
 
 async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
-  const { configOf } = await import("../core/gemma2/config.ts");
+  const { configOf } = await import("../core/model/config.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
-  const { loadGemma2 } = await import("../core/gemma2/forward.ts");
-  const { describeErrors } = await import("../core/gemma2/precision.ts");
-  const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/gemma2/harvest.ts");
-  const { tapName } = await import("../core/gemma2/sites.ts");
+  const { loadGemma2 } = await import("../core/model/forward.ts");
+  const { describeErrors } = await import("../core/passes/precision.ts");
+  const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/passes/harvest.ts");
+  const { tapName } = await import("../core/model/sites.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");

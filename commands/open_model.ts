@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type ModelFiles, openModel } from "../core/gemma2/files.ts";
+import { type ModelFiles, openModel } from "../core/model/files.ts";
 import { Progress } from "./progress.ts";
 
 /**

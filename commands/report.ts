@@ -4,9 +4,9 @@
  */
 import { Command } from "commander";
 import { join } from "node:path";
-import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../core/runs/analysed.ts";
 import type { LayerComparison } from "../core/analysis/comparison.ts";
-import type { RunChoice, RunDirectory } from "../core/analysis/run_discovery.ts";
+import type { RunChoice, RunDirectory } from "../core/runs/discovery.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
 
@@ -32,8 +32,8 @@ function leftOut({ chosen, passedOver, unfinished }: RunChoice): string[] {
 }
 
 async function analyze({ path }: RunDirectory): Promise<LayerAnalysis> {
-  const { analyzeLayer } = await import("../core/analysis/layer_analysis.ts");
-  const { readTensors } = await import("../core/analysis/run_tensors.ts");
+  const { analyzeLayer } = await import("../core/runs/analysed.ts");
+  const { readTensors } = await import("../core/runs/tensors.ts");
   const { openSafetensors } = await import("../core/files/safetensors.ts");
   return await analyzeLayer(path, async (config) => {
     const file = await openSafetensors(join(path, "transcoder.safetensors"));
@@ -61,7 +61,7 @@ async function makeDirectory(path: string): Promise<void> {
 
 async function report({ runs, out, json }: ReportOptions): Promise<void> {
   await requireDirectory(out);
-  const { chooseRuns, findRuns } = await import("../core/analysis/run_discovery.ts");
+  const { chooseRuns, findRuns } = await import("../core/runs/discovery.ts");
   const { compareLayers } = await import("../core/analysis/comparison.ts");
   const choice = chooseRuns(await findRuns(runs));
   const notes = leftOut(choice);

@@ -2,7 +2,7 @@
  * The success metrics of a run, each passed or failed, and the verdict they add up to.
  * @module
  */
-import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../core/runs/analysed.ts";
 import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 

@@ -3,7 +3,7 @@
  * @module
  */
 import { counted, significant } from "./format.ts";
-import { numeric, table } from "./markdown.ts";
+import { numeric, table } from "./markdown/markdown.ts";
 import { visibleToken } from "./tokens.ts";
 
 /** A feature that is active on a token. */

@@ -2,9 +2,9 @@
  * What `mtc evaluate` prints for a reader.
  * @module
  */
-import type { Evaluation, Interval } from "../core/analysis/run_schema.ts";
+import type { Evaluation, Interval } from "../core/runs/schema.ts";
 import { counted, decimal, integer, percent, significant } from "./format.ts";
-import { numeric, table } from "./markdown.ts";
+import { numeric, table } from "./markdown/markdown.ts";
 
 function withInterval(value: number, [low, high]: Interval, digits: number): string {
   return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;

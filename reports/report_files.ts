@@ -3,16 +3,16 @@
  * @module
  */
 import type { LayerComparison } from "../core/analysis/comparison.ts";
-import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
-import { analysisReport } from "./analysis_report.ts";
-import { comparisonReport } from "./comparison_report.ts";
+import type { LayerAnalysis } from "../core/runs/analysed.ts";
+import { analysisReport } from "./markdown/analysis_report.ts";
+import { comparisonReport } from "./markdown/comparison_report.ts";
 import { layerFiles, pairFiles } from "./file_names.ts";
-import { indexPage } from "./index_page.ts";
+import { indexPage } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
 import { renderPng } from "./plots/render.ts";
-import { trainingSummary } from "./training_summary.ts";
+import { trainingSummary } from "./markdown/training_summary.ts";
 
 /** A file to be written. */
 export interface ReportFile {

@@ -2,7 +2,7 @@
  * What `mtc report` prints: a verdict per layer and the files, for a reader or for a program.
  * @module
  */
-import type { LayerAnalysis } from "../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../core/runs/analysed.ts";
 import { successChecks, verdict } from "./checks.ts";
 import { counted } from "./format.ts";
 

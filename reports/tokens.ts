@@ -2,7 +2,7 @@
  * Tokens and contexts as a reader can read them, safe inside Markdown.
  * @module
  */
-import type { Sample } from "../core/analysis/run_schema.ts";
+import type { Sample } from "../core/runs/schema.ts";
 
 /** Names of characters that would be invisible or move the text. */
 function nameOf(character: string): string {

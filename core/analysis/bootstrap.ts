@@ -4,7 +4,7 @@
  */
 
 import { randomGenerator } from "../random.ts";
-import type { Interval } from "./run_schema.ts";
+import type { Interval } from "../runs/schema.ts";
 import { quantile } from "./statistics.ts";
 
 /** Resamples behind each interval. */

@@ -2,7 +2,7 @@
  * Two layers side by side: distributions over shared bins, and the tokens on which features of both peak.
  * @module
  */
-import type { LayerAnalysis } from "./layer_analysis.ts";
+import type { LayerAnalysis } from "../runs/analysed.ts";
 import type { TokenCount } from "./sample_statistics.ts";
 import { type Histogram, histogram } from "./statistics.ts";
 

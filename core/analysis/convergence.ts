@@ -3,7 +3,7 @@
  * whether it jumped. Nothing here is called good or bad; the limits for that are in reports/thresholds.ts.
  * @module
  */
-import type { MetricsRow, RunConfig } from "./run_schema.ts";
+import type { MetricsRow, RunConfig } from "../runs/schema.ts";
 import { leastSquares, median } from "./statistics.ts";
 
 /** The course of one training run. "Smoothed" is the median of up to {@link smoothingRows} logged values around a step. */

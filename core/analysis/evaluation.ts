@@ -5,7 +5,7 @@
 
 import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
 import { EVALUATION_DEFINITIONS } from "./definitions.ts";
-import type { Evaluation } from "./run_schema.ts";
+import type { Evaluation } from "../runs/schema.ts";
 import { quantile } from "./statistics.ts";
 
 /** What one transcoder did with some tokens. All rows are tokens, BOS already left out. */

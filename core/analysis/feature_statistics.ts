@@ -2,7 +2,7 @@
  * Statistics over the features of one run: how strongly, how often and how selectively they fire.
  * @module
  */
-import type { FeatureRow, RunConfig } from "./run_schema.ts";
+import type { FeatureRow, RunConfig } from "../runs/schema.ts";
 import { type Histogram, histogram, leastSquares, type Line, median, summarize, type Summary } from "./statistics.ts";
 
 /** One Matryoshka group. */

@@ -2,7 +2,7 @@
  * What the samples of a run say: the tokens on which features peak, and the contexts of a few chosen features.
  * @module
  */
-import type { FeatureSamples } from "./run_schema.ts";
+import type { FeatureSamples } from "../runs/schema.ts";
 
 /** A token and how often it was counted. */
 export interface TokenCount {

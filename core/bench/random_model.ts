@@ -6,8 +6,8 @@
 import type { LocalByteSource } from "../files/byte_source.ts";
 import { SafetensorsFile, type TensorInfo } from "../files/safetensors.ts";
 import { DTYPE_BYTES } from "../files/safetensors_header.ts";
-import type { ModelFiles } from "../gemma2/files.ts";
-import { TensorSource } from "../gemma2/tensor_source.ts";
+import type { ModelFiles } from "../model/files.ts";
+import { TensorSource } from "../files/tensor_source.ts";
 import { bellCurve } from "./random_numbers.ts";
 
 /** The sizes of a random model, in the words of config.json. */

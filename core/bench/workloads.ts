@@ -3,20 +3,20 @@
  * @module
  */
 
-import { contextsPerForward } from "../gemma2/capacity.ts";
-import { configOf } from "../gemma2/config.ts";
-import type { ModelFiles } from "../gemma2/files.ts";
-import { type Gemma2, loadGemma2 } from "../gemma2/forward.ts";
-import type { Tap } from "../gemma2/sites.ts";
+import { contextsPerForward } from "../model/capacity.ts";
+import { configOf } from "../model/config.ts";
+import type { ModelFiles } from "../model/files.ts";
+import { type Gemma2, loadGemma2 } from "../model/forward.ts";
+import type { Tap } from "../model/sites.ts";
 import { createTensor, downloadU32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import { permutation, randomGenerator } from "../random.ts";
-import { featureCount, type Recipe } from "../transcoder/recipe.ts";
-import { oneBlock, recordGather, type RowBlocks } from "../transcoder/row_blocks.ts";
-import { createTrainingState } from "../transcoder/state.ts";
-import { Stepper } from "../transcoder/step.ts";
+import { featureCount, type Recipe } from "../training/recipe.ts";
+import { oneBlock, recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import { createTrainingState } from "../training/state.ts";
+import { Stepper } from "../training/step.ts";
 import { bellCurve } from "./random_numbers.ts";
 import type { Sparsity } from "./costs.ts";
 

@@ -10,8 +10,8 @@
 import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../files/safetensors.ts";
-import { featureCount, type TranscoderShape } from "./recipe.ts";
-import type { TranscoderWeights } from "./state.ts";
+import { featureCount, type TranscoderShape } from "../training/recipe.ts";
+import type { TranscoderWeights } from "../training/state.ts";
 
 /** A transcoder that takes and gives raw activations. */
 export interface Transcoder {

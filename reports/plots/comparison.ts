@@ -3,7 +3,7 @@
  * @module
  */
 import type { LayerComparison, SharedHistograms } from "../../core/analysis/comparison.ts";
-import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, palette, panelSize, type Spec, upright } from "./theme.ts";

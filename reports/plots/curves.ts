@@ -2,7 +2,7 @@
  * layerN_training_curves.png: small multiples against the training step.
  * @module
  */
-import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, upright } from "./theme.ts";

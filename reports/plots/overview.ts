@@ -2,7 +2,7 @@
  * layerN_analysis_overview.png and layerN_activation_vs_samples.png.
  * @module
  */
-import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, percent, significant } from "../format.ts";
 import {
   figureTitle,

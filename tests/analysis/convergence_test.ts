@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { trainingCourse } from "../../core/analysis/convergence.ts";
-import type { MetricsRow } from "../../core/analysis/run_schema.ts";
+import type { MetricsRow } from "../../core/runs/schema.ts";
 
 const config = { steps: 1000, log_every: 10, warmup_steps: 50 };
 

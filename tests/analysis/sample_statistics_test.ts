@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { compareLayers } from "../../core/analysis/comparison.ts";
 import { featureStatistics } from "../../core/analysis/feature_statistics.ts";
-import type { FeatureRow, FeatureSamples } from "../../core/analysis/run_schema.ts";
+import type { FeatureRow, FeatureSamples } from "../../core/runs/schema.ts";
 import { countTokens, sampleStatistics } from "../../core/analysis/sample_statistics.ts";
 import { syntheticAnalysis } from "../reports/synthetic_run.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import type { LayerConfig } from "../../core/transcoder/run_settings.ts";
+import type { LayerConfig } from "../../core/runs/config.ts";
 import { finishedContent, MAIN, names, SMALL } from "./small_train.ts";
 import { mtc, type Outcome } from "./tiny_run.ts";
 

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { lockRun } from "../../commands/train_lock.ts";
+import { lockRun } from "../../core/runs/lock.ts";
 import { names, SMALL } from "./small_train.ts";
 import { inDirectory, mtc } from "./tiny_run.ts";
 
@@ -116,7 +116,7 @@ Deno.test("a run that another process works on is refused; a killed process leav
   inDirectory(async (directory) => {
     const run = join(directory, "runs", "run"),
       code = `
-      import { lockRun } from "${new URL("../../commands/train_lock.ts", import.meta.url)}";
+      import { lockRun } from "${new URL("../../core/runs/lock.ts", import.meta.url)}";
       await lockRun(${JSON.stringify(run)});
       console.log("locked");
       setInterval(() => {}, 1000);`;

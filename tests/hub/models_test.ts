@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { openModel } from "../../core/gemma2/files.ts";
+import { openModel } from "../../core/model/files.ts";
 import { type DownloadProgress, fetchModel } from "../../core/hub/models.ts";
 import { KNOWN } from "./server.ts";
 import { fetchInProcess, TINY_FILES, WEIGHTS, withHub } from "./with_hub.ts";

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { learningRate, prefixEnds, type Recipe } from "../../core/transcoder/recipe.ts";
+import { learningRate, prefixEnds, type Recipe } from "../../core/training/recipe.ts";
 import { keepLargest, type Mask } from "./top_k.ts";
 
 /** Rows of numbers. */

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import type { LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
 import { successChecks, verdict } from "../../reports/checks.ts";
-import { insights } from "../../reports/insights.ts";
-import { recommendations } from "../../reports/recommendations.ts";
+import { insights } from "../../reports/markdown/insights.ts";
+import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };

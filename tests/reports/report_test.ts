@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { compareLayers } from "../../core/analysis/comparison.ts";
-import { analysisReport } from "../../reports/analysis_report.ts";
-import { comparisonReport, differences } from "../../reports/comparison_report.ts";
+import { analysisReport } from "../../reports/markdown/analysis_report.ts";
+import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
 import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
 import { renderPng } from "../../reports/plots/render.ts";
-import { trainingSummary } from "../../reports/training_summary.ts";
+import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import { syntheticAnalysis, writeSyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };

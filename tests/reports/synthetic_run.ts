@@ -5,8 +5,8 @@
 import { join } from "node:path";
 import { csvFormatRows } from "d3-dsv";
 import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
-import { analyzeLayer, type LayerAnalysis } from "../../core/analysis/layer_analysis.ts";
-import { readTensors } from "../../core/analysis/run_tensors.ts";
+import { analyzeLayer, type LayerAnalysis } from "../../core/runs/analysed.ts";
+import { readTensors } from "../../core/runs/tensors.ts";
 import { openSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
 
 /** What the run should look like. */

@@ -11,7 +11,7 @@ import {
   setting,
   significant,
 } from "../../reports/format.ts";
-import { numeric, plain, table } from "../../reports/markdown.ts";
+import { numeric, plain, table } from "../../reports/markdown/markdown.ts";
 import { contextBlock, contextLines, tokenCode, visibleToken } from "../../reports/tokens.ts";
 
 Deno.test("numbers have thousands separators and sensible digits", () => {

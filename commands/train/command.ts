@@ -1,0 +1,190 @@
+/**
+ * `mtc train`: one transcoder per layer from a single forward pass.
+ * @module
+ */
+
+import { Command } from "commander";
+import { readdir } from "node:fs/promises";
+import { join } from "node:path";
+import process from "node:process";
+import type { Evaluation } from "../../core/runs/schema.ts";
+import { Interrupted, UserError } from "../../core/errors.ts";
+import { BUILTIN } from "../../core/model/files.ts";
+import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { finish } from "../../core/training/finish.ts";
+import { featureCount } from "../../core/training/recipe.ts";
+import { Diverged, train } from "../../core/training/session.ts";
+import { bytes } from "../bytes.ts";
+import { precisionOption } from "../precision_option.ts";
+import { TrainDisplay } from "./display.ts";
+import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
+import { lockRun } from "../../core/runs/lock.ts";
+import { isLayerName, newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
+import { EMBEDDED, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
+
+/**
+ * Declares the command.
+ *
+ * @returns The command, ready to be added to the program.
+ */
+export function trainCommand(): Command {
+  const command = new Command("train")
+    .description(
+      "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
+        "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
+    )
+    .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
+    .option(
+      "-d, --data <paths...>",
+      "text: .txt, .jsonl, .jsonl.gz, .jsonl.zst, .parquet, directories, hf:OWNER/NAME (default: the embedded text)",
+    )
+    .option(
+      "-l, --layers <list>",
+      "layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)",
+    )
+    .option(
+      "--source <site>",
+      "where activations are read: a site of the same layer, or one like layer8.resid_mid",
+      "resid_mid",
+    )
+    .option("--target <site>", "where those to be predicted are", "mlp_out")
+    .option("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152")
+    .option(
+      "--dictionary <n>",
+      "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+    )
+    .option("--include-bos", "train on and count BOS tokens too")
+    .addOption(precisionOption());
+  for (const { flags, setting, text } of NUMBER_OPTIONS) {
+    const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
+    const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
+    command.option(flags, `${text} (default: ${value})`);
+  }
+  return command
+    .option("--runs <dir>", "where runs are kept", "runs")
+    .option("--name <name>", "the run's name (default: the model's, with the time)")
+    .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
+    .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
+    .option("--json", "print the result as JSON")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first",
+    )
+    .action((options: TrainOptions) => run(options, command));
+}
+
+async function run(options: TrainOptions, command: Command): Promise<void> {
+  const request = options.resume === undefined
+    ? await newRequest(options, command)
+    : await resumedRequest(options.resume, command);
+  if (request.isFinished) {
+    if (options.json) return await printResult(request, true);
+    return console.log(
+      `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
+    );
+  }
+  const gpu = await openGpu(undefined, request.settings.precision);
+  try {
+    const estimated = await estimate(gpu, request);
+    if (options.dryRun) return printEstimate(request, estimated, gpu.adapter, options.json === true);
+    const refused = refusal(request, estimated);
+    if (refused) throw refused;
+    await trainAndFinish(gpu, request, estimated);
+    await printResult(request, options.json === true);
+  } finally {
+    await request.model.weights.close();
+    gpu.device.destroy();
+  }
+}
+
+async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estimate): Promise<void> {
+  const lock = await lockRun(request.directory);
+  const display = new TrainDisplay(request.settings, request.mappings);
+  const stop = listenForInterrupts(() => display.interrupting());
+  try {
+    const verb = request.resumed ? "Resuming" : "Training";
+    const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
+    console.error([...header, ...shortEstimate(estimated)].join("\n"));
+    const plan = planOf(request, gpu.adapter);
+    const { gemma2, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
+    await finish(gpu, plan, gemma2, layers, {
+      ...display.finishObserver,
+      checkInterrupt() {
+        if (!stop.requested) return;
+        throw new Interrupted(
+          `Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume ${request.directory}`,
+        );
+      },
+    });
+  } catch (error) {
+    throw await withResume(error, request.directory);
+  } finally {
+    display.stop();
+    stop.end();
+    await lock.release();
+  }
+}
+
+/** A plan that does not fit is an error here too, behind what there is to say of it. */
+function printEstimate(request: TrainRequest, estimated: Estimate, adapter: string, asJson: boolean): void {
+  if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
+  else {
+    const verb = request.resumed ? "Would resume" : "Would train";
+    const display = new TrainDisplay(request.settings, request.mappings);
+    const header = display.header(verb, request.model.name, adapter, request.directory);
+    console.log([...header, "", ...estimateTable(request, estimated)].join("\n"));
+  }
+  const refused = refusal(request, estimated);
+  if (refused) throw refused;
+}
+
+/** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
+async function withResume(error: unknown, directory: string): Promise<unknown> {
+  if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
+  const entries = await readdir(directory).catch(() => []);
+  if (!entries.some(isLayerName)) return error;
+  return new UserError(`${error.message}; then go on with: mtc train --resume ${directory}`);
+}
+
+/** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
+function listenForInterrupts(onRequest: () => void): { readonly requested: boolean; end(): void } {
+  const state = { requested: false, end: () => remove() };
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const listener = () => {
+    state.requested = true;
+    remove();
+    onRequest();
+  };
+  const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
+  signals.forEach((signal) => Deno.addSignalListener(signal, listener));
+  return state;
+}
+
+/**
+ * The most host memory that this process has had, in bytes; null where the runtime does not tell. On CPU adapters it holds the GPU's
+ * too.
+ */
+function peakMemory(): number | null {
+  // Deno knows it from 2.9 on; its types say always.
+  const kilobytes = (process as Partial<typeof process>).resourceUsage?.().maxRSS;
+  return kilobytes === undefined ? null : kilobytes * 1024;
+}
+
+async function printResult({ directory, mappings, settings }: TrainRequest, asJson: boolean): Promise<void> {
+  const layers = await Promise.all(mappings.map(async ({ layer }) => {
+    const path = join(directory, `layer${layer}`);
+    const evaluation = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json"))) as Evaluation;
+    return { layer, path, evaluation };
+  }));
+  const peak = peakMemory();
+  if (asJson) return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers }, null, 2));
+  console.log("\nHeld-out text, threshold inference:");
+  for (const { layer, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
+    const dead = `dead ${dead_features} of ${featureCount(settings.groups)}`;
+    console.log(`  layer ${layer}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+    const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
+    if (prefixes) console.log(`    FVU ${prefixes} features`);
+  }
+  if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
+  console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
+}

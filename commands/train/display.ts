@@ -1,0 +1,181 @@
+/**
+ * What `mtc train` shows while it works.
+ * @module
+ */
+
+import { describeErrors } from "../../core/passes/precision.ts";
+import { featureCount } from "../../core/training/recipe.ts";
+import { planBuffer } from "../../core/training/buffer.ts";
+import type { FinishObserver } from "../../core/training/finish.ts";
+import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+import type { TrainingObserver } from "../../core/training/session.ts";
+import { tapName } from "../../core/model/sites.ts";
+import { Progress } from "../progress.ts";
+
+/** Seconds before which a rate would tell of the start: work is queued faster than it is done. */
+const RATE_AFTER_S = 1;
+
+/** Shows the phases of a run on stderr, one after the other. */
+export class TrainDisplay {
+  readonly #settings: RunSettings;
+  readonly #mappings: readonly Mapping[];
+  readonly #stepsPerBuffer: number;
+  #progress: Progress | null = null;
+  #isStopping = false;
+  #phaseStarted = 0;
+  /** What the last buffer took to fill; null before there was one. */
+  #fillSeconds: number | null = null;
+  /** Training tokens per second when steps were last read back; null before. */
+  #rate: number | null = null;
+
+  /**
+   * @param settings The run's settings.
+   * @param mappings Its transcoders.
+   */
+  constructor(settings: RunSettings, mappings: readonly Mapping[]) {
+    this.#settings = settings;
+    this.#mappings = mappings;
+    const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
+    this.#stepsPerBuffer = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos).steps;
+  }
+
+  /**
+   * What is about to happen.
+   *
+   * @param verb What is done, for example `Training`.
+   * @param model The model's name.
+   * @param adapter The GPU's name.
+   * @param directory The run's directory.
+   * @returns Lines.
+   */
+  header(verb: string, model: string, adapter: string, directory: string): string[] {
+    const { steps, batch_tokens, groups, k, passes } = this.#settings;
+    const transcoders = this.#mappings.length === 1 ? "a transcoder" : `${this.#mappings.length} transcoders`;
+    const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
+    return [
+      `${verb} ${transcoders} of ${model}`,
+      ...this.#mappings.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`),
+      `  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`,
+      `  ${count(steps)} steps of ${count(batch_tokens)} tokens${uses}`,
+      `  on ${adapter}`,
+      `  into ${directory}`,
+    ];
+  }
+
+  /** Says that the interrupt was heard. */
+  interrupting(): void {
+    this.#isStopping = true;
+    this.stop();
+    console.error("mtc: stopping after the current step; press Ctrl-C again to stop at once without saving");
+  }
+
+  /** Removes the bar. */
+  stop(): void {
+    this.#progress?.stop();
+    this.#progress = null;
+  }
+
+  /** The training's observer, without the interrupt. */
+  get observer(): Omit<TrainingObserver, "interrupted"> {
+    return {
+      loading: (layers, needed) => this.#loading(layers, needed),
+      filling: (n, done, contexts) => this.#filling(n, done, contexts),
+      rounded: (errors) => this.#rounded(errors),
+      stepped: (step, layers, tokensPerSecond) => this.#stepped(step, layers, tokensPerSecond),
+    };
+  }
+
+  /** The observer of what follows the last step, without the interrupt. */
+  get finishObserver(): Omit<FinishObserver, "checkInterrupt"> {
+    return {
+      sampling: (done, tokens) => this.#passing("Sampling", done, tokens),
+      evaluating: (done, tokens) => this.#passing("Evaluating", done, tokens),
+    };
+  }
+
+  /** The bar of a phase; none once the run is stopping, so that what was said last stays last. */
+  #enter(name: string): Progress | null {
+    if (this.#progress?.label !== name && !this.#isStopping) {
+      this.stop();
+      this.#progress = new Progress(name);
+      this.#phaseStarted = performance.now();
+    }
+    return this.#progress;
+  }
+
+  #seconds(): number {
+    return (performance.now() - this.#phaseStarted) / 1000;
+  }
+
+  #loading(layers: number, needed: number): void {
+    const progress = this.#enter("Loading layers"), seconds = this.#seconds();
+    if (seconds >= RATE_AFTER_S) {
+      progress?.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
+    }
+  }
+
+  #filling(n: number, done: number, contexts: number): void {
+    const { steps, context } = this.#settings, buffers = Math.ceil(steps / this.#stepsPerBuffer);
+    const progress = this.#enter(`Harvesting ${n + 1}/${buffers}`), seconds = this.#seconds();
+    if (done === contexts) this.#fillSeconds = seconds;
+    const isTold = seconds >= RATE_AFTER_S || done === contexts;
+    const here = isTold ? seconds / done * (contexts - done) : this.#fillSeconds;
+    const after = this.#secondsOfSteps(n * this.#stepsPerBuffer, n);
+    const left = here === null || after === null ? null : here + after;
+    progress?.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
+  }
+
+  #rounded(errors: Readonly<Record<string, number>>): void {
+    this.stop();
+    console.error(`  ${describeErrors(errors)}`);
+  }
+
+  #stepped(step: number, layers: LayerMetrics, tokensPerSecond: number): void {
+    const { steps } = this.#settings;
+    this.#rate = tokensPerSecond;
+    const numbers = layers.map(({ layer, metrics: { loss, fvu, l0, deadFeatures } }) =>
+      `L${layer} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
+    );
+    const each = (value: (metrics: LayerMetrics[0]["metrics"]) => string) =>
+      layers.map(({ metrics }) => value(metrics)).join("|");
+    const short = [
+      `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
+      `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
+      `dead ${each(({ deadFeatures }) => String(deadFeatures))}`,
+      `loss ${each(({ loss }) => loss.toFixed(3))}`,
+      `${short1000(tokensPerSecond)} tokens/s`,
+    ];
+    const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
+    this.#enter("Training")?.show(step, steps, [...numbers, perSecond(tokensPerSecond)].join("  "), left, short);
+  }
+
+  #passing(name: string, done: number, tokens: number): void {
+    const progress = this.#enter(name), seconds = this.#seconds();
+    if (seconds < RATE_AFTER_S && done < tokens) return progress?.show(done, tokens, "", null);
+    progress?.show(done, tokens, perSecond(done / seconds), seconds / done * (tokens - done));
+  }
+
+  /** What the steps behind `step` will take with the buffers behind number `n`, or null when their rate is not known yet. */
+  #secondsOfSteps(step: number, n: number): number | null {
+    if (this.#rate === null) return null;
+    const { steps, batch_tokens } = this.#settings;
+    const fills = Math.ceil(steps / this.#stepsPerBuffer) - 1 - n;
+    return (steps - step) * batch_tokens / this.#rate + fills * (this.#fillSeconds ?? 0);
+  }
+}
+
+type LayerMetrics = Parameters<TrainingObserver["stepped"]>[1];
+
+function count(n: number): string {
+  return Math.round(n).toLocaleString("en-US");
+}
+
+function perSecond(rate: number): string {
+  return `${count(rate)} tokens/s`;
+}
+
+/** 812, 6.2k, 62k: three places at most. */
+function short1000(n: number): string {
+  if (n < 1000) return n.toFixed(0);
+  return `${(n / 1000).toFixed(n < 10_000 ? 1 : 0)}k`;
+}

@@ -1,0 +1,208 @@
+/**
+ * The settings of `mtc train`: two sets of defaults, and the command line's changes to them.
+ * @module
+ */
+
+import { UsageError } from "../../core/errors.ts";
+import { checkLayer, parseSite, SITES, type Tap, tapName } from "../../core/model/sites.ts";
+import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+
+/** What both sets of defaults share: the published recipe. */
+const COMMON = {
+  final_lr_fraction: 0.01,
+  beta1: 0.9,
+  beta2: 0.99,
+  epsilon: 1e-8,
+  aux_weight: 1 / 32,
+  threshold_rate: 0.01,
+  seed: 0,
+  context: 64,
+  batch_tokens: 1024,
+  include_bos: false,
+  log_every: 10,
+  sample_every: 100,
+  samples_per_feature: 100,
+  sample_threshold: 0.1,
+  precision: "f32",
+} as const;
+
+/** The published recipe for Gemma-2-2B, used with `--model`. */
+export const PUBLISHED: RunSettings = {
+  ...COMMON,
+  groups: [1152, 2304, 1152],
+  k: 48,
+  steps: 15_000,
+  learning_rate: 3e-4,
+  warmup_steps: 500,
+  aux_k: 512,
+  dead_after_tokens: 500_000,
+  passes: 1,
+  buffer_tokens: 65_536,
+  checkpoint_every: 500,
+  sample_tokens: 1_000_000,
+  evaluation_tokens: 100_000,
+};
+
+/** The embedded default: as good as it gets in about two minutes on two cores. bench/training.md has what else was tried. */
+export const EMBEDDED: RunSettings = {
+  ...COMMON,
+  groups: [128, 256, 128],
+  k: 32,
+  steps: 480,
+  learning_rate: 5e-3,
+  warmup_steps: 30,
+  aux_k: 64,
+  dead_after_tokens: 20_480,
+  passes: 6,
+  buffer_tokens: 102_400,
+  checkpoint_every: 200,
+  sample_tokens: 32_768,
+  evaluation_tokens: 16_384,
+};
+
+/** The layers trained when none are named: those at the depths of 8 and 17 of 26 for the embedded model, else only the latter. */
+export function defaultLayers(layers: number, isEmbedded: boolean): number[] {
+  const deep = Math.round(17 / 26 * layers);
+  return isEmbedded ? [Math.round(8 / 26 * layers), deep] : [deep];
+}
+
+/**
+ * Reads `--source` or `--target`: a site of the layer being trained, or of a layer of its own.
+ *
+ * @param text For example `resid_mid` or `layer8.resid_mid`.
+ * @param layer The layer being trained.
+ * @returns The tap.
+ * @throws {UsageError} When there is no such site.
+ */
+export function parseTap(text: string, layer: number): Tap {
+  const named = /^layer(\d+)\.(.*)$/.exec(text);
+  return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer, site: parseSite(text) };
+}
+
+/**
+ * One mapping per layer.
+ *
+ * @param layers The layers to train.
+ * @param source `--source`.
+ * @param target `--target`.
+ * @param modelLayers How many layers the model has.
+ * @returns The mappings by ascending layer.
+ * @throws {UsageError} When the model lacks a layer, or a target does not come after its source.
+ */
+export function mappingsFor(layers: readonly number[], source: string, target: string, modelLayers: number): Mapping[] {
+  return layers.toSorted((a, b) => a - b).map((layer) => {
+    checkLayer(layer, modelLayers);
+    const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
+    checkLayer(from.layer, modelLayers);
+    const depth = (tap: Tap) => tap.layer * SITES.length + SITES.indexOf(tap.site);
+    if (depth(from) < depth(to)) return { layer, source: from, target: to };
+    throw new UsageError(
+      `Cannot train ${tapName(from)} -> ${
+        tapName(to)
+      }: the target must come after the source in the model; choose other --source, --target or --layers`,
+    );
+  });
+}
+
+/** One option of the command line that sets a number. */
+interface NumberOption {
+  readonly flags: string;
+  readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos" | "precision">;
+  readonly text: string;
+}
+
+/** The numbers that can be set, in the order of `--help`. */
+export const NUMBER_OPTIONS: readonly NumberOption[] = [
+  { flags: "-k, --k <n>", setting: "k", text: "features kept per token, on average over a batch" },
+  { flags: "-n, --steps <n>", setting: "steps", text: "optimiser steps" },
+  { flags: "--batch <tokens>", setting: "batch_tokens", text: "tokens per step" },
+  { flags: "--context <tokens>", setting: "context", text: "tokens per context, BOS included" },
+  { flags: "--learning-rate <x>", setting: "learning_rate", text: "peak learning rate of Adam" },
+  { flags: "--warmup <steps>", setting: "warmup_steps", text: "steps of linear warm-up" },
+  { flags: "--aux-weight <x>", setting: "aux_weight", text: "weight of the auxiliary loss of dead features" },
+  { flags: "--aux-k <n>", setting: "aux_k", text: "dead features kept per token for it" },
+  {
+    flags: "--dead-after <tokens>",
+    setting: "dead_after_tokens",
+    text: "tokens without firing after which a feature is dead",
+  },
+  { flags: "--passes <n>", setting: "passes", text: "times each harvested activation is used" },
+  { flags: "--buffer <tokens>", setting: "buffer_tokens", text: "most tokens in the shuffle buffer" },
+  { flags: "--seed <n>", setting: "seed", text: "seed of everything random" },
+  { flags: "--log-every <steps>", setting: "log_every", text: "steps between rows of metrics.csv" },
+  { flags: "--checkpoint-every <steps>", setting: "checkpoint_every", text: "steps between checkpoints" },
+  { flags: "--sample-every <steps>", setting: "sample_every", text: "steps between sampled training batches" },
+  { flags: "--samples <n>", setting: "samples_per_feature", text: "most samples per feature" },
+  { flags: "--sample-threshold <x>", setting: "sample_threshold", text: "activations below this are not sampled" },
+  { flags: "--sample-tokens <n>", setting: "sample_tokens", text: "tokens of the final pass that collects samples" },
+  { flags: "--evaluation-tokens <n>", setting: "evaluation_tokens", text: "held-out tokens of the final evaluation" },
+];
+
+/**
+ * Puts a message about settings into the words of the command line.
+ *
+ * @param message For example `Cannot train with batch_tokens = 0: ...`.
+ * @returns For example `Cannot train with --batch 0: ...`.
+ */
+export function inFlags(message: string): string {
+  return NUMBER_OPTIONS.reduce(
+    (text, { flags, setting }) => text.replace(new RegExp(`\\b${setting} = `, "g"), `${/--[\w-]+/.exec(flags)![0]} `),
+    message,
+  );
+}
+
+/**
+ * Reads a number from the command line.
+ *
+ * @param flag The option's name, for the message.
+ * @param text Its value.
+ * @returns The number.
+ * @throws {UsageError} When it is none.
+ */
+export function parseNumber(flag: string, text: string): number {
+  const value = Number(text.replaceAll("_", ""));
+  if (text.trim() !== "" && Number.isFinite(value)) return value;
+  throw new UsageError(`Cannot read ${flag}: it must be a number, got "${text}"`);
+}
+
+/**
+ * Reads `--groups`.
+ *
+ * @param text For example `1152,2304,1152`.
+ * @returns Features per group.
+ * @throws {UsageError} When an entry is not a positive whole number.
+ */
+export function parseGroups(text: string): number[] {
+  return text.split(",").map((entry) => {
+    const size = Number(entry);
+    if (entry.trim() !== "" && Number.isInteger(size) && size > 0) return size;
+    throw new UsageError(
+      `Cannot read --groups: it must be positive whole numbers such as 1152,2304,1152, got "${text}"`,
+    );
+  });
+}
+
+/**
+ * The groups of a dictionary.
+ *
+ * @param features `--dictionary`.
+ * @param groups `--groups`, if they were given.
+ * @returns Those groups, or a quarter, a half and a quarter of the features.
+ * @throws {UsageError} When the groups do not add up to the features, or the features cannot be divided so.
+ */
+export function groupsFor(features: number, groups?: readonly number[]): number[] {
+  if (groups === undefined) {
+    if (features > 0 && features % 4 === 0) return [features / 4, features / 2, features / 4];
+    throw new UsageError(
+      `Cannot divide --dictionary ${features}: without --groups it must be a positive multiple of 4; give --groups too`,
+    );
+  }
+  const sum = groups.reduce((a, b) => a + b, 0);
+  if (sum === features) return [...groups];
+  throw new UsageError(
+    `Cannot train with --groups ${
+      groups.join(",")
+    }: they must add up to --dictionary ${features}, they add up to ${sum}; ` +
+      "change one of the two or leave --dictionary out",
+  );
+}

@@ -1,0 +1,231 @@
+/**
+ * What a run will take, before it starts: GPU memory, host memory, disk and time, from its configuration and a short measurement.
+ * @module
+ */
+
+import { CACHED_ROWS } from "../model/embedding.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
+import type { Snapshot } from "./ledger.ts";
+import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
+import { onOwnDevice } from "./resources.ts";
+import { measureSpeed, type Speed } from "./speed.ts";
+import { featureCount } from "../training/recipe.ts";
+
+/** A part of a sum, for a table. */
+export interface Part {
+  /** What it is. */
+  readonly name: string;
+  /** Bytes, or seconds. */
+  readonly amount: number;
+}
+
+/** What a run takes of one kind, in bytes. */
+export interface Need {
+  /** What is held from the beginning of training to its end, or what is written; the largest first. */
+  readonly parts: readonly Part[];
+  /** The most at any one time. */
+  readonly peak: number;
+}
+
+/** What a run takes. */
+export interface Needs {
+  /** Memory of the GPU, by the run's own allocations. */
+  readonly gpu: Need;
+  /** Memory of the host, without the GPU's where that is the host's too. */
+  readonly host: Need;
+  /** What the run's directory grows by. */
+  readonly disk: Need;
+}
+
+/** How long a run takes. */
+export interface Duration {
+  /** Seconds by phase, in the order in which they begin. */
+  readonly phases: readonly Part[];
+  /** Their sum. */
+  readonly seconds: number;
+  /** What it lies between, as far as runs differ from what is measured before. */
+  readonly range: readonly [number, number];
+  /** What was measured, in lines. */
+  readonly basis: readonly string[];
+}
+
+/** Where a run stands; all zero for a new one. */
+export interface Standing {
+  /** Steps that are done. */
+  readonly step: number;
+  /** Bytes that the run's directory has already. */
+  readonly written: number;
+}
+
+/** The beginning of a run. */
+export const BEGINNING: Standing = { step: 0, written: 0 };
+
+/** Bytes of a sample in samples.jsonl: 199 on the embedded text, more where characters take several bytes. */
+const SAMPLE_BYTES = 220;
+/** Samples at quantiles of each feature, beside the top ones. */
+const QUANTILE_SAMPLES = 10;
+/** Bytes of a feature's row in features.csv, and of a row in metrics.csv. */
+const FEATURE_ROW_BYTES = 120, METRICS_ROW_BYTES = 180;
+/** Memory of the Worker that reads text, with what it leaves to the garbage collector, and for each byte of its tokenizer.json: measured. */
+const WORKER_BYTES = 160e6, WORKER_BYTES_PER_TOKENIZER_BYTE = 20;
+/** Bytes per second at which checkpoints are read back, turned and written: 390 MB of a 2B transcoder took 4.2 s on two busy cores. */
+const CHECKPOINT_RATE = 90e6;
+/** Seconds to write a sample as text; measured on two cores. */
+const SAMPLE_WRITE_S = 1.5e-5;
+/**
+ * What a run may take, as shares of the estimate. The embedded default took 119 s where 86 were estimated, on two cores that
+ * others were using too; a measurement of seconds cannot know what they do in the next minutes.
+ */
+const FASTEST = 0.8, SLOWEST = 1.4;
+
+/**
+ * What a run needs of memory and disk.
+ *
+ * @param gpu The device that it is to run on.
+ * @param run The run.
+ * @param standing Where it stands.
+ * @param base Bytes of host memory that the program takes already.
+ * @param most Bytes of GPU memory at which to give up.
+ * @returns The needs, and the rehearsal that they come from.
+ * @throws {Overflow} When it takes more than that.
+ * @throws {UserError} When a tensor is larger than the adapter can bind.
+ */
+export async function estimateNeeds(
+  gpu: Gpu,
+  run: PlannedRun,
+  standing: Standing,
+  base: number,
+  most: number,
+): Promise<{ needs: Needs; rehearsal: Rehearsal }> {
+  const rehearsal = await rehearse(gpu, run, standing.step === 0, most);
+  return {
+    needs: {
+      gpu: gpuNeed(rehearsal),
+      host: hostNeed(run, rehearsal, base),
+      disk: diskNeed(run, rehearsal, standing),
+    },
+    rehearsal,
+  };
+}
+
+/** What is held beside the parts when most is. */
+const PASSING: Readonly<Record<Stage, string>> = {
+  loading: "more while loading",
+  starting: "more for the first weights",
+  training: "more for a checkpoint",
+  finishing: "more for the final pass",
+};
+
+function gpuNeed({ training, peaks }: Rehearsal): Need {
+  const parts = [...training.parts].map(([name, amount]) => ({ name, amount }));
+  const [stage, { bytes }] = (Object.entries(peaks) as [Stage, Snapshot][]).reduce((a, b) =>
+    b[1].bytes > a[1].bytes ? b : a
+  );
+  parts.push({ name: PASSING[stage], amount: bytes - training.bytes });
+  return { parts, peak: bytes };
+}
+
+function hostNeed({ model }: PlannedRun, rehearsal: Rehearsal, base: number): Need {
+  const { config, samples, checkpoint, transfers, buffer } = rehearsal;
+  const rows = Math.min(CACHED_ROWS, config.vocabSize, buffer.contexts * buffer.context);
+  // A checkpoint leaves to the garbage collector what was read back of the state, and the weights as they are, folded, and turned.
+  const copies = Math.max(checkpoint.state + 3 * checkpoint.weights, transfers.readback, transfers.upload);
+  return needOf([
+    { name: "program", amount: base },
+    { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
+    { name: "embedding rows", amount: 4 * config.dModel * rows },
+    { name: "samples", amount: samples.training + samples.final },
+    { name: "checkpoints and transfers", amount: copies },
+  ]);
+}
+
+function diskNeed({ settings, mappings }: PlannedRun, { checkpoint }: Rehearsal, standing: Standing): Need {
+  const { groups, steps, log_every, checkpoint_every } = settings, layers = mappings.length;
+  const features = featureCount(groups), { state, weights, samples } = checkpoint;
+  // A checkpoint is whole before an older one is removed.
+  const checkpoints = Math.min(CHECKPOINTS_KEPT + 1, Math.ceil(steps / checkpoint_every));
+  const tables = features * FEATURE_ROW_BYTES + Math.ceil(steps / log_every) * METRICS_ROW_BYTES;
+  const need = needOf([
+    { name: "checkpoints", amount: layers * checkpoints * (state + weights + samples) },
+    { name: "samples", amount: layers * samplesWritten(settings) * SAMPLE_BYTES },
+    { name: "finished transcoders", amount: layers * weights },
+    { name: "tables", amount: layers * tables },
+  ]);
+  if (standing.written === 0) return need;
+  const already = { name: "there already", amount: -Math.min(need.peak, standing.written) };
+  return needOf([...need.parts, already]);
+}
+
+/** Samples in the files of a layer: those of training, those of the final pass, and those at quantiles. */
+function samplesWritten({ groups, samples_per_feature }: PlannedRun["settings"]): number {
+  return featureCount(groups) * (2 * samples_per_feature + QUANTILE_SAMPLES);
+}
+
+function needOf(parts: readonly Part[]): Need {
+  return { parts, peak: parts.reduce((sum, { amount }) => sum + amount, 0) };
+}
+
+/**
+ * How long a run takes, from a short measurement on a device of its own, which is given back.
+ *
+ * @param run The run.
+ * @param rehearsal What it does.
+ * @param standing Where it stands.
+ * @returns Seconds by phase.
+ * @throws {UserError} When the device fails.
+ */
+export async function estimateDuration(
+  run: PlannedRun,
+  rehearsal: Rehearsal,
+  standing: Standing,
+): Promise<Duration> {
+  const { config, contextsPerForward } = rehearsal;
+  const speed = await onOwnDevice(run.settings.precision, (gpu) => measureSpeed(gpu, run, config, contextsPerForward));
+  return durationOf(run, rehearsal, standing, speed);
+}
+
+/**
+ * How long a run takes at a known speed.
+ *
+ * @param run The run.
+ * @param rehearsal What it does.
+ * @param standing Where it stands.
+ * @param speed The machine's speed at it.
+ * @returns Seconds by phase.
+ */
+export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Standing, speed: Speed): Duration {
+  const { settings, mappings } = run, { buffer, flops, checkpoint } = rehearsal, { step } = standing;
+  const layers = mappings.length, steps = settings.steps - step;
+  const perContext = settings.context - (settings.include_bos ? 0 : 1);
+  const forward = (contexts: number) => contexts * flops.forward / rehearsal.contextsPerForward / speed.forwardFlops;
+  const passing = (tokens: number) => forward(tokens / perContext) + tokens * layers * speed.sampleSeconds;
+  // A resumed run fills its current buffer once more.
+  const fills = Math.ceil(settings.steps / buffer.steps) - Math.floor(step / buffer.steps);
+  const checkpoints = Math.ceil(settings.steps / settings.checkpoint_every) -
+    Math.floor(step / settings.checkpoint_every);
+  const perCheckpoint = layers * (checkpoint.state + checkpoint.weights + checkpoint.samples) / CHECKPOINT_RATE;
+  const start = step > 0 ? 0 : flops.start / speed.forwardFlops;
+  const phases = [
+    { name: "loading", amount: rehearsal.modelLayers * speed.loadLayerSeconds },
+    { name: "harvesting", amount: steps > 0 ? fills * forward(buffer.contexts) : 0 },
+    { name: "training", amount: start + steps * layers * speed.stepSeconds },
+    { name: "checkpoints", amount: checkpoints * perCheckpoint },
+    { name: "final pass", amount: passing(settings.sample_tokens) },
+    { name: "evaluation", amount: passing(settings.evaluation_tokens) },
+    { name: "writing samples", amount: layers * samplesWritten(settings) * SAMPLE_WRITE_S },
+  ];
+  const seconds = phases.reduce((sum, { amount }) => sum + amount, 0);
+  return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };
+}
+
+function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, stepTokens }: Speed): string[] {
+  const step = stepTokens === batch_tokens
+    ? "a whole training step"
+    : `training steps of up to ${stepTokens} of ${batch_tokens} tokens`;
+  return [
+    `Timed: a layer of the model on ${forwardTokens} tokens,`,
+    `${step},`,
+    `encoding and sampling of ${stepTokens} tokens.`,
+  ];
+}

@@ -1,0 +1,289 @@
+/**
+ * A rehearsal: a run from loading the model to the evaluation, with the real constructors and passes on a device that only counts.
+ * @module
+ */
+
+import type { LocalByteSource } from "../files/byte_source.ts";
+import { SafetensorsFile } from "../files/safetensors.ts";
+import { contextsPerForward } from "../model/capacity.ts";
+import { configOf, type Gemma2Config } from "../model/config.ts";
+import { Gemma2 } from "../model/forward.ts";
+import { type Plan, planFor } from "../model/plan.ts";
+import { TensorSource } from "../files/tensor_source.ts";
+import { type LayerWeights, loadLayers } from "../model/weights.ts";
+import { downloadAll, type Gpu } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
+import { type ContextBatch, START } from "../text/contexts.ts";
+import type { TokenSource } from "../text/source.ts";
+import { type BufferPlan, planBuffer, ShuffleBuffer } from "../training/buffer.ts";
+import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
+import { evaluateTranscoders } from "../passes/evaluation.ts";
+import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
+import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
+import { featureCount, type TranscoderShape } from "../training/recipe.ts";
+import type { LayerConfig } from "../runs/config.ts";
+import { samplePass } from "../passes/samples.ts";
+import { readWeights, stateTensors, zeroWeights } from "../training/state.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
+
+/** What an estimate needs to know of a run. */
+export type PlannedRun = Pick<TrainingPlan, "settings" | "mappings" | "model" | "resumed">;
+
+/** What a run does, in its order. */
+export type Stage = "loading" | "starting" | "training" | "finishing";
+
+/** What a rehearsal found. Sizes are bytes. */
+export interface Rehearsal {
+  /** The model. */
+  readonly config: Gemma2Config;
+  /** Layers of it that are needed. */
+  readonly modelLayers: number;
+  /** Contexts of one forward pass. */
+  readonly contextsPerForward: number;
+  /** How the run is cut into buffers. */
+  readonly buffer: BufferPlan;
+  /** GPU memory that is held as long as steps are taken. */
+  readonly training: Snapshot;
+  /** The tensors that it is made of. */
+  readonly tensors: readonly Allocation[];
+  /** The most that each stage holds at once. */
+  readonly peaks: Readonly<Record<Stage, Snapshot>>;
+  /** Floating-point operations of one forward pass, and of making the first weights. */
+  readonly flops: { readonly forward: number; readonly start: number };
+  /** What a checkpoint holds of one transcoder's state, of its weights, of its samples. */
+  readonly checkpoint: { readonly state: number; readonly weights: number; readonly samples: number };
+  /** Samples in host memory in all: of training, and of the final pass. */
+  readonly samples: { readonly training: number; readonly final: number };
+  /** The most that is uploaded, and read back, at once: the host holds a copy. */
+  readonly transfers: { readonly upload: number; readonly readback: number };
+}
+
+/** Forward passes after which no more memory is taken. */
+const ENOUGH_FORWARDS = 8;
+/** Batches of the first buffer after which rehearsing their measurement would only take time. */
+const ENOUGH_BATCHES = 1024;
+
+/**
+ * Rehearses a run.
+ *
+ * @param gpu The device whose limits hold; nothing is done on it.
+ * @param run The run.
+ * @param startsOver Whether the first weights are made; they are not where a checkpoint is resumed.
+ * @param most Bytes of GPU memory at which to give up.
+ * @returns What it would take.
+ * @throws {Overflow} When it takes more than that.
+ * @throws {UserError} When a tensor is missing, misshapen, or larger than the adapter can bind.
+ */
+export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, most = Infinity): Promise<Rehearsal> {
+  const { settings, mappings } = run, config = configOf(run.model);
+  const ledger = new Ledger(gpu, most), text = new BlankText(settings.context);
+  const contexts = contextsPerForward(gpu, config, settings.context);
+  const peaks: Partial<Record<Stage, Snapshot>> = {};
+  const endStage = (stage: Stage) => {
+    peaks[stage] = ledger.peak;
+    ledger.restartPeak();
+  };
+
+  const gemma2 = await load(ledger, run, config, contexts * settings.context);
+  endStage("loading");
+
+  ledger.part = "shuffle buffer";
+  const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
+  const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
+  const buffer = new ShuffleBuffer(ledger.gpu, gemma2, gemma2.taps.length, bufferPlan, settings.seed);
+  let forwards = 0;
+  ledger.dispatches.length = 0;
+  await buffer.fill(0, text, contexts, () => ++forwards < ENOUGH_FORWARDS);
+  const first = Math.min(contexts, bufferPlan.contexts);
+  const forwardFlops = flopsOf(ledger.dispatches) / forwards * contexts / first;
+  ledger.dispatches.length = 0;
+  const layers: LayerRun[] = [];
+  const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
+  for (const mapping of mappings) {
+    ledger.part = "first weights";
+    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, buffer);
+    ledger.part = `transcoder of layer ${mapping.layer}`;
+    // Of a layer's config.json its allocation needs the sizes alone.
+    const layerConfig = { ...mapping, ...shape } as unknown as LayerConfig;
+    layers.push(createLayer(ledger.gpu, "", settings, layerConfig, zeroWeights(shape)));
+  }
+  endStage("starting");
+  const startFlops = flopsOf(ledger.dispatches);
+
+  await takeStep(ledger.gpu, layers);
+  const training = ledger.snapshot(), tensors = ledger.live;
+  for (const { stepper: { state } } of layers) await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
+  endStage("training");
+
+  buffer.destroy();
+  ledger.restartPeak();
+  const final = await finish(ledger, run, gemma2, layers, text);
+  endStage("finishing");
+  const [{ stepper: { state }, samples }] = layers;
+  return {
+    config,
+    modelLayers: planFor(gemma2.taps).attnIn,
+    contextsPerForward: contexts,
+    buffer: bufferPlan,
+    training,
+    tensors,
+    peaks: peaks as Record<Stage, Snapshot>,
+    flops: { forward: forwardFlops, start: startFlops },
+    checkpoint: {
+      state: stateTensors(state).reduce((sum, [, { shape }]) => sum + ELEMENT_BYTES * elements(shape), 0),
+      weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
+      samples: samples.bytes,
+    },
+    samples: { training: layers.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
+    transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
+  };
+}
+
+async function load(ledger: Ledger, run: PlannedRun, config: Gemma2Config, maxTokens: number): Promise<Gemma2> {
+  const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
+  ledger.part = "model weights";
+  const layers = await loadAlike(ledger, run.model.weights, config, plan);
+  ledger.part = "forward pass";
+  return new Gemma2(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+}
+
+/** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
+async function loadAlike(ledger: Ledger, weights: TensorSource, config: Gemma2Config, plan: Plan) {
+  const alike = Math.max(0, plan.mlp - 1);
+  const short = {
+    attnIn: plan.attnIn - alike,
+    attention: plan.attention - alike,
+    mlpIn: plan.mlpIn - alike,
+    mlp: plan.mlp - alike,
+  };
+  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, short);
+  const first = ledger.live.filter(({ label }) => label.startsWith("layers.0."));
+  for (let l = 1; l <= alike; l++) {
+    for (const { label, bytes } of first) {
+      const usage = GPUBufferUsage.STORAGE;
+      ledger.gpu.device.createBuffer({ label: label.replace("layers.0.", `layers.${l}.`), size: bytes, usage });
+    }
+  }
+  return [...new Array<LayerWeights>(alike).fill(layers[0]), ...layers];
+}
+
+/** What a run does with its first buffer, once for each transcoder. */
+async function makeFirstWeights(gpu: Gpu, run: PlannedRun, shape: TranscoderShape, buffer: ShuffleBuffer) {
+  const { passes, batch_tokens, groups } = run.settings, { order, activations: [taken] } = buffer;
+  // What is measured of more batches takes a thousandth of their own room in the buffer.
+  const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
+  for (const width of [shape.d_in, shape.d_out]) {
+    await measureActivations(gpu, taken, order, rows, width, batch_tokens);
+  }
+  const directions = new Float32Array(featureCount(groups) * shape.d_in);
+  await secondMoments(gpu, shape, directions, order, covarianceRows(order), taken, taken);
+}
+
+async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {
+  const pass = new Pass(gpu);
+  for (const { stepper, x, y } of layers) stepper.record(pass, x, y, 1, 0);
+  pass.submit();
+  const sampled = layers.flatMap(({ stepper: { ring, selector: { rows } } }) => [ring, ...Object.values(rows)]);
+  await downloadAll(gpu, sampled);
+}
+
+/** What follows the last step; returns the host memory of the samples. */
+async function finish(ledger: Ledger, run: PlannedRun, gemma2: Gemma2, layers: readonly LayerRun[], text: TokenSource) {
+  const { settings, mappings } = run, { gpu } = ledger;
+  const transcoders: Transcoder[] = [];
+  for (const { shape, stepper } of layers) {
+    transcoders.push({ shape, ...await readWeights(gpu, shape, stepper.state) });
+  }
+  ledger.part = "final pass";
+  const observer = { sampling() {}, checkInterrupt() {} };
+  const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, text, observer);
+  ledger.part = "evaluation";
+  await evaluateTranscoders({
+    gpu,
+    gemma2,
+    source: text,
+    transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
+    context: settings.context,
+    contextsPerForward: contextsPerForward(gpu, gemma2.config, settings.context),
+    tokens: settings.evaluation_tokens,
+    includeBos: settings.include_bos,
+  });
+  return passes.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/**
+ * A checkpoint's tensors by name, shape and type, without reading them.
+ *
+ * @param source The checkpoint.
+ * @param isNoisy Whether small numbers of any type stand in for the data: zeros would flatter a GPU that is timed.
+ * @returns Tensors of zeros, which cost no memory until they are written to, or of noise.
+ */
+export function blankTensors({ where, files }: TensorSource, isNoisy = false): TensorSource {
+  const bytes = (length: number) => isNoisy ? noiseBytes(length) : new Uint8Array(length);
+  const contents = (name: string): LocalByteSource => ({
+    name,
+    size: 0,
+    read: (_offset, length) => Promise.resolve(bytes(length)),
+    readSync: (_offset, length) => bytes(length),
+    stream: () => new ReadableStream(),
+    close: () => Promise.resolve(),
+  });
+  return new TensorSource(where, files.map((file) => new SafetensorsFile(contents(file.path), file)));
+}
+
+/** Bytes whose every 2 or 4 are a small positive float: 0x38 to 0x3b, in an order that repeats after 64 KiB. */
+function noiseBytes(length: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(length), period = Math.min(length, 2 ** 16);
+  for (let i = 0; i < period; i++) bytes[i] = 0x38 | (Math.imul(i, 0x9e3779b1) >>> 30);
+  for (let filled = period; filled < length; filled *= 2) {
+    bytes.copyWithin(filled, 0, Math.min(filled, length - filled));
+  }
+  return bytes;
+}
+
+/**
+ * Stands in for a model's embedding.
+ *
+ * @param config The model.
+ * @returns A lookup that gives every token the same row.
+ */
+export function embeddingOf({ dModel }: Gemma2Config): { gather(ids: Uint32Array): Float32Array<ArrayBuffer> } {
+  return { gather: (ids) => new Float32Array(ids.length * dModel).fill(0.5) };
+}
+
+/** A text of which every reading is the last. */
+class BlankText implements TokenSource {
+  readonly summary = {
+    ...{ documents: 1, train_documents: 1, held_out_documents: 1 },
+    ...{ bytes: 0, file_count: 0, fingerprint: "" },
+  };
+
+  constructor(readonly context: number) {}
+
+  next(contexts: number): Promise<ContextBatch> {
+    const { context } = this, zeros = () => new Uint32Array(contexts * context);
+    const batch = { contexts, context, ids: zeros(), document: zeros(), position: zeros() };
+    return Promise.resolve({ batch, position: { ...START, epoch: 1 }, done: true });
+  }
+
+  documentName(): string {
+    return "";
+  }
+
+  close(): void {}
+}
+
+/**
+ * Counts operations.
+ *
+ * @param dispatches What was dispatched.
+ * @returns Those of matrix products and of attention; nothing else counts beside them.
+ */
+export function flopsOf(dispatches: readonly Dispatched[]): number {
+  return dispatches.reduce((sum, { kernel, params: p }) => {
+    if ("depth" in p) return sum + 2 * p.rows * p.columns * p.depth;
+    // Scores and their sum over values, each for half of all pairs of tokens.
+    return kernel === "attention" ? sum + 2 * p.contexts * p.context ** 2 * p.heads * p.head_dim : sum;
+  }, 0);
+}

@@ -1,0 +1,169 @@
+/**
+ * How fast this machine is at what a run does: one layer of the model, one training step, one batch of the final pass, each of the
+ * run's own shape and cut in tokens only where it would take seconds.
+ * @module
+ */
+
+import { FinalPass } from "../analysis/samples.ts";
+import type { Gemma2Config } from "../model/config.ts";
+import { Gemma2 } from "../model/forward.ts";
+import { planFor } from "../model/plan.ts";
+import { loadLayers } from "../model/weights.ts";
+import { type Gpu, tensorFrom } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { WallClock } from "../gpu/wall_clock.ts";
+import { Encoder } from "../transcoder/encode.ts";
+import { Ledger } from "./ledger.ts";
+import { blankTensors, embeddingOf, flopsOf, type PlannedRun } from "./rehearsal.ts";
+import { featureCount } from "../training/recipe.ts";
+import { createTrainingState, readWeights, zeroWeights } from "../training/state.ts";
+import { Stepper } from "../training/step.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
+
+/** What was measured; see {@link measureSpeed}. */
+export interface Speed {
+  /** Floating-point operations per second of the forward pass, with all that lies between its products. */
+  readonly forwardFlops: number;
+  /** The tokens that were timed to find that. */
+  readonly forwardTokens: number;
+  /** Seconds that one layer of the model took to get from host memory to the GPU. */
+  readonly loadLayerSeconds: number;
+  /** Seconds of one training step of one transcoder. */
+  readonly stepSeconds: number;
+  /** The largest batch that was timed to find that; below the run's own the rest is extrapolated. */
+  readonly stepTokens: number;
+  /** Seconds per token and transcoder that encoding and taking samples take. */
+  readonly sampleSeconds: number;
+}
+
+/** Work that takes less is repeated with more of it: shorter times say little. */
+const TELLING_S = 0.1;
+/** Work that would take more is cut. */
+const BEARABLE_S = 0.6;
+/** Work is repeated so many times, if that takes no longer: others may want the machine as well. */
+const REPETITIONS = 4;
+/** Tokens of a first forward pass, which is there for its kernels to be compiled. */
+const COMPILING_TOKENS = 8;
+
+/**
+ * Measures.
+ *
+ * @param gpu A device of its own, which holds all that is allocated for this until it is destroyed.
+ * @param run The run.
+ * @param config Its model.
+ * @param contexts Contexts per forward pass.
+ * @returns The speeds.
+ * @throws {UserError} When the device fails.
+ */
+export async function measureSpeed(
+  gpu: Gpu,
+  run: PlannedRun,
+  config: Gemma2Config,
+  contexts: number,
+): Promise<Speed> {
+  const clock = await WallClock.start(gpu);
+  return {
+    ...await measureForward(gpu, clock, run, config, contexts),
+    ...await measureTranscoder(gpu, clock, run, config),
+  };
+}
+
+/** The shortest of as many repetitions as there is time for; kernels must be compiled before. */
+async function best(clock: WallClock, submit: () => void): Promise<number> {
+  let least = Infinity;
+  for (let spent = 0, n = 0; n === 0 || (n < REPETITIONS && spent < BEARABLE_S); n++) {
+    const seconds = await clock.seconds(submit);
+    spent += seconds;
+    least = Math.min(least, seconds);
+  }
+  return least;
+}
+
+async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config, most: number) {
+  const { context } = run.settings;
+  const taps = [{ layer: 0, site: "mlp_out" }] as const, plan = planFor(taps);
+  const load = async (on: Gpu) => {
+    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, plan);
+    return (maxTokens: number) =>
+      new Gemma2(on, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+  };
+  const started = performance.now();
+  const create = await load(gpu);
+  const loadLayerSeconds = (performance.now() - started) / 1000;
+  const ledger = new Ledger(gpu), count = await load(ledger.gpu);
+  const pass = new Pass(gpu), counted = new Pass(ledger.gpu);
+  const forward = (model: Gemma2, on: Pass, contexts: number, length = context) => () => {
+    model.forward(on, { contexts, context: length, ids: new Uint32Array(contexts * length) });
+    on.submit();
+  };
+  for (let contexts = 1;;) {
+    const tokens = contexts * context, model = create(tokens);
+    if (contexts === 1) await clock.seconds(forward(model, pass, 1, Math.min(context, COMPILING_TOKENS)));
+    const seconds = await best(clock, forward(model, pass, contexts));
+    if (seconds >= TELLING_S || contexts === most) {
+      ledger.dispatches.length = 0;
+      forward(count(tokens), counted, contexts)();
+      return { forwardFlops: flopsOf(ledger.dispatches) / seconds, forwardTokens: tokens, loadLayerSeconds };
+    }
+    contexts = Math.min(most, contexts * Math.max(2, Math.ceil(TELLING_S / seconds)));
+  }
+}
+
+async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config) {
+  const { batch_tokens: batch, groups } = run.settings, shape = { d_in: config.dModel, d_out: config.dModel, groups };
+  const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(config.dModel);
+  noise(weights.encoder, deviation);
+  noise(weights.decoder, deviation);
+  const state = createTrainingState(gpu, shape, weights);
+  const activations = (label: string) =>
+    tensorFrom(gpu, label, [batch, config.dModel], noise(new Float32Array(batch * config.dModel), 1));
+  const x = activations("source"), y = activations("target");
+  const stepOf = (tokens: number) => {
+    const stepper = new Stepper(gpu, { ...run.settings, batch_tokens: tokens }, shape, state), pass = new Pass(gpu);
+    return () => {
+      stepper.record(pass, x, y, 1, 0);
+      pass.submit();
+    };
+  };
+
+  const small = Math.ceil(batch / 16), smallStep = stepOf(small);
+  // The first step compiles the kernels.
+  await clock.seconds(smallStep);
+  const ofSmall = await best(clock, smallStep);
+  const tokens = Math.min(batch, Math.max(2 * small, Math.floor(small * BEARABLE_S / ofSmall)));
+  const seconds = await best(clock, stepOf(tokens));
+  // Adam's share does not depend on the batch: seconds = fixed + perToken * tokens.
+  const perToken = tokens > small ? Math.max(0, (seconds - ofSmall) / (tokens - small)) : 0;
+  return {
+    stepSeconds: seconds + perToken * (batch - tokens),
+    stepTokens: tokens,
+    sampleSeconds: await measureSampling(gpu, run, { shape, ...await readWeights(gpu, shape, state) }, x, tokens),
+  };
+}
+
+/** Encodes some rows of activations and takes samples of them, as the final pass does. */
+async function measureSampling(gpu: Gpu, { settings }: PlannedRun, transcoder: Transcoder, x: Tensor, tokens: number) {
+  const encoder = new Encoder(gpu, transcoder, tokens), features = featureCount(settings.groups);
+  const pass = new FinalPass(features, settings.samples_per_feature, settings.sample_threshold);
+  const zeros = () => new Uint32Array(tokens), places = zeros().map((_, place) => place);
+  const batch = { contexts: 1, context: tokens, ids: zeros(), document: zeros(), position: places };
+  await encoder.encode(x, 1);
+  const started = performance.now();
+  pass.add(await encoder.encode(x, tokens), batch, places);
+  return (performance.now() - started) / 1000 / tokens;
+}
+
+/** Fills an array with uniform noise of a standard deviation; the same each time. */
+function noise(array: Float32Array<ArrayBuffer>, deviation: number): Float32Array<ArrayBuffer> {
+  const scale = deviation * Math.sqrt(12) / 2 ** 32;
+  let state = 1;
+  for (let i = 0; i < array.length; i++) {
+    // Marsaglia's xorshift.
+    state ^= state << 13;
+    state ^= state >>> 17;
+    state ^= state << 5;
+    array[i] = scale * state;
+  }
+  return array;
+}

@@ -1,0 +1,228 @@
+/**
+ * A checkpoint's tensors by name, from one safetensors file or from several with an index.
+ * @module
+ */
+
+import { basename, join } from "node:path";
+import * as v from "valibot";
+import { UserError } from "../errors.ts";
+import { fileError } from "./atomic.ts";
+import { bfloat16ToFloat32, firstNotFinite } from "./floats.ts";
+import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
+
+/** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
+export class TensorSource {
+  /** What the model is called in messages. */
+  readonly where: string;
+  /** All shards. */
+  readonly files: readonly SafetensorsFile[];
+
+  /**
+   * Use {@link openShards}, or this for files that are open already.
+   *
+   * @param where What to call the model in messages.
+   * @param files All shards.
+   */
+  constructor(where: string, files: readonly SafetensorsFile[]) {
+    this.where = where;
+    this.files = files;
+  }
+
+  /**
+   * Reads a tensor of finite floats.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for.
+   * @returns Its elements in row-major order.
+   * @throws {UserError} When it is missing, has another shape or type, or holds NaN or infinity.
+   */
+  async readF32(name: string, shape: readonly number[]): Promise<Float32Array<ArrayBuffer>> {
+    const { file, full } = this.#find(name, shape);
+    const values = await file.readF32(full);
+    checkFinite(values, `tensor "${full}" of ${file.path}`);
+    return values;
+  }
+
+  /**
+   * Opens a matrix of finite floats that is not held in memory as a whole.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for: [rows, columns].
+   * @returns The matrix; NaN and infinity are found when their row is read.
+   * @throws {UserError} When it is missing or has another shape.
+   */
+  matrix(name: string, shape: readonly [rows: number, columns: number]): StoredMatrix {
+    const { file, full } = this.#find(name, shape);
+    return new StoredMatrix(file, full, shape);
+  }
+
+  /** Closes the files; nothing can be read afterwards. */
+  async close(): Promise<void> {
+    for (const file of this.files) await file.close();
+  }
+
+  #find(name: string, shape: readonly number[]): { file: SafetensorsFile; full: string } {
+    for (const full of [`model.${name}`, name]) {
+      const file = this.files.find(({ tensors }) => tensors.has(full));
+      if (!file) continue;
+      const held = file.info(full).shape;
+      if (held.length === shape.length && held.every((extent, i) => extent === shape[i])) return { file, full };
+      throw new UserError(
+        `Cannot load ${file.path}: tensor "${full}" must be [${shape.join(", ")}] as config.json says, it is [${
+          held.join(", ")
+        }]; take config.json and weights of the same model`,
+      );
+    }
+    throw new UserError(
+      `Cannot load ${this.where}: it needs a tensor "model.${name}", its safetensors files have none; ` +
+        `download the missing shard or take a complete checkpoint`,
+    );
+  }
+}
+
+/** A matrix of a checkpoint, read by neighbouring rows. */
+export class StoredMatrix {
+  /** Its rows. */
+  readonly rows: number;
+  /** Whether it is stored as bfloat16. */
+  readonly isBf16: boolean;
+  readonly #file: SafetensorsFile;
+  readonly #name: string;
+  readonly #columns: number;
+
+  /**
+   * Use {@link TensorSource.matrix}.
+   *
+   * @param file Where it lies.
+   * @param name Its name there.
+   * @param shape Its shape.
+   */
+  constructor(file: SafetensorsFile, name: string, [rows, columns]: readonly [number, number]) {
+    this.rows = rows;
+    this.isBf16 = file.info(name).dtype === "BF16";
+    this.#file = file;
+    this.#name = name;
+    this.#columns = columns;
+  }
+
+  /**
+   * Reads rows as float32.
+   *
+   * @param first The first row.
+   * @param count How many.
+   * @returns [count, columns]
+   * @throws {UserError} When the matrix is not of floats, or they are not finite, or the file has shrunk.
+   */
+  readF32(first: number, count: number): Float32Array<ArrayBuffer> {
+    const values = this.#file.readRowsF32(this.#name, first, count);
+    checkFinite(values, this.#what, first * this.#columns);
+    return values;
+  }
+
+  /**
+   * Reads rows as they are stored in bfloat16.
+   *
+   * @param first The first row.
+   * @param count How many.
+   * @returns [count, columns], the upper halves of float32 elements.
+   * @throws {UserError} When an element is not finite, or the file has shrunk.
+   * @throws {RangeError} When the matrix is not stored as bfloat16.
+   */
+  readBf16(first: number, count: number): Uint16Array<ArrayBuffer> {
+    const bits = this.#file.readRowsBf16(this.#name, first, count);
+    checkFiniteBits(bits, this.#what, first * this.#columns);
+    return bits;
+  }
+
+  /**
+   * Reads all of it, piece by piece, to find NaN or infinity before any work begins.
+   *
+   * @throws {UserError} When an element is not finite, or the file has shrunk.
+   */
+  check(): void {
+    const step = Math.max(1, Math.floor(CHECKED_AT_ONCE / this.#columns));
+    for (let row = 0; row < this.rows; row += step) {
+      const count = Math.min(step, this.rows - row);
+      if (this.isBf16) this.readBf16(row, count);
+      else this.readF32(row, count);
+    }
+  }
+
+  get #what(): string {
+    return `tensor "${this.#name}" of ${this.#file.path}`;
+  }
+}
+
+/** Elements of a matrix that are in memory at once while it is checked: 1 MB of bfloat16. */
+const CHECKED_AT_ONCE = 1 << 19;
+
+const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
+
+/**
+ * Opens a directory's weights.
+ *
+ * @param directory A Hugging Face model directory.
+ * @returns The tensors of all files that {@link weightFiles} names.
+ * @throws {UserError} When there are none, or one is missing, truncated or malformed.
+ */
+export async function openShards(directory: string): Promise<TensorSource> {
+  const files: SafetensorsFile[] = [];
+  try {
+    for (const name of await weightFiles(directory)) files.push(await openSafetensors(join(directory, name)));
+  } catch (error) {
+    for (const file of files) await file.close();
+    throw error;
+  }
+  return new TensorSource(directory, files);
+}
+
+/** Lists a checkpoint's shards. */
+export const WEIGHTS_INDEX = "model.safetensors.index.json";
+
+/**
+ * Finds out which files hold a directory's weights: `model.safetensors`, or the shards that {@link WEIGHTS_INDEX} lists.
+ *
+ * @param directory A Hugging Face model directory.
+ * @returns Their names, sorted; they need not exist.
+ * @throws {UserError} When the index is malformed or names files elsewhere.
+ */
+export async function weightFiles(directory: string): Promise<string[]> {
+  const index = join(directory, WEIGHTS_INDEX);
+  try {
+    return shardNames(index, await Deno.readTextFile(index));
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return ["model.safetensors"];
+    throw fileError("read", index, error);
+  }
+}
+
+function shardNames(path: string, text: string): string[] {
+  const fail = (what: string) => new UserError(`Cannot read ${path}: ${what}; download it again`);
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch (error) {
+    throw fail(`it must be JSON, ${(error as Error).message}`);
+  }
+  const parsed = v.safeParse(Index, value);
+  if (!parsed.success) throw fail("it must hold a weight_map from tensor to file, it does not");
+  const names = [...new Set(Object.values(parsed.output.weight_map))].sort();
+  const stray = names.find((name) => name !== basename(name));
+  if (stray !== undefined) throw fail(`its shards must lie in the same directory, "${stray}" does not`);
+  return names;
+}
+
+function checkFiniteBits(bits: Uint16Array, what: string, first = 0): void {
+  const found = firstNotFinite(bits);
+  if (found >= 0) checkFinite(bfloat16ToFloat32(bits.subarray(found, found + 1)), what, first + found);
+}
+
+function checkFinite(values: Float32Array, what: string, first = 0): void {
+  // A plain loop: models have billions of weights, and a callback for each would take most of the loading time.
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] - values[i] === 0) continue;
+    throw new UserError(
+      `Cannot load the weights: ${what} must be finite, element ${first + i} is ${values[i]}; download it again`,
+    );
+  }
+}

@@ -1,0 +1,98 @@
+/**
+ * Matrices of activations with more rows than one binding can hold: their rows lie in several tensors, and gathers take one tensor
+ * after the other.
+ * @module
+ */
+
+import { gatherRows } from "../../wgsl/transcoder/step.ts";
+import { createTensor, type Gpu } from "./device.ts";
+import type { Pass } from "./run.ts";
+import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";
+
+/** An f32 matrix [rows, width] in blocks of rows. */
+export interface RowBlocks {
+  /** Rows of each block but the last, which may have fewer. */
+  readonly rowsPerBlock: number;
+  /** [rows of the block, width] each, in the order of the rows. */
+  readonly blocks: readonly Tensor[];
+}
+
+/**
+ * Allocates a matrix of zeros in as few blocks as the adapter's bindings allow.
+ *
+ * @param gpu The device.
+ * @param label What the matrix is.
+ * @param rows Its rows.
+ * @param width Its columns.
+ * @returns The matrix.
+ * @throws {UserError} When not even one row can be bound.
+ */
+export function createRowBlocks(gpu: Gpu, label: string, rows: number, width: number): RowBlocks {
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
+  const most = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / (width * ELEMENT_BYTES));
+  const rowsPerBlock = Math.max(1, Math.min(rows, most)), count = Math.ceil(rows / rowsPerBlock);
+  return {
+    rowsPerBlock,
+    blocks: Array.from({ length: count }, (_, block) => {
+      const height = Math.min(rowsPerBlock, rows - block * rowsPerBlock);
+      return createTensor(gpu, `${label}, block ${block + 1} of ${count}`, [height, width]);
+    }),
+  };
+}
+
+/**
+ * A matrix that lies in one tensor, for gathers that take either.
+ *
+ * @param tensor [rows, width]
+ * @returns The same storage.
+ */
+export function oneBlock(tensor: Tensor): RowBlocks {
+  return { rowsPerBlock: tensor.shape[0], blocks: [tensor] };
+}
+
+/**
+ * Records overwriting consecutive rows.
+ *
+ * @param pass Where to record.
+ * @param from [.., width] the new rows, from the first.
+ * @param to The matrix.
+ * @param first The first row to overwrite.
+ * @param rows How many.
+ */
+export function recordStore(pass: Pass, from: Tensor, to: RowBlocks, first: number, rows: number): void {
+  const { rowsPerBlock, blocks } = to, [, width] = blocks[0].shape;
+  for (let row = first; row < first + rows;) {
+    const block = Math.floor(row / rowsPerBlock), place = row - block * rowsPerBlock;
+    const count = Math.min(first + rows - row, rowsPerBlock - place);
+    pass.copy(from, (row - first) * width, blocks[block], place * width, count * width);
+    row += count;
+  }
+}
+
+/** Which rows to gather, and what becomes of them. */
+export interface Gathering {
+  /** How many rows. */
+  readonly rows: number;
+  /** Their columns. */
+  readonly width: number;
+  /** Where in the order the first of them stands. */
+  readonly first: number;
+  /** What each element is multiplied by. */
+  readonly scale: number;
+}
+
+/**
+ * Records y[r] = scale * from[order[first + r]].
+ *
+ * @param pass Where to record.
+ * @param from The matrix.
+ * @param order u32 row numbers, each less than the matrix has rows.
+ * @param y [rows, width], overwritten.
+ * @param gathering Which rows.
+ */
+export function recordGather(pass: Pass, from: RowBlocks, order: Tensor, y: Tensor, gathering: Gathering): void {
+  for (const [block, x] of from.blocks.entries()) {
+    const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
+    pass.run(gatherRows, { x, order, y }, { ...gathering, ...place });
+  }
+}

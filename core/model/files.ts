@@ -1,0 +1,82 @@
+/**
+ * A model's files: a Hugging Face directory, a repository of the hub, or the one embedded in the program.
+ * @module
+ */
+
+import { basename, join, resolve } from "node:path";
+import { builtinModel } from "../builtin/model.ts";
+import { UserError } from "../errors.ts";
+import { fileError } from "../files/atomic.ts";
+import { parseSafetensors } from "../files/safetensors.ts";
+import type { DownloadProgress } from "../hub/models.ts";
+import { isHubReference } from "../hub/reference.ts";
+import { openShards, TensorSource } from "../files/tensor_source.ts";
+
+/** An opened model: small files as bytes, weights by name. */
+export interface ModelFiles {
+  /** The name of the directory or of the hub's repository, or `tiny-gemma2` for the embedded model. */
+  readonly name: string;
+  /**
+   * What {@link openModel} takes to open the very same files again: the directory, or `hf:owner/name@COMMIT` for a model of the
+   * hub; null for the embedded model.
+   */
+  readonly path: string | null;
+  /** config.json */
+  readonly config: Uint8Array;
+  /** tokenizer.json */
+  readonly tokenizerJson: Uint8Array;
+  /** tokenizer_config.json; `{}` when the directory has none. */
+  readonly tokenizerConfig: Uint8Array;
+  /** The weights; close them when the model is loaded and no longer run. */
+  readonly weights: TensorSource;
+}
+
+/** The value of `--model` that stands for the embedded model. */
+export const BUILTIN = "builtin";
+
+/**
+ * Opens a model; no weights are read yet. A model of the hub is downloaded first, unless it is in Hugging Face's cache.
+ *
+ * @param model A Hugging Face directory, `hf:owner/name` with or without `@revision`, or {@link BUILTIN}.
+ * @param onDownload Told often while a download is under way.
+ * @returns Its files.
+ * @throws {UserError} When a file is missing, truncated or malformed, or cannot be had from the hub.
+ */
+export async function openModel(
+  model: string,
+  onDownload?: (progress: DownloadProgress) => void,
+): Promise<ModelFiles> {
+  if (model === BUILTIN) {
+    const { weights, ...files } = await builtinModel();
+    const file = await parseSafetensors(weights, "the embedded model.safetensors");
+    return { name: "tiny-gemma2", path: null, ...files, weights: new TensorSource("the embedded model", [file]) };
+  }
+  if (isHubReference(model)) {
+    const { fetchModel } = await import("../hub/models.ts"); // and with it a client that local models do not need
+    const { directory, name, pinned } = await fetchModel(model, onDownload);
+    return { ...await openDirectory(directory), name, path: pinned };
+  }
+  return { ...await openDirectory(model), name: basename(resolve(model)), path: resolve(model) };
+}
+
+async function openDirectory(model: string): Promise<Omit<ModelFiles, "name" | "path">> {
+  return {
+    config: await readPart(model, "config.json"),
+    tokenizerJson: await readPart(model, "tokenizer.json"),
+    tokenizerConfig: await readPart(model, "tokenizer_config.json", "{}"),
+    weights: await openShards(model),
+  };
+}
+
+async function readPart(directory: string, file: string, absent?: string): Promise<Uint8Array> {
+  const path = join(directory, file);
+  try {
+    return await Deno.readFile(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", path, error);
+    if (absent !== undefined) return new TextEncoder().encode(absent);
+    throw new UserError(
+      `Cannot open the model ${directory}: it must hold ${file}, it does not; give a Hugging Face directory or hf:owner/name, or leave --model out`,
+    );
+  }
+}

@@ -1,0 +1,147 @@
+/**
+ * What follows the last step: a pass over text with frozen weights that collects samples and feature statistics, the held-out
+ * evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
+ * @module
+ */
+
+import { join } from "node:path";
+import { featureTable } from "../runs/feature_table.ts";
+import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
+import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
+import { contextsPerForward } from "../model/capacity.ts";
+import type { Gemma2 } from "../model/forward.ts";
+import type { Gpu } from "../gpu/device.ts";
+import { openTokenSource, type TokenSource } from "../text/source.ts";
+import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { evaluateTranscoders } from "../passes/evaluation.ts";
+import { prefixEnds } from "./recipe.ts";
+import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
+import { type SampleObserver, samplePass } from "../passes/samples.ts";
+import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+
+/** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
+export interface FinishObserver extends SampleObserver {
+  /** Tokens of the evaluation done of all. */
+  evaluating(done: number, tokens: number): void;
+}
+
+/**
+ * Collects samples, evaluates and writes the files of each finished layer.
+ *
+ * @param gpu The device.
+ * @param plan The run.
+ * @param gemma2 The model, with the run's taps.
+ * @param layers The trained layers.
+ * @param observer Hears of the progress and can interrupt.
+ * @throws {UserError} When files, disk or device fail.
+ */
+export async function finish(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  gemma2: Gemma2,
+  layers: readonly LayerRun[],
+  observer: FinishObserver,
+): Promise<void> {
+  const transcoders: Transcoder[] = [];
+  for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
+  const { passes, documentName } = await collectSamples(gpu, plan, gemma2, transcoders, observer);
+  const { settings, mappings, model, data } = plan;
+  const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
+  const source = await openTokenSource(held);
+  observer.evaluating(0, settings.evaluation_tokens);
+  try {
+    const evaluations = await evaluateTranscoders({
+      gpu,
+      gemma2,
+      source,
+      transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
+      context: settings.context,
+      contextsPerForward: contextsPerForward(gpu, gemma2.config, settings.context),
+      tokens: settings.evaluation_tokens,
+      includeBos: settings.include_bos,
+      onProgress: (tokens) => {
+        observer.evaluating(Math.min(tokens, settings.evaluation_tokens), settings.evaluation_tokens);
+        observer.checkInterrupt();
+      },
+    });
+    const tokenizer = loadTokenizer(model);
+    for (const [i, layer] of layers.entries()) {
+      const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
+      const { shape, weights, threshold } = transcoders[i];
+      const sampleLines = new SampleLines(layer, tokenizer, documentName);
+      await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
+      await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
+      await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
+      await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
+      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), shape, weights, threshold);
+    }
+  } finally {
+    source.close();
+  }
+}
+
+/** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
+async function collectSamples(
+  gpu: Gpu,
+  { settings, mappings, model, data }: TrainingPlan,
+  gemma2: Gemma2,
+  transcoders: readonly Transcoder[],
+  observer: FinishObserver,
+): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
+  const { context, seed } = settings;
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
+  try {
+    const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, source, observer);
+    return { passes, documentName: (document) => source.documentName(document) };
+  } finally {
+    source.close();
+  }
+}
+
+/** From the number that a document's tokens carry to its name. */
+type DocumentNamer = TokenSource["documentName"];
+
+/** Writes samples as one JSON line per feature. */
+class SampleLines {
+  readonly #groups: readonly number[];
+
+  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documentName: DocumentNamer) {
+    this.#groups = prefixEnds(layer.shape.groups);
+  }
+
+  writeFinal(path: string, pass: FinalPass): Promise<void> {
+    return this.#write(path, (feature) => ({
+      fires: pass.fires[feature],
+      top: pass.top.samples(feature).map((sample) => this.#readable(sample)),
+      quantiles: pass.quantiles(feature).map(({ quantile, ...sample }) => ({ quantile, ...this.#readable(sample) })),
+    }));
+  }
+
+  writeTraining(path: string, store: SampleStore): Promise<void> {
+    return this.#write(path, (feature) => ({
+      top: store.samples(feature).map((sample) => ({ step: sample.step, ...this.#readable(sample) })),
+    }));
+  }
+
+  #write(path: string, line: (feature: number) => object): Promise<void> {
+    const encoder = new TextEncoder();
+    return replaceFile(path, async (file) => {
+      for (let feature = 0; feature < this.#groups.at(-1)!; feature++) {
+        const group = this.#groups.findIndex((end) => feature < end);
+        await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
+      }
+    });
+  }
+
+  #readable({ activation, token, before, after, document, position }: SampledToken) {
+    return {
+      activation: Number(activation.toPrecision(7)),
+      token_id: token,
+      token: this.tokenizer.tokenText(token),
+      before: this.tokenizer.decode(before),
+      after: this.tokenizer.decode(after),
+      document: this.documentName(document),
+      position,
+    };
+  }
+}

@@ -1,0 +1,448 @@
+/**
+ * Training: several transcoders from one forward pass. Reads from top to bottom as a run goes: open, fill the buffer, take steps,
+ * read back now and then, checkpoint; finish.ts goes on from there.
+ * @module
+ */
+
+import { mkdir, rename, rm } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import type { SparseRows } from "../analysis/samples.ts";
+import { Interrupted, UserError } from "../errors.ts";
+import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { contextsPerForward } from "../model/capacity.ts";
+import { configOf } from "../model/config.ts";
+import type { Gemma2 } from "../model/forward.ts";
+import { loadGemma2 } from "../model/forward.ts";
+import { precisionErrors } from "../passes/precision.ts";
+import { type Tap, tapName } from "../model/sites.ts";
+import { downloadAll, type Gpu } from "../gpu/device.ts";
+import { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import { tuneTiles } from "../gpu/tune.ts";
+import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { openTokenSource, type TokenSource } from "../text/source.ts";
+import { describeText } from "../text/summary.ts";
+import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
+import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
+import { initialWeights, measureActivations } from "./initialise.ts";
+import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
+import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
+import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import type { LayerConfig } from "../runs/config.ts";
+import { type TranscoderWeights, zeroWeights } from "./state.ts";
+import { METRICS_RING, type StepMetrics } from "./step.ts";
+import { saveTranscoder } from "../transcoder/weights.ts";
+
+/** The loss is no longer a number; going on from a checkpoint would lead there again. */
+export class Diverged extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "Diverged";
+}
+
+/** How a run tells what it is doing, and hears that it should stop. */
+export interface TrainingObserver {
+  /** The model's layers are being loaded: those done of those needed. */
+  loading(layers: number, needed: number): void;
+  /** Buffer number n is being filled: contexts done of all. */
+  filling(n: number, done: number, contexts: number): void;
+  /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
+  rounded(errors: Readonly<Record<string, number>>): void;
+  /** Steps were read back. */
+  stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
+  /** True once the user asked to stop. */
+  interrupted(): boolean;
+}
+
+/** The longest a reading-back may be put off, in seconds and in steps. */
+const READ_EVERY_S = 1;
+const READ_EVERY_STEPS = 100;
+
+/**
+ * Trains until the last step; writes config.json, metrics.csv and checkpoints.
+ *
+ * @param gpu The device.
+ * @param plan What to train.
+ * @param observer Hears of the progress and can interrupt.
+ * @returns The model, still loaded, and the trained layers.
+ * @throws {UserError} When files, disk or device fail.
+ * @throws {Diverged} When the loss is no longer a number.
+ * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
+ */
+export async function train(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  observer: TrainingObserver,
+): Promise<{ gemma2: Gemma2; layers: LayerRun[] }> {
+  const { settings, mappings, model } = plan;
+  const taps = tapsOf(mappings);
+  const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
+  // What a run was tuned to, it keeps; another adapter has other tiles.
+  const [before] = plan.resumed ?? [];
+  if (before?.adapter === gpu.adapter) {
+    for (const [key, tile] of Object.entries(before.tiles)) gpu.tiles.set(key, tile);
+  }
+  const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
+  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
+  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = gemma2.config.dModel;
+  await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
+  const bufferPlan = planBuffer(
+    settings.steps,
+    settings.batch_tokens,
+    settings.passes,
+    settings.buffer_tokens,
+    settings.context,
+    settings.include_bos,
+  );
+  const restart = plan.resumed ? await newestCommonStep(plan) : 0;
+  const buffer = new ShuffleBuffer(gpu, gemma2, taps.length, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, gemma2, buffer, bufferPlan, taps, observer);
+  try {
+    const layers = await run.go(restart);
+    buffer.destroy();
+    return { gemma2, layers };
+  } finally {
+    run.close();
+  }
+}
+
+/**
+ * The newest step that every layer has a whole checkpoint of.
+ *
+ * @param plan The run.
+ * @returns The step; 0 when there is none and the run must start over.
+ */
+export async function newestCommonStep(
+  { directory, mappings }: Pick<TrainingPlan, "directory" | "mappings">,
+): Promise<number> {
+  const steps = await Promise.all(mappings.map(({ layer }) => checkpointSteps(layerDirectory(directory, layer))));
+  return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
+}
+
+/** The state of a run under way; its methods are the sections of `go`. */
+class Training {
+  #source: TokenSource | null = null;
+  #layers: LayerRun[] = [];
+  /** Where the text stood when the current buffer began, and where it stands behind it. */
+  #bufferStart: StreamPosition = START;
+  #bufferEnd: StreamPosition = this.#bufferStart;
+  /** Steps recorded since the last reading-back that have a row in the ring. */
+  #logged: number[] = [];
+  #uncounted: (() => void)[] = [];
+  #lastReadStep = 0;
+  /** The newest checkpoint's step, 0 before the first. */
+  #savedStep = 0;
+  #lastReadTime = 0;
+  #stepsPerRead = 1;
+  /** Seconds of training before this process, and its beginning. */
+  #elapsedBefore = 0;
+  #started = 0;
+
+  constructor(
+    readonly gpu: Gpu,
+    readonly plan: TrainingPlan,
+    readonly gemma2: Gemma2,
+    readonly buffer: ShuffleBuffer,
+    readonly bufferPlan: BufferPlan,
+    readonly taps: readonly Tap[],
+    readonly observer: TrainingObserver,
+  ) {}
+
+  async go(restart: number): Promise<LayerRun[]> {
+    const { settings } = this.plan, { steps: perBuffer } = this.bufferPlan;
+    if (restart > 0) await this.#restore(restart);
+    this.#source = await this.#openSource();
+    for (const config of this.plan.resumed ?? []) checkUnchanged(config, this.gemma2, this.#source);
+    this.#started = this.#lastReadTime = performance.now();
+    this.#lastReadStep = this.#savedStep = restart;
+    for (let step = restart + 1; step <= settings.steps; step++) {
+      const beginsBuffer = (step - 1) % perBuffer === 0;
+      if (beginsBuffer || step === restart + 1) {
+        const isFilled = await this.#fillBuffer(Math.floor((step - 1) / perBuffer));
+        if (!isFilled) await this.#stop(step - 1);
+      }
+      if (step === 1) await this.#begin();
+      this.#record(step);
+      const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
+      const isSampled = step % settings.sample_every === 0;
+      const stopping = this.observer.interrupted();
+      if (isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
+        await this.#readBack(step, isSampled);
+      }
+      if (isCheckpoint) await this.#checkpoint(step);
+      if (stopping) await this.#stop(step);
+    }
+    return this.#layers;
+  }
+
+  close(): void {
+    this.#source?.close();
+  }
+
+  #openSource(): Promise<TokenSource> {
+    const { model, data, settings: { context, seed } } = this.plan;
+    return openTokenSource({ tokenizer: model, data, split: "train", context, seed, start: this.#bufferStart });
+  }
+
+  /** False when the user asked to stop before the buffer was full. */
+  async #fillBuffer(n: number): Promise<boolean> {
+    const { contexts, context } = this.bufferPlan;
+    this.observer.filling(n, 0, contexts);
+    const atOnce = contextsPerForward(this.gpu, this.gemma2.config, context);
+    const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
+      this.observer.filling(n, done, contexts);
+      return !this.observer.interrupted();
+    });
+    if (end === null) return false;
+    this.#bufferStart = this.#bufferEnd;
+    this.#bufferEnd = end;
+    // Filling is not training: the rate of the steps must not include it.
+    this.#lastReadTime = performance.now();
+    return true;
+  }
+
+  /** Ends the run for now, with the last step saved. */
+  async #stop(step: number): Promise<never> {
+    if (step > this.#savedStep) {
+      await this.#readBack(step, false);
+      await this.#checkpoint(step);
+    }
+    throw this.#interruption(step);
+  }
+
+  /** Measures the first buffer, sets the scales, makes the first weights, writes config.json. */
+  async #begin(): Promise<void> {
+    const { settings, mappings, describe, resumed } = this.plan;
+    const rows = this.buffer.order.shape[0] / settings.passes;
+    const { gpu, buffer: { order } } = this, width = this.gemma2.config.dModel;
+    const measure = async (tap: Tap) => {
+      const activations = this.#activations(tap);
+      const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
+      checkScale(tap, statistics.scale);
+      return { activations, ...statistics };
+    };
+    const precision_errors = resumed?.[0].precision_errors ?? await this.#precisionErrors();
+    const tiles = Object.fromEntries(gpu.tiles);
+    for (const [i, mapping] of mappings.entries()) {
+      const source = await measure(mapping.source), target = await measure(mapping.target);
+      const scales = { source: source.scale, target: target.scale };
+      const described = describe(mapping.layer, this.#source!);
+      const measured = { scales, tiles, precision_errors };
+      const config = resumed?.[i] ??
+        { ...described, ...settings, ...mapping, groups: [...settings.groups], ...measured };
+      const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
+      this.#layers.push(this.#createLayer(config, weights));
+    }
+    await this.#writeBeginnings();
+  }
+
+  /** What 16-bit products do to the first contexts; nothing to tell with f32. */
+  async #precisionErrors(): Promise<Record<string, number>> {
+    if (this.gpu.precision === "f32") return {};
+    const { context, ids } = this.buffer.batch;
+    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.gemma2.config, context));
+    const errors = await precisionErrors(this.gpu, this.gemma2, {
+      contexts,
+      context,
+      ids: ids.subarray(0, contexts * context),
+    });
+    this.observer.rounded(errors);
+    return errors;
+  }
+
+  /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */
+  async #writeBeginnings(): Promise<void> {
+    const { directory, resumed } = this.plan;
+    if (resumed) {
+      // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
+      for (const { directory, config } of this.#layers) {
+        await startMetrics(join(directory, "metrics.csv"), prefixEnds(config.groups));
+      }
+      return;
+    }
+    const partial = join(dirname(directory), `.${basename(directory)}`);
+    try {
+      await rm(partial, { recursive: true, force: true });
+      for (const { config } of this.#layers) {
+        const path = layerDirectory(partial, config.layer);
+        await mkdir(path, { recursive: true });
+        await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
+        await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
+      }
+      await rename(partial, directory);
+    } catch (error) {
+      await rm(partial, { recursive: true, force: true }).catch(() => {});
+      throw fileError("write", directory, error);
+    }
+  }
+
+  #createLayer(config: LayerConfig, weights: TranscoderWeights): LayerRun {
+    return createLayer(this.gpu, this.plan.directory, this.plan.settings, config, weights);
+  }
+
+  async #restore(step: number): Promise<void> {
+    for (const config of this.plan.resumed!) {
+      const layer = this.#createLayer(config, zeroWeights(config));
+      const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
+      await truncateMetrics(join(layer.directory, "metrics.csv"), step);
+      await tidyCheckpoints(layer.directory);
+      this.#bufferStart = this.#bufferEnd = progress.position;
+      this.#elapsedBefore = progress.elapsed_s;
+      this.#layers.push(layer);
+    }
+  }
+
+  #activations({ layer, site }: Tap): RowBlocks {
+    return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
+  }
+
+  #record(step: number): void {
+    const { settings } = this.plan, rows = settings.batch_tokens;
+    const first = (step - 1) % this.bufferPlan.steps * rows;
+    const isLogged = step % settings.log_every === 0 || step === 1 || step === settings.steps;
+    const pass = new Pass(this.gpu);
+    for (const { config, shape, stepper, x, y } of this.#layers) {
+      const { source, target, scales } = config;
+      const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
+        recordGather(pass, this.#activations(tap), this.buffer.order, batch, { rows, width, first, scale });
+      gather(source, x, shape.d_in, scales.source);
+      gather(target, y, shape.d_out, scales.target);
+      stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);
+    }
+    pass.submit();
+    if (isLogged) this.#logged.push(step);
+  }
+
+  /** The one wait: fetches metrics and, on sampled steps, the kept features of the current batch. */
+  async #readBack(step: number, isSampled: boolean): Promise<void> {
+    this.#countSamples();
+    const wanted = this.#layers.flatMap(({ stepper: { ring, selector: { rows } } }) =>
+      isSampled ? [ring, rows.rowStart, rows.index, rows.value] : [ring]
+    );
+    const bytes = await downloadAll(this.gpu, wanted);
+    const now = performance.now(), seconds = (now - this.#lastReadTime) / 1000;
+    const tokensPerSecond = (step - this.#lastReadStep) * this.plan.settings.batch_tokens / seconds;
+    const perLayer = bytes.length / this.#layers.length;
+    for (const [i, layer] of this.#layers.entries()) {
+      const [ring, rowStart, index, value] = bytes.slice(i * perLayer, (i + 1) * perLayer);
+      await this.#log(layer, new Float32Array(ring), tokensPerSecond);
+      if (!isSampled) continue;
+      const rows = {
+        rowStart: new Uint32Array(rowStart),
+        index: new Uint32Array(index),
+        value: new Float32Array(value),
+      };
+      const { batch, drawn } = this.buffer;
+      this.#uncounted.push(() => this.#sample(layer, step, rows, batch, drawn));
+    }
+    const slot = this.#logged.length - 1;
+    if (slot >= 0) {
+      const shown = this.#layers.map(({ config: { layer }, stepper }, i) => ({
+        layer,
+        metrics: stepper.metrics(new Float32Array(bytes[i * perLayer]), slot),
+      }));
+      this.observer.stepped(step, shown, tokensPerSecond);
+    }
+    const perStep = seconds / Math.max(1, step - this.#lastReadStep);
+    this.#stepsPerRead = Math.max(1, Math.min(READ_EVERY_STEPS, METRICS_RING, Math.floor(READ_EVERY_S / perStep)));
+    this.#logged = [];
+    this.#lastReadStep = step;
+    this.#lastReadTime = now;
+  }
+
+  async #log(layer: LayerRun, ring: Float32Array, tokensPerSecond: number): Promise<void> {
+    const { settings } = this.plan;
+    const rows = this.#logged.map((step, slot): LoggedStep => ({
+      step,
+      tokens: step * settings.batch_tokens,
+      metrics: layer.stepper.metrics(ring, slot),
+      learningRate: learningRate(settings, step),
+      elapsed: this.#elapsed(),
+      tokensPerSecond,
+    }));
+    if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
+    const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
+    if (lost) {
+      throw new Diverged(
+        `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
+          `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      );
+    }
+  }
+
+  /** Takes in the sampled batches that were read back. It is put off until more steps are queued, so that the GPU need not wait. */
+  #countSamples(): void {
+    for (const count of this.#uncounted.splice(0)) count();
+  }
+
+  #sample(
+    layer: LayerRun,
+    step: number,
+    { rowStart, index, value }: SparseRows,
+    batch: TokenBatch,
+    drawn: Uint32Array,
+  ): void {
+    const { batch_tokens, sample_threshold } = this.plan.settings;
+    const first = (step - 1) % this.bufferPlan.steps * batch_tokens;
+    for (let b = 0; b < batch_tokens; b++) {
+      for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
+        if (value[e] >= sample_threshold) {
+          layer.samples.offer(index[e], value[e], value[e], step, batch, drawn[first + b]);
+        }
+      }
+    }
+  }
+
+  async #checkpoint(step: number): Promise<void> {
+    this.#countSamples();
+    // At a buffer's last step the next one begins where this one ended.
+    const position = step % this.bufferPlan.steps === 0 ? this.#bufferEnd : this.#bufferStart;
+    const progress = { step, position, elapsed_s: this.#elapsed() };
+    for (const layer of this.#layers) {
+      const write = async (path: string) => {
+        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, layer);
+        await saveTranscoder(path, shape, weights, threshold);
+      };
+      await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
+    }
+    this.#savedStep = step;
+  }
+
+  #elapsed(): number {
+    return this.#elapsedBefore + (performance.now() - this.#started) / 1000;
+  }
+
+  #interruption(step: number): Interrupted {
+    const { directory, settings: { steps }, resumed } = this.plan;
+    if (step === 0 && !resumed) {
+      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+    }
+    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
+  }
+}
+
+/** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
+function checkUnchanged({ model, data }: LayerConfig, { config }: Gemma2, { summary }: TokenSource): void {
+  const differs = (what: string, then: string, now: string, name: string) =>
+    new UserError(
+      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
+        "start another run",
+    );
+  const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
+  const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
+  if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
+  if (summary.fingerprint !== data.fingerprint) {
+    throw differs("the text's contents", describeText(data), describeText(summary), data.name);
+  }
+}
+
+/** Activations that are all zero or not finite have no scale. */
+function checkScale(tap: Tap, scale: number): void {
+  if (Number.isFinite(scale)) return;
+  throw new UserError(
+    `Cannot train on ${
+      tapName(tap)
+    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
+  );
+}

@@ -1,0 +1,219 @@
+/**
+ * layerN_analysis_report.md: what one layer's transcoder is, how good it is, and what its features do.
+ * @module
+ */
+import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { RunConfig } from "../../core/runs/schema.ts";
+import { type Check, successChecks, verdict } from "../checks.ts";
+import { featureAnalysis, topFeatures } from "./feature_sections.ts";
+import { layerFiles } from "../file_names.ts";
+import {
+  confidence,
+  counted,
+  decimal,
+  duration,
+  fileSize,
+  integer,
+  percent,
+  setting,
+  significant,
+  timestamp,
+} from "../format.ts";
+import { glossary } from "./glossary.ts";
+import { insights } from "./insights.ts";
+import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
+import { recommendations } from "./recommendations.ts";
+
+/** The line under a report's title: when, by which version, about which run. */
+export function provenance({ config, path }: LayerAnalysis, generated: Date): string {
+  return `**Generated on:** ${timestamp(generated)} · **Run:** \`${path}\`, begun ${
+    timestamp(new Date(config.created))
+  }, ` +
+    `mtc ${plain(config.mtc_version)} on ${plain(config.adapter)}`;
+}
+
+/** The success metrics as a table. */
+export function checkTable(checks: Check[]): string {
+  return table(
+    ["Result", "Success metric", "Found"],
+    checks.map((check) => [check.passed ? "✅ pass" : "❌ **fail**", check.requirement, check.found]),
+  );
+}
+
+function executiveSummary({ evaluation, statistics, config, course }: LayerAnalysis): string {
+  const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
+  return bullets([
+    `**Total Features:** ${integer(config.features)}`,
+    `**Dead Features:** ${integer(evaluation.dead_features)} (${
+      percent(evaluation.dead_fraction)
+    }) on held-out text; ` +
+    `${integer(config.features - statistics.alive)} never fired in the final pass`,
+    `**Features with Samples:** ${integer(statistics.withSamples)}`,
+    `**Total Samples Collected:** ${integer(statistics.samples)}`,
+    `**Average Samples per Feature:** ${
+      decimal(average, 1)
+    } (of those with samples; at most ${config.samples_per_feature})`,
+    `**Held-out FVU:** ${decimal(evaluation.fvu, 3)}${confidence(evaluation.fvu_ci95, 3)}`,
+    `**Held-out L0:** ${decimal(evaluation.l0, 1)} (k = ${config.k})`,
+    `**Training:** ${integer(course.lastStep)} of ${counted(config.steps, "step")}, ${
+      counted(course.tokens, "token")
+    }, ` +
+    duration(course.seconds),
+  ]);
+}
+
+/** `0.15 to 0.17`, or a dash when an end is not a number. */
+export function interval([low, high]: [number, number], digits: number): string {
+  return Number.isFinite(low + high) ? `${decimal(low, digits)} to ${decimal(high, digits)}` : "–";
+}
+
+/** The settings of the run. */
+export function configuration({ config, course }: LayerAnalysis): string {
+  const { source, target } = config;
+  const mapping = source.layer === target.layer
+    ? `${config.layer} (\`${source.site}\` → \`${target.site}\` transcoder)`
+    : `${config.layer} (\`${source.site}\` of layer ${source.layer} → \`${target.site}\` of layer ${target.layer})`;
+  return bullets([
+    `**Model:** ${plain(config.model.name)} (${
+      counted(config.model.layers, "layer")
+    }, width ${config.model.d_model}, ` +
+    `vocabulary ${integer(config.model.vocab_size)})`,
+    `**Layer:** ${mapping}`,
+    `**Text:** ${plain(config.data.name)} (${textSize(config.data)})`,
+    `**Dictionary Size:** ${integer(config.features)} (Matryoshka: [${config.groups.join(", ")}]), ` +
+    `widths ${config.d_in} → ${config.d_out}`,
+    `**Top-k:** ${config.k} (batch top-k)`,
+    `**Learning Rate:** ${setting(config.learning_rate)} with ${counted(config.warmup_steps, "step")} of warm-up, ` +
+    `cosine decay to ${percent(config.final_lr_fraction, 0)}; Adam (${config.beta1}, ${config.beta2}), ` +
+    `ε ${setting(config.epsilon)}`,
+    `**Auxiliary Loss:** weight ${setting(config.aux_weight)}, ${integer(config.aux_k)} features dead after ` +
+    `${counted(config.dead_after_tokens, "token")}`,
+    `**Training Steps:** ${integer(course.lastStep)} of ${integer(config.steps)}, ${
+      counted(config.batch_tokens, "token")
+    } ` +
+    `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
+  ]);
+}
+
+/** A text that was read as a stream has no documents that were counted. */
+function textSize({ train_documents, held_out_documents, bytes, file_count }: RunConfig["data"]): string {
+  if (train_documents === null || held_out_documents === null) {
+    return `${fileSize(bytes)} in ${counted(file_count, "file")}, read as a stream; every 20th document held out`;
+  }
+  return `${counted(train_documents, "document")} to train on, ${integer(held_out_documents)} held out`;
+}
+
+function heldOut({ evaluation, config }: LayerAnalysis): string {
+  const q = evaluation.l0_quantiles;
+  const metrics = table(["Metric", numeric("Value"), numeric("95 % CI")], [
+    ["FVU", decimal(evaluation.fvu, 4), interval(evaluation.fvu_ci95, 4)],
+    ["Explained variance", decimal(evaluation.explained_variance, 4), ""],
+    ["FVU, all elements", decimal(evaluation.fvu_all_elements, 4), ""],
+    ["L0", decimal(evaluation.l0, 2), interval(evaluation.l0_ci95, 2)],
+    ["L0 at 5 / 25 / 50 / 75 / 95 % of the tokens", [q.p05, q.p25, q.p50, q.p75, q.p95].map(integer).join(" / "), ""],
+    ["Dead features", `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`, ""],
+    ["Inference threshold", significant(evaluation.threshold), ""],
+  ]);
+  const prefixes = table(
+    ["Prefix", numeric("Features"), numeric("FVU"), numeric("95 % CI"), numeric("FVU lowered by the group")],
+    evaluation.fvu_per_prefix.map(({ prefix, fvu, ci95 }, i) => [
+      i === 0 ? "group 0" : `groups 0–${i}`,
+      integer(prefix),
+      decimal(fvu, 4),
+      interval(ci95, 4),
+      decimal((i === 0 ? 1 : evaluation.fvu_per_prefix[i - 1].fvu) - fvu, 4),
+    ]),
+  );
+  return `${counted(evaluation.tokens, "token")} in ${
+    counted(evaluation.contexts, "context")
+  } of documents that were ` +
+    `never trained on; BOS ${
+      config.include_bos ? "included" : "excluded"
+    }; features are active above one fixed threshold.` +
+    `\n\n${metrics}\n\n${prefixes}`;
+}
+
+function weightTable({ weights }: LayerAnalysis): string {
+  const row = (name: string, shape: string, { mean, std, min, max }: Omit<TensorStatistics, "shape" | "nonFinite">) => [
+    name,
+    shape,
+    significant(mean, 3),
+    significant(std, 3),
+    `[${significant(min, 3)}, ${significant(max, 3)}]`,
+  ];
+  const tensor = (name: string, statistics: TensorStatistics) =>
+    row(name, statistics.shape.map(integer).join(" × "), statistics);
+  const { encoderNorms, decoderNorms } = weights;
+  return table(["", "Shape", numeric("Mean"), numeric("Std"), numeric("Range")], [
+    tensor("Encoder weights (W_enc)", weights.encoder),
+    tensor("Decoder weights (W_dec)", weights.decoder),
+    row("Feature norms (encoder columns)", integer(encoderNorms.count), encoderNorms),
+    row("Decoder norms (decoder rows)", integer(decoderNorms.count), decoderNorms),
+    tensor("Encoder bias (b_enc)", weights.encoderBias),
+    tensor("Decoder bias (b_dec)", weights.decoderBias),
+  ]);
+}
+
+function groupTable({ statistics, evaluation }: LayerAnalysis): string {
+  const columns = ["Features", "Dead", "Density", "Max activation", "Feature norm", "Token entropy", "Activations"];
+  return table(
+    ["Group", ...columns.map(numeric), numeric("FVU of its prefix")],
+    statistics.groups.map((group, i) => [
+      String(group.group),
+      `${integer(group.start)}–${integer(group.end - 1)}`,
+      integer(group.dead),
+      percent(group.medianDensity, 2),
+      decimal(group.medianMaxActivation, 2),
+      decimal(group.medianEncoderNorm, 3),
+      `${decimal(group.medianTokenEntropy, 2)} bits`,
+      percent(group.shareOfActivations),
+      decimal(evaluation.fvu_per_prefix[i]?.fvu ?? NaN, 3),
+    ]),
+  );
+}
+
+/** The analysis report of one layer. */
+export function analysisReport(layer: LayerAnalysis, generated: Date): string {
+  const files = layerFiles(layer.config.layer);
+  return document([
+    `# Layer ${layer.config.layer} Matryoshka Transcoder Analysis Report`,
+    verdict(layer).sentence,
+    provenance(layer, generated),
+    "## Executive Summary",
+    executiveSummary(layer),
+    `### Success Metrics`,
+    checkTable(successChecks(layer)),
+    "## Training Configuration",
+    configuration(layer),
+    "## Held-out Evaluation",
+    heldOut(layer),
+    "## Model Weight Analysis",
+    "In the units of raw activations: the scales that training used are folded in.",
+    weightTable(layer),
+    `![Four panels: strongest features, samples per feature, encoder weights, feature norms](${files.overview})`,
+    "## Top Features by Activation",
+    topFeatures(layer),
+    `![Largest activation of each feature against how often it fires](${files.scatter})`,
+    "## Feature Analysis",
+    featureAnalysis(layer),
+    "## Matryoshka Hierarchy",
+    "Medians are over the features of the group that fired. *Activations* is the group's share of all activations of the " +
+    "final pass.",
+    groupTable(layer),
+    "## Key Insights",
+    numbered(insights(layer)),
+    "## Recommendations",
+    numbered(recommendations(layer)),
+    "## Definitions",
+    glossary(layer),
+    "## Files Generated",
+    bullets([
+      `[\`${files.overview}\`](${files.overview}): overview plots`,
+      `[\`${files.scatter}\`](${files.scatter}): activation against frequency`,
+      `[\`${files.summary}\`](${files.summary}): how the training went`,
+      `[\`${files.curves}\`](${files.curves}): training curves`,
+      `\`${files.report}\`: this report`,
+    ]),
+  ]);
+}

@@ -1,0 +1,160 @@
+/**
+ * layerA_vs_layerB_comparison.md: two layers side by side.
+ * @module
+ */
+import type { LayerComparison } from "../../core/analysis/comparison.ts";
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import { interval } from "./analysis_report.ts";
+import { verdict } from "../checks.ts";
+import { topFeatures } from "./feature_sections.ts";
+import { layerFiles, pairFiles } from "../file_names.ts";
+import { counted, decimal, duration, integer, percent, significant, timestamp } from "../format.ts";
+import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
+import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
+import { tokenCode } from "../tokens.ts";
+
+function sideBySide({ a, b }: LayerComparison, rows: [string, (layer: LayerAnalysis) => string][]): string {
+  const columns: Column[] = ["", numeric(`Layer ${a.config.layer}`), numeric(`Layer ${b.config.layer}`)];
+  return table(columns, rows.map(([name, value]) => [name, value(a), value(b)]));
+}
+
+function metricsTable(comparison: LayerComparison): string {
+  const { evaluation: { fvu_per_prefix: a } } = comparison.a, { evaluation: { fvu_per_prefix: b } } = comparison.b;
+  const samePrefixes = a.length === b.length && a.every(({ prefix }, i) => prefix === b[i].prefix);
+  return sideBySide(comparison, [
+    ["Held-out FVU", ({ evaluation }) => decimal(evaluation.fvu, 4)],
+    ["95 % CI", ({ evaluation }) => interval(evaluation.fvu_ci95, 4)],
+    ...(samePrefixes ? a : []).slice(0, -1).map(({ prefix }, i): [string, (layer: LayerAnalysis) => string] => [
+      `FVU, first ${counted(prefix, "feature")}`,
+      ({ evaluation }) => decimal(evaluation.fvu_per_prefix[i].fvu, 4),
+    ]),
+    ["Explained variance", ({ evaluation }) => decimal(evaluation.explained_variance, 4)],
+    ["Held-out L0", ({ evaluation }) => decimal(evaluation.l0, 2)],
+    ["k", ({ config }) => integer(config.k)],
+    [
+      "Dead features",
+      ({ evaluation }) => `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`,
+    ],
+    ["Features", ({ config }) => integer(config.features)],
+    ["Inference threshold", ({ evaluation }) => significant(evaluation.threshold)],
+    ["Final training loss", ({ course }) => significant(course.finalLoss)],
+    ["Steps", ({ course }) => integer(course.lastStep)],
+    ["Training time", ({ course }) => duration(course.seconds)],
+  ]);
+}
+
+function distributionTable(comparison: LayerComparison): string {
+  return sideBySide(comparison, [
+    ["Median density", ({ statistics }) => percent(10 ** statistics.logDensity.median, 3)],
+    [
+      "Density, middle 90 %",
+      ({ statistics: { logDensity } }) => `${percent(10 ** logDensity.p05, 3)} to ${percent(10 ** logDensity.p95, 3)}`,
+    ],
+    ["Dense features", (layer) => integer(denseFeatures(layer).length)],
+    ["Rare features", (layer) => integer(rareFeatures(layer))],
+    ["Largest activation", ({ statistics }) => significant(statistics.maxActivation.max)],
+    ["Median of the maxima", ({ statistics }) => significant(statistics.maxActivation.median)],
+    ["Median token entropy", ({ statistics }) => `${decimal(statistics.tokenEntropy.median, 2)} bits`],
+    ["Token detectors", (layer) => percent(detectorShare(layer))],
+    ["Median feature norm", ({ weights }) => significant(weights.encoderNorms.median, 3)],
+  ]);
+}
+
+/** "higher", "lower" or nothing to say, for numbers that must differ by a tenth to be called different. */
+function relation(a: number, b: number, more: string, less: string): string {
+  if (!Number.isFinite(a) || !Number.isFinite(b)) return "";
+  return b > a * 1.1 ? more : b < a / 1.1 ? less : "";
+}
+
+/** The differences that the numbers support, as sentences; distributions that hardly differ are called alike. */
+export function differences(comparison: LayerComparison): string[] {
+  const { a, b, diversity } = comparison;
+  const [A, B] = [`Layer ${a.config.layer}`, `layer ${b.config.layer}`];
+  const deeper = `Layer ${b.config.layer}`;
+  const [aLow, aHigh] = a.evaluation.fvu_ci95, [bLow, bHigh] = b.evaluation.fvu_ci95;
+  const fvus = `FVU ${decimal(a.evaluation.fvu, 3)} against ${decimal(b.evaluation.fvu, 3)}`;
+  const density = [10 ** a.statistics.logDensity.median, 10 ** b.statistics.logDensity.median];
+  const strength = [a.statistics.maxActivation.median, b.statistics.maxActivation.median];
+  const entropy = [a.statistics.tokenEntropy.median, b.statistics.tokenEntropy.median];
+  const mixed = entropy[1] - entropy[0];
+  return [
+    !Number.isFinite(a.evaluation.fvu + b.evaluation.fvu)
+      ? `**Reconstruction:** cannot be compared: ${fvus}.`
+      : aHigh < bLow
+      ? `**Reconstruction:** ${A} is reconstructed better than ${B}: ${fvus}; the intervals do not overlap.`
+      : bHigh < aLow
+      ? `**Reconstruction:** ${deeper} is reconstructed better than layer ${a.config.layer}: ${fvus}; the intervals do not overlap.`
+      : `**Reconstruction:** no clear difference: ${fvus}; the intervals overlap.`,
+    `**Frequency:** the median feature of ${B} fires ${
+      relation(density[0], density[1], "more often", "less often") || "about as often"
+    }: on ${percent(density[1], 2)} of the tokens, against ${percent(density[0], 2)} in layer ${a.config.layer}.`,
+    `**Strength:** the median of the features' maxima is ${
+      relation(strength[0], strength[1], "larger", "smaller") || "about the same"
+    } in ${B}: ${significant(strength[1], 3)} against ${significant(strength[0], 3)}, in units in which both layers' ` +
+    `targets have the same mean square.`,
+    Math.abs(mixed) < 0.25 || !Number.isFinite(mixed)
+      ? `**Selectivity:** features are about equally selective: median token entropy ${decimal(entropy[0], 1)} and ${
+        decimal(entropy[1], 1)
+      } bits.`
+      : `**Selectivity:** features of ${B} peak on ${mixed > 0 ? "more" : "less"} mixed tokens: median entropy ${
+        decimal(entropy[1], 1)
+      } against ${decimal(entropy[0], 1)} bits, which suggests features that are ${
+        mixed > 0 ? "less" : "more"
+      } bound to single tokens.`,
+    `**Diversity:** the features of layer ${a.config.layer} peak on ${
+      integer(diversity.a.distinct)
+    } different tokens, ` +
+    `those of ${B} on ${integer(diversity.b.distinct)}; weighted by frequency that is worth ` +
+    `${decimal(diversity.a.effective, 0)} and ${decimal(diversity.b.effective, 0)} tokens.`,
+  ];
+}
+
+function sharedTokenSection({ a, b, sharedTokens, tokenOverlap, sameModel }: LayerComparison): string {
+  if (!sameModel) return "The runs differ in model or text; their tokens are not compared.";
+  if (sharedTokens.length === 0) return "No token is the top token of features in both layers.";
+  const shown = sharedTokens.slice(0, 20);
+  return `${counted(sharedTokens.length, "token")} (${percent(tokenOverlap)} of the top tokens of either layer) ` +
+    `${sharedTokens.length === 1 ? "is" : "are"} the top token of features in both layers${
+      shown.length < sharedTokens.length ? `; the ${shown.length} that most features share` : ""
+    }:\n\n` +
+    table(
+      [
+        "Token",
+        numeric("Id"),
+        numeric(`Features in layer ${a.config.layer}`),
+        numeric(`Features in layer ${b.config.layer}`),
+      ],
+      shown.map((shared) => [tokenCode(shared.token), String(shared.id), integer(shared.a), integer(shared.b)]),
+    );
+}
+
+/** The comparison of two layers. */
+export function comparisonReport(comparison: LayerComparison, generated: Date): string {
+  const { a, b } = comparison;
+  const files = pairFiles(a.config.layer, b.config.layer);
+  const both = [a, b];
+  return document([
+    `# Layer ${a.config.layer} vs Layer ${b.config.layer}`,
+    bullets(both.map((layer) => `Layer ${layer.config.layer}: ${verdict(layer).sentence}`)),
+    `**Generated on:** ${timestamp(generated)} · **Runs:** ${
+      both.map(({ path, config }) =>
+        `\`${path}\` (${plain(config.model.name)}, \`${config.source.site}\` → \`${config.target.site}\`)`
+      )
+        .join(" and ")
+    }`,
+    !comparison.sameModel && "**The runs differ in model or text. Read the numbers below with that in mind.**",
+    "## Differences",
+    bullets(differences(comparison)),
+    "## Metrics Side by Side",
+    metricsTable(comparison),
+    `![FVU per prefix, density, largest activation and token entropy of both layers](${files.plot})`,
+    "## Distributions",
+    distributionTable(comparison),
+    ...both.flatMap((layer) => [`## Top Features of Layer ${layer.config.layer}`, topFeatures(layer, 10)]),
+    "## Shared Top Tokens",
+    sharedTokenSection(comparison),
+    `Every figure is defined in [${layerFiles(a.config.layer).report}](${
+      layerFiles(a.config.layer).report
+    }#definitions).`,
+  ]);
+}

@@ -1,0 +1,51 @@
+/**
+ * Every figure of the reports, defined once.
+ * @module
+ */
+import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import { decimal, integer } from "../format.ts";
+import { bullets, plain } from "./markdown.ts";
+
+/** Readable names of the metrics that evaluation.json defines. */
+const metricNames: Record<string, string> = {
+  fvu: "FVU",
+  fvu_ci95: "95 % CI",
+  fvu_per_prefix: "FVU per prefix",
+  explained_variance: "Explained variance",
+  fvu_all_elements: "FVU, all elements",
+  l0: "L0",
+  l0_ci95: "95 % CI of L0",
+  l0_quantiles: "L0 quantiles",
+  dead_features: "Dead features",
+  dead_fraction: "Dead fraction",
+  threshold: "Threshold",
+  tokens: "Held-out tokens",
+  contexts: "Held-out contexts",
+  k: "k",
+};
+
+/** A bullet per figure: the run's own definitions of the held-out metrics, then those of the feature tables. */
+export function glossary({ evaluation, config, statistics }: LayerAnalysis): string {
+  const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
+    `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
+  );
+  const pass = `the final pass, ${integer(statistics.passTokens)} tokens read with frozen weights`;
+  return bullets([
+    ...measured,
+    `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
+    `to targets that are scaled to a root mean square length of √${config.d_out} = ${
+      decimal(Math.sqrt(config.d_out), 1)
+    }.`,
+    `**Fires**: how often the feature is above the inference threshold in the final pass. ` +
+    `**Density**: fires divided by tokens.`,
+    `**Samples**: activations kept with their context, the strongest first, at most ${config.samples_per_feature} per feature.`,
+    `**Top token**: the most frequent token among the feature's samples; the percentage is its share of them.`,
+    `**Token entropy**: entropy in bits of the samples' tokens. 0 bits: always the same token; ` +
+    `each further bit doubles the number of equally frequent tokens that would be as mixed.`,
+    `**Feature norm**: the Euclidean length of the feature's encoder column, |W_enc[:, i]|. ` +
+    `**Decoder norm**: that of its decoder row, |W_dec[i]|, equal for all features because training normalises it.`,
+    `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +
+    `to reconstruct the target on its own.`,
+    `**Std**: population standard deviation.`,
+  ]);
+}

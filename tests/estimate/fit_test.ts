@@ -1,0 +1,153 @@
+/** Estimates at the size of Gemma-2-2B, and plans that do not fit: what is proposed must fit when it is planned again. */
+
+import assert from "node:assert/strict";
+import { mappingsFor, PUBLISHED } from "../../commands/train/settings.ts";
+import { openGpu } from "../../core/gpu/device.ts";
+import { BEGINNING, durationOf, estimateNeeds } from "../../core/estimate/needs.ts";
+import { type Fit, fitOf, type Machine, propose } from "../../core/estimate/fit.ts";
+import { type PlannedRun, rehearse } from "../../core/estimate/rehearsal.ts";
+import { freeResources, type Resources } from "../../core/estimate/resources.ts";
+import type { Speed } from "../../core/estimate/speed.ts";
+import { openHollow2b } from "./gemma2_2b.ts";
+
+const gpu = await openGpu();
+const directory = await Deno.makeTempDir();
+globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
+const model = await openHollow2b(directory);
+
+function recipe(layers: number[], changes: Partial<PlannedRun["settings"]> = {}): PlannedRun {
+  const mappings = mappingsFor(layers, "resid_mid", "mlp_out", 26);
+  return { settings: { ...PUBLISHED, ...changes }, mappings, model, resumed: null };
+}
+
+const both = recipe([8, 17]);
+const rehearsal = await rehearse(gpu, both, true);
+const GiB = 2 ** 30;
+
+Deno.test("2B: the weights of layers 0 to 17 lie packed, two bytes each, their gains four", () => {
+  const linear = 2304 * (2048 + 1024 + 1024 + 2048 + 3 * 9216), gains = 4 * 2304;
+  assert.equal(rehearsal.training.parts.get("model weights"), 18 * (2 * linear + 4 * gains));
+});
+
+Deno.test("2B: the shuffle buffer holds four taps of 1,041 contexts and their order", () => {
+  const contexts = Math.ceil(64 * 1024 / 63);
+  assert.equal(rehearsal.training.parts.get("shuffle buffer"), 4 * (4 * contexts * 64 * 2304) + 4 * contexts * 63);
+});
+
+Deno.test("2B: a transcoder's checkpoint holds weights and Adam's two means", () => {
+  const weights = 2 * 4608 * 2304 + 4608 + 2304;
+  assert.equal(rehearsal.checkpoint.weights, 4 * weights);
+  assert.equal(rehearsal.checkpoint.state, 4 * (3 * weights + 4608 + 2));
+});
+
+Deno.test("2B: a forward pass takes 2.82 GFLOP per token, nearly all of them in matrix products", () => {
+  const perToken = rehearsal.flops.forward / (rehearsal.contextsPerForward * 64);
+  assert.ok(Math.abs(perToken - 2.82e9) < 0.03e9, `${perToken}`);
+});
+
+Deno.test("an estimate of time is the work over the speed, and a resumed run has the rest of it", () => {
+  const speed: Speed = {
+    ...{ forwardFlops: 1e12, forwardTokens: 64, loadLayerSeconds: 1, stepSeconds: 0.5, stepTokens: 1024 },
+    sampleSeconds: 1e-3,
+  };
+  const phase = (step: number, name: string) => {
+    const { phases, seconds } = durationOf(both, rehearsal, { step, written: 0 }, speed);
+    assert.ok(Math.abs(seconds - phases.reduce((sum, { amount }) => sum + amount, 0)) < 1e-6);
+    return phases.find((phase) => phase.name === name)!.amount;
+  };
+  assert.equal(phase(0, "loading"), 18);
+  assert.ok(Math.abs(phase(0, "training") - (15_000 * 2 * 0.5 + rehearsal.flops.start / 1e12)) < 1e-6);
+  assert.equal(phase(14_000, "training"), 1000);
+  // 235 buffers of 64 steps; after step 14,000 the 219th is filled once more.
+  assert.ok(Math.abs(phase(14_000, "harvesting") / phase(0, "harvesting") - 17 / 235) < 1e-6);
+  assert.ok(phase(15_000, "harvesting") === 0 && phase(15_000, "final pass") > 0);
+});
+
+function machine(changes: Partial<Resources>): Machine {
+  return { gpu, base: 0, free: { host: 64 * GiB, disk: 64 * GiB, gpu: { isHost: true }, ...changes } };
+}
+
+async function refused(machine: Machine, run: PlannedRun): Promise<Fit> {
+  const fit = await fitOf(machine, run, BEGINNING);
+  assert.ok(fit.shortage, "it must not fit");
+  return fit;
+}
+
+/** Proposes, and plans what was proposed once more from the beginning. */
+async function assertProposes(machine: Machine, run: PlannedRun, flags: RegExp): Promise<Fit> {
+  const proposal = await propose(machine, run, await refused(machine, run));
+  assert.ok(proposal, "something must fit");
+  assert.match(proposal.flags.join(" "), flags);
+  const again = await fitOf(machine, proposal.run, BEGINNING);
+  assert.equal(again.shortage, null);
+  return again;
+}
+
+Deno.test("what fits is not refused", async () => {
+  assert.equal((await fitOf(machine({}), both, BEGINNING)).shortage, null);
+});
+
+Deno.test("too little memory: a smaller buffer, as large as fits", async () => {
+  const { needs } = await fitOf(machine({}), both, BEGINNING);
+  const all = needs!.gpu.peak + needs!.host.peak;
+  const { needs: smaller } = await assertProposes(machine({ host: all - GiB }), both, /^--buffer \d+$/);
+  const used = smaller!.gpu.peak + smaller!.host.peak;
+  assert.ok(used <= all - GiB && used > all - 1.25 * GiB, `${used} of ${all - GiB} bytes`);
+});
+
+Deno.test("the memory of a GPU is asked for what the run needs, once, and alone decides", async () => {
+  const wanted: number[] = [];
+  const available = (bytes: number) => Promise.resolve((wanted.push(bytes), Math.min(bytes, 5 * GiB)));
+  const small = machine({ gpu: { isHost: false, available } });
+  const { shortage, needs } = await refused(small, both);
+  assert.deepEqual(shortage, { of: "GPU memory", need: needs!.gpu.peak, have: 5 * GiB });
+  wanted.length = 0;
+  await propose(small, both, await refused(small, both));
+  assert.deepEqual(wanted, [needs!.gpu.peak]);
+  await assertProposes(small, both, /^--buffer \d+$/);
+});
+
+Deno.test("too little memory for any buffer: a smaller batch, then fewer layers, then both", async () => {
+  const of = async (run: PlannedRun) => {
+    const { needs } = await estimateNeeds(gpu, run, BEGINNING, 0, Infinity);
+    return needs.gpu.peak + needs.host.peak;
+  };
+  // The batch decides where the buffer is no larger than a step.
+  const large = recipe([17], { batch_tokens: 2048, buffer_tokens: 2048 });
+  await assertProposes(machine({ host: await of(large) - 0.05 * GiB }), large, /^--batch \d+$/);
+  // A small batch cannot give what a second transcoder takes.
+  const narrow = recipe([8, 17], { batch_tokens: 16, buffer_tokens: 65_536 });
+  const alone = recipe([8], { batch_tokens: 16, buffer_tokens: 65_536 });
+  await assertProposes(machine({ host: await of(alone) + 0.01 * GiB }), narrow, /^--(layers 8|buffer \d+)$/);
+  const least = recipe([8], { buffer_tokens: 1024 });
+  await assertProposes(machine({ host: await of(least) + 0.1 * GiB }), both, /^--layers 8 --buffer \d+$/);
+});
+
+Deno.test("nothing is proposed where nothing fits", async () => {
+  const tiny = machine({ host: GiB });
+  assert.equal(await propose(tiny, both, await refused(tiny, both)), null);
+});
+
+Deno.test("too little disk: fewer samples, else fewer layers", async () => {
+  const { needs } = await fitOf(machine({}), both, BEGINNING);
+  await assertProposes(machine({ disk: needs!.disk.peak - 0.1 * GiB }), both, /^--samples \d+$/);
+  await assertProposes(machine({ disk: needs!.disk.peak * 0.6 }), both, /^--(layers 8|samples \d+)$/);
+});
+
+Deno.test("a tensor that the adapter cannot bind: the batch that it can", async () => {
+  const run = recipe([17], { batch_tokens: 65_536 });
+  const { shortage } = await refused(machine({}), run);
+  assert.ok(shortage!.of === "binding" && /binds at most/.test(shortage!.message));
+  await assertProposes(machine({}), run, /^--batch \d+$/);
+});
+
+Deno.test("a plan beyond all reason is refused without being counted to its end", async () => {
+  const { shortage } = await refused(machine({}), recipe([17], { steps: 1e9, buffer_tokens: 1e9 }));
+  assert.ok(shortage!.of === "memory" && shortage!.isLeast && shortage!.need > 4 * 64 * GiB);
+});
+
+Deno.test("the memory of a GPU is really allocated and given back", async () => {
+  const { gpu: memory, disk } = await freeResources({ ...gpu, isCpu: false }, `${directory}/not/there`);
+  assert.ok(!memory.isHost && disk > 0);
+  assert.equal(await memory.available(3 * 2 ** 28 + 1), 3 * 2 ** 28 + 1);
+});

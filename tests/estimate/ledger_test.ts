@@ -1,0 +1,75 @@
+/** The ledger's count against what a real run allocates on a real device. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { BUILTIN, openModel } from "../../core/model/files.ts";
+import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { rehearse } from "../../core/estimate/rehearsal.ts";
+import { finish } from "../../core/training/finish.ts";
+import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+import { train } from "../../core/training/session.ts";
+import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
+
+const settings: RunSettings = {
+  ...EMBEDDED,
+  ...{ groups: [8, 16, 8], k: 4, steps: 6, warmup_steps: 1, batch_tokens: 96, buffer_tokens: 512, passes: 1 },
+  ...{ log_every: 2, checkpoint_every: 3, sample_every: 3, samples_per_feature: 5, sample_tokens: 500 },
+  ...{ evaluation_tokens: 300 },
+};
+const mappings: readonly Mapping[] = mappingsFor([1, 3], "resid_mid", "mlp_out", 6);
+
+/** Notes every buffer of a real device: those alive, and how many bytes they were at most. */
+function watch(gpu: Gpu) {
+  const live = new Map<object, string>(), seen = { live, bytes: 0, peak: 0 };
+  const create = gpu.device.createBuffer.bind(gpu.device);
+  gpu.device.createBuffer = (descriptor) => {
+    const buffer = create(descriptor), destroy = buffer.destroy.bind(buffer);
+    live.set(buffer, `${descriptor.label} ${descriptor.size}`);
+    seen.bytes += descriptor.size;
+    seen.peak = Math.max(seen.peak, seen.bytes);
+    buffer.destroy = () => {
+      if (live.delete(buffer)) seen.bytes -= descriptor.size;
+      destroy();
+    };
+    return buffer;
+  };
+  return seen;
+}
+
+const gpu = await openGpu();
+const runs = await Deno.makeTempDir();
+globalThis.addEventListener("unload", () => Deno.removeSync(runs, { recursive: true }));
+
+Deno.test("a rehearsal allocates exactly the buffers that a real run holds while it trains", async () => {
+  const model = await openModel(BUILTIN), plan = { settings, mappings, model, resumed: null };
+  const rehearsed = await rehearse(gpu, plan, true);
+  const seen = watch(gpu);
+  let whileTraining: string[] = [];
+  const sizes = { d_in: 128, d_out: 128, features: 32 };
+  // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
+  const describe = () => sizes as any;
+  const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
+  const { gemma2, layers } = await train(gpu, run, {
+    loading() {},
+    filling() {},
+    rounded() {},
+    stepped: () => whileTraining = live(seen),
+    interrupted: () => false,
+  });
+  const expected = rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`);
+  assert.deepEqual(whileTraining.sort(), expected.sort());
+  const trainingPeak = Math.max(...(["loading", "starting", "training"] as const).map((s) => rehearsed.peaks[s].bytes));
+  assert.ok(seen.peak <= trainingPeak, `${seen.peak} bytes at most, expected up to ${trainingPeak}`);
+  assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
+
+  seen.peak = seen.bytes;
+  await finish(gpu, run, gemma2, layers, { sampling() {}, evaluating() {}, checkInterrupt() {} });
+  const finishing = rehearsed.peaks.finishing.bytes;
+  assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
+  assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);
+  await model.weights.close();
+});
+
+function live({ live }: ReturnType<typeof watch>): string[] {
+  return [...live.values()];
+}

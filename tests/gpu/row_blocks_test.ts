@@ -1,0 +1,50 @@
+/** Matrices in blocks of rows: what is stored and gathered is what one tensor would hold, bit by bit. */
+
+import assert from "node:assert/strict";
+import { downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { createRowBlocks, oneBlock, recordGather, recordStore } from "../../core/gpu/row_blocks.ts";
+import { bindingAtMost } from "./small_bindings.ts";
+import { gaussians } from "../random.ts";
+
+const gpu = await openGpu();
+const ROWS = 23, WIDTH = 8, ROW_BYTES = WIDTH * 4;
+const data = gaussians(ROWS * WIDTH, 1), whole = tensorFrom(gpu, "whole", [ROWS, WIDTH], data);
+
+async function gather(from: Parameters<typeof recordGather>[1], order: number[], first: number) {
+  const rows = order.length - first;
+  const y = tensorFrom(gpu, "y", [rows, WIDTH], new Float32Array(rows * WIDTH).fill(NaN));
+  const pass = new Pass(gpu);
+  const numbers = tensorFrom(gpu, "order", [order.length], Uint32Array.from(order));
+  recordGather(pass, from, numbers, y, { rows, width: WIDTH, first, scale: Math.fround(0.37) });
+  pass.submit();
+  return await downloadF32(gpu, y);
+}
+
+// The most rows of a block: one, two that do not divide, one less and as many as there are, and more.
+for (const [most, blocks] of [[1, 23], [4, 6], [22, 2], [23, 1], [1000, 1]]) {
+  Deno.test(`${ROWS} rows where ${most} can be bound lie in ${blocks} blocks and are gathered as from one`, async () => {
+    const matrix = createRowBlocks(bindingAtMost(gpu, most * ROW_BYTES + 3), "matrix", ROWS, WIDTH);
+    assert.equal(matrix.blocks.length, blocks);
+    assert.ok(matrix.blocks.every(({ buffer }) => buffer.size <= most * ROW_BYTES));
+    assert.equal(matrix.blocks.reduce((rows, { shape }) => rows + shape[0], 0), ROWS);
+
+    // In runs of 7 rows, which straddle the blocks' borders.
+    const pass = new Pass(gpu);
+    for (let first = 0; first < ROWS; first += 7) {
+      const run = tensorFrom(gpu, "run", [7, WIDTH], data.slice(first * WIDTH, (first + 7) * WIDTH));
+      recordStore(pass, run, matrix, first, Math.min(7, ROWS - first));
+    }
+    pass.submit();
+    const held = await Promise.all(matrix.blocks.map((block) => downloadF32(gpu, block)));
+    assert.deepEqual(held.flatMap((block) => [...block]), [...data]);
+
+    const order = Array.from({ length: 2 * ROWS }, (_, n) => (n * 9 + 4) % ROWS);
+    assert.deepEqual(await gather(matrix, order, 3), await gather(oneBlock(whole), order, 3));
+  });
+}
+
+Deno.test("a row that cannot be bound is refused in one sentence", () => {
+  const make = () => createRowBlocks(bindingAtMost(gpu, ROW_BYTES - 1), "matrix", ROWS, WIDTH);
+  assert.throws(make, /^UserError: Cannot allocate "matrix, block 1 of 23" \(1 x 8\): .* binds at most 31 bytes/);
+});

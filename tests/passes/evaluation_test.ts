@@ -1,0 +1,128 @@
+import assert from "node:assert/strict";
+import { openModel } from "../../core/model/files.ts";
+import { loadGemma2 } from "../../core/model/forward.ts";
+import type { Tap } from "../../core/model/sites.ts";
+import { downloadF32, openGpu } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { START, type TokenBatch } from "../../core/text/contexts.ts";
+import type { TokenSource } from "../../core/text/source.ts";
+import { countedRows, evaluateTranscoders } from "../../core/passes/evaluation.ts";
+import { prefixEnds } from "../../core/training/recipe.ts";
+import { assertClose } from "../compare.ts";
+import { uniform } from "../random.ts";
+import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
+
+const CONTEXT = 9, CONTEXTS = 11, WIDTH = 128;
+const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
+const TAPS = [tap(0, "resid_mid"), tap(0, "mlp_out"), tap(1, "resid_pre")];
+
+const next = uniform(3);
+const whole: TokenBatch = {
+  contexts: CONTEXTS,
+  context: CONTEXT,
+  ids: Uint32Array.from(
+    { length: CONTEXTS * CONTEXT },
+    (_, i) => i % CONTEXT === 0 ? 2 : 5 + Math.floor(4000 * next()),
+  ),
+  document: new Uint32Array(CONTEXTS * CONTEXT),
+  position: new Uint32Array(CONTEXTS * CONTEXT),
+};
+
+/** A held-out text of CONTEXTS contexts. */
+function textSource(): TokenSource {
+  let given = 0;
+  return {
+    summary: {
+      ...{ documents: 2, train_documents: 1, held_out_documents: 1 },
+      bytes: 2,
+      file_count: 1,
+      fingerprint: "",
+    },
+    documentName: () => "text",
+    next(wanted) {
+      const contexts = Math.min(wanted, CONTEXTS - given), first = given * CONTEXT;
+      given += contexts;
+      const cut = (array: Uint32Array<ArrayBuffer>) => array.slice(first, given * CONTEXT);
+      const batch = {
+        contexts,
+        context: CONTEXT,
+        ids: cut(whole.ids),
+        document: cut(whole.document),
+        position: cut(whole.position),
+      };
+      return Promise.resolve({ batch, position: START, done: contexts < wanted });
+    },
+    close() {},
+  };
+}
+
+const gpu = await openGpu();
+const files = await openModel("builtin");
+const gemma2 = await loadGemma2(gpu, files, { taps: TAPS, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT });
+const transcoders = [
+  {
+    ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
+    source: TAPS[0],
+    target: TAPS[1],
+    k: 3,
+  },
+  { ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, 0.2, 2), source: TAPS[1], target: TAPS[2], k: 5 },
+];
+const options = { gpu, gemma2, context: CONTEXT, transcoders, includeBos: false };
+
+const pass = new Pass(gpu);
+const forward = gemma2.forward(pass, whole);
+pass.submit();
+const activations = await Promise.all(forward.map(({ tensor }) => downloadF32(gpu, tensor)));
+
+for (const [i, transcoder] of transcoders.entries()) {
+  Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS`, async () => {
+    const rows = [...Array(CONTEXTS * CONTEXT).keys()].filter((row) => row % CONTEXT > 0);
+    const row = (t: number, r: number) => activations[t].subarray(r * WIDTH, (r + 1) * WIDTH);
+    const [x, y] = [transcoder.source, transcoder.target].map((taken) => TAPS.indexOf(taken));
+    const mean = new Float64Array(WIDTH);
+    for (const r of rows) row(y, r).forEach((value, d) => mean[d] += value / rows.length);
+    const variance = rows.reduce((sum, r) => sum + row(y, r).reduce((s, value, d) => s + (value - mean[d]) ** 2, 0), 0);
+    const fired = new Set<number>();
+    let active = 0;
+    const errors = prefixEnds(transcoder.shape.groups).map(() => 0);
+    for (const r of rows) {
+      const kept = [...activationsOf(transcoder, row(x, r)).entries()].filter(([, a]) => a > transcoder.threshold);
+      active += kept.length;
+      kept.forEach(([feature]) => fired.add(feature));
+      prefixEnds(transcoder.shape.groups).forEach((end, p) => {
+        const output = reconstructionOf(transcoder, kept, end);
+        errors[p] += row(y, r).reduce((sum, value, d) => sum + (output[d] - value) ** 2, 0);
+      });
+    }
+    const evaluation =
+      (await evaluateTranscoders({ ...options, source: textSource(), contextsPerForward: 4, tokens: 1e6 }))[i];
+    assert.deepEqual([evaluation.tokens, evaluation.contexts, evaluation.k], [rows.length, CONTEXTS, transcoder.k]);
+    const expected = errors.map((error) => error / variance);
+    assertClose("fvu", evaluation.fvu_per_prefix.map(({ fvu }) => fvu), expected, { floor: 0, relative: 1e-4 });
+    assertClose("l0", [evaluation.l0], [active / rows.length], { floor: 1 / rows.length, relative: 0 });
+    assert.equal(evaluation.dead_features, prefixEnds(transcoder.shape.groups).at(-1)! - fired.size);
+  });
+}
+
+Deno.test("contexts per forward pass change nothing beyond rounding; tokens round up to whole contexts", async () => {
+  const evaluate = (contextsPerForward: number, tokens: number) =>
+    evaluateTranscoders({ ...options, source: textSource(), contextsPerForward, tokens });
+  const [few, many] = [await evaluate(2, 33), await evaluate(11, 33)];
+  assert.deepEqual([few[0].tokens, few[0].contexts], [40, 5]);
+  assertClose("fvu", few.map(({ fvu }) => fvu), many.map(({ fvu }) => fvu), { floor: 0, relative: 1e-6 });
+});
+
+Deno.test("BOS counts when it is asked for", async () => {
+  const source = textSource();
+  const [{ tokens }] = await evaluateTranscoders({
+    ...options,
+    source,
+    contextsPerForward: 4,
+    tokens: 18,
+    includeBos: true,
+  });
+  assert.equal(tokens, 18);
+  assert.deepEqual([...countedRows({ ...whole, contexts: 2, context: 3 }, false)], [1, 2, 4, 5]);
+  assert.deepEqual([...countedRows({ ...whole, contexts: 2, context: 3 }, true)], [0, 1, 2, 3, 4, 5]);
+});

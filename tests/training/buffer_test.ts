@@ -1,0 +1,111 @@
+/** The shuffle buffer: how a run is cut into buffers, in which order their rows are drawn, and how they lie in memory. */
+
+import assert from "node:assert/strict";
+import { BUILTIN, openModel } from "../../core/model/files.ts";
+import { loadGemma2 } from "../../core/model/forward.ts";
+import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { openTokenSource } from "../../core/text/source.ts";
+import { type BufferPlan, drawOrder, planBuffer, ShuffleBuffer } from "../../core/training/buffer.ts";
+import { initialWeights, measureActivations } from "../../core/training/initialise.ts";
+import { recordGather } from "../../core/gpu/row_blocks.ts";
+import { bindingAtMost } from "../gpu/small_bindings.ts";
+
+const plan = (changes: Partial<BufferPlan> = {}): BufferPlan => ({
+  ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false },
+  ...changes,
+});
+
+/** Steps, batch, passes, most tokens, context, BOS drawn too. */
+type Cut = [steps: number, batch: number, passes: number, tokens: number, context: number, includeBos: boolean];
+
+const cuts: [what: string, cut: Cut, contexts: number, steps: number][] = [
+  ["two equal buffers, the embedded default", [600, 1024, 3, 102_400, 64, false], 1626, 300],
+  ["the published recipe", [15_000, 1024, 1, 65_536, 64, false], 1041, 64],
+  ["one step", [1, 256, 1, 4096, 64, false], 5, 1],
+  ["one step that fills the buffer exactly", [1, 126, 1, 126, 64, false], 2, 1],
+  ["a buffer for one step at a time", [3, 256, 1, 300, 64, false], 5, 1],
+  ["a buffer larger than the run", [30, 256, 2, 1e12, 64, false], 61, 30],
+  ["steps that do not divide", [31, 256, 2, 1024, 64, false], 17, 8],
+  ["odd sizes with BOS", [7, 101, 3, 77, 33, true], 3, 2],
+  ["more passes than a batch has tokens", [10, 4, 50, 1000, 8, false], 1, 10],
+];
+for (const [what, cut, contexts, steps] of cuts) {
+  Deno.test(`planBuffer: ${what}`, () => {
+    const planned = planBuffer(...cut), [runSteps, batchTokens, passes, tokens, context, includeBos] = cut;
+    assert.deepEqual(planned, { contexts, context, passes, steps, batchTokens, includeBos });
+    const perContext = context - (includeBos ? 0 : 1), drawn = passes * contexts * perContext;
+    assert.ok(steps * batchTokens <= drawn, "each step finds its rows");
+    assert.ok(steps * batchTokens > drawn - passes * perContext, "less than a context is wasted");
+    assert.ok((contexts - 1) * perContext < tokens, "no more is held than asked for, but for the last context");
+    const buffers = Math.ceil(runSteps / steps);
+    assert.ok((buffers - 1) * steps < runSteps, "no buffer is for nothing");
+  });
+}
+
+for (const includeBos of [false, true]) {
+  Deno.test(`drawOrder: each pass is a permutation of the rows ${includeBos ? "with" : "without"} BOS`, () => {
+    const { contexts, context, passes } = plan(), order = Array.from(drawOrder(plan({ includeBos }), 3, 0));
+    const rows = Array.from({ length: contexts * context }, (_, row) => row).filter((row) =>
+      includeBos || row % context > 0
+    );
+    assert.equal(order.length, passes * rows.length);
+    const each = Array.from({ length: passes }, (_, p) => order.slice(p * rows.length, (p + 1) * rows.length));
+    for (const pass of each) {
+      assert.deepEqual(pass.toSorted((a, b) => a - b), rows);
+      assert.notDeepEqual(pass, rows, "shuffled");
+    }
+    assert.equal(new Set(each.map(String)).size, passes, "each pass is another permutation");
+  });
+}
+
+Deno.test("drawOrder is a pure function of seed and number", () => {
+  const order = (seed: number, n: number) => String(drawOrder(plan(), seed, n));
+  assert.equal(order(3, 5), order(3, 5));
+  const all = [0, 1, 2].flatMap((seed) => [0, 1, 2].map((n) => order(seed, n)));
+  assert.equal(new Set(all).size, all.length);
+});
+
+Deno.test("drawOrder spreads the rows of a context over a pass", () => {
+  const wide = plan({ contexts: 400, context: 65, passes: 1 }), order = drawOrder(wide, 0, 0);
+  // Of 64 tokens of a context, each quarter of the order should hold about 16.
+  const quarter = order.subarray(0, order.length / 4), counts = new Uint32Array(wide.contexts);
+  for (const row of quarter) counts[Math.floor(row / wide.context)]++;
+  assert.ok(counts.every((count) => count > 2 && count < 34), `${Math.min(...counts)} to ${Math.max(...counts)}`);
+});
+
+Deno.test("a buffer in several blocks holds, draws and starts a run with the bytes of one in a single block", async () => {
+  const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
+  const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
+  const model = await loadGemma2(gpu, files, { taps, maxTokens: 3 * context, context });
+  const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
+  // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
+  const fill = async (mostRows: number) => {
+    const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
+    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), model, taps.length, cut, 5);
+    await buffer.fill(1, source, 3, () => true);
+    source.close();
+    const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
+    for (const activations of buffer.activations) {
+      const pass = new Pass(gpu);
+      recordGather(pass, activations, buffer.order, y, { rows, width, first: 0, scale: 1 });
+      pass.submit();
+      drawn.push(await downloadF32(gpu, y));
+    }
+    const measured = await Promise.all(buffer.activations.map(async (activations) => ({
+      activations,
+      ...await measureActivations(gpu, activations, buffer.order, rows, width, 64),
+    })));
+    const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
+    const weights = await initialWeights(gpu, shape, 0, buffer.order, from, to);
+    const blocks = buffer.activations.map((activations) => activations.blocks.length);
+    buffer.destroy();
+    return { blocks, drawn, scales: measured.map(({ mean, scale }) => ({ mean, scale })), weights };
+  };
+  const { blocks: one, ...whole } = await fill(160), { blocks: several, ...parts } = await fill(37);
+  assert.deepEqual([one, several], [[1, 1], [5, 5]]);
+  assert.deepEqual(parts, whole);
+  assert.ok(whole.drawn.every((values) => values.some((value) => value !== 0)));
+  model.destroy();
+  gpu.device.destroy();
+});

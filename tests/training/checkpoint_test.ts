@@ -1,0 +1,150 @@
+/** Checkpoints: what is written comes back bit for bit, and a directory with a checkpoint's name is always whole. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { SampleStore } from "../../core/analysis/samples.ts";
+import { UserError } from "../../core/errors.ts";
+import { downloadAll, openGpu, upload } from "../../core/gpu/device.ts";
+import { elements } from "../../core/gpu/tensor.ts";
+import {
+  checkpointName,
+  checkpointSteps,
+  readCheckpoint,
+  tidyCheckpoints,
+  writeCheckpoint,
+} from "../../core/training/checkpoint.ts";
+import { createTrainingState, stateTensors, zeroWeights } from "../../core/training/state.ts";
+import type { TrainingState } from "../../core/training/step.ts";
+import { names } from "../cli/small_train.ts";
+import { inDirectory } from "../cli/tiny_run.ts";
+import { gaussians } from "../random.ts";
+
+const gpu = await openGpu();
+const shape = { d_in: 5, d_out: 3, groups: [2, 5] }, features = 7, capacity = 4;
+const FILES = ["optimizer.safetensors", "samples.safetensors", "state.json", "transcoder.safetensors"];
+
+/** A state of which every element is another, special values among them. */
+function filledState(seed: number): TrainingState {
+  const state = createTrainingState(gpu, shape, zeroWeights(shape));
+  stateTensors(state).forEach(([, tensor], i) => {
+    const data = gaussians(elements(tensor.shape), seed + i);
+    if (tensor.type === "u32") return upload(gpu, tensor, Uint32Array.from(data, (value) => Math.abs(value) * 2 ** 31));
+    data.set([-0, 1e-45].slice(0, data.length));
+    upload(gpu, tensor, data);
+  });
+  return state;
+}
+
+const bytesOf = (state: TrainingState) => downloadAll(gpu, stateTensors(state).map(([, tensor]) => tensor));
+
+function filledSamples(seed: number): SampleStore {
+  const store = new SampleStore(features, capacity),
+    batch = {
+      contexts: 1,
+      context: 30,
+      ids: Uint32Array.from({ length: 30 }, (_, n) => n + seed),
+      document: new Uint32Array(30),
+      position: Uint32Array.from({ length: 30 }, (_, n) => n),
+    };
+  gaussians(20, seed).forEach((value, n) => store.offer(n % 5, value, value, n, batch, 1 + n));
+  return store;
+}
+
+const samplesOf = (store: SampleStore) => Array.from({ length: features }, (_, feature) => store.samples(feature));
+
+const position = { epoch: 1, volume: 2, file: 3, record: 44, byte: 5 * 2 ** 40, section: 22, token: 333 };
+const progressAt = (step: number) => ({ step, position, elapsed_s: 4.25 });
+
+async function write(directory: string, step: number, state = filledState(step), samples = filledSamples(step)) {
+  await writeCheckpoint(
+    gpu,
+    directory,
+    progressAt(step),
+    state,
+    samples,
+    (path) => Deno.writeTextFile(path, `of ${step}`),
+  );
+}
+
+const checkpoints = (directory: string) => names(join(directory, "checkpoints"));
+
+Deno.test("a checkpoint gives back every bit: state, samples, progress", () =>
+  inDirectory(async (directory) => {
+    const state = filledState(1), samples = filledSamples(1);
+    await write(directory, 500, state, samples);
+    assert.deepEqual(checkpoints(directory), ["step_000500"]);
+    assert.deepEqual(names(join(directory, "checkpoints", "step_000500")), FILES);
+    const restored = createTrainingState(gpu, shape, zeroWeights(shape)), store = new SampleStore(features, capacity);
+    assert.deepEqual(await readCheckpoint(gpu, directory, 500, restored, store), progressAt(500));
+    assert.deepEqual(await bytesOf(restored), await bytesOf(state));
+    assert.deepEqual(samplesOf(store), samplesOf(samples));
+  }));
+
+Deno.test("the two newest checkpoints are kept; one of the same step is replaced", () =>
+  inDirectory(async (directory) => {
+    for (const step of [9, 10, 100]) await write(directory, step);
+    assert.deepEqual(await checkpointSteps(directory), [100, 10]);
+    assert.deepEqual(checkpoints(directory), ["step_000010", "step_000100"]);
+    const state = filledState(77);
+    await write(directory, 100, state);
+    const restored = createTrainingState(gpu, shape, zeroWeights(shape));
+    await readCheckpoint(gpu, directory, 100, restored, new SampleStore(features, capacity));
+    assert.deepEqual(await bytesOf(restored), await bytesOf(state));
+    assert.deepEqual(checkpoints(directory), ["step_000010", "step_000100"]);
+  }));
+
+Deno.test("what a killed process was writing or removing is no checkpoint, and is cleared away", () =>
+  inDirectory(async (directory) => {
+    await write(directory, 10);
+    for (const left of [".partial", ".discarded"]) {
+      await Deno.mkdir(join(directory, "checkpoints", left));
+      await Deno.writeTextFile(join(directory, "checkpoints", left, "state.json"), "{");
+    }
+    assert.deepEqual(await checkpointSteps(directory), [10]);
+    await tidyCheckpoints(directory);
+    assert.deepEqual(checkpoints(directory), ["step_000010"]);
+  }));
+
+Deno.test("a checkpoint that cannot be written leaves the earlier ones and nothing of itself", () =>
+  inDirectory(async (directory) => {
+    await write(directory, 10);
+    const failing = writeCheckpoint(gpu, directory, progressAt(20), filledState(2), filledSamples(2), () => {
+      throw new UserError("Cannot write: the disk is full; free some space");
+    });
+    await assert.rejects(failing, /the disk is full/);
+    assert.deepEqual(checkpoints(directory), ["step_000010"]);
+  }));
+
+Deno.test("there are no checkpoints where there is no directory", async () => {
+  assert.deepEqual(await checkpointSteps("/nowhere"), []);
+  assert.equal(checkpointName(1_234_567), "step_1234567");
+});
+
+Deno.test("a checkpoint of another shape, or of another step than its name says, is refused", () =>
+  inDirectory(async (directory) => {
+    await write(directory, 10);
+    const refuse = async (groups: number[], capacity: number, message: RegExp) => {
+      const other = { ...shape, groups }, state = createTrainingState(gpu, other, zeroWeights(other));
+      const store = new SampleStore(groups.reduce((a, b) => a + b), capacity);
+      await assert.rejects(readCheckpoint(gpu, directory, 10, state, store), (error) => {
+        assert.ok(error instanceof UserError);
+        assert.match(error.message, message);
+        return true;
+      });
+    };
+    await refuse(
+      [2, 6],
+      capacity,
+      /optimizer\.safetensors: encoder must have the run's 40 elements, it has 35: the checkpoint/,
+    );
+    await refuse([2, 5], capacity + 1, /samples\.safetensors: order must have the run's 35 elements, it has 28/);
+    await Deno.writeTextFile(
+      join(directory, "checkpoints", "step_000010", "state.json"),
+      JSON.stringify(progressAt(11)),
+    );
+    await refuse(
+      [2, 5],
+      capacity,
+      /state\.json: it must hold step 10 and its place in the text, it does not: the checkpoint/,
+    );
+  }));
