@@ -9,7 +9,7 @@ import { configOf } from "../core/model/config.ts";
 import { contextsPerForward } from "../core/model/capacity.ts";
 import { Embedding } from "../core/model/embedding.ts";
 import { BUILTIN, openModel } from "../core/model/files.ts";
-import { loadGemma2 } from "../core/model/forward.ts";
+import { loadDecoder } from "../core/model/forward.ts";
 import { type Gpu, openGpu, settle } from "../core/gpu/device.ts";
 import { uniform } from "../tests/random.ts";
 
@@ -59,7 +59,7 @@ const embedding = new Embedding(files.weights, config);
 say(`embedding checked, ${memory("VmRSS").toFixed(0)} MB`);
 
 const maxTokens = contextsPerForward(gpu, config, CONTEXT) * CONTEXT;
-const model = await loadGemma2(gpu, files, {
+const model = await loadDecoder(gpu, files, {
   taps: [{ layer, site: "mlp_out" }],
   maxTokens,
   context: CONTEXT,

@@ -12,7 +12,7 @@ import { median } from "../core/analysis/statistics.ts";
 import { contextsPerForward } from "../core/model/capacity.ts";
 import { GEMMA2_2B, randomModel } from "../core/bench/random_model.ts";
 import { BUILTIN, openModel } from "../core/model/files.ts";
-import { loadGemma2 } from "../core/model/forward.ts";
+import { loadDecoder } from "../core/model/forward.ts";
 import { configOf } from "../core/model/config.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { Pass } from "../core/gpu/run.ts";
@@ -43,13 +43,13 @@ async function harvester(gpu: Gpu, model: Options["model"], layers: readonly num
   const files = await MODELS[model].open(), { context } = PUBLISHED;
   const contexts = contextsPerForward(gpu, configOf(files), context), tokens = contexts * context;
   const taps = layers.flatMap((layer) => (["resid_mid", "mlp_out"] as const).map((site) => ({ layer, site })));
-  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: tokens, context });
-  const random = randomGenerator(1), { vocabSize, dModel } = gemma2.config;
+  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: tokens, context });
+  const random = randomGenerator(1), { vocabSize, dModel } = decoder.config;
   const ids = Uint32Array.from({ length: tokens }, () => random.below(vocabSize));
   const buffers = taps.map((_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, tokens, dModel));
   const pass = new Pass(gpu);
   return () => {
-    gemma2.forward(pass, { contexts, context, ids }).forEach(({ tensor }, t) =>
+    decoder.forward(pass, { contexts, context, ids }).forEach(({ tensor }, t) =>
       recordStore(pass, tensor, buffers[t], 0, tokens)
     );
     pass.submit();

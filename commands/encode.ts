@@ -58,7 +58,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const files = await openModelVisibly(modelOf(layers));
   const gpu = await openGpu(undefined, precision);
   const taps = layers.map(({ config }) => config.source);
-  const gemma2 = await loadVisibly((onLoading) =>
+  const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, layers, { taps, maxTokens: context, onLoading })
   );
   const progress = new Progress("Encoding"), start = performance.now();
@@ -67,7 +67,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
     const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
     const encoders = layers.map(({ config: { source }, transcoder }) => ({ source, transcoder }));
     const contexts: EncodedContext[] = [];
-    for await (const context of encodeContexts(gpu, gemma2, encoders, ids, include_bos)) {
+    for await (const context of encodeContexts(gpu, decoder, encoders, ids, include_bos)) {
       contexts.push(context);
       const elapsed = (performance.now() - start) / 1000,
         left = elapsed / contexts.length * (ids.length - contexts.length);

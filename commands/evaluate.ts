@@ -36,7 +36,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const files = await openModelVisibly(modelOf(layers));
   const gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(layers.map((layer) => layer.config));
-  const gemma2 = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
+  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();
@@ -44,10 +44,10 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
     await requireSameText(directory, config.data, source.summary);
     return await evaluateTranscoders({
       gpu,
-      gemma2,
+      decoder,
       source,
       context,
-      contextsPerForward: contextsPerForward(gpu, gemma2.config, context),
+      contextsPerForward: contextsPerForward(gpu, decoder.config, context),
       transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
         ...transcoder,
         source,

@@ -39,7 +39,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
   const { configOf } = await import("../core/model/config.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
-  const { loadGemma2 } = await import("../core/model/forward.ts");
+  const { loadDecoder } = await import("../core/model/forward.ts");
   const { describeErrors } = await import("../core/passes/precision.ts");
   const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/passes/harvest.ts");
   const { tapName } = await import("../core/model/sites.ts");
@@ -55,7 +55,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const model = await loadVisibly((onLoading) =>
-    loadGemma2(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
+    loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
   );
   const data = options.data ?? "builtin";
   const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });

@@ -12,7 +12,7 @@ import { Interrupted, UserError } from "../../core/errors.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
-import { featureCount } from "../../core/training/recipe.ts";
+import { featureCount } from "../../core/transcoder/shape.ts";
 import { Diverged, train } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
 import { precisionOption } from "../precision_option.ts";
@@ -106,8 +106,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     const plan = planOf(request, gpu.adapter);
-    const { gemma2, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
-    await finish(gpu, plan, gemma2, layers, {
+    const { decoder, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
+    await finish(gpu, plan, decoder, layers, {
       ...display.finishObserver,
       checkInterrupt() {
         if (!stop.requested) return;

@@ -4,7 +4,7 @@
  */
 
 import { describeErrors } from "../../core/passes/precision.ts";
-import { featureCount } from "../../core/training/recipe.ts";
+import { featureCount } from "../../core/transcoder/shape.ts";
 import { planBuffer } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
 import type { Mapping, RunSettings } from "../../core/runs/config.ts";

@@ -10,13 +10,13 @@ import { basename, join } from "node:path";
 import { UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
-import { parseGemma2Config } from "../../core/model/config.ts";
+import { parseConfig } from "../../core/model/config.ts";
 import { parseLayers } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
-import { featureCount } from "../../core/training/recipe.ts";
+import { featureCount } from "../../core/transcoder/shape.ts";
 import {
   checkSettings,
   dataOf,
@@ -95,7 +95,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const given = options.name === undefined ? null : directoryOf(options.name);
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
   const model = await openModelVisibly(options.model);
-  const { layers: modelLayers, vocabSize, bosTokenId } = parseGemma2Config(
+  const { layers: modelLayers, vocabSize, bosTokenId } = parseConfig(
     model.config,
     `${model.path ?? model.name}/config.json`,
   );
@@ -250,7 +250,7 @@ export function planOf(
   { directory, settings, mappings, model, data, resumed }: TrainRequest,
   adapter: string,
 ): TrainingPlan {
-  const { layers, dModel, vocabSize } = parseGemma2Config(model.config, `${model.path ?? model.name}/config.json`);
+  const { layers, dModel, vocabSize } = parseConfig(model.config, `${model.path ?? model.name}/config.json`);
   if (resumed && resumed[0].adapter !== adapter) {
     console.error(
       `mtc: the run began on ${

@@ -54,7 +54,7 @@ const DEVIATION = 0.02;
  * Makes a model.
  *
  * @param sizes Its sizes.
- * @returns Files that {@link loadGemma2} can open; the weights are BF16 and take no memory until they are read.
+ * @returns Files that {@link loadDecoder} can open; the weights are BF16 and take no memory until they are read.
  */
 export function randomModel(sizes: RandomModelSizes): ModelFiles {
   const { name, ...config } = sizes;

@@ -6,14 +6,15 @@
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import type { ModelFiles } from "../model/files.ts";
-import { type Gemma2, loadGemma2 } from "../model/forward.ts";
+import { type Decoder, loadDecoder } from "../model/forward.ts";
 import type { Tap } from "../model/sites.ts";
 import { createTensor, downloadU32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import { permutation, randomGenerator } from "../random.ts";
-import { featureCount, type Recipe } from "../training/recipe.ts";
+import type { Recipe } from "../training/recipe.ts";
+import { featureCount } from "../transcoder/shape.ts";
 import { oneBlock, recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
 import { createTrainingState } from "../training/state.ts";
 import { Stepper } from "../training/step.ts";
@@ -149,12 +150,12 @@ export class ForwardWorkload implements Workload {
   readonly sizes: string;
   /** Tokens of a pass. */
   readonly tokens: number;
-  readonly #gemma2: Gemma2;
+  readonly #decoder: Decoder;
   readonly #batch: { readonly contexts: number; readonly context: number; readonly ids: Uint32Array<ArrayBuffer> };
 
-  private constructor(gemma2: Gemma2, sizes: string, contexts: number, context: number) {
-    const random = randomGenerator(6), { vocabSize } = gemma2.config;
-    this.#gemma2 = gemma2;
+  private constructor(decoder: Decoder, sizes: string, contexts: number, context: number) {
+    const random = randomGenerator(6), { vocabSize } = decoder.config;
+    this.#decoder = decoder;
     this.tokens = contexts * context;
     this.sizes = sizes;
     this.#batch = { contexts, context, ids: Uint32Array.from({ length: this.tokens }, () => random.below(vocabSize)) };
@@ -180,15 +181,15 @@ export class ForwardWorkload implements Workload {
   ): Promise<ForwardWorkload> {
     const config = configOf(files);
     const contexts = Math.min(contextsPerForward(gpu, config, context), Math.max(1, Math.floor(maxTokens / context)));
-    const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
+    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: contexts * context, context });
     const deepest = Math.max(...taps.map(({ layer }) => layer));
     const sizes = `${files.name}, layers 0 to ${deepest}, ${count(contexts)} contexts of ${count(context)} tokens`;
-    return new ForwardWorkload(gemma2, sizes, contexts, context);
+    return new ForwardWorkload(decoder, sizes, contexts, context);
   }
 
   /** Records one pass; the embedding is gathered on the host at once. */
   record(pass: Pass): void {
-    this.#gemma2.forward(pass, this.#batch);
+    this.#decoder.forward(pass, this.#batch);
   }
 
   /** There is no dictionary in a forward pass. */
@@ -198,7 +199,7 @@ export class ForwardWorkload implements Workload {
 
   /** Frees the model's memory on the GPU. */
   destroy(): void {
-    this.#gemma2.destroy();
+    this.#decoder.destroy();
   }
 }
 

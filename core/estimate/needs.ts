@@ -10,7 +10,7 @@ import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
 import { onOwnDevice } from "./resources.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
-import { featureCount } from "../training/recipe.ts";
+import { featureCount } from "../transcoder/shape.ts";
 
 /** A part of a sum, for a table. */
 export interface Part {

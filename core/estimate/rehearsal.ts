@@ -6,8 +6,8 @@
 import type { LocalByteSource } from "../files/byte_source.ts";
 import { SafetensorsFile } from "../files/safetensors.ts";
 import { contextsPerForward } from "../model/capacity.ts";
-import { configOf, type Gemma2Config } from "../model/config.ts";
-import { Gemma2 } from "../model/forward.ts";
+import { configOf, type DecoderConfig } from "../model/config.ts";
+import { Decoder } from "../model/forward.ts";
 import { type Plan, planFor } from "../model/plan.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
@@ -21,10 +21,11 @@ import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledge
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
-import { featureCount, type TranscoderShape } from "../training/recipe.ts";
+import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import type { LayerConfig } from "../runs/config.ts";
 import { samplePass } from "../passes/samples.ts";
-import { readWeights, stateTensors, zeroWeights } from "../training/state.ts";
+import { readWeights, stateTensors } from "../training/state.ts";
+import { zeroWeights } from "../transcoder/weights.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
@@ -36,7 +37,7 @@ export type Stage = "loading" | "starting" | "training" | "finishing";
 /** What a rehearsal found. Sizes are bytes. */
 export interface Rehearsal {
   /** The model. */
-  readonly config: Gemma2Config;
+  readonly config: DecoderConfig;
   /** Layers of it that are needed. */
   readonly modelLayers: number;
   /** Contexts of one forward pass. */
@@ -85,13 +86,13 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     ledger.restartPeak();
   };
 
-  const gemma2 = await load(ledger, run, config, contexts * settings.context);
+  const decoder = await load(ledger, run, config, contexts * settings.context);
   endStage("loading");
 
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const buffer = new ShuffleBuffer(ledger.gpu, gemma2, gemma2.taps.length, bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(ledger.gpu, decoder, decoder.taps.length, bufferPlan, settings.seed);
   let forwards = 0;
   ledger.dispatches.length = 0;
   await buffer.fill(0, text, contexts, () => ++forwards < ENOUGH_FORWARDS);
@@ -118,12 +119,12 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
 
   buffer.destroy();
   ledger.restartPeak();
-  const final = await finish(ledger, run, gemma2, layers, text);
+  const final = await finish(ledger, run, decoder, layers, text);
   endStage("finishing");
   const [{ stepper: { state }, samples }] = layers;
   return {
     config,
-    modelLayers: planFor(gemma2.taps).attnIn,
+    modelLayers: planFor(decoder.taps).attnIn,
     contextsPerForward: contexts,
     buffer: bufferPlan,
     training,
@@ -140,16 +141,16 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   };
 }
 
-async function load(ledger: Ledger, run: PlannedRun, config: Gemma2Config, maxTokens: number): Promise<Gemma2> {
+async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
   const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
   ledger.part = "model weights";
   const layers = await loadAlike(ledger, run.model.weights, config, plan);
   ledger.part = "forward pass";
-  return new Gemma2(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
 }
 
 /** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
-async function loadAlike(ledger: Ledger, weights: TensorSource, config: Gemma2Config, plan: Plan) {
+async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, plan: Plan) {
   const alike = Math.max(0, plan.mlp - 1);
   const short = {
     attnIn: plan.attnIn - alike,
@@ -189,7 +190,13 @@ async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {
 }
 
 /** What follows the last step; returns the host memory of the samples. */
-async function finish(ledger: Ledger, run: PlannedRun, gemma2: Gemma2, layers: readonly LayerRun[], text: TokenSource) {
+async function finish(
+  ledger: Ledger,
+  run: PlannedRun,
+  decoder: Decoder,
+  layers: readonly LayerRun[],
+  text: TokenSource,
+) {
   const { settings, mappings } = run, { gpu } = ledger;
   const transcoders: Transcoder[] = [];
   for (const { shape, stepper } of layers) {
@@ -197,15 +204,15 @@ async function finish(ledger: Ledger, run: PlannedRun, gemma2: Gemma2, layers: r
   }
   ledger.part = "final pass";
   const observer = { sampling() {}, checkInterrupt() {} };
-  const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, text, observer);
+  const passes = await samplePass(gpu, settings, mappings, decoder, transcoders, text, observer);
   ledger.part = "evaluation";
   await evaluateTranscoders({
     gpu,
-    gemma2,
+    decoder,
     source: text,
     transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
     context: settings.context,
-    contextsPerForward: contextsPerForward(gpu, gemma2.config, settings.context),
+    contextsPerForward: contextsPerForward(gpu, decoder.config, settings.context),
     tokens: settings.evaluation_tokens,
     includeBos: settings.include_bos,
   });
@@ -248,7 +255,7 @@ function noiseBytes(length: number): Uint8Array<ArrayBuffer> {
  * @param config The model.
  * @returns A lookup that gives every token the same row.
  */
-export function embeddingOf({ dModel }: Gemma2Config): { gather(ids: Uint32Array): Float32Array<ArrayBuffer> } {
+export function embeddingOf({ dModel }: DecoderConfig): { gather(ids: Uint32Array): Float32Array<ArrayBuffer> } {
   return { gather: (ids) => new Float32Array(ids.length * dModel).fill(0.5) };
 }
 

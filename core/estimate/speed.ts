@@ -5,8 +5,8 @@
  */
 
 import { FinalPass } from "../analysis/samples.ts";
-import type { Gemma2Config } from "../model/config.ts";
-import { Gemma2 } from "../model/forward.ts";
+import type { DecoderConfig } from "../model/config.ts";
+import { Decoder } from "../model/forward.ts";
 import { planFor } from "../model/plan.ts";
 import { loadLayers } from "../model/weights.ts";
 import { type Gpu, tensorFrom } from "../gpu/device.ts";
@@ -16,8 +16,9 @@ import { WallClock } from "../gpu/wall_clock.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import { Ledger } from "./ledger.ts";
 import { blankTensors, embeddingOf, flopsOf, type PlannedRun } from "./rehearsal.ts";
-import { featureCount } from "../training/recipe.ts";
-import { createTrainingState, readWeights, zeroWeights } from "../training/state.ts";
+import { featureCount } from "../transcoder/shape.ts";
+import { createTrainingState, readWeights } from "../training/state.ts";
+import { zeroWeights } from "../transcoder/weights.ts";
 import { Stepper } from "../training/step.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 
@@ -59,7 +60,7 @@ const COMPILING_TOKENS = 8;
 export async function measureSpeed(
   gpu: Gpu,
   run: PlannedRun,
-  config: Gemma2Config,
+  config: DecoderConfig,
   contexts: number,
 ): Promise<Speed> {
   const clock = await WallClock.start(gpu);
@@ -80,20 +81,20 @@ async function best(clock: WallClock, submit: () => void): Promise<number> {
   return least;
 }
 
-async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config, most: number) {
+async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig, most: number) {
   const { context } = run.settings;
   const taps = [{ layer: 0, site: "mlp_out" }] as const, plan = planFor(taps);
   const load = async (on: Gpu) => {
     const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, plan);
     return (maxTokens: number) =>
-      new Gemma2(on, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+      new Decoder(on, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
   };
   const started = performance.now();
   const create = await load(gpu);
   const loadLayerSeconds = (performance.now() - started) / 1000;
   const ledger = new Ledger(gpu), count = await load(ledger.gpu);
   const pass = new Pass(gpu), counted = new Pass(ledger.gpu);
-  const forward = (model: Gemma2, on: Pass, contexts: number, length = context) => () => {
+  const forward = (model: Decoder, on: Pass, contexts: number, length = context) => () => {
     model.forward(on, { contexts, context: length, ids: new Uint32Array(contexts * length) });
     on.submit();
   };
@@ -110,7 +111,7 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
   }
 }
 
-async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: Gemma2Config) {
+async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig) {
   const { batch_tokens: batch, groups } = run.settings, shape = { d_in: config.dModel, d_out: config.dModel, groups };
   const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(config.dModel);
   noise(weights.encoder, deviation);

@@ -7,7 +7,7 @@ import { mkdir, stat, statfs } from "node:fs/promises";
 import { basename } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
-import { parseGemma2Config } from "../model/config.ts";
+import { parseConfig } from "../model/config.ts";
 import { weightFiles, WEIGHTS_INDEX } from "../files/tensor_source.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { exists, RepoCache } from "./cache.ts";
@@ -141,7 +141,7 @@ class ModelDownload {
     const present = (name: string) => this.#entries.has(name) ? [name] : [];
     await this.#get([CONFIG, ...present(WEIGHTS_INDEX)]);
     const directory = this.#cache.snapshot(this.#commit);
-    parseGemma2Config(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
+    parseConfig(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
     await this.#get([TOKENIZER, ...present(TOKENIZER_CONFIG), ...await weightFiles(directory)]);
   }
 

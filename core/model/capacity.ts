@@ -8,7 +8,7 @@ import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { BLOCK } from "../../wgsl/gemma2/attention.ts";
-import type { Gemma2Config } from "./config.ts";
+import type { DecoderConfig } from "./config.ts";
 
 /** Tokens per forward pass on GPUs: enough to fill their units. */
 const GPU_TOKENS = 16384;
@@ -28,17 +28,17 @@ const CPU_TOKENS = { least: 256, most: 2048 };
  * @returns At least 1.
  * @throws {UserError} When the adapter cannot bind the tensors of a single context.
  */
-export function contextsPerForward(gpu: Gpu, config: Gemma2Config, context: number): number {
+export function contextsPerForward(gpu: Gpu, config: DecoderConfig, context: number): number {
   const most = mostContexts(gpu, config, context);
   if (most === 0) throw new UserError(tooLong(gpu, config, context));
   return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? cpuTokens(config) : GPU_TOKENS) / context)));
 }
 
-function cpuTokens({ dModel }: Gemma2Config): number {
+function cpuTokens({ dModel }: DecoderConfig): number {
   return Math.max(CPU_TOKENS.least, Math.min(CPU_TOKENS.most, Math.floor(CPU_ELEMENTS / dModel)));
 }
 
-function mostContexts(gpu: Gpu, config: Gemma2Config, context: number): number {
+function mostContexts(gpu: Gpu, config: DecoderConfig, context: number): number {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
   return Math.floor(
     Math.min(maxBufferSize, maxStorageBufferBindingSize) / (ELEMENT_BYTES * widestOfContext(config, context)),
@@ -46,7 +46,7 @@ function mostContexts(gpu: Gpu, config: Gemma2Config, context: number): number {
 }
 
 /** Elements that one context takes of the widest tensor of a forward pass. */
-function widestOfContext(config: Gemma2Config, context: number): number {
+function widestOfContext(config: DecoderConfig, context: number): number {
   const { dModel, dMlp, heads, keyValueHeads, headDim } = config;
   const rowWise = Math.max(dModel, dMlp, (heads + 2 * keyValueHeads) * headDim);
   // Turned queries and keys lie in whole blocks of positions.
@@ -54,7 +54,7 @@ function widestOfContext(config: Gemma2Config, context: number): number {
   return Math.max(context * rowWise, turned);
 }
 
-function tooLong(gpu: Gpu, config: Gemma2Config, context: number): string {
+function tooLong(gpu: Gpu, config: DecoderConfig, context: number): string {
   let longest = context;
   while (longest > 1 && mostContexts(gpu, config, longest) === 0) longest--;
   return `Cannot run contexts of ${context} tokens: ${gpu.adapter} binds at most ` +

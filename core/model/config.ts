@@ -10,7 +10,7 @@ import { UserError } from "../errors.ts";
 export type LayerType = "sliding_attention" | "full_attention";
 
 /** A Gemma-2 model in numbers. */
-export interface Gemma2Config {
+export interface DecoderConfig {
   /** Number of layers. */
   readonly layers: number;
   /** Width of the residual stream, a multiple of 4. */
@@ -104,10 +104,10 @@ export type Described = {
  *
  * @param files The model's files.
  * @returns The checked configuration.
- * @throws {UserError} As {@link parseGemma2Config}.
+ * @throws {UserError} As {@link parseConfig}.
  */
-export function configOf(files: Described): Gemma2Config {
-  return parseGemma2Config(files.config, `${files.path ?? files.name}/config.json`);
+export function configOf(files: Described): DecoderConfig {
+  return parseConfig(files.config, `${files.path ?? files.name}/config.json`);
 }
 
 /**
@@ -119,7 +119,7 @@ export function configOf(files: Described): Gemma2Config {
  * @returns The checked configuration.
  * @throws {UserError} When it is not JSON, not a Gemma-2 model, or a key is missing or impossible.
  */
-export function parseGemma2Config(json: Uint8Array, path: string): Gemma2Config {
+export function parseConfig(json: Uint8Array, path: string): DecoderConfig {
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder().decode(json));

@@ -5,7 +5,7 @@
  */
 
 import { UserError } from "../errors.ts";
-import type { Gemma2Config } from "./config.ts";
+import type { DecoderConfig } from "./config.ts";
 import type { StoredMatrix, TensorSource } from "../files/tensor_source.ts";
 
 /** Rows kept decoded; the oldest goes first. 300 MB at width 2304, and most of the text of any language. */
@@ -13,7 +13,7 @@ export const CACHED_ROWS = 32768;
 
 /** Embeds tokens: rows of the checkpoint's embedding times sqrt(d_model), rounded to f32 as Hugging Face does. */
 export class Embedding {
-  readonly #config: Gemma2Config;
+  readonly #config: DecoderConfig;
   readonly #matrix: StoredMatrix;
   readonly #rows = new Map<number, Float32Array>();
   #gathered = new Float32Array(0);
@@ -25,7 +25,7 @@ export class Embedding {
    * @param config The model's sizes.
    * @throws {UserError} When the embedding is missing, has another shape, or holds NaN or infinity.
    */
-  constructor(source: TensorSource, config: Gemma2Config) {
+  constructor(source: TensorSource, config: DecoderConfig) {
     this.#config = config;
     this.#matrix = source.matrix("embed_tokens.weight", [config.vocabSize, config.dModel]);
     this.#matrix.check();

@@ -13,7 +13,7 @@ import type { TokenBatch } from "../text/contexts.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
 import { matmul, type Precision } from "../../wgsl/shared/matmul.ts";
-import { type Gemma2Config, parseGemma2Config } from "./config.ts";
+import { type DecoderConfig, parseConfig } from "./config.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
 import { layerCount, type Plan, planFor } from "./plan.ts";
@@ -34,7 +34,7 @@ export interface Activations {
 }
 
 /** What a loaded model is to do. */
-export interface Gemma2Options {
+export interface DecoderOptions {
   /** The sites wanted, in the order in which `forward` returns them. */
   readonly taps: readonly Tap[];
   /** The most tokens in one forward. */
@@ -55,8 +55,8 @@ export interface Gemma2Options {
  * @throws {UserError} When the files are not a sound Gemma-2 model, the model has no such layer, the context is longer than
  * the model allows, or the GPU's memory is exhausted.
  */
-export async function loadGemma2(gpu: Gpu, files: ModelFiles, options: Gemma2Options): Promise<Gemma2> {
-  const config = parseGemma2Config(files.config, `${files.path ?? files.name}/config.json`);
+export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderOptions): Promise<Decoder> {
+  const config = parseConfig(files.config, `${files.path ?? files.name}/config.json`);
   for (const { layer } of options.taps) checkLayer(layer, config.layers);
   if (options.context > config.maxPositions) {
     throw new UserError(
@@ -69,7 +69,7 @@ export async function loadGemma2(gpu: Gpu, files: ModelFiles, options: Gemma2Opt
   const embedding = new Embedding(files.weights, config);
   const layers = await loadLayers(gpu, files.weights, config, plan, options.onLoading);
   await tuneTiles(gpu, productsOf(layers, options.maxTokens));
-  return new Gemma2(gpu, config, options, plan, embedding, layers);
+  return new Decoder(gpu, config, options, plan, embedding, layers);
 }
 
 /** The tensors that every layer uses anew, with room for the most tokens. */
@@ -89,13 +89,13 @@ interface Scratch {
 }
 
 /** A Gemma-2 model on the GPU. */
-export class Gemma2 {
+export class Decoder {
   /** The model's sizes and constants. */
-  readonly config: Gemma2Config;
+  readonly config: DecoderConfig;
   /** What each forward returns, in this order. */
   readonly taps: readonly Tap[];
   readonly #gpu: Gpu;
-  readonly #options: Gemma2Options;
+  readonly #options: DecoderOptions;
   readonly #plan: Plan;
   readonly #embedding: Pick<Embedding, "gather">;
   readonly #layers: readonly LayerWeights[];
@@ -110,7 +110,7 @@ export class Gemma2 {
   readonly #headLanes: number;
 
   /**
-   * Use {@link loadGemma2}.
+   * Use {@link loadDecoder}.
    *
    * @param gpu The device.
    * @param config The model's sizes.
@@ -121,8 +121,8 @@ export class Gemma2 {
    */
   constructor(
     gpu: Gpu,
-    config: Gemma2Config,
-    options: Gemma2Options,
+    config: DecoderConfig,
+    options: DecoderOptions,
     plan: Plan,
     embedding: Pick<Embedding, "gather">,
     layers: readonly LayerWeights[],
@@ -277,7 +277,7 @@ function canonical({ layer, site }: Tap): string {
   return layer === 0 ? EMBEDDED : tapName({ layer: layer - 1, site: "resid_post" });
 }
 
-function createScratch(gpu: Gpu, config: Gemma2Config, { maxTokens, context }: Gemma2Options): Scratch {
+function createScratch(gpu: Gpu, config: DecoderConfig, { maxTokens, context }: DecoderOptions): Scratch {
   const { dModel, dMlp, heads, keyValueHeads, headDim } = config;
   const blocks = Math.ceil(maxTokens / context) * Math.ceil(context / BLOCK);
   const rows = (label: string, width: number) => createTensor(gpu, label, [maxTokens, width]);

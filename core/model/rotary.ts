@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Gemma2Config } from "./config.ts";
+import type { DecoderConfig } from "./config.ts";
 
 /**
  * Tabulates (cos, sin) of position * theta^(-2 i / head_dim). Frequencies and angles are rounded to f32 as Hugging Face does:
@@ -13,7 +13,7 @@ import type { Gemma2Config } from "./config.ts";
  * @param context How many positions.
  * @returns f32 [context, head_dim / 2, 2].
  */
-export function rotaryTurns(config: Gemma2Config, context: number): Float32Array<ArrayBuffer> {
+export function rotaryTurns(config: DecoderConfig, context: number): Float32Array<ArrayBuffer> {
   const half = config.headDim / 2;
   const frequencies = Float32Array.from(
     { length: half },

@@ -10,7 +10,7 @@ import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { PlannedProduct } from "../gpu/tune.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import type { Gemma2Config } from "./config.ts";
+import type { DecoderConfig } from "./config.ts";
 import { layerCount, type Plan } from "./plan.ts";
 import type { StoredMatrix, TensorSource } from "../files/tensor_source.ts";
 
@@ -72,7 +72,7 @@ export interface LayerWeights {
 export async function loadLayers(
   gpu: Gpu,
   source: TensorSource,
-  config: Gemma2Config,
+  config: DecoderConfig,
   plan: Plan,
   onLoading?: (layers: number, needed: number) => void,
 ): Promise<LayerWeights[]> {

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Gemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
 import { type Tap, tapName } from "../model/sites.ts";
 import { createTensor, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
@@ -54,7 +54,7 @@ export function textContexts(ids: Uint32Array, bosId: number, context: number): 
  */
 export async function* encodeContexts(
   gpu: Gpu,
-  gemma2: Gemma2,
+  decoder: Decoder,
   encoders: readonly TextEncoder[],
   contexts: readonly Uint32Array<ArrayBuffer>[],
   includeBos: boolean,
@@ -69,7 +69,7 @@ export async function* encodeContexts(
   for (const ids of contexts) {
     const counted = ids.length - skip;
     const pass = new Pass(gpu);
-    const activations = gemma2.forward(pass, { contexts: 1, context: ids.length, ids });
+    const activations = decoder.forward(pass, { contexts: 1, context: ids.length, ids });
     for (const { name, width, x } of lanes) {
       const taken = activations.find(({ tap }) => tapName(tap) === name);
       if (!taken) {

@@ -6,7 +6,7 @@
 import { EvaluationSums } from "../analysis/evaluation.ts";
 import type { Evaluation } from "../runs/schema.ts";
 import { UserError } from "../errors.ts";
-import type { Activations, Gemma2 } from "../model/forward.ts";
+import type { Activations, Decoder } from "../model/forward.ts";
 import { type Tap, tapName } from "../model/sites.ts";
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
@@ -15,7 +15,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { Encoder } from "../transcoder/encode.ts";
-import { prefixEnds } from "../training/recipe.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
@@ -35,7 +35,7 @@ export interface EvaluationOptions {
   /** The device. */
   readonly gpu: Gpu;
   /** The model, loaded with every source and target among its taps. */
-  readonly gemma2: Gemma2;
+  readonly decoder: Decoder;
   /** Held-out text, at its beginning. */
   readonly source: TokenSource;
   /** Tokens per context of that source, BOS included. */
@@ -138,7 +138,7 @@ class Measurer {
   }
 
   async *pieces(): AsyncGenerator<Piece> {
-    const { gpu, gemma2, source, context, contextsPerForward, includeBos } = this.#options;
+    const { gpu, decoder, source, context, contextsPerForward, includeBos } = this.#options;
     const wanted = Math.ceil(this.#options.tokens / (context - (includeBos ? 0 : 1)));
     let contexts = 0, tokens = 0;
     for (let isEnd = false; contexts < wanted && !isEnd;) {
@@ -148,7 +148,7 @@ class Measurer {
       const rows = countedRows(batch, includeBos);
       upload(gpu, this.#rows, rows);
       let pass = new Pass(gpu);
-      const activations = gemma2.forward(pass, batch);
+      const activations = decoder.forward(pass, batch);
       for (let first = 0; first < rows.length; first += this.#tokens) {
         const taken = rows.subarray(first, first + this.#tokens);
         tokens += taken.length;

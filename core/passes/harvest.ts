@@ -13,8 +13,8 @@ import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import type { TokenSource } from "../text/source.ts";
 import { contextsPerForward } from "../model/capacity.ts";
-import type { Gemma2Config } from "../model/config.ts";
-import type { Gemma2 } from "../model/forward.ts";
+import type { DecoderConfig } from "../model/config.ts";
+import type { Decoder } from "../model/forward.ts";
 import { precisionErrors } from "./precision.ts";
 import { tapName } from "../model/sites.ts";
 
@@ -23,7 +23,7 @@ export interface Harvest {
   /** The device that the model is on. */
   readonly gpu: Gpu;
   /** The model; its taps say what is written. */
-  readonly model: Gemma2;
+  readonly model: Decoder;
   /** The text, in contexts of `context` tokens. */
   readonly source: TokenSource;
   /** Tokens per context, BOS included. */
@@ -61,7 +61,7 @@ const READ_BYTES = 2 ** 27;
  * @returns At least 1.
  * @throws {UserError} As {@link contextsPerForward}.
  */
-export function contextsPerRead(gpu: Gpu, config: Gemma2Config, taps: number, context: number): number {
+export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, context: number): number {
   const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * taps * context * config.dModel));
   return Math.min(contextsPerForward(gpu, config, context), Math.max(1, most));
 }

@@ -7,7 +7,7 @@ import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import type { Gemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
 import { tapName } from "../model/sites.ts";
 
 /**
@@ -21,11 +21,11 @@ import { tapName } from "../model/sites.ts";
  */
 export async function precisionErrors(
   gpu: Gpu,
-  gemma2: Gemma2,
+  decoder: Decoder,
   batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
 ): Promise<Record<string, number>> {
   const run = async (precision: "f32" | "f16") => {
-    const pass = new Pass(gpu), taps = gemma2.forward(pass, batch, precision);
+    const pass = new Pass(gpu), taps = decoder.forward(pass, batch, precision);
     pass.submit();
     const bytes = await downloadAll(
       gpu,
@@ -34,7 +34,7 @@ export async function precisionErrors(
     return bytes.map((taken) => new Float32Array(taken));
   };
   const rounded = await run(gpu.precision), exact = await run("f32");
-  const errors = gemma2.taps.map((tap, t) => [tapName(tap), relativeL2(rounded[t], exact[t])] as const);
+  const errors = decoder.taps.map((tap, t) => [tapName(tap), relativeL2(rounded[t], exact[t])] as const);
   const lost = errors.find(([, error]) => !Number.isFinite(error));
   if (lost) {
     throw new UserError(

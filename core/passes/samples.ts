@@ -5,7 +5,7 @@
 
 import { FinalPass } from "../analysis/samples.ts";
 import { contextsPerForward } from "../model/capacity.ts";
-import type { Gemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
@@ -15,7 +15,7 @@ import type { TokenSource } from "../text/source.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import { countedRows } from "./evaluation.ts";
 import { tapsOf } from "../training/plan.ts";
-import { prefixEnds } from "../training/recipe.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import type { Mapping, RunSettings } from "../runs/config.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
@@ -45,12 +45,12 @@ export async function samplePass(
   gpu: Gpu,
   settings: RunSettings,
   mappings: readonly Mapping[],
-  gemma2: Gemma2,
+  decoder: Decoder,
   transcoders: readonly Transcoder[],
   source: Pick<TokenSource, "next">,
   observer: SampleObserver,
 ): Promise<readonly FinalPass[]> {
-  const collector = new Collector(gpu, settings, mappings, gemma2, transcoders);
+  const collector = new Collector(gpu, settings, mappings, decoder, transcoders);
   observer.sampling(0, settings.sample_tokens);
   await overlapped(collector.pieces(source), {
     submit: (piece) => collector.submit(piece),
@@ -92,12 +92,12 @@ class Collector {
     readonly gpu: Gpu,
     readonly settings: RunSettings,
     mappings: readonly Mapping[],
-    readonly gemma2: Gemma2,
+    readonly decoder: Decoder,
     transcoders: readonly Transcoder[],
   ) {
     const { context, samples_per_feature, sample_threshold } = settings;
-    const taps = tapsOf(mappings), width = gemma2.config.dModel;
-    this.#contexts = contextsPerForward(gpu, gemma2.config, context);
+    const taps = tapsOf(mappings), width = decoder.config.dModel;
+    this.#contexts = contextsPerForward(gpu, decoder.config, context);
     const rows = this.#contexts * context;
     this.#sourceTap = mappings.map(({ source }) =>
       taps.findIndex(({ layer, site }) => layer === source.layer && site === source.site)
@@ -119,7 +119,7 @@ class Collector {
       const places = countedRows(batch, include_bos);
       upload(this.gpu, this.#order, places);
       let pass = new Pass(this.gpu);
-      const activations = this.gemma2.forward(pass, batch);
+      const activations = this.decoder.forward(pass, batch);
       this.#sources = this.#sourceTap.map((tap) => activations[tap].tensor);
       for (let first = 0; first < places.length; first += this.#tokensAtOnce) {
         const taken = places.subarray(first, first + this.#tokensAtOnce);
@@ -132,7 +132,7 @@ class Collector {
   }
 
   submit({ pass, places, first }: Piece): void {
-    const gathering = { rows: places.length, width: this.gemma2.config.dModel, first, scale: 1 };
+    const gathering = { rows: places.length, width: this.decoder.config.dModel, first, scale: 1 };
     for (const [i, encoder] of this.#encoders.entries()) {
       recordGather(pass, oneBlock(this.#sources[i]), this.#order, this.#x, gathering);
       encoder.recordEncode(pass, this.#x, places.length);

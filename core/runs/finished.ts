@@ -9,9 +9,9 @@ import { UserError } from "../errors.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
-import { type Gemma2, type Gemma2Options, loadGemma2 } from "../model/forward.ts";
+import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { featureCount } from "../training/recipe.ts";
+import { featureCount } from "../transcoder/shape.ts";
 import { type LayerConfig, readLayerConfig } from "./config.ts";
 import { loadTranscoder, type Transcoder } from "../transcoder/weights.ts";
 
@@ -129,13 +129,13 @@ export async function loadRunModel(
   gpu: Gpu,
   files: ModelFiles,
   [{ directory, config }]: readonly FinishedLayer[],
-  { taps, maxTokens, onLoading }: Omit<Gemma2Options, "context" | "maxTokens"> & Partial<Gemma2Options>,
-): Promise<Gemma2> {
+  { taps, maxTokens, onLoading }: Omit<DecoderOptions, "context" | "maxTokens"> & Partial<DecoderOptions>,
+): Promise<Decoder> {
   const { model, context } = config;
   const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
-  const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: most, context, onLoading });
-  const { layers, dModel, vocabSize } = gemma2.config;
-  if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return gemma2;
+  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: most, context, onLoading });
+  const { layers, dModel, vocabSize } = decoder.config;
+  if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return decoder;
   throw new UserError(
     `Cannot use the model ${
       model.path ?? files.name

@@ -10,7 +10,7 @@ import { permutation, randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, settle, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { Gemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
 import type { StreamPosition, TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { createRowBlocks, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
@@ -77,7 +77,7 @@ export class ShuffleBuffer {
   drawn: Uint32Array;
 
   readonly #gpu: Gpu;
-  readonly #gemma2: Gemma2;
+  readonly #decoder: Decoder;
   readonly #plan: BufferPlan;
   readonly #seed: number;
 
@@ -90,13 +90,13 @@ export class ShuffleBuffer {
    * @param plan The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, gemma2: Gemma2, taps: number, plan: BufferPlan, seed: number) {
+  constructor(gpu: Gpu, decoder: Decoder, taps: number, plan: BufferPlan, seed: number) {
     this.#gpu = gpu;
-    this.#gemma2 = gemma2;
+    this.#decoder = decoder;
     this.#plan = plan;
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
-    const width = gemma2.config.dModel;
+    const width = decoder.config.dModel;
     this.activations = Array.from({ length: taps }, (_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
     this.batch = emptyBatch({ ...plan, contexts: 0 });
@@ -127,7 +127,7 @@ export class ShuffleBuffer {
       position = next.position;
       copyBatch(next.batch, this.batch, done);
       const pass = new Pass(this.#gpu);
-      const taps = this.#gemma2.forward(pass, next.batch);
+      const taps = this.#decoder.forward(pass, next.batch);
       taps.forEach(({ tensor, tokens }, t) => recordStore(pass, tensor, this.activations[t], done * context, tokens));
       pass.submit();
       done += next.batch.contexts;

@@ -9,12 +9,12 @@ import { featureTable } from "../runs/feature_table.ts";
 import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
 import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
 import { contextsPerForward } from "../model/capacity.ts";
-import type { Gemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import { prefixEnds } from "./recipe.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
 import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
 import { type SampleObserver, samplePass } from "../passes/samples.ts";
 import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
@@ -38,13 +38,13 @@ export interface FinishObserver extends SampleObserver {
 export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
-  gemma2: Gemma2,
+  decoder: Decoder,
   layers: readonly LayerRun[],
   observer: FinishObserver,
 ): Promise<void> {
   const transcoders: Transcoder[] = [];
   for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
-  const { passes, documentName } = await collectSamples(gpu, plan, gemma2, transcoders, observer);
+  const { passes, documentName } = await collectSamples(gpu, plan, decoder, transcoders, observer);
   const { settings, mappings, model, data } = plan;
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
@@ -52,11 +52,11 @@ export async function finish(
   try {
     const evaluations = await evaluateTranscoders({
       gpu,
-      gemma2,
+      decoder,
       source,
       transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
       context: settings.context,
-      contextsPerForward: contextsPerForward(gpu, gemma2.config, settings.context),
+      contextsPerForward: contextsPerForward(gpu, decoder.config, settings.context),
       tokens: settings.evaluation_tokens,
       includeBos: settings.include_bos,
       onProgress: (tokens) => {
@@ -84,14 +84,14 @@ export async function finish(
 async function collectSamples(
   gpu: Gpu,
   { settings, mappings, model, data }: TrainingPlan,
-  gemma2: Gemma2,
+  decoder: Decoder,
   transcoders: readonly Transcoder[],
   observer: FinishObserver,
 ): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   try {
-    const passes = await samplePass(gpu, settings, mappings, gemma2, transcoders, source, observer);
+    const passes = await samplePass(gpu, settings, mappings, decoder, transcoders, source, observer);
     return { passes, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();

@@ -11,9 +11,9 @@ import { type ProductSize, tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
-import { featureCount, type TranscoderShape } from "./recipe.ts";
+import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
-import type { TranscoderWeights } from "./state.ts";
+import type { TranscoderWeights } from "../transcoder/weights.ts";
 
 /** The stream of random numbers that the first weights come from. */
 const WEIGHT_STREAM = 0x77656967;

@@ -11,9 +11,10 @@ import { createTensor, type Gpu } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TokenSource } from "../text/source.ts";
-import { featureCount, type TranscoderShape } from "./recipe.ts";
+import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import type { LayerConfig, Mapping, MeasuredConfig, RunSettings } from "../runs/config.ts";
-import { createTrainingState, readWeights, type TranscoderWeights } from "./state.ts";
+import { createTrainingState, readWeights } from "./state.ts";
+import type { TranscoderWeights } from "../transcoder/weights.ts";
 import { Stepper } from "./step.ts";
 import { foldScales, type Transcoder } from "../transcoder/weights.ts";
 

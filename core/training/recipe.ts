@@ -1,10 +1,11 @@
 /**
- * The recipe of a transcoder: what it is, and how it is trained. The names are those of config.json.
+ * The recipe of a transcoder: how it is trained. The names are those of config.json.
  * @module
  */
 
 import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
 import { UsageError } from "../errors.ts";
+import { featureCount } from "../transcoder/shape.ts";
 
 /** The settings that define one training run, the same for each of its layers. Tokens never count BOS unless `include_bos`. */
 export interface Recipe {
@@ -38,37 +39,6 @@ export interface Recipe {
   readonly threshold_rate: number;
   /** Seed of everything random. */
   readonly seed: number;
-}
-
-/** The sizes of one transcoder. */
-export interface TranscoderShape {
-  /** Width of the source activations. */
-  readonly d_in: number;
-  /** Width of the target activations. */
-  readonly d_out: number;
-  /** Features per Matryoshka group. */
-  readonly groups: readonly number[];
-}
-
-/**
- * Counts the features of a dictionary.
- *
- * @param groups Features per group.
- * @returns Their sum, F.
- */
-export function featureCount(groups: readonly number[]): number {
-  return groups.reduce((sum, size) => sum + size, 0);
-}
-
-/**
- * The nested prefixes of a dictionary: [1152, 2304, 1152] gives [1152, 3456, 4608].
- *
- * @param groups Features per group.
- * @returns The end of each prefix, ascending; the last is F.
- */
-export function prefixEnds(groups: readonly number[]): number[] {
-  let end = 0;
-  return groups.map((size) => end += size);
 }
 
 /**

@@ -11,8 +11,8 @@ import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
-import type { Gemma2 } from "../model/forward.ts";
-import { loadGemma2 } from "../model/forward.ts";
+import type { Decoder } from "../model/forward.ts";
+import { loadDecoder } from "../model/forward.ts";
 import { precisionErrors } from "../passes/precision.ts";
 import { type Tap, tapName } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -27,10 +27,11 @@ import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } fro
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
-import { featureCount, learningRate, prefixEnds } from "./recipe.ts";
+import { learningRate } from "./recipe.ts";
+import { featureCount, prefixEnds } from "../transcoder/shape.ts";
 import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
 import type { LayerConfig } from "../runs/config.ts";
-import { type TranscoderWeights, zeroWeights } from "./state.ts";
+import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
 import { saveTranscoder } from "../transcoder/weights.ts";
 
@@ -73,7 +74,7 @@ export async function train(
   gpu: Gpu,
   plan: TrainingPlan,
   observer: TrainingObserver,
-): Promise<{ gemma2: Gemma2; layers: LayerRun[] }> {
+): Promise<{ decoder: Decoder; layers: LayerRun[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
   const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
@@ -83,8 +84,8 @@ export async function train(
     for (const [key, tile] of Object.entries(before.tiles)) gpu.tiles.set(key, tile);
   }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
-  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
-  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = gemma2.config.dModel;
+  const decoder = await loadDecoder(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
+  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = decoder.config.dModel;
   await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
   const bufferPlan = planBuffer(
     settings.steps,
@@ -95,12 +96,12 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, gemma2, taps.length, bufferPlan, settings.seed);
-  const run = new Training(gpu, plan, gemma2, buffer, bufferPlan, taps, observer);
+  const buffer = new ShuffleBuffer(gpu, decoder, taps.length, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, taps, observer);
   try {
     const layers = await run.go(restart);
     buffer.destroy();
-    return { gemma2, layers };
+    return { decoder, layers };
   } finally {
     run.close();
   }
@@ -141,7 +142,7 @@ class Training {
   constructor(
     readonly gpu: Gpu,
     readonly plan: TrainingPlan,
-    readonly gemma2: Gemma2,
+    readonly decoder: Decoder,
     readonly buffer: ShuffleBuffer,
     readonly bufferPlan: BufferPlan,
     readonly taps: readonly Tap[],
@@ -152,7 +153,7 @@ class Training {
     const { settings } = this.plan, { steps: perBuffer } = this.bufferPlan;
     if (restart > 0) await this.#restore(restart);
     this.#source = await this.#openSource();
-    for (const config of this.plan.resumed ?? []) checkUnchanged(config, this.gemma2, this.#source);
+    for (const config of this.plan.resumed ?? []) checkUnchanged(config, this.decoder, this.#source);
     this.#started = this.#lastReadTime = performance.now();
     this.#lastReadStep = this.#savedStep = restart;
     for (let step = restart + 1; step <= settings.steps; step++) {
@@ -188,7 +189,7 @@ class Training {
   async #fillBuffer(n: number): Promise<boolean> {
     const { contexts, context } = this.bufferPlan;
     this.observer.filling(n, 0, contexts);
-    const atOnce = contextsPerForward(this.gpu, this.gemma2.config, context);
+    const atOnce = contextsPerForward(this.gpu, this.decoder.config, context);
     const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
       this.observer.filling(n, done, contexts);
       return !this.observer.interrupted();
@@ -214,7 +215,7 @@ class Training {
   async #begin(): Promise<void> {
     const { settings, mappings, describe, resumed } = this.plan;
     const rows = this.buffer.order.shape[0] / settings.passes;
-    const { gpu, buffer: { order } } = this, width = this.gemma2.config.dModel;
+    const { gpu, buffer: { order } } = this, width = this.decoder.config.dModel;
     const measure = async (tap: Tap) => {
       const activations = this.#activations(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
@@ -240,8 +241,8 @@ class Training {
   async #precisionErrors(): Promise<Record<string, number>> {
     if (this.gpu.precision === "f32") return {};
     const { context, ids } = this.buffer.batch;
-    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.gemma2.config, context));
-    const errors = await precisionErrors(this.gpu, this.gemma2, {
+    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.decoder.config, context));
+    const errors = await precisionErrors(this.gpu, this.decoder, {
       contexts,
       context,
       ids: ids.subarray(0, contexts * context),
@@ -423,7 +424,7 @@ class Training {
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
-function checkUnchanged({ model, data }: LayerConfig, { config }: Gemma2, { summary }: TokenSource): void {
+function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
     new UserError(
       `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +

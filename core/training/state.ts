@@ -5,36 +5,9 @@
 
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { featureCount, type TranscoderShape } from "./recipe.ts";
+import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
+import type { TranscoderWeights } from "../transcoder/weights.ts";
 import type { Parameter, TrainingState } from "./step.ts";
-
-/** A transcoder in host memory, feature-major: a feature is one row of the encoder and one of the decoder. */
-export interface TranscoderWeights {
-  /** W_enc, [features, d_in]. */
-  readonly encoder: Float32Array<ArrayBuffer>;
-  /** b_enc, [features]. */
-  readonly encoderBias: Float32Array<ArrayBuffer>;
-  /** W_dec, [features, d_out]. */
-  readonly decoder: Float32Array<ArrayBuffer>;
-  /** b_dec, [d_out]. */
-  readonly decoderBias: Float32Array<ArrayBuffer>;
-}
-
-/**
- * Weights to be overwritten by a checkpoint's.
- *
- * @param shape The transcoder's sizes.
- * @returns Zeros.
- */
-export function zeroWeights({ d_in, d_out, groups }: TranscoderShape): TranscoderWeights {
-  const features = featureCount(groups);
-  return {
-    encoder: new Float32Array(features * d_in),
-    encoderBias: new Float32Array(features),
-    decoder: new Float32Array(features * d_out),
-    decoderBias: new Float32Array(d_out),
-  };
-}
 
 /**
  * Allocates a training state that starts from given weights, with Adam's means at zero and no threshold yet.

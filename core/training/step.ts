@@ -22,7 +22,8 @@ import { createTensor, type Gpu } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { featureCount, learningRate, prefixEnds, type Recipe, type TranscoderShape } from "./recipe.ts";
+import { learningRate, type Recipe } from "./recipe.ts";
+import { featureCount, prefixEnds, type TranscoderShape } from "../transcoder/shape.ts";
 import { type ColumnPlace, createColumns, type FeatureColumns, Selector } from "../transcoder/selection.ts";
 
 /** A parameter with Adam's two running means, each of the parameter's shape. */

@@ -10,7 +10,7 @@ import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/
 import { tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
-import { featureCount } from "../training/recipe.ts";
+import { featureCount } from "./shape.ts";
 import { type Features, Selector } from "./selection.ts";
 import type { Transcoder } from "./weights.ts";
 

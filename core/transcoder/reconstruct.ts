@@ -7,7 +7,7 @@ import { decode, prefixConstants } from "../../wgsl/transcoder/step.ts";
 import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { featureCount, prefixEnds } from "../training/recipe.ts";
+import { featureCount, prefixEnds } from "./shape.ts";
 import type { Features } from "./selection.ts";
 import type { Transcoder } from "./weights.ts";
 

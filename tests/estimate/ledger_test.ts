@@ -49,7 +49,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
   const describe = () => sizes as any;
   const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
-  const { gemma2, layers } = await train(gpu, run, {
+  const { decoder, layers } = await train(gpu, run, {
     loading() {},
     filling() {},
     rounded() {},
@@ -63,7 +63,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
 
   seen.peak = seen.bytes;
-  await finish(gpu, run, gemma2, layers, { sampling() {}, evaluating() {}, checkInterrupt() {} });
+  await finish(gpu, run, decoder, layers, { sampling() {}, evaluating() {}, checkInterrupt() {} });
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);

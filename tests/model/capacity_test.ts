@@ -3,9 +3,9 @@
 import assert from "node:assert/strict";
 import { contextsPerForward } from "../../core/model/capacity.ts";
 import { contextsPerRead } from "../../core/passes/harvest.ts";
-import { configOf, type Gemma2Config } from "../../core/model/config.ts";
+import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
@@ -13,12 +13,12 @@ import { bindingAtMost } from "../gpu/small_bindings.ts";
 const gpu = await openGpu();
 const MIB = 2 ** 20;
 const files = await openModel(BUILTIN), tiny = configOf(files);
-const gemma2_2b: Gemma2Config = {
+const gemma2_2b: DecoderConfig = {
   ...tiny,
   ...{ layers: 26, dModel: 2304, dMlp: 9216, heads: 8, keyValueHeads: 4, headDim: 256, vocabSize: 256_000 },
 };
 
-const cases: [what: string, isCpu: boolean, bytes: number, config: Gemma2Config, context: number, contexts: number][] =
+const cases: [what: string, isCpu: boolean, bytes: number, config: DecoderConfig, context: number, contexts: number][] =
   [
     ["a small model on a CPU", true, 128 * MIB, tiny, 64, 32],
     ["a small model on a GPU", false, 2048 * MIB - 1, tiny, 64, 256],
@@ -58,7 +58,7 @@ for (const context of [17, 64, 100]) {
     const contexts = contextsPerForward(small, tiny, context);
     assert.ok(contexts < contextsPerForward(gpu, tiny, context));
     const options = { taps: [{ layer: 1, site: "resid_post" }], maxTokens: contexts * context, context } as const;
-    const model = await loadGemma2(small, files, options);
+    const model = await loadDecoder(small, files, options);
     const pass = new Pass(gpu);
     model.forward(pass, { contexts, context, ids: new Uint32Array(contexts * context).fill(5) });
     pass.submit();

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
-import { parseGemma2Config } from "../../core/model/config.ts";
+import { parseConfig } from "../../core/model/config.ts";
 import { checkLayer, parseLayers, parseSites } from "../../core/model/sites.ts";
 
 const builtin = JSON.parse(
@@ -9,7 +9,7 @@ const builtin = JSON.parse(
 
 /** The embedded model's configuration with keys changed, or removed where undefined. */
 const parse = (changes: Record<string, unknown>) =>
-  parseGemma2Config(new TextEncoder().encode(JSON.stringify({ ...builtin, ...changes })), "config.json");
+  parseConfig(new TextEncoder().encode(JSON.stringify({ ...builtin, ...changes })), "config.json");
 
 Deno.test("both generations of config.json give the same configuration", () => {
   const old = { rope_theta: 10000, rope_parameters: undefined, layer_types: undefined, dtype: undefined };
@@ -49,7 +49,7 @@ for (const [changes, message] of refused) {
 }
 
 Deno.test("refuses a config.json that is no JSON", () => {
-  assert.throws(() => parseGemma2Config(new TextEncoder().encode("{"), "config.json"), /it must be JSON/);
+  assert.throws(() => parseConfig(new TextEncoder().encode("{"), "config.json"), /it must be JSON/);
 });
 
 Deno.test("layers and sites come from lists; mistakes name what is allowed", () => {

@@ -3,7 +3,7 @@ import { downloadAll, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { type Activations, type Gemma2, loadGemma2 } from "../../core/model/forward.ts";
+import { type Activations, type Decoder, loadDecoder } from "../../core/model/forward.ts";
 import { SITES, type Tap, tapName } from "../../core/model/sites.ts";
 import type { TileName } from "../../wgsl/shared/matmul.ts";
 import { relativeL2 } from "../compare.ts";
@@ -30,7 +30,7 @@ async function openGolden(name: string): Promise<Golden> {
 }
 
 /** Runs one batch and reads every tap back. */
-async function activations(model: Gemma2, batch: Golden["batch"]): Promise<[Activations, Float32Array][]> {
+async function activations(model: Decoder, batch: Golden["batch"]): Promise<[Activations, Float32Array][]> {
   const pass = new Pass(gpu);
   const taps = model.forward(pass, batch);
   pass.submit();
@@ -61,7 +61,7 @@ for (const { name, on, shape } of RUNS) {
     const layers = JSON.parse(new TextDecoder().decode(files.config)).num_hidden_layers as number;
     const taps = Array.from({ length: layers }, (_, layer) => SITES.map((site) => ({ layer, site }))).flat();
     const { contexts, context } = reference.batch;
-    const model = await loadGemma2(on, files, { taps, maxTokens: contexts * context, context });
+    const model = await loadDecoder(on, files, { taps, maxTokens: contexts * context, context });
     const errors: [string, number][] = [];
     for (const [{ tap, width }, values] of await activations(model, reference.batch)) {
       errors.push([tapName(tap), relativeL2(tail(values, reference, width), await reference.expected(tap))]);
@@ -85,7 +85,7 @@ Deno.test("a batch gives the same whatever ran before it, beside it and at howev
     ids: Uint32Array.from({ length: contexts * context }, (_, i) => i % context === 0 ? 2 : 3 + (i * seed) % 4000),
   });
   const load = (taps: readonly Tap[], contexts: number) =>
-    loadGemma2(gpu, files, { taps, maxTokens: contexts * context, context });
+    loadDecoder(gpu, files, { taps, maxTokens: contexts * context, context });
   const alone = await load([{ layer: 1, site: "mlp_out" }], 1);
   const [[, expected]] = await activations(alone, batch(1, 7919));
 

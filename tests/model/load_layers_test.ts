@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { bfloat16ToFloat32 } from "../../core/files/floats.ts";
 import { parseSafetensors } from "../../core/files/safetensors.ts";
-import { configOf, type Gemma2Config } from "../../core/model/config.ts";
+import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { TensorSource } from "../../core/files/tensor_source.ts";
 import { type Linear, loadLayers } from "../../core/model/weights.ts";
@@ -14,7 +14,7 @@ import { uniform } from "../random.ts";
 const gpu = await openGpu();
 const D = 8, MLP = 300_004;
 const builtin = await openModel(BUILTIN);
-const config: Gemma2Config = {
+const config: DecoderConfig = {
   ...configOf(builtin),
   ...{ layers: 1, dModel: D, dMlp: MLP, heads: 3, keyValueHeads: 1, headDim: 2 },
 };

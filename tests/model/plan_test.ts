@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { openGpu } from "../../core/gpu/device.ts";
 import type { Pass } from "../../core/gpu/run.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { planFor } from "../../core/model/plan.ts";
 import type { Site, Tap } from "../../core/model/sites.ts";
 
@@ -26,7 +26,7 @@ Deno.test("no kernel runs that no tap needs", async () => {
   const gpu = await openGpu();
   const files = await openModel(BUILTIN);
   for (const [tap, kernels] of expected) {
-    const model = await loadGemma2(gpu, files, { taps: [tap], maxTokens: 4, context: 4 });
+    const model = await loadDecoder(gpu, files, { taps: [tap], maxTokens: 4, context: 4 });
     const ran: string[] = [];
     const pass = {
       run: (kernel: { name: string }) => ran.push(kernel.name.replace(/^matmul_[a-z]+\d*_/, "matmul ")),

@@ -4,7 +4,7 @@ import { UserError } from "../../core/errors.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { BUILTIN, type ModelFiles, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { Pass } from "../../core/gpu/run.ts";
 
 const gpu = await openGpu();
@@ -21,7 +21,7 @@ async function load(spoil: (directory: string) => Promise<void>, model = SHARDS)
     await spoil(directory);
     const files = await openModel(directory);
     try {
-      await loadGemma2(gpu, files, { taps: [{ layer: 1, site: "mlp_out" }], maxTokens: 4, context: 4 });
+      await loadDecoder(gpu, files, { taps: [{ layer: 1, site: "mlp_out" }], maxTokens: 4, context: 4 });
     } finally {
       await files.weights.close();
     }
@@ -133,7 +133,7 @@ Deno.test("tells how many of the layers that are needed are loaded", () =>
     const heard: [number, number][] = [];
     const onLoading = (layers: number, needed: number) => heard.push([layers, needed]);
     const taps = [{ layer: 3, site: "attn_in" }, { layer: 1, site: "mlp_out" }] as const;
-    (await loadGemma2(gpu, files, { taps, maxTokens: 4, context: 4, onLoading })).destroy();
+    (await loadDecoder(gpu, files, { taps, maxTokens: 4, context: 4, onLoading })).destroy();
     assert.deepEqual(heard, [[0, 4], [1, 4], [2, 4], [3, 4], [4, 4]]);
   }));
 
@@ -146,14 +146,14 @@ async function builtin(run: (files: ModelFiles) => Promise<void>): Promise<void>
 Deno.test("refuses contexts longer than the model's, and layers it has not", () =>
   builtin(async (files) => {
     const load = (layer: number, context: number) =>
-      loadGemma2(gpu, files, { taps: [{ layer, site: "resid_mid" }], maxTokens: context, context });
+      loadDecoder(gpu, files, { taps: [{ layer, site: "resid_mid" }], maxTokens: context, context });
     await assert.rejects(load(0, 513), /at most 512 tokens, asked for 513; use --context 512 or less/);
     await assert.rejects(load(6, 8), /Cannot take activations of layer 6: .* use --layers 5/);
   }));
 
 Deno.test("refuses tokens outside the vocabulary, and batches beyond the capacity", () =>
   builtin(async (files) => {
-    const model = await loadGemma2(gpu, files, { taps: [{ layer: 0, site: "attn_in" }], maxTokens: 8, context: 4 });
+    const model = await loadDecoder(gpu, files, { taps: [{ layer: 0, site: "attn_in" }], maxTokens: 8, context: 4 });
     const forward = (contexts: number, context: number, id: number) =>
       model.forward(new Pass(gpu), { contexts, context, ids: new Uint32Array(contexts * context).fill(id) });
     assert.throws(() => forward(1, 4, 4096), /Cannot embed token 4096: the model's vocabulary has 4096 tokens/);

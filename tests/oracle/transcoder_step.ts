@@ -6,7 +6,8 @@
  * @module
  */
 
-import { learningRate, prefixEnds, type Recipe } from "../../core/training/recipe.ts";
+import { learningRate, type Recipe } from "../../core/training/recipe.ts";
+import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { keepLargest, type Mask } from "./top_k.ts";
 
 /** Rows of numbers. */

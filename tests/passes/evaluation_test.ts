@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import type { Tap } from "../../core/model/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { START, type TokenBatch } from "../../core/text/contexts.ts";
 import type { TokenSource } from "../../core/text/source.ts";
 import { countedRows, evaluateTranscoders } from "../../core/passes/evaluation.ts";
-import { prefixEnds } from "../../core/training/recipe.ts";
+import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
 import { uniform } from "../random.ts";
 import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
@@ -58,7 +58,7 @@ function textSource(): TokenSource {
 
 const gpu = await openGpu();
 const files = await openModel("builtin");
-const gemma2 = await loadGemma2(gpu, files, { taps: TAPS, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT });
+const decoder = await loadDecoder(gpu, files, { taps: TAPS, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT });
 const transcoders = [
   {
     ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
@@ -68,10 +68,10 @@ const transcoders = [
   },
   { ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, 0.2, 2), source: TAPS[1], target: TAPS[2], k: 5 },
 ];
-const options = { gpu, gemma2, context: CONTEXT, transcoders, includeBos: false };
+const options = { gpu, decoder, context: CONTEXT, transcoders, includeBos: false };
 
 const pass = new Pass(gpu);
-const forward = gemma2.forward(pass, whole);
+const forward = decoder.forward(pass, whole);
 pass.submit();
 const activations = await Promise.all(forward.map(({ tensor }) => downloadF32(gpu, tensor)));
 

@@ -6,7 +6,7 @@ import { fileURLToPath } from "node:url";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { describeErrors, precisionErrors } from "../../core/passes/precision.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
@@ -16,8 +16,8 @@ const batch = { contexts: 2, context: 8, ids: Uint32Array.from({ length: 16 }, (
 async function errorsOf(model: string, precision: "f32" | "f16") {
   const gpu = await openGpu(null, precision), files = await openModel(model);
   try {
-    const gemma2 = await loadGemma2(gpu, files, { taps, maxTokens: 16, context: 8 });
-    return await precisionErrors(gpu, gemma2, batch);
+    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 16, context: 8 });
+    return await precisionErrors(gpu, decoder, batch);
   } finally {
     await files.weights.close();
     gpu.device.destroy();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openTokenSource } from "../../core/text/source.ts";
@@ -77,7 +77,7 @@ Deno.test("drawOrder spreads the rows of a context over a pass", () => {
 Deno.test("a buffer in several blocks holds, draws and starts a run with the bytes of one in a single block", async () => {
   const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
   const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
-  const model = await loadGemma2(gpu, files, { taps, maxTokens: 3 * context, context });
+  const model = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
   const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
   // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
   const fill = async (mostRows: number) => {

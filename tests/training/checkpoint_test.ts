@@ -13,7 +13,8 @@ import {
   tidyCheckpoints,
   writeCheckpoint,
 } from "../../core/training/checkpoint.ts";
-import { createTrainingState, stateTensors, zeroWeights } from "../../core/training/state.ts";
+import { createTrainingState, stateTensors } from "../../core/training/state.ts";
+import { zeroWeights } from "../../core/transcoder/weights.ts";
 import type { TrainingState } from "../../core/training/step.ts";
 import { names } from "../cli/small_train.ts";
 import { inDirectory } from "../cli/tiny_run.ts";

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../core/errors.ts";
-import { checkRecipe, featureCount, learningRate, prefixEnds, type Recipe } from "../../core/training/recipe.ts";
+import { checkRecipe, learningRate, type Recipe } from "../../core/training/recipe.ts";
+import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 
 const RECIPE: Recipe = {
   groups: [1152, 2304, 1152],

@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { downloadAll, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { featureCount, type Recipe } from "../../core/training/recipe.ts";
-import { createTrainingState, stateTensors, type TranscoderWeights } from "../../core/training/state.ts";
+import type { Recipe } from "../../core/training/recipe.ts";
+import { featureCount } from "../../core/transcoder/shape.ts";
+import { createTrainingState, stateTensors } from "../../core/training/state.ts";
+import type { TranscoderWeights } from "../../core/transcoder/weights.ts";
 import { Stepper } from "../../core/training/step.ts";
 import { assertClose, UNIT_ROUNDOFF } from "../compare.ts";
 import { columnsOf, entriesOf, rowsOf } from "../oracle/top_k.ts";

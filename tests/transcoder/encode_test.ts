@@ -3,7 +3,7 @@ import { downloadAll, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { Encoder, type HostFeatures } from "../../core/transcoder/encode.ts";
 import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
-import { featureCount, prefixEnds } from "../../core/training/recipe.ts";
+import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { foldScales, type Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose, gamma } from "../compare.ts";
 import { gaussians } from "../random.ts";

@@ -1,6 +1,6 @@
 /** A transcoder with random weights, and what encoding and decoding mean in plain float64 loops. */
 
-import type { TranscoderShape } from "../../core/training/recipe.ts";
+import type { TranscoderShape } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { gaussians } from "../random.ts";
 

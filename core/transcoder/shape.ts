@@ -1,0 +1,35 @@
+/**
+ * The sizes of a transcoder: its widths, and the nested groups of its dictionary.
+ * @module
+ */
+
+/** The sizes of one transcoder. */
+export interface TranscoderShape {
+  /** Width of the source activations. */
+  readonly d_in: number;
+  /** Width of the target activations. */
+  readonly d_out: number;
+  /** Features per Matryoshka group. */
+  readonly groups: readonly number[];
+}
+
+/**
+ * Counts the features of a dictionary.
+ *
+ * @param groups Features per group.
+ * @returns Their sum, F.
+ */
+export function featureCount(groups: readonly number[]): number {
+  return groups.reduce((sum, size) => sum + size, 0);
+}
+
+/**
+ * The nested prefixes of a dictionary: [1152, 2304, 1152] gives [1152, 3456, 4608].
+ *
+ * @param groups Features per group.
+ * @returns The end of each prefix, ascending; the last is F.
+ */
+export function prefixEnds(groups: readonly number[]): number[] {
+  let end = 0;
+  return groups.map((size) => end += size);
+}
