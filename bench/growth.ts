@@ -108,16 +108,13 @@ function sweeps({ width, batch, model, dictionaries, batches, contexts, layers }
 
 /** All sizes of a sweep take turns, so that a slow minute does not bend its curve. */
 async function measureSweep({ title, sizes, make }: Sweep, repeats: number): Promise<WorkloadFigures[]> {
-  const clock = new KernelClock(), gpu = await openGpu(clock.hear);
-  try {
-    const workloads: Workload[] = [];
-    for (const size of sizes) workloads.push(await make(gpu, size));
-    return await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
-      console.error(`${title}: ${done} of ${all}`);
-    });
-  } finally {
-    gpu.device.destroy();
-  }
+  const clock = new KernelClock();
+  using gpu = await openGpu(clock.hear);
+  const workloads: Workload[] = [];
+  for (const size of sizes) workloads.push(await make(gpu, size));
+  return await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
+    console.error(`${title}: ${done} of ${all}`);
+  });
 }
 
 /** Sizes may take different tiles of one product: their kernels go by the product's name. */
@@ -167,8 +164,8 @@ function rowsOf({ title, size, sizes, whole, kernels }: GrowthCurve) {
 }
 
 async function growth(options: Options): Promise<void> {
-  const gpu = await openGpu(null), machine = await describeMachine(gpu.adapter);
-  gpu.device.destroy();
+  using gpu = await openGpu(null);
+  const machine = await describeMachine(gpu.adapter);
   const curves: GrowthCurve[] = [];
   for (const sweep of sweeps(options)) {
     curves.push(curveOf(sweep, await measureSweep(sweep, options.repeats)));

@@ -14,6 +14,7 @@ import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/memory.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
 import { PUBLISHED } from "../../commands/train/settings.ts";
@@ -153,14 +154,14 @@ async function compareProducts(gpu: Gpu, clock: WallClock, { repeats }: Options)
   try {
     const rows: Comparison[] = [];
     for (const [i, [rowCount, columns, depth]] of PRODUCTS.entries()) {
-      const product = await ProductWorkload.make(gpu, { rows: rowCount, columns, depth });
+      using scope = openScope(gpu);
+      const product = await ProductWorkload.make(scope, { rows: rowCount, columns, depth });
       const ours = contestant(gpu, clock, (pass) => product.record(pass));
       await ours.run(1);
       const peer = { name: child.peer, run: (count: number) => child.run(child.variants[i], count) };
       const amount = { count: 2 * rowCount * columns * depth, unit: "operations" } as const;
       const what = `Matrix product ${integer(rowCount)} × ${integer(depth)} × ${integer(columns)}`;
       rows.push(await compare(what, [ours, peer], repeats, amount));
-      product.destroy();
     }
     return rows;
   } finally {
@@ -202,10 +203,9 @@ async function peers(options: Options): Promise<void> {
   let adapter = "";
   for (const comparison of chosen) {
     // A device each: the tensors of one are gone when the next begins.
-    const gpu = await openGpu(null), clock = await WallClock.start(gpu);
+    using gpu = await openGpu(null);
     adapter = gpu.adapter;
-    comparisons.push(...await comparison(gpu, clock, options));
-    gpu.device.destroy();
+    comparisons.push(...await comparison(gpu, await WallClock.start(gpu), options));
   }
   const machine = await describeMachine(adapter);
   console.log(options.json ? JSON.stringify({ machine, comparisons }, null, 2) : render(machine, comparisons));

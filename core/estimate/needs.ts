@@ -4,11 +4,10 @@
  */
 
 import { CACHED_ROWS } from "../model/embedding.ts";
-import type { Gpu } from "../gpu/device.ts";
+import { type Gpu, openGpu } from "../gpu/device.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
-import { onOwnDevice } from "./resources.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -181,7 +180,8 @@ export async function estimateDuration(
   standing: Standing,
 ): Promise<Duration> {
   const { config, contextsPerForward } = rehearsal;
-  const speed = await onOwnDevice(run.settings.precision, (gpu) => measureSpeed(gpu, run, config, contextsPerForward));
+  using gpu = await openGpu(null, run.settings.precision);
+  const speed = await measureSpeed(gpu, run, config, contextsPerForward);
   return durationOf(run, rehearsal, standing, speed);
 }
 

@@ -48,7 +48,7 @@ export interface DecoderOptions {
 /**
  * Loads the layers that the taps need.
  *
- * @param gpu Where to.
+ * @param gpu Where to; the model lives as long as this handle's owner.
  * @param files The model; its weights must stay open while the model runs.
  * @param options Taps and capacity.
  * @returns The model, ready to run.
@@ -230,22 +230,6 @@ export class Decoder {
       );
     }
     return this.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#at(tap.layer, tap.site) }));
-  }
-
-  /** Frees the model's memory on the GPU. */
-  destroy(): void {
-    const { sites, ...scratch } = this.#scratch;
-    const linears = (l: LayerWeights) => [l.attention?.qkv, l.attention?.out, l.mlp?.gateUp, l.mlp?.down];
-    const gains = (l: LayerWeights) => [l.attnInGain, l.attention?.postGain, l.mlpInGain, l.mlp?.postGain];
-    const tensors = [
-      this.#turns,
-      this.#embedded,
-      ...Object.values(scratch),
-      ...Object.values(sites),
-      ...this.#tapped.values(),
-      ...this.#layers.flatMap((l) => [...linears(l).map((linear) => linear?.weight), ...gains(l)]),
-    ];
-    for (const tensor of tensors) tensor?.buffer.destroy();
   }
 
   /** The tensor that holds a site: its own when it is tapped, else one that later layers reuse. */

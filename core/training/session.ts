@@ -81,7 +81,7 @@ export async function train(
   // What a run was tuned to, it keeps; another adapter has other tiles.
   const [before] = plan.resumed ?? [];
   if (before?.adapter === gpu.adapter) {
-    for (const [key, tile] of Object.entries(before.tiles)) gpu.tiles.set(key, tile);
+    for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
   }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
   const decoder = await loadDecoder(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
@@ -223,7 +223,7 @@ class Training {
       return { activations, ...statistics };
     };
     const precision_errors = resumed?.[0].precision_errors ?? await this.#precisionErrors();
-    const tiles = Object.fromEntries(gpu.tiles);
+    const tiles = Object.fromEntries(gpu.shared.tiles);
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };

@@ -106,6 +106,5 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
   assert.deepEqual([one, several], [[1, 1], [5, 5]]);
   assert.deepEqual(parts, whole);
   assert.ok(whole.drawn.every((values) => values.some((value) => value !== 0)));
-  model.destroy();
   gpu.device.destroy();
 });
