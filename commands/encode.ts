@@ -56,7 +56,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
   const [{ config: { context, include_bos, precision } }] = layers;
   const files = await openModelVisibly(modelOf(layers));
-  const gpu = await openGpu(undefined, precision);
+  using gpu = await openGpu(undefined, precision);
   const taps = layers.map(({ config }) => config.source);
   const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, layers, { taps, maxTokens: context, onLoading })
@@ -77,7 +77,6 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   } finally {
     progress.stop();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 

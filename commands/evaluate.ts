@@ -34,7 +34,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = layers, { context, include_bos } = config;
   const files = await openModelVisibly(modelOf(layers));
-  const gpu = await openGpu(undefined, config.precision);
+  using gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(layers.map((layer) => layer.config));
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
   const data = dataOf(config);
@@ -71,7 +71,6 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
     progress.stop();
     source.close();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 

@@ -51,7 +51,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const taps = await parseTaps(options);
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
-  const gpu = await openGpu(undefined, options.precision);
+  using gpu = await openGpu(undefined, options.precision);
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const model = await loadVisibly((onLoading) =>
@@ -92,7 +92,6 @@ async function harvest(options: HarvestOptions): Promise<void> {
     progress.stop();
     source.close();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 

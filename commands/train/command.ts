@@ -83,7 +83,7 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
       `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
     );
   }
-  const gpu = await openGpu(undefined, request.settings.precision);
+  using gpu = await openGpu(undefined, request.settings.precision);
   try {
     const estimated = await estimate(gpu, request);
     if (options.dryRun) return printEstimate(request, estimated, gpu.adapter, options.json === true);
@@ -93,7 +93,6 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
     await printResult(request, options.json === true);
   } finally {
     await request.model.weights.close();
-    gpu.device.destroy();
   }
 }
 

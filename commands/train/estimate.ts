@@ -51,7 +51,7 @@ export async function estimate(gpu: Gpu, request: TrainRequest): Promise<Estimat
       return { fit, free, duration: null, proposal };
     }
     show(1, "time");
-    return { fit, free, duration: await estimateDuration(request, fit.rehearsal!, standing), proposal: null };
+    return { fit, free, duration: await estimateDuration(gpu, request, fit.rehearsal!, standing), proposal: null };
   } finally {
     progress.stop();
   }
