@@ -14,7 +14,7 @@ import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
-import { openScope } from "../../core/gpu/memory.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
 import { PUBLISHED } from "../../commands/train/settings.ts";

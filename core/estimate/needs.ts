@@ -5,7 +5,7 @@
 
 import { CACHED_ROWS } from "../model/embedding.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { openScope } from "../gpu/memory.ts";
+import { openScope } from "../gpu/scope.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";

@@ -1,14 +1,8 @@
 /**
  * Who owns the GPU's memory. A handle carries a {@link Memory}: what is allocated through the handle belongs to it, and closing it frees all of
- * that, with the bind groups that refer to it. So whoever hands a handle over decides how long what is made with it lives:
- *
- *     using scratch = openScope(gpu);
- *     const sums = createTensor(scratch, "sums", [rows]);   // freed at the end of the block, also when it is left by an error
- *
+ * that, with the bind groups that refer to it.
  * @module
  */
-
-import type { Gpu, OwnedGpu } from "./device.ts";
 
 /** The buffers of one owner, and the owners that were opened inside of it. */
 export class Memory {
@@ -72,20 +66,4 @@ export class Memory {
     this.#buffers.clear();
     if (this.#outer) this.#outer.#inner.delete(this);
   }
-}
-
-/**
- * Opens a handle of the same device whose tensors are freed together.
- *
- * @param gpu The device, by a handle that lives longer.
- * @returns The handle; dispose of it to free what was allocated through it. The device stays open.
- */
-export function openScope(gpu: Gpu): OwnedGpu {
-  const memory = gpu.memory.inner();
-  return Object.freeze({ ...handleOf(gpu), memory, [Symbol.dispose]: () => memory.close() });
-}
-
-/** The fields of a handle, inherited ones too: tests narrow a device's limits by inheritance. */
-function handleOf({ adapter, isCpu, subgroupLanes, precision, device, limits, shared, memory, trace }: Gpu): Gpu {
-  return { adapter, isCpu, subgroupLanes, precision, device, limits, shared, memory, trace };
 }

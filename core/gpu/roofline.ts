@@ -6,7 +6,7 @@
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "./device.ts";
-import { openScope } from "./memory.ts";
+import { openScope } from "./scope.ts";
 import { candidateTiles } from "./products.ts";
 import { Pass } from "./run.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";

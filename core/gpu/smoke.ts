@@ -5,7 +5,7 @@
 
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "./device.ts";
-import { openScope } from "./memory.ts";
+import { openScope } from "./scope.ts";
 import { tileFor } from "./products.ts";
 import { Pass } from "./run.ts";
 

@@ -17,7 +17,7 @@ import {
 } from "../../wgsl/shared/matmul.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { createTensor, type Gpu } from "./device.ts";
-import { openScope } from "./memory.ts";
+import { openScope } from "./scope.ts";
 import { candidateTiles, type ProductSize, tileKey } from "./products.ts";
 import { Pass } from "./run.ts";
 import { WallClock } from "./wall_clock.ts";

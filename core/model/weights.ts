@@ -5,7 +5,7 @@
 
 import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
-import { openScope } from "../gpu/memory.ts";
+import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { PlannedProduct } from "../gpu/tune.ts";

@@ -8,7 +8,7 @@ import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { type ProductSize, tileFor } from "../gpu/products.ts";
-import { openScope } from "../gpu/memory.ts";
+import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";

@@ -10,7 +10,7 @@ import {
   settle,
   tensorFrom,
 } from "../../core/gpu/device.ts";
-import { openScope } from "../../core/gpu/memory.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { wrongProducts } from "../../core/gpu/smoke.ts";
 import { tuneTiles } from "../../core/gpu/tune.ts";

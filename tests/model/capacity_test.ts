@@ -7,7 +7,7 @@ import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
-import { openScope } from "../../core/gpu/memory.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { downloadAll, openGpu } from "../../core/gpu/device.ts";
-import { openScope } from "../../core/gpu/memory.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
