@@ -62,6 +62,8 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const progress = new Progress("Harvesting contexts");
   try {
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
+    // Opening the model may have taken an hour.
+    await requireEmpty(out);
     const started = performance.now();
     const written = await writeActivations({
       gpu,

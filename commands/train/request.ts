@@ -5,10 +5,11 @@
  */
 
 import { Command } from "commander";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
+import { lstat, readdir, rmdir, stat } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
+import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
 import { parseConfig } from "../../core/model/config.ts";
 import { parseLayers } from "../../core/model/sites.ts";
@@ -110,12 +111,25 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   return { directory, settings, mappings, model, data, resumed: null, isFinished: false };
 }
 
-function checkName(name: string): string {
-  if (/^[^./\\][^/\\]*$/.test(name)) return name;
-  throw new UsageError(
-    `Cannot name the run "${name}": a name must be that of a directory in --runs, without slashes and no dot in front; ` +
-      `choose another --name`,
-  );
+/**
+ * Makes sure that a run's name leads to a directory in --runs and nowhere else.
+ *
+ * @param name The name.
+ * @param isWindows Whether the file system is Windows', which gives more names a meaning of their own.
+ * @returns The name.
+ * @throws {UsageError} When it is another kind of name.
+ */
+export function checkName(name: string, isWindows: boolean = Deno.build.os === "windows"): string {
+  // deno-lint-ignore no-control-regex
+  const isPlain = /^[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]*$/.test(name);
+  const isSpecial = /[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)/i.test(name);
+  if (isPlain && !(isWindows && isSpecial)) return name;
+  throw new UsageError({
+    action: `name the run ${JSON.stringify(name)}`,
+    requirement:
+      "a name must be that of a directory in --runs, without slashes and control characters and no dot in front",
+    remedy: "choose another --name",
+  });
 }
 
 /** Makes sure that the run's directory can be made, which only happens once the first buffer is full. A dry run does not try. */
@@ -123,6 +137,14 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   const runsInfo = await stat(runs).catch(() => null);
   if (runsInfo !== null && !runsInfo.isDirectory()) {
     throw new UserError(`Cannot keep runs in ${runs}: it must be a directory, it is a file; choose another --runs`);
+  }
+  if (await lstat(directory).then((info) => info.isSymbolicLink(), () => false)) {
+    throw new UserError({
+      action: `start a run in ${directory}`,
+      requirement: "it must be an empty directory or new",
+      found: "it is a link",
+      remedy: "choose another --name, or let --runs lead to where the link does",
+    });
   }
   const taken = await readdir(directory).catch((error) => {
     if (error.code === "ENOENT") return [];
@@ -137,9 +159,13 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   }
   if (isDry) return;
   try {
-    const trial = join(runs, `.${basename(directory)}`);
-    const made = await mkdir(trial, { recursive: true });
-    await rm(made ?? trial, { recursive: true });
+    const made = await makeDirectories(dirname(directory));
+    try {
+      // Its name is longer than that of the run's lock, and as long as the one that the run has before its own.
+      await rmdir(await makeTemporaryDirectory(directory));
+    } finally {
+      await removeEmpty(made);
+    }
   } catch (error) {
     throw fileError("create", directory, error);
   }

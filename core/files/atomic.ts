@@ -3,32 +3,36 @@
  * @module
  */
 
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
+import { temporaryPath } from "./temporary.ts";
 
 /**
  * Writes a file under a temporary name in its own directory, syncs it and renames it into place.
  *
- * The temporary name is fixed (`.NAME.tmp`), so that what a killed process left is overwritten and not collected.
+ * The temporary name is random, see {@link temporaryPath}. A killed process leaves the file of that name behind, which is in nobody's
+ * way; training clears them away. A symbolic link at `path` is replaced, what it leads to stays as it is.
  *
  * @param path The file to make or replace; its directory must exist.
  * @param fill Writes the content to the open file.
  * @throws {UserError} When the disk or the permissions do not allow it; the target is then what it was before.
  */
 export async function replaceFile(path: string, fill: (file: Deno.FsFile) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  const temporary = temporaryPath(path);
+  const file = await Deno.open(temporary, { write: true, createNew: true }).catch((error) =>
+    Promise.reject(fileError("write", path, error))
+  );
   try {
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-    await fill(file);
-    await file.sync();
-  } catch (error) {
-    await removeQuietly(temporary);
-    throw fileError("write", path, error);
-  }
-  try {
+    try {
+      await fill(file);
+      await file.sync();
+    } finally {
+      file.close();
+    }
     await Deno.rename(temporary, path);
   } catch (error) {
-    await removeQuietly(temporary);
+    // The first error is the one to tell.
+    await Deno.remove(temporary).catch(() => {});
     throw fileError("write", path, error);
   }
   await syncDirectory(dirname(path));
@@ -65,6 +69,7 @@ const REMEDIES: Record<string, string> = {
   ENOTDIR: "a part of the path is a file, not a directory; choose another path",
   EISDIR: "it is a directory, not a file; choose another path",
   EEXIST: "something of that name exists already; choose another path",
+  ENOTEMPTY: "a directory of that name holds files already; choose another path",
   ENOENT: "there is no such file or directory; check the path",
   ENAMETOOLONG: "the name is too long; choose a shorter one",
   EFBIG: "the file system allows no file of that size; choose another directory",
@@ -86,14 +91,6 @@ export function fileError(action: string, path: string, error: unknown): unknown
     return new UserError(`Cannot ${action} ${path}: ${error.message}; grant the permission or choose another path`);
   }
   return code === "" ? error : new UserError(`Cannot ${action} ${path}: ${error.message}; check the path and the disk`);
-}
-
-async function removeQuietly(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch {
-    // It may never have been created, and the first error is the one to tell.
-  }
 }
 
 /** Makes a rename durable. Windows and some network file systems cannot sync a directory; the rename stays atomic. */

@@ -5,10 +5,11 @@
  */
 
 import { mkdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import type { SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { makeTemporaryDirectory } from "../files/temporary.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
@@ -23,7 +24,7 @@ import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
-import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
+import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
@@ -257,13 +258,15 @@ class Training {
     if (resumed) {
       // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
       for (const { directory, config } of this.#layers) {
+        await tidyLayer(directory);
         await startMetrics(join(directory, "metrics.csv"), prefixEnds(config.groups));
       }
       return;
     }
-    const partial = join(dirname(directory), `.${basename(directory)}`);
+    const partial = await makeTemporaryDirectory(directory).catch((error) =>
+      Promise.reject(fileError("write", directory, error))
+    );
     try {
-      await rm(partial, { recursive: true, force: true });
       for (const { config } of this.#layers) {
         const path = layerDirectory(partial, config.layer);
         await mkdir(path, { recursive: true });
@@ -272,6 +275,7 @@ class Training {
       }
       await rename(partial, directory);
     } catch (error) {
+      // This process made it, and nobody else knows its name.
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       throw fileError("write", directory, error);
     }
@@ -286,7 +290,7 @@ class Training {
       const layer = this.#createLayer(config, zeroWeights(config));
       const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
       await truncateMetrics(join(layer.directory, "metrics.csv"), step);
-      await tidyCheckpoints(layer.directory);
+      await tidyLayer(layer.directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
       this.#layers.push(layer);
