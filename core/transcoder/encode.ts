@@ -9,7 +9,7 @@ import { columnCount, SELECTION_SIZE } from "../../wgsl/transcoder/selection.ts"
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
-import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, front, type Tensor } from "../gpu/tensor.ts";
 import { featureCount } from "./shape.ts";
 import { type Features, Selector } from "./selection.ts";
 import type { Transcoder } from "./weights.ts";
@@ -179,11 +179,6 @@ function thresholdSelection(threshold: number): Uint32Array {
   new Float32Array(selection.buffer)[0] = Math.max(0, threshold);
   selection[SELECTION_SIZE - 1] = 0xffffffff;
   return selection;
-}
-
-/** The first elements of a tensor as a tensor of its own. */
-function front(tensor: Tensor, count: number): Tensor {
-  return { ...tensor, shape: [count] };
 }
 
 function joined(parts: HostFeatures[], tokens: number): HostFeatures {
