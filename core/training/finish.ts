@@ -17,7 +17,8 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
 import { type SampleObserver, samplePass } from "../passes/samples.ts";
-import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
 export interface FinishObserver extends SampleObserver {

@@ -33,7 +33,7 @@ import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
 import type { LayerConfig } from "../runs/config.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
-import { saveTranscoder } from "../transcoder/weights.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {

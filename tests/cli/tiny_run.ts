@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { openCorpus } from "../../core/text/corpus.ts";
 import type { LayerConfig } from "../../core/runs/config.ts";
-import { saveTranscoder } from "../../core/transcoder/weights.ts";
+import { saveTranscoder } from "../../core/transcoder/formats/native.ts";
 import { main } from "../../main.ts";
 import { randomTranscoder } from "../transcoder/random_transcoder.ts";
 

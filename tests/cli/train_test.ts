@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { csvParse } from "d3-dsv";
 import { join } from "node:path";
-import { loadTranscoder } from "../../core/transcoder/weights.ts";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { FINISHED, finishedContent, names, SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
 
