@@ -51,7 +51,7 @@ export async function saveTranscoder(
 /**
  * Reads a transcoder and checks it.
  *
- * @param path A file of {@link saveTranscoder}, or one of SAELens with a single threshold; without groups in its metadata it is one group.
+ * @param path A file of {@link saveTranscoder}, or one of SAELens with thresholds; without groups in its metadata it is one group.
  * @returns The transcoder.
  * @throws {UserError} When the file cannot be read, tensors are missing, too many or do not fit each other, a number is not
  * finite, or the thresholds differ.
@@ -69,39 +69,43 @@ export async function loadTranscoder(path: string): Promise<Transcoder> {
         decoder: await readFinite(file, "W_dec"),
         decoderBias: await readFinite(file, "b_dec"),
       },
-      threshold: singleThreshold(path, await readFinite(file, "threshold")),
+      threshold: singleThreshold(file, await readFinite(file, "threshold")),
     };
   } finally {
     await file.close();
   }
 }
 
-function unusable(path: string, what: string): UserError {
-  return new UserError(`Cannot use the transcoder ${path}: ${what}; train it again`);
+/** Files of {@link saveTranscoder} can be known by their groups: what made them can make them again. */
+function unusable({ path, metadata }: SafetensorsFile, requirement: string, found: string): UserError {
+  const remedy = "groups" in metadata ? "train it again" : "export it again from where it was trained";
+  return new UserError({ action: `use the transcoder ${path}`, requirement, found, remedy });
 }
 
 function checkedShape(file: SafetensorsFile): TranscoderShape {
+  const names = ["W_enc", "b_enc", "W_dec", "b_dec", "threshold"];
+  const requirement = `it must hold ${names.join(", ")} and nothing else`;
+  const missing = names.find((name) => !file.tensors.has(name));
+  if (missing !== undefined) throw unusable(file, requirement, `it has no ${missing}`);
+  const stranger = [...file.tensors.keys()].find((name) => !names.includes(name));
+  if (stranger !== undefined) throw unusable(file, requirement, `it also holds "${stranger}"`);
   const { shape: encoder } = file.info("W_enc"), { shape: decoder } = file.info("W_dec");
-  if (encoder.length !== 2 || decoder.length !== 2) throw unusable(file.path, "W_enc and W_dec must be matrices");
+  if (encoder.length !== 2 || decoder.length !== 2) {
+    throw unusable(
+      file,
+      "W_enc and W_dec must be matrices",
+      `they are [${encoder.join(", ")}] and [${decoder.join(", ")}]`,
+    );
+  }
   const [d_in, features] = encoder, d_out = decoder[1];
-  const expected: Record<string, number[]> = {
-    W_enc: [d_in, features],
-    b_enc: [features],
-    W_dec: [features, d_out],
-    b_dec: [d_out],
-    threshold: [features],
-  };
+  const expected = { b_enc: [features], W_dec: [features, d_out], b_dec: [d_out], threshold: [features] };
   for (const [name, extents] of Object.entries(expected)) {
     const { shape } = file.info(name);
     if (shape.join() === extents.join()) continue;
-    throw unusable(file.path, `${name} must be [${extents.join(", ")}] like the others, it is [${shape.join(", ")}]`);
-  }
-  const stranger = [...file.tensors.keys()].find((name) => !(name in expected));
-  if (stranger !== undefined) {
-    throw unusable(file.path, `it must hold ${Object.keys(expected)}, it also holds "${stranger}"`);
+    throw unusable(file, `${name} must be [${extents.join(", ")}] like the others`, `it is [${shape.join(", ")}]`);
   }
   if (d_in * features * d_out === 0) {
-    throw unusable(file.path, `its sizes must be positive, they are ${encoder} and ${decoder}`);
+    throw unusable(file, "its sizes must be positive", `d_in, features, d_out are ${d_in}, ${features}, ${d_out}`);
   }
   return { d_in, d_out, groups: groupsOf(file, features) };
 }
@@ -113,23 +117,22 @@ function groupsOf(file: SafetensorsFile, features: number): readonly number[] {
   if (text === undefined) return [features];
   const groups = v.safeParse(Groups, text);
   if (groups.success && featureCount(groups.output) === features) return groups.output;
-  throw unusable(file.path, `its groups must be sizes that add up to ${features} features, they are ${text}`);
+  throw unusable(file, `its groups must be sizes that add up to ${features} features`, `they are ${text}`);
 }
 
 async function readFinite(file: SafetensorsFile, name: string): Promise<Float32Array<ArrayBuffer>> {
   const data = await file.readF32(name);
   const bad = data.findIndex((value) => !Number.isFinite(value));
   if (bad === -1) return data;
-  throw unusable(file.path, `every weight must be finite, element ${bad} of ${name} is ${data[bad]}`);
+  throw unusable(file, "every weight must be finite", `element ${bad} of ${name} is ${data[bad]}`);
 }
 
-function singleThreshold(path: string, thresholds: Float32Array): number {
+function singleThreshold(file: SafetensorsFile, thresholds: Float32Array): number {
   const other = thresholds.findIndex((threshold) => threshold !== thresholds[0]);
   if (other === -1) return thresholds[0];
   throw unusable(
-    path,
-    `all features must have one threshold, feature 0 has ${thresholds[0]} and feature ${other} has ${
-      thresholds[other]
-    }`,
+    file,
+    "all features must have one threshold",
+    `feature 0 has ${thresholds[0]} and feature ${other} has ${thresholds[other]}`,
   );
 }

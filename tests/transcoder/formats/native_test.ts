@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { UserError } from "../../../core/errors.ts";
+import { type Reason, UserError } from "../../../core/errors.ts";
 import { openSafetensors, writeSafetensors } from "../../../core/files/safetensors.ts";
 import { loadTranscoder, saveTranscoder } from "../../../core/transcoder/formats/native.ts";
 import { randomTranscoder } from "../random_transcoder.ts";
@@ -69,31 +69,72 @@ Deno.test("a file without groups is one group", () =>
     assert.deepEqual((await loadTranscoder(path)).shape, { d_in: 5, d_out: 3, groups: [7] });
   }));
 
+const ALL = "it must hold W_enc, b_enc, W_dec, b_dec, threshold and nothing else";
+const ELSEWHERE = "export it again from where it was trained";
 const uneven = tensor("threshold", [7], 0.5);
 uneven.data[3] = 0.25;
 const broken = tensor("W_dec", [7, 3]);
 broken.data[4] = NaN;
-const FAULTS: [string, ReturnType<typeof sound>, RegExp, Record<string, string>?][] = [
-  ["a missing tensor", sound().slice(0, 4), /needs a tensor "threshold"/],
-  ["an extra tensor", [...sound(), tensor("W_skip", [5, 3])], /also holds "W_skip"/],
-  ["a decoder of another dictionary", replaced(tensor("W_dec", [6, 3])), /W_dec must be \[7, 3\].* it is \[6, 3\]/],
-  ["a bias of another width", replaced(tensor("b_dec", [4])), /b_dec must be \[3\].* it is \[4\]/],
-  ["an encoder that is no matrix", replaced(tensor("W_enc", [35])), /must be matrices/],
-  ["NaN", replaced(broken), /finite, element 4 of W_dec is NaN/],
-  ["thresholds that differ", replaced(uneven), /one threshold, feature 0 has 0.5 and feature 3 has 0.25/],
-  ["groups that do not add up", sound(), /add up to 7 features, they are \[4,2\]/, { groups: "[4,2]" }],
-  ["groups that are no list", sound(), /add up to 7 features, they are seven/, { groups: "seven" }],
+/** What is wrong with a file without metadata, and what is said of it. */
+const FAULTS: [fault: string, tensors: ReturnType<typeof sound>, requirement: string, found: string][] = [
+  ["a missing tensor", sound().slice(0, 4), ALL, "it has no threshold"],
+  ["an extra tensor", [...sound(), tensor("W_skip", [5, 3])], ALL, 'it also holds "W_skip"'],
+  [
+    "a decoder of another dictionary",
+    replaced(tensor("W_dec", [6, 3])),
+    "W_dec must be [7, 3] like the others",
+    "it is [6, 3]",
+  ],
+  ["a bias of another width", replaced(tensor("b_dec", [4])), "b_dec must be [3] like the others", "it is [4]"],
+  [
+    "an encoder that is no matrix",
+    replaced(tensor("W_enc", [35])),
+    "W_enc and W_dec must be matrices",
+    "they are [35] and [7, 3]",
+  ],
+  [
+    "a target without width",
+    replaced(tensor("W_dec", [7, 0])).map((one) => one.name === "b_dec" ? tensor("b_dec", [0]) : one),
+    "its sizes must be positive",
+    "d_in, features, d_out are 5, 7, 0",
+  ],
+  ["NaN", replaced(broken), "every weight must be finite", "element 4 of W_dec is NaN"],
+  [
+    "thresholds that differ",
+    replaced(uneven),
+    "all features must have one threshold",
+    "feature 0 has 0.5 and feature 3 has 0.25",
+  ],
 ];
 
-for (const [fault, tensors, message, metadata] of FAULTS) {
-  Deno.test(`loading is refused: ${fault}`, () =>
+for (const [fault, tensors, requirement, found] of FAULTS) {
+  Deno.test(`loading is refused, with what can be done about a foreign file and one of ours: ${fault}`, () =>
     inFile(async (path) => {
-      await writeSafetensors(path, tensors, metadata);
-      await assert.rejects(loadTranscoder(path), (error: Error) => {
-        assert.ok(error instanceof UserError);
-        assert.match(error.message, message);
-        assert.match(error.message, /transcoder\.safetensors: .*; /);
-        return true;
+      const foreign = { action: `use the transcoder ${path}`, requirement, found, remedy: ELSEWHERE };
+      await writeSafetensors(path, tensors);
+      await assertRefused(path, foreign);
+      await writeSafetensors(path, tensors, { groups: "[7]" });
+      await assertRefused(path, { ...foreign, remedy: "train it again" });
+    }));
+}
+
+for (const groups of ["[4,2]", "seven", "[7,0]"]) {
+  Deno.test(`loading is refused: groups ${groups}`, () =>
+    inFile(async (path) => {
+      await writeSafetensors(path, sound(), { groups });
+      await assertRefused(path, {
+        action: `use the transcoder ${path}`,
+        requirement: "its groups must be sizes that add up to 7 features",
+        found: `they are ${groups}`,
+        remedy: "train it again",
       });
     }));
+}
+
+async function assertRefused(path: string, parts: Reason): Promise<void> {
+  await assert.rejects(loadTranscoder(path), (error: Error) => {
+    assert.ok(error instanceof UserError);
+    assert.deepEqual(error.parts, parts);
+    return true;
+  });
 }
