@@ -401,8 +401,7 @@ class Training {
     const progress = { step, position, elapsed_s: this.#elapsed() };
     for (const layer of this.#layers) {
       const write = async (path: string) => {
-        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, layer);
-        await saveTranscoder(path, shape, weights, threshold);
+        await saveTranscoder(path, await finishedTranscoder(this.gpu, layer));
       };
       await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
     }

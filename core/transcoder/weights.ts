@@ -43,8 +43,8 @@ export interface Transcoder {
   readonly shape: TranscoderShape;
   /** Its weights, training scales folded in. */
   readonly weights: TranscoderWeights;
-  /** An activation counts when it is above this, for every feature alike. */
-  readonly threshold: number;
+  /** [features]: an activation counts when it is above its feature's, strictly. Any number but NaN; infinity lets nothing through. */
+  readonly thresholds: Float32Array<ArrayBuffer>;
 }
 
 /** Factors between raw activations and those trained on: x_scaled = scales.source * x. */
@@ -56,7 +56,7 @@ export interface Scales {
 }
 
 /**
- * Turns weights for scaled activations into weights for raw ones. Encoder bias and threshold stay: pre-activations are the same.
+ * Turns weights for scaled activations into weights for raw ones. Encoder bias and thresholds stay: pre-activations are the same.
  *
  * @param weights Weights for source * x and target * y.
  * @param scales The two factors, above 0.

@@ -9,7 +9,7 @@ import * as v from "valibot";
 import { UserError } from "../../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../../files/safetensors.ts";
 import { featureCount, type TranscoderShape } from "../shape.ts";
-import type { Transcoder, TranscoderWeights } from "../weights.ts";
+import type { Transcoder } from "../weights.ts";
 
 /** The matrix [rows, columns] as [columns, rows]. */
 function transposed(matrix: Float32Array<ArrayBuffer>, rows: number, columns: number): Float32Array<ArrayBuffer> {
@@ -19,21 +19,16 @@ function transposed(matrix: Float32Array<ArrayBuffer>, rows: number, columns: nu
 }
 
 /**
- * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F], all
- * equal. The same transcoder gives the same bytes.
+ * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F]. The same transcoder gives the same bytes.
  *
  * @param path The file to make or replace; its directory must exist.
- * @param shape The transcoder's sizes; the groups go into the file's metadata.
- * @param weights Weights for raw activations.
- * @param threshold The inference threshold.
+ * @param transcoder The transcoder; its groups go into the file's metadata.
  * @param metadata Further text entries for the file's header.
  * @throws {UserError} When the disk or the permissions do not allow it.
  */
 export async function saveTranscoder(
   path: string,
-  shape: TranscoderShape,
-  weights: TranscoderWeights,
-  threshold: number,
+  { shape, weights, thresholds }: Transcoder,
   metadata: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { d_in, d_out, groups } = shape, features = featureCount(groups);
@@ -44,7 +39,7 @@ export async function saveTranscoder(
     tensor("b_enc", [features], weights.encoderBias),
     tensor("W_dec", [features, d_out], weights.decoder),
     tensor("b_dec", [d_out], weights.decoderBias),
-    tensor("threshold", [features], new Float32Array(features).fill(threshold)),
+    tensor("threshold", [features], thresholds),
   ], { ...metadata, groups: JSON.stringify(groups) });
 }
 
@@ -52,24 +47,31 @@ export async function saveTranscoder(
  * Reads a transcoder and checks it.
  *
  * @param path A file of {@link saveTranscoder}, or one of SAELens with thresholds; without groups in its metadata it is one group.
+ * @param isDiagnosed Whether weights that are not finite and thresholds that are no number are let through, as they are what is looked for.
  * @returns The transcoder.
- * @throws {UserError} When the file cannot be read, tensors are missing, too many or do not fit each other, a number is not
- * finite, or the thresholds differ.
+ * @throws {UserError} When the file cannot be read, tensors are missing, too many or do not fit each other, a weight is not finite, or a
+ * threshold is NaN.
  */
-export async function loadTranscoder(path: string): Promise<Transcoder> {
+export async function loadTranscoder(path: string, isDiagnosed = false): Promise<Transcoder> {
   const file = await openSafetensors(path);
   try {
     const shape = checkedShape(file);
     const { d_in } = shape, features = featureCount(shape.groups);
+    const read = async (name: string, isSound: (value: number) => boolean, requirement: string) => {
+      const data = await file.readF32(name), bad = isDiagnosed ? -1 : data.findIndex((value) => !isSound(value));
+      if (bad === -1) return data;
+      throw unusable(file, requirement, `element ${bad} of ${name} is ${data[bad]}`);
+    };
+    const weight = (name: string) => read(name, Number.isFinite, "every weight must be finite");
     return {
       shape,
       weights: {
-        encoder: transposed(await readFinite(file, "W_enc"), d_in, features),
-        encoderBias: await readFinite(file, "b_enc"),
-        decoder: await readFinite(file, "W_dec"),
-        decoderBias: await readFinite(file, "b_dec"),
+        encoder: transposed(await weight("W_enc"), d_in, features),
+        encoderBias: await weight("b_enc"),
+        decoder: await weight("W_dec"),
+        decoderBias: await weight("b_dec"),
       },
-      threshold: singleThreshold(file, await readFinite(file, "threshold")),
+      thresholds: await read("threshold", (value) => !Number.isNaN(value), "every threshold must be a number"),
     };
   } finally {
     await file.close();
@@ -118,21 +120,4 @@ function groupsOf(file: SafetensorsFile, features: number): readonly number[] {
   const groups = v.safeParse(Groups, text);
   if (groups.success && featureCount(groups.output) === features) return groups.output;
   throw unusable(file, `its groups must be sizes that add up to ${features} features`, `they are ${text}`);
-}
-
-async function readFinite(file: SafetensorsFile, name: string): Promise<Float32Array<ArrayBuffer>> {
-  const data = await file.readF32(name);
-  const bad = data.findIndex((value) => !Number.isFinite(value));
-  if (bad === -1) return data;
-  throw unusable(file, "every weight must be finite", `element ${bad} of ${name} is ${data[bad]}`);
-}
-
-function singleThreshold(file: SafetensorsFile, thresholds: Float32Array): number {
-  const other = thresholds.findIndex((threshold) => threshold !== thresholds[0]);
-  if (other === -1) return thresholds[0];
-  throw unusable(
-    file,
-    "all features must have one threshold",
-    `feature 0 has ${thresholds[0]} and feature ${other} has ${thresholds[other]}`,
-  );
 }

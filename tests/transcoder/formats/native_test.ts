@@ -18,7 +18,7 @@ async function inFile(use: (path: string) => Promise<void>): Promise<void> {
 
 Deno.test("a saved transcoder loads bit for bit, and the same one saves to the same bytes", () =>
   inFile(async (path) => {
-    const save = () => saveTranscoder(path, shape, transcoder.weights, 0.75, { run: "demo" });
+    const save = () => saveTranscoder(path, transcoder, { run: "demo" });
     await save();
     const bytes = await Deno.readFile(path);
     assert.deepEqual(await loadTranscoder(path), transcoder);
@@ -26,9 +26,16 @@ Deno.test("a saved transcoder loads bit for bit, and the same one saves to the s
     assert.deepEqual(await Deno.readFile(path), bytes);
   }));
 
+Deno.test("each feature keeps a threshold of its own: below 0, 0, and the infinity of one that is never active", () =>
+  inFile(async (path) => {
+    const thresholds = Float32Array.of(-1, 0, 0.5, Infinity, 1e-30, 0.5, -Infinity);
+    await saveTranscoder(path, { ...transcoder, thresholds });
+    assert.deepEqual((await loadTranscoder(path)).thresholds, thresholds);
+  }));
+
 Deno.test("the file has SAELens' keys and shapes, W_enc as [d_in, F]", () =>
   inFile(async (path) => {
-    await saveTranscoder(path, shape, transcoder.weights, 0.75);
+    await saveTranscoder(path, transcoder);
     const file = await openSafetensors(path);
     assert.deepEqual(
       Object.fromEntries([...file.tensors].map(([name, info]) => [name, [info.dtype, ...info.shape]])),
@@ -61,7 +68,16 @@ const sound = () => [
   tensor("b_dec", [3]),
   tensor("threshold", [7], 0.5),
 ];
-const replaced = (other: ReturnType<typeof tensor>) => sound().map((one) => one.name === other.name ? other : one);
+const withOne = (tensors: ReturnType<typeof sound>, other: ReturnType<typeof tensor>) =>
+  tensors.map((one) => one.name === other.name ? other : one);
+const replaced = (other: ReturnType<typeof tensor>) => withOne(sound(), other);
+
+Deno.test("a diagnosis loads what is not finite", () =>
+  inFile(async (path) => {
+    await writeSafetensors(path, [broken, unbounded, noNumber].reduce(withOne, sound()));
+    const { weights, thresholds } = await loadTranscoder(path, true);
+    assert.deepEqual([weights.decoder, weights.encoderBias, thresholds], [broken.data, unbounded.data, noNumber.data]);
+  }));
 
 Deno.test("a file without groups is one group", () =>
   inFile(async (path) => {
@@ -71,10 +87,12 @@ Deno.test("a file without groups is one group", () =>
 
 const ALL = "it must hold W_enc, b_enc, W_dec, b_dec, threshold and nothing else";
 const ELSEWHERE = "export it again from where it was trained";
-const uneven = tensor("threshold", [7], 0.5);
-uneven.data[3] = 0.25;
+const noNumber = tensor("threshold", [7], 0.5);
+noNumber.data[3] = NaN;
 const broken = tensor("W_dec", [7, 3]);
 broken.data[4] = NaN;
+const unbounded = tensor("b_enc", [7]);
+unbounded.data[1] = -Infinity;
 /** What is wrong with a file without metadata, and what is said of it. */
 const FAULTS: [fault: string, tensors: ReturnType<typeof sound>, requirement: string, found: string][] = [
   ["a missing tensor", sound().slice(0, 4), ALL, "it has no threshold"],
@@ -99,11 +117,12 @@ const FAULTS: [fault: string, tensors: ReturnType<typeof sound>, requirement: st
     "d_in, features, d_out are 5, 7, 0",
   ],
   ["NaN", replaced(broken), "every weight must be finite", "element 4 of W_dec is NaN"],
+  ["infinity", replaced(unbounded), "every weight must be finite", "element 1 of b_enc is -Infinity"],
   [
-    "thresholds that differ",
-    replaced(uneven),
-    "all features must have one threshold",
-    "feature 0 has 0.5 and feature 3 has 0.25",
+    "a threshold that is no number",
+    replaced(noNumber),
+    "every threshold must be a number",
+    "element 3 of threshold is NaN",
   ],
 ];
 
