@@ -108,6 +108,7 @@ function describeTokens(
 
 async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
+  const { summarizeThresholds } = await import("../core/analysis/threshold_summary.ts");
   const layers = await openFinishedRun(run);
   const topTokens = await Promise.all(layers.map(readTopTokens));
   const { tokenizer, contexts } = await encodeLayers(layers, text);
@@ -118,12 +119,12 @@ async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
         `${contexts.length} contexts, none of which sees the ones before`,
     );
   }
-  const encoded = layers.map(({ directory, config: { layer }, transcoder: { threshold } }, i) => {
+  const encoded = layers.map(({ directory, config: { layer }, transcoder: { thresholds } }, i) => {
     const describe = (features: HostFeatures, row: number) => ({
       features: strongest(features, row, top, topTokens[i]),
     });
     const tokens = contexts.flatMap((context, c) => describeTokens(context, c, i, skipped, describe, tokenizer));
-    return { run: directory, layer, threshold, tokens };
+    return { run: directory, layer, ...summarizeThresholds(thresholds), tokens };
   });
   if (json) {
     console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? encoded[0] : encoded, null, 2));

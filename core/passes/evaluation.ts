@@ -11,7 +11,7 @@ import { type Tap, tapName } from "../model/sites.ts";
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { Encoder } from "../transcoder/encode.ts";
@@ -187,11 +187,11 @@ class Measurer {
 
   /** What the lanes measured of so many tokens: target, residual, squares, row starts and fires of each. */
   read(tokens: number): Promise<ArrayBuffer[]> {
-    const measured = this.#lanes.map(({ transcoder: { shape }, encoder, reconstructor, y }) => [
-      { ...y, shape: [tokens, shape.d_out] },
-      { ...reconstructor.residual, shape: [tokens, shape.d_out] },
-      { ...reconstructor.squares, shape: [tokens, shape.groups.length] },
-      { ...encoder.kept.rowStart, shape: [tokens + 1] },
+    const measured = this.#lanes.map(({ encoder, reconstructor, y }) => [
+      front(y, tokens),
+      front(reconstructor.residual, tokens),
+      front(reconstructor.squares, tokens),
+      front(encoder.kept.rowStart, tokens + 1),
       encoder.fires,
     ]);
     return downloadAll(this.#options.gpu, measured.flat());

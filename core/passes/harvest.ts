@@ -10,7 +10,7 @@ import { type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { Pass } from "../gpu/run.ts";
-import { ELEMENT_BYTES } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, viewOf } from "../gpu/tensor.ts";
 import type { TokenSource } from "../text/source.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
@@ -106,7 +106,7 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
   await overlapped(forwards(), {
     submit: ({ pass }) => pass.submit(),
     read: ({ activations }) =>
-      downloadAll(gpu, activations.map(({ tensor, tokens }) => ({ ...tensor, shape: [tokens, width] }))),
+      downloadAll(gpu, activations.map(({ tensor, tokens }) => viewOf(tensor, [tokens, width]))),
     take({ done, contexts }, bytes) {
       bytes.forEach((taken, i) => columns[i].set(new Float32Array(taken), done * context * width));
       onProgress(first + done + contexts);

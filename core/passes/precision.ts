@@ -6,6 +6,7 @@
 import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { viewOf } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import type { Decoder } from "../model/forward.ts";
 import { tapName } from "../model/sites.ts";
@@ -29,7 +30,7 @@ export async function precisionErrors(
     pass.submit();
     const bytes = await downloadAll(
       gpu,
-      taps.map(({ tensor, tokens, width }) => ({ ...tensor, shape: [tokens, width] })),
+      taps.map(({ tensor, tokens, width }) => viewOf(tensor, [tokens, width])),
     );
     return bytes.map((taken) => new Float32Array(taken));
   };

@@ -13,7 +13,8 @@ import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward
 import type { Gpu } from "../gpu/device.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { type LayerConfig, readLayerConfig } from "./config.ts";
-import { loadTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import { loadTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 
 /** One layer of a finished run. */
 export interface FinishedLayer {

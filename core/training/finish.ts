@@ -17,7 +17,8 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
 import { type SampleObserver, samplePass } from "../passes/samples.ts";
-import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
 export interface FinishObserver extends SampleObserver {
@@ -67,13 +68,13 @@ export async function finish(
     const tokenizer = loadTokenizer(model);
     for (const [i, layer] of layers.entries()) {
       const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
-      const { shape, weights, threshold } = transcoders[i];
+      const { shape, weights } = transcoders[i];
       const sampleLines = new SampleLines(layer, tokenizer, documentName);
       await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
       await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
       await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
       await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
-      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), shape, weights, threshold);
+      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), transcoders[i]);
     }
   } finally {
     source.close();

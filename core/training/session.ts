@@ -34,7 +34,7 @@ import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
 import type { LayerConfig } from "../runs/config.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
-import { saveTranscoder } from "../transcoder/weights.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {
@@ -405,8 +405,7 @@ class Training {
     const progress = { step, position, elapsed_s: this.#elapsed() };
     for (const layer of this.#layers) {
       const write = async (path: string) => {
-        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, layer);
-        await saveTranscoder(path, shape, weights, threshold);
+        await saveTranscoder(path, await finishedTranscoder(this.gpu, layer));
       };
       await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
     }

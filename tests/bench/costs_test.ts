@@ -43,7 +43,7 @@ Deno.test("each matrix product takes two operations per row, column and depth, a
           meter.flops += 10;
         }
       }
-      if ("bias" in kernel.bindings) meter.read("bias", r);
+      for (const perRow of ["bias", "threshold"]) if (perRow in kernel.bindings) meter.read(perRow, r);
     }
     const cost = costOf({ kernel, params: { rows, columns, depth }, constants: {} }, NOTHING);
     assert.deepEqual(cost, { flops: meter.flops, bytes: meter.bytes }, kernel.name);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { csvParse } from "d3-dsv";
 import { join } from "node:path";
-import { loadTranscoder } from "../../core/transcoder/weights.ts";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { FINISHED, finishedContent, names, SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
 
@@ -81,7 +81,7 @@ Deno.test("the last checkpoint's transcoder is the finished one", async () => {
 });
 
 Deno.test("samples.jsonl has a line per feature: the strongest first, no token twice, all above the threshold", async () => {
-  const { threshold } = await loadTranscoder(join(first, "layer4", "transcoder.safetensors"));
+  const { thresholds: [threshold] } = await loadTranscoder(join(first, "layer4", "transcoder.safetensors"));
   const features = (await lines(first, "layer4", "samples.jsonl")).map((line) => JSON.parse(line));
   assert.deepEqual(features.map(({ feature, group }) => [feature, group]), groupsOf([16, 32, 16]));
   for (const { top, quantiles, fires } of features) {

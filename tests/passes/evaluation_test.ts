@@ -6,6 +6,7 @@ import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { START, type TokenBatch } from "../../core/text/contexts.ts";
 import type { TokenSource } from "../../core/text/source.ts";
+import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
 import { countedRows, evaluateTranscoders } from "../../core/passes/evaluation.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
@@ -59,6 +60,8 @@ function textSource(): TokenSource {
 const gpu = await openGpu();
 const files = await openModel("builtin");
 const decoder = await loadDecoder(gpu, files, { taps: TAPS, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT });
+/** From -0.1 to 0.4, and two features that are never active. */
+const OWN = Float32Array.from({ length: 30 }, (_, i) => i < 2 ? Infinity : (i - 9) / 50 + 0.04);
 const transcoders = [
   {
     ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
@@ -66,7 +69,16 @@ const transcoders = [
     target: TAPS[1],
     k: 3,
   },
-  { ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, 0.2, 2), source: TAPS[1], target: TAPS[2], k: 5 },
+  {
+    ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, OWN, 2),
+    source: TAPS[1],
+    target: TAPS[2],
+    k: 5,
+  },
+];
+const SUMMARIES = [
+  { threshold: Math.fround(0.4), threshold_range: undefined },
+  { threshold: (OWN[15] + OWN[16]) / 2, threshold_range: [OWN[2], OWN[29]] },
 ];
 const options = { gpu, decoder, context: CONTEXT, transcoders, includeBos: false };
 
@@ -87,7 +99,8 @@ for (const [i, transcoder] of transcoders.entries()) {
     let active = 0;
     const errors = prefixEnds(transcoder.shape.groups).map(() => 0);
     for (const r of rows) {
-      const kept = [...activationsOf(transcoder, row(x, r)).entries()].filter(([, a]) => a > transcoder.threshold);
+      const kept = [...activationsOf(transcoder, row(x, r)).entries()]
+        .filter(([feature, a]) => a > Math.max(0, transcoder.thresholds[feature]));
       active += kept.length;
       kept.forEach(([feature]) => fired.add(feature));
       prefixEnds(transcoder.shape.groups).forEach((end, p) => {
@@ -101,6 +114,9 @@ for (const [i, transcoder] of transcoders.entries()) {
     const expected = errors.map((error) => error / variance);
     assertClose("fvu", evaluation.fvu_per_prefix.map(({ fvu }) => fvu), expected, { floor: 0, relative: 1e-4 });
     assertClose("l0", [evaluation.l0], [active / rows.length], { floor: 1 / rows.length, relative: 0 });
+    const { threshold, threshold_range, definitions } = evaluation;
+    assert.deepEqual({ threshold, threshold_range }, SUMMARIES[i]);
+    assert.equal(definitions.threshold, (i === 0 ? EVALUATION_DEFINITIONS : DEFINITIONS_OF_THRESHOLDS).threshold);
     assert.equal(evaluation.dead_features, prefixEnds(transcoder.shape.groups).at(-1)! - fired.size);
   });
 }
