@@ -4,9 +4,10 @@
  */
 
 import { Command } from "commander";
-import { UsageError, UserError } from "../core/errors.ts";
+import { UserError } from "../core/errors.ts";
 import type { TextSummary } from "../core/text/summary.ts";
 import type { FinishedLayer } from "../core/runs/finished.ts";
+import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
@@ -17,11 +18,6 @@ interface EvaluateOptions {
 
 /** Work that ends sooner shows no progress. */
 const QUIET_S = 2;
-
-function parseTokens(text: string): number {
-  if (/^\d+$/.test(text) && Number(text) > 0 && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new UsageError(`Cannot evaluate: --tokens must be a whole number above 0, it is "${text}"`);
-}
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
   const { contextsPerForward } = await import("../core/model/capacity.ts");
@@ -82,12 +78,12 @@ async function requireSameText(
 ): Promise<void> {
   if (now.fingerprint === trained.fingerprint) return;
   const { describeText } = await import("../core/text/summary.ts");
-  throw new UserError(
-    `Cannot evaluate ${directory}: the text must be the one it was trained on (${
-      describeText(trained)
-    }), it is another ` +
-      `(${describeText(now)}); put the files back`,
-  );
+  throw new UserError({
+    action: `evaluate ${directory}`,
+    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
+    found: `it is another (${describeText(now)})`,
+    remedy: "put the files back",
+  });
 }
 
 async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
@@ -109,9 +105,11 @@ async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
 export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("Measures finished transcoders on held-out text with threshold inference, intervals included.")
-    .requiredOption("-r, --run <dir>", "a layer's directory, or a run's for all its layers")
-    .option("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)", parseTokens)
-    .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
+    .addOption(runOption())
+    .addOption(
+      wholeNumberOption("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)"),
+    )
+    .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu")
     .action(evaluate);
 }

@@ -15,12 +15,12 @@ import { finish } from "../../core/training/finish.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { Diverged, train } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
-import { precisionOption } from "../precision_option.ts";
+import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
 import { lockRun } from "../../core/runs/lock.ts";
 import { isLayerName, newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
-import { EMBEDDED, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
+import { declared, NUMBER_OPTIONS } from "./settings.ts";
 
 /**
  * Declares the command.
@@ -38,34 +38,29 @@ export function trainCommand(): Command {
       "-d, --data <paths...>",
       "text: .txt, .jsonl, .jsonl.gz, .jsonl.zst, .parquet, directories, hf:OWNER/NAME (default: the embedded text)",
     )
-    .option(
-      "-l, --layers <list>",
-      "layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)",
-    )
+    .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
       "--source <site>",
       "where activations are read: a site of the same layer, or one like layer8.resid_mid",
       "resid_mid",
     )
     .option("--target <site>", "where those to be predicted are", "mlp_out")
-    .option("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152")
-    .option(
-      "--dictionary <n>",
-      "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+    .addOption(wholeNumbersOption("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152"))
+    .addOption(
+      wholeNumberOption(
+        "--dictionary <n>",
+        "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+      ),
     )
     .option("--include-bos", "train on and count BOS tokens too")
     .addOption(precisionOption());
-  for (const { flags, setting, text } of NUMBER_OPTIONS) {
-    const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
-    const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
-    command.option(flags, `${text} (default: ${value})`);
-  }
+  NUMBER_OPTIONS.map(declared).forEach((option) => command.addOption(option));
   return command
     .option("--runs <dir>", "where runs are kept", "runs")
     .option("--name <name>", "the run's name (default: the model's, with the time)")
     .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
-    .option("--json", "print the result as JSON")
+    .addOption(jsonOption("the result as JSON"))
     .addHelpText(
       "after",
       "\nExample:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first",
@@ -110,9 +105,10 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
       ...display.finishObserver,
       checkInterrupt() {
         if (!stop.requested) return;
-        throw new Interrupted(
-          `Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume ${request.directory}`,
-        );
+        throw new Interrupted({
+          stopped: "after the last step, before the samples and the evaluation",
+          remedy: `go on with: mtc train --resume ${request.directory}`,
+        });
       },
     });
   } catch (error) {

@@ -7,12 +7,11 @@
 import { Command } from "commander";
 import { lstat, readdir, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { UsageError, UserError } from "../../core/errors.ts";
+import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { parseLayers } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
@@ -31,27 +30,17 @@ import type { TrainingPlan } from "../../core/training/plan.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
-import {
-  defaultLayers,
-  EMBEDDED,
-  groupsFor,
-  inFlags,
-  mappingsFor,
-  NUMBER_OPTIONS,
-  parseGroups,
-  parseNumber,
-  PUBLISHED,
-} from "./settings.ts";
+import { defaultLayers, EMBEDDED, groupsFor, inFlags, mappingsFor, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
 
-/** The options as commander gives them; numbers are still text. */
+/** The options as commander gives them; those of NUMBER_OPTIONS are numbers. */
 export interface TrainOptions extends Record<string, unknown> {
   model: string;
   data?: string[];
-  layers?: string;
+  layers?: number[];
   source: string;
   target: string;
-  groups?: string;
-  dictionary?: string;
+  groups?: number[];
+  dictionary?: number;
   includeBos?: boolean;
   precision: Precision;
   runs: string;
@@ -88,10 +77,9 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   try {
     checkSettings(settings);
   } catch (error) {
-    throw error instanceof UsageError ? new UsageError(inFlags(error.message)) : error;
+    throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
   }
   // What can be refused without the model is refused before it is opened: that may be a download of an hour.
-  const asked = options.layers === undefined ? null : parseLayers(options.layers);
   const directoryOf = (name: string) => join(options.runs, checkName(name));
   const given = options.name === undefined ? null : directoryOf(options.name);
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
@@ -101,7 +89,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
     `${model.path ?? model.name}/config.json`,
   );
   loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
-  const layers = asked ?? defaultLayers(modelLayers, isEmbedded);
+  const layers = options.layers ?? defaultLayers(modelLayers, isEmbedded);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
@@ -174,14 +162,12 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
 function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Command): RunSettings {
   const { precision, includeBos: include_bos = defaults.include_bos } = options;
   const changed: Record<string, unknown> = { include_bos, precision };
-  if (options.groups !== undefined) changed.groups = parseGroups(options.groups);
-  if (options.dictionary !== undefined) {
-    changed.groups = groupsFor(parseNumber("--dictionary", options.dictionary), changed.groups as number[] | undefined);
-  }
+  if (options.groups !== undefined) changed.groups = options.groups;
+  if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);
   for (const { flags, setting } of NUMBER_OPTIONS) {
     const option = command.options.find((candidate) => candidate.flags === flags)!;
-    const text = options[option.attributeName()];
-    if (text !== undefined) changed[setting] = parseNumber(option.long!, text as string);
+    const value = options[option.attributeName()];
+    if (value !== undefined) changed[setting] = value;
   }
   // A shorter run than the default keeps its warm-up in proportion, unless it is given.
   if (changed.steps !== undefined && changed.warmup_steps === undefined) {

@@ -420,10 +420,12 @@ class Training {
   #interruption(step: number): Interrupted {
     const { directory, settings: { steps }, resumed } = this.plan;
     if (step === 0 && !resumed) {
-      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+      return new Interrupted({ stopped: `before the first of ${steps} steps`, remedy: "nothing was written" });
     }
-    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
-    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
+    const stopped = step === 0
+      ? `before the first of ${steps} steps`
+      : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted({ stopped, remedy: `go on with: mtc train --resume ${directory}` });
   }
 }
 

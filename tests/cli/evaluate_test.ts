@@ -120,7 +120,7 @@ const FAULTS: Fault[] = [
     "no tokens",
     (layer) => Promise.resolve([layer, "--tokens", "0"]),
     2,
-    /--tokens must be a whole number above 0, it is "0"/,
+    /--tokens: it must be a whole number above 0, it is "0"/,
   ],
 ];
 
