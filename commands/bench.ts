@@ -10,7 +10,7 @@ import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import { duration, integer } from "../reports/format.ts";
 import { jsonOption, precisionOption, wholeNumberOption } from "./options.ts";
-import { Progress } from "./progress.ts";
+import { Pace, Progress } from "./progress.ts";
 import { EMBEDDED, groupsFor, PUBLISHED } from "./train/settings.ts";
 
 interface BenchOptions {
@@ -131,13 +131,12 @@ async function bench(options: BenchOptions): Promise<void> {
   const sizes = stepSizes(options);
   const { benchmark } = await import("../core/bench/benchmark.ts");
   const progress = new Progress("Benchmarking");
-  let figures: BenchmarkFigures, measuring = 0;
+  let figures: BenchmarkFigures, pace = new Pace();
   try {
     const make = (gpu: Gpu) => makeWorkloads(gpu, sizes, options);
     figures = await benchmark(make, options.precision, options.repeats, (label, done, all) => {
-      if (done === 0) measuring = performance.now();
-      const left = done === 0 ? null : (performance.now() - measuring) / 1000 / done * (all - done);
-      progress.show(done, all, label, left);
+      if (done === 0) pace = new Pace(); // what is done before measuring begins tells nothing
+      progress.show(done, all, label, pace.left(done, all));
     });
   } finally {
     progress.stop();

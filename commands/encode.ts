@@ -22,9 +22,6 @@ interface EncodeOptions {
   json?: true;
 }
 
-/** Work that ends sooner shows no progress. */
-const QUIET_S = 2;
-
 function parseText(text: string): string {
   if (text !== "") return text;
   throw new UsageError({
@@ -62,7 +59,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, layers, { taps, maxTokens: context, onLoading })
   );
-  const progress = new Progress("Encoding"), start = performance.now();
+  const progress = new Progress("Encoding contexts");
   try {
     const tokenizer = loadTokenizer(files);
     const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
@@ -70,9 +67,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
     const contexts: EncodedContext[] = [];
     for await (const context of encodeContexts(gpu, decoder, encoders, ids, include_bos)) {
       contexts.push(context);
-      const elapsed = (performance.now() - start) / 1000,
-        left = elapsed / contexts.length * (ids.length - contexts.length);
-      if (elapsed >= QUIET_S) progress.show(contexts.length, ids.length, "contexts", left);
+      progress.advance({ done: contexts.length, total: ids.length });
     }
     return { tokenizer, contexts };
   } finally {

@@ -16,9 +16,6 @@ interface EvaluateOptions {
   json?: true;
 }
 
-/** Work that ends sooner shows no progress. */
-const QUIET_S = 2;
-
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
   const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
@@ -35,7 +32,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
-  const progress = new Progress("Evaluating"), start = performance.now();
+  const progress = new Progress("Evaluating");
   try {
     await requireSameText(directory, config.data, source.summary);
     return await evaluateTranscoders({
@@ -52,16 +49,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       })),
       tokens,
       includeBos: include_bos,
-      onProgress: (done) => {
-        const elapsed = (performance.now() - start) / 1000;
-        if (elapsed < QUIET_S) return;
-        progress.show(
-          Math.min(done, tokens),
-          tokens,
-          `${Math.round(done / elapsed)} tokens/s`,
-          elapsed / done * Math.max(0, tokens - done),
-        );
-      },
+      onProgress: (done) => progress.advance({ done: Math.min(done, tokens), total: tokens, unit: "tokens" }),
     });
   } finally {
     progress.stop();

@@ -56,7 +56,6 @@ async function harvest(options: HarvestOptions): Promise<void> {
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
     // Opening the model may have taken an hour.
     await requireEmpty(out);
-    const started = performance.now();
     const written = await writeActivations({
       gpu,
       model,
@@ -67,11 +66,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
       directory: out,
       metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
       onRounded: (errors) => console.error(describeErrors(errors)),
-      onProgress(done) {
-        const seconds = (performance.now() - started) / 1000;
-        const note = `${Math.round(done * context / seconds)} tokens/s`;
-        progress.show(done, contexts, note, seconds / done * (contexts - done));
-      },
+      onProgress: (done) => progress.advance({ done, total: contexts, unit: "tokens", each: context }),
     });
     progress.stop();
     const names = taps.map(tapName);

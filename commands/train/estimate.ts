@@ -13,7 +13,7 @@ import { type Fit, fitOf, type Machine, type Proposal, propose, type Shortage } 
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import { newestCommonStep } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
-import { duration, Progress } from "../progress.ts";
+import { Progress, timeToCome } from "../progress.ts";
 import type { TrainRequest } from "./request.ts";
 
 /** A run before it starts. */
@@ -112,7 +112,7 @@ export function shortEstimate({ fit, free, duration: time }: Estimate): string[]
   return [
     `  memory  at most ${memory}`,
     `  disk    ${bytes(disk.peak)} of ${bytes(free.disk)} free`,
-    `  time    about ${duration(time!.seconds)}, from ${range(time!)}`,
+    `  time    about ${timeToCome(time!.seconds)}, from ${range(time!)}`,
   ];
 }
 
@@ -122,7 +122,7 @@ function taken({ parts: [program] }: Need): number {
 }
 
 function range({ range: [low, high] }: Duration): string {
-  return `${duration(low)} to ${duration(high)}`;
+  return `${timeToCome(low)} to ${timeToCome(high)}`;
 }
 
 /** What the files of a run's disk space are called. */
@@ -165,10 +165,10 @@ export function estimateTable(
   lines.push("", ...section(`Disk, in ${join(directory, places)}`, files));
   lines.push(total("in all", bytes(disk.peak), `of ${bytes(free.disk)} free`));
   if (!time) return lines;
-  lines.push("", ...section("Time", time.phases.map(({ name, amount }): Row => [name, duration(amount), ""])));
+  lines.push("", ...section("Time", time.phases.map(({ name, amount }): Row => [name, timeToCome(amount), ""])));
   return [
     ...lines,
-    total("in all", duration(time.seconds), range(time)),
+    total("in all", timeToCome(time.seconds), range(time)),
     ...time.basis.map((line) => pc.dim(`  ${line}`)),
   ];
 }
@@ -179,7 +179,7 @@ function sizes({ parts }: Need): Row[] {
   return parts.map(({ name, amount }): Row => [name, bytes(amount), ""]);
 }
 
-const NAME_COLUMNS = 26, AMOUNT_COLUMNS = 10;
+const NAME_COLUMNS = 26, AMOUNT_COLUMNS = 12;
 
 function rowLine([name, amount, remark]: Row): string {
   return `  ${name.padEnd(NAME_COLUMNS)}${amount.padStart(AMOUNT_COLUMNS)}${remark ? `  ${remark}` : ""}`;
