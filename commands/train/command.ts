@@ -9,6 +9,7 @@ import { join } from "node:path";
 import process from "node:process";
 import type { Evaluation } from "../../core/runs/schema.ts";
 import { Interrupted, UserError } from "../../core/errors.ts";
+import { TEXT_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
@@ -36,7 +37,7 @@ export function trainCommand(): Command {
     .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
     .option(
       "-d, --data <paths...>",
-      "text: .txt, .jsonl, .jsonl.gz, .jsonl.zst, .parquet, directories, hf:OWNER/NAME (default: the embedded text)",
+      `text: ${TEXT_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
     )
     .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
