@@ -100,6 +100,7 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     const verb = request.resumed ? "Resuming" : "Training";
     const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
+    if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
     const plan = planOf(request, gpu.adapter);
     const { decoder, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
     await finish(gpu, plan, decoder, layers, {
@@ -121,6 +122,14 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
   }
 }
 
+/** A resumed run may go on elsewhere, but not with the same bits. */
+function tellOtherAdapter(began: string, now: string): void {
+  if (began === now) return;
+  console.error(
+    `mtc: the run began on ${began}, this is ${now}: its last bits will differ from those of an uninterrupted run`,
+  );
+}
+
 /** A plan that does not fit is an error here too, behind what there is to say of it. */
 function printEstimate(request: TrainRequest, estimated: Estimate, adapter: string, asJson: boolean): void {
   if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
@@ -139,7 +148,8 @@ async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   const entries = await readdir(directory).catch(() => []);
   if (!entries.some(isLayerName)) return error;
-  return new UserError(`${error.message}; then go on with: mtc train --resume ${directory}`);
+  const { parts } = error, goOn = `then go on with: mtc train --resume ${directory}`;
+  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}; ${goOn}` });
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */

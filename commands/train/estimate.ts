@@ -6,7 +6,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pc from "picocolors";
-import { UserError } from "../../core/errors.ts";
+import { type Reason, UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
 import { BEGINNING, type Duration, estimateDuration, type Need, type Standing } from "../../core/estimate/needs.ts";
 import { type Fit, fitOf, type Machine, type Proposal, propose, type Shortage } from "../../core/estimate/fit.ts";
@@ -86,16 +86,18 @@ export function refusal({ directory, resumed }: TrainRequest, { fit, proposal }:
     : resumed
     ? `${free}, or go on on a larger machine`
     : `nothing smaller that was tried fits; ${free}`;
-  return new UserError(`${reasonOf(shortage)}; ${remedy}`);
+  return new UserError({ ...reasonOf(shortage), remedy });
 }
 
-function reasonOf(shortage: Shortage): string {
-  // The message of a tensor that is too large ends with a remedy of its own.
-  if (shortage.of === "binding") return shortage.message.replace(/; [^;]*$/, "");
+/** Why a plan does not fit; what a tensor that is too large says to do about it is replaced. */
+function reasonOf(shortage: Shortage): Reason {
+  if (shortage.of === "binding") return shortage.error.parts;
   const { of, need, have, isLeast } = shortage;
-  return `Cannot train this plan: it needs ${isLeast ? "at least " : ""}${bytes(need)} of ${of}, ${
-    bytes(have)
-  } are free`;
+  return {
+    action: "train this plan",
+    requirement: `it needs ${isLeast ? "at least " : ""}${bytes(need)} of ${of}`,
+    found: `${bytes(have)} are free`,
+  };
 }
 
 /**
@@ -222,7 +224,7 @@ export function estimateJson(request: TrainRequest, { fit, free, duration, propo
       basis: duration.basis,
     },
     fits: shortage === null,
-    shortage,
+    shortage: shortage?.of === "binding" ? { of: shortage.of, message: shortage.error.message } : shortage,
     proposal: proposal && proposal.flags.join(" "),
   };
 }

@@ -124,7 +124,12 @@ export function checkName(name: string, isWindows: boolean = Deno.build.os === "
 async function checkDirectory(runs: string, directory: string, isDry: boolean): Promise<void> {
   const runsInfo = await stat(runs).catch(() => null);
   if (runsInfo !== null && !runsInfo.isDirectory()) {
-    throw new UserError(`Cannot keep runs in ${runs}: it must be a directory, it is a file; choose another --runs`);
+    throw new UserError({
+      action: `keep runs in ${runs}`,
+      requirement: "it must be a directory",
+      found: "it is a file",
+      remedy: "choose another --runs",
+    });
   }
   if (await lstat(directory).then((info) => info.isSymbolicLink(), () => false)) {
     throw new UserError({
@@ -141,9 +146,12 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   if (taken.length > 0) {
     const names = taken.toSorted().slice(0, 3).join(", ");
     const resume = taken.some(isLayerName) ? `, or go on with it: mtc train --resume ${directory}` : "";
-    throw new UserError(
-      `Cannot start a run in ${directory}: it must be empty or new, it holds ${names}; choose another --name${resume}`,
-    );
+    throw new UserError({
+      action: `start a run in ${directory}`,
+      requirement: "it must be empty or new",
+      found: `it holds ${names}`,
+      remedy: `choose another --name${resume}`,
+    });
   }
   if (isDry) return;
   try {
@@ -194,9 +202,11 @@ export async function resumedRequest(directory: string, command: Command): Promi
     return command.getOptionValueSource(name) === "cli" && !["resume", "json", "dryRun"].includes(name);
   });
   if (given) {
-    throw new UsageError(
-      `Cannot resume with ${given.long}: a resumed run keeps the settings of its config.json; leave the option out or start another run`,
-    );
+    throw new UsageError({
+      action: `resume with ${given.long}`,
+      requirement: "a resumed run keeps the settings of its config.json",
+      remedy: "leave the option out or start another run",
+    });
   }
   const configs = await readConfigs(directory);
   const [first] = configs;
@@ -223,27 +233,33 @@ async function readConfigs(directory: string): Promise<LayerConfig[]> {
   });
   const names = entries.filter(isLayerName);
   if (names.length === 0) {
-    throw new UserError(
-      `Cannot resume ${directory}: it must hold layer<N> directories of an interrupted run, it holds none; give the ` +
-        "run's own directory, for example runs/first",
-    );
+    throw new UserError({
+      action: `resume ${directory}`,
+      requirement: "it must hold layer<N> directories of an interrupted run",
+      found: "it holds none",
+      remedy: "give the run's own directory, for example runs/first",
+    });
   }
   const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
   configs.forEach(({ layer }, i) => {
     if (names[i] === `layer${layer}`) return;
-    throw new UserError(
-      `Cannot resume ${directory}: ${names[i]} must hold the config.json of that layer, it holds layer ${layer}'s; ` +
-        "move what does not belong to this run elsewhere",
-    );
+    throw new UserError({
+      action: `resume ${directory}`,
+      requirement: `${names[i]} must hold the config.json of that layer`,
+      found: `it holds layer ${layer}'s`,
+      remedy: "move what does not belong to this run elsewhere",
+    });
   });
   configs.sort((a, b) => a.layer - b.layer);
   const shared = (config: LayerConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
   const stranger = configs.find((config) => shared(config) !== shared(configs[0]));
   if (stranger === undefined) return configs;
-  throw new UserError(
-    `Cannot resume ${directory}: its layers must share settings, model and text, those of layer ${stranger.layer} are not ` +
-      `those of layer ${configs[0].layer}; move what does not belong to this run elsewhere`,
-  );
+  throw new UserError({
+    action: `resume ${directory}`,
+    requirement: "its layers must share settings, model and text",
+    found: `those of layer ${stranger.layer} are not those of layer ${configs[0].layer}`,
+    remedy: "move what does not belong to this run elsewhere",
+  });
 }
 
 /** Whether a directory's name is that of a layer: layer0, layer17. */
@@ -263,13 +279,6 @@ export function planOf(
   adapter: string,
 ): TrainingPlan {
   const { layers, dModel, vocabSize } = parseConfig(model.config, `${model.path ?? model.name}/config.json`);
-  if (resumed && resumed[0].adapter !== adapter) {
-    console.error(
-      `mtc: the run began on ${
-        resumed[0].adapter
-      }, this is ${adapter}: its last bits will differ from those of an uninterrupted run`,
-    );
-  }
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     directory,

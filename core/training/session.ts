@@ -432,10 +432,12 @@ class Training {
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
 function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
-    new UserError(
-      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
-        "start another run",
-    );
+    new UserError({
+      action: "resume",
+      requirement: `${what} must be the ${then} that the run began with`,
+      found: `they are ${now}`,
+      remedy: `put ${name} back as it was, or start another run`,
+    });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
   if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
@@ -447,9 +449,10 @@ function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { sum
 /** Activations that are all zero or not finite have no scale. */
 function checkScale(tap: Tap, scale: number): void {
   if (Number.isFinite(scale)) return;
-  throw new UserError(
-    `Cannot train on ${
-      tapName(tap)
-    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
-  );
+  throw new UserError({
+    action: `train on ${tapName(tap)}`,
+    requirement: "its activations must be finite numbers and not all zero",
+    found: `their scale is ${scale}`,
+    remedy: "check the model's weights",
+  });
 }
