@@ -368,10 +368,12 @@ class Training {
     if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
     const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
     if (lost) {
-      throw new Diverged(
-        `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
-          `start another run with a lower --learning-rate than ${settings.learning_rate}`,
-      );
+      throw new Diverged({
+        action: `go on training layer ${layer.config.layer}`,
+        requirement: "the loss must be a number",
+        found: `it is ${lost.metrics.loss} at step ${lost.step}`,
+        remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      });
     }
   }
 
