@@ -9,6 +9,7 @@ import { lstat, readdir, rmdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
+import { exists } from "../../core/files/exists.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
 import { parseConfig } from "../../core/model/config.ts";
@@ -211,9 +212,7 @@ export async function resumedRequest(directory: string, command: Command): Promi
   const configs = await readConfigs(directory);
   const [first] = configs;
   const finished = await Promise.all(
-    configs.map(({ layer }) =>
-      stat(join(directory, `layer${layer}`, "transcoder.safetensors")).then(() => true, () => false)
-    ),
+    configs.map(({ layer }) => exists(join(directory, `layer${layer}`, "transcoder.safetensors"))),
   );
   return {
     directory,
