@@ -9,6 +9,7 @@ import type { LayerComparison } from "../core/analysis/comparison.ts";
 import type { RunChoice, RunDirectory } from "../core/runs/discovery.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
+import { jsonOption } from "./options.ts";
 
 interface ReportOptions {
   runs: string;
@@ -48,7 +49,12 @@ async function analyze({ path }: RunDirectory): Promise<LayerAnalysis> {
 async function requireDirectory(path: string): Promise<void> {
   const info = await Deno.stat(path).catch(() => undefined);
   if (info === undefined || info.isDirectory) return;
-  throw new UserError(`Cannot write reports to ${path}: it must be a directory, it is a file; choose another --out`);
+  throw new UserError({
+    action: `write reports to ${path}`,
+    requirement: "it must be a directory",
+    found: "it is a file",
+    remedy: "choose another --out",
+  });
 }
 
 /** The other files have names that nobody else gives; those of an earlier report are replaced. */
@@ -110,7 +116,7 @@ export function reportCommand(): Command {
     .description("Writes reports and plots about the newest finished run of every layer, and compares the layers.")
     .option("-r, --runs <dir>", "where the runs are", "runs")
     .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
-    .option("--json", "print verdicts, checks and file names as JSON")
+    .addOption(jsonOption("verdicts, checks and file names as JSON"))
     .addHelpText("after", "\nExample:\n  mtc train && mtc report --runs runs --out analysis_results")
     .action(report);
 }

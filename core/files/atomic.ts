@@ -60,19 +60,20 @@ export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<vo
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
-const REMEDIES: Record<string, string> = {
-  ENOSPC: "the disk is full; free some space or choose another directory",
-  EDQUOT: "the disk quota is used up; free some space or choose another directory",
-  EACCES: "permission denied; change its permissions or choose another path",
-  EPERM: "the system does not permit it; change its permissions or choose another path",
-  EROFS: "the file system is read-only; choose another directory",
-  ENOTDIR: "a part of the path is a file, not a directory; choose another path",
-  EISDIR: "it is a directory, not a file; choose another path",
-  EEXIST: "something of that name exists already; choose another path",
-  ENOTEMPTY: "a directory of that name holds files already; choose another path",
-  ENOENT: "there is no such file or directory; check the path",
-  ENAMETOOLONG: "the name is too long; choose a shorter one",
-  EFBIG: "the file system allows no file of that size; choose another directory",
+/** What a file system's codes mean, and what helps. */
+const FAILURES: Readonly<Record<string, readonly [found: string, remedy: string]>> = {
+  ENOSPC: ["the disk is full", "free some space or choose another directory"],
+  EDQUOT: ["the disk quota is used up", "free some space or choose another directory"],
+  EACCES: ["permission denied", "change its permissions or choose another path"],
+  EPERM: ["the system does not permit it", "change its permissions or choose another path"],
+  EROFS: ["the file system is read-only", "choose another directory"],
+  ENOTDIR: ["a part of the path is a file, not a directory", "choose another path"],
+  EISDIR: ["it is a directory, not a file", "choose another path"],
+  EEXIST: ["something of that name exists already", "choose another path"],
+  ENOTEMPTY: ["a directory of that name holds files already", "choose another path"],
+  ENOENT: ["there is no such file or directory", "check the path"],
+  ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
+  EFBIG: ["the file system allows no file of that size", "choose another directory"],
 };
 
 /**
@@ -86,11 +87,12 @@ const REMEDIES: Record<string, string> = {
 export function fileError(action: string, path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error;
   const code = (error as Error & { code?: string }).code ?? "";
-  if (code in REMEDIES) return new UserError(`Cannot ${action} ${path}: ${REMEDIES[code]}`);
+  const because = (found: string, remedy: string) => new UserError({ action: `${action} ${path}`, found, remedy });
+  if (code in FAILURES) return because(...FAILURES[code]);
   if (error instanceof Deno.errors.NotCapable) {
-    return new UserError(`Cannot ${action} ${path}: ${error.message}; grant the permission or choose another path`);
+    return because(error.message, "grant the permission or choose another path");
   }
-  return code === "" ? error : new UserError(`Cannot ${action} ${path}: ${error.message}; check the path and the disk`);
+  return code === "" ? error : because(error.message, "check the path and the disk");
 }
 
 /** Makes a rename durable. Windows and some network file systems cannot sync a directory; the rename stays atomic. */

@@ -4,8 +4,9 @@
  * @module
  */
 
-import { mkdir, readdir, rmdir, stat, unlink } from "node:fs/promises";
+import { mkdir, readdir, rmdir, unlink } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { exists } from "./exists.ts";
 
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\.tmp$/s;
 
@@ -50,7 +51,7 @@ export async function makeTemporaryDirectory(path: string): Promise<string> {
  * @throws {Error} The file system's own error; nothing is left then.
  */
 export async function makeDirectories(path: string): Promise<string[]> {
-  if (await stat(path).then(() => true, () => false)) return [];
+  if (await exists(path)) return [];
   const made = await makeDirectories(dirname(path));
   try {
     await mkdir(path);

@@ -12,6 +12,7 @@
 
 import { dirname, join } from "node:path";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
 import { temporaryPath } from "../files/temporary.ts";
 import { type HubReference, isCommit } from "./reference.ts";
 import type { HubSettings } from "./settings.ts";
@@ -105,16 +106,6 @@ export class RepoCache {
       if (!await exists(path)) throw fileError("write", path, error);
     }
   }
-}
-
-/**
- * Whether a path leads to a file.
- *
- * @param path The path; links are followed.
- * @returns Whether there is one.
- */
-export async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
 }
 
 async function makeDirectory(path: string): Promise<void> {

@@ -78,26 +78,6 @@ export function parseSites(text: string): Site[] {
 }
 
 /**
- * Reads a comma-separated list of layers from the command line.
- *
- * @param text For example `2,4`.
- * @returns The layers, each once, in the order given; {@link checkLayer} tells whether a model has them.
- * @throws {UsageError} When an entry is not a whole number from 0.
- */
-export function parseLayers(text: string): number[] {
-  return [
-    ...new Set(
-      text.split(",").map((entry) => {
-        if (/^\s*\d+\s*$/.test(entry)) return Number(entry);
-        throw new UsageError(
-          `Cannot take activations: layers are whole numbers from 0, got "${entry}"; write for example 2,4`,
-        );
-      }),
-    ),
-  ];
-}
-
-/**
  * Makes sure that a model has a layer.
  *
  * @param layer The layer asked for, from 0.

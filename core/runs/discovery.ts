@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { readConfig } from "./files.ts";
 import type { RunConfig } from "./schema.ts";
 
@@ -37,10 +38,6 @@ async function layerDirectories(directory: string): Promise<{ layers: string[]; 
     (/^layer\d+$/.test(entry.name) ? layers : others).push(join(directory, entry.name));
   }
   return { layers: layers.sort(), others: others.sort() };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
 
 /**

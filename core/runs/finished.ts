@@ -6,6 +6,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
@@ -81,10 +82,6 @@ async function directoriesWith(file: string, path: string, name: RegExp): Promis
     if (name.test(entry) && await exists(join(path, entry, file))) found.push(entry);
   }
   return found.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
 }
 
 async function openTranscoder(directory: string, config: LayerConfig): Promise<Transcoder> {

@@ -219,11 +219,13 @@ export async function readCheckpoint(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     // The reason keeps its path, not its remedy, which is that of a file one could get again.
-    const [reason] = error.message.split("; ");
-    throw new UserError(
-      `${reason}: the checkpoint is damaged; remove the directory ${path}, then resume once more: ` +
-        "the checkpoint before it is taken, or the run starts over",
-    );
+    const { found = "it cannot be used" } = error.parts;
+    throw new UserError({
+      ...error.parts,
+      found: `${found}: the checkpoint is damaged`,
+      remedy:
+        `remove the directory ${path}, then resume once more: the checkpoint before it is taken, or the run starts over`,
+    });
   }
 }
 
@@ -240,9 +242,8 @@ async function readTensors(path: string, destinations: readonly Destination[]): 
     for (const { name, length, fill } of destinations) {
       const data = await file.read(name) as Float32Array | Uint32Array;
       if (data.length !== length) {
-        throw new UserError(
-          `Cannot read ${path}: ${name} must have the run's ${length} elements, it has ${data.length}`,
-        );
+        const requirement = `${name} must have the run's ${length} elements`;
+        throw new UserError({ action: `read ${path}`, requirement, found: `it has ${data.length}` });
       }
       fill(data);
     }
@@ -260,5 +261,6 @@ async function readProgress(path: string, step: number): Promise<Progress> {
   }
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), progressSchema), text);
   if (parsed.success && parsed.output.step === step) return parsed.output;
-  throw new UserError(`Cannot read ${path}: it must hold step ${step} and its place in the text, it does not`);
+  const requirement = `it must hold step ${step} and its place in the text`;
+  throw new UserError({ action: `read ${path}`, requirement, found: "it does not" });
 }

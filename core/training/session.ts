@@ -368,10 +368,12 @@ class Training {
     if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
     const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
     if (lost) {
-      throw new Diverged(
-        `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
-          `start another run with a lower --learning-rate than ${settings.learning_rate}`,
-      );
+      throw new Diverged({
+        action: `go on training layer ${layer.config.layer}`,
+        requirement: "the loss must be a number",
+        found: `it is ${lost.metrics.loss} at step ${lost.step}`,
+        remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      });
     }
   }
 
@@ -419,20 +421,24 @@ class Training {
   #interruption(step: number): Interrupted {
     const { directory, settings: { steps }, resumed } = this.plan;
     if (step === 0 && !resumed) {
-      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+      return new Interrupted({ stopped: `before the first of ${steps} steps`, remedy: "nothing was written" });
     }
-    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
-    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
+    const stopped = step === 0
+      ? `before the first of ${steps} steps`
+      : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted({ stopped, remedy: `go on with: mtc train --resume ${directory}` });
   }
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
 function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
-    new UserError(
-      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
-        "start another run",
-    );
+    new UserError({
+      action: "resume",
+      requirement: `${what} must be the ${then} that the run began with`,
+      found: `they are ${now}`,
+      remedy: `put ${name} back as it was, or start another run`,
+    });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
   if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
@@ -444,9 +450,10 @@ function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { sum
 /** Activations that are all zero or not finite have no scale. */
 function checkScale(tap: Tap, scale: number): void {
   if (Number.isFinite(scale)) return;
-  throw new UserError(
-    `Cannot train on ${
-      tapName(tap)
-    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
-  );
+  throw new UserError({
+    action: `train on ${tapName(tap)}`,
+    requirement: "its activations must be finite numbers and not all zero",
+    found: `their scale is ${scale}`,
+    remedy: "check the model's weights",
+  });
 }

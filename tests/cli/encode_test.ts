@@ -99,7 +99,7 @@ Deno.test("mtc encode refuses in one sentence: empty text, no run, a --top that 
     [
       ["--run", "none", "--text", "a", "--top", "x"],
       2,
-      /^mtc: Cannot encode: --top must be a whole number above 0, it is "x"$/,
+      /^mtc: Cannot read --top: it must be a whole number above 0, it is "x"; write it in digits alone$/,
     ],
     [["--run", "none"], 2, /^mtc: .*option '-t, --text <text>'/],
   ];

@@ -176,7 +176,17 @@ Deno.test("text shorter than the final passes ask for is read to its end, once",
   await Deno.writeTextFile(text, "We the people of this country ask for peace, and for work.\n".repeat(400));
   const { code, stdout, stderr } = await mtc(
     ...["train", "--data", text, "--layers", "0", "--steps", "2", "--batch", "64", "--groups", "8,8", "--k", "2"],
-    ...["--sample-tokens", "1e9", "--evaluation-tokens", "1e9", "--runs", runs, "--name", "short", "--json"],
+    ...[
+      "--sample-tokens",
+      "1000000000",
+      "--evaluation-tokens",
+      "1000000000",
+      "--runs",
+      runs,
+      "--name",
+      "short",
+      "--json",
+    ],
   );
   assert.equal(code, 0, stderr);
   const tokens = JSON.parse(stdout).layers[0].evaluation.tokens;
