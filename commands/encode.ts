@@ -64,16 +64,19 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const progress = new Progress("Encoding"), start = performance.now();
   try {
     const tokenizer = loadTokenizer(files);
-    const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
-    const encoders = layers.map(({ config: { source }, transcoder }) => ({ source, transcoder }));
-    const contexts: EncodedContext[] = [];
-    for await (const context of encodeContexts(gpu, decoder, encoders, ids, include_bos)) {
-      contexts.push(context);
-      const elapsed = (performance.now() - start) / 1000,
-        left = elapsed / contexts.length * (ids.length - contexts.length);
-      if (elapsed >= QUIET_S) progress.show(contexts.length, ids.length, "contexts", left);
-    }
-    return { tokenizer, contexts };
+    const contexts = textContexts(tokenizer.encode(text), tokenizer.bosId, context), count = contexts.length;
+    const encoded = await encodeContexts({
+      gpu,
+      decoder,
+      transcoders: layers,
+      contexts,
+      includeBos: include_bos,
+      onProgress: (done) => {
+        const elapsed = (performance.now() - start) / 1000;
+        if (elapsed >= QUIET_S) progress.show(done, count, "contexts", elapsed / done * (count - done));
+      },
+    });
+    return { tokenizer, contexts: encoded };
   } finally {
     progress.stop();
     await files.weights.close();

@@ -24,7 +24,6 @@ function parseTokens(text: string): number {
 }
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
-  const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
@@ -32,7 +31,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const { dataOf } = await import("../core/runs/config.ts");
   const { tapsOf } = await import("../core/training/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = layers, { context, include_bos } = config;
+  const [{ directory, config }] = layers, { context } = config;
   const files = await openModelVisibly(modelOf(layers));
   const gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(layers.map((layer) => layer.config));
@@ -46,25 +45,13 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       gpu,
       decoder,
       source,
-      context,
-      contextsPerForward: contextsPerForward(gpu, decoder.config, context),
-      transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
-        ...transcoder,
-        source,
-        target,
-        k,
-      })),
+      settings: config,
+      transcoders: layers,
       tokens,
-      includeBos: include_bos,
       onProgress: (done) => {
         const elapsed = (performance.now() - start) / 1000;
         if (elapsed < QUIET_S) return;
-        progress.show(
-          Math.min(done, tokens),
-          tokens,
-          `${Math.round(done / elapsed)} tokens/s`,
-          elapsed / done * Math.max(0, tokens - done),
-        );
+        progress.show(done, tokens, `${Math.round(done / elapsed)} tokens/s`, elapsed / done * (tokens - done));
       },
     });
   } finally {
