@@ -62,14 +62,16 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
   const progress = new Progress("Encoding contexts");
   try {
     const tokenizer = loadTokenizer(files);
-    const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
-    const encoders = layers.map(({ config: { source }, transcoder }) => ({ source, transcoder }));
-    const contexts: EncodedContext[] = [];
-    for await (const context of encodeContexts(gpu, decoder, encoders, ids, include_bos)) {
-      contexts.push(context);
-      progress.advance({ done: contexts.length, total: ids.length });
-    }
-    return { tokenizer, contexts };
+    const contexts = textContexts(tokenizer.encode(text), tokenizer.bosId, context), total = contexts.length;
+    const encoded = await encodeContexts({
+      gpu,
+      decoder,
+      transcoders: layers,
+      contexts,
+      includeBos: include_bos,
+      onProgress: (done) => progress.advance({ done, total }),
+    });
+    return { tokenizer, contexts: encoded };
   } finally {
     progress.stop();
     await files.weights.close();

@@ -17,7 +17,6 @@ interface EvaluateOptions {
 }
 
 async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
-  const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
@@ -25,7 +24,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
   const { dataOf } = await import("../core/runs/config.ts");
   const { tapsOf } = await import("../core/training/plan.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = layers, { context, include_bos } = config;
+  const [{ directory, config }] = layers, { context } = config;
   const files = await openModelVisibly(modelOf(layers));
   using gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(layers.map((layer) => layer.config));
@@ -39,17 +38,10 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       gpu,
       decoder,
       source,
-      context,
-      contextsPerForward: contextsPerForward(gpu, decoder.config, context),
-      transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
-        ...transcoder,
-        source,
-        target,
-        k,
-      })),
+      settings: config,
+      transcoders: layers,
       tokens,
-      includeBos: include_bos,
-      onProgress: (done) => progress.advance({ done: Math.min(done, tokens), total: tokens, unit: "tokens" }),
+      onProgress: (done) => progress.advance({ done, total: tokens, unit: "tokens" }),
     });
   } finally {
     progress.stop();

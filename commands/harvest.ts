@@ -46,7 +46,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   using gpu = await openGpu(undefined, options.precision);
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
-  const model = await loadVisibly((onLoading) =>
+  const decoder = await loadVisibly((onLoading) =>
     loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
   );
   const data = options.data ?? "builtin";
@@ -58,11 +58,10 @@ async function harvest(options: HarvestOptions): Promise<void> {
     await requireEmpty(out);
     const written = await writeActivations({
       gpu,
-      model,
+      decoder,
       source,
       context,
       contexts,
-      contextsPerForward: atOnce,
       directory: out,
       metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
       onRounded: (errors) => console.error(describeErrors(errors)),
@@ -71,7 +70,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
     progress.stop();
     const names = taps.map(tapName);
     if (options.json) {
-      const width = model.config.dModel;
+      const width = decoder.config.dModel;
       console.log(JSON.stringify({ files: written, contexts, context, width, tensors: ["tokens", ...names] }, null, 2));
     } else {
       const shards = written.length === 1 ? written[0] : `${written.length} shards in ${out}`;

@@ -102,17 +102,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
     const plan = planOf(request, gpu.adapter);
-    const { decoder, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
-    await finish(gpu, plan, decoder, layers, {
-      ...display.finishObserver,
-      checkInterrupt() {
-        if (!stop.requested) return;
-        throw new Interrupted({
-          stopped: "after the last step, before the samples and the evaluation",
-          remedy: `go on with: mtc train --resume ${request.directory}`,
-        });
-      },
-    });
+    const { decoder, layers } = await train(gpu, plan, display.observer, stop.signal);
+    await finish(gpu, plan, decoder, layers, display.finishObserver, stop.signal);
   } catch (error) {
     throw await withResume(error, request.directory);
   } finally {
@@ -153,17 +144,18 @@ async function withResume(error: unknown, directory: string): Promise<unknown> {
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
-function listenForInterrupts(onRequest: () => void): { readonly requested: boolean; end(): void } {
-  const state = { requested: false, end: () => remove() };
+function listenForInterrupts(onRequest: () => void): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   const listener = () => {
-    state.requested = true;
+    // What was stopped, and how to go on, is said by those who know.
+    controller.abort();
     remove();
     onRequest();
   };
   const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
   signals.forEach((signal) => Deno.addSignalListener(signal, listener));
-  return state;
+  return { signal: controller.signal, end: remove };
 }
 
 /**

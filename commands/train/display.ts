@@ -72,8 +72,8 @@ export class TrainDisplay {
     this.#progress = null;
   }
 
-  /** The training's observer, without the interrupt. */
-  get observer(): Omit<TrainingObserver, "interrupted"> {
+  /** The training's observer. */
+  get observer(): TrainingObserver {
     return {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
@@ -82,8 +82,8 @@ export class TrainDisplay {
     };
   }
 
-  /** The observer of what follows the last step, without the interrupt. */
-  get finishObserver(): Omit<FinishObserver, "checkInterrupt"> {
+  /** The observer of what follows the last step. */
+  get finishObserver(): FinishObserver {
     return {
       sampling: (done, tokens) => this.#passing("Sampling", done, tokens),
       evaluating: (done, tokens) => this.#passing("Evaluating", done, tokens),

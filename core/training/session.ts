@@ -6,7 +6,6 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import type { SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
@@ -20,17 +19,19 @@ import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
-import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { sliceBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
+import { fillBuffer } from "./filler.ts";
 import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
 import { learningRate } from "./recipe.ts";
+import type { HostFeatures } from "../transcoder/encode.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
-import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import { recordGather } from "../gpu/row_blocks.ts";
 import type { LayerConfig } from "../runs/config.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
@@ -42,7 +43,7 @@ export class Diverged extends UserError {
   override name = "Diverged";
 }
 
-/** How a run tells what it is doing, and hears that it should stop. */
+/** How a run tells what it is doing. */
 export interface TrainingObserver {
   /** The model's layers are being loaded: those done of those needed. */
   loading(layers: number, needed: number): void;
@@ -52,8 +53,6 @@ export interface TrainingObserver {
   rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
   stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
-  /** True once the user asked to stop. */
-  interrupted(): boolean;
 }
 
 /** The longest a reading-back may be put off, in seconds and in steps. */
@@ -65,16 +64,18 @@ const READ_EVERY_STEPS = 100;
  *
  * @param gpu The device.
  * @param plan What to train.
- * @param observer Hears of the progress and can interrupt.
+ * @param observer Hears of the progress.
+ * @param signal Aborted when the run should save itself and end.
  * @returns The model, still loaded, and the trained layers.
  * @throws {UserError} When files, disk or device fail.
  * @throws {Diverged} When the loss is no longer a number.
- * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
+ * @throws {Interrupted} When the signal was aborted; a checkpoint was written.
  */
 export async function train(
   gpu: Gpu,
   plan: TrainingPlan,
   observer: TrainingObserver,
+  signal?: AbortSignal,
 ): Promise<{ decoder: Decoder; layers: LayerRun[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
@@ -97,8 +98,8 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, decoder, taps.length, bufferPlan, settings.seed);
-  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, taps, observer);
+  const buffer = new ShuffleBuffer(gpu, taps, depth, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
     const layers = await run.go(restart);
     buffer.destroy();
@@ -146,8 +147,8 @@ class Training {
     readonly decoder: Decoder,
     readonly buffer: ShuffleBuffer,
     readonly bufferPlan: BufferPlan,
-    readonly taps: readonly Tap[],
     readonly observer: TrainingObserver,
+    readonly signal: AbortSignal | undefined,
   ) {}
 
   async go(restart: number): Promise<LayerRun[]> {
@@ -167,7 +168,7 @@ class Training {
       this.#record(step);
       const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
       const isSampled = step % settings.sample_every === 0;
-      const stopping = this.observer.interrupted();
+      const stopping = this.signal?.aborted === true;
       if (isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
         await this.#readBack(step, isSampled);
       }
@@ -188,14 +189,16 @@ class Training {
 
   /** False when the user asked to stop before the buffer was full. */
   async #fillBuffer(n: number): Promise<boolean> {
-    const { contexts, context } = this.bufferPlan;
-    this.observer.filling(n, 0, contexts);
-    const atOnce = contextsPerForward(this.gpu, this.decoder.config, context);
-    const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
-      this.observer.filling(n, done, contexts);
-      return !this.observer.interrupted();
-    });
-    if (end === null) return false;
+    const { gpu, decoder, signal } = this, { contexts } = this.bufferPlan;
+    const onProgress = (done: number) => this.observer.filling(n, done, contexts);
+    onProgress(0);
+    let end: StreamPosition;
+    try {
+      end = await fillBuffer(this.buffer, n, { gpu, decoder, source: this.#source!, onProgress, signal });
+    } catch (error) {
+      if (error === signal?.reason) return false;
+      throw error;
+    }
     this.#bufferStart = this.#bufferEnd;
     this.#bufferEnd = end;
     // Filling is not training: the rate of the steps must not include it.
@@ -218,7 +221,7 @@ class Training {
     const rows = this.buffer.order.shape[0] / settings.passes;
     const { gpu, buffer: { order } } = this, width = this.decoder.config.dModel;
     const measure = async (tap: Tap) => {
-      const activations = this.#activations(tap);
+      const activations = this.buffer.at(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
       checkScale(tap, statistics.scale);
       return { activations, ...statistics };
@@ -241,13 +244,9 @@ class Training {
   /** What 16-bit products do to the first contexts; nothing to tell with f32. */
   async #precisionErrors(): Promise<Record<string, number>> {
     if (this.gpu.precision === "f32") return {};
-    const { context, ids } = this.buffer.batch;
-    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.decoder.config, context));
-    const errors = await precisionErrors(this.gpu, this.decoder, {
-      contexts,
-      context,
-      ids: ids.subarray(0, contexts * context),
-    });
+    const { decoder, buffer: { batch } } = this;
+    const first = sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce));
+    const errors = await precisionErrors(this.gpu, decoder, first);
     this.observer.rounded(errors);
     return errors;
   }
@@ -297,10 +296,6 @@ class Training {
     }
   }
 
-  #activations({ layer, site }: Tap): RowBlocks {
-    return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
-  }
-
   #record(step: number): void {
     const { settings } = this.plan, rows = settings.batch_tokens;
     const first = (step - 1) % this.bufferPlan.steps * rows;
@@ -309,7 +304,7 @@ class Training {
     for (const { config, shape, stepper, x, y } of this.#layers) {
       const { source, target, scales } = config;
       const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
-        recordGather(pass, this.#activations(tap), this.buffer.order, batch, { rows, width, first, scale });
+        recordGather(pass, this.buffer.at(tap), this.buffer.order, batch, { rows, width, first, scale });
       gather(source, x, shape.d_in, scales.source);
       gather(target, y, shape.d_out, scales.target);
       stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);
@@ -385,7 +380,7 @@ class Training {
   #sample(
     layer: LayerRun,
     step: number,
-    { rowStart, index, value }: SparseRows,
+    { rowStart, index, value }: HostFeatures,
     batch: TokenBatch,
     drawn: Uint32Array,
   ): void {

@@ -154,7 +154,7 @@ export class Encoder {
       pass.submit();
       parts.push(await this.readKept(count));
     }
-    return parts.length === 1 ? parts[0] : joined(parts, tokens);
+    return joinFeatures(parts);
   }
 
   /**
@@ -186,7 +186,15 @@ export class Encoder {
   }
 }
 
-function joined(parts: HostFeatures[], tokens: number): HostFeatures {
+/**
+ * Puts the features of consecutive tokens together.
+ *
+ * @param parts Those of some tokens, of the tokens behind them, and so on.
+ * @returns The features of all.
+ */
+export function joinFeatures(parts: readonly HostFeatures[]): HostFeatures {
+  if (parts.length === 1) return parts[0];
+  const tokens = parts.reduce((sum, { rowStart }) => sum + rowStart.length - 1, 0);
   const total = parts.reduce((sum, { index }) => sum + index.length, 0);
   const all = { rowStart: new Uint32Array(tokens + 1), index: new Uint32Array(total), value: new Float32Array(total) };
   let token = 0, entry = 0;

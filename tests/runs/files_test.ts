@@ -64,7 +64,10 @@ Deno.test("null in evaluation.json is NaN", () =>
 Deno.test("evaluation.json: a range of thresholds is read where there is one", () =>
   withRun(async (path) => {
     assert.equal((await readRun(path)).evaluation.threshold_range, undefined);
-    await edit(join(path, "evaluation.json"), (text) => text.replace('"fvu":', '"threshold_range": [0.125, 2],\n"fvu":'));
+    await edit(
+      join(path, "evaluation.json"),
+      (text) => text.replace('"fvu":', '"threshold_range": [0.125, 2],\n"fvu":'),
+    );
     assert.deepEqual((await readRun(path)).evaluation.threshold_range, [0.125, 2]);
   }));
 
