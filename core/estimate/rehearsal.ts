@@ -13,6 +13,7 @@ import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
 import { emptyBatch, START } from "../text/contexts.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "../training/buffer.ts";
@@ -93,7 +94,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const buffer = new ShuffleBuffer(ledger.gpu, decoder.taps, config.dModel, bufferPlan, settings.seed);
+  const scope = openScope(ledger.gpu),
+    buffer = new ShuffleBuffer(scope, decoder.taps, config.dModel, bufferPlan, settings.seed);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,
@@ -122,7 +124,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   for (const { stepper: { state } } of layers) await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
   endStage("training");
 
-  buffer.destroy();
+  scope[Symbol.dispose]();
   ledger.restartPeak();
   const final = await finish(ledger, run, decoder, layers);
   endStage("finishing");

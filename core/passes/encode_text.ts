@@ -4,6 +4,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Decoder } from "../model/forward.ts";
 import { NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { type HostFeatures, joinFeatures } from "../transcoder/encode.ts";
@@ -70,8 +71,9 @@ export async function encodeContexts(options: EncodeOptions): Promise<EncodedCon
   const longest = Math.max(...contexts.map(({ context }) => context));
   // A context with more tokens than an encoder takes at once comes in several pieces.
   const pieces: (readonly HostFeatures[])[][] = contexts.map(() => []);
+  using scratch = openScope(gpu);
   const reader = new FeatureReader(
-    gpu,
+    scratch,
     transcoders,
     countedPerContext(longest, includeBos),
     ({ contextsBefore }, features) => pieces[contextsBefore].push(features),

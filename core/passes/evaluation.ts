@@ -7,6 +7,7 @@ import { EvaluationSums } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Tap } from "../model/sites.ts";
 import type { Evaluation } from "../runs/schema.ts";
@@ -28,7 +29,8 @@ export async function evaluateTranscoders(options: TranscodersOnText): Promise<E
   const { gpu, decoder, transcoders, tokens, onProgress } = options;
   const { context, include_bos: includeBos } = options.settings;
   const perContext = countedPerContext(context, includeBos);
-  const evaluator = new Evaluator(gpu, transcoders, decoder.contextsAtOnce * perContext);
+  using scratch = openScope(gpu);
+  const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
   const taken = await overText({
     ...options,
     contexts: Math.ceil(tokens / perContext),

@@ -17,6 +17,7 @@ import { overlapped } from "../gpu/overlap.ts";
 import type { Precision } from "../gpu/products.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations, Decoder } from "../model/forward.ts";
 import { type Tap, tapIndex } from "../model/sites.ts";
@@ -114,28 +115,25 @@ export interface TextTaken extends TextProgress {
 export async function overText(text: TextOptions, analyses: readonly Analysis[]): Promise<TextTaken> {
   const { gpu, decoder, signal, onProgress } = text;
   for (const tap of analyses.flatMap(({ taps }) => taps)) tapIndex(decoder.taps, tap);
-  const rows = createTensor(gpu, "counted rows", [decoder.maxTokens], "u32");
+  using scratch = openScope(gpu);
+  const rows = createTensor(scratch, "counted rows", [decoder.maxTokens], "u32");
   const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = { contexts: 0, tokens: 0, position: null };
-  try {
-    await overlapped(workOver(text, analyses, rows, taken), {
-      submit({ pass, riding, piece }) {
-        signal?.throwIfAborted();
-        for (const analysis of riding) analysis.record(pass, piece);
-        pass.submit();
-      },
-      async read({ riding, piece }) {
-        const results: unknown[] = [];
-        for (const analysis of riding) results.push(await analysis.read(piece));
-        return results;
-      },
-      take({ riding, piece, done }, results) {
-        riding.forEach((analysis, i) => analysis.take(piece, results[i]));
-        onProgress?.(done);
-      },
-    });
-  } finally {
-    rows.buffer.destroy();
-  }
+  await overlapped(workOver(text, analyses, rows, taken), {
+    submit({ pass, riding, piece }) {
+      signal?.throwIfAborted();
+      for (const analysis of riding) analysis.record(pass, piece);
+      pass.submit();
+    },
+    async read({ riding, piece }) {
+      const results: unknown[] = [];
+      for (const analysis of riding) results.push(await analysis.read(piece));
+      return results;
+    },
+    take({ riding, piece, done }, results) {
+      riding.forEach((analysis, i) => analysis.take(piece, results[i]));
+      onProgress?.(done);
+    },
+  });
   signal?.throwIfAborted();
   return taken;
 }

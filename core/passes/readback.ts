@@ -4,6 +4,7 @@
  */
 
 import { downloadAll, type Gpu } from "../gpu/device.ts";
+import { viewOf } from "../gpu/tensor.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Analysis, ForwardOptions, Piece } from "./over_text.ts";
 
@@ -29,7 +30,7 @@ export function readActivations(
     record() {},
     read({ activations, first }) {
       if (first > 0) return Promise.resolve([]);
-      return downloadAll(gpu, activations.map(({ tensor, tokens, width }) => ({ ...tensor, shape: [tokens, width] })));
+      return downloadAll(gpu, activations.map(({ tensor, tokens, width }) => viewOf(tensor, [tokens, width])));
     },
     take(piece, bytes) {
       if (piece.first === 0) take(piece, bytes.map((taken) => new Float32Array(taken)));

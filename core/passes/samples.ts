@@ -4,6 +4,7 @@
  */
 
 import { FinalPass } from "../analysis/samples.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { RunSettings } from "../runs/config.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { FeatureReader, type TranscodersOnText } from "./features.ts";
@@ -30,8 +31,9 @@ export async function collectSamples(options: SampleOptions): Promise<readonly F
     new FinalPass(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
   const perContext = countedPerContext(context, includeBos);
+  using scratch = openScope(gpu);
   const reader = new FeatureReader(
-    gpu,
+    scratch,
     transcoders,
     decoder.contextsAtOnce * perContext,
     ({ batch, places }, features) => features.forEach((rows, i) => collected[i].add(rows, batch, places)),

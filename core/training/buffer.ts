@@ -139,12 +139,6 @@ export class ShuffleBuffer {
     this.drawn = drawOrder(this.plan, this.#seed, n);
     upload(this.#gpu, this.order, this.drawn);
   }
-
-  /** Frees the buffer's memory on the GPU. */
-  destroy(): void {
-    const blocks = this.activations.flatMap((rows) => rows.blocks);
-    for (const { buffer } of [...blocks, this.order]) buffer.destroy();
-  }
 }
 
 /**

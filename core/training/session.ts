@@ -17,6 +17,7 @@ import { precisionErrors } from "../passes/precision.ts";
 import { type Tap, tapName } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import { sliceBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
@@ -98,12 +99,11 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, taps, depth, bufferPlan, settings.seed);
+  using scope = openScope(gpu);
+  const buffer = new ShuffleBuffer(scope, taps, depth, bufferPlan, settings.seed);
   const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
-    const layers = await run.go(restart);
-    buffer.destroy();
-    return { decoder, layers };
+    return { decoder, layers: await run.go(restart) };
   } finally {
     run.close();
   }

@@ -77,7 +77,8 @@ Deno.test("drawOrder spreads the rows of a context over a pass", () => {
 });
 
 Deno.test("a buffer in several blocks holds, draws and starts a run with the bytes of one in a single block", async () => {
-  const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
+  using gpu = await openGpu();
+  const files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
   const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
   const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
@@ -101,18 +102,17 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
     const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
     const weights = await initialWeights(gpu, shape, 0, buffer.order, from, to);
     const blocks = buffer.activations.map((activations) => activations.blocks.length);
-    buffer.destroy();
     return { blocks, drawn, scales: measured.map(({ mean, scale }) => ({ mean, scale })), weights };
   };
   const { blocks: one, ...whole } = await fill(160), { blocks: several, ...parts } = await fill(37);
   assert.deepEqual([one, several], [[1, 1], [5, 5]]);
   assert.deepEqual(parts, whole);
   assert.ok(whole.drawn.every((values) => values.some((value) => value !== 0)));
-  gpu.device.destroy();
 });
 
 Deno.test("filling stops when it is told to; filled anew, the buffer is as if nothing had happened", async () => {
-  const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, width = 128;
+  using gpu = await openGpu();
+  const files = await openModel(BUILTIN), context = 16, width = 128;
   const taps = [{ layer: 0, site: "mlp_out" }] as const, cut = plan({ contexts: 10, context });
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
   const text = randomText(10, context, 3), buffer = new ShuffleBuffer(gpu, taps, width, cut, 5), told: number[] = [];
@@ -136,5 +136,4 @@ Deno.test("filling stops when it is told to; filled anew, the buffer is as if no
 
   await fillBuffer(buffer, 0, { gpu, decoder, source: sourceOf(text, true) });
   assert.deepEqual(await contents(), whole);
-  gpu.device.destroy();
 });
