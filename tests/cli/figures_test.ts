@@ -1,0 +1,142 @@
+/**
+ * The figures of the whole program: text, model, buffer, steps, selection, optimiser and evaluation together. Each part has tests
+ * of its own against float64 or PyTorch; this one notices when parts that are right are put together wrong.
+ *
+ * The expected figures are those of seed 0. The margins of what comes after a hundred steps are standard deviations over seeds 0
+ * to 7 of this very run (llvmpipe, 2026-07). They leave room for adapters that round otherwise: a source scale changed by one part in a
+ * million moved no FVU by more than 1e-4 and no dead count by more than 1. To train towards the target with the source's
+ * scale, for comparison, moves the FVU of layer 2 by sixty of these margins.
+ */
+
+import assert from "node:assert/strict";
+import { assertClose } from "../compare.ts";
+import { BATCH, FEATURES, fileOf, K, LAYERS, PREFIXES, readJson, readTable, readTensors, STEPS } from "./whole_run.ts";
+
+/** What the first logged steps measured. They come before rounding errors have grown, so that any adapter has them to 1e-3. */
+const FIRST: Record<number, Record<string, readonly number[]>> = {
+  2: {
+    loss: [0.7633362, 0.5159022],
+    fvu_prefix_64: [0.9263777, 0.6557832],
+    fvu_prefix_192: [0.8281037, 0.5508829],
+    fvu_prefix_256: [0.8254232, 0.5724787],
+    threshold: [0.4782151, 0.4911919],
+  },
+  4: {
+    loss: [0.6517169, 0.5250562],
+    fvu_prefix_64: [0.9344481, 0.7262227],
+    fvu_prefix_192: [0.8580689, 0.6657662],
+    fvu_prefix_256: [0.8515753, 0.6673294],
+    threshold: [0.4753452, 0.4781789],
+  },
+};
+
+/** A figure of seed 0, and its standard deviation over eight seeds. */
+type Expected = readonly [value: number, spread: number];
+
+/** The last row of metrics.csv. */
+const LAST_STEP: Record<number, Record<string, Expected>> = {
+  2: {
+    loss: [0.3086, 0.016],
+    aux_loss: [0.008592, 0.00042],
+    fvu_prefix_64: [0.3855, 0.02],
+    fvu_prefix_192: [0.3219, 0.016],
+    fvu_prefix_256: [0.3112, 0.014],
+    dead_features: [23, 6.1],
+    threshold: [0.4839, 0.012],
+  },
+  4: {
+    loss: [0.3507, 0.021],
+    aux_loss: [0.009696, 0.00059],
+    fvu_prefix_64: [0.5163, 0.024],
+    fvu_prefix_192: [0.4244, 0.024],
+    fvu_prefix_256: [0.4091, 0.022],
+    dead_features: [35, 6.7],
+    threshold: [0.5128, 0.009],
+  },
+};
+
+/** evaluation.json; the FVU of a prefix stands under its end. */
+const HELD_OUT: Record<number, Record<string, Expected>> = {
+  2: {
+    64: [0.3672, 0.0099],
+    192: [0.3137, 0.006],
+    256: [0.3055, 0.0049],
+    explained_variance: [0.6948, 0.0049],
+    fvu_all_elements: [0.2698, 0.0044],
+    l0: [15.17, 0.23],
+    dead_features: [22, 6.9],
+  },
+  4: {
+    64: [0.5114, 0.013],
+    192: [0.4355, 0.012],
+    256: [0.4251, 0.012],
+    explained_variance: [0.5758, 0.012],
+    fvu_all_elements: [0.3113, 0.0091],
+    l0: [16.52, 0.37],
+    dead_features: [27, 5],
+  },
+};
+
+/** The schedule: the default's 30 steps of warm-up in 480, then a cosine that ends at a hundredth of the peak. */
+function scheduled(step: number): number {
+  const peak = 5e-3, warmup = 8;
+  if (step <= warmup) return peak * step / warmup;
+  const turn = Math.cos(Math.PI * (step - warmup) / (STEPS - warmup));
+  return peak * (0.01 + 0.99 * (1 + turn) / 2);
+}
+
+const numbers = (rows: Record<string, string>[], column: string) => rows.map((row) => Number(row[column]));
+
+function assertExpected(where: string, found: Record<string, number>, expected: Record<string, Expected>): void {
+  for (const [name, [value, spread]] of Object.entries(expected)) {
+    const distance = Math.abs(found[name] - value) / spread;
+    assert.ok(
+      distance <= 1,
+      `${where}: ${name} must be ${value} ± ${spread}, it is ${found[name]}, off by ${distance.toFixed(1)} margins`,
+    );
+  }
+}
+
+for (const layer of LAYERS) {
+  Deno.test(`layer ${layer}: the first logged steps measure what they did when these figures were taken`, async () => {
+    const rows = (await readTable(layer, "metrics.csv")).slice(0, 2);
+    assert.deepEqual(numbers(rows, "step"), [1, 10]);
+    for (const [column, values] of Object.entries(FIRST[layer])) {
+      assertClose(column, numbers(rows, column), values, { floor: 0, relative: 1e-3 });
+    }
+    // No feature can have been silent for the 40 steps that make it dead.
+    for (const column of ["aux_loss", "dead_features"]) assert.deepEqual(numbers(rows, column), [0, 0], column);
+  });
+
+  Deno.test(`layer ${layer}: the last step measures what other seeds do, within their spread`, async () => {
+    const last = (await readTable(layer, "metrics.csv")).at(-1)!;
+    assert.equal(last.step, String(STEPS));
+    const found = Object.fromEntries(Object.entries(last).map(([column, cell]) => [column, Number(cell)]));
+    assertExpected(`layer ${layer}, last step`, found, LAST_STEP[layer]);
+  });
+
+  Deno.test(`layer ${layer}: the held-out figures are those of other seeds, within their spread`, async () => {
+    const { fvu_per_prefix: prefixes, ...figures } = await readJson(layer, "evaluation.json");
+    assert.deepEqual(prefixes.map(({ prefix }: { prefix: number }) => prefix), PREFIXES);
+    for (const { prefix, fvu } of prefixes) figures[prefix] = fvu;
+    assertExpected(`layer ${layer}, held-out text`, figures, HELD_OUT[layer]);
+    assert.equal(figures.fvu, figures[FEATURES]);
+    assert.equal(figures.k, K);
+  });
+
+  Deno.test(`layer ${layer}: tokens, L0 and learning rate of every logged step are those of the settings`, async () => {
+    const rows = await readTable(layer, "metrics.csv"), steps = numbers(rows, "step");
+    assert.deepEqual(steps, [1, ...Array.from({ length: STEPS / 10 }, (_, i) => 10 * (i + 1))]);
+    assert.deepEqual(numbers(rows, "tokens"), steps.map((step) => step * BATCH));
+    assert.deepEqual(numbers(rows, "l0"), steps.map(() => K), "batch top-k keeps k per token");
+    assertClose("learning rate", numbers(rows, "learning_rate"), steps.map(scheduled), { floor: 0, relative: 1e-6 });
+  });
+
+  Deno.test(`layer ${layer}: the threshold of the last step is that of the transcoder and of its evaluation`, async () => {
+    const [last] = numbers((await readTable(layer, "metrics.csv")).slice(-1), "threshold");
+    const [thresholds] = await readTensors(fileOf(layer, "transcoder.safetensors"), "threshold");
+    assert.equal(thresholds.length, FEATURES);
+    assert.deepEqual(new Set(thresholds), new Set([(await readJson(layer, "evaluation.json")).threshold]));
+    assert.equal(Number(thresholds[0].toPrecision(7)), last);
+  });
+}
