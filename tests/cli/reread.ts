@@ -5,7 +5,7 @@
  */
 
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadGemma2 } from "../../core/model/forward.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { type Site, type Tap, tapName } from "../../core/model/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
@@ -49,8 +49,8 @@ export const tokenizer = loadTokenizer(model);
  * @returns The text and the activations.
  */
 export async function reread(order: TextOrder, contexts: number, taps: readonly Tap[]): Promise<Reread> {
-  const gpu = await openGpu();
-  const gemma2 = await loadGemma2(gpu, model, { taps, maxTokens: AT_ONCE * CONTEXT, context: CONTEXT });
+  using gpu = await openGpu();
+  const decoder = await loadDecoder(gpu, model, { taps, maxTokens: AT_ONCE * CONTEXT, context: CONTEXT });
   const source = await openTokenSource({ tokenizer: model, data: "builtin", context: CONTEXT, seed: null, ...order });
   const rows = contexts * CONTEXT;
   const [ids, position, document] = [0, 1, 2].map(() => new Uint32Array(rows));
@@ -62,7 +62,7 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
     position.set(batch.position, at);
     document.set(batch.document, at);
     const pass = new Pass(gpu);
-    const tapped = gemma2.forward(pass, batch);
+    const tapped = decoder.forward(pass, batch);
     pass.submit();
     for (const { tap, tensor } of tapped) {
       activations.get(tapName(tap))!.set((await downloadF32(gpu, tensor)).subarray(0, size), at * WIDTH);
@@ -70,7 +70,6 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
     done += batch.contexts;
   }
   source.close();
-  gpu.device.destroy();
   return {
     ...{ rows, ids, position },
     document: (row) => source.documentName(document[row]),
