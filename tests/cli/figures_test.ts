@@ -2,10 +2,11 @@
  * The figures of the whole program: text, model, buffer, steps, selection, optimiser and evaluation together. Each part has tests
  * of its own against float64 or PyTorch; this one notices when parts that are right are put together wrong.
  *
- * The expected figures are those of seed 0. The margins of what comes after a hundred steps are standard deviations over seeds 0
- * to 7 of this very run (llvmpipe, 2026-07). They leave room for adapters that round otherwise: a source scale changed by one part in a
- * million moved no FVU by more than 1e-4 and no dead count by more than 1. To train towards the target with the source's
- * scale, for comparison, moves the FVU of layer 2 by sixty of these margins.
+ * The expected figures are those of seed 5. Of what comes after a hundred steps, the margin is the standard deviation over seeds 0
+ * to 7 of this very run (on llvmpipe); seed 5 was chosen since it has every figure within one such deviation of the mean. Adapters
+ * that round otherwise come nowhere near the margins: with seed 0, a source scale off by one part in a million moved no held-out FVU by
+ * more than 1e-4, L0 by 0.005 and dead features by 1, and products in 16 bits, which are off by a thousandth, FVU by 1e-3.
+ * To train towards the target with the source's scale moves the FVU of layer 2 from 0.31 to 0.5.
  */
 
 import assert from "node:assert/strict";
@@ -15,65 +16,65 @@ import { BATCH, FEATURES, fileOf, K, LAYERS, PREFIXES, readJson, readTable, read
 /** What the first logged steps measured. They come before rounding errors have grown, so that any adapter has them to 1e-3. */
 const FIRST: Record<number, Record<string, readonly number[]>> = {
   2: {
-    loss: [0.7633362, 0.5159022],
-    fvu_prefix_64: [0.9263777, 0.6557832],
-    fvu_prefix_192: [0.8281037, 0.5508829],
-    fvu_prefix_256: [0.8254232, 0.5724787],
-    threshold: [0.4782151, 0.4911919],
+    loss: [0.7598846, 0.4910406],
+    fvu_prefix_64: [0.9247163, 0.6045152],
+    fvu_prefix_192: [0.8331725, 0.5214361],
+    fvu_prefix_256: [0.79384, 0.5303155],
+    threshold: [0.4576446, 0.4718462],
   },
   4: {
-    loss: [0.6517169, 0.5250562],
-    fvu_prefix_64: [0.9344481, 0.7262227],
-    fvu_prefix_192: [0.8580689, 0.6657662],
-    fvu_prefix_256: [0.8515753, 0.6673294],
-    threshold: [0.4753452, 0.4781789],
+    loss: [0.6318011, 0.4754285],
+    fvu_prefix_64: [0.9242138, 0.6948535],
+    fvu_prefix_192: [0.8230525, 0.6279694],
+    fvu_prefix_256: [0.8100242, 0.6287476],
+    threshold: [0.4543189, 0.4623502],
   },
 };
 
-/** A figure of seed 0, and its standard deviation over eight seeds. */
+/** A figure of seed 5, and its standard deviation over eight seeds. */
 type Expected = readonly [value: number, spread: number];
 
 /** The last row of metrics.csv. */
 const LAST_STEP: Record<number, Record<string, Expected>> = {
   2: {
-    loss: [0.3086, 0.016],
-    aux_loss: [0.008592, 0.00042],
-    fvu_prefix_64: [0.3855, 0.02],
-    fvu_prefix_192: [0.3219, 0.016],
-    fvu_prefix_256: [0.3112, 0.014],
-    dead_features: [23, 6.1],
-    threshold: [0.4839, 0.012],
+    loss: [0.3021, 0.016],
+    aux_loss: [0.008386, 0.00042],
+    fvu_prefix_64: [0.3749, 0.02],
+    fvu_prefix_192: [0.3126, 0.016],
+    fvu_prefix_256: [0.301, 0.014],
+    dead_features: [25, 6.1],
+    threshold: [0.4781, 0.012],
   },
   4: {
-    loss: [0.3507, 0.021],
-    aux_loss: [0.009696, 0.00059],
-    fvu_prefix_64: [0.5163, 0.024],
-    fvu_prefix_192: [0.4244, 0.024],
-    fvu_prefix_256: [0.4091, 0.022],
-    dead_features: [35, 6.7],
-    threshold: [0.5128, 0.009],
+    loss: [0.377, 0.021],
+    aux_loss: [0.0105, 0.00059],
+    fvu_prefix_64: [0.5392, 0.024],
+    fvu_prefix_192: [0.4461, 0.024],
+    fvu_prefix_256: [0.4337, 0.022],
+    dead_features: [28, 6.7],
+    threshold: [0.5064, 0.009],
   },
 };
 
 /** evaluation.json; the FVU of a prefix stands under its end. */
 const HELD_OUT: Record<number, Record<string, Expected>> = {
   2: {
-    64: [0.3672, 0.0099],
-    192: [0.3137, 0.006],
-    256: [0.3055, 0.0049],
-    explained_variance: [0.6948, 0.0049],
-    fvu_all_elements: [0.2698, 0.0044],
-    l0: [15.17, 0.23],
-    dead_features: [22, 6.9],
+    64: [0.3666, 0.0099],
+    192: [0.3171, 0.006],
+    256: [0.3087, 0.0049],
+    explained_variance: [0.6919, 0.0049],
+    fvu_all_elements: [0.2726, 0.0044],
+    l0: [15.75, 0.23],
+    dead_features: [17, 6.9],
   },
   4: {
-    64: [0.5114, 0.013],
-    192: [0.4355, 0.012],
-    256: [0.4251, 0.012],
-    explained_variance: [0.5758, 0.012],
-    fvu_all_elements: [0.3113, 0.0091],
-    l0: [16.52, 0.37],
-    dead_features: [27, 5],
+    64: [0.5144, 0.013],
+    192: [0.441, 0.012],
+    256: [0.4333, 0.012],
+    explained_variance: [0.5675, 0.012],
+    fvu_all_elements: [0.3174, 0.0091],
+    l0: [16.69, 0.37],
+    dead_features: [29, 5],
   },
 };
 

@@ -24,8 +24,8 @@ export const FEATURES = 256, PREFIXES: readonly number[] = [64, 192, 256], K = 1
 export const SAMPLES = 20, SAMPLE_THRESHOLD = 0.75;
 /** Tokens asked for of the final pass, and of the held-out text. */
 export const FINAL_TOKENS = 8192;
-/** The seed of the run; the final pass reads the training text in the order of the next one. */
-export const SEED = 0;
+/** The seed of the run, not that of the default; the final pass reads the training text in the order of the next one. */
+export const SEED = 5;
 /** Layers that transcoders are trained for, from resid_mid to mlp_out. */
 export const LAYERS: readonly number[] = [2, 4];
 /** Width of source and target. */
