@@ -1,6 +1,6 @@
 /**
- * evaluation.json against float64 loops over the unfolded weights of the last checkpoint, in the scaled space that they were trained
- * in: the scales folded into the saved weights must change none of the figures.
+ * evaluation.json against float64 loops over the unfolded weights of the last checkpoint, in the scaled space that they
+ * were trained in: the scales folded into the saved weights must change none of the figures.
  */
 
 import assert from "node:assert/strict";
@@ -27,7 +27,10 @@ const counted = Array.from({ length: text.rows }, (_, row) => row).filter((row) 
 const scaled = (values: Float32Array, scale: number) => values.map((value) => value * scale);
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
 
-/** The features of each counted row that are above the threshold, and on how many of them float32 could see it otherwise. */
+/**
+ * The features of each counted row that are above the threshold, and on how many of them float32 could see it
+ * otherwise.
+ */
 function activeFeatures({ value, slack }: Read, threshold: number) {
   let unsure = 0;
   const active = new Map(counted.map((row) => {
@@ -38,7 +41,10 @@ function activeFeatures({ value, slack }: Read, threshold: number) {
   return { active, unsure };
 }
 
-/** Sums over the counted rows in scaled space: |y_hat_p - y|^2 per prefix, its part about the mean error, and |y - mean(y)|^2. */
+/**
+ * Sums over the counted rows in scaled space: |y_hat_p - y|^2 per prefix, its part about the mean error, and |y -
+ * mean(y)|^2.
+ */
 function squares(y: Float32Array, decoder: Float32Array, decoderBias: Float32Array, { value }: Read, active: Active) {
   const mean = new Float64Array(WIDTH), meanError = new Float64Array(WIDTH), errors = PREFIXES.map(() => 0);
   for (const row of counted) for (let d = 0; d < WIDTH; d++) mean[d] += y[row * WIDTH + d] / counted.length;

@@ -1,6 +1,7 @@
 /**
- * The text that a part of a run read, read once more, with the model's activations on it; and what a transcoder makes of them in
- * float64. Text and model are the program's own, which have tests of their own; all that comes behind them is not.
+ * The text that a part of a run read, read once more, with the model's activations on it; and what a transcoder makes
+ * of them in float64. Text and model are the program's own, which have tests of their own; all that comes behind them
+ * is not.
  * @module
  */
 
@@ -98,7 +99,9 @@ export interface Read {
   slack(row: number, feature: number): number;
 }
 
-/** Float32 sums as long as WIDTH are right to 130 roundings of |x| |w| (8e-6); the sums that made x are about as good. */
+/**
+ * Float32 sums as long as WIDTH are right to 130 roundings of |x| |w| (8e-6); the sums that made x are about as good.
+ */
 const RELATIVE_SLACK = 1e-5;
 
 /**

@@ -1,9 +1,10 @@
 /**
- * features.csv, samples.jsonl and training_samples.jsonl of a real run against its text, read once more, and float64 loops over
- * the saved weights.
+ * features.csv, samples.jsonl and training_samples.jsonl of a real run against its text, read once more, and float64
+ * loops over the saved weights.
  */
 
 import assert from "node:assert/strict";
+import { drawOrder } from "../../core/training/buffer.ts";
 import { assertClose } from "../compare.ts";
 import { norms, type Read, readFeatures, type Reread, reread, tokenizer, turned } from "./reread.ts";
 import {
@@ -54,8 +55,8 @@ const RADIUS = 10;
 const DIGITS = 5e-7;
 
 /**
- * By how much of itself an activation of a sampled step may differ from what the weights behind that step give: at most 6 % and
- * 0.5 % were seen, as the learning rate is falling.
+ * By how much of itself an activation of a sampled step may differ from what the weights behind that step give: at most
+ * 6 % and 0.5 % were seen, as the learning rate is falling.
  */
 const MOVED: Record<number, number> = { 80: 0.2, 120: 0.02 };
 
@@ -66,7 +67,22 @@ const finalText = await reread({ split: "train", seed: SEED + 1 }, Math.ceil(FIN
 /** Each of the two buffers holds so many contexts. */
 const bufferContexts = Math.ceil(STEPS_PER_BUFFER * BATCH / PASSES / perContext);
 const buffers = STEPS / STEPS_PER_BUFFER;
+const BUFFER_PLAN = {
+  context: CONTEXT,
+  passes: PASSES,
+  steps: STEPS_PER_BUFFER,
+  batchTokens: BATCH,
+  includeBos: false,
+};
 const trainingText = await reread({ split: "train", seed: SEED }, buffers * bufferContexts, taps);
+
+/** The rows of the training text that a sampled step drew. */
+const drawn = new Map(SAMPLED_STEPS.map((step) => {
+  const n = Math.floor((step - 1) / STEPS_PER_BUFFER), first = (step - 1) % STEPS_PER_BUFFER * BATCH;
+  const order = drawOrder({ ...BUFFER_PLAN, contexts: bufferContexts }, SEED, n).subarray(first, first + BATCH);
+  return [step, new Set(Array.from(order, (row) => n * bufferContexts * CONTEXT + row))];
+}));
+const drawnBy = (step: number) => drawn.get(step) ?? assert.fail(`step ${step} is none of the sampled ones`);
 
 const tokens = (text: Reread) => Array.from({ length: text.rows }, (_, row) => row).filter((row) => row % CONTEXT > 0);
 
@@ -119,7 +135,10 @@ async function finalPass(layer: number) {
 
 const finalPlaces = placesOf(finalText);
 
-/** How many ranked values lie above a limit must be what the program counted, but for values that float32 sees on the other side. */
+/**
+ * How many ranked values lie above a limit must be what the program counted, but for values that float32 sees on the
+ * other side.
+ */
 function assertCounted(what: string, values: readonly Activation[], count: number, limit: number): void {
   const last = values[count - 1], next = values[count];
   assert.ok(
@@ -235,7 +254,8 @@ for (const layer of LAYERS) {
         assert.equal(quantile, (5 + 10 * n) / 100);
         rowOf({ activation, ...sample }, finalText, finalPlaces);
         const at = quantile * sampled.length, isFew = sampled.length <= 100;
-        // Of more than a hundred, a hundred taken at random are ranked: their quantiles scatter by at most 0.05 (1 sigma).
+        // Of more than a hundred, a hundred taken at random are ranked: their quantiles scatter by at most 0.05 (1
+        // sigma).
         const off = isFew ? 0 : 0.25 * sampled.length;
         const [low, high] = [at - off, at + off].map((rank) => sampled[clamped(Math.floor(rank), sampled.length)]);
         assert.ok(
@@ -252,7 +272,7 @@ for (const layer of LAYERS) {
     assert.ok(exact > 100 && estimated > 100, `${exact} exact, ${estimated} estimated`);
   });
 
-  Deno.test(`layer ${layer}: training samples have the tokens of their buffer, on which the feature fired at that step`, async () => {
+  Deno.test(`layer ${layer}: training samples have the tokens that their step drew, on which the feature fired then`, async () => {
     const places = placesOf(trainingText), bufferRows = bufferContexts * CONTEXT;
     const lines: { feature: number; top: Sample[] }[] = await readLines(layer, "training_samples.jsonl");
     const steps = new Map<number, { feature: number; row: number; activation: number }[]>();
@@ -260,7 +280,7 @@ for (const layer of LAYERS) {
       assert.equal(line.feature, feature);
       for (const sample of line.top) {
         const row = rowOf(sample, trainingText, places), step = sample.step!;
-        assert.equal(Math.floor(row / bufferRows), Math.floor((step - 1) / STEPS_PER_BUFFER), `buffer of step ${step}`);
+        assert.ok(drawnBy(step).has(row), `${what(feature, "sample")}: row ${row} must be one that step ${step} drew`);
         steps.set(step, [...steps.get(step) ?? [], { feature, row, activation: sample.activation }]);
       }
     }
@@ -268,11 +288,13 @@ for (const layer of LAYERS) {
     for (const step of Object.keys(MOVED).map(Number)) {
       const name = `step_${String(step).padStart(6, "0")}`;
       const { encoder, bias } = await weightsOf(fileOf(layer, "checkpoints", name, "transcoder.safetensors"));
-      const { value } = readFeatures(trainingText.activations(layer, "resid_mid"), { weight: encoder, bias });
+      const begin = Math.floor((step - 1) / STEPS_PER_BUFFER) * bufferRows, end = begin + bufferRows;
+      const x = trainingText.activations(layer, "resid_mid").subarray(begin * WIDTH, end * WIDTH);
+      const { value } = readFeatures(x, { weight: encoder, bias });
       const samples = steps.get(step)!;
       assert.ok(samples.length > 500, `${samples.length} samples of step ${step}`);
       for (const { row, feature, activation } of samples) {
-        const now = value[row * FEATURES + feature];
+        const now = value[(row - begin) * FEATURES + feature];
         assertNear(`${what(feature, "sample")} of step ${step}`, activation, now, MOVED[step] * activation);
       }
     }

@@ -1,6 +1,6 @@
 /**
- * One run of `mtc train` whose figures are known: both layers of the embedded default at half its sizes, two buffers, with dead
- * features. It is trained once for all test files of one `./run test`, or for a file that is run alone.
+ * One run of `mtc train` whose figures are known: both layers of the embedded default at half its sizes, two buffers,
+ * with dead features. It is trained once for all test files of one `./run test`, or for a file that is run alone.
  * @module
  */
 
@@ -20,11 +20,16 @@ export const BATCH = 512, PASSES = 6;
 export const CONTEXT = 64;
 /** Features, the ends of the prefixes, and features kept per token. */
 export const FEATURES = 256, PREFIXES: readonly number[] = [64, 192, 256], K = 16;
-/** The most samples of a feature, and the least activation of a sample: above the inference threshold, so that some are left out. */
+/**
+ * The most samples of a feature, and the least activation of a sample: above the inference threshold, so that some are
+ * left out.
+ */
 export const SAMPLES = 20, SAMPLE_THRESHOLD = 0.75;
 /** Tokens asked for of the final pass, and of the held-out text. */
 export const FINAL_TOKENS = 8192;
-/** The seed of the run, not that of the default; the final pass reads the training text in the order of the next one. */
+/**
+ * The seed of the run, not that of the default; the final pass reads the training text in the order of the next one.
+ */
 export const SEED = 5;
 /** Layers that transcoders are trained for, from resid_mid to mlp_out. */
 export const LAYERS: readonly number[] = [2, 4];

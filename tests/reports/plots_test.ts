@@ -1,6 +1,6 @@
 /**
- * Figures by the data of their Vega-Lite specifications: every series is the column, tensor or count that it claims to be. The
- * expected numbers come from the files of a synthetic run, read here without the program's readers.
+ * Figures by the data of their Vega-Lite specifications: every series is the column, tensor or count that it claims to
+ * be. The expected numbers come from the files of a synthetic run, read here without the program's readers.
  */
 
 import assert from "node:assert/strict";

@@ -1,6 +1,6 @@
 /**
- * The tables and sentences of the reports against numbers worked out here from the files of a synthetic run, or by hand: figures
- * in their own row and column, with their own sign.
+ * The tables and sentences of the reports against numbers worked out here from the files of a synthetic run, or by
+ * hand: figures in their own row and column, with their own sign.
  */
 
 import assert from "node:assert/strict";
@@ -207,7 +207,8 @@ Deno.test("comparison: densities, maxima, entropies and norms are those of each 
     const density = numbers(living, "density"), maxima = numbers(living, "max_activation");
     const shares = numbers(living, "top_token_share");
     assert.equal(found["Median density"], percent(3)(10 ** middle(density.map(Math.log10))));
-    // Ten times as often as the average feature, 48 of 128 per token, would be more than always; half of the tokens is the limit.
+    // Ten times as often as the average feature, 48 of 128 per token, would be more than always; half of the tokens is
+    // the limit.
     assert.equal(found["Dense features"], String(density.filter((share) => share > 0.5).length));
     assert.equal(found["Rare features"], String(numbers(living, "fires").filter((fires) => fires < 10).length));
     assert.equal(found["Largest activation"], fixed(2)(Math.max(...maxima)));
