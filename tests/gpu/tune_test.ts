@@ -5,10 +5,10 @@ import { candidateTiles, tileFor, tileKey } from "../../core/gpu/products.ts";
 import { type PlannedProduct, tuneTiles } from "../../core/gpu/tune.ts";
 import type { TileName } from "../../wgsl/shared/matmul.ts";
 
-const cpu = await openGpu();
+const opened = await openGpu();
 const product: PlannedProduct = { rows: 64, columns: 128, depth: 64, weight: "f32", epilogue: "none" };
 /** The adapter as if it were a GPU: its candidates run here too. */
-const asGpu = () => ({ ...cpu, isCpu: false, tiles: new Map<string, TileName>() });
+const asGpu = () => ({ ...opened, isCpu: false, tiles: new Map<string, TileName>() });
 const here = () => Deno.makeTempDir().then((directory) => join(directory, "cache", "tiles.json"));
 
 Deno.test("what is tuned is a candidate, is remembered, and is not measured again", async () => {
@@ -52,7 +52,7 @@ Deno.test("a damaged cache is measured anew, and one that cannot be written does
 });
 
 Deno.test("sizes have their own choices on GPUs and share one on CPUs; a depth that is no multiple of 4 has no choice", () => {
-  const gpu = asGpu(), wider = { ...product, columns: 256 };
+  const gpu = asGpu(), cpu = { ...opened, isCpu: true }, wider = { ...product, columns: 256 };
   assert.notEqual(tileKey(gpu, product, "f32"), tileKey(gpu, wider, "f32"));
   assert.notEqual(tileKey(gpu, product, "f32"), tileKey(gpu, product, "f16"));
   assert.equal(tileKey(cpu, product, "f32"), tileKey(cpu, wider, "f32"));
