@@ -35,8 +35,8 @@ case "$#:${1-}" in
   ;;
 esac
 
-# Seconds after which no part goes on; the eight minutes hold the table too, and 5 s of grace for a part that does not stop.
-DEADLINE=$((SECONDS + 460))
+# Seconds after which no part goes on; the eight minutes also hold 5 s of grace for one that does not stop, Python, and the table.
+DEADLINE=$((SECONDS + 445))
 logs=${OUT:-$(mktemp -d)}/gpu
 mkdir -p "$logs" || exit 1
 rm -f "$logs"/*
@@ -81,9 +81,9 @@ part() {
 measure=(deno run -A bench/gpu/measure.ts)
 peers=(deno run -A bench/peers/main.ts --json --python "$PYTHON")
 case $size in
-full) repeats=15 forward_repeats=3 two_layers=(--model 2b --repeats 5) soak=() ;;
+full) repeats=15 layer_repeats=7 forward_repeats=3 two_layers=(--model 2b --repeats 5) soak=() ;;
 small)
-  repeats=1 forward_repeats=1 two_layers=(--repeats 1) soak=(--steps 200)
+  repeats=1 layer_repeats=1 forward_repeats=1 two_layers=(--repeats 1) soak=(--steps 200)
   measure+=(--small)
   peers+=(--shape small)
   ;;
@@ -98,9 +98,9 @@ part products_f32 40 "${measure[@]}" products --repeats 5
 part products_f16 40 "${measure[@]}" products --repeats 5 --precision f16
 part step 50 "${measure[@]}" step --repeats $repeats
 part forward 90 "${measure[@]}" forward --repeats $forward_repeats
-if "$PYTHON" -c 'import torch, transformers' >"$logs/python.txt" 2>&1; then
-  part peers_step 40 "${peers[@]}" --only step --repeats $repeats
-  part peers_layer 60 "${peers[@]}" --only layer --repeats $repeats
+if timeout 20 "$PYTHON" -c 'import torch, transformers' >"$logs/python.txt" 2>&1; then
+  part peers_step 50 "${peers[@]}" --only step --repeats $repeats
+  part peers_layer 60 "${peers[@]}" --only layer --repeats $layer_repeats
 else
   for name in peers_step peers_layer; do record $name skipped 0 0 "$PYTHON has no torch and transformers"; done
 fi

@@ -60,14 +60,19 @@ function cell(text: string): string {
   return line.length > LONGEST ? `${line.slice(0, LONGEST)}...` : line;
 }
 
-const lastLine = (text: string) => text.trimEnd().split("\n").at(-1)!;
+/** The first line that begins as errors of mtc, Deno and Python do, without what Deno puts before an error's own words; else the last one. */
+function errorLine(text: string): string {
+  const lines = text.trimEnd().split("\n");
+  const line = lines.find((line) => /^(mtc|error|[\w.]*Error): /.test(line)) ?? lines.at(-1)!;
+  return line.replace(/^error: (Uncaught (\(in promise\) )?)?/, "");
+}
 
 /** Why a part has no figures; null when it went well. */
 function failure({ code, reason, seconds, allowed, out, err }: Part): string | null {
   if (code === 0) return null;
   if (code === null) return `skipped, ${reason}`;
   if (code === 124 || code === 137) return `not done after the ${allowed} s it had`;
-  return `${lastLine(err) || lastLine(out) || `exit code ${code}, without a word, after ${seconds} s`}`;
+  return `${errorLine(err) || errorLine(out) || `exit code ${code}, without a word, after ${seconds} s`}`;
 }
 
 /** The same as a cell says it. */
@@ -120,7 +125,10 @@ function testRows(part: Part): Row[] {
 
 /** The tests that failed, and the files that did not load. */
 function failedTests({ out }: Part): string[] {
-  return [...out.matchAll(/^(.*?)(?: \.\.\. FAILED \(.*| \(uncaught error\))$/gm)].map(([, name]) => name);
+  // Deno names a file that did not load twice.
+  return [
+    ...new Set([...out.matchAll(/^(.*?)(?: \.\.\. FAILED \(.*| \(uncaught error\))$/gm)].map(([, name]) => name)),
+  ];
 }
 
 function flops(perSecond: number): string {
@@ -196,13 +204,23 @@ function projectionRows(step: Part, forward: Part, isSmall: boolean): Row[] {
   );
 }
 
+/** `mtc 1.6 ms; PyTorch 2.13.0, a card: each prefix decoded 3.1 ms, ...`. A peer's name and its variant come as `PEER: VARIANT`. */
 function peerRows(part: Part, what: string): Row[] {
-  return rowsOf<Peers>(part, what, "-", ({ comparisons }) =>
-    comparisons.map(({ what, milliseconds }) => [
-      `${what}, in turns with PyTorch`,
-      "-",
-      milliseconds.map(({ name, median }) => `${name}: ${significant(median, 3)} ms`).join(", "),
-    ]));
+  return rowsOf<Peers>(
+    part,
+    what,
+    "-",
+    ({ comparisons }) =>
+      comparisons.map(({ what, milliseconds: [ours, ...peers] }) => {
+        const [peer] = peers[0].name.split(": ");
+        const variants = peers.map(({ name, median }) => `${name.slice(peer.length + 2)} ${significant(median, 3)} ms`);
+        return [
+          `${what}, in turns with PyTorch`,
+          "-",
+          `${ours.name} ${significant(ours.median, 3)} ms; ${peer}: ${variants.join(", ")}`,
+        ];
+      }),
+  );
 }
 
 /** A script that closes with sentences. */
@@ -220,8 +238,8 @@ function memoryRow(parts: readonly Part[]): Row {
     ];
     return both.length === 0 ? [] : [`${name.replaceAll("_", " ")} ${both.join(", ")}`];
   });
-  const silent = parts.every(({ memory }) => memory.length === 0) ? "; nvidia-smi tells nothing of the GPU's" : "";
-  return ["peak memory", "-", told.join("; ") + silent];
+  const silent = parts.every(({ memory }) => memory.length === 0) ? ["nvidia-smi tells nothing of the GPU's"] : [];
+  return ["peak memory", "-", [...told, ...silent].join("; ")];
 }
 
 /**

@@ -60,6 +60,15 @@ Deno.test("figures of the GPU, with what is wanted of them", () => {
   assert.ok(gpuTable(parts, "a card, 570", false).startsWith(`${machine}; a card, 570; 21 s in all\n`));
 });
 
+Deno.test("PyTorch's variants stand behind its name, which is said once", () => {
+  const times = { mtc: 1.6, "PyTorch 2, a card: f32, eager": 3.14, "PyTorch 2, a card: tf32, eager": 2 };
+  const milliseconds = Object.entries(times).map(([name, median]) => ({ name, median, all: [median] }));
+  const comparisons = [{ what: "One layer, some sizes", milliseconds, ratio: 2, amount: { count: 1, unit: "tokens" } }];
+  const [what, , measured] = row([left("peers_layer", 0, { out: JSON.stringify({ comparisons }) })], "One layer");
+  assert.equal(what, "One layer, some sizes, in turns with PyTorch");
+  assert.equal(measured, "mtc 1.60 ms; PyTorch 2, a card: f32, eager 3.14 ms, tf32, eager 2.00 ms");
+});
+
 Deno.test("one layer that was measured alone counts eighteen times", () => {
   const [, , measured] = row([step, forward(1, 1000 / 18)], "forward pass to layer 17: ");
   assert.match(measured, /^15,360 tokens\/s \(18 times the time of 1\); /);
@@ -67,13 +76,19 @@ Deno.test("one layer that was measured alone counts eighteen times", () => {
 
 Deno.test("a part that fails, hangs, prints nonsense or never runs is a row, and the others stand", () => {
   const parts = [
-    left("products_f32", 1, { err: "Compiling\nmtc: Cannot go on with X: out | of memory\n" }),
+    left("products_f32", 1, {
+      err: "Compiling\nerror: Uncaught (in promise) UserError: Cannot go on with X: out | of memory\n    at x.ts:1:2\n",
+    }),
+    left("soak", 1, { err: "mtc: Cannot open a GPU: there is none\n" }),
+    left("two_layers", 139, { err: "Compiling\nSegmentation fault\n" }),
     left("products_f16", 0, { out: "{" }),
     left("step", 124, {}),
     left("peers_step", null, { reason: "python3 has no torch" }),
     forward(18, 1000),
   ];
-  assert.equal(row(parts, "matrix products, f32")[2], "failed: mtc: Cannot go on with X: out \\| of memory");
+  assert.equal(row(parts, "matrix products, f32")[2], "failed: UserError: Cannot go on with X: out \\| of memory");
+  assert.equal(row(parts, "host waits")[2], "failed: mtc: Cannot open a GPU: there is none");
+  assert.equal(row(parts, "harvesting two")[2], "failed: Segmentation fault");
   assert.match(row(parts, "matrix products, inputs")[2], /^failed: what it printed cannot be read: /);
   assert.equal(row(parts, "training step |")[2], "failed: not done after the 40 s it had");
   assert.equal(row(parts, "training step beside")[2], "skipped, python3 has no torch");
@@ -82,14 +97,15 @@ Deno.test("a part that fails, hangs, prints nonsense or never runs is a row, and
   assert.equal(row(parts, "15,360,000 tokens")[2], "unknown without both");
   const [, failed] = gpuTable(parts, "", false).split("What failed:\n\n");
   const [first, second, third, ...others] = failed.split("\n");
-  assert.equal(first, "- matrix products, f32: mtc: Cannot go on with X: out \\| of memory");
+  assert.equal(first, "- matrix products, f32: UserError: Cannot go on with X: out \\| of memory");
   assert.match(second, /^- matrix products, inputs rounded to f16: what it printed cannot be read: /);
   assert.equal(third, "- training step: not done after the 40 s it had");
-  assert.deepEqual(others, []);
+  assert.equal(others.length, 2, "two layers and host waits");
 });
 
 Deno.test("tests: their sum, the names of those that failed, and how far a run came that was cut off", () => {
-  const out = "kernel a: runs ... ok (1ms)\nkernel b: runs ... FAILED (2ms)\n./tests/c_test.ts (uncaught error)\n";
+  const out = "kernel a: runs ... ok (1ms)\nkernel b: runs ... FAILED (2ms)\n" +
+    "./tests/c_test.ts (uncaught error)\n".repeat(2);
   const ended = left("tests", 1, { out: `${out}\nFAILED | 1 passed (3 steps) | 2 failed | 1 ignored (4s)\n\n` });
   assert.equal(row([ended], "kernels in")[2], "1 passed (3 steps), 2 failed, 1 ignored (4s)");
   const [, names] = gpuTable([ended], "", false).split("What failed:\n\n");
