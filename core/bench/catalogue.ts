@@ -3,8 +3,8 @@
  * @module
  */
 
-import * as attention from "../../wgsl/gemma2/attention.ts";
-import * as norms from "../../wgsl/gemma2/norms.ts";
+import * as attention from "../../wgsl/model/attention.ts";
+import * as norms from "../../wgsl/model/norms.ts";
 import { type TileName, TILES, variantsOf } from "../../wgsl/shared/matmul.ts";
 import * as transpose from "../../wgsl/shared/transpose.ts";
 import * as selection from "../../wgsl/transcoder/selection.ts";

@@ -7,7 +7,7 @@
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
-import { BLOCK } from "../../wgsl/gemma2/attention.ts";
+import { BLOCK } from "../../wgsl/model/attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /** Tokens per forward pass on GPUs: enough to fill their units. */

@@ -10,8 +10,8 @@ import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
+import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
+import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { matmul, type Precision } from "../../wgsl/shared/matmul.ts";
 import { type DecoderConfig, parseConfig } from "./config.ts";
 import { Embedding } from "./embedding.ts";
@@ -76,7 +76,7 @@ export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderO
 interface Scratch {
   /** [tokens, (heads + 2 key/value heads) * head_dim] */
   readonly qkv: Tensor;
-  /** Queries and keys, turned and blocked: see wgsl/gemma2/rotary.wgsl. */
+  /** Queries and keys, turned and blocked: see wgsl/model/rotary.wgsl. */
   readonly rotated: Tensor;
   /** Attention's heads side by side: [tokens, heads * head_dim] */
   readonly mixed: Tensor;

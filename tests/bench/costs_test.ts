@@ -3,8 +3,8 @@
 import assert from "node:assert/strict";
 import { KERNELS } from "../../core/bench/catalogue.ts";
 import { costOf, hasCost } from "../../core/bench/costs.ts";
-import { attention, rotary } from "../../wgsl/gemma2/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
+import { attention, rotary } from "../../wgsl/model/attention.ts";
+import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import { columnMoments, gatherRows } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
