@@ -1,5 +1,5 @@
 /**
- * Gemma-2's forward pass, from token ids to the activations at the tapped sites, and no further.
+ * A decoder's forward pass, from token ids to the activations at the tapped sites, and no further.
  * @module
  */
 
@@ -13,7 +13,7 @@ import type { TokenBatch } from "../text/contexts.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { matmul, type Precision } from "../../wgsl/shared/matmul.ts";
-import { type DecoderConfig, parseConfig } from "./config.ts";
+import { configOf, type DecoderConfig, type LayerType } from "./config.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
 import { layerCount, type Plan, planFor } from "./plan.ts";
@@ -52,11 +52,11 @@ export interface DecoderOptions {
  * @param files The model; its weights must stay open while the model runs.
  * @param options Taps and capacity.
  * @returns The model, ready to run.
- * @throws {UserError} When the files are not a sound Gemma-2 model, the model has no such layer, the context is longer than
+ * @throws {UserError} When the files are not a sound model, the model has no such layer, the context is longer than
  * the model allows, or the GPU's memory is exhausted.
  */
 export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderOptions): Promise<Decoder> {
-  const config = parseConfig(files.config, `${files.path ?? files.name}/config.json`);
+  const config = configOf(files);
   for (const { layer } of options.taps) checkLayer(layer, config.layers);
   if (options.context > config.maxPositions) {
     throw new UserError(
@@ -88,7 +88,7 @@ interface Scratch {
   readonly sites: Readonly<Record<Exclude<Site, "resid_pre">, Tensor>>;
 }
 
-/** A Gemma-2 model on the GPU. */
+/** A model on the GPU. */
 export class Decoder {
   /** The model's sizes and constants. */
   readonly config: DecoderConfig;
@@ -99,8 +99,8 @@ export class Decoder {
   readonly #plan: Plan;
   readonly #embedding: Pick<Embedding, "gather">;
   readonly #layers: readonly LayerWeights[];
-  /** (cos, sin) by position: [context, head_dim / 2, 2] */
-  readonly #turns: Tensor;
+  /** (cos, sin) by position: [context, head_dim / 2, 2]; one tensor where the bases are the same. */
+  readonly #turns: Readonly<Record<LayerType, Tensor>>;
   readonly #scratch: Scratch;
   readonly #embedded: Tensor;
   readonly #tapped = new Map<string, Tensor>();
@@ -135,8 +135,7 @@ export class Decoder {
     this.#embedding = embedding;
     this.#layers = layers;
     const { dModel, headDim } = config;
-    const half = headDim / 2;
-    this.#turns = tensorFrom(gpu, "rotary turns", [options.context, half, 2], rotaryTurns(config, options.context));
+    this.#turns = createTurns(gpu, config, options.context);
     this.#scratch = createScratch(gpu, config, options);
     this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, dModel]);
     for (const tap of options.taps) {
@@ -188,7 +187,7 @@ export class Decoder {
     for (let l = 0; l < plan.attention; l++) {
       const { attention: attn, mlpInGain, mlp } = this.#layers[l];
       linear(this.#at(l, "attn_in"), attn!.qkv, scratch.qkv);
-      pass.run(rotary, { qkv: scratch.qkv, turns: this.#turns, rotated: scratch.rotated }, shape);
+      pass.run(rotary, { qkv: scratch.qkv, turns: this.#turns[this.config.layerTypes[l]], rotated: scratch.rotated }, shape);
       pass.run(
         attention,
         { rotated: scratch.rotated, qkv: scratch.qkv, out: scratch.mixed },
@@ -259,6 +258,13 @@ const EMBEDDED = "embedded";
 function canonical({ layer, site }: Tap): string {
   if (site !== "resid_pre") return tapName({ layer, site });
   return layer === 0 ? EMBEDDED : tapName({ layer: layer - 1, site: "resid_post" });
+}
+
+function createTurns(gpu: Gpu, { headDim, ropeTheta }: DecoderConfig, context: number): Record<LayerType, Tensor> {
+  const table = (theta: number) =>
+    tensorFrom(gpu, "rotary turns", [context, headDim / 2, 2], rotaryTurns(headDim, theta, context));
+  const full = table(ropeTheta.full_attention), isOne = ropeTheta.sliding_attention === ropeTheta.full_attention;
+  return { full_attention: full, sliding_attention: isOne ? full : table(ropeTheta.sliding_attention) };
 }
 
 function createScratch(gpu: Gpu, config: DecoderConfig, { maxTokens, context }: DecoderOptions): Scratch {

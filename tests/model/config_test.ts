@@ -17,11 +17,16 @@ Deno.test("both generations of config.json give the same configuration", () => {
   assert.deepEqual(parse({}).layerTypes.slice(0, 2), ["sliding_attention", "full_attention"]);
   assert.equal(parse({ attn_logit_softcapping: null }).attnSoftCap, null);
   assert.equal(parse({ attn_logit_softcapping: undefined }).attnSoftCap, 50);
+  assert.equal(parse({ final_logit_softcapping: null }).finalSoftCap, null);
+  assert.equal(parse({ final_logit_softcapping: undefined }).finalSoftCap, 30);
+  assert.equal(parse({ tie_word_embeddings: undefined }).isHeadTied, true);
+  assert.equal(parse({ tie_word_embeddings: false }).isHeadTied, false);
 });
 
 const refused: [Record<string, unknown>, RegExp][] = [
-  [{ model_type: "llama" }, /model_type: this must be a Gemma-2 model/],
-  [{ model_type: undefined }, /model_type: /],
+  [{ model_type: "llama" }, /model_type: this must be a Gemma-2 model \("gemma2"\), it is "llama"/],
+  [{ model_type: "toString" }, /model_type: this must be a Gemma-2 model/],
+  [{ model_type: undefined }, /model_type: .*, there is none/],
   [{ hidden_size: undefined }, /hidden_size: /],
   [{ hidden_size: 128.5 }, /hidden_size: /],
   [{ hidden_size: 0 }, /hidden_size: /],
