@@ -8,7 +8,7 @@ import { SafetensorsFile } from "../files/safetensors.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
-import { type Plan, planFor } from "../model/plan.ts";
+import { type Reach, reachOf } from "../model/reach.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -124,7 +124,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const [{ stepper: { state }, samples }] = layers;
   return {
     config,
-    modelLayers: planFor(decoder.taps).attnIn,
+    modelLayers: reachOf(decoder.taps).length,
     contextsPerForward: contexts,
     buffer: bufferPlan,
     training,
@@ -142,23 +142,17 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
 }
 
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
-  const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
+  const taps = tapsOf(run.mappings), { context } = run.settings;
   ledger.part = "model weights";
-  const layers = await loadAlike(ledger, run.model.weights, config, plan);
+  const layers = await loadAlike(ledger, run.model.weights, config, reachOf(taps));
   ledger.part = "forward pass";
-  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, embeddingOf(config), layers);
 }
 
 /** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
-async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, plan: Plan) {
-  const alike = Math.max(0, plan.mlp - 1);
-  const short = {
-    attnIn: plan.attnIn - alike,
-    attention: plan.attention - alike,
-    mlpIn: plan.mlpIn - alike,
-    mlp: plan.mlp - alike,
-  };
-  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, short);
+async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, reach: Reach) {
+  const alike = Math.max(0, reach.filter((sites) => sites.has("mlp_out")).length - 1);
+  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, reach.slice(alike));
   const first = ledger.live.filter(({ label }) => label.startsWith("layers.0."));
   for (let l = 1; l <= alike; l++) {
     for (const { label, bytes } of first) {

@@ -7,7 +7,7 @@
 import { FinalPass } from "../analysis/samples.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
-import { planFor } from "../model/plan.ts";
+import { reachOf } from "../model/reach.ts";
 import { loadLayers } from "../model/weights.ts";
 import { type Gpu, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
@@ -83,11 +83,10 @@ async function best(clock: WallClock, submit: () => void): Promise<number> {
 
 async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig, most: number) {
   const { context } = run.settings;
-  const taps = [{ layer: 0, site: "mlp_out" }] as const, plan = planFor(taps);
+  const taps = [{ layer: 0, site: "mlp_out" }] as const, reach = reachOf(taps);
   const load = async (on: Gpu) => {
-    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, plan);
-    return (maxTokens: number) =>
-      new Decoder(on, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, reach);
+    return (maxTokens: number) => new Decoder(on, config, { taps, maxTokens, context }, embeddingOf(config), layers);
   };
   const started = performance.now();
   const create = await load(gpu);

@@ -75,8 +75,11 @@ async function readPart(directory: string, file: string, absent?: string): Promi
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", path, error);
     if (absent !== undefined) return new TextEncoder().encode(absent);
-    throw new UserError(
-      `Cannot open the model ${directory}: it must hold ${file}, it does not; give a Hugging Face directory or hf:owner/name, or leave --model out`,
-    );
+    throw new UserError({
+      action: `open the model ${directory}`,
+      requirement: `it must hold ${file}`,
+      found: "it does not",
+      remedy: "give a Hugging Face directory or hf:owner/name, or leave --model out",
+    });
   }
 }

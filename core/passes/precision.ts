@@ -14,7 +14,7 @@ import { tapName } from "../model/sites.ts";
  * Runs one batch at the model's precision and in float32.
  *
  * @param gpu The device.
- * @param gemma2 The model.
+ * @param decoder The model.
  * @param batch Contexts, at most as many as the model takes at once.
  * @returns Per tap, by its name, the relative L2 distance |a - b| / |b| of the two.
  * @throws {UserError} When an activation overflowed, which 16-bit floats do at 65,504.
@@ -25,7 +25,7 @@ export async function precisionErrors(
   batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
 ): Promise<Record<string, number>> {
   const run = async (precision: "f32" | "f16") => {
-    const pass = new Pass(gpu), taps = decoder.forward(pass, batch, precision);
+    const pass = new Pass(gpu), taps = decoder.forward(pass, batch, { precision });
     pass.submit();
     const bytes = await downloadAll(
       gpu,
@@ -33,7 +33,7 @@ export async function precisionErrors(
     );
     return bytes.map((taken) => new Float32Array(taken));
   };
-  const rounded = await run(gpu.precision), exact = await run("f32");
+  const rounded = await run(decoder.precision), exact = await run("f32");
   const errors = decoder.taps.map((tap, t) => [tapName(tap), relativeL2(rounded[t], exact[t])] as const);
   const lost = errors.find(([, error]) => !Number.isFinite(error));
   if (lost) {

@@ -3,7 +3,7 @@ import { Pass } from "../../core/gpu/run.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { assertClose } from "../compare.ts";
-import * as oracle from "../oracle/gemma2.ts";
+import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
 
 const gpu = await openGpu();
