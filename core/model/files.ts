@@ -10,6 +10,7 @@ import { fileError } from "../files/atomic.ts";
 import { parseSafetensors } from "../files/safetensors.ts";
 import type { DownloadProgress } from "../hub/models.ts";
 import { isHubReference } from "../hub/reference.ts";
+import { parseConfig } from "./config.ts";
 import { openShards, TensorSource } from "../files/tensor_source.ts";
 
 /** An opened model: small files as bytes, weights by name. */
@@ -53,7 +54,7 @@ export async function openModel(
   }
   if (isHubReference(model)) {
     const { fetchModel } = await import("../hub/models.ts"); // and with it a client that local models do not need
-    const { directory, name, pinned } = await fetchModel(model, onDownload);
+    const { directory, name, pinned } = await fetchModel(model, parseConfig, onDownload);
     return { ...await openDirectory(directory), name, path: pinned };
   }
   return { ...await openDirectory(model), name: basename(resolve(model)), path: resolve(model) };
