@@ -32,7 +32,7 @@ export interface Activations {
   readonly width: number;
   /** Rows that the last forward filled: contexts * context. */
   readonly tokens: number;
-  /** f32 [tokens, width], with room for the model's most tokens; the next forward overwrites it. */
+  /** f32 [tokens, width], with room for the model's most tokens; the next forward overwrites it when it runs. */
   readonly tensor: Tensor;
 }
 
@@ -113,6 +113,10 @@ export class Decoder {
   readonly config: DecoderConfig;
   /** What each forward returns, in this order. */
   readonly taps: readonly Tap[];
+  /** The most tokens that one forward takes, */
+  readonly maxTokens: number;
+  /** and the most contexts of full length. */
+  readonly contextsAtOnce: number;
   /** What the layers' products round their inputs to, unless a forward says otherwise. */
   readonly precision: Precision;
   readonly #gpu: Gpu;
@@ -153,6 +157,8 @@ export class Decoder {
     this.#gpu = gpu;
     this.config = config;
     this.taps = options.taps;
+    this.maxTokens = options.maxTokens;
+    this.contextsAtOnce = Math.max(1, Math.floor(options.maxTokens / options.context));
     this.precision = options.precision ?? gpu.precision;
     this.#options = options;
     this.#wanted = wantedOf(config, options);
@@ -164,7 +170,7 @@ export class Decoder {
     this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, config.dModel]);
     for (const tap of options.taps) {
       const name = tapName(placeOf(tap)), shape = [options.maxTokens, widthOf(config, tap.site)];
-      if (name !== EMBEDDED) this.#tapped.set(name, createTensor(gpu, name, shape));
+      this.#tapped.set(name, createTensor(gpu, name, shape));
     }
     this.#head = head && this.#createHead(head);
     this.#rowLanes = gpu.isCpu ? 8 : 256;
@@ -177,7 +183,8 @@ export class Decoder {
    * @param pass Where to record.
    * @param batch Token ids (contexts, context), at most as many and as long as the model was loaded for.
    * @param options Edits, and another precision.
-   * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten by the next forward.
+   * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten when that of the next forward
+   * runs.
    * @throws {UserError} When a token is not in the model's vocabulary.
    * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for, or an edit does not fit.
    */
@@ -266,11 +273,14 @@ export class Decoder {
       const next: Tap = { layer: l + 1, site: "attn_in" };
       join(l, ["resid_mid", "mlp_out", "resid_post"], mlpOut?.gain, next, this.#layers[l + 1]?.attnInGain);
     }
+    // The embedded tokens of the next batch come while this one's may still have to be read.
+    const embedded = this.#tapped.get(EMBEDDED);
+    if (embedded) pass.copy(this.#embedded, 0, embedded, 0, tokens * dModel);
     return this.taps.map((tap) => ({
       tap,
       width: widthOf(this.config, tap.site),
       tokens,
-      tensor: this.#at(tap.layer, tap.site),
+      tensor: this.#tapped.get(tapName(placeOf(tap)))!,
     }));
   }
 

@@ -97,6 +97,21 @@ export function widthOf(
 }
 
 /**
+ * Finds a tap among others.
+ *
+ * @param taps Where to look.
+ * @param tap The one wanted.
+ * @returns Its place among them.
+ * @throws {RangeError} When it is not there.
+ */
+export function tapIndex(taps: readonly Tap[], tap: Tap): number {
+  const index = taps.findIndex(({ layer, site }) => layer === tap.layer && site === tap.site);
+  if (index >= 0) return index;
+  const there = taps.map(tapName).join(", ");
+  throw new RangeError(`Cannot take activations: ${tapName(tap)} must be among the taps, they are ${there}`);
+}
+
+/**
  * Reads one site from the command line.
  *
  * @param text For example `mlp_out`.

@@ -3,7 +3,7 @@
  * @module
  */
 import { UserError } from "../errors.ts";
-import { type ContextBatch, emptyBatch, sliceBatch, START, type StreamPosition, type TokenBatch } from "./contexts.ts";
+import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
 import type { TextSummary } from "./summary.ts";
 import type { Reply, Request, TokenSourceOptions } from "./worker.ts";
@@ -161,11 +161,4 @@ class PrefetchingSource implements TokenSource {
     reply.catch(() => {}); // a run that nobody comes to take may fail unseen
     return reply;
   }
-}
-
-function copyContexts(from: TokenBatch, to: TokenBatch, row: number): void {
-  const at = row * to.context;
-  to.ids.set(from.ids, at);
-  to.document.set(from.document, at);
-  to.position.set(from.position, at);
 }

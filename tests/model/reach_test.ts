@@ -12,7 +12,7 @@ import { type Site, SITES, type Tap, tapName } from "../../core/model/sites.ts";
 const ATTENTION = ["matmul bf16", "rotary", "attention", "matmul bf16", "norm_add_norm"];
 const MLP = ["matmul bf16_geglu", "matmul bf16", "norm_add_norm"];
 const expected: [Tap, string[]][] = [
-  [{ layer: 0, site: "resid_pre" }, []],
+  [{ layer: 0, site: "resid_pre" }, ["copy"]],
   [{ layer: 0, site: "attn_in" }, ["rms_norm"]],
   [{ layer: 0, site: "attn_heads" }, ["rms_norm", ...ATTENTION.slice(0, 3)]],
   [{ layer: 0, site: "attn_out" }, ["rms_norm", ...ATTENTION]],
