@@ -9,6 +9,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
 import { type Reach, reachOf } from "../model/reach.ts";
+import { tapIndex, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -22,7 +23,7 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { LayerConfig } from "../runs/config.ts";
+import type { LayerConfig, Mapping } from "../runs/config.ts";
 import { samplePass } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
@@ -92,7 +93,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const buffer = new ShuffleBuffer(ledger.gpu, decoder, decoder.taps.length, bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(ledger.gpu, decoder, bufferPlan, settings.seed);
   let forwards = 0;
   ledger.dispatches.length = 0;
   await buffer.fill(0, text, contexts, () => ++forwards < ENOUGH_FORWARDS);
@@ -100,10 +101,10 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const forwardFlops = flopsOf(ledger.dispatches) / forwards * contexts / first;
   ledger.dispatches.length = 0;
   const layers: LayerRun[] = [];
-  const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
   for (const mapping of mappings) {
+    const shape = shapeOf(run, config, mapping);
     ledger.part = "first weights";
-    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, buffer);
+    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
     ledger.part = `transcoder of layer ${mapping.layer}`;
     // Of a layer's config.json its allocation needs the sizes alone.
     const layerConfig = { ...mapping, ...shape } as unknown as LayerConfig;
@@ -121,7 +122,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.restartPeak();
   const final = await finish(ledger, run, decoder, layers, text);
   endStage("finishing");
-  const [{ stepper: { state }, samples }] = layers;
+  const [{ shape, stepper: { state }, samples }] = layers;
   return {
     config,
     modelLayers: reachOf(decoder.taps).length,
@@ -139,6 +140,18 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     samples: { training: layers.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
     transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
   };
+}
+
+/**
+ * The sizes of a transcoder of a run.
+ *
+ * @param run The run.
+ * @param config Its model.
+ * @param mapping What the transcoder maps.
+ * @returns As wide as its source and its target.
+ */
+export function shapeOf({ settings }: PlannedRun, config: DecoderConfig, { source, target }: Mapping): TranscoderShape {
+  return { d_in: widthOf(config, source.site), d_out: widthOf(config, target.site), groups: settings.groups };
 }
 
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
@@ -164,15 +177,21 @@ async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderC
 }
 
 /** What a run does with its first buffer, once for each transcoder. */
-async function makeFirstWeights(gpu: Gpu, run: PlannedRun, shape: TranscoderShape, buffer: ShuffleBuffer) {
-  const { passes, batch_tokens, groups } = run.settings, { order, activations: [taken] } = buffer;
+async function makeFirstWeights(
+  gpu: Gpu,
+  run: PlannedRun,
+  shape: TranscoderShape,
+  mapping: Mapping,
+  buffer: ShuffleBuffer,
+) {
+  const { passes, batch_tokens, groups } = run.settings, { order } = buffer, taps = tapsOf(run.mappings);
+  const [source, target] = [mapping.source, mapping.target].map((tap) => buffer.activations[tapIndex(taps, tap)]);
   // What is measured of more batches takes a thousandth of their own room in the buffer.
   const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
-  for (const width of [shape.d_in, shape.d_out]) {
-    await measureActivations(gpu, taken, order, rows, width, batch_tokens);
-  }
+  await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
+  await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
-  await secondMoments(gpu, shape, directions, order, covarianceRows(order), taken, taken);
+  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target);
 }
 
 async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {

@@ -16,7 +16,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
 import { precisionErrors } from "./precision.ts";
-import { tapName } from "../model/sites.ts";
+import { type Tap, tapName, widthOf } from "../model/sites.ts";
 
 /** What to harvest and where to. */
 export interface Harvest {
@@ -56,14 +56,19 @@ const READ_BYTES = 2 ** 27;
  *
  * @param gpu The device.
  * @param config The model.
- * @param taps How many taps are written.
+ * @param taps What is written.
  * @param context Tokens per context.
  * @returns At least 1.
  * @throws {UserError} As {@link contextsPerForward}.
  */
-export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, context: number): number {
-  const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * taps * context * config.dModel));
+export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: readonly Tap[], context: number): number {
+  const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * context * widthOfAll(config, taps)));
   return Math.min(contextsPerForward(gpu, config, context), Math.max(1, most));
+}
+
+/** Numbers that a token has at some taps together. */
+function widthOfAll(config: DecoderConfig, taps: readonly Tap[]): number {
+  return taps.reduce((sum, { site }) => sum + widthOf(config, site), 0);
 }
 
 /**
@@ -76,7 +81,7 @@ export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, c
  */
 export async function writeActivations(harvest: Harvest): Promise<string[]> {
   const { model, context, contexts, directory, shardBytes = SHARD_BYTES } = harvest;
-  const bytesPerContext = 4 * context * (1 + model.taps.length * model.config.dModel);
+  const bytesPerContext = ELEMENT_BYTES * context * (1 + widthOfAll(model.config, model.taps));
   const perShard = Math.max(1, Math.floor(shardBytes / bytesPerContext));
   const paths: string[] = [];
   for (let first = 0; first < contexts; first += perShard) {
@@ -90,13 +95,13 @@ export async function writeActivations(harvest: Harvest): Promise<string[]> {
 
 async function gatherShard(harvest: Harvest, first: number, contexts: number): Promise<TensorToWrite[]> {
   const { gpu, model, source, context, contextsPerForward, onProgress } = harvest;
-  const width = model.config.dModel;
   const tokens = new Int32Array(contexts * context);
-  const columns = model.taps.map(() => new Float32Array(contexts * context * width));
+  const widths = model.taps.map(({ site }) => widthOf(model.config, site));
+  const columns = widths.map((width) => new Float32Array(contexts * context * width));
   async function* forwards() {
     for (let done = 0; done < contexts;) {
       const { batch } = await source.next(Math.min(contextsPerForward, contexts - done));
-      if (gpu.precision === "f16" && first + done === 0) harvest.onRounded(await precisionErrors(gpu, model, batch));
+      if (model.precision === "f16" && first + done === 0) harvest.onRounded(await precisionErrors(gpu, model, batch));
       const pass = new Pass(gpu), activations = model.forward(pass, batch);
       tokens.set(batch.ids, done * context);
       yield { pass, activations, done, contexts: batch.contexts };
@@ -106,9 +111,9 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
   await overlapped(forwards(), {
     submit: ({ pass }) => pass.submit(),
     read: ({ activations }) =>
-      downloadAll(gpu, activations.map(({ tensor, tokens }) => ({ ...tensor, shape: [tokens, width] }))),
+      downloadAll(gpu, activations.map(({ tensor, tokens, width }) => ({ ...tensor, shape: [tokens, width] }))),
     take({ done, contexts }, bytes) {
-      bytes.forEach((taken, i) => columns[i].set(new Float32Array(taken), done * context * width));
+      bytes.forEach((taken, i) => columns[i].set(new Float32Array(taken), done * context * widths[i]));
       onProgress(first + done + contexts);
     },
   });
@@ -117,7 +122,7 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
     ...model.taps.map((tap, i): TensorToWrite => ({
       name: tapName(tap),
       dtype: "F32",
-      shape: [contexts, context, width],
+      shape: [contexts, context, widths[i]],
       data: columns[i],
     })),
   ];

@@ -34,7 +34,7 @@ export interface SampleObserver {
  * @param gpu The device.
  * @param settings The run's settings.
  * @param mappings What the transcoders map.
- * @param gemma2 The model, with the run's taps.
+ * @param decoder The model, with the run's taps.
  * @param transcoders The finished transcoders, in the order of the mappings.
  * @param source Training text. One shorter than what is asked for is read once: a second time shows nothing new.
  * @param observer Hears of the progress and can interrupt.
@@ -93,10 +93,10 @@ class Collector {
     readonly settings: RunSettings,
     mappings: readonly Mapping[],
     readonly decoder: Decoder,
-    transcoders: readonly Transcoder[],
+    readonly transcoders: readonly Transcoder[],
   ) {
     const { context, samples_per_feature, sample_threshold } = settings;
-    const taps = tapsOf(mappings), width = decoder.config.dModel;
+    const taps = tapsOf(mappings), widest = Math.max(...transcoders.map(({ shape }) => shape.d_in));
     this.#contexts = contextsPerForward(gpu, decoder.config, context);
     const rows = this.#contexts * context;
     this.#sourceTap = mappings.map(({ source }) =>
@@ -108,7 +108,7 @@ class Collector {
       new FinalPass(prefixEnds(shape.groups).at(-1)!, samples_per_feature, sample_threshold)
     );
     this.#order = createTensor(gpu, "counted rows", [rows], "u32");
-    this.#x = createTensor(gpu, "final pass source", [this.#tokensAtOnce, width]);
+    this.#x = createTensor(gpu, "final pass source", [this.#tokensAtOnce, widest]);
   }
 
   async *pieces(source: Pick<TokenSource, "next">): AsyncGenerator<Piece> {
@@ -132,8 +132,8 @@ class Collector {
   }
 
   submit({ pass, places, first }: Piece): void {
-    const gathering = { rows: places.length, width: this.decoder.config.dModel, first, scale: 1 };
     for (const [i, encoder] of this.#encoders.entries()) {
+      const gathering = { rows: places.length, width: this.transcoders[i].shape.d_in, first, scale: 1 };
       recordGather(pass, oneBlock(this.#sources[i]), this.#order, this.#x, gathering);
       encoder.recordEncode(pass, this.#x, places.length);
     }

@@ -11,6 +11,7 @@ import { createTensor, type Gpu, settle, upload } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Decoder } from "../model/forward.ts";
+import { widthOf } from "../model/sites.ts";
 import type { StreamPosition, TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { createRowBlocks, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
@@ -67,7 +68,7 @@ export function planBuffer(
 
 /** The shuffle buffer of one run, for all its taps. */
 export class ShuffleBuffer {
-  /** Per tap: [contexts * context, d_model] raw activations. */
+  /** Per tap: [contexts * context, width of the tap] raw activations. */
   readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
@@ -85,19 +86,19 @@ export class ShuffleBuffer {
    * Allocates an empty buffer.
    *
    * @param gpu The device.
-   * @param gemma2 The model, loaded with the taps that the run needs.
-   * @param taps How many taps it has.
+   * @param decoder The model, loaded with the taps that the run needs.
    * @param plan The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, decoder: Decoder, taps: number, plan: BufferPlan, seed: number) {
+  constructor(gpu: Gpu, decoder: Decoder, plan: BufferPlan, seed: number) {
     this.#gpu = gpu;
     this.#decoder = decoder;
     this.#plan = plan;
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
-    const width = decoder.config.dModel;
-    this.activations = Array.from({ length: taps }, (_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
+    this.activations = decoder.taps.map(({ site }, t) =>
+      createRowBlocks(gpu, `buffer of tap ${t}`, rows, widthOf(decoder.config, site))
+    );
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
     this.batch = emptyBatch({ ...plan, contexts: 0 });
     this.drawn = new Uint32Array(0);

@@ -14,7 +14,7 @@ import { configOf } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
 import { loadDecoder } from "../model/forward.ts";
 import { precisionErrors } from "../passes/precision.ts";
-import { type Tap, tapName } from "../model/sites.ts";
+import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -85,8 +85,12 @@ export async function train(
   }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
   const decoder = await loadDecoder(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
-  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = decoder.config.dModel;
-  await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
+  const rows = featureCount(settings.groups), columns = settings.batch_tokens;
+  const depths = new Set(mappings.map(({ source }) => widthOf(decoder.config, source.site)));
+  await tuneTiles(
+    gpu,
+    [...depths].map((depth) => ({ rows, columns, depth, weight: "f32", epilogue: "bias_relu" })),
+  );
   const bufferPlan = planBuffer(
     settings.steps,
     settings.batch_tokens,
@@ -96,7 +100,7 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, decoder, taps.length, bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(gpu, decoder, bufferPlan, settings.seed);
   const run = new Training(gpu, plan, decoder, buffer, bufferPlan, taps, observer);
   try {
     const layers = await run.go(restart);
@@ -215,8 +219,9 @@ class Training {
   async #begin(): Promise<void> {
     const { settings, mappings, describe, resumed } = this.plan;
     const rows = this.buffer.order.shape[0] / settings.passes;
-    const { gpu, buffer: { order } } = this, width = this.decoder.config.dModel;
+    const { gpu, buffer: { order } } = this;
     const measure = async (tap: Tap) => {
+      const width = widthOf(this.decoder.config, tap.site);
       const activations = this.#activations(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
       checkScale(tap, statistics.scale);
@@ -227,7 +232,7 @@ class Training {
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
-      const described = describe(mapping.layer, this.#source!);
+      const described = describe(mapping, this.#source!);
       const measured = { scales, tiles, precision_errors };
       const config = resumed?.[i] ??
         { ...described, ...settings, ...mapping, groups: [...settings.groups], ...measured };
@@ -239,7 +244,7 @@ class Training {
 
   /** What 16-bit products do to the first contexts; nothing to tell with f32. */
   async #precisionErrors(): Promise<Record<string, number>> {
-    if (this.gpu.precision === "f32") return {};
+    if (this.decoder.precision === "f32") return {};
     const { context, ids } = this.buffer.batch;
     const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.decoder.config, context));
     const errors = await precisionErrors(this.gpu, this.decoder, {

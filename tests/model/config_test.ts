@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { checkLayer, parseLayers, parseSites } from "../../core/model/sites.ts";
+import { checkLayer, depthOf, parseLayers, parseSites, SITES, widthOf } from "../../core/model/sites.ts";
+import { checkWidths, mappingsFor } from "../../commands/train/settings.ts";
 
 const builtin = JSON.parse(
   await Deno.readTextFile(new URL("../../core/builtin/tiny-gemma2/config.json", import.meta.url)),
@@ -57,11 +58,32 @@ Deno.test("refuses a config.json that is no JSON", () => {
   assert.throws(() => parseConfig(new TextEncoder().encode("{"), "config.json"), /it must be JSON/);
 });
 
+Deno.test("a site has a width and a depth, and what leaves a layer is as deep as what enters the next", () => {
+  const model = { ...parse({}), heads: 3, headDim: 10, dModel: 60, dMlp: 76 };
+  const widths = SITES.map((site) => widthOf(model, site));
+  assert.deepEqual(widths, [60, 60, 30, 60, 60, 60, 76, 60, 60]);
+  const depths = SITES.map((site) => depthOf({ layer: 2, site }));
+  assert.deepEqual(depths, depths.toSorted((a, b) => a - b));
+  assert.equal(depthOf({ layer: 2, site: "resid_post" }), depthOf({ layer: 3, site: "resid_pre" }));
+  assert.ok(depthOf({ layer: 2, site: "resid_post" }) < depthOf({ layer: 3, site: "attn_in" }));
+});
+
+Deno.test("transcoders of a width that kernels cannot take are refused", () => {
+  const model = { ...parse({}), heads: 3, headDim: 10 };
+  const mappings = (source: string) => mappingsFor([1], source, "mlp_out", model.layers);
+  checkWidths(mappings("mlp_neurons"), model);
+  assert.throws(
+    () => checkWidths(mappings("attn_heads"), model),
+    /Cannot train on layer1.attn_heads: its width must be a multiple of 4, it is 30/,
+  );
+});
+
 Deno.test("layers and sites come from lists; mistakes name what is allowed", () => {
   assert.deepEqual(parseLayers("2, 4,2"), [2, 4]);
   assert.deepEqual(parseSites("mlp_out,resid_mid"), ["mlp_out", "resid_mid"]);
   assert.throws(() => parseLayers("2,x"), /whole numbers from 0, got "x"/);
   assert.throws(() => parseSites("mlp"), /one of resid_pre, .*, got "mlp"/);
+  assert.throws(() => parseSites("mlp_hidden"), /attn_heads, .*mlp_neurons, .*got "mlp_hidden"/);
   checkLayer(25, 26);
   assert.throws(() => checkLayer(26, 26), /counted from 0 to 25, so the deepest is 25; use --layers 25/);
 });

@@ -82,7 +82,7 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
   // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
   const fill = async (mostRows: number) => {
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
-    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), model, taps.length, cut, 5);
+    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), model, cut, 5);
     await buffer.fill(1, source, 3, () => true);
     source.close();
     const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
