@@ -6,6 +6,7 @@
 
 import { Command } from "commander";
 import { join } from "node:path";
+import { wholeNumberOption } from "../commands/options.ts";
 import { main } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
 import { numeric, table } from "../reports/markdown/markdown.ts";
@@ -66,7 +67,7 @@ function render(machine: string, samples: readonly Sample[]): string {
 
 await new Command("many-runs")
   .description("Trains, evaluates and reports on small runs in one process and watches memory.")
-  .option("--runs <n>", "how many", Number, 20)
+  .addOption(wholeNumberOption("--runs <n>", "how many", { value: 20 }))
   .action(manyRuns)
   .parseAsync(Deno.args, { from: "user" });
 Deno.exit(0);

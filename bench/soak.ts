@@ -9,6 +9,7 @@
  */
 
 import { Command } from "commander";
+import { wholeNumberOption } from "../commands/options.ts";
 import { Stepper } from "../core/training/step.ts";
 import { main } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
@@ -124,9 +125,9 @@ function render(machine: string, samples: readonly Sample[]): string {
 
 await new Command("soak")
   .description("Trains a thousand small steps and watches waits and memory.")
-  .option("--steps <n>", "steps", Number, 1000)
-  .option("--batch <tokens>", "tokens per step", Number, 64)
-  .option("--dictionary <n>", "features", Number, 64)
+  .addOption(wholeNumberOption("--steps <n>", "steps", { value: 1000 }))
+  .addOption(wholeNumberOption("--batch <tokens>", "tokens per step", { value: 64 }))
+  .addOption(wholeNumberOption("--dictionary <n>", "features", { value: 64 }))
   .option("--json", "print JSON")
   .action(soak)
   .parseAsync(Deno.args, { from: "user" });

@@ -9,6 +9,7 @@ import type { LayerComparison } from "../core/analysis/comparison.ts";
 import type { RunChoice, RunDirectory } from "../core/runs/discovery.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
+import { jsonOption } from "./options.ts";
 
 interface ReportOptions {
   runs: string;
@@ -48,7 +49,29 @@ async function analyze({ path }: RunDirectory): Promise<LayerAnalysis> {
 async function requireDirectory(path: string): Promise<void> {
   const info = await Deno.stat(path).catch(() => undefined);
   if (info === undefined || info.isDirectory) return;
-  throw new UserError(`Cannot write reports to ${path}: it must be a directory, it is a file; choose another --out`);
+  throw new UserError({
+    action: `write reports to ${path}`,
+    requirement: "it must be a directory",
+    found: "it is a file",
+    remedy: "choose another --out",
+  });
+}
+
+/** The other files have names that nobody else gives; those of an earlier report are replaced. */
+async function requireOwnIndex(out: string): Promise<void> {
+  const { isIndexPage } = await import("../reports/markdown/index_page.ts");
+  const path = join(out, "index.md");
+  const text = await Deno.readTextFile(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw fileError("write", path, error);
+  });
+  if (text === null || isIndexPage(text)) return;
+  throw new UserError({
+    action: `write reports to ${out}`,
+    requirement: "an index.md there must be that of an earlier report",
+    found: "it is something else",
+    remedy: "choose another --out",
+  });
 }
 
 async function makeDirectory(path: string): Promise<void> {
@@ -61,6 +84,7 @@ async function makeDirectory(path: string): Promise<void> {
 
 async function report({ runs, out, json }: ReportOptions): Promise<void> {
   await requireDirectory(out);
+  await requireOwnIndex(out);
   const { chooseRuns, findRuns } = await import("../core/runs/discovery.ts");
   const { compareLayers } = await import("../core/analysis/comparison.ts");
   const choice = chooseRuns(await findRuns(runs));
@@ -91,8 +115,8 @@ export function reportCommand(): Command {
   return new Command("report")
     .description("Writes reports and plots about the newest finished run of every layer, and compares the layers.")
     .option("-r, --runs <dir>", "where the runs are", "runs")
-    .option("-o, --out <dir>", "where the reports go", "analysis_results")
-    .option("--json", "print verdicts, checks and file names as JSON")
+    .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
+    .addOption(jsonOption("verdicts, checks and file names as JSON"))
     .addHelpText("after", "\nExample:\n  mtc train && mtc report --runs runs --out analysis_results")
     .action(report);
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Evaluation, Interval } from "../core/runs/schema.ts";
-import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { counted, decimal, integer, percent, thresholdText } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 function withInterval(value: number, [low, high]: Interval, digits: number): string {
@@ -37,7 +37,7 @@ export function evaluationTable(layers: { name: string; evaluation: Evaluation }
       row("L0", ({ l0, l0_ci95 }) => withInterval(l0, l0_ci95, 2)),
       row("L0 at 5, 25, 50, 75, 95 % of tokens", ({ l0_quantiles }) => quantiles(l0_quantiles)),
       row("k in training", ({ k }) => integer(k)),
-      row("Threshold", ({ threshold }) => significant(threshold)),
+      row("Threshold", (evaluation) => thresholdText(evaluation)),
       row(
         "Dead features",
         ({ dead_features, dead_fraction }) => `${integer(dead_features)} (${percent(dead_fraction)})`,

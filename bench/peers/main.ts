@@ -7,8 +7,9 @@
  * Python needs bench/peers/requirements.txt.
  */
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { fileURLToPath } from "node:url";
+import { wholeNumberOption } from "../../commands/options.ts";
 import { median } from "../../core/analysis/statistics.ts";
 import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
@@ -195,7 +196,8 @@ async function peers(options: Options): Promise<void> {
   const chosen = options.only.split(",").map((name) => {
     const found = COMPARISONS[name as keyof typeof COMPARISONS];
     if (!found) {
-      throw new UserError(`Cannot compare "${name}": it must be one of ${Object.keys(COMPARISONS)}; give --only`);
+      const requirement = `it must be one of ${Object.keys(COMPARISONS)}`;
+      throw new UserError({ action: `compare "${name}"`, requirement, remedy: "give --only" });
     }
     return found;
   });
@@ -215,9 +217,9 @@ preferVulkan();
 await new Command("peers")
   .description("Measures mtc beside PyTorch and tfjs, in turns.")
   .option("--only <names>", "which comparisons: step, layer, product", "step,layer,product")
-  .option("-r, --repeats <n>", "samples of each; medians are shown", Number, 5)
+  .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each; medians are shown", { value: 5 }))
   .option("--python <path>", "a Python that has bench/peers/requirements.txt", "python3")
-  .addOption(new Option("--tokens <n>", "most tokens of the layer's pass").argParser(Number))
+  .addOption(wholeNumberOption("--tokens <n>", "most tokens of the layer's pass"))
   .option("--json", "print JSON, with every sample")
   .action(peers)
   .parseAsync(Deno.args, { from: "user" });

@@ -5,22 +5,13 @@
  */
 
 import type { TokenBatch } from "../text/contexts.ts";
+import type { HostFeatures } from "../transcoder/encode.ts";
 
 /** Tokens shown before and after the sampled one. */
 export const CONTEXT_RADIUS = 10;
 const WINDOW = 2 * CONTEXT_RADIUS + 1;
 /** Fills a window where the context has ended. */
 export const NO_TOKEN = 0xffffffff;
-
-/** Kept activations of some tokens, sparse by token. */
-export interface SparseRows {
-  /** [tokens + 1] */
-  readonly rowStart: Uint32Array;
-  /** Feature numbers, ascending within a token. */
-  readonly index: Uint32Array;
-  /** Activations. */
-  readonly value: Float32Array;
-}
 
 /** One sampled token. */
 export interface SampledToken {
@@ -227,7 +218,7 @@ export class FinalPass {
    * @param batch The contexts.
    * @param places The flat index in `batch` of each row.
    */
-  add(rows: SparseRows, batch: TokenBatch, places: Uint32Array): void {
+  add(rows: HostFeatures, batch: TokenBatch, places: Uint32Array): void {
     this.tokens += places.length;
     for (let b = 0; b < places.length; b++) {
       const at = places[b];

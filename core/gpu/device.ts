@@ -9,6 +9,7 @@ import { Memory } from "./memory.ts";
 import { DeviceShared } from "./shared.ts";
 import { type KernelTime, Trace } from "./timing.ts";
 import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
+import { TooLargeToBind } from "./too_large.ts";
 
 /**
  * A handle of an open device, with what its adapter says about itself. Handles may be copied with changes: errors, pipelines and tiles
@@ -62,7 +63,12 @@ export async function openGpu(
 ): Promise<OwnedGpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw new UserError(`Cannot open a GPU: WebGPU needs an adapter, this machine shows none; ${INSTALL_HINT}`);
+    throw new UserError({
+      action: "open a GPU",
+      requirement: "WebGPU needs an adapter",
+      found: "this machine shows none",
+      remedy: INSTALL_HINT,
+    });
   }
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
@@ -87,14 +93,16 @@ export async function openGpu(
       },
     });
   } catch (error) {
-    throw new UserError(
-      `Cannot open the GPU ${adapter.info.description}: ${(error as Error).message}; ${INSTALL_HINT}`,
-    );
+    const found = (error as Error).message;
+    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: INSTALL_HINT });
   }
   if (precision === "f16" && !device.features.has("shader-f16")) {
-    throw new UserError(
-      `Cannot use --precision f16: the adapter must have 16-bit floats in kernels, ${name} has none; leave --precision out`,
-    );
+    throw new UserError({
+      action: "use --precision f16",
+      requirement: "the adapter must have 16-bit floats in kernels",
+      found: `${name} has none`,
+      remedy: "leave --precision out",
+    });
   }
   const isTimed = onKernel !== null && device.features.has("timestamp-query");
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
@@ -149,18 +157,18 @@ export function checkDevice({ adapter, shared }: Gpu): void {
  * @param shape Extents, outermost first.
  * @param type Element type.
  * @returns The tensor; it lives as long as the handle's owner.
- * @throws {UserError} When it is larger than the adapter can bind.
+ * @throws {TooLargeToBind} When it is larger than the adapter can bind.
  */
 export function createTensor(gpu: Gpu, label: string, shape: readonly number[], type: ElementType = "f32"): Tensor {
   const size = Math.max(1, elements(shape)) * ELEMENT_BYTES;
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   if (size > most) {
-    throw new UserError(
-      `Cannot allocate "${label}" (${
-        shape.join(" x ")
-      }): ${gpu.adapter} binds at most ${most} bytes, this needs ${size}; ` +
-        `choose a smaller buffer, batch or dictionary`,
-    );
+    throw new TooLargeToBind({
+      action: `allocate "${label}" (${shape.join(" x ")})`,
+      requirement: `${gpu.adapter} binds at most ${most} bytes`,
+      found: `this needs ${size}`,
+      remedy: "choose a smaller buffer, batch or dictionary",
+    });
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
   return { label, shape, type, buffer: gpu.memory.own(gpu.device.createBuffer({ label, size, usage })) };

@@ -26,8 +26,8 @@ import { WallClock } from "./wall_clock.ts";
 export interface PlannedProduct extends ProductSize {
   /** How W lies in memory. */
   readonly weight: WeightFormat;
-  /** What becomes of the sums. */
-  readonly epilogue: Epilogue;
+  /** What becomes of the sums. JumpReLU takes the tile that ReLU takes: its sizes are the same. */
+  readonly epilogue: Exclude<Epilogue, "bias_jump_relu">;
 }
 
 /** More than this need not be multiplied to see which tile is the faster one. */

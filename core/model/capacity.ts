@@ -4,9 +4,9 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
+import { TooLargeToBind } from "../gpu/too_large.ts";
 import { BLOCK } from "../../wgsl/model/attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
@@ -54,11 +54,11 @@ function widestOfContext(config: DecoderConfig, context: number): number {
   return Math.max(context * rowWise, turned);
 }
 
-function tooLong(gpu: Gpu, config: DecoderConfig, context: number): UserError {
+function tooLong(gpu: Gpu, config: DecoderConfig, context: number): TooLargeToBind {
   let longest = context;
   while (longest > 1 && mostContexts(gpu, config, longest) === 0) longest--;
   const bytes = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
-  return new UserError({
+  return new TooLargeToBind({
     action: `run contexts of ${context} tokens`,
     requirement: `${gpu.adapter} binds at most ${bytes} bytes at once`,
     found: `which hold ${longest} tokens of this model`,

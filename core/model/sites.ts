@@ -81,6 +81,9 @@ export function depthOf({ layer, site }: Tap): number {
   return layer * DEPTHS.resid_post + DEPTHS[site];
 }
 
+/** What a model's widths depend on. */
+export type Widths = Pick<DecoderConfig, "dModel" | "dMlp" | "heads" | "headDim">;
+
 /**
  * How many numbers a token has at a site.
  *
@@ -88,10 +91,7 @@ export function depthOf({ layer, site }: Tap): number {
  * @param site The site.
  * @returns The width of its activations.
  */
-export function widthOf(
-  { dModel, dMlp, heads, headDim }: Pick<DecoderConfig, "dModel" | "dMlp" | "heads" | "headDim">,
-  site: Site,
-): number {
+export function widthOf({ dModel, dMlp, heads, headDim }: Widths, site: Site): number {
   if (site === "attn_heads") return heads * headDim;
   return site === "mlp_neurons" ? dMlp : dModel;
 }
@@ -138,29 +138,6 @@ export function parseSite(text: string): Site {
  */
 export function parseSites(text: string): Site[] {
   return [...new Set(text.split(",").map(parseSite))];
-}
-
-/**
- * Reads a comma-separated list of layers from the command line.
- *
- * @param text For example `2,4`.
- * @returns The layers, each once, in the order given; {@link checkLayer} tells whether a model has them.
- * @throws {UsageError} When an entry is not a whole number from 0.
- */
-export function parseLayers(text: string): number[] {
-  return [
-    ...new Set(
-      text.split(",").map((entry) => {
-        if (/^\s*\d+\s*$/.test(entry)) return Number(entry);
-        throw new UsageError({
-          action: "take activations",
-          requirement: "layers are whole numbers from 0",
-          found: `got "${entry}"`,
-          remedy: "write for example 2,4",
-        });
-      }),
-    ),
-  ];
 }
 
 /**

@@ -3,12 +3,12 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
 import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { PlannedProduct } from "../gpu/tune.ts";
+import { TooLargeToBind } from "../gpu/too_large.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -280,7 +280,7 @@ function interleaved<A extends Uint16Array<ArrayBuffer> | Float32Array<ArrayBuff
 function requireBindable(gpu: Gpu, source: TensorSource, label: string, bytes: number, format: WeightFormat): void {
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   if (bytes <= most) return;
-  throw new UserError({
+  throw new TooLargeToBind({
     action: `load ${source.where}`,
     requirement: `${gpu.adapter} binds at most ${most} bytes at once`,
     found: `${label} takes ${bytes}`,

@@ -7,7 +7,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import { checkConfig, type RunConfig } from "./schema.ts";
-import { UsageError, UserError } from "../errors.ts";
+import { SettingError, UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import type { Tap } from "../model/sites.ts";
 import type { DataPaths } from "../text/documents.ts";
@@ -105,7 +105,7 @@ const resumeSchema = v.object({
  * Checks what the types cannot say.
  *
  * @param settings The run's settings.
- * @throws {UsageError} Naming the first setting that cannot be.
+ * @throws {SettingError} Naming the first setting that cannot be.
  */
 export function checkSettings(settings: RunSettings): void {
   checkRecipe(settings);
@@ -121,22 +121,27 @@ export function checkSettings(settings: RunSettings): void {
   ] as const;
   for (const name of counts) {
     if (Number.isInteger(settings[name]) && settings[name] >= 1) continue;
-    throw new UsageError(`Cannot train with ${name} = ${settings[name]}: it must be a positive whole number`);
+    throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
   }
   const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
   if (buffer_tokens * passes < batch_tokens) {
-    throw new UsageError(
-      `Cannot train with buffer_tokens = ${buffer_tokens}: it must hold the tokens of a step, at least ` +
-        `${Math.ceil(batch_tokens / passes)} for batch_tokens = ${batch_tokens} and passes = ${passes}`,
-    );
+    throw new SettingError({
+      setting: "buffer_tokens",
+      value: buffer_tokens,
+      requirement: `it must hold the tokens of a step, at least ${Math.ceil(batch_tokens / passes)}`,
+      given: { batch_tokens, passes },
+    });
   }
   if (!Number.isInteger(context) || context < 2) {
-    throw new UsageError(
-      `Cannot train with context = ${context}: it must be a whole number, 2 or more, as BOS takes the first place`,
-    );
+    const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
+    throw new SettingError({ setting: "context", value: context, requirement });
   }
   if (!(sample_threshold >= 0)) {
-    throw new UsageError(`Cannot train with sample_threshold = ${sample_threshold}: it must be 0 or more`);
+    throw new SettingError({
+      setting: "sample_threshold",
+      value: sample_threshold,
+      requirement: "it must be 0 or more",
+    });
   }
 }
 

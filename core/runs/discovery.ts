@@ -4,6 +4,7 @@
  */
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { readConfig } from "./files.ts";
 import type { RunConfig } from "./schema.ts";
 
@@ -32,14 +33,11 @@ const finishedFiles = ["transcoder.safetensors", "metrics.csv", "evaluation.json
 async function layerDirectories(directory: string): Promise<{ layers: string[]; others: string[] }> {
   const layers: string[] = [], others: string[] = [];
   for await (const entry of Deno.readDir(directory)) {
-    if (!entry.isDirectory && !entry.isSymlink) continue;
+    // No run begins with a dot but one that was killed before it had its name.
+    if (entry.name.startsWith(".") || (!entry.isDirectory && !entry.isSymlink)) continue;
     (/^layer\d+$/.test(entry.name) ? layers : others).push(join(directory, entry.name));
   }
   return { layers: layers.sort(), others: others.sort() };
-}
-
-async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
 }
 
 /**

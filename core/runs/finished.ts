@@ -6,6 +6,7 @@
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
@@ -13,7 +14,8 @@ import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward
 import type { Gpu } from "../gpu/device.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { type LayerConfig, readLayerConfig } from "./config.ts";
-import { loadTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import { loadTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 
 /** One layer of a finished run. */
 export interface FinishedLayer {
@@ -80,10 +82,6 @@ async function directoriesWith(file: string, path: string, name: RegExp): Promis
     if (name.test(entry) && await exists(join(path, entry, file))) found.push(entry);
   }
   return found.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-}
-
-function exists(path: string): Promise<boolean> {
-  return stat(path).then(() => true, () => false);
 }
 
 async function openTranscoder(directory: string, config: LayerConfig): Promise<Transcoder> {

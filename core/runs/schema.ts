@@ -157,8 +157,10 @@ export interface Evaluation {
   tokens: number;
   /** Held-out contexts they lie in. */
   contexts: number;
-  /** The inference threshold. */
+  /** The inference threshold; where features have thresholds of their own, the median of the finite ones. */
   threshold: number;
+  /** The least and the largest finite threshold; only there where they differ. */
+  threshold_range?: [least: number, most: number];
   /** Fraction of variance unexplained by the whole dictionary. */
   fvu: number;
   /** Its interval. */
@@ -189,6 +191,7 @@ const evaluationSchema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
   threshold: measured,
+  threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
   fvu_ci95: interval,
   fvu_per_prefix: v.pipe(v.array(v.object({ prefix: positive, fvu: measured, ci95: interval })), v.minLength(1)),

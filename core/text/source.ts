@@ -86,7 +86,7 @@ class TextWorker {
 }
 
 function errorOf(reply: Extract<Reply, { kind: "failed" }>): Error {
-  if (reply.byUser) return new UserError(reply.message);
+  if (reply.reason) return new UserError(reply.reason);
   const error = new Error(reply.message);
   error.stack = reply.stack;
   return error;

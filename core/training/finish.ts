@@ -7,8 +7,8 @@
 import { join } from "node:path";
 import { featureTable } from "../runs/feature_table.ts";
 import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
+import { Interrupted } from "../errors.ts";
 import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
-import { contextsPerForward } from "../model/capacity.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
@@ -16,11 +16,14 @@ import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
-import { type SampleObserver, samplePass } from "../passes/samples.ts";
-import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import type { PlacedTranscoder } from "../passes/features.ts";
+import { collectSamples, type SampleOptions } from "../passes/samples.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
 
-/** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
-export interface FinishObserver extends SampleObserver {
+/** How the end of a run tells what it is doing. */
+export interface FinishObserver {
+  /** Tokens that samples were taken from, of all. */
+  sampling(done: number, tokens: number): void;
   /** Tokens of the evaluation done of all. */
   evaluating(done: number, tokens: number): void;
 }
@@ -30,10 +33,12 @@ export interface FinishObserver extends SampleObserver {
  *
  * @param gpu The device.
  * @param plan The run.
- * @param gemma2 The model, with the run's taps.
+ * @param decoder The model, with the run's taps.
  * @param layers The trained layers.
- * @param observer Hears of the progress and can interrupt.
+ * @param observer Hears of the progress.
+ * @param signal Aborted when the run should end; it can go on from its last checkpoint.
  * @throws {UserError} When files, disk or device fail.
+ * @throws {Interrupted} When the signal was aborted before the evaluation was done.
  */
 export async function finish(
   gpu: Gpu,
@@ -41,39 +46,39 @@ export async function finish(
   decoder: Decoder,
   layers: readonly LayerRun[],
   observer: FinishObserver,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const transcoders: Transcoder[] = [];
-  for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
-  const { passes, documentName } = await collectSamples(gpu, plan, decoder, transcoders, observer);
-  const { settings, mappings, model, data } = plan;
+  const transcoders: PlacedTranscoder[] = [];
+  for (const layer of layers) {
+    transcoders.push({ config: layer.config, transcoder: await finishedTranscoder(gpu, layer) });
+  }
+  const { settings, model, data } = plan;
+  const common = { gpu, decoder, settings, transcoders, signal };
+  const stop = (error: unknown): never => {
+    throw error === signal?.reason ? interruption(plan) : error;
+  };
+  const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
+  const { passes, documentName } = await sampleText(plan, sampled).catch(stop);
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
   observer.evaluating(0, settings.evaluation_tokens);
   try {
     const evaluations = await evaluateTranscoders({
-      gpu,
-      decoder,
+      ...common,
       source,
-      transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
-      context: settings.context,
-      contextsPerForward: contextsPerForward(gpu, decoder.config, settings.context),
       tokens: settings.evaluation_tokens,
-      includeBos: settings.include_bos,
-      onProgress: (tokens) => {
-        observer.evaluating(Math.min(tokens, settings.evaluation_tokens), settings.evaluation_tokens);
-        observer.checkInterrupt();
-      },
-    });
+      onProgress: observer.evaluating,
+    }).catch(stop);
     const tokenizer = loadTokenizer(model);
     for (const [i, layer] of layers.entries()) {
       const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
-      const { shape, weights, threshold } = transcoders[i];
+      const { shape, weights } = transcoders[i].transcoder;
       const sampleLines = new SampleLines(layer, tokenizer, documentName);
       await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
       await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
       await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
       await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
-      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), shape, weights, threshold);
+      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), transcoders[i].transcoder);
     }
   } finally {
     source.close();
@@ -81,21 +86,26 @@ export async function finish(
 }
 
 /** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
-async function collectSamples(
-  gpu: Gpu,
-  { settings, mappings, model, data }: TrainingPlan,
-  decoder: Decoder,
-  transcoders: readonly Transcoder[],
-  observer: FinishObserver,
+async function sampleText(
+  { settings, model, data }: TrainingPlan,
+  options: Omit<SampleOptions, "source">,
 ): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
+  options.onProgress?.(0, options.tokens);
   try {
-    const passes = await samplePass(gpu, settings, mappings, decoder, transcoders, source, observer);
+    const passes = await collectSamples({ ...options, source });
     return { passes, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
   }
+}
+
+function interruption({ directory }: TrainingPlan): Interrupted {
+  return new Interrupted({
+    stopped: "after the last step, before the samples and the evaluation",
+    remedy: `go on with: mtc train --resume ${directory}`,
+  });
 }
 
 /** From the number that a document's tokens carry to its name. */

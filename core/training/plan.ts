@@ -113,9 +113,9 @@ export function createLayer(
  *
  * @param gpu The device.
  * @param layer The layer.
- * @returns Its weights with the training scales folded in, and its running threshold.
+ * @returns Its weights with the training scales folded in, and its running threshold for each feature.
  */
 export async function finishedTranscoder(gpu: Gpu, { shape, stepper, config }: LayerRun): Promise<Transcoder> {
-  const { weights, threshold } = await readWeights(gpu, shape, stepper.state);
-  return { shape, weights: foldScales(weights, config.scales), threshold };
+  const { weights, thresholds } = await readWeights(gpu, shape, stepper.state);
+  return { shape, weights: foldScales(weights, config.scales), thresholds };
 }

@@ -4,7 +4,7 @@
  */
 
 import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
-import { UsageError } from "../errors.ts";
+import { SettingError } from "../errors.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
 /** The settings that define one training run, the same for each of its layers. Tokens never count BOS unless `include_bos`. */
@@ -60,11 +60,11 @@ export function learningRate(recipe: Recipe, step: number): number {
  * Checks what the type cannot say.
  *
  * @param recipe The settings.
- * @throws {UsageError} Naming the first setting that cannot be, its requirement and its value.
+ * @throws {SettingError} Naming the first setting that cannot be, its requirement and its value.
  */
 export function checkRecipe(recipe: Recipe): void {
   const require = (holds: boolean, setting: keyof Recipe, requirement: string) => {
-    if (!holds) throw new UsageError(`Cannot train with ${setting} = ${recipe[setting]}: it must be ${requirement}`);
+    if (!holds) throw new SettingError({ setting, value: recipe[setting], requirement: `it must be ${requirement}` });
   };
   const features = featureCount(recipe.groups);
   const isCount = (n: number) => Number.isInteger(n) && n >= 1;

@@ -5,10 +5,10 @@
  */
 
 import { mkdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
-import type { SparseRows } from "../analysis/samples.ts";
+import { join } from "node:path";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { makeTemporaryDirectory } from "../files/temporary.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
@@ -17,23 +17,26 @@ import { precisionErrors } from "../passes/precision.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
-import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { sliceBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
-import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
+import { fillBuffer } from "./filler.ts";
+import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
 import { learningRate } from "./recipe.ts";
+import type { HostFeatures } from "../transcoder/encode.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
-import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import { recordGather } from "../gpu/row_blocks.ts";
 import type { LayerConfig } from "../runs/config.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
-import { saveTranscoder } from "../transcoder/weights.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {
@@ -41,7 +44,7 @@ export class Diverged extends UserError {
   override name = "Diverged";
 }
 
-/** How a run tells what it is doing, and hears that it should stop. */
+/** How a run tells what it is doing. */
 export interface TrainingObserver {
   /** The model's layers are being loaded: those done of those needed. */
   loading(layers: number, needed: number): void;
@@ -51,8 +54,6 @@ export interface TrainingObserver {
   rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
   stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
-  /** True once the user asked to stop. */
-  interrupted(): boolean;
 }
 
 /** The longest a reading-back may be put off, in seconds and in steps. */
@@ -64,16 +65,18 @@ const READ_EVERY_STEPS = 100;
  *
  * @param gpu The device.
  * @param plan What to train.
- * @param observer Hears of the progress and can interrupt.
+ * @param observer Hears of the progress.
+ * @param signal Aborted when the run should save itself and end.
  * @returns The model, still loaded, and the trained layers.
  * @throws {UserError} When files, disk or device fail.
  * @throws {Diverged} When the loss is no longer a number.
- * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
+ * @throws {Interrupted} When the signal was aborted; a checkpoint was written.
  */
 export async function train(
   gpu: Gpu,
   plan: TrainingPlan,
   observer: TrainingObserver,
+  signal?: AbortSignal,
 ): Promise<{ decoder: Decoder; layers: LayerRun[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
@@ -100,12 +103,11 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, decoder, bufferPlan, settings.seed);
-  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, taps, observer);
+  using scope = openScope(gpu);
+  const buffer = new ShuffleBuffer(scope, taps, decoder.config, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
-    const layers = await run.go(restart);
-    buffer.destroy();
-    return { decoder, layers };
+    return { decoder, layers: await run.go(restart) };
   } finally {
     run.close();
   }
@@ -149,8 +151,8 @@ class Training {
     readonly decoder: Decoder,
     readonly buffer: ShuffleBuffer,
     readonly bufferPlan: BufferPlan,
-    readonly taps: readonly Tap[],
     readonly observer: TrainingObserver,
+    readonly signal: AbortSignal | undefined,
   ) {}
 
   async go(restart: number): Promise<LayerRun[]> {
@@ -170,7 +172,7 @@ class Training {
       this.#record(step);
       const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
       const isSampled = step % settings.sample_every === 0;
-      const stopping = this.observer.interrupted();
+      const stopping = this.signal?.aborted === true;
       if (isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
         await this.#readBack(step, isSampled);
       }
@@ -191,14 +193,16 @@ class Training {
 
   /** False when the user asked to stop before the buffer was full. */
   async #fillBuffer(n: number): Promise<boolean> {
-    const { contexts, context } = this.bufferPlan;
-    this.observer.filling(n, 0, contexts);
-    const atOnce = contextsPerForward(this.gpu, this.decoder.config, context);
-    const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
-      this.observer.filling(n, done, contexts);
-      return !this.observer.interrupted();
-    });
-    if (end === null) return false;
+    const { gpu, decoder, signal } = this, { contexts } = this.bufferPlan;
+    const onProgress = (done: number) => this.observer.filling(n, done, contexts);
+    onProgress(0);
+    let end: StreamPosition;
+    try {
+      end = await fillBuffer(this.buffer, n, { gpu, decoder, source: this.#source!, onProgress, signal });
+    } catch (error) {
+      if (error === signal?.reason) return false;
+      throw error;
+    }
     this.#bufferStart = this.#bufferEnd;
     this.#bufferEnd = end;
     // Filling is not training: the rate of the steps must not include it.
@@ -222,7 +226,7 @@ class Training {
     const { gpu, buffer: { order } } = this;
     const measure = async (tap: Tap) => {
       const width = widthOf(this.decoder.config, tap.site);
-      const activations = this.#activations(tap);
+      const activations = this.buffer.at(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
       checkScale(tap, statistics.scale);
       return { activations, ...statistics };
@@ -244,14 +248,10 @@ class Training {
 
   /** What 16-bit products do to the first contexts; nothing to tell with f32. */
   async #precisionErrors(): Promise<Record<string, number>> {
-    if (this.decoder.precision === "f32") return {};
-    const { context, ids } = this.buffer.batch;
-    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.decoder.config, context));
-    const errors = await precisionErrors(this.gpu, this.decoder, {
-      contexts,
-      context,
-      ids: ids.subarray(0, contexts * context),
-    });
+    const { decoder, buffer: { batch } } = this;
+    if (decoder.precision === "f32") return {};
+    const first = sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce));
+    const errors = await precisionErrors(this.gpu, decoder, first);
     this.observer.rounded(errors);
     return errors;
   }
@@ -262,13 +262,15 @@ class Training {
     if (resumed) {
       // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
       for (const { directory, config } of this.#layers) {
+        await tidyLayer(directory);
         await startMetrics(join(directory, "metrics.csv"), prefixEnds(config.groups));
       }
       return;
     }
-    const partial = join(dirname(directory), `.${basename(directory)}`);
+    const partial = await makeTemporaryDirectory(directory).catch((error) =>
+      Promise.reject(fileError("write", directory, error))
+    );
     try {
-      await rm(partial, { recursive: true, force: true });
       for (const { config } of this.#layers) {
         const path = layerDirectory(partial, config.layer);
         await mkdir(path, { recursive: true });
@@ -277,6 +279,7 @@ class Training {
       }
       await rename(partial, directory);
     } catch (error) {
+      // This process made it, and nobody else knows its name.
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       throw fileError("write", directory, error);
     }
@@ -291,15 +294,11 @@ class Training {
       const layer = this.#createLayer(config, zeroWeights(config));
       const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
       await truncateMetrics(join(layer.directory, "metrics.csv"), step);
-      await tidyCheckpoints(layer.directory);
+      await tidyLayer(layer.directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
       this.#layers.push(layer);
     }
-  }
-
-  #activations({ layer, site }: Tap): RowBlocks {
-    return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
   }
 
   #record(step: number): void {
@@ -310,7 +309,7 @@ class Training {
     for (const { config, shape, stepper, x, y } of this.#layers) {
       const { source, target, scales } = config;
       const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
-        recordGather(pass, this.#activations(tap), this.buffer.order, batch, { rows, width, first, scale });
+        recordGather(pass, this.buffer.at(tap), this.buffer.order, batch, { rows, width, first, scale });
       gather(source, x, shape.d_in, scales.source);
       gather(target, y, shape.d_out, scales.target);
       stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);
@@ -369,10 +368,12 @@ class Training {
     if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
     const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
     if (lost) {
-      throw new Diverged(
-        `Cannot go on training layer ${layer.config.layer}: the loss must be a number, it is ${lost.metrics.loss} at step ${lost.step}; ` +
-          `start another run with a lower --learning-rate than ${settings.learning_rate}`,
-      );
+      throw new Diverged({
+        action: `go on training layer ${layer.config.layer}`,
+        requirement: "the loss must be a number",
+        found: `it is ${lost.metrics.loss} at step ${lost.step}`,
+        remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      });
     }
   }
 
@@ -384,7 +385,7 @@ class Training {
   #sample(
     layer: LayerRun,
     step: number,
-    { rowStart, index, value }: SparseRows,
+    { rowStart, index, value }: HostFeatures,
     batch: TokenBatch,
     drawn: Uint32Array,
   ): void {
@@ -406,8 +407,7 @@ class Training {
     const progress = { step, position, elapsed_s: this.#elapsed() };
     for (const layer of this.#layers) {
       const write = async (path: string) => {
-        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, layer);
-        await saveTranscoder(path, shape, weights, threshold);
+        await saveTranscoder(path, await finishedTranscoder(this.gpu, layer));
       };
       await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
     }
@@ -421,20 +421,24 @@ class Training {
   #interruption(step: number): Interrupted {
     const { directory, settings: { steps }, resumed } = this.plan;
     if (step === 0 && !resumed) {
-      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+      return new Interrupted({ stopped: `before the first of ${steps} steps`, remedy: "nothing was written" });
     }
-    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
-    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
+    const stopped = step === 0
+      ? `before the first of ${steps} steps`
+      : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted({ stopped, remedy: `go on with: mtc train --resume ${directory}` });
   }
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
 function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
-    new UserError(
-      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
-        "start another run",
-    );
+    new UserError({
+      action: "resume",
+      requirement: `${what} must be the ${then} that the run began with`,
+      found: `they are ${now}`,
+      remedy: `put ${name} back as it was, or start another run`,
+    });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
   if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
@@ -446,9 +450,10 @@ function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { sum
 /** Activations that are all zero or not finite have no scale. */
 function checkScale(tap: Tap, scale: number): void {
   if (Number.isFinite(scale)) return;
-  throw new UserError(
-    `Cannot train on ${
-      tapName(tap)
-    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
-  );
+  throw new UserError({
+    action: `train on ${tapName(tap)}`,
+    requirement: "its activations must be finite numbers and not all zero",
+    found: `their scale is ${scale}`,
+    remedy: "check the model's weights",
+  });
 }

@@ -8,13 +8,15 @@ import { layerFiles, pairFiles } from "../file_names.ts";
 import { timestamp } from "../format.ts";
 import { bullets, document } from "./markdown.ts";
 
+const TITLE = "# Analysis Results";
+
 const link = (text: string, file: string) => `[${text}](${file})`;
 
 /** The page that links all reports. `notes` are the runs that were left out, one sentence each. */
 export function indexPage(layers: LayerAnalysis[], notes: string[], generated: Date): string {
   const pairs = pairsOf(layers);
   return document([
-    "# Analysis Results",
+    TITLE,
     `**Generated on:** ${timestamp(generated)}`,
     ...layers.flatMap((layer) => {
       const files = layerFiles(layer.config.layer);
@@ -40,6 +42,11 @@ export function indexPage(layers: LayerAnalysis[], notes: string[], generated: D
     notes.length > 0 && "## Runs Left Out",
     bullets(notes),
   ]);
+}
+
+/** Tells a page of {@link indexPage} from somebody else's index.md. */
+export function isIndexPage(text: string): boolean {
+  return text.startsWith(`${TITLE}\n\n**Generated on:** `);
 }
 
 /** Every pair of layers, the shallower one first; `layers` ascend. */

@@ -1,14 +1,9 @@
 /** Samples against a plain sort: ranks, ties, duplicates, capacity, windows and quantiles. */
 
 import assert from "node:assert/strict";
-import {
-  CONTEXT_RADIUS,
-  FinalPass,
-  SAMPLE_QUANTILES,
-  SampleStore,
-  type SparseRows,
-} from "../../core/analysis/samples.ts";
+import { CONTEXT_RADIUS, FinalPass, SAMPLE_QUANTILES, SampleStore } from "../../core/analysis/samples.ts";
 import { NO_DOCUMENT, type TokenBatch } from "../../core/text/contexts.ts";
+import type { HostFeatures } from "../../core/transcoder/encode.ts";
 import { uniform } from "../random.ts";
 
 /** Contexts cut from one document of ascending ids from 100 on; BOS is 2. */
@@ -83,7 +78,7 @@ Deno.test("a sample has the tokens around it: inside its context, without BOS", 
 });
 
 /** Activations of feature 1 on every token, of feature 0 on none. */
-function rowsOf(values: ArrayLike<number>): SparseRows {
+function rowsOf(values: ArrayLike<number>): HostFeatures {
   return {
     rowStart: Uint32Array.from({ length: values.length + 1 }, (_, b) => b),
     index: new Uint32Array(values.length).fill(1),

@@ -8,7 +8,7 @@ import { openSafetensors } from "../../core/files/safetensors.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import type { Tap } from "../../core/model/sites.ts";
-import { loadTranscoder } from "../../core/transcoder/weights.ts";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
 

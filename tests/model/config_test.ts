@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { checkLayer, depthOf, parseLayers, parseSites, SITES, widthOf } from "../../core/model/sites.ts";
+import { checkLayer, depthOf, parseSites, SITES, widthOf } from "../../core/model/sites.ts";
 import { checkWidths, mappingsFor } from "../../commands/train/settings.ts";
 
 const builtin = JSON.parse(
@@ -79,9 +79,7 @@ Deno.test("transcoders of a width that kernels cannot take are refused", () => {
 });
 
 Deno.test("layers and sites come from lists; mistakes name what is allowed", () => {
-  assert.deepEqual(parseLayers("2, 4,2"), [2, 4]);
   assert.deepEqual(parseSites("mlp_out,resid_mid"), ["mlp_out", "resid_mid"]);
-  assert.throws(() => parseLayers("2,x"), /whole numbers from 0, got "x"/);
   assert.throws(() => parseSites("mlp"), /one of resid_pre, .*, got "mlp"/);
   assert.throws(() => parseSites("mlp_hidden"), /attn_heads, .*mlp_neurons, .*got "mlp_hidden"/);
   checkLayer(25, 26);
