@@ -3,15 +3,14 @@
  * @module
  */
 
-import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
-import { Gemma2 } from "./gemma2.ts";
+import { parseGemma2 } from "./gemma2.ts";
 
 export type { DecoderConfig, LayerType } from "./decoder_config.ts";
 
-/** The families, by the `model_type` of their config.json. */
-const FAMILIES: Readonly<Record<string, v.GenericSchema<unknown, DecoderConfig>>> = { gemma2: Gemma2 };
+/** Readers of config.json by its `model_type`; each gives the configuration, or says what is wrong. */
+const FAMILIES: Readonly<Record<string, (json: unknown) => DecoderConfig | string>> = { gemma2: parseGemma2 };
 
 /** The part of an opened model that says how large it is. */
 export type Described = {
@@ -57,10 +56,9 @@ export function parseConfig(json: Uint8Array, path: string): DecoderConfig {
     const found = modelType === undefined ? "there is none" : `it is ${JSON.stringify(modelType)}`;
     throw unusable(path, 'model_type: this must be a Gemma-2 model ("gemma2")', found);
   }
-  const parsed = v.safeParse(family, value);
-  if (parsed.success) return parsed.output;
-  const [issue] = parsed.issues, key = v.getDotPath(issue);
-  throw unusable(path, `${key ? `${key}: ` : ""}${issue.message}`);
+  const config = family(value);
+  if (typeof config === "string") throw unusable(path, config);
+  return config;
 }
 
 function unusable(path: string, requirement: string, found?: string): UserError {

@@ -57,32 +57,37 @@ const Raw = v.pipe(
 );
 
 /**
- * A Gemma-2's config.json as a decoder's: the older generation gives `rope_theta` and leaves the layer types to the rule that even
- * layers slide, the newer one gives `rope_parameters` and `layer_types`.
+ * Reads a Gemma-2's config.json: the older generation gives `rope_theta` and leaves the layer types to the rule that even layers
+ * slide, the newer one gives `rope_parameters` and `layer_types`.
+ *
+ * @param json The file's value.
+ * @returns The checked configuration, or what is wrong with it: `key: what it must be`.
  */
-export const Gemma2 = v.pipe(
-  Raw,
-  v.transform((c): DecoderConfig => {
-    const theta = (c.rope_parameters?.rope_theta ?? c.rope_theta)!;
-    return {
-      layers: c.num_hidden_layers,
-      dModel: c.hidden_size,
-      dMlp: c.intermediate_size,
-      heads: c.num_attention_heads,
-      keyValueHeads: c.num_key_value_heads,
-      headDim: c.head_dim,
-      vocabSize: c.vocab_size,
-      bosTokenId: c.bos_token_id,
-      maxPositions: c.max_position_embeddings,
-      slidingWindow: c.sliding_window,
-      layerTypes: c.layer_types ??
-        Array.from({ length: c.num_hidden_layers }, (_, l) => l % 2 === 0 ? "sliding_attention" : "full_attention"),
-      ropeTheta: { sliding_attention: theta, full_attention: theta },
-      queryPreAttnScalar: c.query_pre_attn_scalar,
-      attnSoftCap: c.attn_logit_softcapping,
-      finalSoftCap: c.final_logit_softcapping,
-      isHeadTied: c.tie_word_embeddings,
-      rmsNormEps: c.rms_norm_eps,
-    };
-  }),
-);
+export function parseGemma2(json: unknown): DecoderConfig | string {
+  const parsed = v.safeParse(Raw, json);
+  if (!parsed.success) {
+    const [issue] = parsed.issues, key = v.getDotPath(issue);
+    return `${key ? `${key}: ` : ""}${issue.message}`;
+  }
+  const c = parsed.output, theta = (c.rope_parameters?.rope_theta ?? c.rope_theta)!;
+  return {
+    layers: c.num_hidden_layers,
+    dModel: c.hidden_size,
+    dMlp: c.intermediate_size,
+    heads: c.num_attention_heads,
+    keyValueHeads: c.num_key_value_heads,
+    headDim: c.head_dim,
+    vocabSize: c.vocab_size,
+    bosTokenId: c.bos_token_id,
+    maxPositions: c.max_position_embeddings,
+    slidingWindow: c.sliding_window,
+    layerTypes: c.layer_types ??
+      Array.from({ length: c.num_hidden_layers }, (_, l) => l % 2 === 0 ? "sliding_attention" : "full_attention"),
+    ropeTheta: { sliding_attention: theta, full_attention: theta },
+    queryPreAttnScalar: c.query_pre_attn_scalar,
+    attnSoftCap: c.attn_logit_softcapping,
+    finalSoftCap: c.final_logit_softcapping,
+    isHeadTied: c.tie_word_embeddings,
+    rmsNormEps: c.rms_norm_eps,
+  };
+}
