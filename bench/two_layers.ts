@@ -14,6 +14,7 @@ import { contextsPerForward } from "../core/model/capacity.ts";
 import { GEMMA2_2B, randomModel } from "../core/bench/random_model.ts";
 import { BUILTIN, openModel } from "../core/model/files.ts";
 import { loadDecoder } from "../core/model/forward.ts";
+import { widthOf } from "../core/model/sites.ts";
 import { configOf } from "../core/model/config.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { Pass } from "../core/gpu/run.ts";
@@ -45,9 +46,9 @@ async function harvester(gpu: Gpu, model: Options["model"], layers: readonly num
   const contexts = contextsPerForward(gpu, configOf(files), context), tokens = contexts * context;
   const taps = layers.flatMap((layer) => (["resid_mid", "mlp_out"] as const).map((site) => ({ layer, site })));
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: tokens, context });
-  const random = randomGenerator(1), { vocabSize, dModel } = decoder.config;
-  const ids = Uint32Array.from({ length: tokens }, () => random.below(vocabSize));
-  const buffers = taps.map((_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, tokens, dModel));
+  const random = randomGenerator(1), { config } = decoder;
+  const ids = Uint32Array.from({ length: tokens }, () => random.below(config.vocabSize));
+  const buffers = taps.map(({ site }, t) => createRowBlocks(gpu, `buffer of tap ${t}`, tokens, widthOf(config, site)));
   const pass = new Pass(gpu);
   return () => {
     decoder.forward(pass, { contexts, context, ids }).forEach(({ tensor }, t) =>

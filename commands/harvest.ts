@@ -34,7 +34,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { loadDecoder } = await import("../core/model/forward.ts");
   const { describeErrors } = await import("../core/passes/precision.ts");
   const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/passes/harvest.ts");
-  const { tapName } = await import("../core/model/sites.ts");
+  const { tapName, widthOf } = await import("../core/model/sites.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
@@ -44,7 +44,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
   using gpu = await openGpu(undefined, options.precision);
-  const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
+  const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const decoder = await loadVisibly((onLoading) =>
     loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
@@ -70,8 +70,11 @@ async function harvest(options: HarvestOptions): Promise<void> {
     progress.stop();
     const names = taps.map(tapName);
     if (options.json) {
-      const width = decoder.config.dModel;
-      console.log(JSON.stringify({ files: written, contexts, context, width, tensors: ["tokens", ...names] }, null, 2));
+      const widths = Object.fromEntries(taps.map((tap) => [tapName(tap), widthOf(config, tap.site)]));
+      const [width, ...others] = new Set(Object.values(widths)), shape = others.length > 0 ? { widths } : { width };
+      console.log(
+        JSON.stringify({ files: written, contexts, context, ...shape, tensors: ["tokens", ...names] }, null, 2),
+      );
     } else {
       const shards = written.length === 1 ? written[0] : `${written.length} shards in ${out}`;
       console.log(`Wrote ${contexts} contexts of ${context} tokens at ${names.join(", ")} to ${shards}`);
@@ -103,7 +106,7 @@ export function harvestCommand(): Command {
     .addOption(layersOption("layers, counted from 0, for example 0,1").makeOptionMandatory())
     .option(
       "-s, --sites <list>",
-      "resid_pre, attn_in, attn_out, resid_mid, mlp_in, mlp_out, resid_post",
+      "resid_pre, attn_in, attn_heads, attn_out, resid_mid, mlp_in, mlp_neurons, mlp_out, resid_post",
       "resid_mid,mlp_out",
     )
     .addOption(

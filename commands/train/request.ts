@@ -12,7 +12,8 @@ import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
-import { parseConfig } from "../../core/model/config.ts";
+import { configOf } from "../../core/model/config.ts";
+import { widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
@@ -31,7 +32,16 @@ import type { TrainingPlan } from "../../core/training/plan.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
-import { defaultLayers, EMBEDDED, groupsFor, inFlags, mappingsFor, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
+import {
+  checkWidths,
+  defaultLayers,
+  EMBEDDED,
+  groupsFor,
+  inFlags,
+  mappingsFor,
+  NUMBER_OPTIONS,
+  PUBLISHED,
+} from "./settings.ts";
 
 /** The options as commander gives them; those of NUMBER_OPTIONS are numbers. */
 export interface TrainOptions extends Record<string, unknown> {
@@ -85,13 +95,11 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const given = options.name === undefined ? null : directoryOf(options.name);
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
   const model = await openModelVisibly(options.model);
-  const { layers: modelLayers, vocabSize, bosTokenId } = parseConfig(
-    model.config,
-    `${model.path ?? model.name}/config.json`,
-  );
+  const config = configOf(model), { layers: modelLayers, vocabSize, bosTokenId } = config;
   loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
   const layers = options.layers ?? defaultLayers(modelLayers, isEmbedded);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
+  checkWidths(mappings, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
@@ -277,7 +285,7 @@ export function planOf(
   { directory, settings, mappings, model, data, resumed }: TrainRequest,
   adapter: string,
 ): TrainingPlan {
-  const { layers, dModel, vocabSize } = parseConfig(model.config, `${model.path ?? model.name}/config.json`);
+  const config = configOf(model), { layers, dModel, vocabSize } = config;
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     directory,
@@ -286,7 +294,7 @@ export function planOf(
     model,
     data,
     resumed,
-    describe: (_layer, source) => ({
+    describe: ({ source, target }, { summary }) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -294,10 +302,10 @@ export function planOf(
       data: {
         name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
         files: data === "builtin" ? [] : data,
-        ...source.summary,
+        ...summary,
       },
-      d_in: dModel,
-      d_out: dModel,
+      d_in: widthOf(config, source.site),
+      d_out: widthOf(config, target.site),
       features: featureCount(settings.groups),
     }),
   };

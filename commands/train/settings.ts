@@ -5,7 +5,8 @@
 
 import { Option } from "commander";
 import { UsageError } from "../../core/errors.ts";
-import { checkLayer, parseSite, SITES, type Tap, tapName } from "../../core/model/sites.ts";
+import type { DecoderConfig } from "../../core/model/config.ts";
+import { checkLayer, depthOf, parseSite, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
 import type { Mapping, RunSettings } from "../../core/runs/config.ts";
 import { numberOption, wholeNumberOption } from "../options.ts";
 
@@ -96,14 +97,36 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
     checkLayer(layer, modelLayers);
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
     checkLayer(from.layer, modelLayers);
-    const depth = (tap: Tap) => tap.layer * SITES.length + SITES.indexOf(tap.site);
-    if (depth(from) < depth(to)) return { layer, source: from, target: to };
+    if (depthOf(from) < depthOf(to)) return { layer, source: from, target: to };
     throw new UsageError({
       action: `train ${tapName(from)} -> ${tapName(to)}`,
       requirement: "the target must come after the source in the model",
       remedy: "choose other --source, --target or --layers",
     });
   });
+}
+
+/** What the widths that a transcoder maps between are multiples of: kernels read four columns at a time. */
+const WIDTH_MULTIPLE = 4;
+
+/**
+ * Makes sure that transcoders can be as wide as what they map.
+ *
+ * @param mappings The transcoders.
+ * @param config The model.
+ * @throws {UsageError} When the activations at a source or a target have a width that kernels cannot take.
+ */
+export function checkWidths(mappings: readonly Mapping[], config: DecoderConfig): void {
+  for (const tap of mappings.flatMap(({ source, target }) => [source, target])) {
+    const width = widthOf(config, tap.site);
+    if (width % WIDTH_MULTIPLE === 0) continue;
+    throw new UsageError({
+      action: `train on ${tapName(tap)}`,
+      requirement: `its width must be a multiple of ${WIDTH_MULTIPLE}`,
+      found: `it is ${width}`,
+      remedy: "choose other --source or --target",
+    });
+  }
 }
 
 /** One option of the command line that sets a number. */

@@ -4,8 +4,10 @@
  * @module
  */
 
-import * as attention from "../../wgsl/gemma2/attention.ts";
-import * as norms from "../../wgsl/gemma2/norms.ts";
+import * as attention from "../../wgsl/model/attention.ts";
+import * as edits from "../../wgsl/model/edits.ts";
+import * as head from "../../wgsl/model/head.ts";
+import * as norms from "../../wgsl/model/norms.ts";
 import { type TileName, TILES, variantsOf } from "../../wgsl/shared/matmul.ts";
 import * as transpose from "../../wgsl/shared/transpose.ts";
 import * as selection from "../../wgsl/transcoder/selection.ts";
@@ -18,6 +20,8 @@ function isKernel(value: unknown): value is Kernel {
 
 /** All kernels, sorted by name; matrix products in every tile. */
 export const KERNELS: readonly Kernel[] = [
-  ...[attention, norms, transpose, selection, step].flatMap((module) => Object.values(module).filter(isKernel)),
+  ...[attention, edits, head, norms, transpose, selection, step].flatMap((module) =>
+    Object.values(module).filter(isKernel)
+  ),
   ...(Object.keys(TILES) as TileName[]).flatMap(variantsOf),
 ].toSorted((a, b) => a.name < b.name ? -1 : 1);

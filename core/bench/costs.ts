@@ -93,6 +93,17 @@ const ROWS: Readonly<Record<string, Row>> = {
     }),
   },
 
+  add: { flops: ({ count }) => count, inPlace: ["y"] },
+  // A cap is a quotient, a tangent and a product.
+  next_token_loss: {
+    flops: ({ rows, columns }, _, { SOFT_CAP }) => (SOFT_CAP > 0 ? 6 : 3) * rows * columns,
+    inPlace: ["state"],
+  },
+  store_logits: {
+    flops: ({ rows, columns }, _, { SOFT_CAP }) => (SOFT_CAP > 0 ? 3 : 0) * rows * columns,
+    touched: ({ rows, columns }) => ({ logits: rows * columns }),
+  },
+
   gather_rows: {
     flops: ({ rows, width }) => rows * width,
     touched: ({ rows, width }) => ({ x: rows * width, order: rows }),

@@ -28,6 +28,8 @@ export interface RandomModelSizes {
   readonly head_dim: number;
   /** Tokens that every other layer sees. */
   readonly sliding_window: number;
+  /** Tokens of the vocabulary; {@link RANDOM_VOCABULARY} if left out: only a head's cost depends on it. */
+  readonly vocab_size?: number;
 }
 
 /** Gemma-2-2B, but for its vocabulary: embedding is a gather of rows on the host, whose cost does not depend on how many there are. */
@@ -71,9 +73,9 @@ const DEVIATION = 0.02;
 export function randomModel(sizes: RandomModelSizes): ModelFiles {
   const { name, ...config } = sizes;
   const json = {
+    vocab_size: RANDOM_VOCABULARY,
     ...config,
     model_type: "gemma2",
-    vocab_size: RANDOM_VOCABULARY,
     max_position_embeddings: 8192,
     query_pre_attn_scalar: sizes.head_dim,
     rms_norm_eps: 1e-6,
@@ -103,7 +105,7 @@ function layOut(sizes: RandomModelSizes): Map<string, TensorInfo> {
     end += shape.reduce((product, extent) => product * extent, DTYPE_BYTES.BF16);
     tensors.set(`model.${name}.weight`, { dtype: "BF16", shape, begin, end });
   };
-  add("embed_tokens", RANDOM_VOCABULARY, d);
+  add("embed_tokens", sizes.vocab_size ?? RANDOM_VOCABULARY, d);
   for (let l = 0; l < sizes.num_hidden_layers; l++) {
     for (const norm of ["input", "post_attention", "pre_feedforward", "post_feedforward"]) {
       add(`layers.${l}.${norm}_layernorm`, d);
@@ -116,6 +118,7 @@ function layOut(sizes: RandomModelSizes): Map<string, TensorInfo> {
     add(`layers.${l}.mlp.up_proj`, hidden, d);
     add(`layers.${l}.mlp.down_proj`, d, hidden);
   }
+  add("norm", d);
   return tensors;
 }
 

@@ -8,7 +8,8 @@ import { SafetensorsFile } from "../files/safetensors.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
-import { type Plan, planFor } from "../model/plan.ts";
+import { type Reach, reachOf } from "../model/reach.ts";
+import { tapIndex, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -25,7 +26,7 @@ import { BufferFiller } from "../training/filler.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { LayerConfig } from "../runs/config.ts";
+import type { LayerConfig, Mapping } from "../runs/config.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
@@ -94,8 +95,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const scope = openScope(ledger.gpu), stored = decoder.taps.map((tap) => ({ tap, width: config.dModel }));
-  const buffer = new ShuffleBuffer(scope, stored, bufferPlan, settings.seed);
+  const scope = openScope(ledger.gpu),
+    buffer = new ShuffleBuffer(scope, decoder.taps, config, bufferPlan, settings.seed);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,
@@ -107,10 +108,10 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
   ledger.dispatches.length = 0;
   const layers: LayerRun[] = [];
-  const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
   for (const mapping of mappings) {
+    const shape = shapeOf(run, config, mapping);
     ledger.part = "first weights";
-    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, buffer);
+    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
     ledger.part = `transcoder of layer ${mapping.layer}`;
     // Of a layer's config.json its allocation needs the sizes alone, and the end of a run the settings.
     const layerConfig = { ...settings, ...mapping, ...shape } as unknown as LayerConfig;
@@ -128,10 +129,10 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.restartPeak();
   const final = await finish(ledger, run, decoder, layers);
   endStage("finishing");
-  const [{ stepper: { state }, samples }] = layers;
+  const [{ shape, stepper: { state }, samples }] = layers;
   return {
     config,
-    modelLayers: planFor(decoder.taps).attnIn,
+    modelLayers: reachOf(decoder.taps).length,
     contextsPerForward: contexts,
     buffer: bufferPlan,
     training,
@@ -148,24 +149,30 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   };
 }
 
+/**
+ * The sizes of a transcoder of a run.
+ *
+ * @param run The run.
+ * @param config Its model.
+ * @param mapping What the transcoder maps.
+ * @returns As wide as its source and its target.
+ */
+export function shapeOf({ settings }: PlannedRun, config: DecoderConfig, { source, target }: Mapping): TranscoderShape {
+  return { d_in: widthOf(config, source.site), d_out: widthOf(config, target.site), groups: settings.groups };
+}
+
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
-  const taps = tapsOf(run.mappings), plan = planFor(taps), { context } = run.settings;
+  const taps = tapsOf(run.mappings), { context } = run.settings;
   ledger.part = "model weights";
-  const layers = await loadAlike(ledger, run.model.weights, config, plan);
+  const layers = await loadAlike(ledger, run.model.weights, config, reachOf(taps));
   ledger.part = "forward pass";
-  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, embeddingOf(config), layers);
 }
 
 /** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
-async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, plan: Plan) {
-  const alike = Math.max(0, plan.mlp - 1);
-  const short = {
-    attnIn: plan.attnIn - alike,
-    attention: plan.attention - alike,
-    mlpIn: plan.mlpIn - alike,
-    mlp: plan.mlp - alike,
-  };
-  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, short);
+async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, reach: Reach) {
+  const alike = Math.max(0, reach.filter((sites) => sites.has("mlp_out")).length - 1);
+  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, reach.slice(alike));
   const first = ledger.live.filter(({ label }) => label.startsWith("layers.0."));
   for (let l = 1; l <= alike; l++) {
     for (const { label, bytes } of first) {
@@ -177,15 +184,21 @@ async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderC
 }
 
 /** What a run does with its first buffer, once for each transcoder. */
-async function makeFirstWeights(gpu: Gpu, run: PlannedRun, shape: TranscoderShape, buffer: ShuffleBuffer) {
-  const { passes, batch_tokens, groups } = run.settings, { order, activations: [taken] } = buffer;
+async function makeFirstWeights(
+  gpu: Gpu,
+  run: PlannedRun,
+  shape: TranscoderShape,
+  mapping: Mapping,
+  buffer: ShuffleBuffer,
+) {
+  const { passes, batch_tokens, groups } = run.settings, { order } = buffer, taps = tapsOf(run.mappings);
+  const [source, target] = [mapping.source, mapping.target].map((tap) => buffer.activations[tapIndex(taps, tap)]);
   // What is measured of more batches takes a thousandth of their own room in the buffer.
   const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
-  for (const width of [shape.d_in, shape.d_out]) {
-    await measureActivations(gpu, taken, order, rows, width, batch_tokens);
-  }
+  await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
+  await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
-  await secondMoments(gpu, shape, directions, order, covarianceRows(order), taken, taken);
+  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target);
 }
 
 async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {

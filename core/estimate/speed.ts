@@ -7,7 +7,7 @@
 import { FinalPass } from "../analysis/samples.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
-import { planFor } from "../model/plan.ts";
+import { reachOf } from "../model/reach.ts";
 import { loadLayers } from "../model/weights.ts";
 import { type Gpu, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
@@ -15,7 +15,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import { WallClock } from "../gpu/wall_clock.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import { Ledger } from "./ledger.ts";
-import { blankTensors, embeddingOf, flopsOf, type PlannedRun } from "./rehearsal.ts";
+import { blankTensors, embeddingOf, flopsOf, type PlannedRun, shapeOf } from "./rehearsal.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { createTrainingState, readWeights } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
@@ -83,11 +83,10 @@ async function best(clock: WallClock, submit: () => void): Promise<number> {
 
 async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig, most: number) {
   const { context } = run.settings;
-  const taps = [{ layer: 0, site: "mlp_out" }] as const, plan = planFor(taps);
+  const taps = [{ layer: 0, site: "mlp_out" }] as const, reach = reachOf(taps);
   const load = async (on: Gpu) => {
-    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, plan);
-    return (maxTokens: number) =>
-      new Decoder(on, config, { taps, maxTokens, context }, plan, embeddingOf(config), layers);
+    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, reach);
+    return (maxTokens: number) => new Decoder(on, config, { taps, maxTokens, context }, embeddingOf(config), layers);
   };
   const started = performance.now();
   const create = await load(gpu);
@@ -112,14 +111,14 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
 }
 
 async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig) {
-  const { batch_tokens: batch, groups } = run.settings, shape = { d_in: config.dModel, d_out: config.dModel, groups };
-  const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(config.dModel);
+  const { batch_tokens: batch } = run.settings, shape = shapeOf(run, config, run.mappings[0]);
+  const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(shape.d_in);
   noise(weights.encoder, deviation);
   noise(weights.decoder, deviation);
   const state = createTrainingState(gpu, shape, weights);
-  const activations = (label: string) =>
-    tensorFrom(gpu, label, [batch, config.dModel], noise(new Float32Array(batch * config.dModel), 1));
-  const x = activations("source"), y = activations("target");
+  const activations = (label: string, width: number) =>
+    tensorFrom(gpu, label, [batch, width], noise(new Float32Array(batch * width), 1));
+  const x = activations("source", shape.d_in), y = activations("target", shape.d_out);
   const stepOf = (tokens: number) => {
     const stepper = new Stepper(gpu, { ...run.settings, batch_tokens: tokens }, shape, state), pass = new Pass(gpu);
     return () => {

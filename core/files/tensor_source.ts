@@ -1,12 +1,11 @@
 /**
- * A checkpoint's tensors by name, from one safetensors file or from several with an index.
+ * A checkpoint's tensors by name, from one safetensors file or from several.
  * @module
  */
 
-import { basename, join } from "node:path";
-import * as v from "valibot";
+import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { fileError } from "./atomic.ts";
+import { weightFiles } from "./checkpoint_index.ts";
 import { bfloat16ToFloat32, firstNotFinite } from "./floats.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
@@ -62,21 +61,25 @@ export class TensorSource {
   }
 
   #find(name: string, shape: readonly number[]): { file: SafetensorsFile; full: string } {
-    for (const full of [`model.${name}`, name]) {
+    const names = [`model.${name}`, name];
+    for (const full of names) {
       const file = this.files.find(({ tensors }) => tensors.has(full));
       if (!file) continue;
       const held = file.info(full).shape;
       if (held.length === shape.length && held.every((extent, i) => extent === shape[i])) return { file, full };
-      throw new UserError(
-        `Cannot load ${file.path}: tensor "${full}" must be [${shape.join(", ")}] as config.json says, it is [${
-          held.join(", ")
-        }]; take config.json and weights of the same model`,
-      );
+      throw new UserError({
+        action: `load ${file.path}`,
+        requirement: `tensor "${full}" must be [${shape.join(", ")}] as config.json says`,
+        found: `it is [${held.join(", ")}]`,
+        remedy: "take config.json and weights of the same model",
+      });
     }
-    throw new UserError(
-      `Cannot load ${this.where}: it needs a tensor "model.${name}", its safetensors files have none; ` +
-        `download the missing shard or take a complete checkpoint`,
-    );
+    throw new UserError({
+      action: `load ${this.where}`,
+      requirement: `it needs a tensor "${names.join('" or "')}"`,
+      found: "its safetensors files have none",
+      remedy: "download the missing shard or take a complete checkpoint",
+    });
   }
 }
 
@@ -156,8 +159,6 @@ export class StoredMatrix {
 /** Elements of a matrix that are in memory at once while it is checked: 1 MB of bfloat16. */
 const CHECKED_AT_ONCE = 1 << 19;
 
-const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
-
 /**
  * Opens a directory's weights.
  *
@@ -176,42 +177,6 @@ export async function openShards(directory: string): Promise<TensorSource> {
   return new TensorSource(directory, files);
 }
 
-/** Lists a checkpoint's shards. */
-export const WEIGHTS_INDEX = "model.safetensors.index.json";
-
-/**
- * Finds out which files hold a directory's weights: `model.safetensors`, or the shards that {@link WEIGHTS_INDEX} lists.
- *
- * @param directory A Hugging Face model directory.
- * @returns Their names, sorted; they need not exist.
- * @throws {UserError} When the index is malformed or names files elsewhere.
- */
-export async function weightFiles(directory: string): Promise<string[]> {
-  const index = join(directory, WEIGHTS_INDEX);
-  try {
-    return shardNames(index, await Deno.readTextFile(index));
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return ["model.safetensors"];
-    throw fileError("read", index, error);
-  }
-}
-
-function shardNames(path: string, text: string): string[] {
-  const fail = (what: string) => new UserError(`Cannot read ${path}: ${what}; download it again`);
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw fail(`it must be JSON, ${(error as Error).message}`);
-  }
-  const parsed = v.safeParse(Index, value);
-  if (!parsed.success) throw fail("it must hold a weight_map from tensor to file, it does not");
-  const names = [...new Set(Object.values(parsed.output.weight_map))].sort();
-  const stray = names.find((name) => name !== basename(name));
-  if (stray !== undefined) throw fail(`its shards must lie in the same directory, "${stray}" does not`);
-  return names;
-}
-
 function checkFiniteBits(bits: Uint16Array, what: string, first = 0): void {
   const found = firstNotFinite(bits);
   if (found >= 0) checkFinite(bfloat16ToFloat32(bits.subarray(found, found + 1)), what, first + found);
@@ -221,8 +186,11 @@ function checkFinite(values: Float32Array, what: string, first = 0): void {
   // A plain loop: models have billions of weights, and a callback for each would take most of the loading time.
   for (let i = 0; i < values.length; i++) {
     if (values[i] - values[i] === 0) continue;
-    throw new UserError(
-      `Cannot load the weights: ${what} must be finite, element ${first + i} is ${values[i]}; download it again`,
-    );
+    throw new UserError({
+      action: "load the weights",
+      requirement: `${what} must be finite`,
+      found: `element ${first + i} is ${values[i]}`,
+      remedy: "download it again",
+    });
   }
 }

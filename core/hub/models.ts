@@ -7,9 +7,8 @@ import { mkdir, stat, statfs } from "node:fs/promises";
 import { basename } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { weightFiles, WEIGHTS_INDEX } from "../files/checkpoint_index.ts";
 import { exists } from "../files/exists.ts";
-import { parseConfig } from "../model/config.ts";
-import { weightFiles, WEIGHTS_INDEX } from "../files/tensor_source.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { RepoCache } from "./cache.ts";
 import { download } from "./download.ts";
@@ -47,20 +46,31 @@ const TOKENIZER = "tokenizer.json";
 const TOKENIZER_CONFIG = "tokenizer_config.json";
 
 /**
- * Brings a Gemma-2 model here, into Hugging Face's own cache: config.json, the tokenizer and the safetensors, nothing else. A
+ * Looks at a model's config.json as soon as that is here.
+ *
+ * @param json The file's bytes.
+ * @param path What to call it in messages.
+ * @throws {UserError} When the model is of no use.
+ */
+export type ConfigCheck = (json: Uint8Array, path: string) => void;
+
+/**
+ * Brings a model here, into Hugging Face's own cache: config.json, the tokenizer and the safetensors, nothing else. A
  * branch or tag is looked up each time; what is here already serves when the hub cannot be asked. A commit needs no look-up.
  *
  * All shards come, whatever layers are wanted: a snapshot then serves every later run, and other programs.
  *
  * @param text `hf:owner/name` or `hf:owner/name@revision`.
+ * @param check Refuses a model before its weights are fetched.
  * @param onProgress Told often while bytes are on their way.
  * @returns Where it is.
  * @throws {UsageError} When the reference is malformed.
  * @throws {HubError} When the hub has no such model, refuses it, or cannot be reached.
- * @throws {UserError} When it is no Gemma-2 model, arrives spoilt, or the disk has no room.
+ * @throws {UserError} When the check refuses it, it arrives spoilt, or the disk has no room.
  */
 export async function fetchModel(
   text: string,
+  check: ConfigCheck,
   onProgress: (progress: DownloadProgress) => void = () => {},
 ): Promise<HubModel> {
   const hub = hubSettings(), reference = parseReference(text, "model"), cache = new RepoCache(hub, reference);
@@ -75,7 +85,7 @@ export async function fetchModel(
   if (hub.isOffline) throw notHere(hub, reference);
   const commit = isCommit(reference.revision) ? reference.revision : await lookUp(hub, reference, kept);
   if (!await isComplete(cache.snapshot(commit))) {
-    await new ModelDownload(hub, reference, cache, commit, onProgress).run();
+    await new ModelDownload(hub, reference, cache, commit, check, onProgress).run();
   }
   if (commit !== kept) await cache.remember(reference.revision, commit);
   return at(commit);
@@ -116,6 +126,7 @@ class ModelDownload {
   readonly #reference: HubReference;
   readonly #cache: RepoCache;
   readonly #commit: string;
+  readonly #check: ConfigCheck;
   readonly #onProgress: (progress: DownloadProgress) => void;
   readonly #entries = new Map<string, HubEntry>();
   #progress: DownloadProgress = { done: 0, total: 0, received: 0, waiting: "" };
@@ -125,12 +136,14 @@ class ModelDownload {
     reference: HubReference,
     cache: RepoCache,
     commit: string,
+    check: ConfigCheck,
     onProgress: (progress: DownloadProgress) => void,
   ) {
     this.#hub = hub;
     this.#reference = reference;
     this.#cache = cache;
     this.#commit = commit;
+    this.#check = check;
     this.#onProgress = onProgress;
   }
 
@@ -141,7 +154,7 @@ class ModelDownload {
     const present = (name: string) => this.#entries.has(name) ? [name] : [];
     await this.#get([CONFIG, ...present(WEIGHTS_INDEX)]);
     const directory = this.#cache.snapshot(this.#commit);
-    parseConfig(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
+    this.#check(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
     await this.#get([TOKENIZER, ...present(TOKENIZER_CONFIG), ...await weightFiles(directory)]);
   }
 

@@ -7,7 +7,7 @@
 import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { TooLargeToBind } from "../gpu/too_large.ts";
-import { BLOCK } from "../../wgsl/gemma2/attention.ts";
+import { BLOCK } from "../../wgsl/model/attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
 /** Tokens per forward pass on GPUs: enough to fill their units. */
@@ -30,7 +30,7 @@ const CPU_TOKENS = { least: 256, most: 2048 };
  */
 export function contextsPerForward(gpu: Gpu, config: DecoderConfig, context: number): number {
   const most = mostContexts(gpu, config, context);
-  if (most === 0) throw new TooLargeToBind(tooLong(gpu, config, context));
+  if (most === 0) throw tooLong(gpu, config, context);
   return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? cpuTokens(config) : GPU_TOKENS) / context)));
 }
 
@@ -54,10 +54,14 @@ function widestOfContext(config: DecoderConfig, context: number): number {
   return Math.max(context * rowWise, turned);
 }
 
-function tooLong(gpu: Gpu, config: DecoderConfig, context: number): string {
+function tooLong(gpu: Gpu, config: DecoderConfig, context: number): TooLargeToBind {
   let longest = context;
   while (longest > 1 && mostContexts(gpu, config, longest) === 0) longest--;
-  return `Cannot run contexts of ${context} tokens: ${gpu.adapter} binds at most ` +
-    `${Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize)} bytes at once, which hold ` +
-    `${longest} tokens of this model; use --context ${longest} or less`;
+  const bytes = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
+  return new TooLargeToBind({
+    action: `run contexts of ${context} tokens`,
+    requirement: `${gpu.adapter} binds at most ${bytes} bytes at once`,
+    found: `which hold ${longest} tokens of this model`,
+    remedy: `use --context ${longest} or less`,
+  });
 }

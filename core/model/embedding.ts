@@ -51,9 +51,11 @@ export class Embedding {
     if (row) return row;
     const { vocabSize, dModel } = this.#config;
     if (id >= vocabSize) {
-      throw new UserError(
-        `Cannot embed token ${id}: the model's vocabulary has ${vocabSize} tokens; take tokenizer and model from the same directory`,
-      );
+      throw new UserError({
+        action: `embed token ${id}`,
+        requirement: `the model's vocabulary has ${vocabSize} tokens`,
+        remedy: "take tokenizer and model from the same directory",
+      });
     }
     const scale = Math.fround(Math.sqrt(dModel));
     row = this.#matrix.readF32(id, 1);

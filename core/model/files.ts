@@ -10,6 +10,7 @@ import { fileError } from "../files/atomic.ts";
 import { parseSafetensors } from "../files/safetensors.ts";
 import type { DownloadProgress } from "../hub/models.ts";
 import { isHubReference } from "../hub/reference.ts";
+import { parseConfig } from "./config.ts";
 import { openShards, TensorSource } from "../files/tensor_source.ts";
 
 /** An opened model: small files as bytes, weights by name. */
@@ -53,7 +54,7 @@ export async function openModel(
   }
   if (isHubReference(model)) {
     const { fetchModel } = await import("../hub/models.ts"); // and with it a client that local models do not need
-    const { directory, name, pinned } = await fetchModel(model, onDownload);
+    const { directory, name, pinned } = await fetchModel(model, parseConfig, onDownload);
     return { ...await openDirectory(directory), name, path: pinned };
   }
   return { ...await openDirectory(model), name: basename(resolve(model)), path: resolve(model) };
@@ -75,8 +76,11 @@ async function readPart(directory: string, file: string, absent?: string): Promi
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", path, error);
     if (absent !== undefined) return new TextEncoder().encode(absent);
-    throw new UserError(
-      `Cannot open the model ${directory}: it must hold ${file}, it does not; give a Hugging Face directory or hf:owner/name, or leave --model out`,
-    );
+    throw new UserError({
+      action: `open the model ${directory}`,
+      requirement: `it must hold ${file}`,
+      found: "it does not",
+      remedy: "give a Hugging Face directory or hf:owner/name, or leave --model out",
+    });
   }
 }

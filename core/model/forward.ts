@@ -1,31 +1,34 @@
 /**
- * Gemma-2's forward pass, from token ids to the activations at the tapped sites, and no further.
+ * A decoder's forward pass, from token ids to the activations at the tapped sites, and no further.
  * @module
  */
 
 import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
-import { tileFor } from "../gpu/products.ts";
+import { type Precision, tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
-import { matmul, type Precision } from "../../wgsl/shared/matmul.ts";
-import { type DecoderConfig, parseConfig } from "./config.ts";
+import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
+import { add } from "../../wgsl/model/edits.ts";
+import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
+import { matmul } from "../../wgsl/shared/matmul.ts";
+import { configOf, type DecoderConfig, type LayerType } from "./config.ts";
+import { type Edit, editsByPlace, isReplaced, recordEdits } from "./edits.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
-import { layerCount, type Plan, planFor } from "./plan.ts";
+import { Head, headColumns } from "./head.ts";
+import { type Reach, reachOf } from "./reach.ts";
 import { rotaryTurns } from "./rotary.ts";
-import { checkLayer, type Site, type Tap, tapName } from "./sites.ts";
-import { type LayerWeights, type Linear, loadLayers, productsOf } from "./weights.ts";
+import { checkLayer, placeOf, type Site, SITES, type Tap, tapName, widthOf } from "./sites.ts";
+import { type HeadWeights, type LayerWeights, type Linear, loadHead, loadLayers, productsOf } from "./weights.ts";
 
 /** Activations at one site of one layer, on the GPU. */
 export interface Activations {
   /** Where they were taken. */
   readonly tap: Tap;
-  /** Columns: d_model. */
+  /** Columns: {@link widthOf} the tap's site. */
   readonly width: number;
   /** Rows that the last forward filled: contexts * context. */
   readonly tokens: number;
@@ -41,54 +44,70 @@ export interface DecoderOptions {
   readonly maxTokens: number;
   /** The longest context, in tokens. */
   readonly context: number;
+  /** Whether losses and logits are wanted: all layers are loaded then, and the head; it is not if left out. */
+  readonly head?: boolean;
+  /** What the layers' products round their inputs to; the device's own if left out. */
+  readonly precision?: Precision;
   /** Hears, from 0 on, how many of the layers that are needed are loaded. */
   readonly onLoading?: (layers: number, needed: number) => void;
 }
 
+/** What one forward pass is to do otherwise. */
+export interface ForwardOptions {
+  /** Changes of sites; none if left out. */
+  readonly edits?: readonly Edit[];
+  /** What the layers' products round their inputs to; what the model was loaded with if left out. */
+  readonly precision?: Precision;
+}
+
 /**
- * Loads the layers that the taps need.
+ * Loads the layers that the taps, or the head, need.
  *
  * @param gpu Where to; the model lives as long as this handle's owner.
  * @param files The model; its weights must stay open while the model runs.
  * @param options Taps and capacity.
  * @returns The model, ready to run.
- * @throws {UserError} When the files are not a sound Gemma-2 model, the model has no such layer, the context is longer than
- * the model allows, or the GPU's memory is exhausted.
+ * @throws {UserError} When the files are not a sound model, the model has no such layer, the context is longer than the model
+ * allows, or the GPU's memory is exhausted.
  */
 export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderOptions): Promise<Decoder> {
-  const config = parseConfig(files.config, `${files.path ?? files.name}/config.json`);
-  for (const { layer } of options.taps) checkLayer(layer, config.layers);
-  if (options.context > config.maxPositions) {
-    throw new UserError(
-      `Cannot run ${files.name}: its contexts have at most ${config.maxPositions} tokens, asked for ${options.context}; ` +
-        `use --context ${config.maxPositions} or less`,
-    );
+  const config = configOf(files), { taps, context, maxTokens, onLoading } = options;
+  for (const { layer } of taps) checkLayer(layer, config.layers);
+  if (context > config.maxPositions) {
+    throw new UserError({
+      action: `run ${files.name}`,
+      requirement: `its contexts have at most ${config.maxPositions} tokens`,
+      found: `asked for ${context}`,
+      remedy: `use --context ${config.maxPositions} or less`,
+    });
   }
-  const plan = planFor(options.taps);
-  options.onLoading?.(0, layerCount(plan));
+  const reach = reachOf(wantedOf(config, options));
+  onLoading?.(0, reach.length);
   const embedding = new Embedding(files.weights, config);
-  const layers = await loadLayers(gpu, files.weights, config, plan, options.onLoading);
-  await tuneTiles(gpu, productsOf(layers, options.maxTokens));
-  return new Decoder(gpu, config, options, plan, embedding, layers);
+  const layers = await loadLayers(gpu, files.weights, config, reach, onLoading);
+  const head = options.head ? await loadHead(gpu, files.weights, config, headColumns(gpu, config, maxTokens)) : null;
+  await tuneTiles(gpu, productsOf(layers, maxTokens));
+  return new Decoder(gpu, config, options, embedding, layers, head);
+}
+
+/** What a forward pass must get to: the taps, and what the head reads. */
+function wantedOf({ layers }: DecoderConfig, { taps, head }: DecoderOptions): Tap[] {
+  return head ? [...taps, { layer: layers - 1, site: "resid_post" }] : [...taps];
 }
 
 /** The tensors that every layer uses anew, with room for the most tokens. */
 interface Scratch {
   /** [tokens, (heads + 2 key/value heads) * head_dim] */
   readonly qkv: Tensor;
-  /** Queries and keys, turned and blocked: see wgsl/gemma2/rotary.wgsl. */
+  /** Queries and keys, turned and blocked: see wgsl/model/rotary.wgsl. */
   readonly rotated: Tensor;
-  /** Attention's heads side by side: [tokens, heads * head_dim] */
-  readonly mixed: Tensor;
-  /** [tokens, d_mlp] */
-  readonly hidden: Tensor;
   /** A branch's output before its post-norm: [tokens, d_model] */
   readonly branch: Tensor;
-  /** Sites that are not tapped; those that live at the same time are apart: [tokens, d_model] */
+  /** Sites that are not tapped; those that live at the same time are apart: [tokens, width of the site] */
   readonly sites: Readonly<Record<Exclude<Site, "resid_pre">, Tensor>>;
 }
 
-/** A Gemma-2 model on the GPU. */
+/** A model on the GPU. */
 export class Decoder {
   /** The model's sizes and constants. */
   readonly config: DecoderConfig;
@@ -98,16 +117,20 @@ export class Decoder {
   readonly maxTokens: number;
   /** and the most contexts of full length. */
   readonly contextsAtOnce: number;
+  /** What the layers' products round their inputs to, unless a forward says otherwise. */
+  readonly precision: Precision;
   readonly #gpu: Gpu;
   readonly #options: DecoderOptions;
-  readonly #plan: Plan;
+  readonly #wanted: readonly Tap[];
+  readonly #reach: Reach;
   readonly #embedding: Pick<Embedding, "gather">;
   readonly #layers: readonly LayerWeights[];
-  /** (cos, sin) by position: [context, head_dim / 2, 2] */
-  readonly #turns: Tensor;
+  /** (cos, sin) by position: [context, head_dim / 2, 2]; one tensor where the bases are the same. */
+  readonly #turns: Readonly<Record<LayerType, Tensor>>;
   readonly #scratch: Scratch;
   readonly #embedded: Tensor;
   readonly #tapped = new Map<string, Tensor>();
+  readonly #head: Head | null;
   /** Lanes per row of the row-wise kernels: one SIMD vector on a CPU, whole wavefronts elsewhere. */
   readonly #rowLanes: number;
   /** Lanes of attention, each with four dimensions of a head. */
@@ -119,38 +142,39 @@ export class Decoder {
    * @param gpu The device.
    * @param config The model's sizes.
    * @param options Taps and capacity.
-   * @param plan How far to run.
    * @param embedding The token embedding.
-   * @param layers The weights that the plan needs.
+   * @param layers The weights of what is within reach of the taps and the head.
+   * @param head The head's weights; null where it is not wanted.
    */
   constructor(
     gpu: Gpu,
     config: DecoderConfig,
     options: DecoderOptions,
-    plan: Plan,
     embedding: Pick<Embedding, "gather">,
     layers: readonly LayerWeights[],
+    head: HeadWeights | null = null,
   ) {
     this.#gpu = gpu;
     this.config = config;
     this.taps = options.taps;
     this.maxTokens = options.maxTokens;
     this.contextsAtOnce = Math.max(1, Math.floor(options.maxTokens / options.context));
+    this.precision = options.precision ?? gpu.precision;
     this.#options = options;
-    this.#plan = plan;
+    this.#wanted = wantedOf(config, options);
+    this.#reach = reachOf(this.#wanted);
     this.#embedding = embedding;
     this.#layers = layers;
-    const { dModel, headDim } = config;
-    const half = headDim / 2;
-    this.#turns = tensorFrom(gpu, "rotary turns", [options.context, half, 2], rotaryTurns(config, options.context));
+    this.#turns = createTurns(gpu, config, options.context);
     this.#scratch = createScratch(gpu, config, options);
-    this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, dModel]);
+    this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, config.dModel]);
     for (const tap of options.taps) {
-      const name = canonical(tap);
-      this.#tapped.set(name, createTensor(gpu, name, [options.maxTokens, dModel]));
+      const name = tapName(placeOf(tap)), shape = [options.maxTokens, widthOf(config, tap.site)];
+      this.#tapped.set(name, createTensor(gpu, name, shape));
     }
+    this.#head = head && this.#createHead(head);
     this.#rowLanes = gpu.isCpu ? 8 : 256;
-    this.#headLanes = Math.max(8, Math.min(64, Math.ceil(headDim / 4)));
+    this.#headLanes = Math.max(8, Math.min(64, Math.ceil(config.headDim / 4)));
   }
 
   /**
@@ -158,22 +182,27 @@ export class Decoder {
    *
    * @param pass Where to record.
    * @param batch Token ids (contexts, context), at most as many and as long as the model was loaded for.
-   * @param precision What products round their inputs to; the device's own if left out.
+   * @param options Edits, and another precision.
    * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten when that of the next forward
    * runs.
    * @throws {UserError} When a token is not in the model's vocabulary.
-   * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for.
+   * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for, or an edit does not fit.
    */
   forward(
     pass: Pass,
     batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
-    precision: Precision = this.#gpu.precision,
+    { edits = [], precision = this.precision }: ForwardOptions = {},
   ): Activations[] {
     const { contexts, context, ids } = batch;
     const { dModel, heads, keyValueHeads, headDim } = this.config;
     const tokens = contexts * context;
     this.#checkCapacity(context, tokens);
-    const plan = this.#plan, scratch = this.#scratch;
+    const edited = editsByPlace(edits, this.config, tokens);
+    const reach = edits.length === 0 ? this.#reach : reachOf(this.#wanted, edited), scratch = this.#scratch;
+    const has = (layer: number, site: Site) => reach[layer]?.has(site) ?? false;
+    const editsAt = (layer: number, site: Site) => edited.get(tapName(placeOf({ layer, site })));
+    const edit = (layer: number, site: Site) =>
+      recordEdits(pass, editsAt(layer, site), this.#at(layer, site), tokens * widthOf(this.config, site));
     const row = { LANES: this.#rowLanes };
     const norm = { rows: tokens, width: dModel, epsilon: this.config.rmsNormEps };
     const shape = { contexts, context, heads, key_value_heads: keyValueHeads, head_dim: headDim };
@@ -186,67 +215,120 @@ export class Decoder {
       const size = { rows: tokens, columns: outputs, depth: inputs };
       pass.run(matmul(tileFor(this.#gpu, size, precision), format, epilogue), { x, weight, y }, size);
     };
+    /** Ends a branch: its norm, the residual stream behind it, the norm of that. One kernel, unless there is an edit in between. */
+    const join = (
+      layer: number,
+      [before, branch, after]: readonly [Site, Site, Site],
+      gain: Tensor | undefined,
+      next: Tap,
+      nextGain: Tensor | null | undefined,
+    ) => {
+      const residual = this.#at(layer, before), normed = this.#at(layer, branch), sum = this.#at(layer, after);
+      const nextNormed = this.#at(next.layer, next.site), needsNext = has(next.layer, next.site);
+      if (has(layer, branch) && !editsAt(layer, branch) && !editsAt(layer, after)) {
+        const gains = { branch_gain: gain!, next_gain: nextGain ?? gain! };
+        const tensors = { branch: scratch.branch, residual, normed, sum, next: nextNormed, ...gains };
+        pass.run(normAddNorm, tensors, norm, { ...row, NORM_NEXT: needsNext ? 1 : 0 });
+        return;
+      }
+      if (has(layer, branch)) pass.run(rmsNorm, { x: scratch.branch, gain: gain!, y: normed }, norm, row);
+      edit(layer, branch);
+      if (has(layer, after)) {
+        pass.copy(residual, 0, sum, 0, tokens * dModel);
+        pass.run(add, { x: normed, y: sum }, { count: tokens * dModel });
+      }
+      edit(layer, after);
+      if (needsNext) pass.run(rmsNorm, { x: sum, gain: nextGain!, y: nextNormed }, norm, row);
+    };
 
-    upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
-    if (plan.attnIn > 0) {
+    if (!isReplaced(editsAt(0, "resid_pre"))) upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
+    edit(0, "resid_pre");
+    if (has(0, "attn_in")) {
       const gain = this.#layers[0].attnInGain!;
       pass.run(rmsNorm, { x: this.#embedded, gain, y: this.#at(0, "attn_in") }, norm, row);
     }
-    for (let l = 0; l < plan.attention; l++) {
-      const { attention: attn, mlpInGain, mlp } = this.#layers[l];
-      linear(this.#at(l, "attn_in"), attn!.qkv, scratch.qkv);
-      pass.run(rotary, { qkv: scratch.qkv, turns: this.#turns, rotated: scratch.rotated }, shape);
-      pass.run(
-        attention,
-        { rotated: scratch.rotated, qkv: scratch.qkv, out: scratch.mixed },
-        { ...shape, window: this.#window(l, context), scale: this.config.queryPreAttnScalar ** -0.5 },
-        { LANES: this.#headLanes, SOFT_CAP: this.config.attnSoftCap ?? 0 },
-      );
-      linear(scratch.mixed, attn!.out, scratch.branch);
-      pass.run(
-        normAddNorm,
-        {
-          branch: scratch.branch,
-          branch_gain: attn!.postGain,
-          residual: this.#at(l, "resid_pre"),
-          next_gain: mlpInGain ?? attn!.postGain,
-          normed: this.#at(l, "attn_out"),
-          sum: this.#at(l, "resid_mid"),
-          next: this.#at(l, "mlp_in"),
-        },
-        norm,
-        { ...row, NORM_NEXT: l < plan.mlpIn ? 1 : 0 },
-      );
-      if (l >= plan.mlp) break;
+    for (let l = 0; l < reach.length; l++) {
+      const { qkv, attnOut, mlpInGain, gateUp, mlpOut } = this.#layers[l];
+      const mixed = this.#at(l, "attn_heads"), neurons = this.#at(l, "mlp_neurons");
+      edit(l, "attn_in");
+      if (has(l, "attn_heads")) {
+        linear(this.#at(l, "attn_in"), qkv!, scratch.qkv);
+        const turns = this.#turns[this.config.layerTypes[l]];
+        pass.run(rotary, { qkv: scratch.qkv, turns, rotated: scratch.rotated }, shape);
+        pass.run(
+          attention,
+          { rotated: scratch.rotated, qkv: scratch.qkv, out: mixed },
+          { ...shape, window: this.#window(l, context), scale: this.config.queryPreAttnScalar ** -0.5 },
+          { LANES: this.#headLanes, SOFT_CAP: this.config.attnSoftCap ?? 0 },
+        );
+      }
+      edit(l, "attn_heads");
+      if (has(l, "attn_out")) linear(mixed, attnOut!.out, scratch.branch);
+      join(l, ["resid_pre", "attn_out", "resid_mid"], attnOut?.gain, { layer: l, site: "mlp_in" }, mlpInGain);
 
-      linear(this.#at(l, "mlp_in"), mlp!.gateUp, scratch.hidden, "geglu");
-      linear(scratch.hidden, mlp!.down, scratch.branch);
-      pass.run(
-        normAddNorm,
-        {
-          branch: scratch.branch,
-          branch_gain: mlp!.postGain,
-          residual: this.#at(l, "resid_mid"),
-          next_gain: this.#layers[l + 1]?.attnInGain ?? mlp!.postGain,
-          normed: this.#at(l, "mlp_out"),
-          sum: this.#at(l, "resid_post"),
-          next: this.#at(l + 1, "attn_in"),
-        },
-        norm,
-        { ...row, NORM_NEXT: l + 1 < plan.attnIn ? 1 : 0 },
-      );
+      edit(l, "mlp_in");
+      if (has(l, "mlp_neurons")) linear(this.#at(l, "mlp_in"), gateUp!, neurons, "geglu");
+      edit(l, "mlp_neurons");
+      if (has(l, "mlp_out")) linear(neurons, mlpOut!.out, scratch.branch);
+      const next: Tap = { layer: l + 1, site: "attn_in" };
+      join(l, ["resid_mid", "mlp_out", "resid_post"], mlpOut?.gain, next, this.#layers[l + 1]?.attnInGain);
     }
     // The embedded tokens of the next batch come while this one's may still have to be read.
     const embedded = this.#tapped.get(EMBEDDED);
     if (embedded) pass.copy(this.#embedded, 0, embedded, 0, tokens * dModel);
-    return this.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#tapped.get(canonical(tap))! }));
+    return this.taps.map((tap) => ({
+      tap,
+      width: widthOf(this.config, tap.site),
+      tokens,
+      tensor: this.#tapped.get(tapName(placeOf(tap)))!,
+    }));
+  }
+
+  /**
+   * Records the loss of predicting each token's successor, -log of the probability that the model gives it, for the batch that the last
+   * forward took. The successors go to the GPU at once, so submit the pass before the next call.
+   *
+   * @param pass The pass of that forward, or a later one.
+   * @param batch The same batch.
+   * @returns f32 [tokens], in nats; 0 for the last token of a context, which has none. The next call overwrites it.
+   * @throws {RangeError} When the model was loaded without its head.
+   */
+  recordLoss(pass: Pass, batch: Pick<TokenBatch, "contexts" | "context" | "ids">): Tensor {
+    return this.#requireHead().recordLoss(pass, batch);
+  }
+
+  /**
+   * Records the logits, behind the soft cap, of some tokens of the batch that the last forward took.
+   *
+   * @param pass The pass of that forward, or a later one.
+   * @param tokens Flat indices context * length + position, at most as many as the model was loaded for.
+   * @param logits f32 [tokens, vocabulary], overwritten.
+   * @throws {RangeError} When the model was loaded without its head.
+   */
+  recordLogits(pass: Pass, tokens: ArrayLike<number>, logits: Tensor): void {
+    this.#requireHead().recordLogits(pass, tokens, logits);
   }
 
   /** The tensor that holds a site: its own when it is tapped, else one that later layers reuse. */
   #at(layer: number, site: Site): Tensor {
-    const name = canonical({ layer, site });
+    const name = tapName(placeOf({ layer, site }));
     if (name === EMBEDDED) return this.#embedded;
     return this.#tapped.get(name) ?? this.#scratch.sites[site === "resid_pre" ? "resid_post" : site];
+  }
+
+  #createHead(weights: HeadWeights): Head {
+    const { sites, branch } = this.#scratch;
+    const tensors = {
+      residual: this.#at(this.config.layers - 1, "resid_post"),
+      normed: branch,
+      chosen: sites.mlp_out,
+    };
+    return new Head(this.#gpu, this.config, weights, tensors, this.#options.maxTokens);
+  }
+
+  #requireHead(): Head {
+    if (this.#head) return this.#head;
+    throw new RangeError("Cannot compute losses or logits: the model must be loaded with its head, it is not");
   }
 
   #window(layer: number, context: number): number {
@@ -263,31 +345,26 @@ export class Decoder {
   }
 }
 
-const EMBEDDED = "embedded";
+const EMBEDDED = tapName({ layer: 0, site: "resid_pre" });
 
-/** One name per tensor: what leaves a layer is what enters the next, and what enters the first are the embedded tokens. */
-function canonical({ layer, site }: Tap): string {
-  if (site !== "resid_pre") return tapName({ layer, site });
-  return layer === 0 ? EMBEDDED : tapName({ layer: layer - 1, site: "resid_post" });
+function createTurns(gpu: Gpu, { headDim, ropeTheta }: DecoderConfig, context: number): Record<LayerType, Tensor> {
+  const table = (theta: number) =>
+    tensorFrom(gpu, "rotary turns", [context, headDim / 2, 2], rotaryTurns(headDim, theta, context));
+  const full = table(ropeTheta.full_attention), isOne = ropeTheta.sliding_attention === ropeTheta.full_attention;
+  return { full_attention: full, sliding_attention: isOne ? full : table(ropeTheta.sliding_attention) };
 }
 
 function createScratch(gpu: Gpu, config: DecoderConfig, { maxTokens, context }: DecoderOptions): Scratch {
-  const { dModel, dMlp, heads, keyValueHeads, headDim } = config;
+  const { dModel, heads, keyValueHeads, headDim } = config;
   const blocks = Math.ceil(maxTokens / context) * Math.ceil(context / BLOCK);
   const rows = (label: string, width: number) => createTensor(gpu, label, [maxTokens, width]);
+  const computed = SITES.filter((site) => site !== "resid_pre");
   return {
     qkv: rows("qkv", (heads + 2 * keyValueHeads) * headDim),
     rotated: createTensor(gpu, "rotated queries and keys", [blocks, heads + keyValueHeads, headDim, BLOCK]),
-    mixed: rows("mixed heads", heads * headDim),
-    hidden: rows("MLP hidden", dMlp),
     branch: rows("branch", dModel),
-    sites: {
-      attn_in: rows("attn_in", dModel),
-      attn_out: rows("attn_out", dModel),
-      resid_mid: rows("resid_mid", dModel),
-      mlp_in: rows("mlp_in", dModel),
-      mlp_out: rows("mlp_out", dModel),
-      resid_post: rows("resid_post", dModel),
-    },
+    sites: Object.fromEntries(
+      computed.map((site) => [site, rows(site, widthOf(config, site))]),
+    ) as unknown as Scratch["sites"],
   };
 }

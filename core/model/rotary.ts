@@ -3,21 +3,20 @@
  * @module
  */
 
-import type { DecoderConfig } from "./config.ts";
-
 /**
  * Tabulates (cos, sin) of position * theta^(-2 i / head_dim). Frequencies and angles are rounded to f32 as Hugging Face does:
  * at position 8,000 a more exact angle would differ by 5e-4.
  *
- * @param config The model's head width and theta.
+ * @param headDim Width of a head.
+ * @param theta The base of the wavelengths.
  * @param context How many positions.
  * @returns f32 [context, head_dim / 2, 2].
  */
-export function rotaryTurns(config: DecoderConfig, context: number): Float32Array<ArrayBuffer> {
-  const half = config.headDim / 2;
+export function rotaryTurns(headDim: number, theta: number, context: number): Float32Array<ArrayBuffer> {
+  const half = headDim / 2;
   const frequencies = Float32Array.from(
     { length: half },
-    (_, i) => 1 / Math.fround(config.ropeTheta ** Math.fround(2 * i / config.headDim)),
+    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),
   );
   const turns = new Float32Array(context * half * 2);
   for (let position = 0; position < context; position++) {

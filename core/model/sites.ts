@@ -1,9 +1,10 @@
 /**
- * Where activations can be taken from: the sites of a Gemma-2 layer, with TransformerLens' meanings.
+ * Where activations can be taken from and put in their place: the sites of a layer, with TransformerLens' meanings.
  * @module
  */
 
 import { UsageError } from "../errors.ts";
+import type { DecoderConfig } from "./config.ts";
 
 /** A place in a layer. `resid_mid = resid_pre + attn_out` and `resid_post = resid_mid + mlp_out` hold exactly. */
 export type Site =
@@ -11,27 +12,36 @@ export type Site =
   | "resid_pre"
   /** After the input norm (gain included): what attention reads. */
   | "attn_in"
+  /** The heads' mixed values side by side, before the output projection (TransformerLens' hook_z): heads * head_dim wide. */
+  | "attn_heads"
   /** Attention's output after the post-attention norm: what is added to the residual stream. */
   | "attn_out"
   /** The residual stream between attention and MLP, before the pre-feedforward norm. */
   | "resid_mid"
   /** After the pre-feedforward norm (gain included): what the MLP reads. */
   | "mlp_in"
+  /** The MLP's hidden neurons, gelu(gate) * up, before the down projection (TransformerLens' hook_post): d_mlp wide. */
+  | "mlp_neurons"
   /** The MLP's output after the post-feedforward norm: what is added to the residual stream. */
   | "mlp_out"
   /** The residual stream that leaves the layer; the next layer's `resid_pre`. */
   | "resid_post";
 
+/** How deep a site lies in its layer. What leaves a layer lies as deep as what enters the next: it is the same. */
+const DEPTHS: Readonly<Record<Site, number>> = {
+  resid_pre: 0,
+  attn_in: 1,
+  attn_heads: 2,
+  attn_out: 3,
+  resid_mid: 4,
+  mlp_in: 5,
+  mlp_neurons: 6,
+  mlp_out: 7,
+  resid_post: 8,
+};
+
 /** All sites in the order in which a layer computes them. */
-export const SITES: readonly Site[] = [
-  "resid_pre",
-  "attn_in",
-  "attn_out",
-  "resid_mid",
-  "mlp_in",
-  "mlp_out",
-  "resid_post",
-];
+export const SITES: readonly Site[] = (Object.keys(DEPTHS) as Site[]).toSorted((a, b) => DEPTHS[a] - DEPTHS[b]);
 
 /** One site of one layer. */
 export interface Tap {
@@ -49,6 +59,41 @@ export interface Tap {
  */
 export function tapName({ layer, site }: Tap): string {
   return `layer${layer}.${site}`;
+}
+
+/**
+ * One name for each place: what enters a layer is what leaves the one before, and is called so.
+ *
+ * @param tap The tap.
+ * @returns The same place; `resid_pre` only of layer 0, where it is the embedded tokens.
+ */
+export function placeOf({ layer, site }: Tap): Tap {
+  return site === "resid_pre" && layer > 0 ? { layer: layer - 1, site: "resid_post" } : { layer, site };
+}
+
+/**
+ * How deep a tap lies in the model.
+ *
+ * @param tap The tap.
+ * @returns A number that is larger for what is computed from another tap, and equal for one place under two names.
+ */
+export function depthOf({ layer, site }: Tap): number {
+  return layer * DEPTHS.resid_post + DEPTHS[site];
+}
+
+/** What a model's widths depend on. */
+export type Widths = Pick<DecoderConfig, "dModel" | "dMlp" | "heads" | "headDim">;
+
+/**
+ * How many numbers a token has at a site.
+ *
+ * @param config The model.
+ * @param site The site.
+ * @returns The width of its activations.
+ */
+export function widthOf({ dModel, dMlp, heads, headDim }: Widths, site: Site): number {
+  if (site === "attn_heads") return heads * headDim;
+  return site === "mlp_neurons" ? dMlp : dModel;
 }
 
 /**
@@ -76,9 +121,12 @@ export function tapIndex(taps: readonly Tap[], tap: Tap): number {
 export function parseSite(text: string): Site {
   const site = SITES.find((name) => name === text.trim());
   if (site) return site;
-  throw new UsageError(
-    `Cannot take activations: a site is one of ${SITES.join(", ")}, got "${text}"; choose from these`,
-  );
+  throw new UsageError({
+    action: "take activations",
+    requirement: `a site is one of ${SITES.join(", ")}`,
+    found: `got "${text}"`,
+    remedy: "choose from these",
+  });
 }
 
 /**
@@ -101,8 +149,10 @@ export function parseSites(text: string): Site[] {
  */
 export function checkLayer(layer: number, layers: number): void {
   if (layer < layers) return;
-  throw new UsageError(
-    `Cannot take activations of layer ${layer}: the model's ${layers} layers are counted from 0 to ${layers - 1}, ` +
-      `so the deepest is ${layers - 1}; use --layers ${layers - 1}`,
-  );
+  throw new UsageError({
+    action: `take activations of layer ${layer}`,
+    requirement: `the model's ${layers} layers are counted from 0 to ${layers - 1}`,
+    found: `so the deepest is ${layers - 1}`,
+    remedy: `use --layers ${layers - 1}`,
+  });
 }

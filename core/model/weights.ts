@@ -12,7 +12,7 @@ import { TooLargeToBind } from "../gpu/too_large.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { DecoderConfig } from "./config.ts";
-import { layerCount, type Plan } from "./plan.ts";
+import type { Reach } from "./reach.ts";
 import type { StoredMatrix, TensorSource } from "../files/tensor_source.ts";
 
 /** A linear map without bias. */
@@ -27,54 +27,49 @@ export interface Linear {
   readonly outputs: number;
 }
 
-/** What the attention branch of a layer reads. */
-export interface AttentionWeights {
-  /** d_model -> queries of all heads, then keys, then values of all key/value heads. */
-  readonly qkv: Linear;
-  /** heads * head_dim -> d_model. */
+/** What makes a branch of a layer from what it has computed inside. */
+export interface BranchWeights {
+  /** heads * head_dim, or d_mlp, -> d_model. */
   readonly out: Linear;
-  /** Gain of the post-attention norm, f32 [d_model]. */
-  readonly postGain: Tensor;
+  /** Gain of the norm behind it, f32 [d_model]. */
+  readonly gain: Tensor;
 }
 
-/** What the MLP branch of a layer reads. */
-export interface MlpWeights {
-  /** d_model -> four columns of the gate, the four of the up projection that belong to them, and so on: 2 d_mlp in all. */
-  readonly gateUp: Linear;
-  /** d_mlp -> d_model. */
-  readonly down: Linear;
-  /** Gain of the post-feedforward norm, f32 [d_model]. */
-  readonly postGain: Tensor;
-}
-
-/** One layer; a part that the plan does not reach is null. */
+/** One layer: for each site what it is computed with; null where the site is out of reach. */
 export interface LayerWeights {
-  /** Gain of the input norm, f32 [d_model]. */
+  /** `attn_in`: gain of the input norm, f32 [d_model]. */
   readonly attnInGain: Tensor | null;
-  /** The attention branch. */
-  readonly attention: AttentionWeights | null;
-  /** Gain of the pre-feedforward norm, f32 [d_model]. */
+  /** `attn_heads`: d_model -> queries of all heads, then keys, then values of all key/value heads. */
+  readonly qkv: Linear | null;
+  /** `attn_out` */
+  readonly attnOut: BranchWeights | null;
+  /** `mlp_in`: gain of the pre-feedforward norm, f32 [d_model]. */
   readonly mlpInGain: Tensor | null;
-  /** The MLP branch. */
-  readonly mlp: MlpWeights | null;
+  /**
+   * `mlp_neurons`: d_model -> four columns of the gate, the four of the up projection that belong to them, and so on: 2 d_mlp in
+   * all.
+   */
+  readonly gateUp: Linear | null;
+  /** `mlp_out` */
+  readonly mlpOut: BranchWeights | null;
 }
 
 /**
- * Loads the parts of the layers that a plan reaches. Gains are one plus the stored weight.
+ * Loads what the sites within reach are computed with. Gains are one plus the stored weight.
  *
  * @param gpu Where to.
  * @param source The checkpoint.
  * @param config The model's sizes.
- * @param plan What is needed.
+ * @param reach The sites.
  * @param onLoading Called after each layer.
- * @returns One entry per layer that has any part.
+ * @returns One entry per layer within reach.
  * @throws {UserError} When a tensor is missing, misshapen or not finite, or the GPU's memory is exhausted.
  */
 export async function loadLayers(
   gpu: Gpu,
   source: TensorSource,
   config: DecoderConfig,
-  plan: Plan,
+  reach: Reach,
   onLoading?: (layers: number, needed: number) => void,
 ): Promise<LayerWeights[]> {
   const { dModel, dMlp, headDim } = config;
@@ -84,27 +79,31 @@ export async function loadLayers(
   const gain = (name: string) => loadGain(gpu, source, name, dModel);
 
   const layers: LayerWeights[] = [];
-  for (let l = 0; l < layerCount(plan); l++) {
+  for (const [l, sites] of reach.entries()) {
     const at = `layers.${l}`;
     layers.push({
-      attnInGain: l < plan.attnIn ? await gain(`${at}.input_layernorm`) : null,
-      attention: l < plan.attention
+      attnInGain: sites.has("attn_in") ? await gain(`${at}.input_layernorm`) : null,
+      qkv: sites.has("attn_heads")
+        ? await linear(`${at}.self_attn`, dModel, [["q_proj", queries], ["k_proj", keys], ["v_proj", keys]])
+        : null,
+      attnOut: sites.has("attn_out")
         ? {
-          qkv: await linear(`${at}.self_attn`, dModel, [["q_proj", queries], ["k_proj", keys], ["v_proj", keys]]),
           out: await linear(`${at}.self_attn`, queries, [["o_proj", dModel]]),
-          postGain: await gain(`${at}.post_attention_layernorm`),
+          gain: await gain(`${at}.post_attention_layernorm`),
         }
         : null,
-      mlpInGain: l < plan.mlpIn ? await gain(`${at}.pre_feedforward_layernorm`) : null,
-      mlp: l < plan.mlp
+      mlpInGain: sites.has("mlp_in") ? await gain(`${at}.pre_feedforward_layernorm`) : null,
+      gateUp: sites.has("mlp_neurons")
+        ? await linear(`${at}.mlp`, dModel, [["gate_proj", dMlp], ["up_proj", dMlp]], GEGLU_COLUMNS)
+        : null,
+      mlpOut: sites.has("mlp_out")
         ? {
-          gateUp: await linear(`${at}.mlp`, dModel, [["gate_proj", dMlp], ["up_proj", dMlp]], GEGLU_COLUMNS),
-          down: await linear(`${at}.mlp`, dMlp, [["down_proj", dModel]]),
-          postGain: await gain(`${at}.post_feedforward_layernorm`),
+          out: await linear(`${at}.mlp`, dMlp, [["down_proj", dModel]]),
+          gain: await gain(`${at}.post_feedforward_layernorm`),
         }
         : null,
     });
-    onLoading?.(l + 1, layerCount(plan));
+    onLoading?.(l + 1, reach.length);
   }
   return layers;
 }
@@ -117,15 +116,51 @@ export async function loadLayers(
  * @returns One entry per linear map of the first layer.
  */
 export function productsOf(layers: readonly LayerWeights[], tokens: number): PlannedProduct[] {
-  const { attention, mlp } = layers[0] ?? {};
-  const product = ({ format, inputs, outputs }: Linear, epilogue: "none" | "geglu" = "none") => ({
-    ...{ rows: tokens, columns: outputs, depth: inputs },
-    ...{ weight: format, epilogue },
-  });
-  return [
-    ...(attention ? [product(attention.qkv), product(attention.out)] : []),
-    ...(mlp ? [product(mlp.gateUp, "geglu"), product(mlp.down)] : []),
-  ];
+  const { qkv, attnOut, gateUp, mlpOut } = layers[0] ?? {};
+  const product = (linear: Linear | null | undefined, epilogue: "none" | "geglu" = "none"): PlannedProduct[] => {
+    if (!linear) return [];
+    const { format, inputs, outputs } = linear;
+    return [{ rows: tokens, columns: outputs, depth: inputs, weight: format, epilogue }];
+  };
+  return [...product(qkv), ...product(attnOut?.out), ...product(gateUp, "geglu"), ...product(mlpOut?.out)];
+}
+
+/** What the logits are computed with. */
+export interface HeadWeights {
+  /** Gain of the final norm, f32 [d_model]. */
+  readonly gain: Tensor;
+  /** d_model -> the logits of as many tokens, before the cap; blocks in the order of the vocabulary. */
+  readonly blocks: readonly Linear[];
+}
+
+/**
+ * Loads the head. A vocabulary's matrix is larger than most adapters bind, so it comes in blocks of tokens.
+ *
+ * @param gpu Where to.
+ * @param source The checkpoint.
+ * @param config The model's sizes, and whether the head is the token embedding.
+ * @param columns Tokens per block; the last one may have fewer.
+ * @returns The weights; bf16 stays bf16.
+ * @throws {UserError} As {@link loadLayers}.
+ */
+export async function loadHead(
+  gpu: Gpu,
+  source: TensorSource,
+  { vocabSize, dModel, isHeadTied }: DecoderConfig,
+  columns: number,
+): Promise<HeadWeights> {
+  const gain = await loadGain(gpu, source, "norm", dModel);
+  const name = isHeadTied ? "embed_tokens" : "lm_head";
+  const matrix = source.matrix(`${name}.weight`, [vocabSize, dModel]);
+  const blocks: Linear[] = [];
+  for (let first = 0; first < vocabSize; first += columns) {
+    const count = Math.min(columns, vocabSize - first), label = `${name} from token ${first} on`;
+    const format = formatOf(dModel, [matrix]);
+    blocks.push(
+      await turned(gpu, source, label, dModel, count, format, pieces([matrix], dModel, format, first, count)),
+    );
+  }
+  return { gain, blocks };
 }
 
 async function loadGain(gpu: Gpu, source: TensorSource, name: string, width: number): Promise<Tensor> {
@@ -144,10 +179,9 @@ const PIECE_BYTES = 1 << 23;
 
 /**
  * Loads projections that read the same input as one linear map, their outputs side by side, or taking turns every `atOnce`
- * columns. Checkpoints store [out, in], so the parts are stacked as rows and turned on the GPU; bf16 stays bf16. This is the one place that
- * decides how weights lie in memory.
+ * columns.
  */
-async function loadLinear(
+function loadLinear(
   gpu: Gpu,
   source: TensorSource,
   prefix: string,
@@ -155,20 +189,43 @@ async function loadLinear(
   parts: readonly Part[],
   atOnce?: number,
 ): Promise<Linear> {
-  const outputs = parts.reduce((sum, [, width]) => sum + width, 0), padded = paddedColumns(outputs);
+  const outputs = parts.reduce((sum, [, width]) => sum + width, 0);
   const matrices = parts.map(([name, width]) => source.matrix(`${prefix}.${name}.weight`, [width, inputs]));
-  // A pair is two inputs of one output before it is turned, two outputs of one input after.
-  const format: WeightFormat = inputs % 2 === 0 && matrices.every(({ isBf16 }) => isBf16) ? "bf16" : "f32";
+  const format = formatOf(inputs, matrices);
+  const rows = atOnce === undefined
+    ? inTurn(matrices.map((matrix) => pieces([matrix], inputs, format, 0, matrix.rows)))
+    : pieces(matrices, inputs, format, 0, matrices[0].rows, atOnce);
+  return turned(gpu, source, `${prefix}.${parts.map(([name]) => name).join("+")}`, inputs, outputs, format, rows);
+}
+
+/** A pair of bf16 is two inputs of one output before it is turned, two outputs of one input after. */
+function formatOf(inputs: number, matrices: readonly StoredMatrix[]): WeightFormat {
+  return inputs % 2 === 0 && matrices.every(({ isBf16 }) => isBf16) ? "bf16" : "f32";
+}
+
+/**
+ * Makes a linear map of rows as checkpoints store them, [out, in]: they are stacked and turned on the GPU; bf16 stays bf16. This is the one
+ * place that decides how weights lie in memory.
+ */
+async function turned(
+  gpu: Gpu,
+  source: TensorSource,
+  label: string,
+  inputs: number,
+  outputs: number,
+  format: WeightFormat,
+  rows: Iterable<Uint32Array | Float32Array>,
+): Promise<Linear> {
+  const padded = paddedColumns(outputs);
   const { type, perElement } = format === "bf16"
     ? { type: "u32", perElement: 2 } as const
     : { type: "f32", perElement: 1 } as const;
-  const label = `${prefix}.${parts.map(([name]) => name).join("+")}`;
   requireBindable(gpu, source, label, outputs * inputs / perElement * ELEMENT_BYTES, format);
   using scratch = openScope(gpu);
   const staging = createTensor(scratch, `${label} [out, in]`, [outputs, inputs / perElement], type);
   const weight = createTensor(gpu, label, [inputs, padded / perElement], type);
   let first = 0;
-  for (const piece of pieces(matrices, inputs, format, atOnce)) {
+  for (const piece of rows) {
     upload(gpu, staging, piece, first);
     first += piece.length;
   }
@@ -180,23 +237,26 @@ async function loadLinear(
   return { weight, format, inputs, outputs };
 }
 
-/** The rows of matrices one after the other, or taking turns every `atOnce` rows, as elements of the staging tensor. */
+function* inTurn<T>(all: readonly Iterable<T>[]): Generator<T> {
+  for (const each of all) yield* each;
+}
+
+/** Consecutive rows of a matrix, or of several that take turns every `atOnce` rows, as elements of the staging tensor. */
 function* pieces(
   matrices: readonly StoredMatrix[],
   inputs: number,
   format: WeightFormat,
-  atOnce?: number,
+  first: number,
+  rows: number,
+  atOnce = 1,
 ): Generator<Uint32Array | Float32Array> {
-  const turns = atOnce ?? 1,
-    rowsAtOnce = Math.max(1, Math.floor(PIECE_BYTES / (ELEMENT_BYTES * inputs * turns))) * turns;
-  for (const together of atOnce === undefined ? matrices.map((matrix) => [matrix]) : [matrices]) {
-    for (let row = 0; row < together[0].rows; row += rowsAtOnce) {
-      const count = Math.min(rowsAtOnce, together[0].rows - row);
-      if (format === "bf16") {
-        const bits = interleaved(together.map((matrix) => matrix.readBf16(row, count)), turns * inputs);
-        yield new Uint32Array(bits.buffer, bits.byteOffset, bits.length / 2);
-      } else yield interleaved(together.map((matrix) => matrix.readF32(row, count)), turns * inputs);
-    }
+  const rowsAtOnce = Math.max(1, Math.floor(PIECE_BYTES / (ELEMENT_BYTES * inputs * atOnce))) * atOnce;
+  for (let row = first; row < first + rows; row += rowsAtOnce) {
+    const count = Math.min(rowsAtOnce, first + rows - row);
+    if (format === "bf16") {
+      const bits = interleaved(matrices.map((matrix) => matrix.readBf16(row, count)), atOnce * inputs);
+      yield new Uint32Array(bits.buffer, bits.byteOffset, bits.length / 2);
+    } else yield interleaved(matrices.map((matrix) => matrix.readF32(row, count)), atOnce * inputs);
   }
 }
 
@@ -220,8 +280,12 @@ function interleaved<A extends Uint16Array<ArrayBuffer> | Float32Array<ArrayBuff
 function requireBindable(gpu: Gpu, source: TensorSource, label: string, bytes: number, format: WeightFormat): void {
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   if (bytes <= most) return;
-  throw new TooLargeToBind(
-    `Cannot load ${source.where}: ${gpu.adapter} binds at most ${most} bytes at once, ${label} takes ${bytes}; ` +
-      (format === "f32" ? "take the model in bfloat16, which needs half" : "take a smaller model, or another adapter"),
-  );
+  throw new TooLargeToBind({
+    action: `load ${source.where}`,
+    requirement: `${gpu.adapter} binds at most ${most} bytes at once`,
+    found: `${label} takes ${bytes}`,
+    remedy: format === "f32"
+      ? "take the model in bfloat16, which needs half"
+      : "take a smaller model, or another adapter",
+  });
 }

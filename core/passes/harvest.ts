@@ -13,7 +13,7 @@ import type { ContextBatch } from "../text/contexts.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
-import { tapName } from "../model/sites.ts";
+import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { type ContextSource, overText } from "./over_text.ts";
 import { precisionErrors } from "./precision.ts";
 import { readActivations } from "./readback.ts";
@@ -56,14 +56,19 @@ const READ_BYTES = 2 ** 27;
  *
  * @param gpu The device.
  * @param config The model.
- * @param taps How many taps are written.
+ * @param taps What is written.
  * @param context Tokens per context.
  * @returns At least 1.
  * @throws {UserError} As {@link contextsPerForward}.
  */
-export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, context: number): number {
-  const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * taps * context * config.dModel));
+export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: readonly Tap[], context: number): number {
+  const most = Math.floor(READ_BYTES / (ELEMENT_BYTES * context * widthOfAll(config, taps)));
   return Math.min(contextsPerForward(gpu, config, context), Math.max(1, most));
+}
+
+/** Numbers that a token has at some taps together. */
+function widthOfAll(config: DecoderConfig, taps: readonly Tap[]): number {
+  return taps.reduce((sum, { site }) => sum + widthOf(config, site), 0);
 }
 
 /**
@@ -76,10 +81,10 @@ export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, c
  */
 export async function writeActivations(harvest: Harvest): Promise<string[]> {
   const { gpu, decoder, context, contexts, directory, shardBytes = SHARD_BYTES } = harvest;
-  const bytesPerContext = ELEMENT_BYTES * context * (1 + decoder.taps.length * decoder.config.dModel);
+  const bytesPerContext = ELEMENT_BYTES * context * (1 + widthOfAll(decoder.config, decoder.taps));
   const perShard = Math.max(1, Math.floor(shardBytes / bytesPerContext));
   let { source } = harvest;
-  if (gpu.precision === "f16") {
+  if (decoder.precision === "f16") {
     const first = await source.next(Math.min(decoder.contextsAtOnce, perShard, contexts));
     harvest.onRounded(await precisionErrors(gpu, decoder, first.batch));
     source = withFirst(first, source);
@@ -107,12 +112,13 @@ function withFirst(first: ContextBatch, source: ContextSource): ContextSource {
 }
 
 async function gatherShard(harvest: Harvest, first: number, contexts: number): Promise<TensorToWrite[]> {
-  const { gpu, decoder, context, onProgress } = harvest, width = decoder.config.dModel;
+  const { gpu, decoder, context, onProgress } = harvest;
   const tokens = new Int32Array(contexts * context);
-  const columns = decoder.taps.map(() => new Float32Array(contexts * context * width));
+  const widths = decoder.taps.map(({ site }) => widthOf(decoder.config, site));
+  const columns = widths.map((width) => new Float32Array(contexts * context * width));
   const reader = readActivations(gpu, decoder, ({ batch, contextsBefore }, activations) => {
     tokens.set(batch.ids, contextsBefore * context);
-    activations.forEach((taken, i) => columns[i].set(taken, contextsBefore * context * width));
+    activations.forEach((taken, i) => columns[i].set(taken, contextsBefore * context * widths[i]));
   });
   await overText(
     { ...harvest, contexts, includeBos: true, onProgress: (done) => onProgress(first + done.contexts) },
@@ -123,7 +129,7 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
     ...decoder.taps.map((tap, i): TensorToWrite => ({
       name: tapName(tap),
       dtype: "F32",
-      shape: [contexts, context, width],
+      shape: [contexts, context, widths[i]],
       data: columns[i],
     })),
   ];

@@ -14,24 +14,17 @@
 
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
-import type { Precision } from "../gpu/products.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import type { Activations, Decoder } from "../model/forward.ts";
+import type { Activations, Decoder, ForwardOptions } from "../model/forward.ts";
 import { type Tap, tapIndex } from "../model/sites.ts";
 import { emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
 export type ContextSource = Pick<TokenSource, "next">;
-
-/** How the model runs where it does not run as it was loaded. */
-export interface ForwardOptions {
-  /** What products round their inputs to. */
-  readonly precision?: Precision;
-}
 
 /** Some counted tokens of one forward pass. */
 export interface Piece {
@@ -167,7 +160,7 @@ async function* workOver(
     for (const { forward, riding, tokensAtOnce } of runs) {
       const isLast = riding === runs.at(-1)!.riding;
       let pass = new Pass(gpu);
-      const activations = decoder.forward(pass, batch, forward?.precision);
+      const activations = decoder.forward(pass, batch, forward);
       for (let first = 0; first < counted.length; first += tokensAtOnce) {
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;

@@ -5,10 +5,10 @@
 
 import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Decoder } from "../model/forward.ts";
+import type { Decoder, ForwardOptions } from "../model/forward.ts";
 import { tapName } from "../model/sites.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import { contextsAtHand, type ForwardOptions, overText } from "./over_text.ts";
+import { contextsAtHand, overText } from "./over_text.ts";
 import { readActivations } from "./readback.ts";
 
 /**

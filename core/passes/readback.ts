@@ -5,8 +5,8 @@
 
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { viewOf } from "../gpu/tensor.ts";
-import type { Decoder } from "../model/forward.ts";
-import type { Analysis, ForwardOptions, Piece } from "./over_text.ts";
+import type { Decoder, ForwardOptions } from "../model/forward.ts";
+import type { Analysis, Piece } from "./over_text.ts";
 
 /**
  * An analysis that fetches what the model computed at each of its taps, a forward pass at a time.

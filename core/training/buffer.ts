@@ -12,7 +12,7 @@ import { createRowBlocks, recordStore, type RowBlocks } from "../gpu/row_blocks.
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations } from "../model/forward.ts";
-import { type Tap, tapIndex } from "../model/sites.ts";
+import { type Tap, tapIndex, widthOf, type Widths } from "../model/sites.ts";
 import { copyContexts, emptyBatch, type TokenBatch } from "../text/contexts.ts";
 
 /** The stream of random numbers that orders buffer rows. */
@@ -66,7 +66,7 @@ export class ShuffleBuffer {
   readonly plan: BufferPlan;
   /** What it holds. */
   readonly taps: readonly Tap[];
-  /** Per tap: [contexts * context, width] raw activations. */
+  /** Per tap: [contexts * context, width of the tap] raw activations. */
   readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
@@ -82,17 +82,20 @@ export class ShuffleBuffer {
    * Allocates an empty buffer.
    *
    * @param gpu The device.
-   * @param stored The taps that it is to hold, with the columns of their activations.
+   * @param taps What it is to hold.
+   * @param widths The model, which knows how wide a tap is.
    * @param plan The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, stored: readonly Pick<Activations, "tap" | "width">[], plan: BufferPlan, seed: number) {
+  constructor(gpu: Gpu, taps: readonly Tap[], widths: Widths, plan: BufferPlan, seed: number) {
     this.plan = plan;
-    this.taps = stored.map(({ tap }) => tap);
+    this.taps = taps;
     this.#gpu = gpu;
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
-    this.activations = stored.map(({ width }, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
+    this.activations = taps.map(({ site }, t) =>
+      createRowBlocks(gpu, `buffer of tap ${t}`, rows, widthOf(widths, site))
+    );
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
     this.batch = emptyBatch(0, plan.context);
     this.drawn = new Uint32Array(0);
@@ -102,7 +105,7 @@ export class ShuffleBuffer {
    * What the buffer holds of one tap.
    *
    * @param tap The tap.
-   * @returns [contexts * context, width] raw activations.
+   * @returns [contexts * context, width of the tap] raw activations.
    * @throws {RangeError} When the buffer does not hold it.
    */
   at(tap: Tap): RowBlocks {

@@ -32,7 +32,7 @@ export interface TrainingPlan {
   readonly data: DataPaths;
   /** What config.json says beyond settings and mapping. */
   readonly describe: (
-    layer: number,
+    mapping: Mapping,
     source: TokenSource,
   ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | keyof MeasuredConfig>;
   /** The layers' config.json files when the run is resumed, in the order of `mappings`. */

@@ -14,7 +14,7 @@ import { configOf } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
 import { loadDecoder } from "../model/forward.ts";
 import { precisionErrors } from "../passes/precision.ts";
-import { type Tap, tapName } from "../model/sites.ts";
+import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
@@ -88,8 +88,12 @@ export async function train(
   }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
   const decoder = await loadDecoder(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
-  const rows = featureCount(settings.groups), columns = settings.batch_tokens, depth = decoder.config.dModel;
-  await tuneTiles(gpu, [{ rows, columns, depth, weight: "f32", epilogue: "bias_relu" }]);
+  const rows = featureCount(settings.groups), columns = settings.batch_tokens;
+  const depths = new Set(mappings.map(({ source }) => widthOf(decoder.config, source.site)));
+  await tuneTiles(
+    gpu,
+    [...depths].map((depth) => ({ rows, columns, depth, weight: "f32", epilogue: "bias_relu" })),
+  );
   const bufferPlan = planBuffer(
     settings.steps,
     settings.batch_tokens,
@@ -100,7 +104,7 @@ export async function train(
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
   using scope = openScope(gpu);
-  const buffer = new ShuffleBuffer(scope, taps.map((tap) => ({ tap, width: depth })), bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(scope, taps, decoder.config, bufferPlan, settings.seed);
   const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
     return { decoder, layers: await run.go(restart) };
@@ -219,8 +223,9 @@ class Training {
   async #begin(): Promise<void> {
     const { settings, mappings, describe, resumed } = this.plan;
     const rows = this.buffer.order.shape[0] / settings.passes;
-    const { gpu, buffer: { order } } = this, width = this.decoder.config.dModel;
+    const { gpu, buffer: { order } } = this;
     const measure = async (tap: Tap) => {
+      const width = widthOf(this.decoder.config, tap.site);
       const activations = this.buffer.at(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
       checkScale(tap, statistics.scale);
@@ -231,7 +236,7 @@ class Training {
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
-      const described = describe(mapping.layer, this.#source!);
+      const described = describe(mapping, this.#source!);
       const measured = { scales, tiles, precision_errors };
       const config = resumed?.[i] ??
         { ...described, ...settings, ...mapping, groups: [...settings.groups], ...measured };
@@ -243,8 +248,8 @@ class Training {
 
   /** What 16-bit products do to the first contexts; nothing to tell with f32. */
   async #precisionErrors(): Promise<Record<string, number>> {
-    if (this.gpu.precision === "f32") return {};
     const { decoder, buffer: { batch } } = this;
+    if (decoder.precision === "f32") return {};
     const first = sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce));
     const errors = await precisionErrors(this.gpu, decoder, first);
     this.observer.rounded(errors);

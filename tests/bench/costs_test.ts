@@ -3,8 +3,10 @@
 import assert from "node:assert/strict";
 import { KERNELS } from "../../core/bench/catalogue.ts";
 import { costOf } from "../../core/bench/costs.ts";
-import { attention, rotary } from "../../wgsl/gemma2/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
+import { attention, rotary } from "../../wgsl/model/attention.ts";
+import { add } from "../../wgsl/model/edits.ts";
+import { nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
+import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import { columnMoments, gatherRows } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
@@ -156,6 +158,50 @@ for (const window of [5, 16]) {
       { SOFT_CAP },
     );
   }
+}
+
+check(add, { count: 7 }, (meter) => {
+  for (const i of range(7)) {
+    meter.read("x", i);
+    meter.update("y", i);
+    meter.flops += 1;
+  }
+});
+
+for (const SOFT_CAP of [0, 30]) {
+  const params = { rows: 3, columns: 5, first: 10, vocabulary: 15 }, capping = SOFT_CAP ? 3 : 0;
+  check(
+    nextTokenLoss,
+    params,
+    (meter) => {
+      for (const r of range(3)) {
+        meter.read("target_token", r);
+        for (const n of range(3)) meter.update("state", r, n);
+        meter.write("loss", r);
+        for (const c of range(5)) {
+          meter.read("product", r, c);
+          meter.flops += capping + 1 + 1 + 1; // difference from the largest, exponential, sum
+        }
+      }
+    },
+    NOTHING,
+    { SOFT_CAP },
+  );
+  check(
+    storeLogits,
+    params,
+    (meter) => {
+      for (const r of range(3)) {
+        for (const c of range(5)) {
+          meter.read("product", r, c);
+          meter.write("logits", r, 10 + c);
+          meter.flops += capping;
+        }
+      }
+    },
+    NOTHING,
+    { SOFT_CAP },
+  );
 }
 
 check(gatherRows, { rows: 4, width: 5, first: 8, scale: 2, block_first: 0, block_rows: 100 }, (meter) => {

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { UserError } from "../../core/errors.ts";
 import { PassingFailure } from "../../core/hub/http.ts";
 import { type DownloadProgress, fetchModel } from "../../core/hub/models.ts";
+import { parseConfig } from "../../core/model/config.ts";
 import { Patience } from "../../core/hub/patience.ts";
 import type { Fault } from "./bodies.ts";
 import { GATED_OK, KNOWN, type Repo } from "./server.ts";
@@ -28,7 +29,7 @@ async function leavePart(home: string, bytes: Uint8Array): Promise<void> {
 Deno.test("a body that breaks off is gone on with, as often as something arrives", () =>
   withHub(async ({ server }) => {
     for (let i = 0; i < 7; i++) server.faults.push({ match: isCdn, dropAfter: 512 << 10 });
-    const { directory } = await fetchModel("hf:test/tiny");
+    const { directory } = await fetchModel("hf:test/tiny", parseConfig);
     await assertWhole(directory);
     const ranges = server.take("cdn").map((request) => /bytes=(\d+)-(\d+)/.exec(request)!.slice(1).map(Number));
     assert.equal(ranges.length, 8);
@@ -41,7 +42,11 @@ Deno.test("429 is waited out as long as the server says, visibly; then the rest 
     server.faults.push({ match: /\/tree\//, status: 429, headers: { ratelimit: '"api";r=0;t=1' } });
     server.faults.push({ match: isCdn, status: 503 });
     const waits: DownloadProgress[] = [], started = performance.now();
-    const { directory } = await fetchModel("hf:test/tiny", (progress) => progress.waiting && waits.push(progress));
+    const { directory } = await fetchModel(
+      "hf:test/tiny",
+      parseConfig,
+      (progress) => progress.waiting && waits.push(progress),
+    );
     assert.ok(performance.now() - started >= 2500);
     assert.deepEqual(waits.map(({ waiting }) => waiting), [
       "the answer was 429, next try in 1 s",
@@ -55,7 +60,7 @@ Deno.test("a server that ignores ranges costs the bytes again and spoils nothing
   withHub(async ({ server, home }) => {
     await leavePart(home, WEIGHTS.slice(0, 1_000_000));
     server.faults.push({ match: isCdn, ignoreRange: true });
-    await assertWhole((await fetchModel("hf:test/tiny")).directory);
+    await assertWhole((await fetchModel("hf:test/tiny", parseConfig)).directory);
     assert.deepEqual(server.take("cdn").map((request) => request.split(" ")[2]), [`bytes=1000000-${LAST}`]);
   }));
 
@@ -70,7 +75,7 @@ for (
   Deno.test(`a part file that is ${what} does no harm`, () =>
     withHub(async ({ home, server, cached }) => {
       await leavePart(home, part);
-      await assertWhole((await fetchModel("hf:test/tiny")).directory);
+      await assertWhole((await fetchModel("hf:test/tiny", parseConfig)).directory);
       assert.equal(server.take("cdn").length, { wrong: 2, "too long": 1, "whole and wrong": 1, whole: 0 }[what]);
       assert.equal(cached().filter((path) => path.endsWith(".incomplete")).length, 0);
     }));
@@ -79,7 +84,7 @@ for (
 Deno.test("a spoilt byte is found, in large files and small ones, and fetched anew", () =>
   withHub(async ({ server }) => {
     server.faults.push({ match: isCdn, corrupt: true }, { match: /resolve-cache.*tokenizer.json/, corrupt: true });
-    const { directory } = await fetchModel("hf:test/tiny");
+    const { directory } = await fetchModel("hf:test/tiny", parseConfig);
     await assertWhole(directory);
     assert.deepEqual(await Deno.readFile(join(directory, "tokenizer.json")), TINY_FILES["tokenizer.json"]);
   }));
@@ -215,7 +220,7 @@ for (const { what, reference = "hf:test/tiny", faults = [], variables = {}, says
   Deno.test(`one sentence: ${what}`, () =>
     withHub(async ({ server }) => {
       server.faults.push(...faults);
-      await assert.rejects(fetchModel(reference), (error) => {
+      await assert.rejects(fetchModel(reference, parseConfig), (error) => {
         assert.ok(error instanceof UserError, String(error));
         assert.match(error.message, says);
         return true;
@@ -243,7 +248,7 @@ Deno.test("a hub that has answered is waited for longer than one that never did"
 });
 
 Deno.test("a gated model comes with a token that has access", () =>
-  withHub(async () => assertWhole((await fetchModel("hf:test/gated")).directory), {
+  withHub(async () => assertWhole((await fetchModel("hf:test/gated", parseConfig)).directory), {
     repos: [gated],
     variables: { HF_TOKEN: GATED_OK },
   }));
@@ -251,10 +256,10 @@ Deno.test("a gated model comes with a token that has access", () =>
 Deno.test("what arrived before a refusal is kept for the next time", () =>
   withHub(async ({ server }) => {
     server.faults.push({ match: isCdn, dropAfter: 1 << 20 }, { match: isCdn, times: 9, status: 418 });
-    await assert.rejects(fetchModel("hf:test/tiny"), /418/);
+    await assert.rejects(fetchModel("hf:test/tiny", parseConfig), /418/);
     server.faults.splice(0);
     server.take("cdn");
-    await assertWhole((await fetchModel("hf:test/tiny")).directory);
+    await assertWhole((await fetchModel("hf:test/tiny", parseConfig)).directory);
     const [range] = server.take("cdn").map((request) => Number(/bytes=(\d+)/.exec(request)![1]));
     assert.ok(range > 0, `${range}`);
   }));

@@ -6,6 +6,7 @@ import { contextsPerRead } from "../../core/passes/harvest.ts";
 import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
+import type { Tap } from "../../core/model/sites.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
@@ -39,10 +40,14 @@ for (const [what, isCpu, bytes, config, context, contexts] of cases) {
 
 Deno.test("a harvest reads back no more than 128 MiB at once, but always a context", () => {
   const device: Gpu = Object.create(bindingAtMost(gpu, 2048 * MIB - 1), { isCpu: { value: false } });
-  const contexts = (taps: number, context: number) => contextsPerRead(device, gemma2_2b, taps, context);
+  const tap: Tap = { layer: 0, site: "mlp_out" };
+  const contexts = (taps: number, context: number) =>
+    contextsPerRead(device, gemma2_2b, new Array(taps).fill(tap), context);
   assert.deepEqual([contexts(1, 64), contexts(4, 64), contexts(14, 64)], [227, 56, 16]);
   assert.equal(contexts(4, 8192), 1);
-  assert.equal(contextsPerRead(device, tiny, 4, 64), 256, "what the device likes");
+  const wide: Tap[] = [tap, { layer: 0, site: "mlp_neurons" }];
+  assert.equal(contextsPerRead(device, gemma2_2b, wide, 64), 45, "neurons are four times as wide");
+  assert.equal(contextsPerRead(device, tiny, new Array(4).fill(tap), 64), 256, "what the device likes");
 });
 
 Deno.test("a context that cannot be bound is refused, with the longest that can", () => {

@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { checkLayer, parseSites } from "../../core/model/sites.ts";
+import { checkLayer, depthOf, parseSites, SITES, widthOf } from "../../core/model/sites.ts";
+import { checkWidths, mappingsFor } from "../../commands/train/settings.ts";
 
 const builtin = JSON.parse(
   await Deno.readTextFile(new URL("../../core/builtin/tiny-gemma2/config.json", import.meta.url)),
@@ -17,11 +18,16 @@ Deno.test("both generations of config.json give the same configuration", () => {
   assert.deepEqual(parse({}).layerTypes.slice(0, 2), ["sliding_attention", "full_attention"]);
   assert.equal(parse({ attn_logit_softcapping: null }).attnSoftCap, null);
   assert.equal(parse({ attn_logit_softcapping: undefined }).attnSoftCap, 50);
+  assert.equal(parse({ final_logit_softcapping: null }).finalSoftCap, null);
+  assert.equal(parse({ final_logit_softcapping: undefined }).finalSoftCap, 30);
+  assert.equal(parse({ tie_word_embeddings: undefined }).isHeadTied, true);
+  assert.equal(parse({ tie_word_embeddings: false }).isHeadTied, false);
 });
 
 const refused: [Record<string, unknown>, RegExp][] = [
-  [{ model_type: "llama" }, /model_type: this must be a Gemma-2 model/],
-  [{ model_type: undefined }, /model_type: /],
+  [{ model_type: "llama" }, /model_type: this must be a Gemma-2 model \("gemma2"\), it is "llama"/],
+  [{ model_type: "toString" }, /model_type: this must be a Gemma-2 model/],
+  [{ model_type: undefined }, /model_type: .*, there is none/],
   [{ hidden_size: undefined }, /hidden_size: /],
   [{ hidden_size: 128.5 }, /hidden_size: /],
   [{ hidden_size: 0 }, /hidden_size: /],
@@ -52,9 +58,30 @@ Deno.test("refuses a config.json that is no JSON", () => {
   assert.throws(() => parseConfig(new TextEncoder().encode("{"), "config.json"), /it must be JSON/);
 });
 
+Deno.test("a site has a width and a depth, and what leaves a layer is as deep as what enters the next", () => {
+  const model = { ...parse({}), heads: 3, headDim: 10, dModel: 60, dMlp: 76 };
+  const widths = SITES.map((site) => widthOf(model, site));
+  assert.deepEqual(widths, [60, 60, 30, 60, 60, 60, 76, 60, 60]);
+  const depths = SITES.map((site) => depthOf({ layer: 2, site }));
+  assert.deepEqual(depths, depths.toSorted((a, b) => a - b));
+  assert.equal(depthOf({ layer: 2, site: "resid_post" }), depthOf({ layer: 3, site: "resid_pre" }));
+  assert.ok(depthOf({ layer: 2, site: "resid_post" }) < depthOf({ layer: 3, site: "attn_in" }));
+});
+
+Deno.test("transcoders of a width that kernels cannot take are refused", () => {
+  const model = { ...parse({}), heads: 3, headDim: 10 };
+  const mappings = (source: string) => mappingsFor([1], source, "mlp_out", model.layers);
+  checkWidths(mappings("mlp_neurons"), model);
+  assert.throws(
+    () => checkWidths(mappings("attn_heads"), model),
+    /Cannot train on layer1.attn_heads: its width must be a multiple of 4, it is 30/,
+  );
+});
+
 Deno.test("layers and sites come from lists; mistakes name what is allowed", () => {
   assert.deepEqual(parseSites("mlp_out,resid_mid"), ["mlp_out", "resid_mid"]);
   assert.throws(() => parseSites("mlp"), /one of resid_pre, .*, got "mlp"/);
+  assert.throws(() => parseSites("mlp_hidden"), /attn_heads, .*mlp_neurons, .*got "mlp_hidden"/);
   checkLayer(25, 26);
   assert.throws(() => checkLayer(26, 26), /counted from 0 to 25, so the deepest is 25; use --layers 25/);
 });

@@ -1,9 +1,9 @@
 import { createTensor, downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { attention, BLOCK, rotary } from "../../wgsl/gemma2/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/gemma2/norms.ts";
+import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
+import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { assertClose } from "../compare.ts";
-import * as oracle from "../oracle/gemma2.ts";
+import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
 
 const gpu = await openGpu();

@@ -6,8 +6,10 @@ import { parseSafetensors } from "../../core/files/safetensors.ts";
 import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { TensorSource } from "../../core/files/tensor_source.ts";
+import { reachOf } from "../../core/model/reach.ts";
 import { type Linear, loadLayers } from "../../core/model/weights.ts";
 import { download, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { uniform } from "../random.ts";
 
@@ -18,7 +20,7 @@ const config: DecoderConfig = {
   ...configOf(builtin),
   ...{ layers: 1, dModel: D, dMlp: MLP, heads: 3, keyValueHeads: 1, headDim: 2 },
 };
-const plan = { attnIn: 1, attention: 1, mlpIn: 1, mlp: 1 };
+const whole = reachOf([{ layer: 0, site: "resid_post" }]);
 
 const SHAPES: Readonly<Record<string, readonly number[]>> = {
   "input_layernorm": [D],
@@ -73,25 +75,25 @@ async function assertColumns(linear: Linear, rowOf: (column: number) => Uint16Ar
 for (const dtype of ["BF16", "F32"] as const) {
   Deno.test(`weights of ${dtype} that come in pieces lie as the kernels read them`, async () => {
     const { bits, source } = await checkpoint(dtype);
-    const [{ attention, mlp }] = await loadLayers(gpu, source, config, plan);
+    using scope = openScope(gpu);
+    const [{ qkv, attnOut, gateUp, mlpOut }] = await loadLayers(scope, source, config, whole);
     const rows = (name: string, width: number) => (row: number) =>
       bits.get(name)!.subarray(row * width, (row + 1) * width);
     const [q, k, v] = ["q", "k", "v"].map((name) => rows(`self_attn.${name}_proj`, D));
-    await assertColumns(attention!.qkv, (c) => c < 6 ? q(c) : c < 8 ? k(c - 6) : v(c - 8));
-    await assertColumns(attention!.out, rows("self_attn.o_proj", 6));
+    await assertColumns(qkv!, (c) => c < 6 ? q(c) : c < 8 ? k(c - 6) : v(c - 8));
+    await assertColumns(attnOut!.out, rows("self_attn.o_proj", 6));
     // Four columns of the gate, then the four of the up projection that belong to them.
     const gate = rows("mlp.gate_proj", D), up = rows("mlp.up_proj", D);
-    await assertColumns(mlp!.gateUp, (c) => (c % 8 < 4 ? gate : up)(Math.floor(c / 8) * 4 + c % 4));
-    await assertColumns(mlp!.down, rows("mlp.down_proj", MLP));
-    assert.equal(mlp!.gateUp.format, dtype === "BF16" ? "bf16" : "f32");
-    for (const { weight } of [attention!.qkv, attention!.out, mlp!.gateUp, mlp!.down]) weight.buffer.destroy();
+    await assertColumns(gateUp!, (c) => (c % 8 < 4 ? gate : up)(Math.floor(c / 8) * 4 + c % 4));
+    await assertColumns(mlpOut!.out, rows("mlp.down_proj", MLP));
+    assert.equal(gateUp!.format, dtype === "BF16" ? "bf16" : "f32");
   });
 }
 
 Deno.test("weights that cannot be bound are refused, and float32 is told what would fit", async () => {
   const { source } = await checkpoint("F32"), small = bindingAtMost(gpu, 2 * MLP * D * 4 - 1);
   await assert.rejects(
-    loadLayers(small, source, config, plan),
+    loadLayers(small, source, config, whole),
     /^UserError: Cannot load the checkpoint: .* binds at most 19200255 bytes at once, layers.0.mlp.gate_proj\+up_proj takes 19200256; take the model in bfloat16, which needs half$/,
   );
 });

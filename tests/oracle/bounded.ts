@@ -75,6 +75,27 @@ export function root(a: Bounded): Bounded {
   return { value, error: error + SQUARE_ROOT * (value + error) };
 }
 
+/** Smaller float32 numbers may be flushed to zero. */
+const SMALLEST = 2 ** -126;
+
+/** e^a: 3 + 2 |a| ULP. */
+export function exponential(a: Bounded): Bounded {
+  const value = Math.exp(a.value), reached = Math.exp(a.value + a.error);
+  return { value, error: reached - value + 2 * UNIT_ROUNDOFF * (3 + 2 * most(a)) * reached + SMALLEST };
+}
+
+/** The natural logarithm: 3 ULP, or 2^-21 in absolute terms between 1/2 and 2. */
+export function logarithm(a: Bounded): Bounded {
+  const value = Math.log(a.value), error = value - Math.log(a.value - a.error);
+  return { value, error: error + Math.max(2 ** -21, 6 * UNIT_ROUNDOFF * (Math.abs(value) + error)) };
+}
+
+/** tanh as shared/tanh.wgsl promises it: 3e-7 relative. Its slope is at most that of a line through the origin. */
+export function hyperbolicTangent(a: Bounded): Bounded {
+  const value = Math.tanh(a.value), error = Math.abs(value) * a.error / Math.max(Math.abs(a.value), SMALLEST);
+  return { value, error: error + 3e-7 * (Math.abs(value) + error) };
+}
+
 /** a - b */
 export function difference(a: Bounded, b: Bounded): Bounded {
   return sum([a, { value: -b.value, error: b.error }]);

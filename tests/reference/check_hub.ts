@@ -7,6 +7,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fetchModel } from "../../core/hub/models.ts";
+import { parseConfig } from "../../core/model/config.ts";
 import { GATED_OK, KNOWN, type Repo } from "../hub/server.ts";
 import { TINY_FILES, WEIGHTS, withHub } from "../hub/with_hub.ts";
 
@@ -30,7 +31,7 @@ const text: Repo = {
 };
 
 await withHub(async ({ server, home }) => {
-  const { directory, pinned } = await fetchModel("hf:test/tiny");
+  const { directory, pinned } = await fetchModel("hf:test/tiny", parseConfig);
   server.take("hub"), server.take("cdn");
   const ours =
     `from huggingface_hub import snapshot_download; print(snapshot_download("test/tiny", local_files_only=True))`;
@@ -48,9 +49,9 @@ await withHub(async ({ server, home }) => {
   assert.deepEqual(await Deno.readFile(join(theirs, "model.safetensors")), WEIGHTS);
   server.take("hub"), server.take("cdn");
   Deno.env.set("HF_HOME", theirHome);
-  assert.equal((await fetchModel(pinned)).directory, theirs);
+  assert.equal((await fetchModel(pinned, parseConfig)).directory, theirs);
   Deno.env.set("HF_HUB_OFFLINE", "1");
-  assert.equal((await fetchModel("hf:test/tiny")).directory, theirs);
+  assert.equal((await fetchModel("hf:test/tiny", parseConfig)).directory, theirs);
   assert.deepEqual(server.seen, []);
   Deno.env.delete("HF_HUB_OFFLINE");
 

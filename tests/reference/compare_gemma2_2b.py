@@ -15,7 +15,7 @@ from safetensors import safe_open
 from transformers import AutoConfig, Gemma2Model
 from transformers.utils import logging
 
-from make_gemma2_golden import SITES
+from make_gemma2_golden import ENDS, SITES
 
 LIMIT = 1e-4
 
@@ -42,8 +42,8 @@ def capture(model, tokens, names):
     for name in names:
         layer, site = name.removeprefix("layer").split(".")
         module = model.layers[int(layer)]
-        path, side = {"resid_pre": (None, "input"), "resid_post": (None, "output"), **SITES}[site]
-        handles.append((getattr(module, path) if path else module).register_forward_hook(keep(name, side)))
+        path, side = {**SITES, **ENDS}[site]
+        handles.append(module.get_submodule(path).register_forward_hook(keep(name, side)))
     with torch.no_grad():
         model(tokens, use_cache=False)
     for handle in handles:

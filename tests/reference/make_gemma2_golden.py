@@ -4,9 +4,15 @@ Run from the repository root: python tests/reference/make_gemma2_golden.py  (tor
 
 Each directory NAME/ is a model as a user would have it; NAME.safetensors holds `tokens` (I32 [contexts, context]) and, for each layer and
 site, `layerL.SITE` (F32 [contexts, kept, width]) at the last `kept` positions of each context. `resid_pre` is given for layer 0 only: above,
-it is the layer below's `resid_post`. The embedded model has only the latter file. Printed beside it: the distance of float32 and of
-bfloat16 from float64, the yardsticks for the tests' bound.
+it is the layer below's `resid_post`. `loss` (F32 [contexts, context - 1]) is the next token's, `logits` (F32 [contexts, 2, vocabulary]) those of
+the last two positions. `replacement` (F32 [contexts, context, width]) stands for layer 1's `mlp_out` in `replaced.loss` and
+`replaced.logits`. The embedded model has only the latter file. Printed beside it: the distance of float32 and of bfloat16 from float64, the
+yardsticks for the tests' bound.
+
+edits.safetensors is of the model "window": `given.WIDTH` (F32 [contexts, context, WIDTH]) replaces a site of layer 1, or is added to it;
+`KIND.SITE` (F32 [contexts, 8, width]) is the last layer's `resid_post` then, `KIND.SITE.loss` the loss.
 """
+import contextlib
 import json
 import os
 import shutil
@@ -19,11 +25,15 @@ OUT = "tests/golden/gemma2"
 
 SITES = {
     "attn_in": ("input_layernorm", "output"),
+    "attn_heads": ("self_attn.o_proj", "input"),
     "attn_out": ("post_attention_layernorm", "output"),
     "resid_mid": ("pre_feedforward_layernorm", "input"),
     "mlp_in": ("pre_feedforward_layernorm", "output"),
+    "mlp_neurons": ("mlp.down_proj", "input"),
     "mlp_out": ("post_feedforward_layernorm", "output"),
 }
+# Of the layer itself; `""` is its own path.
+ENDS = {"resid_pre": ("", "input"), "resid_post": ("", "output")}
 
 # Sizes that are no multiple of any tile, and every branch that a configuration can take.
 MODELS = {
@@ -49,6 +59,12 @@ MODELS = {
                     num_hidden_layers=2, sliding_window=70, query_pre_attn_scalar=68, vocab_size=40,
                     layer_types=["full_attention", "sliding_attention"]),
         dtype=torch.bfloat16, shards=2, generation="new", contexts=1, context=150, kept=40),
+    # A head of its own without a cap; a vocabulary of no multiple of 4; f32.
+    "untied": dict(
+        config=dict(hidden_size=32, num_attention_heads=2, num_key_value_heads=1, head_dim=16, intermediate_size=44,
+                    num_hidden_layers=2, sliding_window=6, query_pre_attn_scalar=16, vocab_size=131,
+                    tie_word_embeddings=False, final_logit_softcapping=None),
+        dtype=torch.float32, shards=1, generation="new", contexts=2, context=11, kept=2),
 }
 
 
@@ -59,17 +75,36 @@ def capture(model, tokens):
         for site, (module, side) in SITES.items():
             def hook(_, inputs, output, name=f"layer{l}.{site}", side=side):
                 found[name] = (inputs[0] if side == "input" else output).detach().clone()
-            handles.append(getattr(layer, module).register_forward_hook(hook))
+            handles.append(layer.get_submodule(module).register_forward_hook(hook))
         def layer_hook(_, inputs, output, l=l):
             if l == 0:
                 found["layer0.resid_pre"] = inputs[0].detach().clone()
             found[f"layer{l}.resid_post"] = (output[0] if isinstance(output, tuple) else output).detach().clone()
         handles.append(layer.register_forward_hook(layer_hook))
     with torch.no_grad():
-        model(tokens)
+        found["logits"] = model(tokens).logits
     for handle in handles:
         handle.remove()
+    found["loss"] = torch.nn.functional.cross_entropy(
+        found["logits"][:, :-1].transpose(1, 2), tokens[:, 1:].long(), reduction="none")
     return found
+
+
+@contextlib.contextmanager
+def edited(model, layer, site, kind, given):
+    """Replaces a site by a tensor, or adds the tensor to it, in place: whoever holds the activations sees the change."""
+    path, side = {**SITES, **ENDS}[site]
+    module = model.model.layers[layer].get_submodule(path)
+
+    def change(activations):
+        activations.copy_(given) if kind == "replace" else activations.add_(given)
+
+    if side == "input":
+        handle = module.register_forward_pre_hook(lambda _, inputs: change(inputs[0]))
+    else:
+        handle = module.register_forward_hook(lambda _, inputs, output: change(output))
+    yield
+    handle.remove()
 
 
 def distance(a, b):
@@ -78,11 +113,31 @@ def distance(a, b):
 
 def write_expected(name, model, tokens, kept):
     expected = capture(model.float(), tokens)
+    replacement = torch.randn(*tokens.shape, model.config.hidden_size)
+    with edited(model, 1, "mlp_out", "replace", replacement):
+        replaced = capture(model, tokens)
     exact = capture(model.double(), tokens)
     rough = capture(model.bfloat16(), tokens)
     print(f"{name}: worst relative L2 from float64: float32 {distance(expected, exact):.1e}, bfloat16 {distance(rough, exact):.1e}")
-    tensors = {n: a[:, -kept:].contiguous() for n, a in sorted(expected.items())}
+    tensors = {n: a[:, -kept:].contiguous() for n, a in sorted(expected.items()) if n not in ("loss", "logits")}
+    tensors |= {"loss": expected["loss"], "logits": expected["logits"][:, -2:].contiguous(), "replacement": replacement,
+                "replaced.loss": replaced["loss"], "replaced.logits": replaced["logits"][:, -2:].contiguous()}
     save_file({"tokens": tokens.to(torch.int32), **tensors}, f"{OUT}/{name}.safetensors")
+
+
+def write_edits(model, tokens):
+    layer, deepest = 1, f"layer{model.config.num_hidden_layers - 1}.resid_post"
+    plain, tensors = capture(model, tokens), {}
+    for site in [*SITES, *ENDS]:
+        width = (plain | {f"layer{layer}.resid_pre": plain["layer0.resid_post"]})[f"layer{layer}.{site}"].shape[-1]
+        given = tensors.setdefault(f"given.{width}", torch.randn(*tokens.shape, width))
+        for kind in ("replace", "add"):
+            with edited(model, layer, site, kind, given):
+                changed = capture(model, tokens)
+            assert distance({deepest: changed[deepest]}, {deepest: plain[deepest]}) > 0.01, f"{kind} {site} changed nothing"
+            tensors[f"{kind}.{site}"] = changed[deepest][:, -8:].contiguous()
+            tensors[f"{kind}.{site}.loss"] = changed["loss"]
+    save_file(tensors, f"{OUT}/edits.safetensors")
 
 
 def write_checkpoint(name, model, dtype, shards, generation, prefix):
@@ -95,7 +150,8 @@ def write_checkpoint(name, model, dtype, shards, generation, prefix):
         config["torch_dtype"] = config.pop("dtype")
         del config["layer_types"]
     json.dump(config, open(f"{directory}/config.json", "w"), indent=1)
-    state = {n: t.to(dtype).contiguous() for n, t in model.state_dict().items() if n != "lm_head.weight"}
+    state = {n: t.to(dtype).contiguous() for n, t in model.state_dict().items()
+             if n != "lm_head.weight" or not model.config.tie_word_embeddings}
     if not prefix:
         state = {n.removeprefix("model."): t for n, t in state.items()}
     names = sorted(state)
@@ -125,12 +181,14 @@ def main():
         write_checkpoint(name, model, spec["dtype"], spec["shards"], spec["generation"], spec.get("prefix", True))
         tokens = torch.randint(3, spec["config"]["vocab_size"], (spec["contexts"], spec["context"]))
         tokens[:, 0] = 2
+        if name == "window":
+            write_edits(model.float(), tokens)
         write_expected(name, model, tokens, spec["kept"])
     model = Gemma2ForCausalLM.from_pretrained("core/builtin/tiny-gemma2", dtype=torch.float32, attn_implementation="eager").eval()
     torch.manual_seed(99)
     tokens = torch.randint(3, 4096, (1, 80))
     tokens[:, 0] = 2
-    write_expected("builtin", model, tokens, 12)
+    write_expected("builtin", model, tokens, 6)
     for directory, _, files in os.walk(OUT):
         for file in files:
             os.chmod(f"{directory}/{file}", 0o644)

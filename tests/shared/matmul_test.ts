@@ -13,7 +13,7 @@ import {
   type WeightFormat,
 } from "../../wgsl/shared/matmul.ts";
 import { assertClose, gamma } from "../compare.ts";
-import * as oracle from "../oracle/gemma2.ts";
+import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
 
 /** x [rows, depth] times W [depth, columns] in float64; with a bias per row and ReLU, or JumpReLU, if they are given. */

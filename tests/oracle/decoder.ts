@@ -1,7 +1,19 @@
 /**
- * Gemma-2's kernels as float64 loops that anyone can check.
+ * The decoder's kernels as float64 loops that anyone can check.
  * @module
  */
+
+import {
+  type Bounded,
+  difference,
+  exact,
+  exponential,
+  hyperbolicTangent,
+  logarithm,
+  product,
+  quotient,
+  sum,
+} from "./bounded.ts";
 
 /** gain * x / sqrt(mean(x^2) + epsilon), row by row. */
 export function rmsNorm(x: ArrayLike<number>, gain: ArrayLike<number>, width: number, epsilon: number): Float64Array {
@@ -98,4 +110,33 @@ export function attention(
     }
   }
   return out;
+}
+
+/** soft_cap.wgsl: cap tanh(logit / cap), or the logit itself where the cap is 0. */
+export function softCapped(logit: number, cap: number): Bounded {
+  if (cap === 0) return exact(logit);
+  return product(exact(cap), hyperbolicTangent(quotient(exact(logit), exact(cap))));
+}
+
+/** next_token_loss.wgsl for one row: log sum exp of its logits less the target's, the sum taken block by block; 0 without a target. */
+export function nextTokenLoss(logits: readonly Bounded[], blocks: readonly number[], target: number): Bounded {
+  if (target >= logits.length) return exact(0);
+  let first = 0, largest = exact(-Infinity), total = exact(0);
+  for (const columns of blocks) {
+    const block = logits.slice(first, first + columns), top = maximum(block);
+    const own = sum(block.map((logit) => exponential(difference(logit, top))));
+    if (first === 0) [largest, total] = [top, own];
+    else {
+      const both = maximum([largest, top]);
+      const scaled = (part: Bounded, from: Bounded) => product(part, exponential(difference(from, both)));
+      [largest, total] = [both, sum([scaled(total, largest), scaled(own, top)])];
+    }
+    first += columns;
+  }
+  return sum([logarithm(total), difference(largest, logits[target])]);
+}
+
+/** The largest of some numbers, each of which may be off by its bound. */
+function maximum(all: readonly Bounded[]): Bounded {
+  return { value: Math.max(...all.map(({ value }) => value)), error: Math.max(...all.map(({ error }) => error)) };
 }

@@ -1,5 +1,5 @@
 /**
- * The norms of a Gemma-2 layer: the input norm, and the fused norm, residual sum and next norm after each branch.
+ * The norms of a layer: the input norm, and the fused norm, residual sum and next norm after each branch.
  * @module
  */
 

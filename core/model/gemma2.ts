@@ -1,0 +1,93 @@
+/**
+ * What is Gemma-2's own: the keys of its config.json in either generation, their defaults, and what they may be.
+ * @module
+ */
+
+import * as v from "valibot";
+import type { DecoderConfig } from "./decoder_config.ts";
+
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+
+const Raw = v.pipe(
+  v.object({
+    num_hidden_layers: Size,
+    hidden_size: Size,
+    intermediate_size: Size,
+    num_attention_heads: Size,
+    num_key_value_heads: Size,
+    head_dim: Size,
+    vocab_size: Size,
+    bos_token_id: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 2),
+    max_position_embeddings: Size,
+    sliding_window: Size,
+    query_pre_attn_scalar: Positive,
+    rms_norm_eps: Positive,
+    attn_logit_softcapping: v.optional(v.nullable(Positive), 50),
+    final_logit_softcapping: v.optional(v.nullable(Positive), 30),
+    tie_word_embeddings: v.optional(v.boolean(), true),
+    layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
+    rope_theta: v.optional(Positive),
+    rope_scaling: v.optional(v.null("scaled rotary embeddings are not part of Gemma-2")),
+    rope_parameters: v.optional(v.object({
+      rope_theta: Positive,
+      rope_type: v.optional(v.literal("default", "scaled rotary embeddings are not part of Gemma-2")),
+    })),
+    hidden_act: v.optional(v.string()),
+    hidden_activation: v.nullish(v.string()),
+    attention_bias: v.optional(v.literal(false, "Gemma-2 has no attention biases")),
+    use_bidirectional_attention: v.nullish(v.literal(false, "Gemma-2's attention is causal")),
+  }),
+  v.check(
+    (c) => c.rope_theta !== undefined || c.rope_parameters !== undefined,
+    "rope_theta or rope_parameters is missing",
+  ),
+  v.check(
+    (c) => c.num_attention_heads % c.num_key_value_heads === 0,
+    "num_key_value_heads must divide num_attention_heads",
+  ),
+  v.check((c) => c.head_dim % 2 === 0, "head_dim must be even"),
+  v.check((c) => c.hidden_size % 4 === 0, "hidden_size must be a multiple of 4"),
+  v.check((c) => c.intermediate_size % 4 === 0, "intermediate_size must be a multiple of 4"),
+  v.check((c) => !c.layer_types || c.layer_types.length === c.num_hidden_layers, "layer_types must name every layer"),
+  v.check(
+    (c) => (c.hidden_activation ?? c.hidden_act ?? "gelu_pytorch_tanh") === "gelu_pytorch_tanh",
+    "hidden_activation must be gelu_pytorch_tanh",
+  ),
+);
+
+/**
+ * Reads a Gemma-2's config.json: the older generation gives `rope_theta` and leaves the layer types to the rule that even layers
+ * slide, the newer one gives `rope_parameters` and `layer_types`.
+ *
+ * @param json The file's value.
+ * @returns The checked configuration, or what is wrong with it: `key: what it must be`.
+ */
+export function parseGemma2(json: unknown): DecoderConfig | string {
+  const parsed = v.safeParse(Raw, json);
+  if (!parsed.success) {
+    const [issue] = parsed.issues, key = v.getDotPath(issue);
+    return `${key ? `${key}: ` : ""}${issue.message}`;
+  }
+  const c = parsed.output, theta = (c.rope_parameters?.rope_theta ?? c.rope_theta)!;
+  return {
+    layers: c.num_hidden_layers,
+    dModel: c.hidden_size,
+    dMlp: c.intermediate_size,
+    heads: c.num_attention_heads,
+    keyValueHeads: c.num_key_value_heads,
+    headDim: c.head_dim,
+    vocabSize: c.vocab_size,
+    bosTokenId: c.bos_token_id,
+    maxPositions: c.max_position_embeddings,
+    slidingWindow: c.sliding_window,
+    layerTypes: c.layer_types ??
+      Array.from({ length: c.num_hidden_layers }, (_, l) => l % 2 === 0 ? "sliding_attention" : "full_attention"),
+    ropeTheta: { sliding_attention: theta, full_attention: theta },
+    queryPreAttnScalar: c.query_pre_attn_scalar,
+    attnSoftCap: c.attn_logit_softcapping,
+    finalSoftCap: c.final_logit_softcapping,
+    isHeadTied: c.tie_word_embeddings,
+    rmsNormEps: c.rms_norm_eps,
+  };
+}

@@ -1,0 +1,141 @@
+/**
+ * The model's head: final norm, products with the vocabulary, soft cap; and the loss of the token that follows. The vocabulary is taken in
+ * blocks, so that neither its matrix nor its logits need be bound, or be there, as a whole.
+ *
+ * It computes in f32 whatever the precision of the layers: what it gives is a measurement.
+ * @module
+ */
+
+import { createTensor, type Gpu, upload } from "../gpu/device.ts";
+import { tileFor } from "../gpu/products.ts";
+import type { Pass } from "../gpu/run.ts";
+import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
+import type { TokenBatch } from "../text/contexts.ts";
+import { nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { rmsNorm } from "../../wgsl/model/norms.ts";
+import { COLUMN_ALIGNMENT, matmul } from "../../wgsl/shared/matmul.ts";
+import type { DecoderConfig } from "./config.ts";
+import type { HeadWeights } from "./weights.ts";
+
+/** Logits of a block, of all tokens of a pass: 64 MiB, which every adapter binds. */
+const BLOCK_LOGITS = 2 ** 24;
+/** Tokens of a block, so that its weights are tens of megabytes for a wide model too. */
+const MOST_COLUMNS = 2 ** 14;
+
+/**
+ * How many tokens of the vocabulary make a block.
+ *
+ * @param gpu The device.
+ * @param config The model.
+ * @param maxTokens The most tokens of a forward pass.
+ * @returns A multiple of what products are aligned to, or the whole vocabulary.
+ */
+export function headColumns(gpu: Gpu, { vocabSize, dModel }: DecoderConfig, maxTokens: number): number {
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
+  const bindable = Math.min(maxBufferSize, maxStorageBufferBindingSize) / ELEMENT_BYTES;
+  const most = Math.min(MOST_COLUMNS, BLOCK_LOGITS / maxTokens, bindable / maxTokens, bindable / dModel);
+  return Math.min(vocabSize, Math.max(1, Math.floor(most / COLUMN_ALIGNMENT)) * COLUMN_ALIGNMENT);
+}
+
+/** What the head reads of a forward pass, and what it may overwrite behind it. All [tokens, d_model]. */
+export interface HeadTensors {
+  /** What leaves the last layer. */
+  readonly residual: Tensor;
+  /** Free once the layers have run: gets what leaves the final norm. */
+  readonly normed: Tensor;
+  /** Likewise: gets the rows that logits are wanted of. */
+  readonly chosen: Tensor;
+}
+
+/** A model's head on the GPU. */
+export class Head {
+  readonly #gpu: Gpu;
+  readonly #config: DecoderConfig;
+  readonly #weights: HeadWeights;
+  readonly #tensors: HeadTensors;
+  /** Products with one block: [tokens, tokens of a block] */
+  readonly #product: Tensor;
+  /** The token that follows each, u32 [tokens]. */
+  readonly #targets: Tensor;
+  /** See next_token_loss.wgsl: [tokens, 3] */
+  readonly #state: Tensor;
+  readonly #loss: Tensor;
+  readonly #rowLanes: number;
+
+  /**
+   * Allocates what the head needs beside its weights.
+   *
+   * @param gpu The device.
+   * @param config The model.
+   * @param weights From {@link loadHead}, in blocks of {@link headColumns}.
+   * @param tensors The model's own that it works on.
+   * @param maxTokens The most tokens of a forward pass.
+   */
+  constructor(gpu: Gpu, config: DecoderConfig, weights: HeadWeights, tensors: HeadTensors, maxTokens: number) {
+    this.#gpu = gpu;
+    this.#config = config;
+    this.#weights = weights;
+    this.#tensors = tensors;
+    this.#product = createTensor(gpu, "products with the vocabulary", [maxTokens, weights.blocks[0].outputs]);
+    this.#targets = createTensor(gpu, "following tokens", [maxTokens], "u32");
+    this.#state = createTensor(gpu, "loss state", [maxTokens, 3]);
+    this.#loss = createTensor(gpu, "next-token loss", [maxTokens]);
+    this.#rowLanes = gpu.isCpu ? 8 : 256;
+  }
+
+  /**
+   * Records the loss of each token's successor; see {@link Decoder.recordLoss}.
+   *
+   * @param pass Where to record, behind the forward pass.
+   * @param batch What went through it.
+   * @returns f32 [tokens], in nats; 0 for the last token of a context, which has none.
+   */
+  recordLoss(pass: Pass, { contexts, context, ids }: Pick<TokenBatch, "contexts" | "context" | "ids">): Tensor {
+    const rows = contexts * context;
+    upload(this.#gpu, this.#targets, ids.map((_, i) => i % context === context - 1 ? NO_TOKEN : ids[i + 1]));
+    this.#recordNorm(pass, rows);
+    this.#recordBlocks(pass, this.#tensors.normed, rows, (columns, first) => {
+      pass.run(
+        nextTokenLoss,
+        { product: this.#product, target_token: this.#targets, state: this.#state, loss: this.#loss },
+        { rows, columns, first, vocabulary: this.#config.vocabSize },
+        { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
+      );
+    });
+    return this.#loss;
+  }
+
+  /**
+   * Records the logits of some tokens; see {@link Decoder.recordLogits}.
+   *
+   * @param pass Where to record, behind the forward pass.
+   * @param tokens Flat indices of tokens in the batch.
+   * @param logits f32 [tokens, vocabulary], overwritten.
+   */
+  recordLogits(pass: Pass, tokens: ArrayLike<number>, logits: Tensor): void {
+    const { vocabSize: vocabulary, dModel, finalSoftCap } = this.#config, { normed, chosen } = this.#tensors;
+    const rows = tokens.length;
+    this.#recordNorm(pass, Math.max(...Array.from(tokens)) + 1);
+    for (let r = 0; r < rows; r++) pass.copy(normed, tokens[r] * dModel, chosen, r * dModel, dModel);
+    this.#recordBlocks(pass, chosen, rows, (columns, first) => {
+      const params = { rows, columns, first, vocabulary };
+      pass.run(storeLogits, { product: this.#product, logits }, params, { SOFT_CAP: finalSoftCap ?? 0 });
+    });
+  }
+
+  #recordNorm(pass: Pass, rows: number): void {
+    const { residual, normed } = this.#tensors, { dModel: width, rmsNormEps: epsilon } = this.#config;
+    const tensors = { x: residual, gain: this.#weights.gain, y: normed };
+    pass.run(rmsNorm, tensors, { rows, width, epsilon }, { LANES: this.#rowLanes });
+  }
+
+  #recordBlocks(pass: Pass, x: Tensor, rows: number, take: (columns: number, first: number) => void): void {
+    let first = 0;
+    for (const { weight, format, inputs, outputs } of this.#weights.blocks) {
+      const size = { rows, columns: outputs, depth: inputs };
+      pass.run(matmul(tileFor(this.#gpu, size), format, "none"), { x, weight, y: this.#product }, size);
+      take(outputs, first);
+      first += outputs;
+    }
+  }
+}

@@ -1,0 +1,173 @@
+/** The head: losses and logits against Hugging Face, its kernels against float64. */
+
+import assert from "node:assert/strict";
+import { createTensor, downloadAll, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
+import { Pass } from "../../core/gpu/run.ts";
+import { configOf } from "../../core/model/config.ts";
+import type { Edit } from "../../core/model/edits.ts";
+import { Embedding } from "../../core/model/embedding.ts";
+import type { ModelFiles } from "../../core/model/files.ts";
+import { Decoder, type DecoderOptions, loadDecoder } from "../../core/model/forward.ts";
+import { headColumns } from "../../core/model/head.ts";
+import { reachOf } from "../../core/model/reach.ts";
+import { loadHead, loadLayers } from "../../core/model/weights.ts";
+import { nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { relativeL2 } from "../compare.ts";
+import { bindingAtMost } from "../gpu/small_bindings.ts";
+import { assertWithin } from "../oracle/bounded.ts";
+import * as oracle from "../oracle/decoder.ts";
+import { gaussians } from "../random.ts";
+import { openGolden, openGoldenModel } from "./golden.ts";
+
+const gpu = await openGpu();
+
+/** Losses of all tokens and logits of the last two of each context. */
+async function measure(name: string, columns: number | null, isReplaced: boolean) {
+  using scope = openScope(gpu);
+  const { batch, file } = await openGolden(name), { contexts, context } = batch, tokens = contexts * context;
+  const files = await openGoldenModel(name), config = configOf(files), { vocabSize, dModel } = config;
+  const options = { taps: [], maxTokens: tokens, context, head: true };
+  const model = columns === null
+    ? await loadDecoder(scope, files, options)
+    : await inBlocks(scope, files, options, columns);
+  const tensor = tensorFrom(scope, "replacement", [tokens, dModel], await file.readF32("replacement"));
+  const edits: Edit[] = isReplaced ? [{ kind: "replace", tap: { layer: 1, site: "mlp_out" }, tensor }] : [];
+  const last = Array.from({ length: contexts }, (_, c) => [(c + 1) * context - 2, (c + 1) * context - 1]).flat();
+  const logits = createTensor(scope, "logits", [last.length, vocabSize]);
+  const pass = new Pass(gpu);
+  model.forward(pass, batch, { edits });
+  const loss = model.recordLoss(pass, batch);
+  model.recordLogits(pass, last, logits);
+  pass.submit();
+  const [losses, values] = (await downloadAll(gpu, [loss, logits])).map((bytes) => new Float32Array(bytes));
+  await files.weights.close();
+  const prefix = isReplaced ? "replaced." : "";
+  return {
+    losses,
+    context,
+    expectedLoss: await file.readF32(`${prefix}loss`),
+    logits: values,
+    expectedLogits: await file.readF32(`${prefix}logits`),
+  };
+}
+
+/** A model whose vocabulary is cut as that of a large model would be. */
+async function inBlocks(
+  gpu: Gpu,
+  { weights, ...files }: ModelFiles,
+  options: DecoderOptions,
+  columns: number,
+): Promise<Decoder> {
+  const config = configOf(files);
+  const layers = await loadLayers(gpu, weights, config, reachOf([{ layer: config.layers - 1, site: "resid_post" }]));
+  const head = await loadHead(gpu, weights, config, columns);
+  return new Decoder(gpu, config, options, new Embedding(weights, config), layers, head);
+}
+
+const MODELS = ["builtin", "window", "shards", "uncapped", "long", "untied"];
+// Of vocabularies of 67, 131 and 4096 tokens.
+const CUT: [name: string, columns: number][] = [["window", 8], ["untied", 44], ["builtin", 1000]];
+const runs = [...MODELS.map((name): [string, null] => [name, null]), ...CUT];
+for (const [name, columns] of runs) {
+  for (const isReplaced of [false, true]) {
+    const how = `${columns === null ? "" : `, in blocks of ${columns}`}${
+      isReplaced ? ", layer 1's mlp_out replaced" : ""
+    }`;
+    Deno.test(`${name}${how}: losses within 1e-4 of Hugging Face's, logits within 1e-4 in relative L2`, async () => {
+      const { losses, context, expectedLoss, logits, expectedLogits } = await measure(name, columns, isReplaced);
+      let worst = 0;
+      for (let i = 0, next = 0; i < losses.length; i++) {
+        if (i % context === context - 1) {
+          assert.equal(losses[i], 0, "no token follows the last");
+          continue;
+        }
+        const expected = expectedLoss[next++];
+        worst = Math.max(worst, Math.abs(losses[i] - expected) / expected);
+      }
+      const distance = relativeL2(logits, expectedLogits);
+      if (Deno.env.has("MTC_FIGURES")) {
+        console.log(`${name}${how}: ${worst.toExponential(1)} ${distance.toExponential(1)}`);
+      }
+      assert.ok(worst <= 1e-4, `a loss is ${worst.toExponential(2)} of itself away`);
+      assert.ok(distance <= 1e-4, `logits are ${distance.toExponential(2)} away`);
+    });
+  }
+}
+
+Deno.test("a head of bfloat16 stays so, and its blocks cover the vocabulary", async () => {
+  const files = await openGoldenModel("window"), config = configOf(files);
+  const { blocks } = await loadHead(gpu, files.weights, config, 20);
+  assert.deepEqual(blocks.map(({ format, outputs }) => [format, outputs]), [
+    ["bf16", 20],
+    ["bf16", 20],
+    ["bf16", 20],
+    ["bf16", 7],
+  ]);
+  await files.weights.close();
+});
+
+Deno.test("blocks of a large vocabulary fit what an adapter binds", async () => {
+  const files = await openGoldenModel("window");
+  const gemma2_2b = { ...configOf(files), vocabSize: 256_000, dModel: 2304 };
+  const columns = (mebibytes: number, tokens: number) =>
+    headColumns(bindingAtMost(gpu, mebibytes * 2 ** 20), gemma2_2b, tokens);
+  assert.equal(columns(128, 256), 14560, "as many rows of float32 as 128 MiB hold");
+  assert.equal(columns(128, 2048), 8192);
+  assert.equal(columns(2047, 256), 16384);
+  assert.equal(columns(2047, 16384), 1024);
+  assert.equal(headColumns(gpu, configOf(files), 42), 67, "a small one is a single block");
+  await files.weights.close();
+});
+
+Deno.test("a model that was loaded without its head says so", async () => {
+  const files = await openGoldenModel("window");
+  const model = await loadDecoder(gpu, files, { taps: [{ layer: 0, site: "attn_in" }], maxTokens: 4, context: 4 });
+  const batch = { contexts: 1, context: 4, ids: new Uint32Array(4) };
+  assert.throws(() => model.recordLoss(new Pass(gpu), batch), /must be loaded with its head/);
+  await files.weights.close();
+});
+
+const cases: [rows: number, blocks: number[], lanes: number, cap: number, size: number][] = [
+  [1, [1], 8, 30, 1],
+  [3, [7], 8, 0, 1],
+  [5, [8, 8, 1], 8, 30, 40],
+  [2, [64, 67], 64, 30, 10],
+  [13, [9, 7, 8, 3], 8, 0, 5],
+  // Far apart: most of a block vanishes beside the largest, and whole blocks beside others.
+  [4, [129, 127, 44], 64, 0, 300],
+];
+for (const [rows, blocks, lanes, cap, size] of cases) {
+  Deno.test(`next_token_loss and store_logits: ${rows} rows, blocks of ${blocks}, ${lanes} lanes, cap ${cap}, size ${size}`, async () => {
+    const vocabulary = blocks.reduce((a, b) => a + b);
+    using scope = openScope(gpu);
+    const products = gaussians(rows * vocabulary, vocabulary).map((value) => size * value);
+    // The first token, the last, none, and others.
+    const targets = Uint32Array.from(
+      { length: rows },
+      (_, r) => [0, vocabulary - 1, NO_TOKEN][r] ?? (r * 31) % vocabulary,
+    );
+    const target_token = tensorFrom(scope, "targets", [rows], targets);
+    const state = tensorFrom(scope, "state", [rows, 3], new Float32Array(rows * 3).fill(7));
+    const loss = createTensor(scope, "loss", [rows]), logits = createTensor(scope, "logits", [rows, vocabulary]);
+    const pass = new Pass(gpu);
+    let first = 0;
+    for (const columns of blocks) {
+      const part = new Float32Array(rows * columns);
+      for (let r = 0; r < rows; r++) {
+        part.set(products.subarray(r * vocabulary + first, r * vocabulary + first + columns), r * columns);
+      }
+      const product = tensorFrom(scope, "products", [rows, columns], part),
+        params = { rows, columns, first, vocabulary };
+      pass.run(nextTokenLoss, { product, target_token, state, loss }, params, { LANES: lanes, SOFT_CAP: cap });
+      pass.run(storeLogits, { product, logits }, params, { SOFT_CAP: cap });
+      first += columns;
+    }
+    pass.submit();
+    const capped = Array.from(products, (value) => oracle.softCapped(value, cap));
+    assertWithin("logits", await downloadF32(gpu, logits), capped);
+    const rowsOf = Array.from({ length: rows }, (_, r) => capped.slice(r * vocabulary, (r + 1) * vocabulary));
+    const expected = rowsOf.map((row, r) => oracle.nextTokenLoss(row, blocks, targets[r]));
+    assertWithin("loss", await downloadF32(gpu, loss), expected);
+  });
+}
