@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { UsageError, UserError } from "../core/errors.ts";
 import type { TextSummary } from "../core/text/summary.ts";
-import type { FinishedLayer } from "../core/runs/finished.ts";
+import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
@@ -23,20 +23,20 @@ function parseTokens(text: string): number {
   throw new UsageError(`Cannot evaluate: --tokens must be a whole number above 0, it is "${text}"`);
 }
 
-async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
+async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: number) {
   const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
   const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
   const { dataOf } = await import("../core/runs/config.ts");
-  const { tapsOf } = await import("../core/training/plan.ts");
+  const { tapsOf } = await import("../core/runs/ids.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = layers, { context, include_bos } = config;
-  const files = await openModelVisibly(modelOf(layers));
+  const [{ directory, config }] = transcoders, { context, include_bos } = config;
+  const files = await openModelVisibly(modelOf(transcoders));
   const gpu = await openGpu(undefined, config.precision);
-  const taps = tapsOf(layers.map((layer) => layer.config));
-  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
+  const taps = tapsOf(transcoders.map(({ config }) => config));
+  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating"), start = performance.now();
@@ -48,7 +48,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       source,
       context,
       contextsPerForward: contextsPerForward(gpu, decoder.config, context),
-      transcoders: layers.map(({ config: { source, target, k }, transcoder }) => ({
+      transcoders: transcoders.map(({ config: { source, target, k }, transcoder }) => ({
         ...transcoder,
         source,
         target,
@@ -78,7 +78,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
 /** Another text would be split otherwise, and training may have seen what is held out now. */
 async function requireSameText(
   directory: string,
-  trained: FinishedLayer["config"]["data"],
+  trained: FinishedTranscoder["config"]["data"],
   now: TextSummary,
 ): Promise<void> {
   if (now.fingerprint === trained.fingerprint) return;
@@ -93,16 +93,18 @@ async function requireSameText(
 
 async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
-  const layers = await openFinishedRun(run);
-  const [{ config }] = layers;
-  const evaluations = await evaluateLayers(layers, tokens ?? config.evaluation_tokens);
+  const transcoders = await openFinishedRun(run);
+  const [{ config }] = transcoders;
+  const evaluations = await evaluateRun(transcoders, tokens ?? config.evaluation_tokens);
   if (json) {
-    const all = layers.map(({ directory, config: { layer } }, i) => ({ run: directory, layer, ...evaluations[i] }));
-    console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? all[0] : all, null, 2));
+    const all = transcoders.map(({ directory, config: { target } }, i) => {
+      return { run: directory, layer: target.layer, ...evaluations[i] };
+    });
+    console.log(JSON.stringify(all.length === 1 && all[0].run === run ? all[0] : all, null, 2));
     return;
   }
   const { evaluationTable } = await import("../reports/evaluation_table.ts");
-  const named = layers.map(({ config: { layer } }, i) => ({ name: `layer ${layer}`, evaluation: evaluations[i] }));
+  const named = transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, evaluation: evaluations[i] }));
   console.log(evaluationTable(named, config.include_bos));
 }
 
@@ -110,9 +112,9 @@ async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
 export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("Measures finished transcoders on held-out text with threshold inference, intervals included.")
-    .requiredOption("-r, --run <dir>", "a layer's directory, or a run's for all its layers")
+    .requiredOption("-r, --run <dir>", "a transcoder's directory, or a run's for all of its transcoders")
     .option("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)", parseTokens)
-    .option("--json", "print JSON: an object for a layer's directory, a list for a run's")
+    .option("--json", "print JSON: an object for a transcoder's directory, a list for a run's")
     .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu")
     .action(evaluate);
 }

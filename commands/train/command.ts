@@ -1,25 +1,27 @@
 /**
- * `mtc train`: one transcoder per layer from a single forward pass.
+ * `mtc train`: one or more transcoders from a single forward pass.
  * @module
  */
 
 import { Command } from "commander";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import process from "node:process";
-import type { Evaluation } from "../../core/runs/schema.ts";
+
 import { Interrupted, UserError } from "../../core/errors.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
+import { directoriesOf } from "../../core/training/plan.ts";
 import { Diverged, train } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
 import { precisionOption } from "../precision_option.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
+import { transcodersIn } from "../../core/runs/discovery.ts";
+import { readEvaluation } from "../../core/runs/evaluation.ts";
+import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { lockRun } from "../../core/runs/lock.ts";
-import { isLayerName, newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
+import { newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
 import { EMBEDDED, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
 
 /**
@@ -106,8 +108,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     const plan = planOf(request, gpu.adapter);
-    const { decoder, layers } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
-    await finish(gpu, plan, decoder, layers, {
+    const { decoder, transcoders } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
+    await finish(gpu, plan, decoder, transcoders, {
       ...display.finishObserver,
       checkInterrupt() {
         if (!stop.requested) return;
@@ -141,8 +143,7 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
 /** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
 async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
-  const entries = await readdir(directory).catch(() => []);
-  if (!entries.some(isLayerName)) return error;
+  if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
   return new UserError(`${error.message}; then go on with: mtc train --resume ${directory}`);
 }
 
@@ -170,18 +171,23 @@ function peakMemory(): number | null {
   return kilobytes === undefined ? null : kilobytes * 1024;
 }
 
-async function printResult({ directory, mappings, settings }: TrainRequest, asJson: boolean): Promise<void> {
-  const layers = await Promise.all(mappings.map(async ({ layer }) => {
-    const path = join(directory, `layer${layer}`);
-    const evaluation = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json"))) as Evaluation;
-    return { layer, path, evaluation };
-  }));
+async function printResult(request: TrainRequest, asJson: boolean): Promise<void> {
+  const { directory, mappings, settings, model } = request, features = featureCount(settings.groups);
+  const ids = mappings.map((mapping) => idOf({ ...settings, ...mapping, model }));
+  const phrases = nameTranscoders(ids).map(({ phrase }) => phrase);
+  const transcoders = await Promise.all(
+    directoriesOf(request).map(async (path, i) => {
+      return { layer: mappings[i].target.layer, path, evaluation: await readEvaluation(path) };
+    }),
+  );
   const peak = peakMemory();
-  if (asJson) return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers }, null, 2));
+  if (asJson) {
+    return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
+  }
   console.log("\nHeld-out text, threshold inference:");
-  for (const { layer, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
-    const dead = `dead ${dead_features} of ${featureCount(settings.groups)}`;
-    console.log(`  layer ${layer}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+  for (const [i, { evaluation: { fvu, fvu_per_prefix, l0, dead_features } }] of transcoders.entries()) {
+    const dead = `dead ${dead_features} of ${features}`;
+    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     if (prefixes) console.log(`    FVU ${prefixes} features`);
   }

@@ -17,24 +17,21 @@ import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import {
-  checkSettings,
-  dataOf,
-  type LayerConfig,
-  type Mapping,
-  readLayerConfig,
-  type RunSettings,
-  settingsOf,
-} from "../../core/runs/config.ts";
-import type { TrainingPlan } from "../../core/training/plan.ts";
+import { dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { exists, transcodersIn } from "../../core/runs/discovery.ts";
+import { idOf, type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
+import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
+import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
+import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
+import { checkSettings, SettingError } from "../../core/training/recipe.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
 import {
   defaultLayers,
   EMBEDDED,
+  flagOf,
   groupsFor,
-  inFlags,
   mappingsFor,
   NUMBER_OPTIONS,
   parseGroups,
@@ -65,9 +62,11 @@ export interface TrainRequest {
   readonly directory: string;
   readonly settings: RunSettings;
   readonly mappings: readonly Mapping[];
+  /** The directory of each transcoder in the run's, in the order of the mappings. */
+  readonly names: readonly string[];
   readonly model: ModelFiles;
   readonly data: DataPaths;
-  readonly resumed: readonly LayerConfig[] | null;
+  readonly resumed: readonly TranscoderConfig[] | null;
   /** Whether a resumed run has nothing left to do. */
   readonly isFinished: boolean;
 }
@@ -87,7 +86,10 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   try {
     checkSettings(settings);
   } catch (error) {
-    throw error instanceof UsageError ? new UsageError(inFlags(error.message)) : error;
+    const flag = error instanceof SettingError ? flagOf(error.setting) : null;
+    if (flag === null) throw error;
+    const { value, requirement } = error as SettingError;
+    throw new UsageError({ action: `train with ${flag} ${value}`, requirement });
   }
   // What can be refused without the model is refused before it is opened: that may be a download of an hour.
   const asked = options.layers === undefined ? null : parseLayers(options.layers);
@@ -107,7 +109,9 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
-  return { directory, settings, mappings, model, data, resumed: null, isFinished: false };
+  const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
+  const files = names.map(({ file }) => file);
+  return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };
 }
 
 function checkName(name: string): string {
@@ -130,7 +134,9 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   });
   if (taken.length > 0) {
     const names = taken.toSorted().slice(0, 3).join(", ");
-    const resume = taken.some(isLayerName) ? `, or go on with it: mtc train --resume ${directory}` : "";
+    const resume = (await transcodersIn(directory)).length > 0
+      ? `, or go on with it: mtc train --resume ${directory}`
+      : "";
     throw new UserError(
       `Cannot start a run in ${directory}: it must be empty or new, it holds ${names}; choose another --name${resume}`,
     );
@@ -186,17 +192,15 @@ export async function resumedRequest(directory: string, command: Command): Promi
       `Cannot resume with ${given.long}: a resumed run keeps the settings of its config.json; leave the option out or start another run`,
     );
   }
-  const configs = await readConfigs(directory);
-  const [first] = configs;
+  const { names, configs } = await readConfigs(directory), [first] = configs;
   const finished = await Promise.all(
-    configs.map(({ layer }) =>
-      stat(join(directory, `layer${layer}`, "transcoder.safetensors")).then(() => true, () => false)
-    ),
+    directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   return {
     directory,
+    names,
     settings: settingsOf(first),
-    mappings: configs.map(({ layer, source, target }) => ({ layer, source, target })),
+    mappings: configs.map(({ source, target }) => ({ source, target })),
     model: await openModelVisibly(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
@@ -204,39 +208,30 @@ export async function resumedRequest(directory: string, command: Command): Promi
   };
 }
 
-/** The config.json files of a run's layers, by ascending layer. */
-async function readConfigs(directory: string): Promise<LayerConfig[]> {
-  const entries = await readdir(directory).catch((error) => {
+/** The directories of a run's transcoders, and their config.json files. */
+async function readConfigs(directory: string): Promise<{ names: string[]; configs: TranscoderConfig[] }> {
+  const action = `resume ${directory}`;
+  const paths = await transcodersIn(directory).catch((error) => {
     throw fileError("resume", directory, error);
   });
-  const names = entries.filter(isLayerName);
-  if (names.length === 0) {
-    throw new UserError(
-      `Cannot resume ${directory}: it must hold layer<N> directories of an interrupted run, it holds none; give the ` +
-        "run's own directory, for example runs/first",
-    );
+  if (paths.length === 0) {
+    throw new UserError({
+      action,
+      requirement: "it must hold the directories of an interrupted run's transcoders",
+      found: "it holds none",
+      remedy: "give the run's own directory, for example runs/first",
+    });
   }
-  const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
-  configs.forEach(({ layer }, i) => {
-    if (names[i] === `layer${layer}`) return;
-    throw new UserError(
-      `Cannot resume ${directory}: ${names[i]} must hold the config.json of that layer, it holds layer ${layer}'s; ` +
-        "move what does not belong to this run elsewhere",
-    );
+  const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
+  const shared = (config: TranscoderConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
+  const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
+  if (stranger < 0) return { names, configs };
+  throw new UserError({
+    action,
+    requirement: "its transcoders must share settings, model and text",
+    found: `those of ${names[stranger]} are not those of ${names[0]}`,
+    remedy: "move what does not belong to this run elsewhere",
   });
-  configs.sort((a, b) => a.layer - b.layer);
-  const shared = (config: LayerConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
-  const stranger = configs.find((config) => shared(config) !== shared(configs[0]));
-  if (stranger === undefined) return configs;
-  throw new UserError(
-    `Cannot resume ${directory}: its layers must share settings, model and text, those of layer ${stranger.layer} are not ` +
-      `those of layer ${configs[0].layer}; move what does not belong to this run elsewhere`,
-  );
-}
-
-/** Whether a directory's name is that of a layer: layer0, layer17. */
-export function isLayerName(name: string): boolean {
-  return /^layer\d+$/.test(name);
 }
 
 /**
@@ -247,7 +242,7 @@ export function isLayerName(name: string): boolean {
  * @returns What training and finishing need.
  */
 export function planOf(
-  { directory, settings, mappings, model, data, resumed }: TrainRequest,
+  { directory, settings, mappings, names, model, data, resumed }: TrainRequest,
   adapter: string,
 ): TrainingPlan {
   const { layers, dModel, vocabSize } = parseConfig(model.config, `${model.path ?? model.name}/config.json`);
@@ -263,10 +258,11 @@ export function planOf(
     directory,
     settings,
     mappings,
+    names,
     model,
     data,
     resumed,
-    describe: (_layer, source) => ({
+    describe: (text) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -274,7 +270,7 @@ export function planOf(
       data: {
         name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
         files: data === "builtin" ? [] : data,
-        ...source.summary,
+        ...text,
       },
       d_in: dModel,
       d_out: dModel,

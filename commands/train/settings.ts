@@ -5,7 +5,8 @@
 
 import { UsageError } from "../../core/errors.ts";
 import { checkLayer, parseSite, SITES, type Tap, tapName } from "../../core/model/sites.ts";
-import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+import type { Mapping } from "../../core/runs/ids.ts";
+import type { RunSettings } from "../../core/runs/settings.ts";
 
 /** What both sets of defaults share: the published recipe. */
 const COMMON = {
@@ -95,7 +96,7 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
     checkLayer(from.layer, modelLayers);
     const depth = (tap: Tap) => tap.layer * SITES.length + SITES.indexOf(tap.site);
-    if (depth(from) < depth(to)) return { layer, source: from, target: to };
+    if (depth(from) < depth(to)) return { source: from, target: to };
     throw new UsageError(
       `Cannot train ${tapName(from)} -> ${
         tapName(to)
@@ -139,16 +140,14 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
 ];
 
 /**
- * Puts a message about settings into the words of the command line.
+ * The option that sets a number.
  *
- * @param message For example `Cannot train with batch_tokens = 0: ...`.
- * @returns For example `Cannot train with --batch 0: ...`.
+ * @param setting For example `batch_tokens`.
+ * @returns For example `--batch`; null for a setting that is no number.
  */
-export function inFlags(message: string): string {
-  return NUMBER_OPTIONS.reduce(
-    (text, { flags, setting }) => text.replace(new RegExp(`\\b${setting} = `, "g"), `${/--[\w-]+/.exec(flags)![0]} `),
-    message,
-  );
+export function flagOf(setting: keyof RunSettings): string | null {
+  const option = NUMBER_OPTIONS.find((option) => option.setting === setting);
+  return option === undefined ? null : /--[\w-]+/.exec(option.flags)![0];
 }
 
 /**

@@ -20,9 +20,9 @@ import { type BufferPlan, planBuffer, ShuffleBuffer } from "../training/buffer.t
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
-import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
+import { allocateTranscoder, type TrainedParts, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { LayerConfig } from "../runs/config.ts";
+import { tapsOf } from "../runs/ids.ts";
 import { samplePass } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
@@ -99,29 +99,29 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const first = Math.min(contexts, bufferPlan.contexts);
   const forwardFlops = flopsOf(ledger.dispatches) / forwards * contexts / first;
   ledger.dispatches.length = 0;
-  const layers: LayerRun[] = [];
+  const transcoders: TrainedParts[] = [];
   const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
-  for (const mapping of mappings) {
+  for (const { target } of mappings) {
     ledger.part = "first weights";
     if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, buffer);
-    ledger.part = `transcoder of layer ${mapping.layer}`;
-    // Of a layer's config.json its allocation needs the sizes alone.
-    const layerConfig = { ...mapping, ...shape } as unknown as LayerConfig;
-    layers.push(createLayer(ledger.gpu, "", settings, layerConfig, zeroWeights(shape)));
+    ledger.part = `transcoder of layer ${target.layer}`;
+    transcoders.push(allocateTranscoder(ledger.gpu, settings, shape, zeroWeights(shape)));
   }
   endStage("starting");
   const startFlops = flopsOf(ledger.dispatches);
 
-  await takeStep(ledger.gpu, layers);
+  await takeStep(ledger.gpu, transcoders);
   const training = ledger.snapshot(), tensors = ledger.live;
-  for (const { stepper: { state } } of layers) await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
+  for (const { stepper: { state } } of transcoders) {
+    await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
+  }
   endStage("training");
 
   buffer.destroy();
   ledger.restartPeak();
-  const final = await finish(ledger, run, decoder, layers, text);
+  const final = await finish(ledger, run, decoder, transcoders, text);
   endStage("finishing");
-  const [{ stepper: { state }, samples }] = layers;
+  const [{ stepper: { state }, samples }] = transcoders;
   return {
     config,
     modelLayers: planFor(decoder.taps).attnIn,
@@ -136,7 +136,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
       samples: samples.bytes,
     },
-    samples: { training: layers.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
+    samples: { training: transcoders.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
     transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
   };
 }
@@ -181,11 +181,11 @@ async function makeFirstWeights(gpu: Gpu, run: PlannedRun, shape: TranscoderShap
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), taken, taken);
 }
 
-async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {
+async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise<void> {
   const pass = new Pass(gpu);
-  for (const { stepper, x, y } of layers) stepper.record(pass, x, y, 1, 0);
+  for (const { stepper, x, y } of transcoders) stepper.record(pass, x, y, 1, 0);
   pass.submit();
-  const sampled = layers.flatMap(({ stepper: { ring, selector: { rows } } }) => [ring, ...Object.values(rows)]);
+  const sampled = transcoders.flatMap(({ stepper: { ring, selector: { rows } } }) => [ring, ...Object.values(rows)]);
   await downloadAll(gpu, sampled);
 }
 
@@ -194,17 +194,17 @@ async function finish(
   ledger: Ledger,
   run: PlannedRun,
   decoder: Decoder,
-  layers: readonly LayerRun[],
+  trained: readonly TrainedParts[],
   text: TokenSource,
 ) {
   const { settings, mappings } = run, { gpu } = ledger;
   const transcoders: Transcoder[] = [];
-  for (const { shape, stepper } of layers) {
+  for (const { shape, stepper } of trained) {
     transcoders.push({ shape, ...await readWeights(gpu, shape, stepper.state) });
   }
   ledger.part = "final pass";
   const observer = { sampling() {}, checkInterrupt() {} };
-  const passes = await samplePass(gpu, settings, mappings, decoder, transcoders, text, observer);
+  const tallies = await samplePass(gpu, settings, mappings, decoder, transcoders, text, observer);
   ledger.part = "evaluation";
   await evaluateTranscoders({
     gpu,
@@ -216,7 +216,7 @@ async function finish(
     tokens: settings.evaluation_tokens,
     includeBos: settings.include_bos,
   });
-  return passes.reduce((sum, { bytes }) => sum + bytes, 0);
+  return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /**

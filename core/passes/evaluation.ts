@@ -3,8 +3,7 @@
  * @module
  */
 
-import { EvaluationSums } from "../analysis/evaluation.ts";
-import type { Evaluation } from "../runs/schema.ts";
+import { type Evaluation, EvaluationSums } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
 import type { Activations, Decoder } from "../model/forward.ts";
 import { type Tap, tapName } from "../model/sites.ts";

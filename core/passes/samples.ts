@@ -3,7 +3,7 @@
  * @module
  */
 
-import { FinalPass } from "../analysis/samples.ts";
+import { FeatureTally } from "../analysis/samples.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { Decoder } from "../model/forward.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
@@ -14,10 +14,10 @@ import type { TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import { countedRows } from "./evaluation.ts";
-import { tapsOf } from "../training/plan.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
-import type { Mapping, RunSettings } from "../runs/config.ts";
+import { type Mapping, tapsOf } from "../runs/ids.ts";
+import type { RunSettings } from "../runs/settings.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 
 /** How the pass tells what it is doing, and hears that it should stop. */
@@ -38,7 +38,7 @@ export interface SampleObserver {
  * @param transcoders The finished transcoders, in the order of the mappings.
  * @param source Training text. One shorter than what is asked for is read once: a second time shows nothing new.
  * @param observer Hears of the progress and can interrupt.
- * @returns One pass per transcoder.
+ * @returns One tally per transcoder.
  * @throws {UserError} When the text or the device fails.
  */
 export async function samplePass(
@@ -49,7 +49,7 @@ export async function samplePass(
   transcoders: readonly Transcoder[],
   source: Pick<TokenSource, "next">,
   observer: SampleObserver,
-): Promise<readonly FinalPass[]> {
+): Promise<readonly FeatureTally[]> {
   const collector = new Collector(gpu, settings, mappings, decoder, transcoders);
   observer.sampling(0, settings.sample_tokens);
   await overlapped(collector.pieces(source), {
@@ -61,7 +61,7 @@ export async function samplePass(
       observer.checkInterrupt();
     },
   });
-  return collector.passes;
+  return collector.tallies;
 }
 
 /** As many tokens of a forward pass as are encoded at once. */
@@ -78,7 +78,7 @@ interface Piece {
 }
 
 class Collector {
-  readonly passes: readonly FinalPass[];
+  readonly tallies: readonly FeatureTally[];
   readonly #encoders: readonly Encoder[];
   /** The source activations of each encoder, overwritten by each forward pass. */
   #sources: readonly Tensor[] = [];
@@ -104,8 +104,8 @@ class Collector {
     );
     this.#encoders = transcoders.map((transcoder) => new Encoder(gpu, transcoder, rows));
     this.#tokensAtOnce = Math.min(...this.#encoders.map(({ batchTokens }) => batchTokens));
-    this.passes = transcoders.map(({ shape }) =>
-      new FinalPass(prefixEnds(shape.groups).at(-1)!, samples_per_feature, sample_threshold)
+    this.tallies = transcoders.map(({ shape }) =>
+      new FeatureTally(prefixEnds(shape.groups).at(-1)!, samples_per_feature, sample_threshold)
     );
     this.#order = createTensor(gpu, "counted rows", [rows], "u32");
     this.#x = createTensor(gpu, "final pass source", [this.#tokensAtOnce, width]);
@@ -147,6 +147,6 @@ class Collector {
   }
 
   take({ batch, places }: Piece, features: readonly HostFeatures[]): void {
-    features.forEach((rows, i) => this.passes[i].add(rows, batch, places));
+    features.forEach((rows, i) => this.tallies[i].add(rows, batch, places));
   }
 }

@@ -4,20 +4,21 @@
  * @module
  */
 
-import { join } from "node:path";
-import { featureTable } from "../runs/feature_table.ts";
-import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
-import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
+import { featureRows } from "../analysis/feature_rows.ts";
+import type { FeatureTally } from "../analysis/samples.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { writeEvaluation } from "../runs/evaluation.ts";
+import { writeFeatures } from "../runs/features.ts";
+import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
+import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import { prefixEnds } from "../transcoder/shape.ts";
-import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
+import { finishedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
 import { type SampleObserver, samplePass } from "../passes/samples.ts";
-import { saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 
 /** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
 export interface FinishObserver extends SampleObserver {
@@ -26,12 +27,12 @@ export interface FinishObserver extends SampleObserver {
 }
 
 /**
- * Collects samples, evaluates and writes the files of each finished layer.
+ * Collects samples, evaluates and writes the files of each finished transcoder.
  *
  * @param gpu The device.
  * @param plan The run.
- * @param gemma2 The model, with the run's taps.
- * @param layers The trained layers.
+ * @param decoder The model, with the run's taps.
+ * @param trained The transcoders after their last step.
  * @param observer Hears of the progress and can interrupt.
  * @throws {UserError} When files, disk or device fail.
  */
@@ -39,12 +40,12 @@ export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
   decoder: Decoder,
-  layers: readonly LayerRun[],
+  trained: readonly TranscoderInTraining[],
   observer: FinishObserver,
 ): Promise<void> {
   const transcoders: Transcoder[] = [];
-  for (const layer of layers) transcoders.push(await finishedTranscoder(gpu, layer));
-  const { passes, documentName } = await collectSamples(gpu, plan, decoder, transcoders, observer);
+  for (const each of trained) transcoders.push(await finishedTranscoder(gpu, each));
+  const { tallies, documentName } = await collectSamples(gpu, plan, decoder, transcoders, observer);
   const { settings, mappings, model, data } = plan;
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
@@ -64,16 +65,14 @@ export async function finish(
         observer.checkInterrupt();
       },
     });
-    const tokenizer = loadTokenizer(model);
-    for (const [i, layer] of layers.entries()) {
-      const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
-      const { shape, weights, threshold } = transcoders[i];
-      const sampleLines = new SampleLines(layer, tokenizer, documentName);
-      await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
-      await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
-      await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
-      await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
-      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), shape, weights, threshold);
+    const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
+    for (const [i, { directory, samples }] of trained.entries()) {
+      const { shape: { groups }, weights } = transcoders[i];
+      await writeSamples(directory, groups, tallies[i], texts);
+      await writeTrainingSamples(directory, groups, samples, texts);
+      await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
+      await writeEvaluation(directory, evaluations[i]);
+      await writeTranscoder(directory, transcoders[i]);
     }
   } finally {
     source.close();
@@ -87,61 +86,13 @@ async function collectSamples(
   decoder: Decoder,
   transcoders: readonly Transcoder[],
   observer: FinishObserver,
-): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
+): Promise<{ tallies: readonly FeatureTally[]; documentName: TokenSource["documentName"] }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   try {
-    const passes = await samplePass(gpu, settings, mappings, decoder, transcoders, source, observer);
-    return { passes, documentName: (document) => source.documentName(document) };
+    const tallies = await samplePass(gpu, settings, mappings, decoder, transcoders, source, observer);
+    return { tallies, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
-  }
-}
-
-/** From the number that a document's tokens carry to its name. */
-type DocumentNamer = TokenSource["documentName"];
-
-/** Writes samples as one JSON line per feature. */
-class SampleLines {
-  readonly #groups: readonly number[];
-
-  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documentName: DocumentNamer) {
-    this.#groups = prefixEnds(layer.shape.groups);
-  }
-
-  writeFinal(path: string, pass: FinalPass): Promise<void> {
-    return this.#write(path, (feature) => ({
-      fires: pass.fires[feature],
-      top: pass.top.samples(feature).map((sample) => this.#readable(sample)),
-      quantiles: pass.quantiles(feature).map(({ quantile, ...sample }) => ({ quantile, ...this.#readable(sample) })),
-    }));
-  }
-
-  writeTraining(path: string, store: SampleStore): Promise<void> {
-    return this.#write(path, (feature) => ({
-      top: store.samples(feature).map((sample) => ({ step: sample.step, ...this.#readable(sample) })),
-    }));
-  }
-
-  #write(path: string, line: (feature: number) => object): Promise<void> {
-    const encoder = new TextEncoder();
-    return replaceFile(path, async (file) => {
-      for (let feature = 0; feature < this.#groups.at(-1)!; feature++) {
-        const group = this.#groups.findIndex((end) => feature < end);
-        await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
-      }
-    });
-  }
-
-  #readable({ activation, token, before, after, document, position }: SampledToken) {
-    return {
-      activation: Number(activation.toPrecision(7)),
-      token_id: token,
-      token: this.tokenizer.tokenText(token),
-      before: this.tokenizer.decode(before),
-      after: this.tokenizer.decode(after),
-      document: this.documentName(document),
-      position,
-    };
   }
 }

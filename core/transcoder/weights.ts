@@ -115,24 +115,26 @@ export async function saveTranscoder(
  * Reads a transcoder and checks it.
  *
  * @param path A file of {@link saveTranscoder}, or one of SAELens with a single threshold; without groups in its metadata it is one group.
+ * @param isDiagnosed Whether numbers that are not finite are let through, as they are what is looked for.
  * @returns The transcoder.
  * @throws {UserError} When the file cannot be read, tensors are missing, too many or do not fit each other, a number is not
  * finite, or the thresholds differ.
  */
-export async function loadTranscoder(path: string): Promise<Transcoder> {
+export async function loadTranscoder(path: string, isDiagnosed: boolean = false): Promise<Transcoder> {
   const file = await openSafetensors(path);
   try {
     const shape = checkedShape(file);
+    const read = (name: string) => isDiagnosed ? file.readF32(name) : readFinite(file, name);
     const { d_in } = shape, features = featureCount(shape.groups);
     return {
       shape,
       weights: {
-        encoder: transposed(await readFinite(file, "W_enc"), d_in, features),
-        encoderBias: await readFinite(file, "b_enc"),
-        decoder: await readFinite(file, "W_dec"),
-        decoderBias: await readFinite(file, "b_dec"),
+        encoder: transposed(await read("W_enc"), d_in, features),
+        encoderBias: await read("b_enc"),
+        decoder: await read("W_dec"),
+        decoderBias: await read("b_dec"),
       },
-      threshold: singleThreshold(path, await readFinite(file, "threshold")),
+      threshold: singleThreshold(path, await read("threshold")),
     };
   } finally {
     await file.close();
@@ -187,7 +189,7 @@ async function readFinite(file: SafetensorsFile, name: string): Promise<Float32A
 }
 
 function singleThreshold(path: string, thresholds: Float32Array): number {
-  const other = thresholds.findIndex((threshold) => threshold !== thresholds[0]);
+  const other = thresholds.findIndex((threshold) => !Object.is(threshold, thresholds[0]));
   if (other === -1) return thresholds[0];
   throw unusable(
     path,

@@ -67,7 +67,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /Cannot read .*config.json: it must be JSON/,
+    /Cannot read .*config.json: it must be complete JSON/,
   ],
   [
     "weights of another dictionary",
@@ -76,7 +76,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /asks for d_in, features, d_out = 128, 33, 128, transcoder.safetensors has 128, 32, 128/,
+    /asks for d_in, features, d_out = 128, 33, 128, the file has 128, 32, 128/,
   ],
   [
     "a truncated transcoder",
@@ -108,13 +108,13 @@ const FAULTS: Fault[] = [
     /must be the one it was trained on \(234 documents, 123 bytes, fingerprint 0123456789ab\), it is another \(233 documents, \d+ /,
   ],
   [
-    "layers of different texts",
+    "transcoders of different texts",
     async (_, run) => {
       await writeTinyLayer(run, 3, { context: 32 });
       return [run];
     },
     1,
-    /layers must share model, text and context, those of .*layer3 are not those of .*layer2/,
+    /transcoders must share model, text and context, those of .*layer3 are not those of .*layer2/,
   ],
   [
     "no tokens",
