@@ -24,7 +24,7 @@ import type { TextSummary } from "../text/summary.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import type { Scales } from "../transcoder/weights.ts";
 import type { Mapping } from "./ids.ts";
-import { checked, count, parseJson, positive, readText } from "./json.ts";
+import { checked, parseJson, readText } from "./json.ts";
 import type { RunSettings } from "./settings.ts";
 
 /** The format of what this mtc writes. */
@@ -76,6 +76,8 @@ export interface TranscoderConfig extends TranscoderDescription, RunSettings, Ma
   readonly layer: number;
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const tap: v.GenericSchema<unknown, Tap> = v.object({ layer: count, site: v.picklist(SITES) });
 const tileNames = Object.keys(TILES) as TileName[];
 const precisions: readonly Precision[] = ["f32", "f16"];
@@ -185,7 +187,7 @@ export function writeConfig(directory: string, config: TranscoderConfig): Promis
 export async function readConfig(directory: string): Promise<TranscoderConfig> {
   const path = join(directory, CONFIG_FILE);
   const json = parseJson(await readText(path), path);
-  const { format, mtc_version } = checked(versionSchema, json, path);
+  const { format, mtc_version } = checked(v.safeParser(versionSchema), json, path);
   if (format > FORMAT) {
     throw new UserError({
       action: `read ${path}`,
@@ -194,7 +196,7 @@ export async function readConfig(directory: string): Promise<TranscoderConfig> {
       remedy: `use mtc ${mtc_version}, which wrote it, or a newer one`,
     });
   }
-  return checked(schema, json, path);
+  return checked(v.safeParser(schema), json, path);
 }
 
 const versionSchema = v.object({ format: v.optional(count, 0), mtc_version: v.string() });

@@ -7,11 +7,15 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation } from "../analysis/evaluation.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
-import { checked, count, measured, parseJson, positive, readText } from "./json.ts";
+import { checked, parseJson, readText } from "./json.ts";
 
 /** The file's name. */
 export const EVALUATION_FILE = "evaluation.json";
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const interval = v.tuple([measured, measured]);
 
 const schema: v.GenericSchema<unknown, Evaluation> = v.object({
@@ -52,5 +56,5 @@ export function writeEvaluation(directory: string, evaluation: Evaluation): Prom
  */
 export async function readEvaluation(directory: string): Promise<Evaluation> {
   const path = join(directory, EVALUATION_FILE);
-  return checked(schema, parseJson(await readText(path), path), path);
+  return checked(v.safeParser(schema), parseJson(await readText(path), path), path);
 }

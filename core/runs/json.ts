@@ -3,18 +3,24 @@
  * @module
  */
 
-import * as v from "valibot";
 import { UserError } from "../errors.ts";
 
-/** A whole number from 0. */
-export const count: v.GenericSchema<unknown, number> = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** A whole number from 1. */
-export const positive: v.GenericSchema<unknown, number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-/** A measured number. JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
-export const measured: v.GenericSchema<unknown, number> = v.pipe(
-  v.nullable(v.number()),
-  v.transform((value): number => value ?? NaN),
-);
+/** What is wrong with a value, in valibot's words. */
+export interface Issue {
+  /** What was expected; null where only the message says it. */
+  readonly expected: string | null;
+  /** The message. */
+  readonly message: string;
+  /** What was found. */
+  readonly input: unknown;
+  /** The way to it. */
+  readonly path?: readonly { readonly key: unknown; readonly value: unknown }[];
+}
+
+/** Holds a value against a schema, as valibot's `safeParser(schema)` does. */
+export type Parser<T> = (value: unknown) =>
+  | { readonly success: true; readonly output: T }
+  | { readonly success: false; readonly issues: readonly Issue[] };
 
 /**
  * Reads a text file of a run.
@@ -72,22 +78,26 @@ export function parseJson(text: string, where: string): unknown {
 /**
  * Holds a value against a schema.
  *
- * @param schema What is expected. Keys that it does not name are dropped.
+ * @param parse The schema's parser. Keys that it does not name are dropped.
  * @param value The value.
  * @param where Its file and line, for the message.
  * @returns The value with its type.
  * @throws {UserError} Naming the first key that is absent or of another kind.
  */
-export function checked<T>(schema: v.GenericSchema<unknown, T>, value: unknown, where: string): T {
-  const result = v.safeParse(schema, value);
+export function checked<T>(parse: Parser<T>, value: unknown, where: string): T {
+  const result = parse(value);
   if (result.success) return result.output;
-  const [issue] = result.issues;
-  const found = issue.path ? issue.path[issue.path.length - 1].value : issue.input;
-  const requirement = issue.expected === null ? issue.message : `expected ${issue.expected}`;
+  const [{ expected, message, input, path }] = result.issues;
+  const at = path?.map(({ key }) => key).join(".") ?? "the file";
+  const found = path ? path[path.length - 1].value : input;
+  const action = `read ${where}`, remedy = "correct it, restore it or train the run again";
+  if (found === undefined) {
+    throw new UserError({ action, requirement: `${at} must be there`, found: "it is missing", remedy });
+  }
   throw new UserError({
-    action: `read ${where}`,
-    requirement: `${v.getDotPath(issue) ?? "the file"}: ${requirement}`,
-    found: `it is ${JSON.stringify(found ?? null).slice(0, 60)}`,
-    remedy: "correct it, restore it or train the run again",
+    action,
+    requirement: `${at}: ${expected === null ? message : `expected ${expected}`}`,
+    found: `it is ${JSON.stringify(found).slice(0, 60)}`,
+    remedy,
   });
 }

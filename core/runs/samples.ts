@@ -11,7 +11,7 @@ import type { FeatureTally, SampledToken, SampleStore } from "../analysis/sample
 import { UserError } from "../errors.ts";
 import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
-import { checked, count, measured, parseJson } from "./json.ts";
+import { checked, parseJson } from "./json.ts";
 
 /** The name of the final pass's file. */
 export const SAMPLES_FILE = "samples.jsonl";
@@ -92,6 +92,9 @@ function readable({ activation, token, before, after, document, position }: Samp
   };
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const sampleEntries = {
   activation: measured,
   token_id: count,
@@ -123,7 +126,7 @@ export async function* readSamples(directory: string, groups: readonly number[])
   let next = 0;
   for await (const line of readLines(path)) {
     const where = `${path}, line ${next + 1}`;
-    const samples = checked(schema, parseJson(line, where), where);
+    const samples = checked(v.safeParser(schema), parseJson(line, where), where);
     if (samples.feature !== next) {
       throw new UserError({
         action: `read ${path}`,

@@ -195,8 +195,22 @@ function training(transcoder: TranscoderAnalysis): string {
   }
 }
 
+/** What an insight is about. */
+export type InsightId =
+  | "reconstruction"
+  | "hierarchy"
+  | "sparsity"
+  | "utilization"
+  | "activations"
+  | "coverage"
+  | "selectivity"
+  | "generalization"
+  | "broken_weights"
+  | "encoder_norms"
+  | "training";
+
 /** The rules, in the order in which they are read. */
-const RULES = {
+const RULES: Readonly<Record<InsightId, (transcoder: TranscoderAnalysis) => string>> = {
   reconstruction,
   hierarchy,
   sparsity,
@@ -208,10 +222,7 @@ const RULES = {
   broken_weights: brokenWeights,
   encoder_norms: encoderNorms,
   training,
-} satisfies Record<string, (transcoder: TranscoderAnalysis) => string>;
-
-/** What an insight is about. */
-export type InsightId = keyof typeof RULES;
+};
 
 /** What the numbers mean, in one respect. */
 export interface Insight {

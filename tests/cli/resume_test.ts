@@ -217,7 +217,7 @@ const garbage: [what: string, files: Record<string, string>, message: RegExp][] 
   [
     "half a config.json",
     { "layer2/config.json": '{ "mtc_version": "0.1.0" }' },
-    /adapter: expected string, it is null/,
+    /adapter must be there, it is missing/,
   ],
 ];
 for (const [i, [what, files, message]] of garbage.entries()) {
