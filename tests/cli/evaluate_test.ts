@@ -22,12 +22,13 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
 
 Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
   inDirectory(async (run) => {
-    await writeTinyLayer(run, 10, { source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } });
+    const taps = { layer: 3, source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } } as const;
+    await writeTinyLayer(run, 10, taps);
     await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
-    assert.match(stdout, /\| +layer 2 \| +layer 10 \|/);
+    assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
     assert.match(stdout, /^\| FVU of prefix 12 +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| +[\d.]+ \[/m);
     assert.match(stdout, /^\| Dead features +\| +\d+ \(/m);
   }));
