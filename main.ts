@@ -44,9 +44,11 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
 };
 
-/** Commander must throw instead of exiting, in every nested command, and leave error messages to `main`. */
+/** Commander must throw instead of exiting, in every nested command, and say what is wrong as mtc does. */
 function prepare(command: Command): Command {
-  command.exitOverride().configureOutput({ outputError: () => {} });
+  command.exitOverride().configureOutput({
+    outputError: (text) => console.error(`mtc: ${text.replace(/^error: /, "").trimEnd().replace("\n", " ")}`),
+  });
   requireLast(command);
   command.commands.forEach(prepare);
   return command;
@@ -58,7 +60,7 @@ function requireLast(command: Command): void {
   for (const option of required) option.mandatory = false;
   command.hook("preAction", () => {
     const missing = required.find((option) => command.getOptionValue(option.attributeName()) === undefined);
-    if (missing) throw new UsageError(`option '${missing.flags}' is required`);
+    if (missing) command.error(`error: option '${missing.flags}' is required`);
   });
 }
 
@@ -85,14 +87,10 @@ function exitCodeOf(error: unknown): number {
 }
 
 function explain(error: unknown): void {
-  if (error instanceof CommanderError) {
-    // "(outputHelp)" and the version were printed already.
-    if (error.message.startsWith("error: ")) {
-      console.error(`mtc: ${error.message.slice("error: ".length).replace("\n", " ")}`);
-    }
-  } else if (error instanceof UserError) {
+  if (error instanceof CommanderError || error instanceof Deno.errors.BrokenPipe) return; // the first has said it
+  if (error instanceof UserError) {
     console.error(`mtc: ${error.message}`);
-  } else if (!(error instanceof Deno.errors.BrokenPipe)) {
+  } else {
     console.error(error instanceof Error ? error.stack ?? error.message : error);
     console.error(
       `mtc: this is a defect of mtc ${configuration.version}, not a mistake of yours; ` +

@@ -12,17 +12,18 @@ import { Command, Option } from "commander";
 import { csvFormat } from "d3-dsv";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { fasterThanLinear, growthExponent, WORSE_THAN_LINEAR } from "../core/bench/growth.ts";
 import { KernelClock, measureWorkloads, type WorkloadFigures } from "../core/bench/measure.ts";
 import { GEMMA2_2B, randomModel, type RandomModelSizes } from "../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload, type Workload } from "../core/bench/workloads.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
+import { wholeNumberOption, wholeNumbersOption } from "../commands/options.ts";
 import { groupsFor } from "../commands/train/settings.ts";
 import { decimal, integer, list, percent } from "../reports/format.ts";
-import { type GrowthCurve, growthFigure, type GrowthSeries } from "../reports/plots/growth.ts";
 import { renderPng } from "../reports/plots/render.ts";
 import { TILES } from "../wgsl/shared/matmul.ts";
 import { preferVulkan } from "../main.ts";
+import { type GrowthCurve, growthFigure, type GrowthSeries } from "./growth_figure.ts";
+import { fasterThanLinear, growthExponent, WORSE_THAN_LINEAR } from "./growth_fit.ts";
 import { describeMachine } from "./machine.ts";
 
 interface Options {
@@ -108,16 +109,13 @@ function sweeps({ width, batch, model, dictionaries, batches, contexts, layers }
 
 /** All sizes of a sweep take turns, so that a slow minute does not bend its curve. */
 async function measureSweep({ title, sizes, make }: Sweep, repeats: number): Promise<WorkloadFigures[]> {
-  const clock = new KernelClock(), gpu = await openGpu(clock.hear);
-  try {
-    const workloads: Workload[] = [];
-    for (const size of sizes) workloads.push(await make(gpu, size));
-    return await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
-      console.error(`${title}: ${done} of ${all}`);
-    });
-  } finally {
-    gpu.device.destroy();
-  }
+  const clock = new KernelClock();
+  using gpu = await openGpu(clock.hear);
+  const workloads: Workload[] = [];
+  for (const size of sizes) workloads.push(await make(gpu, size));
+  return await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
+    console.error(`${title}: ${done} of ${all}`);
+  });
 }
 
 /** Sizes may take different tiles of one product: their kernels go by the product's name. */
@@ -167,8 +165,8 @@ function rowsOf({ title, size, sizes, whole, kernels }: GrowthCurve) {
 }
 
 async function growth(options: Options): Promise<void> {
-  const gpu = await openGpu(null), machine = await describeMachine(gpu.adapter);
-  gpu.device.destroy();
+  using gpu = await openGpu(null);
+  const machine = await describeMachine(gpu.adapter);
   const curves: GrowthCurve[] = [];
   for (const sweep of sweeps(options)) {
     curves.push(curveOf(sweep, await measureSweep(sweep, options.repeats)));
@@ -180,19 +178,17 @@ async function growth(options: Options): Promise<void> {
   console.log([machine, "", ...curves.map(verdict)].join("\n"));
 }
 
-const sizes = (text: string) => text.split(",").map(Number);
-
 preferVulkan();
 await new Command("growth")
   .description("Measures what growth costs and plots it.")
-  .option("--width <n>", "width of the training step's activations", Number, 256)
-  .option("--batch <tokens>", "tokens per step while the dictionary grows", Number, 128)
+  .addOption(wholeNumberOption("--width <n>", "width of the training step's activations", { value: 256 }))
+  .addOption(wholeNumberOption("--batch <tokens>", "tokens per step while the dictionary grows", { value: 128 }))
   .addOption(new Option("--model <name>", "model of the forward passes").choices(["small", "2b"]).default("small"))
-  .option("--dictionaries <list>", "features", sizes, [4608, 9216, 18432, 36864, 65536])
-  .option("--batches <list>", "tokens per batch", sizes, [128, 256, 512, 1024, 2048])
-  .option("--contexts <list>", "tokens per context", sizes, [64, 128, 256, 512, 1024])
-  .option("--layers <list>", "layers", sizes, [1, 2, 4, 8, 16])
-  .option("-r, --repeats <n>", "samples of each size; medians are plotted", Number, 3)
+  .addOption(wholeNumbersOption("--dictionaries <list>", "features", 1, [4608, 9216, 18432, 36864, 65536]))
+  .addOption(wholeNumbersOption("--batches <list>", "tokens per batch", 1, [128, 256, 512, 1024, 2048]))
+  .addOption(wholeNumbersOption("--contexts <list>", "tokens per context", 1, [64, 128, 256, 512, 1024]))
+  .addOption(wholeNumbersOption("--layers <list>", "layers", 1, [1, 2, 4, 8, 16]))
+  .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each size; medians are plotted", { value: 3 }))
   .option("--out <dir>", "where to write", fileURLToPath(new URL("growth", import.meta.url)))
   .action(growth)
   .parseAsync(Deno.args, { from: "user" });

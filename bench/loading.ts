@@ -20,11 +20,11 @@ function memory(line: "VmRSS" | "VmHWM"): number {
   return Number(new RegExp(`${line}:\\s+(\\d+) kB`).exec(Deno.readTextFileSync("/proc/self/status"))![1]) / 1000;
 }
 
-/** Counts the bytes of the buffers that a device holds, and the most memory above them whenever something is sent to it. */
-function countBuffers({ device }: Gpu): { live: number; above: number } {
-  const counted = { live: 0, above: 0 }, create = device.createBuffer.bind(device);
+/** Notes the most memory above that of the device's buffers, whenever something is sent to it. */
+function watchMemory({ device, memory: owner }: Gpu): { above: number } {
+  const counted = { above: 0 };
   const write = device.queue.writeBuffer.bind(device.queue), submit = device.queue.submit.bind(device.queue);
-  const look = () => counted.above = Math.max(counted.above, memory("VmRSS") - counted.live / 1e6);
+  const look = () => counted.above = Math.max(counted.above, memory("VmRSS") - owner.bytes / 1e6);
   device.queue.writeBuffer = (...args: Parameters<typeof write>) => {
     write(...args);
     look();
@@ -32,16 +32,6 @@ function countBuffers({ device }: Gpu): { live: number; above: number } {
   device.queue.submit = (commands) => {
     submit(commands);
     look();
-  };
-  device.createBuffer = (descriptor) => {
-    const buffer = create(descriptor), destroy = buffer.destroy.bind(buffer);
-    counted.live += descriptor.size;
-    buffer.destroy = () => {
-      counted.live -= descriptor.size;
-      buffer.destroy = () => {};
-      destroy();
-    };
-    return buffer;
   };
   return counted;
 }
@@ -51,7 +41,8 @@ const say = (what: string) =>
   console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(6)} s  ${what}`);
 const files = await openModel(Deno.args[0] ?? BUILTIN), config = configOf(files);
 const layer = Number(Deno.args[1] ?? config.layers - 1);
-const gpu = await openGpu(), buffers = countBuffers(gpu);
+using gpu = await openGpu();
+const watched = watchMemory(gpu);
 const atStart = memory("VmRSS");
 say(`${files.name} opened, ${atStart.toFixed(0)} MB`);
 
@@ -59,7 +50,7 @@ const embedding = new Embedding(files.weights, config);
 say(`embedding checked, ${memory("VmRSS").toFixed(0)} MB`);
 
 const maxTokens = contextsPerForward(gpu, config, CONTEXT) * CONTEXT;
-const model = await loadDecoder(gpu, files, {
+await loadDecoder(gpu, files, {
   taps: [{ layer, site: "mlp_out" }],
   maxTokens,
   context: CONTEXT,
@@ -67,9 +58,9 @@ const model = await loadDecoder(gpu, files, {
 await settle(gpu);
 say(
   `layers 0 to ${layer} loaded: ${memory("VmRSS").toFixed(0)} MB, ${
-    (buffers.live / 1e6).toFixed(0)
+    (gpu.memory.bytes / 1e6).toFixed(0)
   } MB of them on the GPU; ` +
-    `the most above the GPU's copy at any time ${buffers.above.toFixed(0)} MB`,
+    `the most above the GPU's copy at any time ${watched.above.toFixed(0)} MB`,
 );
 say(`the most memory ever ${memory("VmHWM").toFixed(0)} MB`);
 
@@ -81,5 +72,4 @@ for (let round = 0; round < 3; round++) {
   for (const batch of batches) embedding.gather(batch);
   say(`embedding gathered at ${Math.round(10 * maxTokens / (performance.now() - begun) * 1000)} tokens/s`);
 }
-model.destroy();
 await files.weights.close();

@@ -9,10 +9,12 @@
  */
 
 import { Command } from "commander";
+import { wholeNumberOption } from "../commands/options.ts";
 import { Stepper } from "../core/training/step.ts";
 import { main } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
 import { numeric, table } from "../reports/markdown/markdown.ts";
+import { LiveBuffers } from "./live_buffers.ts";
 import { describeMachine } from "./machine.ts";
 
 /** The process at one step. */
@@ -28,7 +30,7 @@ interface Sample {
 class Watch {
   waits = 0;
   readonly #samples = new Map<number, Sample>();
-  readonly #live = new Map<GPUBuffer, number>();
+  readonly #buffers = new LiveBuffers();
 
   /** By step; of a step that was rehearsed for the estimate, the real one, which came later. */
   get samples(): Sample[] {
@@ -38,7 +40,6 @@ class Watch {
   /** @param every Steps between samples. */
   constructor(readonly every: number) {
     this.#countWaits();
-    this.#countBuffers();
     this.#countSteps();
   }
 
@@ -55,19 +56,6 @@ class Watch {
     };
   }
 
-  #countBuffers(): void {
-    const live = this.#live, { createBuffer } = GPUDevice.prototype, { destroy } = GPUBuffer.prototype;
-    GPUDevice.prototype.createBuffer = function (descriptor) {
-      const buffer = createBuffer.call(this, descriptor);
-      live.set(buffer, descriptor.size);
-      return buffer;
-    };
-    GPUBuffer.prototype.destroy = function () {
-      live.delete(this);
-      return destroy.call(this);
-    };
-  }
-
   #countSteps(): void {
     const sample = (step: number) => this.#sample(step), { record } = Stepper.prototype;
     Stepper.prototype.record = function (pass, x, y, step, slot) {
@@ -78,8 +66,7 @@ class Watch {
 
   #sample(step: number): void {
     if (step !== 1 && step % this.every !== 0) return;
-    const gpuBytes = [...this.#live.values()].reduce((sum, size) => sum + size, 0);
-    const { waits } = this, buffers = this.#live.size;
+    const { waits } = this, { bytes: gpuBytes, count: buffers } = this.#buffers;
     this.#samples.set(step, { step, waits, resident: Deno.memoryUsage().rss, gpuBytes, buffers });
   }
 }
@@ -138,9 +125,9 @@ function render(machine: string, samples: readonly Sample[]): string {
 
 await new Command("soak")
   .description("Trains a thousand small steps and watches waits and memory.")
-  .option("--steps <n>", "steps", Number, 1000)
-  .option("--batch <tokens>", "tokens per step", Number, 64)
-  .option("--dictionary <n>", "features", Number, 64)
+  .addOption(wholeNumberOption("--steps <n>", "steps", { value: 1000 }))
+  .addOption(wholeNumberOption("--batch <tokens>", "tokens per step", { value: 64 }))
+  .addOption(wholeNumberOption("--dictionary <n>", "features", { value: 64 }))
   .option("--json", "print JSON")
   .action(soak)
   .parseAsync(Deno.args, { from: "user" });

@@ -8,6 +8,7 @@
  */
 
 import { Command, Option } from "commander";
+import { wholeNumberOption } from "../commands/options.ts";
 import { median } from "../core/analysis/statistics.ts";
 import { contextsPerForward } from "../core/model/capacity.ts";
 import { GEMMA2_2B, randomModel } from "../core/bench/random_model.ts";
@@ -85,7 +86,7 @@ preferVulkan();
 await new Command("two-layers")
   .description("What harvesting two layers costs beside one.")
   .addOption(new Option("--model <name>", "whose layers").choices(Object.keys(MODELS)).default("builtin"))
-  .option("-r, --repeats <n>", "samples of each", Number, 9)
+  .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each", { value: 9 }))
   .action(twoLayers)
   .parseAsync(Deno.args, { from: "user" });
 Deno.exit(0);

@@ -9,8 +9,9 @@ import type { StepSizes, Workload } from "../core/bench/workloads.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import { duration, integer } from "../reports/format.ts";
-import { Progress } from "./progress.ts";
-import { EMBEDDED, groupsFor, parseNumber, PUBLISHED } from "./train/settings.ts";
+import { jsonOption, precisionOption, wholeNumberOption } from "./options.ts";
+import { Pace, Progress } from "./progress.ts";
+import { EMBEDDED, groupsFor, PUBLISHED } from "./train/settings.ts";
 
 interface BenchOptions {
   shape: "embedded" | "2b";
@@ -30,14 +31,6 @@ const LAYERS_2B = 18;
 const PUBLISHED_TOKENS = PUBLISHED.steps * PUBLISHED.batch_tokens;
 /** Tokens of a forward pass of one 2B layer on a CPU, where 1,024 of them take ten seconds. */
 const CPU_TOKENS_2B = 512;
-
-function parseCount(flag: string): (text: string) => number {
-  return (text) => {
-    const value = parseNumber(flag, text);
-    if (Number.isSafeInteger(value) && value > 0) return value;
-    throw new UsageError(`Cannot bench with ${flag} ${text}: it must be a whole number above 0; give one`);
-  };
-}
 
 /** The sizes of the step: a recipe's, with the command line's changes. */
 function stepSizes({ shape, dictionary, batch }: BenchOptions): StepSizes {
@@ -99,9 +92,12 @@ async function findKernels(name: string) {
   const { KERNELS } = await import("../core/bench/catalogue.ts");
   const found = KERNELS.filter((kernel) => kernel.name.includes(name));
   if (found.length > 0) return found;
-  throw new UsageError(
-    `Cannot find a kernel: the name of one of ${KERNELS.length} must contain "${name}", none does; mtc bench lists those it times`,
-  );
+  throw new UsageError({
+    action: "find a kernel",
+    requirement: `the name of one of ${KERNELS.length} must contain "${name}"`,
+    found: "none does",
+    remedy: "mtc bench lists those it times",
+  });
 }
 
 async function showShader(name: string): Promise<void> {
@@ -135,13 +131,12 @@ async function bench(options: BenchOptions): Promise<void> {
   const sizes = stepSizes(options);
   const { benchmark } = await import("../core/bench/benchmark.ts");
   const progress = new Progress("Benchmarking");
-  let figures: BenchmarkFigures, measuring = 0;
+  let figures: BenchmarkFigures, pace = new Pace();
   try {
     const make = (gpu: Gpu) => makeWorkloads(gpu, sizes, options);
     figures = await benchmark(make, options.precision, options.repeats, (label, done, all) => {
-      if (done === 0) measuring = performance.now();
-      const left = done === 0 ? null : (performance.now() - measuring) / 1000 / done * (all - done);
-      progress.show(done, all, label, left);
+      if (done === 0) pace = new Pace(); // what is done before measuring begins tells nothing
+      progress.show(done, all, label, pace.left(done, all));
     });
   } finally {
     progress.stop();
@@ -168,17 +163,14 @@ export function benchCommand(): Command {
       new Option("--shape <name>", "sizes: the embedded default's, or Gemma-2-2B's (one layer)")
         .choices(["embedded", "2b"]).default("embedded"),
     )
-    .option("-d, --dictionary <n>", "features of the dictionary", parseCount("--dictionary"))
-    .option("--batch <tokens>", "tokens per step", parseCount("--batch"))
-    .option("--context <tokens>", "tokens per context of the forward pass", parseCount("--context"))
-    .option("-r, --repeats <n>", "samples of each; medians are shown", parseCount("--repeats"), 5)
-    .addOption(
-      new Option("--precision <type>", "what the forward pass rounds the inputs of its products to")
-        .choices(["f32", "f16"]).default("f32"),
-    )
+    .addOption(wholeNumberOption("-d, --dictionary <n>", "features of the dictionary"))
+    .addOption(wholeNumberOption("--batch <tokens>", "tokens per step"))
+    .addOption(wholeNumberOption("--context <tokens>", "tokens per context of the forward pass"))
+    .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each; medians are shown", { value: 5 }))
+    .addOption(precisionOption(false))
     .option("--kernel <name>", "list only kernels whose name contains this")
     .option("--show-shader <kernel>", "print a kernel's WGSL text and do nothing else")
-    .option("--json", "print JSON, with every rate's operations, bytes and times")
+    .addOption(jsonOption("JSON, with every rate's operations, bytes and times"))
     .addHelpText("after", "\nExample:\n  mtc bench --shape 2b --json | jq .roofline")
     .action(bench);
 }

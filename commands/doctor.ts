@@ -15,6 +15,7 @@ import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
 import { wrongProducts } from "../core/gpu/smoke.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { bytes } from "./bytes.ts";
+import { jsonOption } from "./options.ts";
 
 /** Something that stops mtc from working here, and what mends it. */
 interface Problem {
@@ -214,12 +215,12 @@ export function doctorCommand(): Command {
     .description(
       "Shows the adapter, its limits and speed, memory, disk and what is built in, and says what to install.",
     )
-    .option("--json", "print the findings as JSON (sizes in bytes)")
+    .addOption(jsonOption("the findings as JSON (sizes in bytes)"))
     .addHelpText("after", "\nExample:\n  mtc doctor --json | jq .adapter.name")
     .action(async ({ json }: { json?: boolean }) => {
       const found = await diagnose();
       console.log(json ? JSON.stringify(found, null, 2) : render(found));
       const [first] = found.problems;
-      if (first) throw new UserError(`Cannot run on this machine: ${first.what}; ${first.remedy}`);
+      if (first) throw new UserError({ action: "run on this machine", found: first.what, remedy: first.remedy });
     });
 }

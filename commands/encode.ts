@@ -10,6 +10,7 @@ import type { HostFeatures } from "../core/transcoder/encode.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { Tokenizer } from "../core/text/tokenizer.ts";
 import type { EncodedToken } from "../reports/encoding_table.ts";
+import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface EncodeOptions {
@@ -19,17 +20,14 @@ interface EncodeOptions {
   json?: true;
 }
 
-/** Work that ends sooner shows no progress. */
-const QUIET_S = 2;
-
-function parseTop(text: string): number {
-  if (/^\d{1,9}$/.test(text) && Number(text) > 0) return Number(text);
-  throw new UsageError(`Cannot encode: --top must be a whole number above 0, it is "${text}"`);
-}
-
 function parseText(text: string): string {
   if (text !== "") return text;
-  throw new UsageError(`Cannot encode: --text must hold at least one character, it is empty; give some text`);
+  throw new UsageError({
+    action: "encode",
+    requirement: "--text must hold at least one character",
+    found: "it is empty",
+    remedy: "give some text",
+  });
 }
 
 /** Each feature's top token from the run's features.csv; an empty list when the run has none. */
@@ -48,28 +46,27 @@ async function encodeText(transcoders: readonly FinishedTranscoder[], text: stri
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
   const [{ config: { context, include_bos, precision } }] = transcoders;
   const files = await openModelVisibly(modelOf(transcoders));
-  const gpu = await openGpu(undefined, precision);
+  using gpu = await openGpu(undefined, precision);
   const taps = transcoders.map(({ config }) => config.source);
   const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, transcoders, { taps, maxTokens: context, onLoading })
   );
-  const progress = new Progress("Encoding"), start = performance.now();
+  const progress = new Progress("Encoding contexts");
   try {
     const tokenizer = loadTokenizer(files);
-    const ids = textContexts(tokenizer.encode(text), tokenizer.bosId, context);
-    const encoders = transcoders.map(({ config: { source }, transcoder }) => ({ source, transcoder }));
-    const contexts: EncodedContext[] = [];
-    for await (const context of encodeContexts(gpu, decoder, encoders, ids, include_bos)) {
-      contexts.push(context);
-      const elapsed = (performance.now() - start) / 1000,
-        left = elapsed / contexts.length * (ids.length - contexts.length);
-      if (elapsed >= QUIET_S) progress.show(contexts.length, ids.length, "contexts", left);
-    }
-    return { tokenizer, contexts };
+    const contexts = textContexts(tokenizer.encode(text), tokenizer.bosId, context), total = contexts.length;
+    const encoded = await encodeContexts({
+      gpu,
+      decoder,
+      transcoders,
+      contexts,
+      includeBos: include_bos,
+      onProgress: (done) => progress.advance({ done, total }),
+    });
+    return { tokenizer, contexts: encoded };
   } finally {
     progress.stop();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 
@@ -106,6 +103,7 @@ function describeTokens(
 
 async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
+  const { summarizeThresholds } = await import("../core/analysis/threshold_summary.ts");
   const transcoders = await openFinishedRun(run);
   const topTokens = await Promise.all(transcoders.map(readTopTokens));
   const { tokenizer, contexts } = await encodeText(transcoders, text);
@@ -116,12 +114,12 @@ async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
         `${contexts.length} contexts, none of which sees the ones before`,
     );
   }
-  const encoded = transcoders.map(({ directory, config: { target }, transcoder: { threshold } }, i) => {
+  const encoded = transcoders.map(({ directory, config: { target }, transcoder: { thresholds } }, i) => {
     const describe = (features: HostFeatures, row: number) => ({
       features: strongest(features, row, top, topTokens[i]),
     });
     const tokens = contexts.flatMap((context, c) => describeTokens(context, c, i, skipped, describe, tokenizer));
-    return { run: directory, layer: target.layer, threshold, tokens };
+    return { run: directory, layer: target.layer, ...summarizeThresholds(thresholds), tokens };
   });
   if (json) {
     const isOne = transcoders.length === 1 && transcoders[0].directory === run;
@@ -136,10 +134,10 @@ async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
 export function encodeCommand(): Command {
   return new Command("encode")
     .description("Shows the features of a text, token by token: index, the token it is strongest on, activation.")
-    .requiredOption("-r, --run <dir>", "a transcoder's directory, or a run's for all of its transcoders")
+    .addOption(runOption())
     .requiredOption("-t, --text <text>", "the text; BOS is put in front", parseText)
-    .option("-n, --top <n>", "features to show per token", parseTop, 5)
-    .option("--json", "print JSON: an object for a transcoder's directory, a list for a run's")
+    .addOption(wholeNumberOption("-n, --top <n>", "features to show per token", { value: 5 }))
+    .addOption(jsonOption())
     .addHelpText("after", '\nExample:\n  mtc encode --run runs/first/layer2 --text "My fellow citizens" --top 3')
     .action(encode);
 }

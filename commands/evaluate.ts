@@ -4,9 +4,10 @@
  */
 
 import { Command } from "commander";
-import { UsageError, UserError } from "../core/errors.ts";
+import { UserError } from "../core/errors.ts";
 import type { TextSummary } from "../core/text/summary.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
+import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
@@ -15,16 +16,7 @@ interface EvaluateOptions {
   json?: true;
 }
 
-/** Work that ends sooner shows no progress. */
-const QUIET_S = 2;
-
-function parseTokens(text: string): number {
-  if (/^\d+$/.test(text) && Number(text) > 0 && Number.isSafeInteger(Number(text))) return Number(text);
-  throw new UsageError(`Cannot evaluate: --tokens must be a whole number above 0, it is "${text}"`);
-}
-
 async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: number) {
-  const { contextsPerForward } = await import("../core/model/capacity.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
@@ -32,46 +24,29 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
   const { dataOf } = await import("../core/runs/config.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = transcoders, { context, include_bos } = config;
+  const [{ directory, config }] = transcoders, { context } = config;
   const files = await openModelVisibly(modelOf(transcoders));
-  const gpu = await openGpu(undefined, config.precision);
+  using gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(transcoders.map(({ config }) => config));
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
-  const progress = new Progress("Evaluating"), start = performance.now();
+  const progress = new Progress("Evaluating");
   try {
     await requireSameText(directory, config.data, source.summary);
     return await evaluateTranscoders({
       gpu,
       decoder,
       source,
-      context,
-      contextsPerForward: contextsPerForward(gpu, decoder.config, context),
-      transcoders: transcoders.map(({ config: { source, target, k }, transcoder }) => ({
-        ...transcoder,
-        source,
-        target,
-        k,
-      })),
+      settings: config,
+      transcoders,
       tokens,
-      includeBos: include_bos,
-      onProgress: (done) => {
-        const elapsed = (performance.now() - start) / 1000;
-        if (elapsed < QUIET_S) return;
-        progress.show(
-          Math.min(done, tokens),
-          tokens,
-          `${Math.round(done / elapsed)} tokens/s`,
-          elapsed / done * Math.max(0, tokens - done),
-        );
-      },
+      onProgress: (done) => progress.advance({ done, total: tokens, unit: "tokens" }),
     });
   } finally {
     progress.stop();
     source.close();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 
@@ -83,12 +58,12 @@ async function requireSameText(
 ): Promise<void> {
   if (now.fingerprint === trained.fingerprint) return;
   const { describeText } = await import("../core/text/summary.ts");
-  throw new UserError(
-    `Cannot evaluate ${directory}: the text must be the one it was trained on (${
-      describeText(trained)
-    }), it is another ` +
-      `(${describeText(now)}); put the files back`,
-  );
+  throw new UserError({
+    action: `evaluate ${directory}`,
+    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
+    found: `it is another (${describeText(now)})`,
+    remedy: "put the files back",
+  });
 }
 
 async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
@@ -112,9 +87,11 @@ async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
 export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("Measures finished transcoders on held-out text with threshold inference, intervals included.")
-    .requiredOption("-r, --run <dir>", "a transcoder's directory, or a run's for all of its transcoders")
-    .option("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)", parseTokens)
-    .option("--json", "print JSON: an object for a transcoder's directory, a list for a run's")
+    .addOption(runOption())
+    .addOption(
+      wholeNumberOption("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)"),
+    )
+    .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu")
     .action(evaluate);
 }

@@ -4,16 +4,15 @@
  */
 
 import { Command } from "commander";
-import { UsageError } from "../core/errors.ts";
 import type { Tap } from "../core/model/sites.ts";
 import type { Precision } from "../core/gpu/products.ts";
-import { precisionOption } from "./precision_option.ts";
+import { jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface HarvestOptions {
   readonly model: string;
   readonly data?: string[];
-  readonly layers: string;
+  readonly layers: number[];
   readonly sites: string;
   readonly context: number;
   readonly contexts: number;
@@ -22,17 +21,10 @@ interface HarvestOptions {
   readonly json?: true;
 }
 
-function wholeNumber(name: string, least: number): (text: string) => number {
-  return (text) => {
-    if (/^\d{1,9}$/.test(text) && Number(text) >= least) return Number(text);
-    throw new UsageError(`Cannot harvest: --${name} must be a whole number from ${least}, got "${text}"`);
-  };
-}
-
 async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
-  const { parseLayers, parseSites } = await import("../core/model/sites.ts");
+  const { parseSites } = await import("../core/model/sites.ts");
   const chosen = parseSites(sites);
-  return parseLayers(layers).flatMap((layer) => chosen.map((site) => ({ layer, site })));
+  return layers.flatMap((layer) => chosen.map((site) => ({ layer, site })));
 }
 
 async function harvest(options: HarvestOptions): Promise<void> {
@@ -51,10 +43,10 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const taps = await parseTaps(options);
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
-  const gpu = await openGpu(undefined, options.precision);
+  using gpu = await openGpu(undefined, options.precision);
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps.length, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
-  const model = await loadVisibly((onLoading) =>
+  const decoder = await loadVisibly((onLoading) =>
     loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
   );
   const data = options.data ?? "builtin";
@@ -62,27 +54,23 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const progress = new Progress("Harvesting contexts");
   try {
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
-    const started = performance.now();
+    // Opening the model may have taken an hour.
+    await requireEmpty(out);
     const written = await writeActivations({
       gpu,
-      model,
+      decoder,
       source,
       context,
       contexts,
-      contextsPerForward: atOnce,
       directory: out,
       metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
       onRounded: (errors) => console.error(describeErrors(errors)),
-      onProgress(done) {
-        const seconds = (performance.now() - started) / 1000;
-        const note = `${Math.round(done * context / seconds)} tokens/s`;
-        progress.show(done, contexts, note, seconds / done * (contexts - done));
-      },
+      onProgress: (done) => progress.advance({ done, total: contexts, unit: "tokens", each: context }),
     });
     progress.stop();
     const names = taps.map(tapName);
     if (options.json) {
-      const width = model.config.dModel;
+      const width = decoder.config.dModel;
       console.log(JSON.stringify({ files: written, contexts, context, width, tensors: ["tokens", ...names] }, null, 2));
     } else {
       const shards = written.length === 1 ? written[0] : `${written.length} shards in ${out}`;
@@ -92,7 +80,6 @@ async function harvest(options: HarvestOptions): Promise<void> {
     progress.stop();
     source.close();
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 
@@ -113,22 +100,23 @@ export function harvestCommand(): Command {
       "-d, --data <paths...>",
       "text as for mtc train (default: the embedded text); its training documents are used",
     )
-    .requiredOption("-l, --layers <list>", "layers, counted from 0, for example 0,1")
+    .addOption(layersOption("layers, counted from 0, for example 0,1").makeOptionMandatory())
     .option(
       "-s, --sites <list>",
       "resid_pre, attn_in, attn_out, resid_mid, mlp_in, mlp_out, resid_post",
       "resid_mid,mlp_out",
     )
-    .option("-c, --context <tokens>", "tokens per context, BOS included", wholeNumber("context", 2), 64)
-    .option(
-      "-n, --contexts <count>",
-      "contexts to write; the text starts over when it ends",
-      wholeNumber("contexts", 1),
-      256,
+    .addOption(
+      wholeNumberOption("-c, --context <tokens>", "tokens per context, BOS included", { least: 2, value: 64 }),
+    )
+    .addOption(
+      wholeNumberOption("-n, --contexts <count>", "contexts to write; the text starts over when it ends", {
+        value: 256,
+      }),
     )
     .requiredOption("-o, --out <dir>", "a new or empty directory")
     .addOption(precisionOption())
-    .option("--json", "print a summary as JSON")
+    .addOption(jsonOption("a summary as JSON"))
     .addHelpText(
       "after",
       "\nExample:\n  mtc harvest --layers 2,4 --sites resid_mid,mlp_out --contexts 500 --out activations",

@@ -6,6 +6,9 @@
 import { type ModelFiles, openModel } from "../core/model/files.ts";
 import { Progress } from "./progress.ts";
 
+/** Bytes of what a download is counted in. */
+const MB = 1e6;
+
 /**
  * Opens a model as {@link openModel} does.
  *
@@ -14,21 +17,17 @@ import { Progress } from "./progress.ts";
  * @throws {UserError} As {@link openModel}.
  */
 export async function openModelVisibly(model: string): Promise<ModelFiles> {
-  const progress = new Progress(`Downloading ${model} (MB)`), started = performance.now();
+  const progress = new Progress(`Downloading ${model} (MB)`);
   try {
     return await openModel(model, ({ done, total, received, waiting }) => {
-      const rate = received / (performance.now() - started); // bytes per millisecond: kB per second
-      const note = waiting !== "" ? waiting : `${(rate / 1000).toFixed(1)} MB/s`;
-      const left = received > 0 && waiting === "" ? (total - done) / rate / 1000 : null;
-      progress.show(Math.floor(done / 1e6), Math.ceil(total / 1e6), note, left);
+      const work = { done: done / MB, total: total / MB, since: received / MB, unit: "MB" };
+      if (waiting === "") progress.advance(work);
+      else progress.show(Math.floor(work.done), Math.ceil(work.total), waiting, null);
     });
   } finally {
     progress.stop();
   }
 }
-
-/** Seconds of loading before it is shown: a small model is loaded by then. */
-const QUIET_S = 1;
 
 /**
  * Loads a model with its progress shown.
@@ -39,14 +38,9 @@ const QUIET_S = 1;
 export async function loadVisibly<T>(
   load: (onLoading: (layers: number, needed: number) => void) => Promise<T>,
 ): Promise<T> {
-  const progress = new Progress("Loading layers"), started = performance.now();
+  const progress = new Progress("Loading layers");
   try {
-    return await load((layers, needed) => {
-      const seconds = (performance.now() - started) / 1000;
-      if (seconds >= QUIET_S) {
-        progress.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
-      }
-    });
+    return await load((layers, needed) => progress.advance({ done: layers, total: needed }));
   } finally {
     progress.stop();
   }

@@ -4,9 +4,12 @@
  */
 
 import cliProgress from "cli-progress";
+import { decimal, duration } from "../reports/format.ts";
 
 /** Seconds between the plain lines. */
 const LINE_EVERY_S = 5;
+/** Seconds before which a rate would tell of the start. */
+const QUIET_S = 1;
 /** Columns of a whole bar. */
 const BAR_COLUMNS = 20;
 
@@ -45,18 +48,82 @@ export function progressLine({ label, done, total, notes, left }: ProgressState,
   return line(bar, shown).slice(0, columns - 1);
 }
 
-/** One bar. */
+/**
+ * How fast something goes, from when this was made, and how long the rest will take: the only place that reckons it.
+ */
+export class Pace {
+  readonly #started = performance.now();
+
+  /** Seconds since it began. */
+  get seconds(): number {
+    return (performance.now() - this.#started) / 1000;
+  }
+
+  /**
+   * The rate so far.
+   *
+   * @param done Units done since it began.
+   * @returns Units per second; null in the first second, as work is queued faster than it is done.
+   */
+  rate(done: number): number | null {
+    const { seconds } = this;
+    return seconds < QUIET_S ? null : done / seconds;
+  }
+
+  /**
+   * The time left, if the rest goes as what is done.
+   *
+   * @param done Units done.
+   * @param total Units in all.
+   * @param since Those done since it began, where others were done before.
+   * @returns Seconds; null when there is no rate yet.
+   */
+  left(done: number, total: number, since = done): number | null {
+    const rate = this.rate(since);
+    return rate === null || since === 0 ? null : Math.max(0, total - done) / rate;
+  }
+}
+
+/** How far some work is, for {@link Progress.advance}. */
+export interface Work {
+  /** Units done. */
+  readonly done: number;
+  /** Units in all. */
+  readonly total: number;
+  /** Units done since the bar was made, where others were done before; all of `done` if left out. */
+  readonly since?: number;
+  /** What the rate counts, for example `tokens`; no rate is shown if left out. */
+  readonly unit?: string;
+  /** How many of it a unit done is; 1 if left out. */
+  readonly each?: number;
+}
+
+/** One bar, with its own pace. */
 export class Progress {
   #bar: InstanceType<typeof cliProgress.SingleBar> | null = null;
   #state: ProgressState;
   readonly #isTerminal = Deno.stderr.isTerminal();
   #lastLine = performance.now();
+  /** Counts from when the bar was made. */
+  readonly pace = new Pace();
 
   /**
    * @param label What is being done, for example `Training`.
    */
   constructor(readonly label: string) {
     this.#state = { label, done: 0, total: 0, notes: [], left: "" };
+  }
+
+  /**
+   * Shows work with its rate and the time left; nothing in the first second, when neither is known and it may be over soon.
+   *
+   * @param work How far it is.
+   */
+  advance({ done, total, since = done, unit, each = 1 }: Work): void {
+    const rate = this.pace.rate(since * each);
+    if (rate === null) return;
+    const note = unit === undefined ? "" : perSecond(rate, unit);
+    this.show(Math.floor(done), Math.ceil(total), note, this.pace.left(done, total, since));
   }
 
   /**
@@ -69,7 +136,7 @@ export class Progress {
    * @param short The note for a terminal, in parts, the most important first; the note itself if left out.
    */
   show(done: number, total: number, note: string, secondsLeft: number | null, short: readonly string[] = [note]): void {
-    const left = secondsLeft === null ? "" : `${duration(secondsLeft)} left`;
+    const left = secondsLeft === null ? "" : `${timeToCome(secondsLeft)} left`;
     if (this.#isTerminal) {
       this.#state = { label: this.label, done, total, notes: short, left };
       return this.#draw();
@@ -101,15 +168,26 @@ export class Progress {
 }
 
 /**
- * A duration as a person says it.
+ * A rate as a person reads it.
+ *
+ * @param rate Units per second.
+ * @param unit What they are.
+ * @returns For example `6,213 tokens/s` or `0.5 MB/s`.
+ */
+export function perSecond(rate: number, unit: string): string {
+  return `${decimal(rate, rate < 100 ? 1 : 0)} ${unit}/s`;
+}
+
+/** From here on a time to come is said in days, and with a decimal up to ten of them; seconds. */
+const DAYS_FROM_S = 172_800, WHOLE_DAYS_FROM_S = 864_000;
+
+/**
+ * A time to come, which nobody knows to the minute when it is days.
  *
  * @param seconds Seconds, not negative.
- * @returns For example `42 s`, `3:07 min`, `2:05 h` or `5.5 days`.
+ * @returns For example `42 s`, `3 min 7 s`, `2 h 5 min` or `5.5 days`.
  */
-export function duration(seconds: number): string {
-  const s = Math.round(seconds);
-  const two = (n: number) => String(Math.floor(n)).padStart(2, "0");
-  if (s < 60) return `${s} s`;
-  if (s >= 172_800) return `${(s / 86_400).toFixed(s < 864_000 ? 1 : 0)} days`;
-  return s < 3600 ? `${Math.floor(s / 60)}:${two(s % 60)} min` : `${Math.floor(s / 3600)}:${two(s % 3600 / 60)} h`;
+export function timeToCome(seconds: number): string {
+  if (seconds < DAYS_FROM_S) return duration(seconds);
+  return `${decimal(seconds / 86_400, seconds < WHOLE_DAYS_FROM_S ? 1 : 0)} days`;
 }

@@ -9,6 +9,7 @@ import type { TranscoderConfig } from "../core/runs/config.ts";
 import type { TranscoderChoice } from "../core/runs/discovery.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
+import { jsonOption } from "./options.ts";
 
 interface ReportOptions {
   runs: string;
@@ -41,6 +42,23 @@ async function requireDirectory(path: string): Promise<void> {
   });
 }
 
+/** The other files have names that nobody else gives; those of an earlier report are replaced. */
+async function requireOwnIndex(out: string): Promise<void> {
+  const { isIndexPage } = await import("../reports/markdown/index_page.ts");
+  const path = join(out, "index.md");
+  const text = await Deno.readTextFile(path).catch((error) => {
+    if (error instanceof Deno.errors.NotFound) return null;
+    throw fileError("write", path, error);
+  });
+  if (text === null || isIndexPage(text)) return;
+  throw new UserError({
+    action: `write reports to ${out}`,
+    requirement: "an index.md there must be that of an earlier report",
+    found: "it is something else",
+    remedy: "choose another --out",
+  });
+}
+
 async function makeDirectory(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true });
@@ -51,6 +69,7 @@ async function makeDirectory(path: string): Promise<void> {
 
 async function report({ runs, out, json }: ReportOptions): Promise<void> {
   await requireDirectory(out);
+  await requireOwnIndex(out);
   const { chooseTranscoders, findTranscoders } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { analyzeTranscoder, comparePairs } = await import("../core/runs/analysed.ts");
@@ -85,8 +104,8 @@ export function reportCommand(): Command {
       "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares them.",
     )
     .option("-r, --runs <dir>", "where the runs are", "runs")
-    .option("-o, --out <dir>", "where the reports go", "analysis_results")
-    .option("--json", "print verdicts, checks and file names as JSON")
+    .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
+    .addOption(jsonOption("verdicts, checks and file names as JSON"))
     .addHelpText("after", "\nExample:\n  mtc train && mtc report --runs runs --out analysis_results")
     .action(report);
 }

@@ -34,17 +34,18 @@ export function sentenceOf({ action, requirement, found, remedy }: Reason): stri
 export class UserError extends Error {
   /** Distinguishes this class in logs. */
   override name = "UserError";
-  /** The parts of the message; a reason that is a whole sentence of its own has only that. */
+  /** The parts of the message; a reason that came as a whole sentence has only an action. */
   readonly parts: Reason;
 
   /**
    * Makes the error.
    *
    * @param reason Why something cannot be done, in parts.
+   * @param message The sentence, where it is not the one that {@link sentenceOf} makes of the parts.
    */
-  constructor(reason: Reason | string) {
-    super(typeof reason === "string" ? reason : sentenceOf(reason));
-    this.parts = typeof reason === "string" ? { action: reason } : reason;
+  constructor(reason: Reason | string, message?: string) {
+    super(message ?? (typeof reason === "string" ? reason : sentenceOf(reason)));
+    this.parts = typeof reason === "string" ? { action: reason.slice("Cannot ".length) } : reason;
   }
 }
 
@@ -54,8 +55,50 @@ export class UsageError extends UserError {
   override name = "UsageError";
 }
 
-/** The user stopped the work and it ended cleanly; the message says how to go on. Exit code 130. */
+/** A setting that cannot be. */
+export interface BadSetting {
+  /** What it is called in config.json: `buffer_tokens`. */
+  readonly setting: string;
+  /** What it was to be. */
+  readonly value: unknown;
+  /** What must hold: `it must be a positive whole number`. */
+  readonly requirement: string;
+  /** The settings that the requirement follows from, and what they are. */
+  readonly given?: Readonly<Record<string, unknown>>;
+}
+
+/** Settings that cannot be; a command line catches it to say them in its own flags. */
+export class SettingError extends UsageError {
+  /**
+   * Makes the error.
+   *
+   * @param bad The first setting that cannot be.
+   * @param say How a setting and its value are written.
+   */
+  constructor(
+    readonly bad: BadSetting,
+    say: (setting: string, value: unknown) => string = (setting, value) => `${setting} = ${value}`,
+  ) {
+    const { setting, value, requirement, given = {} } = bad;
+    const others = Object.entries(given).map(([name, value]) => say(name, value)).join(" and ");
+    super({
+      action: `train with ${say(setting, value)}`,
+      requirement: others === "" ? requirement : `${requirement} for ${others}`,
+    });
+  }
+}
+
+/** The user stopped the work and it ended cleanly. Exit code 130. */
 export class Interrupted extends UserError {
   /** Distinguishes this class in logs. */
   override name = "Interrupted";
+
+  /**
+   * Makes the error.
+   *
+   * @param reason Where the work `stopped`, behind that word: `after step 10 of 30, which is saved`; and what to do next.
+   */
+  constructor({ stopped, remedy }: { readonly stopped: string; readonly remedy: string }) {
+    super({ action: "end the work", found: `it was stopped ${stopped}`, remedy }, `Stopped ${stopped}; ${remedy}`);
+  }
 }

@@ -4,7 +4,7 @@
  */
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../core/analysis/evaluation.ts";
-import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { counted, decimal, integer, percent, thresholdText } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 function withInterval(value: number, [low, high]: Interval, digits: number): string {
@@ -45,7 +45,7 @@ export function evaluationTable(
       row("L0", ({ l0, l0_ci95 }) => withInterval(l0, l0_ci95, 2)),
       row("L0 at 5, 25, 50, 75, 95 % of tokens", ({ l0_quantiles }) => quantiles(l0_quantiles)),
       row("k in training", ({ k }) => integer(k)),
-      row("Threshold", ({ threshold }) => significant(threshold)),
+      row("Threshold", (evaluation) => thresholdText(evaluation)),
       row(
         "Dead features",
         ({ dead_features, dead_fraction }) => `${integer(dead_features)} (${percent(dead_fraction)})`,

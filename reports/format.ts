@@ -2,6 +2,7 @@
  * Numbers as a reader wants them: thousands separators, as many digits as mean something, NaN said as such.
  * @module
  */
+import type { ThresholdSummary } from "../core/analysis/threshold_summary.ts";
 
 /** Rounds to `digits` decimals and separates thousands: 1234.5 -> `1,234.50`. */
 export function decimal(value: number, digits: number): string {
@@ -23,6 +24,15 @@ export function significant(value: number, digits = 4): string {
   if (size < 1e-4 || size >= 1e7) return value.toExponential(digits - 1).replace(/\.?0+e/, "e").replace("e+", "e");
   const decimals = Math.max(0, digits - 1 - Math.floor(Math.log10(size)));
   return decimal(value, Math.min(decimals, 8));
+}
+
+/** The threshold of all features; where they differ, their median and range. */
+export function thresholdText(
+  { threshold, threshold_range }: ThresholdSummary,
+  number: (value: number) => string = significant,
+): string {
+  if (!threshold_range) return number(threshold);
+  return `${number(threshold)} (median; ${threshold_range.map((end) => number(end)).join(" to ")})`;
 }
 
 /** A setting as it was given, without trailing zeros: 0.0003, 3e-9, 15,000. */

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { glob } from "node:fs/promises";
 import { basename } from "node:path";
 import { fileURLToPath } from "node:url";
+import { KERNELS } from "../core/bench/catalogue.ts";
 import { openGpu } from "../core/gpu/device.ts";
 import type { Kernel } from "../wgsl/kernel.ts";
 import { type TileName, TILES, variantsOf } from "../wgsl/shared/matmul.ts";
@@ -60,6 +61,15 @@ Deno.test("the catalogue finds the kernels, and their names are unique", () => {
   const names = kernels.map(({ name }) => name);
   assert.ok(names.includes("decode") && names.includes("matmul_lanes") && names.length >= 19, `found ${names}`);
   assert.deepEqual(names.toSorted(), [...new Set(names)].toSorted());
+});
+
+Deno.test("core/bench/catalogue.ts has every kernel and names every file that declares some", async () => {
+  assert.deepEqual(KERNELS.map(({ name }) => name), kernels.map(({ name }) => name).toSorted());
+  const catalogue = await Deno.readTextFile(new URL("../core/bench/catalogue.ts", import.meta.url));
+  for (const file of await filesOf("**/*.ts")) {
+    const isDeclaring = (await Deno.readTextFile(new URL(file, WGSL))).includes("defineKernel({");
+    if (isDeclaring) assert.ok(catalogue.includes(`"../../wgsl/${file}"`), `it does not name ${file}`);
+  }
 });
 
 Deno.test("each .wgsl file with an entry point is the text of the kernel of its name", () => {

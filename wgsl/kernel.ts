@@ -1,5 +1,8 @@
 /**
  * What a kernel is: one WGSL text and plain data about it. Nothing here touches a GPU; `core/gpu/run.ts` executes it.
+ *
+ * Each text is a .wgsl file of the kernel's name (the matrix products' texts are generated); the declarations of a family of kernels stand
+ * together in one file beside the texts, which core/bench/catalogue.ts lists.
  * @module
  */
 

@@ -49,7 +49,7 @@ export class Child {
    */
   static async start(program: string, args: string[], remedy: string): Promise<Child> {
     const fail = (what: string) =>
-      new UserError(`Cannot compare with ${args[0]}: ${program} must run it, ${what}; ${remedy}`);
+      new UserError({ action: `compare with ${args[0]}`, requirement: `${program} must run it`, found: what, remedy });
     let process: Deno.ChildProcess;
     try {
       process = new Deno.Command(program, { args, stdin: "piped", stdout: "piped", stderr: "inherit" }).spawn();
@@ -74,7 +74,10 @@ export class Child {
   async run(variant: string, count: number): Promise<number> {
     await this.#stdin.write(new TextEncoder().encode(`${JSON.stringify({ variant, count })}\n`));
     const answer = await this.#lines.next();
-    if (answer.done) throw new UserError(`Cannot go on comparing: ${this.peer} must answer, it ended; see its message`);
+    if (answer.done) {
+      const requirement = `${this.peer} must answer`;
+      throw new UserError({ action: "go on comparing", requirement, found: "it ended", remedy: "see its message" });
+    }
     return JSON.parse(answer.value).seconds;
   }
 

@@ -7,13 +7,15 @@
  * Python needs bench/peers/requirements.txt.
  */
 
-import { Command, Option } from "commander";
+import { Command } from "commander";
 import { fileURLToPath } from "node:url";
+import { wholeNumberOption } from "../../commands/options.ts";
 import { median } from "../../core/analysis/statistics.ts";
 import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
 import { PUBLISHED } from "../../commands/train/settings.ts";
@@ -153,14 +155,14 @@ async function compareProducts(gpu: Gpu, clock: WallClock, { repeats }: Options)
   try {
     const rows: Comparison[] = [];
     for (const [i, [rowCount, columns, depth]] of PRODUCTS.entries()) {
-      const product = await ProductWorkload.make(gpu, { rows: rowCount, columns, depth });
+      using scope = openScope(gpu);
+      const product = await ProductWorkload.make(scope, { rows: rowCount, columns, depth });
       const ours = contestant(gpu, clock, (pass) => product.record(pass));
       await ours.run(1);
       const peer = { name: child.peer, run: (count: number) => child.run(child.variants[i], count) };
       const amount = { count: 2 * rowCount * columns * depth, unit: "operations" } as const;
       const what = `Matrix product ${integer(rowCount)} × ${integer(depth)} × ${integer(columns)}`;
       rows.push(await compare(what, [ours, peer], repeats, amount));
-      product.destroy();
     }
     return rows;
   } finally {
@@ -194,7 +196,8 @@ async function peers(options: Options): Promise<void> {
   const chosen = options.only.split(",").map((name) => {
     const found = COMPARISONS[name as keyof typeof COMPARISONS];
     if (!found) {
-      throw new UserError(`Cannot compare "${name}": it must be one of ${Object.keys(COMPARISONS)}; give --only`);
+      const requirement = `it must be one of ${Object.keys(COMPARISONS)}`;
+      throw new UserError({ action: `compare "${name}"`, requirement, remedy: "give --only" });
     }
     return found;
   });
@@ -202,10 +205,9 @@ async function peers(options: Options): Promise<void> {
   let adapter = "";
   for (const comparison of chosen) {
     // A device each: the tensors of one are gone when the next begins.
-    const gpu = await openGpu(null), clock = await WallClock.start(gpu);
+    using gpu = await openGpu(null);
     adapter = gpu.adapter;
-    comparisons.push(...await comparison(gpu, clock, options));
-    gpu.device.destroy();
+    comparisons.push(...await comparison(gpu, await WallClock.start(gpu), options));
   }
   const machine = await describeMachine(adapter);
   console.log(options.json ? JSON.stringify({ machine, comparisons }, null, 2) : render(machine, comparisons));
@@ -215,9 +217,9 @@ preferVulkan();
 await new Command("peers")
   .description("Measures mtc beside PyTorch and tfjs, in turns.")
   .option("--only <names>", "which comparisons: step, layer, product", "step,layer,product")
-  .option("-r, --repeats <n>", "samples of each; medians are shown", Number, 5)
+  .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each; medians are shown", { value: 5 }))
   .option("--python <path>", "a Python that has bench/peers/requirements.txt", "python3")
-  .addOption(new Option("--tokens <n>", "most tokens of the layer's pass").argParser(Number))
+  .addOption(wholeNumberOption("--tokens <n>", "most tokens of the layer's pass"))
   .option("--json", "print JSON, with every sample")
   .action(peers)
   .parseAsync(Deno.args, { from: "user" });

@@ -44,9 +44,4 @@ export class ProductWorkload {
   record(pass: Pass): void {
     pass.run(this.#kernel, this.#tensors, { ...this.#size });
   }
-
-  /** Frees its memory on the GPU. */
-  destroy(): void {
-    for (const { buffer } of Object.values(this.#tensors)) buffer.destroy();
-  }
 }

@@ -5,8 +5,8 @@
 
 import { Command } from "commander";
 import process from "node:process";
-
 import { Interrupted, UserError } from "../../core/errors.ts";
+import { TEXT_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
@@ -14,7 +14,7 @@ import { featureCount } from "../../core/transcoder/shape.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
 import { Diverged, train } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
-import { precisionOption } from "../precision_option.ts";
+import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
@@ -22,7 +22,7 @@ import { readEvaluation } from "../../core/runs/evaluation.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { lockRun } from "../../core/runs/lock.ts";
 import { newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
-import { EMBEDDED, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
+import { declared, NUMBER_OPTIONS } from "./settings.ts";
 
 /**
  * Declares the command.
@@ -38,36 +38,31 @@ export function trainCommand(): Command {
     .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
     .option(
       "-d, --data <paths...>",
-      "text: .txt, .jsonl, .jsonl.gz, .jsonl.zst, .parquet, directories, hf:OWNER/NAME (default: the embedded text)",
+      `text: ${TEXT_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
     )
-    .option(
-      "-l, --layers <list>",
-      "layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)",
-    )
+    .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
       "--source <site>",
       "where activations are read: a site of the same layer, or one like layer8.resid_mid",
       "resid_mid",
     )
     .option("--target <site>", "where those to be predicted are", "mlp_out")
-    .option("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152")
-    .option(
-      "--dictionary <n>",
-      "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+    .addOption(wholeNumbersOption("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152"))
+    .addOption(
+      wholeNumberOption(
+        "--dictionary <n>",
+        "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
+      ),
     )
     .option("--include-bos", "train on and count BOS tokens too")
     .addOption(precisionOption());
-  for (const { flags, setting, text } of NUMBER_OPTIONS) {
-    const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
-    const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
-    command.option(flags, `${text} (default: ${value})`);
-  }
+  NUMBER_OPTIONS.map(declared).forEach((option) => command.addOption(option));
   return command
     .option("--runs <dir>", "where runs are kept", "runs")
     .option("--name <name>", "the run's name (default: the model's, with the time)")
     .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
-    .option("--json", "print the result as JSON")
+    .addOption(jsonOption("the result as JSON"))
     .addHelpText(
       "after",
       "\nExample:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first",
@@ -85,7 +80,7 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
       `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
     );
   }
-  const gpu = await openGpu(undefined, request.settings.precision);
+  using gpu = await openGpu(undefined, request.settings.precision);
   try {
     const estimated = await estimate(gpu, request);
     if (options.dryRun) return printEstimate(request, estimated, gpu.adapter, options.json === true);
@@ -95,7 +90,6 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
     await printResult(request, options.json === true);
   } finally {
     await request.model.weights.close();
-    gpu.device.destroy();
   }
 }
 
@@ -107,17 +101,10 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     const verb = request.resumed ? "Resuming" : "Training";
     const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
+    if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
     const plan = planOf(request, gpu.adapter);
-    const { decoder, transcoders } = await train(gpu, plan, { ...display.observer, interrupted: () => stop.requested });
-    await finish(gpu, plan, decoder, transcoders, {
-      ...display.finishObserver,
-      checkInterrupt() {
-        if (!stop.requested) return;
-        throw new Interrupted(
-          `Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume ${request.directory}`,
-        );
-      },
-    });
+    const { decoder, transcoders } = await train(gpu, plan, display.observer, stop.signal);
+    await finish(gpu, plan, decoder, transcoders, display.finishObserver, stop.signal);
   } catch (error) {
     throw await withResume(error, request.directory);
   } finally {
@@ -125,6 +112,14 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     stop.end();
     await lock.release();
   }
+}
+
+/** A resumed run may go on elsewhere, but not with the same bits. */
+function tellOtherAdapter(began: string, now: string): void {
+  if (began === now) return;
+  console.error(
+    `mtc: the run began on ${began}, this is ${now}: its last bits will differ from those of an uninterrupted run`,
+  );
 }
 
 /** A plan that does not fit is an error here too, behind what there is to say of it. */
@@ -144,21 +139,23 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
 async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
-  return new UserError(`${error.message}; then go on with: mtc train --resume ${directory}`);
+  const { parts } = error, goOn = `then go on with: mtc train --resume ${directory}`;
+  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}; ${goOn}` });
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
-function listenForInterrupts(onRequest: () => void): { readonly requested: boolean; end(): void } {
-  const state = { requested: false, end: () => remove() };
+function listenForInterrupts(onRequest: () => void): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
   const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
   const listener = () => {
-    state.requested = true;
+    // What was stopped, and how to go on, is said by those who know.
+    controller.abort();
     remove();
     onRequest();
   };
   const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
   signals.forEach((signal) => Deno.addSignalListener(signal, listener));
-  return state;
+  return { signal: controller.signal, end: remove };
 }
 
 /**

@@ -11,10 +11,8 @@ import type { Mapping } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import type { SteppedTranscoder, TrainingObserver } from "../../core/training/session.ts";
 import { tapName } from "../../core/model/sites.ts";
-import { Progress } from "../progress.ts";
-
-/** Seconds before which a rate would tell of the start: work is queued faster than it is done. */
-const RATE_AFTER_S = 1;
+import { integer } from "../../reports/format.ts";
+import { perSecond, Progress } from "../progress.ts";
 
 /** Shows the phases of a run on stderr, one after the other. */
 export class TrainDisplay {
@@ -23,7 +21,6 @@ export class TrainDisplay {
   readonly #stepsPerBuffer: number;
   #progress: Progress | null = null;
   #isStopping = false;
-  #phaseStarted = 0;
   /** What the last buffer took to fill; null before there was one. */
   #fillSeconds: number | null = null;
   /** Training tokens per second when steps were last read back; null before. */
@@ -56,8 +53,8 @@ export class TrainDisplay {
     return [
       `${verb} ${transcoders} of ${model}`,
       ...this.#mappings.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`),
-      `  ${count(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`,
-      `  ${count(steps)} steps of ${count(batch_tokens)} tokens${uses}`,
+      `  ${integer(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`,
+      `  ${integer(steps)} steps of ${integer(batch_tokens)} tokens${uses}`,
       `  on ${adapter}`,
       `  into ${directory}`,
     ];
@@ -76,8 +73,8 @@ export class TrainDisplay {
     this.#progress = null;
   }
 
-  /** The training's observer, without the interrupt. */
-  get observer(): Omit<TrainingObserver, "interrupted"> {
+  /** The training's observer. */
+  get observer(): TrainingObserver {
     return {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
@@ -86,8 +83,8 @@ export class TrainDisplay {
     };
   }
 
-  /** The observer of what follows the last step, without the interrupt. */
-  get finishObserver(): Omit<FinishObserver, "checkInterrupt"> {
+  /** The observer of what follows the last step. */
+  get finishObserver(): FinishObserver {
     return {
       sampling: (done, tokens) => this.#passing("Sampling", done, tokens),
       evaluating: (done, tokens) => this.#passing("Evaluating", done, tokens),
@@ -99,31 +96,24 @@ export class TrainDisplay {
     if (this.#progress?.label !== name && !this.#isStopping) {
       this.stop();
       this.#progress = new Progress(name);
-      this.#phaseStarted = performance.now();
     }
     return this.#progress;
   }
 
-  #seconds(): number {
-    return (performance.now() - this.#phaseStarted) / 1000;
-  }
-
   #loading(layers: number, needed: number): void {
-    const progress = this.#enter("Loading layers"), seconds = this.#seconds();
-    if (seconds >= RATE_AFTER_S) {
-      progress?.show(layers, needed, "", layers > 0 ? seconds / layers * (needed - layers) : null);
-    }
+    this.#enter("Loading layers")?.advance({ done: layers, total: needed });
   }
 
   #filling(n: number, done: number, contexts: number): void {
     const { steps, context } = this.#settings, buffers = Math.ceil(steps / this.#stepsPerBuffer);
-    const progress = this.#enter(`Harvesting ${n + 1}/${buffers}`), seconds = this.#seconds();
-    if (done === contexts) this.#fillSeconds = seconds;
-    const isTold = seconds >= RATE_AFTER_S || done === contexts;
-    const here = isTold ? seconds / done * (contexts - done) : this.#fillSeconds;
+    const progress = this.#enter(`Harvesting ${n + 1}/${buffers}`);
+    if (progress === null) return;
+    if (done === contexts) this.#fillSeconds = progress.pace.seconds;
+    const here = progress.pace.left(done, contexts) ?? this.#fillSeconds;
     const after = this.#secondsOfSteps(n * this.#stepsPerBuffer, n);
     const left = here === null || after === null ? null : here + after;
-    progress?.show(done * context, contexts * context, isTold ? perSecond(done * context / seconds) : "", left);
+    const rate = progress.pace.rate(done * context);
+    progress.show(done * context, contexts * context, rate === null ? "" : perSecond(rate, "tokens"), left);
   }
 
   #rounded(errors: Readonly<Record<string, number>>): void {
@@ -147,13 +137,12 @@ export class TrainDisplay {
       `${short1000(tokensPerSecond)} tokens/s`,
     ];
     const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
-    this.#enter("Training")?.show(step, steps, [...numbers, perSecond(tokensPerSecond)].join("  "), left, short);
+    const note = [...numbers, perSecond(tokensPerSecond, "tokens")].join("  ");
+    this.#enter("Training")?.show(step, steps, note, left, short);
   }
 
   #passing(name: string, done: number, tokens: number): void {
-    const progress = this.#enter(name), seconds = this.#seconds();
-    if (seconds < RATE_AFTER_S && done < tokens) return progress?.show(done, tokens, "", null);
-    progress?.show(done, tokens, perSecond(done / seconds), seconds / done * (tokens - done));
+    this.#enter(name)?.advance({ done, total: tokens, unit: "tokens" });
   }
 
   /** What the steps behind `step` will take with the buffers behind number `n`, or null when their rate is not known yet. */
@@ -163,14 +152,6 @@ export class TrainDisplay {
     const fills = Math.ceil(steps / this.#stepsPerBuffer) - 1 - n;
     return (steps - step) * batch_tokens / this.#rate + fills * (this.#fillSeconds ?? 0);
   }
-}
-
-function count(n: number): string {
-  return Math.round(n).toLocaleString("en-US");
-}
-
-function perSecond(rate: number): string {
-  return `${count(rate)} tokens/s`;
 }
 
 /** 812, 6.2k, 62k: three places at most. */

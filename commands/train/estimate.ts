@@ -6,14 +6,14 @@
 import { readdir, stat } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import pc from "picocolors";
-import { UserError } from "../../core/errors.ts";
+import { type Reason, UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
 import { BEGINNING, type Duration, estimateDuration, type Need, type Standing } from "../../core/estimate/needs.ts";
 import { type Fit, fitOf, type Machine, type Proposal, propose, type Shortage } from "../../core/estimate/fit.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import { newestCommonStep } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
-import { duration, Progress } from "../progress.ts";
+import { Progress, timeToCome } from "../progress.ts";
 import type { TrainRequest } from "./request.ts";
 
 /** A run before it starts. */
@@ -51,7 +51,7 @@ export async function estimate(gpu: Gpu, request: TrainRequest): Promise<Estimat
       return { fit, free, duration: null, proposal };
     }
     show(1, "time");
-    return { fit, free, duration: await estimateDuration(request, fit.rehearsal!, standing), proposal: null };
+    return { fit, free, duration: await estimateDuration(gpu, request, fit.rehearsal!, standing), proposal: null };
   } finally {
     progress.stop();
   }
@@ -86,16 +86,18 @@ export function refusal({ directory, resumed }: TrainRequest, { fit, proposal }:
     : resumed
     ? `${free}, or go on on a larger machine`
     : `nothing smaller that was tried fits; ${free}`;
-  return new UserError(`${reasonOf(shortage)}; ${remedy}`);
+  return new UserError({ ...reasonOf(shortage), remedy });
 }
 
-function reasonOf(shortage: Shortage): string {
-  // The message of a tensor that is too large ends with a remedy of its own.
-  if (shortage.of === "binding") return shortage.message.replace(/; [^;]*$/, "");
+/** Why a plan does not fit; what a tensor that is too large says to do about it is replaced. */
+function reasonOf(shortage: Shortage): Reason {
+  if (shortage.of === "binding") return shortage.error.parts;
   const { of, need, have, isLeast } = shortage;
-  return `Cannot train this plan: it needs ${isLeast ? "at least " : ""}${bytes(need)} of ${of}, ${
-    bytes(have)
-  } are free`;
+  return {
+    action: "train this plan",
+    requirement: `it needs ${isLeast ? "at least " : ""}${bytes(need)} of ${of}`,
+    found: `${bytes(have)} are free`,
+  };
 }
 
 /**
@@ -112,7 +114,7 @@ export function shortEstimate({ fit, free, duration: time }: Estimate): string[]
   return [
     `  memory  at most ${memory}`,
     `  disk    ${bytes(disk.peak)} of ${bytes(free.disk)} free`,
-    `  time    about ${duration(time!.seconds)}, from ${range(time!)}`,
+    `  time    about ${timeToCome(time!.seconds)}, from ${range(time!)}`,
   ];
 }
 
@@ -122,7 +124,7 @@ function taken({ parts: [program] }: Need): number {
 }
 
 function range({ range: [low, high] }: Duration): string {
-  return `${duration(low)} to ${duration(high)}`;
+  return `${timeToCome(low)} to ${timeToCome(high)}`;
 }
 
 /** What the files of a run's disk space are called. */
@@ -165,10 +167,10 @@ export function estimateTable(
   lines.push("", ...section(`Disk, in ${join(directory, places)}`, files));
   lines.push(total("in all", bytes(disk.peak), `of ${bytes(free.disk)} free`));
   if (!time) return lines;
-  lines.push("", ...section("Time", time.phases.map(({ name, amount }): Row => [name, duration(amount), ""])));
+  lines.push("", ...section("Time", time.phases.map(({ name, amount }): Row => [name, timeToCome(amount), ""])));
   return [
     ...lines,
-    total("in all", duration(time.seconds), range(time)),
+    total("in all", timeToCome(time.seconds), range(time)),
     ...time.basis.map((line) => pc.dim(`  ${line}`)),
   ];
 }
@@ -179,7 +181,7 @@ function sizes({ parts }: Need): Row[] {
   return parts.map(({ name, amount }): Row => [name, bytes(amount), ""]);
 }
 
-const NAME_COLUMNS = 26, AMOUNT_COLUMNS = 10;
+const NAME_COLUMNS = 26, AMOUNT_COLUMNS = 12;
 
 function rowLine([name, amount, remark]: Row): string {
   return `  ${name.padEnd(NAME_COLUMNS)}${amount.padStart(AMOUNT_COLUMNS)}${remark ? `  ${remark}` : ""}`;
@@ -222,7 +224,7 @@ export function estimateJson(request: TrainRequest, { fit, free, duration, propo
       basis: duration.basis,
     },
     fits: shortage === null,
-    shortage,
+    shortage: shortage?.of === "binding" ? { of: shortage.of, message: shortage.error.message } : shortage,
     proposal: proposal && proposal.flags.join(" "),
   };
 }

@@ -5,49 +5,40 @@
  */
 
 import { Command } from "commander";
-import { mkdir, readdir, rm, stat } from "node:fs/promises";
-import { basename, join } from "node:path";
-import { UsageError, UserError } from "../../core/errors.ts";
+import { lstat, readdir, rmdir, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
+import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
+import { exists } from "../../core/files/exists.ts";
+import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { parseLayers } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
-import { exists, transcodersIn } from "../../core/runs/discovery.ts";
+import { transcodersIn } from "../../core/runs/discovery.ts";
 import { idOf, type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
 import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
-import { checkSettings, SettingError } from "../../core/training/recipe.ts";
+import { checkSettings } from "../../core/training/recipe.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
-import {
-  defaultLayers,
-  EMBEDDED,
-  flagOf,
-  groupsFor,
-  mappingsFor,
-  NUMBER_OPTIONS,
-  parseGroups,
-  parseNumber,
-  PUBLISHED,
-} from "./settings.ts";
+import { defaultLayers, EMBEDDED, groupsFor, inFlags, mappingsFor, NUMBER_OPTIONS, PUBLISHED } from "./settings.ts";
 
-/** The options as commander gives them; numbers are still text. */
+/** The options as commander gives them; those of NUMBER_OPTIONS are numbers. */
 export interface TrainOptions extends Record<string, unknown> {
   model: string;
   data?: string[];
-  layers?: string;
+  layers?: number[];
   source: string;
   target: string;
-  groups?: string;
-  dictionary?: string;
+  groups?: number[];
+  dictionary?: number;
   includeBos?: boolean;
   precision: Precision;
   runs: string;
@@ -86,13 +77,9 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   try {
     checkSettings(settings);
   } catch (error) {
-    const flag = error instanceof SettingError ? flagOf(error.setting) : null;
-    if (flag === null) throw error;
-    const { value, requirement } = error as SettingError;
-    throw new UsageError({ action: `train with ${flag} ${value}`, requirement });
+    throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
   }
   // What can be refused without the model is refused before it is opened: that may be a download of an hour.
-  const asked = options.layers === undefined ? null : parseLayers(options.layers);
   const directoryOf = (name: string) => join(options.runs, checkName(name));
   const given = options.name === undefined ? null : directoryOf(options.name);
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
@@ -102,7 +89,7 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
     `${model.path ?? model.name}/config.json`,
   );
   loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
-  const layers = asked ?? defaultLayers(modelLayers, isEmbedded);
+  const layers = options.layers ?? defaultLayers(modelLayers, isEmbedded);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
@@ -114,19 +101,45 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };
 }
 
-function checkName(name: string): string {
-  if (/^[^./\\][^/\\]*$/.test(name)) return name;
-  throw new UsageError(
-    `Cannot name the run "${name}": a name must be that of a directory in --runs, without slashes and no dot in front; ` +
-      `choose another --name`,
-  );
+/**
+ * Makes sure that a run's name leads to a directory in --runs and nowhere else.
+ *
+ * @param name The name.
+ * @param isWindows Whether the file system is Windows', which gives more names a meaning of their own.
+ * @returns The name.
+ * @throws {UsageError} When it is another kind of name.
+ */
+export function checkName(name: string, isWindows: boolean = Deno.build.os === "windows"): string {
+  // deno-lint-ignore no-control-regex
+  const isPlain = /^[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]*$/.test(name);
+  const isSpecial = /[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)/i.test(name);
+  if (isPlain && !(isWindows && isSpecial)) return name;
+  throw new UsageError({
+    action: `name the run ${JSON.stringify(name)}`,
+    requirement:
+      "a name must be that of a directory in --runs, without slashes and control characters and no dot in front",
+    remedy: "choose another --name",
+  });
 }
 
 /** Makes sure that the run's directory can be made, which only happens once the first buffer is full. A dry run does not try. */
 async function checkDirectory(runs: string, directory: string, isDry: boolean): Promise<void> {
   const runsInfo = await stat(runs).catch(() => null);
   if (runsInfo !== null && !runsInfo.isDirectory()) {
-    throw new UserError(`Cannot keep runs in ${runs}: it must be a directory, it is a file; choose another --runs`);
+    throw new UserError({
+      action: `keep runs in ${runs}`,
+      requirement: "it must be a directory",
+      found: "it is a file",
+      remedy: "choose another --runs",
+    });
+  }
+  if (await lstat(directory).then((info) => info.isSymbolicLink(), () => false)) {
+    throw new UserError({
+      action: `start a run in ${directory}`,
+      requirement: "it must be an empty directory or new",
+      found: "it is a link",
+      remedy: "choose another --name, or let --runs lead to where the link does",
+    });
   }
   const taken = await readdir(directory).catch((error) => {
     if (error.code === "ENOENT") return [];
@@ -137,15 +150,22 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
     const resume = (await transcodersIn(directory)).length > 0
       ? `, or go on with it: mtc train --resume ${directory}`
       : "";
-    throw new UserError(
-      `Cannot start a run in ${directory}: it must be empty or new, it holds ${names}; choose another --name${resume}`,
-    );
+    throw new UserError({
+      action: `start a run in ${directory}`,
+      requirement: "it must be empty or new",
+      found: `it holds ${names}`,
+      remedy: `choose another --name${resume}`,
+    });
   }
   if (isDry) return;
   try {
-    const trial = join(runs, `.${basename(directory)}`);
-    const made = await mkdir(trial, { recursive: true });
-    await rm(made ?? trial, { recursive: true });
+    const made = await makeDirectories(dirname(directory));
+    try {
+      // Its name is longer than that of the run's lock, and as long as the one that the run has before its own.
+      await rmdir(await makeTemporaryDirectory(directory));
+    } finally {
+      await removeEmpty(made);
+    }
   } catch (error) {
     throw fileError("create", directory, error);
   }
@@ -154,14 +174,12 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
 function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Command): RunSettings {
   const { precision, includeBos: include_bos = defaults.include_bos } = options;
   const changed: Record<string, unknown> = { include_bos, precision };
-  if (options.groups !== undefined) changed.groups = parseGroups(options.groups);
-  if (options.dictionary !== undefined) {
-    changed.groups = groupsFor(parseNumber("--dictionary", options.dictionary), changed.groups as number[] | undefined);
-  }
+  if (options.groups !== undefined) changed.groups = options.groups;
+  if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);
   for (const { flags, setting } of NUMBER_OPTIONS) {
     const option = command.options.find((candidate) => candidate.flags === flags)!;
-    const text = options[option.attributeName()];
-    if (text !== undefined) changed[setting] = parseNumber(option.long!, text as string);
+    const value = options[option.attributeName()];
+    if (value !== undefined) changed[setting] = value;
   }
   // A shorter run than the default keeps its warm-up in proportion, unless it is given.
   if (changed.steps !== undefined && changed.warmup_steps === undefined) {
@@ -188,9 +206,11 @@ export async function resumedRequest(directory: string, command: Command): Promi
     return command.getOptionValueSource(name) === "cli" && !["resume", "json", "dryRun"].includes(name);
   });
   if (given) {
-    throw new UsageError(
-      `Cannot resume with ${given.long}: a resumed run keeps the settings of its config.json; leave the option out or start another run`,
-    );
+    throw new UsageError({
+      action: `resume with ${given.long}`,
+      requirement: "a resumed run keeps the settings of its config.json",
+      remedy: "leave the option out or start another run",
+    });
   }
   const { names, configs } = await readConfigs(directory), [first] = configs;
   const finished = await Promise.all(
@@ -246,13 +266,6 @@ export function planOf(
   adapter: string,
 ): TrainingPlan {
   const { layers, dModel, vocabSize } = parseConfig(model.config, `${model.path ?? model.name}/config.json`);
-  if (resumed && resumed[0].adapter !== adapter) {
-    console.error(
-      `mtc: the run began on ${
-        resumed[0].adapter
-      }, this is ${adapter}: its last bits will differ from those of an uninterrupted run`,
-    );
-  }
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     directory,

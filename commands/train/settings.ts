@@ -3,10 +3,12 @@
  * @module
  */
 
+import { Option } from "commander";
 import { UsageError } from "../../core/errors.ts";
 import { checkLayer, parseSite, SITES, type Tap, tapName } from "../../core/model/sites.ts";
 import type { Mapping } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
+import { numberOption, wholeNumberOption } from "../options.ts";
 
 /** What both sets of defaults share: the published recipe. */
 const COMMON = {
@@ -97,11 +99,11 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
     checkLayer(from.layer, modelLayers);
     const depth = (tap: Tap) => tap.layer * SITES.length + SITES.indexOf(tap.site);
     if (depth(from) < depth(to)) return { source: from, target: to };
-    throw new UsageError(
-      `Cannot train ${tapName(from)} -> ${
-        tapName(to)
-      }: the target must come after the source in the model; choose other --source, --target or --layers`,
-    );
+    throw new UsageError({
+      action: `train ${tapName(from)} -> ${tapName(to)}`,
+      requirement: "the target must come after the source in the model",
+      remedy: "choose other --source, --target or --layers",
+    });
   });
 }
 
@@ -110,6 +112,8 @@ interface NumberOption {
   readonly flags: string;
   readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos" | "precision">;
   readonly text: string;
+  /** Whether it may be other than whole. */
+  readonly isReal?: true;
 }
 
 /** The numbers that can be set, in the order of `--help`. */
@@ -118,9 +122,14 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
   { flags: "-n, --steps <n>", setting: "steps", text: "optimiser steps" },
   { flags: "--batch <tokens>", setting: "batch_tokens", text: "tokens per step" },
   { flags: "--context <tokens>", setting: "context", text: "tokens per context, BOS included" },
-  { flags: "--learning-rate <x>", setting: "learning_rate", text: "peak learning rate of Adam" },
+  { flags: "--learning-rate <x>", setting: "learning_rate", text: "peak learning rate of Adam", isReal: true },
   { flags: "--warmup <steps>", setting: "warmup_steps", text: "steps of linear warm-up" },
-  { flags: "--aux-weight <x>", setting: "aux_weight", text: "weight of the auxiliary loss of dead features" },
+  {
+    flags: "--aux-weight <x>",
+    setting: "aux_weight",
+    text: "weight of the auxiliary loss of dead features",
+    isReal: true,
+  },
   { flags: "--aux-k <n>", setting: "aux_k", text: "dead features kept per token for it" },
   {
     flags: "--dead-after <tokens>",
@@ -134,51 +143,39 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
   { flags: "--checkpoint-every <steps>", setting: "checkpoint_every", text: "steps between checkpoints" },
   { flags: "--sample-every <steps>", setting: "sample_every", text: "steps between sampled training batches" },
   { flags: "--samples <n>", setting: "samples_per_feature", text: "most samples per feature" },
-  { flags: "--sample-threshold <x>", setting: "sample_threshold", text: "activations below this are not sampled" },
+  {
+    flags: "--sample-threshold <x>",
+    setting: "sample_threshold",
+    text: "activations below this are not sampled",
+    isReal: true,
+  },
   { flags: "--sample-tokens <n>", setting: "sample_tokens", text: "tokens of the final pass that collects samples" },
   { flags: "--evaluation-tokens <n>", setting: "evaluation_tokens", text: "held-out tokens of the final evaluation" },
 ];
 
 /**
- * The option that sets a number.
+ * Declares an option that sets a number; which numbers will do is for the settings' own check to say.
  *
- * @param setting For example `batch_tokens`.
- * @returns For example `--batch`; null for a setting that is no number.
+ * @param option One of {@link NUMBER_OPTIONS}.
+ * @returns The option, whose help tells both defaults.
  */
-export function flagOf(setting: keyof RunSettings): string | null {
-  const option = NUMBER_OPTIONS.find((option) => option.setting === setting);
-  return option === undefined ? null : /--[\w-]+/.exec(option.flags)![0];
+export function declared({ flags, setting, text, isReal }: NumberOption): Option {
+  const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
+  const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
+  const help = `${text} (default: ${value})`;
+  return isReal ? numberOption(flags, help) : wholeNumberOption(flags, help, { least: 0 });
 }
 
 /**
- * Reads a number from the command line.
+ * Writes a setting as the command line does.
  *
- * @param flag The option's name, for the message.
- * @param text Its value.
- * @returns The number.
- * @throws {UsageError} When it is none.
+ * @param setting Its name in config.json.
+ * @param value Its value.
+ * @returns For example `--batch 0`; `beta1 = 2` for a setting that has no option.
  */
-export function parseNumber(flag: string, text: string): number {
-  const value = Number(text.replaceAll("_", ""));
-  if (text.trim() !== "" && Number.isFinite(value)) return value;
-  throw new UsageError(`Cannot read ${flag}: it must be a number, got "${text}"`);
-}
-
-/**
- * Reads `--groups`.
- *
- * @param text For example `1152,2304,1152`.
- * @returns Features per group.
- * @throws {UsageError} When an entry is not a positive whole number.
- */
-export function parseGroups(text: string): number[] {
-  return text.split(",").map((entry) => {
-    const size = Number(entry);
-    if (entry.trim() !== "" && Number.isInteger(size) && size > 0) return size;
-    throw new UsageError(
-      `Cannot read --groups: it must be positive whole numbers such as 1152,2304,1152, got "${text}"`,
-    );
-  });
+export function inFlags(setting: string, value: unknown): string {
+  const flags = [{ flags: "--groups", setting: "groups" }, ...NUMBER_OPTIONS].find((each) => each.setting === setting);
+  return flags === undefined ? `${setting} = ${value}` : `${new Option(flags.flags).long} ${value}`;
 }
 
 /**
@@ -191,17 +188,19 @@ export function parseGroups(text: string): number[] {
  */
 export function groupsFor(features: number, groups?: readonly number[]): number[] {
   if (groups === undefined) {
-    if (features > 0 && features % 4 === 0) return [features / 4, features / 2, features / 4];
-    throw new UsageError(
-      `Cannot divide --dictionary ${features}: without --groups it must be a positive multiple of 4; give --groups too`,
-    );
+    if (features % 4 === 0) return [features / 4, features / 2, features / 4];
+    throw new UsageError({
+      action: `divide --dictionary ${features}`,
+      requirement: "without --groups it must be a multiple of 4",
+      remedy: "give --groups too",
+    });
   }
   const sum = groups.reduce((a, b) => a + b, 0);
   if (sum === features) return [...groups];
-  throw new UsageError(
-    `Cannot train with --groups ${
-      groups.join(",")
-    }: they must add up to --dictionary ${features}, they add up to ${sum}; ` +
-      "change one of the two or leave --dictionary out",
-  );
+  throw new UsageError({
+    action: `train with --groups ${groups.join(",")}`,
+    requirement: `they must add up to --dictionary ${features}`,
+    found: `they add up to ${sum}`,
+    remedy: "change one of the two or leave --dictionary out",
+  });
 }

@@ -28,3 +28,11 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   dead_features: "Features that are active on none of the tokens evaluated.",
   dead_fraction: "dead_features divided by the number of features.",
 };
+
+/** What takes the place of, and what joins, {@link EVALUATION_DEFINITIONS} where features have thresholds of their own. */
+export const DEFINITIONS_OF_THRESHOLDS: Readonly<Record<string, string>> = {
+  threshold:
+    "A feature is active when relu(x W_enc + b_enc) is strictly above its own threshold; this is the median of those that " +
+    "are finite.",
+  threshold_range: "The least and the largest finite threshold; a feature whose threshold is infinite is never active.",
+};

@@ -4,8 +4,9 @@
  */
 
 import { drawResamples, type Interval, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
-import { EVALUATION_DEFINITIONS } from "./definitions.ts";
+import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
 import { quantile } from "./statistics.ts";
+import { summarizeThresholds } from "./threshold_summary.ts";
 
 /** The figures of a transcoder on held-out text with threshold inference; {@link EVALUATION_DEFINITIONS} defines each. */
 export interface Evaluation {
@@ -13,8 +14,10 @@ export interface Evaluation {
   tokens: number;
   /** Held-out contexts they lie in. */
   contexts: number;
-  /** The inference threshold. */
+  /** The inference threshold; where features have thresholds of their own, the median of the finite ones. */
   threshold: number;
+  /** The least and the largest finite threshold; only there where they differ. */
+  threshold_range?: [least: number, most: number];
   /** Fraction of variance unexplained by the whole dictionary. */
   fvu: number;
   /** Its interval. */
@@ -59,8 +62,8 @@ export interface MeasuredBatch {
 
 /** What an evaluation says beside its measurements. */
 export interface EvaluatedSettings {
-  /** The inference threshold. */
-  readonly threshold: number;
+  /** The inference threshold of each feature. */
+  readonly thresholds: Float32Array;
   /** Features kept per token in training. */
   readonly k: number;
 }
@@ -134,7 +137,7 @@ export class EvaluationSums {
    * @returns The content of evaluation.json.
    * @throws {RangeError} When nothing was added.
    */
-  result({ threshold, k }: EvaluatedSettings): Evaluation {
+  result({ thresholds, k }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
     const prefixes = this.#prefixEnds.map((prefix, p) => ({ prefix, ...this.#prefixErrors(p) }));
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
@@ -148,12 +151,13 @@ export class EvaluationSums {
       ci95: interval95(resampledSums(resamples, perContext).map((sum, r) => sum / resampledVariance[r])),
     }));
     const whole = fvus[fvus.length - 1];
+    const threshold = summarizeThresholds(thresholds);
     const active = this.#contexts.map((context) => context.active);
     const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
     return {
       tokens,
       contexts: this.#contexts.length,
-      threshold,
+      ...threshold,
       fvu: whole.fvu,
       fvu_ci95: whole.ci95,
       fvu_per_prefix: fvus,
@@ -165,7 +169,7 @@ export class EvaluationSums {
       k,
       dead_features: deadFeatures,
       dead_fraction: deadFeatures / this.#fired.length,
-      definitions: { ...EVALUATION_DEFINITIONS },
+      definitions: { ...EVALUATION_DEFINITIONS, ...threshold.threshold_range ? DEFINITIONS_OF_THRESHOLDS : {} },
     };
   }
 

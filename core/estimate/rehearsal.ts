@@ -13,20 +13,22 @@ import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
-import { type ContextBatch, START } from "../text/contexts.ts";
-import type { TokenSource } from "../text/source.ts";
+import { emptyBatch, START } from "../text/contexts.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "../training/buffer.ts";
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
+import type { PlacedTranscoder } from "../passes/features.ts";
+import { type ContextSource, overText } from "../passes/over_text.ts";
+import { BufferFiller } from "../training/filler.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { allocateTranscoder, type TrainedParts, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { tapsOf } from "../runs/ids.ts";
-import { samplePass } from "../passes/samples.ts";
+import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
 export type PlannedRun = Pick<TrainingPlan, "settings" | "mappings" | "model" | "resumed">;
@@ -78,7 +80,7 @@ const ENOUGH_BATCHES = 1024;
  */
 export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, most = Infinity): Promise<Rehearsal> {
   const { settings, mappings } = run, config = configOf(run.model);
-  const ledger = new Ledger(gpu, most), text = new BlankText(settings.context);
+  const ledger = new Ledger(gpu, most);
   const contexts = contextsPerForward(gpu, config, settings.context);
   const peaks: Partial<Record<Stage, Snapshot>> = {};
   const endStage = (stage: Stage) => {
@@ -92,12 +94,17 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const buffer = new ShuffleBuffer(ledger.gpu, decoder, decoder.taps.length, bufferPlan, settings.seed);
-  let forwards = 0;
+  const scope = openScope(ledger.gpu),
+    buffer = new ShuffleBuffer(scope, decoder.taps, config.dModel, bufferPlan, settings.seed);
   ledger.dispatches.length = 0;
-  await buffer.fill(0, text, contexts, () => ++forwards < ENOUGH_FORWARDS);
-  const first = Math.min(contexts, bufferPlan.contexts);
-  const forwardFlops = flopsOf(ledger.dispatches) / forwards * contexts / first;
+  const { contexts: filled } = await overText({
+    gpu: ledger.gpu,
+    decoder,
+    source: blankText(context, false),
+    contexts: Math.min(bufferPlan.contexts, ENOUGH_FORWARDS * contexts),
+    includeBos: true,
+  }, [new BufferFiller(ledger.gpu, buffer, contexts)]);
+  const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
   ledger.dispatches.length = 0;
   const transcoders: TrainedParts[] = [];
   const shape = { d_in: config.dModel, d_out: config.dModel, groups: settings.groups };
@@ -117,9 +124,9 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   }
   endStage("training");
 
-  buffer.destroy();
+  scope[Symbol.dispose]();
   ledger.restartPeak();
-  const final = await finish(ledger, run, decoder, transcoders, text);
+  const final = await finish(ledger, run, decoder, transcoders);
   endStage("finishing");
   const [{ stepper: { state }, samples }] = transcoders;
   return {
@@ -195,27 +202,18 @@ async function finish(
   run: PlannedRun,
   decoder: Decoder,
   trained: readonly TrainedParts[],
-  text: TokenSource,
 ) {
-  const { settings, mappings } = run, { gpu } = ledger;
-  const transcoders: Transcoder[] = [];
-  for (const { shape, stepper } of trained) {
-    transcoders.push({ shape, ...await readWeights(gpu, shape, stepper.state) });
+  const { settings, mappings } = run, { gpu } = ledger, source = blankText(settings.context, true);
+  const transcoders: PlacedTranscoder[] = [];
+  for (const [i, { shape, stepper }] of trained.entries()) {
+    const config = { ...mappings[i], k: settings.k };
+    transcoders.push({ config, transcoder: { shape, ...await readWeights(gpu, shape, stepper.state) } });
   }
+  const common = { gpu, decoder, source, settings, transcoders };
   ledger.part = "final pass";
-  const observer = { sampling() {}, checkInterrupt() {} };
-  const tallies = await samplePass(gpu, settings, mappings, decoder, transcoders, text, observer);
+  const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
-  await evaluateTranscoders({
-    gpu,
-    decoder,
-    source: text,
-    transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
-    context: settings.context,
-    contextsPerForward: contextsPerForward(gpu, decoder.config, settings.context),
-    tokens: settings.evaluation_tokens,
-    includeBos: settings.include_bos,
-  });
+  await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens });
   return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
@@ -259,26 +257,11 @@ export function embeddingOf({ dModel }: DecoderConfig): { gather(ids: Uint32Arra
   return { gather: (ids) => new Float32Array(ids.length * dModel).fill(0.5) };
 }
 
-/** A text of which every reading is the last. */
-class BlankText implements TokenSource {
-  readonly summary = {
-    ...{ documents: 1, train_documents: 1, held_out_documents: 1 },
-    ...{ bytes: 0, file_count: 0, fingerprint: "" },
+/** A text without end, or one of which every reading is the last. */
+function blankText(context: number, isLast: boolean): ContextSource {
+  return {
+    next: (contexts) => Promise.resolve({ batch: emptyBatch(contexts, context), position: START, done: isLast }),
   };
-
-  constructor(readonly context: number) {}
-
-  next(contexts: number): Promise<ContextBatch> {
-    const { context } = this, zeros = () => new Uint32Array(contexts * context);
-    const batch = { contexts, context, ids: zeros(), document: zeros(), position: zeros() };
-    return Promise.resolve({ batch, position: { ...START, epoch: 1 }, done: true });
-  }
-
-  documentName(): string {
-    return "";
-  }
-
-  close(): void {}
 }
 
 /**

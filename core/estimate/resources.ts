@@ -53,31 +53,6 @@ async function freeDisk(folder: string): Promise<number> {
   }
 }
 
-/**
- * Works on a device of its own and gives back all that was allocated there; destroying a device alone leaves its memory to the
- * garbage collector.
- *
- * @param precision What the forward pass's products round their inputs to.
- * @param use The work.
- * @returns What the work returns.
- * @throws {UserError} When there is no device, and what the work throws.
- */
-export async function onOwnDevice<T>(precision: Gpu["precision"], use: (gpu: Gpu) => Promise<T>): Promise<T> {
-  const gpu = await openGpu(null, precision), { device } = gpu;
-  const create = device.createBuffer.bind(device), buffers: GPUBuffer[] = [];
-  device.createBuffer = (descriptor) => {
-    const buffer = create(descriptor);
-    buffers.push(buffer);
-    return buffer;
-  };
-  try {
-    return await use(gpu);
-  } finally {
-    for (const buffer of buffers) buffer.destroy();
-    device.destroy();
-  }
-}
-
 /** What is asked for at once: small beside any GPU's memory, and few enough requests for the largest. */
 const CHUNK_BYTES = 2 ** 28;
 
@@ -85,14 +60,13 @@ const CHUNK_BYTES = 2 ** 28;
  * Allocates in chunks until it has all or is refused, and gives everything back. The driver of a real GPU allocates at once and
  * says when it cannot; one on the CPU does neither, and must not be asked.
  */
-function probeMemory(wanted: number): Promise<number> {
-  return onOwnDevice("f32", async ({ device, limits }) => {
-    const chunk = Math.min(CHUNK_BYTES, limits.maxBufferSize);
-    for (let got = 0; got < wanted; got += chunk) {
-      device.pushErrorScope("out-of-memory");
-      device.createBuffer({ label: "probe", size: chunk, usage: GPUBufferUsage.STORAGE });
-      if (await device.popErrorScope() !== null) return got;
-    }
-    return wanted;
-  });
+async function probeMemory(wanted: number): Promise<number> {
+  using gpu = await openGpu(null);
+  const { device, limits, memory } = gpu, chunk = Math.min(CHUNK_BYTES, limits.maxBufferSize);
+  for (let got = 0; got < wanted; got += chunk) {
+    device.pushErrorScope("out-of-memory");
+    memory.own(device.createBuffer({ label: "probe", size: chunk, usage: GPUBufferUsage.STORAGE }));
+    if (await device.popErrorScope() !== null) return got;
+  }
+  return wanted;
 }

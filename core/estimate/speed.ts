@@ -50,7 +50,7 @@ const COMPILING_TOKENS = 8;
 /**
  * Measures.
  *
- * @param gpu A device of its own, which holds all that is allocated for this until it is destroyed.
+ * @param gpu The device; all that is allocated for this is held until the handle's owner is closed.
  * @param run The run.
  * @param config Its model.
  * @param contexts Contexts per forward pass.

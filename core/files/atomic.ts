@@ -3,32 +3,36 @@
  * @module
  */
 
-import { basename, dirname, join } from "node:path";
+import { dirname } from "node:path";
 import { UserError } from "../errors.ts";
+import { temporaryPath } from "./temporary.ts";
 
 /**
  * Writes a file under a temporary name in its own directory, syncs it and renames it into place.
  *
- * The temporary name is fixed (`.NAME.tmp`), so that what a killed process left is overwritten and not collected.
+ * The temporary name is random, see {@link temporaryPath}. A killed process leaves the file of that name behind, which is in nobody's
+ * way; training clears them away. A symbolic link at `path` is replaced, what it leads to stays as it is.
  *
  * @param path The file to make or replace; its directory must exist.
  * @param fill Writes the content to the open file.
  * @throws {UserError} When the disk or the permissions do not allow it; the target is then what it was before.
  */
 export async function replaceFile(path: string, fill: (file: Deno.FsFile) => Promise<void>): Promise<void> {
-  const temporary = join(dirname(path), `.${basename(path)}.tmp`);
+  const temporary = temporaryPath(path);
+  const file = await Deno.open(temporary, { write: true, createNew: true }).catch((error) =>
+    Promise.reject(fileError("write", path, error))
+  );
   try {
-    using file = await Deno.open(temporary, { write: true, create: true, truncate: true });
-    await fill(file);
-    await file.sync();
-  } catch (error) {
-    await removeQuietly(temporary);
-    throw fileError("write", path, error);
-  }
-  try {
+    try {
+      await fill(file);
+      await file.sync();
+    } finally {
+      file.close();
+    }
     await Deno.rename(temporary, path);
   } catch (error) {
-    await removeQuietly(temporary);
+    // The first error is the one to tell.
+    await Deno.remove(temporary).catch(() => {});
     throw fileError("write", path, error);
   }
   await syncDirectory(dirname(path));
@@ -56,18 +60,20 @@ export async function writeAll(file: Deno.FsFile, bytes: Uint8Array): Promise<vo
   for (let written = 0; written < bytes.length;) written += await file.write(bytes.subarray(written));
 }
 
-const REMEDIES: Record<string, string> = {
-  ENOSPC: "the disk is full; free some space or choose another directory",
-  EDQUOT: "the disk quota is used up; free some space or choose another directory",
-  EACCES: "permission denied; change its permissions or choose another path",
-  EPERM: "the system does not permit it; change its permissions or choose another path",
-  EROFS: "the file system is read-only; choose another directory",
-  ENOTDIR: "a part of the path is a file, not a directory; choose another path",
-  EISDIR: "it is a directory, not a file; choose another path",
-  EEXIST: "something of that name exists already; choose another path",
-  ENOENT: "there is no such file or directory; check the path",
-  ENAMETOOLONG: "the name is too long; choose a shorter one",
-  EFBIG: "the file system allows no file of that size; choose another directory",
+/** What a file system's codes mean, and what helps. */
+const FAILURES: Readonly<Record<string, readonly [found: string, remedy: string]>> = {
+  ENOSPC: ["the disk is full", "free some space or choose another directory"],
+  EDQUOT: ["the disk quota is used up", "free some space or choose another directory"],
+  EACCES: ["permission denied", "change its permissions or choose another path"],
+  EPERM: ["the system does not permit it", "change its permissions or choose another path"],
+  EROFS: ["the file system is read-only", "choose another directory"],
+  ENOTDIR: ["a part of the path is a file, not a directory", "choose another path"],
+  EISDIR: ["it is a directory, not a file", "choose another path"],
+  EEXIST: ["something of that name exists already", "choose another path"],
+  ENOTEMPTY: ["a directory of that name holds files already", "choose another path"],
+  ENOENT: ["there is no such file or directory", "check the path"],
+  ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
+  EFBIG: ["the file system allows no file of that size", "choose another directory"],
 };
 
 /**
@@ -81,19 +87,12 @@ const REMEDIES: Record<string, string> = {
 export function fileError(action: string, path: string, error: unknown): unknown {
   if (!(error instanceof Error) || error instanceof UserError) return error;
   const code = (error as Error & { code?: string }).code ?? "";
-  if (code in REMEDIES) return new UserError(`Cannot ${action} ${path}: ${REMEDIES[code]}`);
+  const because = (found: string, remedy: string) => new UserError({ action: `${action} ${path}`, found, remedy });
+  if (code in FAILURES) return because(...FAILURES[code]);
   if (error instanceof Deno.errors.NotCapable) {
-    return new UserError(`Cannot ${action} ${path}: ${error.message}; grant the permission or choose another path`);
+    return because(error.message, "grant the permission or choose another path");
   }
-  return code === "" ? error : new UserError(`Cannot ${action} ${path}: ${error.message}; check the path and the disk`);
-}
-
-async function removeQuietly(path: string): Promise<void> {
-  try {
-    await Deno.remove(path);
-  } catch {
-    // It may never have been created, and the first error is the one to tell.
-  }
+  return code === "" ? error : because(error.message, "check the path and the disk");
 }
 
 /** Makes a rename durable. Windows and some network file systems cannot sync a directory; the rename stays atomic. */

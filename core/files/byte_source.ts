@@ -145,8 +145,10 @@ export function streamOf(
 
 function requireAll(name: string, length: number, bytes: Uint8Array<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   if (bytes.length === length) return bytes;
-  throw new UserError(
-    `Cannot read ${name}: ${length} more bytes must follow, ${bytes.length} were left; ` +
-      `the file is changing: wait, then retry`,
-  );
+  throw new UserError({
+    action: `read ${name}`,
+    requirement: `${length} more bytes must follow`,
+    found: `${bytes.length} were left`,
+    remedy: "the file is changing: wait, then retry",
+  });
 }

@@ -55,10 +55,12 @@ export class SafetensorsFile {
   info(name: string): TensorInfo {
     const info = this.tensors.get(name);
     if (!info) {
-      throw new UserError(
-        `Cannot read ${this.path}: it needs a tensor "${name}", it has ${this.tensors.size} others; ` +
-          `take the file that belongs to this model`,
-      );
+      throw new UserError({
+        action: `read ${this.path}`,
+        requirement: `it needs a tensor "${name}"`,
+        found: `it has ${this.tensors.size} others`,
+        remedy: "take the file that belongs to this model",
+      });
     }
     return info;
   }
@@ -139,10 +141,12 @@ export class SafetensorsFile {
       case "BF16":
         return ({ buffer }) => bfloat16ToFloat32(new Uint16Array(buffer));
       default:
-        throw new UserError(
-          `Cannot read "${name}" of ${this.path}: floats must be F32, F16 or BF16, these are ${dtype}; ` +
-            `take a checkpoint that is not quantised`,
-        );
+        throw new UserError({
+          action: `read "${name}" of ${this.path}`,
+          requirement: "floats must be F32, F16 or BF16",
+          found: `these are ${dtype}`,
+          remedy: "take a checkpoint that is not quantised",
+        });
     }
   }
 }

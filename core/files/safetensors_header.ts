@@ -66,10 +66,10 @@ const Metadata = v.record(v.string(), v.string());
  */
 export function headerEnd(path: string, size: number, prefix: Uint8Array): number {
   const fail = failure(path);
-  if (prefix.length < 8) throw fail(`a safetensors file has at least 8 bytes, it has ${size}`);
+  if (prefix.length < 8) throw fail("a safetensors file has at least 8 bytes", `it has ${size}`);
   const length = new DataView(prefix.buffer, prefix.byteOffset).getBigUint64(0, true);
   if (length > BigInt(size - 8) || length > BigInt(LARGEST_HEADER)) {
-    throw fail(`the header is to be ${length} bytes long, ${size - 8} bytes follow`);
+    throw fail(`the header is to be ${length} bytes long`, `${size - 8} bytes follow`);
   }
   return 8 + Number(length);
 }
@@ -89,39 +89,42 @@ export function parseHeader(path: string, size: number, json: Uint8Array): Heade
   try {
     parsed = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(json));
   } catch (error) {
-    throw fail(`the header must be JSON, ${(error as Error).message}`);
+    throw fail("the header must be JSON", (error as Error).message);
   }
   if (typeof parsed !== "object" || parsed === null || Array.isArray(parsed)) {
-    throw fail("the header must be a JSON object, it is not");
+    throw fail("the header must be a JSON object", "it is not");
   }
   const { __metadata__: free = {}, ...entries } = parsed as Record<string, unknown>;
   const metadata = v.safeParse(Metadata, free);
-  if (!metadata.success) throw fail("the header's __metadata__ must map names to text, it does not");
+  if (!metadata.success) throw fail("the header's __metadata__ must map names to text", "it does not");
   const tensors = new Map<string, TensorInfo>();
   for (const [name, entry] of Object.entries(entries)) tensors.set(name, checkEntry(name, entry, start, fail));
   checkLayout(tensors, start, size, fail);
   return { tensors, metadata: metadata.output };
 }
 
-type Fail = (what: string) => UserError;
+type Fail = (requirement: string, found: string) => UserError;
 
 function failure(path: string): Fail {
-  return (what) => new UserError(`Cannot read ${path}: ${what}; download or make it again`);
+  return (requirement, found) =>
+    new UserError({ action: `read ${path}`, requirement, found, remedy: "download or make it again" });
 }
 
 function checkEntry(name: string, entry: unknown, start: number, fail: Fail): TensorInfo {
   const parsed = v.safeParse(Entry, entry);
   if (!parsed.success) {
-    throw fail(`the header's entry "${name}" must hold dtype, shape and data_offsets (${parsed.issues[0].message})`);
+    const [{ message }] = parsed.issues;
+    throw fail(`the header's entry "${name}" must hold dtype, shape and data_offsets`, `it does not (${message})`);
   }
   const { dtype, shape, data_offsets: [begin, end] } = parsed.output;
   if (!Object.hasOwn(DTYPE_BYTES, dtype)) {
-    throw fail(`tensor "${name}" must have a known dtype, it has ${JSON.stringify(dtype)}`);
+    throw fail(`tensor "${name}" must have a known dtype`, `it has ${JSON.stringify(dtype)}`);
   }
   const bytes = shape.reduce((product, extent) => product * extent, DTYPE_BYTES[dtype as Dtype]);
   if (end - begin !== bytes) {
     throw fail(
-      `tensor "${name}" of ${dtype} [${shape.join(", ")}] takes ${bytes} bytes, the header gives it ${end - begin}`,
+      `tensor "${name}" of ${dtype} [${shape.join(", ")}] takes ${bytes} bytes`,
+      `the header gives it ${end - begin}`,
     );
   }
   return { dtype: dtype as Dtype, shape, begin: start + begin, end: start + end };
@@ -133,14 +136,13 @@ function checkLayout(tensors: Map<string, TensorInfo>, start: number, size: numb
   for (const [name, { begin, end }] of [...tensors].sort(([, a], [, b]) => a.begin - b.begin || a.end - b.end)) {
     if (begin !== reached) {
       throw fail(
-        `tensor "${name}" must begin at byte ${reached}, the header ${
-          begin < reached ? "lets it overlap" : "leaves a hole"
-        }`,
+        `tensor "${name}" must begin at byte ${reached}`,
+        `the header ${begin < reached ? "lets it overlap" : "leaves a hole"}`,
       );
     }
     reached = end;
   }
-  if (reached !== size) throw fail(`the header promises ${reached} bytes, the file has ${size}`);
+  if (reached !== size) throw fail(`the header promises ${reached} bytes`, `the file has ${size}`);
 }
 
 /**

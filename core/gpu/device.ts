@@ -3,12 +3,18 @@
  * @module
  */
 
-import type { Precision, TileName } from "../../wgsl/shared/matmul.ts";
+import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { UserError } from "../errors.ts";
+import { Memory } from "./memory.ts";
+import { DeviceShared } from "./shared.ts";
 import { type KernelTime, Trace } from "./timing.ts";
 import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
+import { TooLargeToBind } from "./too_large.ts";
 
-/** An open device with what its adapter says about itself. */
+/**
+ * A handle of an open device, with what its adapter says about itself. Handles may be copied with changes: errors, pipelines and tiles
+ * are shared, and what is allocated through any copy belongs to the same owner.
+ */
 export interface Gpu {
   /** The adapter's description, for example `llvmpipe (LLVM 15.0.6, 256 bits)`; part of a run's config.json. */
   readonly adapter: string;
@@ -18,17 +24,20 @@ export interface Gpu {
   readonly subgroupLanes: number;
   /** What the forward pass's products round their inputs to; all else is f32. */
   readonly precision: Precision;
-  /** The tuned tiles of matrix products; `tileKey` of products.ts says what the keys are. */
-  readonly tiles: Map<string, TileName>;
   /** The WebGPU device. */
   readonly device: GPUDevice;
   /** The limits the device was opened with: the adapter's own. */
   readonly limits: GPUSupportedLimits;
-  /** The first error the device reported and nobody has seen yet, else null; `checkDevice` throws it. */
-  failure: string | null;
+  /** What all handles of the device share. */
+  readonly shared: DeviceShared;
+  /** Owns what is allocated through this handle; see {@link Memory}. */
+  readonly memory: Memory;
   /** Times every dispatch when there is one: with MTC_TRACE=1, and in benchmarks. */
   readonly trace: Trace | null;
 }
+
+/** A handle that must be disposed of: what was allocated through it is freed then. */
+export interface OwnedGpu extends Gpu, Disposable {}
 
 const INSTALL_HINT =
   "install a Vulkan driver (Debian/Ubuntu, as root: apt-get install mesa-vulkan-drivers), then run `mtc doctor`";
@@ -45,16 +54,21 @@ function printTimes(): ((time: KernelTime) => void) | null {
  *
  * @param onKernel Hears how long each dispatch took, where the adapter can tell; with MTC_TRACE=1 they are printed.
  * @param precision What the forward pass's products round their inputs to.
- * @returns The open device.
+ * @returns The open device; disposing of it frees all of its memory and closes it.
  * @throws {UserError} When there is no adapter, it refuses a device, or it has no 16-bit floats and they are asked for.
  */
 export async function openGpu(
   onKernel: ((time: KernelTime) => void) | null = printTimes(),
   precision: Precision = "f32",
-): Promise<Gpu> {
+): Promise<OwnedGpu> {
   const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
   if (!adapter) {
-    throw new UserError(`Cannot open a GPU: WebGPU needs an adapter, this machine shows none; ${INSTALL_HINT}`);
+    throw new UserError({
+      action: "open a GPU",
+      requirement: "WebGPU needs an adapter",
+      found: "this machine shows none",
+      remedy: INSTALL_HINT,
+    });
   }
   const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
   const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
@@ -79,37 +93,47 @@ export async function openGpu(
       },
     });
   } catch (error) {
-    throw new UserError(
-      `Cannot open the GPU ${adapter.info.description}: ${(error as Error).message}; ${INSTALL_HINT}`,
-    );
+    const found = (error as Error).message;
+    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: INSTALL_HINT });
   }
   if (precision === "f16" && !device.features.has("shader-f16")) {
-    throw new UserError(
-      `Cannot use --precision f16: the adapter must have 16-bit floats in kernels, ${name} has none; leave --precision out`,
-    );
+    throw new UserError({
+      action: "use --precision f16",
+      requirement: "the adapter must have 16-bit floats in kernels",
+      found: `${name} has none`,
+      remedy: "leave --precision out",
+    });
   }
   const isTimed = onKernel !== null && device.features.has("timestamp-query");
   const { subgroupMinSize, subgroupMaxSize } = adapter.info;
   const hasSubgroups = device.features.has("subgroups" as GPUFeatureName) && subgroupMinSize === subgroupMaxSize;
-  const gpu: Gpu = {
+  const shared = new DeviceShared(), memory = new Memory((buffer) => shared.bindGroups.forget(buffer));
+  const trace = isTimed ? new Trace(device, onKernel) : null;
+  device.addEventListener("uncapturederror", (event) => {
+    event.preventDefault?.();
+    shared.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+  });
+  device.lost.then((info) => {
+    if (info.reason !== "destroyed") shared.failure ??= `the device was lost: ${info.message}`;
+  });
+  return Object.freeze({
     adapter: name,
     isCpu,
     precision,
     subgroupLanes: hasSubgroups ? subgroupMinSize : 0,
-    tiles: new Map(),
     device,
     limits: device.limits,
-    failure: null,
-    trace: isTimed ? new Trace(device, onKernel) : null,
-  };
-  device.addEventListener("uncapturederror", (event) => {
-    event.preventDefault?.();
-    gpu.failure ??= (event as GPUUncapturedErrorEvent).error.message;
+    shared,
+    memory,
+    trace,
+    // Destroying the device alone would leave its memory to the garbage collector.
+    [Symbol.dispose]() {
+      memory.close();
+      shared.arena?.destroy();
+      trace?.destroy();
+      device.destroy();
+    },
   });
-  device.lost.then((info) => {
-    if (info.reason !== "destroyed") gpu.failure ??= `the device was lost: ${info.message}`;
-  });
-  return gpu;
 }
 
 /**
@@ -118,11 +142,11 @@ export async function openGpu(
  * @param gpu The device.
  * @throws {UserError} With the device's own words.
  */
-export function checkDevice(gpu: Gpu): void {
-  if (gpu.failure === null) return;
-  const failure = gpu.failure;
-  gpu.failure = null;
-  throw new UserError(`Cannot go on with ${gpu.adapter}: ${failure}`);
+export function checkDevice({ adapter, shared }: Gpu): void {
+  if (shared.failure === null) return;
+  const failure = shared.failure;
+  shared.failure = null;
+  throw new UserError({ action: `go on with ${adapter}`, requirement: failure });
 }
 
 /**
@@ -132,22 +156,22 @@ export function checkDevice(gpu: Gpu): void {
  * @param label What the tensor is.
  * @param shape Extents, outermost first.
  * @param type Element type.
- * @returns The tensor; free it with `tensor.buffer.destroy()`.
- * @throws {UserError} When it is larger than the adapter can bind.
+ * @returns The tensor; it lives as long as the handle's owner.
+ * @throws {TooLargeToBind} When it is larger than the adapter can bind.
  */
 export function createTensor(gpu: Gpu, label: string, shape: readonly number[], type: ElementType = "f32"): Tensor {
   const size = Math.max(1, elements(shape)) * ELEMENT_BYTES;
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   if (size > most) {
-    throw new UserError(
-      `Cannot allocate "${label}" (${
-        shape.join(" x ")
-      }): ${gpu.adapter} binds at most ${most} bytes, this needs ${size}; ` +
-        `choose a smaller buffer, batch or dictionary`,
-    );
+    throw new TooLargeToBind({
+      action: `allocate "${label}" (${shape.join(" x ")})`,
+      requirement: `${gpu.adapter} binds at most ${most} bytes`,
+      found: `this needs ${size}`,
+      remedy: "choose a smaller buffer, batch or dictionary",
+    });
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
-  return { label, shape, type, buffer: gpu.device.createBuffer({ label, size, usage }) };
+  return { label, shape, type, buffer: gpu.memory.own(gpu.device.createBuffer({ label, size, usage })) };
 }
 
 /**
@@ -223,16 +247,19 @@ export async function downloadAll(gpu: Gpu, tensors: readonly Tensor[]): Promise
     size: total,
     usage: GPUBufferUsage.MAP_READ | GPUBufferUsage.COPY_DST,
   });
-  const encoder = gpu.device.createCommandEncoder();
-  tensors.forEach((tensor, i) => encoder.copyBufferToBuffer(tensor.buffer, 0, staging, offsets[i], sizes[i]));
-  gpu.device.queue.submit([encoder.finish()]);
-  await staging.mapAsync(GPUMapMode.READ);
-  const mapped = staging.getMappedRange();
-  const out = sizes.map((size, i) => mapped.slice(offsets[i], offsets[i] + size));
-  staging.unmap();
-  staging.destroy();
-  checkDevice(gpu);
-  return out;
+  try {
+    const encoder = gpu.device.createCommandEncoder();
+    tensors.forEach((tensor, i) => encoder.copyBufferToBuffer(tensor.buffer, 0, staging, offsets[i], sizes[i]));
+    gpu.device.queue.submit([encoder.finish()]);
+    await staging.mapAsync(GPUMapMode.READ);
+    const mapped = staging.getMappedRange();
+    const out = sizes.map((size, i) => mapped.slice(offsets[i], offsets[i] + size));
+    staging.unmap();
+    checkDevice(gpu);
+    return out;
+  } finally {
+    staging.destroy();
+  }
 }
 
 /**

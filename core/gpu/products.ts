@@ -38,7 +38,7 @@ export function candidateTiles(gpu: Gpu, precision: Precision = "f32"): TileName
  * @param gpu The device.
  * @param size The product.
  * @param precision Of the staged inputs.
- * @returns A key of `gpu.tiles`.
+ * @returns A key of `gpu.shared.tiles`.
  */
 export function tileKey(gpu: Gpu, { rows, columns, depth }: ProductSize, precision: Precision): string {
   return [gpu.isCpu ? "any" : `${rows}x${columns}x${depth}`, ...(precision === "f16" ? ["f16"] : [])].join(" ");
@@ -55,5 +55,5 @@ export function tileKey(gpu: Gpu, { rows, columns, depth }: ProductSize, precisi
 export function tileFor(gpu: Gpu, size: ProductSize, precision: Precision = "f32"): TileName {
   // Only one tile takes a depth that is no multiple of 4, and such products are small.
   if (size.depth % 4 !== 0) return "lanes";
-  return gpu.tiles.get(tileKey(gpu, size, precision)) ?? candidateTiles(gpu, precision)[0];
+  return gpu.shared.tiles.get(tileKey(gpu, size, precision)) ?? candidateTiles(gpu, precision)[0];
 }

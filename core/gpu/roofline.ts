@@ -6,6 +6,7 @@
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "./device.ts";
+import { openScope } from "./scope.ts";
 import { candidateTiles } from "./products.ts";
 import { Pass } from "./run.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";
@@ -50,13 +51,13 @@ export async function measureRoofline(gpu: Gpu, seconds = 1): Promise<Roofline> 
 async function copySpeed(gpu: Gpu, clock: WallClock, budget: number): Promise<number> {
   const size = Math.min(COPY_BYTES, Math.floor(gpu.limits.maxBufferSize / ELEMENT_BYTES) * ELEMENT_BYTES);
   const usage = GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;
+  using scratch = openScope(gpu);
   const [from, to] = ["copied from", "copied to"].map((label): Tensor => {
-    const buffer = gpu.device.createBuffer({ label, size, usage });
+    const buffer = scratch.memory.own(gpu.device.createBuffer({ label, size, usage }));
     return { label, shape: [size / ELEMENT_BYTES], type: "f32", buffer };
   });
   fillRandomly(gpu, from);
   const best = await fastest(gpu, clock, budget, (pass) => pass.copy(from, 0, to, 0, size / ELEMENT_BYTES));
-  for (const { buffer } of [from, to]) buffer.destroy();
   return 2 * size / best;
 }
 
@@ -69,15 +70,15 @@ async function productSpeed(gpu: Gpu, clock: WallClock, budget: number): Promise
     // The first shape always runs; the others while their rounds fit the time.
     if (best > 0 && (ROUNDS + 1) * operations / best > budget) break;
     if (Math.max(rows * depth, depth * columns, rows * columns) > most) break;
-    const x = createTensor(gpu, "x", [rows, depth]), weight = createTensor(gpu, "W", [depth, columns]);
-    const y = createTensor(gpu, "y", [rows, columns]);
+    using scratch = openScope(gpu);
+    const x = createTensor(scratch, "x", [rows, depth]), weight = createTensor(scratch, "W", [depth, columns]);
+    const y = createTensor(scratch, "y", [rows, columns]);
     for (const tensor of [x, weight]) fillRandomly(gpu, tensor);
     for (const tile of tiles) {
       const product = matmul(tile, "f32", "none");
       const took = await fastest(gpu, clock, share, (pass) => pass.run(product, { x, weight, y }, size));
       best = Math.max(best, operations / took);
     }
-    for (const { buffer } of [x, weight, y]) buffer.destroy();
   }
   return best;
 }

@@ -5,47 +5,27 @@
 
 import type { Access, ConstantValues, Kernel, ParamValues, ScalarType } from "../../wgsl/kernel.ts";
 import type { Gpu } from "./device.ts";
+import type { Pipeline } from "./shared.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "./tensor.ts";
-
-interface Pipeline {
-  readonly pipeline: GPUComputePipeline;
-  readonly layout: GPUBindGroupLayout;
-}
-
-/** What is built once per device: pipelines, bind groups and the uniform arena. */
-interface Cache {
-  readonly pipelines: Map<string, Pipeline>;
-  readonly bindGroups: Map<string, GPUBindGroup>;
-  readonly bufferIds: WeakMap<GPUBuffer, number>;
-  nextBufferId: number;
-  arena: GPUBuffer;
-}
 
 /** The distance between two parameter blocks in the arena: the largest offset alignment an adapter may ask for. */
 const PARAMS_STRIDE = 256;
-const caches = new WeakMap<GPUDevice, Cache>();
+/** Bytes of the arena at first. */
+const FIRST_ARENA = 64 * 1024;
 
-function cacheOf(gpu: Gpu): Cache {
-  let cache = caches.get(gpu.device);
-  if (!cache) {
-    cache = {
-      pipelines: new Map(),
-      bindGroups: new Map(),
-      bufferIds: new WeakMap(),
-      nextBufferId: 0,
-      arena: createArena(gpu, 64 * 1024),
-    };
-    caches.set(gpu.device, cache);
+/** The arena with room for so many bytes. A larger one takes the place of one that is too small, and its bind groups go with it. */
+function arenaOf({ device, shared }: Gpu, bytes: number): GPUBuffer {
+  if (shared.arena === null || shared.arena.size < bytes) {
+    shared.arena?.destroy();
+    shared.bindGroups.clear();
+    const size = Math.max(FIRST_ARENA, bytes), usage = GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST;
+    shared.arena = device.createBuffer({ label: "params", size, usage });
   }
-  return cache;
-}
-
-function createArena(gpu: Gpu, size: number): GPUBuffer {
-  return gpu.device.createBuffer({ label: "params", size, usage: GPUBufferUsage.UNIFORM | GPUBufferUsage.COPY_DST });
+  return shared.arena;
 }
 
 function pipelineOf(gpu: Gpu, kernel: Kernel, constants: Record<string, number>): Pipeline {
-  const { pipelines } = cacheOf(gpu);
+  const { pipelines } = gpu.shared;
   const key = `${kernel.name} ${JSON.stringify(constants)}`;
   const known = pipelines.get(key);
   if (known) return known;
@@ -74,7 +54,7 @@ function pipelineOf(gpu: Gpu, kernel: Kernel, constants: Record<string, number>)
   return built;
 }
 
-/** The offset of the last four bytes a uniform block of 4-byte scalars needs, rounded to WGSL's 16-byte block size. */
+/** The bytes of a uniform block of 4-byte scalars: a multiple of WGSL's 16-byte block size, at least one. */
 function paramsSize(kernel: Kernel): number {
   return Math.max(16, Math.ceil(Object.keys(kernel.params).length / 4) * 16);
 }
@@ -184,15 +164,10 @@ export class Pass {
   /** Sends everything recorded to the GPU and returns at once. The pass is empty afterwards and can be used again. */
   submit(): void {
     const { device, trace } = this.#gpu;
-    const cache = cacheOf(this.#gpu);
-    if (this.#paramsUsed > cache.arena.size) {
-      cache.arena.destroy();
-      cache.arena = createArena(this.#gpu, this.#params.byteLength);
-      cache.bindGroups.clear();
-    }
+    const arena = arenaOf(this.#gpu, this.#paramsUsed > FIRST_ARENA ? this.#params.byteLength : FIRST_ARENA);
     // Queue order makes one arena enough: this write comes after every earlier submit and before the next.
     if (this.#paramsUsed > 0) {
-      device.queue.writeBuffer(cache.arena, 0, new Uint8Array(this.#params), 0, this.#paramsUsed);
+      device.queue.writeBuffer(arena, 0, new Uint8Array(this.#params), 0, this.#paramsUsed);
     }
     const encoder = device.createCommandEncoder();
     let compute: GPUComputePassEncoder | null = null;
@@ -200,7 +175,7 @@ export class Pass {
       if (command.kind === "dispatch") {
         const { dispatch } = command;
         compute ??= trace?.begin(encoder, dispatch.kernel.name, dispatch.params) ?? encoder.beginComputePass();
-        this.#encode(compute, cache, dispatch);
+        this.#encode(compute, arena, dispatch);
         if (!trace) continue;
         compute.end();
         compute = null;
@@ -227,27 +202,20 @@ export class Pass {
     this.#paramsUsed = 0;
   }
 
-  #encode(compute: GPUComputePassEncoder, cache: Cache, dispatch: Dispatch): void {
-    compute.setPipeline(dispatch.pipeline.pipeline);
-    compute.setBindGroup(0, this.#bindGroup(cache, dispatch), [dispatch.paramsOffset]);
-    compute.dispatchWorkgroups(...dispatch.workgroups);
-  }
-
-  #bindGroup(cache: Cache, { kernel, pipeline, tensors }: Dispatch): GPUBindGroup {
-    const ids = tensors.map(({ buffer }) => {
-      let id = cache.bufferIds.get(buffer);
-      if (id === undefined) cache.bufferIds.set(buffer, id = cache.nextBufferId++);
-      return id;
+  #encode(
+    compute: GPUComputePassEncoder,
+    arena: GPUBuffer,
+    { kernel, pipeline, tensors, ...dispatch }: Dispatch,
+  ): void {
+    const { device, shared } = this.#gpu, buffers = tensors.map(({ buffer }) => buffer);
+    const group = shared.bindGroups.get(kernel.name, buffers, () => {
+      const entries: GPUBindGroupEntry[] = buffers.map((buffer, binding) => ({ binding, resource: { buffer } }));
+      entries.push({ binding: entries.length, resource: { buffer: arena, offset: 0, size: paramsSize(kernel) } });
+      return device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries });
     });
-    const key = `${kernel.name} ${Object.keys(kernel.bindings).length} ${ids.join(" ")}`;
-    let group = cache.bindGroups.get(key);
-    if (!group) {
-      const entries: GPUBindGroupEntry[] = tensors.map(({ buffer }, binding) => ({ binding, resource: { buffer } }));
-      entries.push({ binding: entries.length, resource: { buffer: cache.arena, offset: 0, size: paramsSize(kernel) } });
-      group = this.#gpu.device.createBindGroup({ label: kernel.name, layout: pipeline.layout, entries });
-      cache.bindGroups.set(key, group);
-    }
-    return group;
+    compute.setPipeline(pipeline.pipeline);
+    compute.setBindGroup(0, group, [dispatch.paramsOffset]);
+    compute.dispatchWorkgroups(...dispatch.workgroups);
   }
 
   #writeParams(kernel: Kernel, params: Record<string, number>): number {

@@ -5,6 +5,7 @@
 
 import { matmul } from "../../wgsl/shared/matmul.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "./device.ts";
+import { openScope } from "./scope.ts";
 import { tileFor } from "./products.ts";
 import { Pass } from "./run.ts";
 
@@ -23,10 +24,11 @@ function integers(count: number, step: number): Float32Array {
 export async function wrongProducts(gpu: Gpu): Promise<number> {
   const n = 32;
   const x = integers(n * n, 7), weight = integers(n * n, 5);
-  const y = createTensor(gpu, "y", [n, n]);
+  using scratch = openScope(gpu);
+  const y = createTensor(scratch, "y", [n, n]);
   const tensors = {
-    x: tensorFrom(gpu, "x", [n, n], x),
-    weight: tensorFrom(gpu, "W", [n, n], weight),
+    x: tensorFrom(scratch, "x", [n, n], x),
+    weight: tensorFrom(scratch, "W", [n, n], weight),
     y,
   };
   const pass = new Pass(gpu);
@@ -34,7 +36,6 @@ export async function wrongProducts(gpu: Gpu): Promise<number> {
   pass.run(matmul(tileFor(gpu, size), "f32", "none"), tensors, size);
   pass.submit();
   const got = await downloadF32(gpu, y);
-  Object.values(tensors).forEach(({ buffer }) => buffer.destroy());
   return got.reduce((wrong, value, at) => {
     const row = Math.floor(at / n), column = at % n;
     let sum = 0;

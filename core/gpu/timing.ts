@@ -83,6 +83,12 @@ export class Trace {
     });
   }
 
+  /** Frees the queries. */
+  destroy(): void {
+    this.#queries.destroy();
+    this.#resolved.destroy();
+  }
+
   /** Resolves when every submit so far has been reported. */
   async drain(): Promise<void> {
     await this.#reported;

@@ -17,6 +17,7 @@ import {
 } from "../../wgsl/shared/matmul.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { createTensor, type Gpu } from "./device.ts";
+import { openScope } from "./scope.ts";
 import { candidateTiles, type ProductSize, tileKey } from "./products.ts";
 import { Pass } from "./run.ts";
 import { WallClock } from "./wall_clock.ts";
@@ -25,8 +26,8 @@ import { WallClock } from "./wall_clock.ts";
 export interface PlannedProduct extends ProductSize {
   /** How W lies in memory. */
   readonly weight: WeightFormat;
-  /** What becomes of the sums. */
-  readonly epilogue: Epilogue;
+  /** What becomes of the sums. JumpReLU takes the tile that ReLU takes: its sizes are the same. */
+  readonly epilogue: Exclude<Epilogue, "bias_jump_relu">;
 }
 
 /** More than this need not be multiplied to see which tile is the faster one. */
@@ -40,7 +41,7 @@ const ROUNDS = 3;
 const ROUND_S = 0.02;
 
 /**
- * Fills `gpu.tiles` for some products: what is there stays, then what the cache knows, then by measurement.
+ * Fills `gpu.shared.tiles` for some products: what is there stays, then what the cache knows, then by measurement.
  *
  * @param gpu The device.
  * @param products What a run will multiply.
@@ -57,7 +58,7 @@ export async function tuneTiles(
     // The transcoder's product, the one with a bias, is never rounded.
     const precision = product.epilogue === "bias_relu" ? "f32" : gpu.precision;
     const key = tileKey(gpu, product, precision);
-    if (!gpu.tiles.has(key) && product.depth % 4 === 0) missing.set(key, product);
+    if (!gpu.shared.tiles.has(key) && product.depth % 4 === 0) missing.set(key, product);
   }
   if (missing.size === 0) return;
   const known = cache === null ? {} : await readCache(cache);
@@ -70,7 +71,7 @@ export async function tuneTiles(
       here[key] = candidates.length === 1 ? candidates[0] : await fastest(gpu, candidates, product);
       isNew = true;
     }
-    gpu.tiles.set(key, here[key]);
+    gpu.shared.tiles.set(key, here[key]);
   }
   if (isNew && cache !== null) await writeCache(cache, known);
 }
@@ -83,7 +84,8 @@ async function fastest(gpu: Gpu, candidates: readonly TileName[], product: Plann
     depth: Math.min(product.depth, most.depth),
   };
   const { rows, columns, depth } = size, { weight: format, epilogue } = product;
-  const tensor = (name: string, ...shape: number[]) => createTensor(gpu, `tuning ${name}`, shape);
+  using scratch = openScope(gpu);
+  const tensor = (name: string, ...shape: number[]) => createTensor(scratch, `tuning ${name}`, shape);
   const x = tensor("x", rows, depth), y = tensor("y", rows, columns), bias = tensor("bias", rows);
   const weight = tensor("W", depth, paddedColumns(columns) / (format === "bf16" ? 2 : 1));
   const clock = await WallClock.start(gpu), pass = new Pass(gpu);
@@ -108,7 +110,6 @@ async function fastest(gpu: Gpu, candidates: readonly TileName[], product: Plann
       best.set(tile, Math.min(best.get(tile) ?? Infinity, await seconds(tile, count) / count));
     }
   }
-  for (const { buffer } of [x, y, bias, weight]) buffer.destroy();
   return candidates.reduce((a, b) => best.get(b)! < best.get(a)! ? b : a);
 }
 

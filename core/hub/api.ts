@@ -123,12 +123,12 @@ export class HubApi {
       return await ask();
     } catch (error) {
       if (error instanceof UserError || !(error instanceof Error)) throw error;
-      throw new UserError(
-        `Cannot fetch ${
-          writeReference(this.#reference)
-        }: ${this.#hub.endpoint} must answer as the Hugging Face hub does, it does ` +
-          `not (${error.message}); check HF_ENDPOINT, and whether the network asks for a login`,
-      );
+      throw new UserError({
+        action: `fetch ${writeReference(this.#reference)}`,
+        requirement: `${this.#hub.endpoint} must answer as the Hugging Face hub does`,
+        found: `it does not (${error.message})`,
+        remedy: "check HF_ENDPOINT, and whether the network asks for a login",
+      });
     }
   }
 }

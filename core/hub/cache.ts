@@ -10,8 +10,10 @@
  * @module
  */
 
-import { basename, dirname, join } from "node:path";
-import { fileError } from "../files/atomic.ts";
+import { dirname, join } from "node:path";
+import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
+import { temporaryPath } from "../files/temporary.ts";
 import { type HubReference, isCommit } from "./reference.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -81,13 +83,7 @@ export class RepoCache {
     if (await this.commitOf(revision) === commit) return;
     const path = join(this.#root, "refs", revision);
     await makeDirectory(dirname(path));
-    const temporary = beside(path);
-    try {
-      await Deno.writeTextFile(temporary, commit);
-      await Deno.rename(temporary, path);
-    } catch (error) {
-      throw fileError("write", path, error);
-    }
+    await writeFileAtomic(path, commit);
   }
 
   /**
@@ -112,16 +108,6 @@ export class RepoCache {
   }
 }
 
-/**
- * Whether a path leads to a file.
- *
- * @param path The path; links are followed.
- * @returns Whether there is one.
- */
-export async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(({ isFile }) => isFile, () => false);
-}
-
 async function makeDirectory(path: string): Promise<void> {
   try {
     await Deno.mkdir(path, { recursive: true });
@@ -132,17 +118,17 @@ async function makeDirectory(path: string): Promise<void> {
 
 /** Makes a symbolic link; false where the system has none to give, as Windows for most users. */
 async function link(target: string, path: string): Promise<boolean> {
-  const temporary = beside(path);
+  const temporary = temporaryPath(path);
   try {
     await Deno.symlink(target, temporary, { type: "file" });
   } catch {
     return false;
   }
-  await Deno.rename(temporary, path);
+  try {
+    await Deno.rename(temporary, path);
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
+  }
   return true;
-}
-
-/** A name that no other program takes at the same time. */
-function beside(path: string): string {
-  return join(dirname(path), `.${basename(path)}.${crypto.randomUUID()}`);
 }

@@ -4,6 +4,7 @@
  */
 
 import type { ByteSource } from "../files/byte_source.ts";
+import { TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { Patience } from "./patience.ts";
 import { RangeSource } from "./range_source.ts";
@@ -22,15 +23,12 @@ export interface HubFile {
   open(): Promise<ByteSource>;
 }
 
-/** What holds text, by the end of its name. */
-const TEXT_FILES = [".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt"];
-
 /**
  * Lists the files of a dataset that hold text.
  *
  * @param text `hf:owner/name`, with or without `@revision`, with or without `/folder` or `/file.parquet`. A revision that is no
  * commit may mean other files tomorrow: see {@link pinDataset}.
- * @returns The files ending in .parquet, .jsonl, .jsonl.gz, .jsonl.zst or .txt, sorted by path, all of one commit.
+ * @returns The files with the ending of a text format, sorted by path, all of one commit.
  * @throws {UsageError} When the reference is malformed.
  * @throws {HubError} When the hub has no such dataset or path, refuses it, or cannot be reached.
  */
@@ -38,17 +36,14 @@ export async function listDataset(text: string): Promise<HubFile[]> {
   const hub = hubSettings(), reference = parseReference(text, "dataset");
   const commit = await commitOf(hub, reference);
   const api = new HubApi(hub, { ...reference, revision: commit }, new Patience(hub, writeReference(reference)));
-  const entries = (await entriesAt(api, hub, reference)).filter(({ path }) =>
-    TEXT_FILES.some((end) => path.endsWith(end))
-  );
+  const entries = (await entriesAt(api, hub, reference)).filter(({ path }) => textFormatOf(path) !== undefined);
   if (entries.length === 0) {
-    throw new HubError(
-      "missing",
-      `Cannot read ${writeReference(reference)}: it must hold files ending in ${
-        TEXT_FILES.join(", ")
-      }, it holds none; ` +
-        `give another folder, or try hf:${reference.repo}@refs/convert/parquet`,
-    );
+    throw new HubError("missing", {
+      action: `read ${writeReference(reference)}`,
+      requirement: `it must hold files that end in ${TEXT_ENDINGS}`,
+      found: "it holds none",
+      remedy: `give another folder, or try hf:${reference.repo}@refs/convert/parquet`,
+    });
   }
   entries.sort((a, b) => a.path < b.path ? -1 : 1);
   return entries.map((entry) => ({
@@ -73,11 +68,12 @@ export async function pinDataset(text: string): Promise<string> {
 
 async function commitOf(hub: HubSettings, reference: HubReference): Promise<string> {
   if (hub.isOffline) {
-    throw new HubError(
-      "unreachable",
-      `Cannot read ${writeReference(reference)}: a dataset is read over the network, HF_HUB_OFFLINE is set; ` +
-        "unset it, or give --data files that lie on this machine",
-    );
+    throw new HubError("unreachable", {
+      action: `read ${writeReference(reference)}`,
+      requirement: "a dataset is read over the network",
+      found: "HF_HUB_OFFLINE is set",
+      remedy: "unset it, or give --data files that lie on this machine",
+    });
   }
   if (isCommit(reference.revision)) return reference.revision;
   return await new HubApi(hub, reference, new Patience(hub, writeReference(reference))).commit();

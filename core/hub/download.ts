@@ -6,7 +6,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
-import { exists } from "./cache.ts";
+import { exists } from "../files/exists.ts";
 import type { Patience } from "./patience.ts";
 import type { RemoteFile } from "./remote_file.ts";
 
@@ -47,12 +47,12 @@ export async function download(
     await Deno.remove(part).catch(() => {});
     onBytes(-file.size, 0);
     if (tries === 2) {
-      throw new UserError(
-        `Cannot keep ${file.name}: its ${
-          isSha256(etag) ? "SHA-256" : "Git hash"
-        } must be ${etag}, what arrived has ${digest}, ` +
-          "twice; check HF_ENDPOINT and what stands between, then retry",
-      );
+      throw new UserError({
+        action: `keep ${file.name}`,
+        requirement: `its ${isSha256(etag) ? "SHA-256" : "Git hash"} must be ${etag}`,
+        found: `what arrived has ${digest}, twice`,
+        remedy: "check HF_ENDPOINT and what stands between, then retry",
+      });
     }
   }
   try {

@@ -53,9 +53,12 @@ export async function send(hub: HubSettings, address: string, init: RequestInit 
     if (!URL.canParse(location, url)) break;
     url = new URL(location, url);
   }
-  throw new UserError(
-    `Cannot reach ${address}: its redirects must end within ${MAX_REDIRECTS} hops at an address, they end nowhere; check HF_ENDPOINT`,
-  );
+  throw new UserError({
+    action: `reach ${address}`,
+    requirement: `its redirects must end within ${MAX_REDIRECTS} hops at an address`,
+    found: "they end nowhere",
+    remedy: "check HF_ENDPOINT",
+  });
 }
 
 function headersFor(hub: HubSettings, url: URL, given: HeadersInit | undefined): Headers {
@@ -73,7 +76,7 @@ async function answer(url: URL, init: RequestInit): Promise<Response> {
     return await fetch(url, init);
   } catch (error) {
     if (error instanceof Deno.errors.NotCapable) {
-      throw new UserError(`Cannot reach ${url.host}: ${error.message}; grant it with --allow-net`);
+      throw new UserError({ action: `reach ${url.host}`, found: error.message, remedy: "grant it with --allow-net" });
     }
     throw asPassing(error);
   }

@@ -7,10 +7,11 @@ import { mkdir, stat, statfs } from "node:fs/promises";
 import { basename } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
 import { parseConfig } from "../model/config.ts";
 import { weightFiles, WEIGHTS_INDEX } from "../files/tensor_source.ts";
 import { HubApi, type HubEntry } from "./api.ts";
-import { exists, RepoCache } from "./cache.ts";
+import { RepoCache } from "./cache.ts";
 import { download } from "./download.ts";
 import { Patience } from "./patience.ts";
 import { type HubReference, isCommit, parseReference, writeReference } from "./reference.ts";
@@ -90,13 +91,12 @@ async function isComplete(directory: string): Promise<boolean> {
 }
 
 function notHere({ cache }: HubSettings, reference: HubReference): HubError {
-  return new HubError(
-    "unreachable",
-    `Cannot fetch ${
-      writeReference(reference)
-    }: HF_HUB_OFFLINE is set and all of its files must lie in ${cache}, some are missing; ` +
-      "unset HF_HUB_OFFLINE, or set HF_HOME to the directory that holds them",
-  );
+  return new HubError("unreachable", {
+    action: `fetch ${writeReference(reference)}`,
+    requirement: `HF_HUB_OFFLINE is set and all of its files must lie in ${cache}`,
+    found: "some are missing",
+    remedy: "unset HF_HUB_OFFLINE, or set HF_HOME to the directory that holds them",
+  });
 }
 
 /** The commit of a branch or tag; what is kept stands in for a hub that does not answer, which is not waited for then. */
@@ -200,11 +200,11 @@ class ModelDownload {
     }
     if (free >= needed) return;
     const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
-    throw new UserError(
-      `Cannot download ${writeReference(this.#reference)}: ${cache} must have room for ${
-        gigabytes(needed)
-      } more, it has ` +
-        `${gigabytes(free)}; free some space, or set HF_HUB_CACHE to a directory on a larger disk`,
-    );
+    throw new UserError({
+      action: `download ${writeReference(this.#reference)}`,
+      requirement: `${cache} must have room for ${gigabytes(needed)} more`,
+      found: `it has ${gigabytes(free)}`,
+      remedy: "free some space, or set HF_HUB_CACHE to a directory on a larger disk",
+    });
   }
 }

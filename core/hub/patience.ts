@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Reason } from "../errors.ts";
 import { PassingFailure } from "./http.ts";
 import { HubError } from "./refusal.ts";
 import type { HubSettings } from "./settings.ts";
@@ -83,25 +84,26 @@ export class Patience {
 
   #end({ status, seconds, message }: PassingFailure): HubError {
     const { endpoint, cache, token } = this.hub, times = this.#failures === 1 ? "" : ` ${this.#failures} times`;
+    const unreachable = (parts: Omit<Reason, "action">) =>
+      new HubError("unreachable", { action: `fetch ${this.subject}`, ...parts });
     if (status === 429) {
       const asked = seconds === null ? "" : ` and to wait ${Math.ceil(seconds)} s`;
       const remedy = token === null ? "set HF_TOKEN, which raises the limit, or retry later" : "retry later";
-      return new HubError(
-        "unreachable",
-        `Cannot fetch ${this.subject}: ${endpoint} must answer, it asked${times} for fewer requests${asked} (429); ${remedy}`,
-      );
+      const found = `it asked${times} for fewer requests${asked} (429)`;
+      return unreachable({ requirement: `${endpoint} must answer`, found, remedy });
     }
     if (status !== null) {
-      return new HubError(
-        "unreachable",
-        `Cannot fetch ${this.subject}: ${endpoint} must answer, it failed${times} with status ${status}; retry later, what ` +
-          "has arrived is kept",
-      );
+      return unreachable({
+        requirement: `${endpoint} must answer`,
+        found: `it failed${times} with status ${status}`,
+        remedy: "retry later, what has arrived is kept",
+      });
     }
-    return new HubError(
-      "unreachable",
-      `Cannot fetch ${this.subject}: a connection to ${endpoint} is needed, it failed${times} (${message}); check the network ` +
-        `and HF_ENDPOINT, or give a model or text that lies on this machine (downloads are kept in ${cache})`,
-    );
+    return unreachable({
+      requirement: `a connection to ${endpoint} is needed`,
+      found: `it failed${times} (${message})`,
+      remedy: "check the network and HF_ENDPOINT, or give a model or text that lies on this machine " +
+        `(downloads are kept in ${cache})`,
+    });
   }
 }

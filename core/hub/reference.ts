@@ -58,17 +58,17 @@ export function parseReference(text: string, kind: RepoKind): HubReference {
   const form = kind === "model"
     ? "hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
     : "hf:OWNER/NAME[@REVISION][/FOLDER/OR/FILE]";
-  const fail = (what: string) => {
+  const fail = (requirement: string, found: string) => {
     const example = kind === "model" ? "hf:google/gemma-2-2b" : "hf:HuggingFaceFW/fineweb-edu";
-    return new UsageError(`Cannot look for "${text}": ${what}; write it like ${example}`);
+    return new UsageError({ action: `look for "${text}"`, requirement, found, remedy: `write it like ${example}` });
   };
   const [, repo, revision = "main", rest = ""] = REFERENCE.exec(text) ?? [];
   const path = rest.replace(/\/+$/, "");
   if (repo === undefined || repo.split("/").some(isStrange) || revision.startsWith(".")) {
-    throw fail(`a ${kind} of the Hugging Face hub is named ${form}, this is not`);
+    throw fail(`a ${kind} of the Hugging Face hub is named ${form}`, "this is not");
   }
-  if (kind === "model" && path !== "") throw fail(`a model is a whole repository, "${path}" is a part of one`);
-  if (path.split("/").includes("..")) throw fail("its path must stay inside the repository, it leads out of it");
+  if (kind === "model" && path !== "") throw fail("a model is a whole repository", `"${path}" is a part of one`);
+  if (path.split("/").includes("..")) throw fail("its path must stay inside the repository", "it leads out of it");
   return { kind, repo, revision, path };
 }
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
+import { type Reason, UserError } from "../errors.ts";
 import { type HubReference, writeReference } from "./reference.ts";
 import type { HubSettings } from "./settings.ts";
 
@@ -19,10 +19,10 @@ export class HubError extends UserError {
    * Says why, for the program and for its user.
    *
    * @param reason Why; what is kept here already may serve instead unless it is "missing".
-   * @param message The sentence.
+   * @param parts The same for the user.
    */
-  constructor(reason: HubErrorReason, message: string) {
-    super(message);
+  constructor(reason: HubErrorReason, parts: Reason) {
+    super(parts);
     this.reason = reason;
   }
 }
@@ -46,39 +46,44 @@ export async function refusal(
   await response.body?.cancel();
   const { status } = response, code = response.headers.get("x-error-code");
   const page = `${hub.endpoint}/${pagePath(reference)}`;
-  const cannot = `Cannot fetch ${writeReference(reference, file)}:`;
+  const action = `fetch ${writeReference(reference, file)}`;
   const token = hub.token === null ? "no token is set" : "the token that is set was refused";
   if (code === "GatedRepo") {
     const renew = hub.token === null
       ? "set HF_TOKEN to a token of that account"
       : "check that HF_TOKEN is of that account";
-    return new HubError(
-      "refused",
-      `${cannot} an account must have accepted the terms of this ${reference.kind}, ${token} (${status}); ` +
-        `accept them at ${page}, then ${renew}`,
-    );
+    return new HubError("refused", {
+      action,
+      requirement: `an account must have accepted the terms of this ${reference.kind}`,
+      found: `${token} (${status})`,
+      remedy: `accept them at ${page}, then ${renew}`,
+    });
   }
   if (code === "RevisionNotFound") {
-    return new HubError(
-      "missing",
-      `${cannot} the repository must have the revision "${reference.revision}", it has none of that name (${status}); ` +
-        `see ${page}/tree/main for its branches and tags`,
-    );
+    return new HubError("missing", {
+      action,
+      requirement: `the repository must have the revision "${reference.revision}"`,
+      found: `it has none of that name (${status})`,
+      remedy: `see ${page}/tree/main for its branches and tags`,
+    });
   }
   if (code === "EntryNotFound") return missingFile(hub, reference, file, status);
   if (status === 401 || status === 403 || code === "RepoNotFound") {
-    return new HubError(
-      "refused",
-      `${cannot} the hub must have a ${reference.kind} of that name and let you read it, ${token} and it answered ${status}; ` +
-        `check the name at ${page}, or set HF_TOKEN if it is private`,
-    );
+    return new HubError("refused", {
+      action,
+      requirement: `the hub must have a ${reference.kind} of that name and let you read it`,
+      found: `${token} and it answered ${status}`,
+      remedy: `check the name at ${page}, or set HF_TOKEN if it is private`,
+    });
   }
   if (status === 404) return missingFile(hub, reference, file, status);
   const said = response.headers.get("x-error-message") ?? response.statusText;
-  return new HubError(
-    "unreachable",
-    `${cannot} ${hub.endpoint} must give it, it answered ${status} ${said}; check HF_ENDPOINT, or retry later`,
-  );
+  return new HubError("unreachable", {
+    action,
+    requirement: `${hub.endpoint} must give it`,
+    found: `it answered ${status} ${said}`,
+    remedy: "check HF_ENDPOINT, or retry later",
+  });
 }
 
 /**
@@ -92,11 +97,12 @@ export async function refusal(
  */
 export function missingFile(hub: HubSettings, reference: HubReference, file: string, status = 404): HubError {
   const what = file === "" ? "this" : file;
-  return new HubError(
-    "missing",
-    `Cannot fetch ${writeReference(reference, file)}: the repository must hold ${what}, it does not (${status}); ` +
-      `see ${hub.endpoint}/${pagePath(reference)}/tree/${reference.revision} for what it holds`,
-  );
+  return new HubError("missing", {
+    action: `fetch ${writeReference(reference, file)}`,
+    requirement: `the repository must hold ${what}`,
+    found: `it does not (${status})`,
+    remedy: `see ${hub.endpoint}/${pagePath(reference)}/tree/${reference.revision} for what it holds`,
+  });
 }
 
 /** Where a repository's page and files lie under the endpoint. */

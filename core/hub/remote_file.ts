@@ -127,19 +127,22 @@ export class RemoteFile {
   #toSkip({ status, headers }: Response, begin: number, without: WithoutRanges): number {
     if (status !== 206) {
       if (begin === 0 || without === "skip") return begin;
-      throw new UserError(
-        `Cannot read ${this.name} by parts: its server must support byte ranges, it sent the whole file; ` +
-          `download it and give its path`,
-      );
+      throw new UserError({
+        action: `read ${this.name} by parts`,
+        requirement: "its server must support byte ranges",
+        found: "it sent the whole file",
+        remedy: "download it and give its path",
+      });
     }
     const range = headers.get("content-range") ?? "";
     const [, first, total] = /^bytes (\d+)-\d+\/(\d+|\*)$/.exec(range) ?? [];
     if (Number(first) === begin && (total === "*" || Number(total) === this.size)) return 0;
-    throw new HubError(
-      "unreachable",
-      `Cannot read ${this.name}: its server must send bytes from ${begin} of ${this.size}, it sent "${range}"; ` +
-        `retry later, or check HF_ENDPOINT`,
-    );
+    throw new HubError("unreachable", {
+      action: `read ${this.name}`,
+      requirement: `its server must send bytes from ${begin} of ${this.size}`,
+      found: `it sent "${range}"`,
+      remedy: "retry later, or check HF_ENDPOINT",
+    });
   }
 }
 

@@ -60,9 +60,12 @@ function userHome(): string {
 function checkEndpoint(address: string): string {
   const isAddress = URL.canParse(address) && /^https?:$/.test(new URL(address).protocol);
   if (isAddress) return address.replace(/\/+$/, "");
-  throw new UsageError(
-    `Cannot reach the hub: HF_ENDPOINT must be an address like ${HUB}, it is "${address}"; change it or unset it`,
-  );
+  throw new UsageError({
+    action: "reach the hub",
+    requirement: `HF_ENDPOINT must be an address like ${HUB}`,
+    found: `it is "${address}"`,
+    remedy: "change it or unset it",
+  });
 }
 
 function tokenIn(file: string): string | null {

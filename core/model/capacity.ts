@@ -4,9 +4,9 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
+import { TooLargeToBind } from "../gpu/too_large.ts";
 import { BLOCK } from "../../wgsl/gemma2/attention.ts";
 import type { DecoderConfig } from "./config.ts";
 
@@ -30,7 +30,7 @@ const CPU_TOKENS = { least: 256, most: 2048 };
  */
 export function contextsPerForward(gpu: Gpu, config: DecoderConfig, context: number): number {
   const most = mostContexts(gpu, config, context);
-  if (most === 0) throw new UserError(tooLong(gpu, config, context));
+  if (most === 0) throw new TooLargeToBind(tooLong(gpu, config, context));
   return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? cpuTokens(config) : GPU_TOKENS) / context)));
 }
 

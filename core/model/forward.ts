@@ -29,7 +29,7 @@ export interface Activations {
   readonly width: number;
   /** Rows that the last forward filled: contexts * context. */
   readonly tokens: number;
-  /** f32 [tokens, width], with room for the model's most tokens; the next forward overwrites it. */
+  /** f32 [tokens, width], with room for the model's most tokens; the next forward overwrites it when it runs. */
   readonly tensor: Tensor;
 }
 
@@ -48,7 +48,7 @@ export interface DecoderOptions {
 /**
  * Loads the layers that the taps need.
  *
- * @param gpu Where to.
+ * @param gpu Where to; the model lives as long as this handle's owner.
  * @param files The model; its weights must stay open while the model runs.
  * @param options Taps and capacity.
  * @returns The model, ready to run.
@@ -94,6 +94,10 @@ export class Decoder {
   readonly config: DecoderConfig;
   /** What each forward returns, in this order. */
   readonly taps: readonly Tap[];
+  /** The most tokens that one forward takes, */
+  readonly maxTokens: number;
+  /** and the most contexts of full length. */
+  readonly contextsAtOnce: number;
   readonly #gpu: Gpu;
   readonly #options: DecoderOptions;
   readonly #plan: Plan;
@@ -130,6 +134,8 @@ export class Decoder {
     this.#gpu = gpu;
     this.config = config;
     this.taps = options.taps;
+    this.maxTokens = options.maxTokens;
+    this.contextsAtOnce = Math.max(1, Math.floor(options.maxTokens / options.context));
     this.#options = options;
     this.#plan = plan;
     this.#embedding = embedding;
@@ -141,7 +147,7 @@ export class Decoder {
     this.#embedded = createTensor(gpu, "embedded tokens", [options.maxTokens, dModel]);
     for (const tap of options.taps) {
       const name = canonical(tap);
-      if (name !== EMBEDDED) this.#tapped.set(name, createTensor(gpu, name, [options.maxTokens, dModel]));
+      this.#tapped.set(name, createTensor(gpu, name, [options.maxTokens, dModel]));
     }
     this.#rowLanes = gpu.isCpu ? 8 : 256;
     this.#headLanes = Math.max(8, Math.min(64, Math.ceil(headDim / 4)));
@@ -153,7 +159,8 @@ export class Decoder {
    * @param pass Where to record.
    * @param batch Token ids (contexts, context), at most as many and as long as the model was loaded for.
    * @param precision What products round their inputs to; the device's own if left out.
-   * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten by the next forward.
+   * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten when that of the next forward
+   * runs.
    * @throws {UserError} When a token is not in the model's vocabulary.
    * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for.
    */
@@ -229,23 +236,10 @@ export class Decoder {
         { ...row, NORM_NEXT: l + 1 < plan.attnIn ? 1 : 0 },
       );
     }
-    return this.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#at(tap.layer, tap.site) }));
-  }
-
-  /** Frees the model's memory on the GPU. */
-  destroy(): void {
-    const { sites, ...scratch } = this.#scratch;
-    const linears = (l: LayerWeights) => [l.attention?.qkv, l.attention?.out, l.mlp?.gateUp, l.mlp?.down];
-    const gains = (l: LayerWeights) => [l.attnInGain, l.attention?.postGain, l.mlpInGain, l.mlp?.postGain];
-    const tensors = [
-      this.#turns,
-      this.#embedded,
-      ...Object.values(scratch),
-      ...Object.values(sites),
-      ...this.#tapped.values(),
-      ...this.#layers.flatMap((l) => [...linears(l).map((linear) => linear?.weight), ...gains(l)]),
-    ];
-    for (const tensor of tensors) tensor?.buffer.destroy();
+    // The embedded tokens of the next batch come while this one's may still have to be read.
+    const embedded = this.#tapped.get(EMBEDDED);
+    if (embedded) pass.copy(this.#embedded, 0, embedded, 0, tokens * dModel);
+    return this.taps.map((tap) => ({ tap, width: dModel, tokens, tensor: this.#tapped.get(canonical(tap))! }));
   }
 
   /** The tensor that holds a site: its own when it is tapped, else one that later layers reuse. */

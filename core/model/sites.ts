@@ -52,6 +52,21 @@ export function tapName({ layer, site }: Tap): string {
 }
 
 /**
+ * Finds a tap among others.
+ *
+ * @param taps Where to look.
+ * @param tap The one wanted.
+ * @returns Its place among them.
+ * @throws {RangeError} When it is not there.
+ */
+export function tapIndex(taps: readonly Tap[], tap: Tap): number {
+  const index = taps.findIndex(({ layer, site }) => layer === tap.layer && site === tap.site);
+  if (index >= 0) return index;
+  const there = taps.map(tapName).join(", ");
+  throw new RangeError(`Cannot take activations: ${tapName(tap)} must be among the taps, they are ${there}`);
+}
+
+/**
  * Reads one site from the command line.
  *
  * @param text For example `mlp_out`.
@@ -75,26 +90,6 @@ export function parseSite(text: string): Site {
  */
 export function parseSites(text: string): Site[] {
   return [...new Set(text.split(",").map(parseSite))];
-}
-
-/**
- * Reads a comma-separated list of layers from the command line.
- *
- * @param text For example `2,4`.
- * @returns The layers, each once, in the order given; {@link checkLayer} tells whether a model has them.
- * @throws {UsageError} When an entry is not a whole number from 0.
- */
-export function parseLayers(text: string): number[] {
-  return [
-    ...new Set(
-      text.split(",").map((entry) => {
-        if (/^\s*\d+\s*$/.test(entry)) return Number(entry);
-        throw new UsageError(
-          `Cannot take activations: layers are whole numbers from 0, got "${entry}"; write for example 2,4`,
-        );
-      }),
-    ),
-  ];
 }
 
 /**

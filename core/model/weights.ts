@@ -3,11 +3,12 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
+import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { PlannedProduct } from "../gpu/tune.ts";
+import { TooLargeToBind } from "../gpu/too_large.ts";
 import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -163,7 +164,8 @@ async function loadLinear(
     : { type: "f32", perElement: 1 } as const;
   const label = `${prefix}.${parts.map(([name]) => name).join("+")}`;
   requireBindable(gpu, source, label, outputs * inputs / perElement * ELEMENT_BYTES, format);
-  const staging = createTensor(gpu, `${label} [out, in]`, [outputs, inputs / perElement], type);
+  using scratch = openScope(gpu);
+  const staging = createTensor(scratch, `${label} [out, in]`, [outputs, inputs / perElement], type);
   const weight = createTensor(gpu, label, [inputs, padded / perElement], type);
   let first = 0;
   for (const piece of pieces(matrices, inputs, format, atOnce)) {
@@ -173,8 +175,6 @@ async function loadLinear(
   const pass = new Pass(gpu), turn = format === "bf16" ? transposePairs : transpose;
   pass.run(turn, { x: staging, y: weight }, { rows: outputs, columns: inputs, padded_rows: padded });
   pass.submit();
-  // The queue keeps a destroyed buffer until the work submitted before is done.
-  staging.buffer.destroy();
   // The queue has copies of what was uploaded: they must not pile up, and exhausted memory is to show early.
   await settle(gpu);
   return { weight, format, inputs, outputs };
@@ -220,7 +220,7 @@ function interleaved<A extends Uint16Array<ArrayBuffer> | Float32Array<ArrayBuff
 function requireBindable(gpu: Gpu, source: TensorSource, label: string, bytes: number, format: WeightFormat): void {
   const most = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   if (bytes <= most) return;
-  throw new UserError(
+  throw new TooLargeToBind(
     `Cannot load ${source.where}: ${gpu.adapter} binds at most ${most} bytes at once, ${label} takes ${bytes}; ` +
       (format === "f32" ? "take the model in bfloat16, which needs half" : "take a smaller model, or another adapter"),
   );

@@ -1,21 +1,32 @@
 /**
- * Encodes a text: model and transcoders over its contexts, one after the other.
+ * Encodes a text that is at hand: model and transcoders over its contexts, one after the other.
  * @module
  */
 
+import type { Gpu } from "../gpu/device.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Decoder } from "../model/forward.ts";
-import { type Tap, tapName } from "../model/sites.ts";
-import { createTensor, type Gpu } from "../gpu/device.ts";
-import { Pass } from "../gpu/run.ts";
-import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import { NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
+import { type HostFeatures, joinFeatures } from "../transcoder/encode.ts";
+import { FeatureReader, type PlacedTranscoder } from "./features.ts";
+import { contextsAtHand, countedPerContext, overText } from "./over_text.ts";
 
-/** A transcoder with the site that it reads. */
-export interface TextEncoder {
-  /** Where its input is read. */
-  readonly source: Tap;
-  /** The transcoder. */
-  readonly transcoder: Transcoder;
+/** What is encoded with what. */
+export interface EncodeOptions {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** The model, loaded with every source among its taps. */
+  readonly decoder: Decoder;
+  /** The transcoders; the model runs once for all. */
+  readonly transcoders: readonly PlacedTranscoder[];
+  /** From {@link textContexts}, none longer than the model was loaded for. */
+  readonly contexts: readonly TokenBatch[];
+  /** Whether BOS is encoded too. */
+  readonly includeBos: boolean;
+  /** Hears of the contexts encoded so far. */
+  readonly onProgress?: (contexts: number) => void;
+  /** Ends the work early by throwing its reason. */
+  readonly signal?: AbortSignal;
 }
 
 /** One context of the text. */
@@ -32,54 +43,49 @@ export interface EncodedContext {
  * @param ids The text's tokens without special ones.
  * @param bosId The token in front of each piece.
  * @param context Tokens per context, BOS included.
- * @returns The contexts.
+ * @returns The contexts, each a batch of its own; the text is document 0.
  */
-export function textContexts(ids: Uint32Array, bosId: number, context: number): Uint32Array<ArrayBuffer>[] {
+export function textContexts(ids: Uint32Array, bosId: number, context: number): TokenBatch[] {
   return Array.from({ length: Math.ceil(ids.length / (context - 1)) }, (_, piece) => {
-    const tokens = ids.subarray(piece * (context - 1), (piece + 1) * (context - 1));
-    return Uint32Array.from([bosId, ...tokens]);
+    const begin = piece * (context - 1), tokens = ids.subarray(begin, begin + context - 1);
+    return {
+      contexts: 1,
+      context: 1 + tokens.length,
+      ids: Uint32Array.from([bosId, ...tokens]),
+      document: Uint32Array.from([NO_DOCUMENT, ...tokens.map(() => 0)]),
+      position: Uint32Array.from([0, ...tokens.map((_, i) => begin + i)]),
+    };
   });
 }
 
 /**
  * Encodes contexts, the model running once for all transcoders.
  *
- * @param gpu The device.
- * @param gemma2 The model, loaded with every source among its taps.
- * @param encoders The transcoders.
- * @param contexts From {@link textContexts}, none longer than the model was loaded for.
- * @param includeBos Whether BOS is encoded too.
- * @yields Each context in turn.
+ * @param options What with what.
+ * @returns Each context in turn.
  * @throws {UserError} When the device fails.
+ * @throws The signal's reason once it is aborted.
  */
-export async function* encodeContexts(
-  gpu: Gpu,
-  decoder: Decoder,
-  encoders: readonly TextEncoder[],
-  contexts: readonly Uint32Array<ArrayBuffer>[],
-  includeBos: boolean,
-): AsyncGenerator<EncodedContext> {
-  const longest = Math.max(...contexts.map((ids) => ids.length)), skip = includeBos ? 0 : 1;
-  const lanes = encoders.map(({ source, transcoder }) => ({
-    name: tapName(source),
-    width: transcoder.shape.d_in,
-    x: createTensor(gpu, "encoded source", [longest, transcoder.shape.d_in]),
-    encoder: new Encoder(gpu, transcoder, longest),
+export async function encodeContexts(options: EncodeOptions): Promise<EncodedContext[]> {
+  const { gpu, transcoders, contexts, includeBos, onProgress } = options;
+  const longest = Math.max(...contexts.map(({ context }) => context));
+  // A context with more tokens than an encoder takes at once comes in several pieces.
+  const pieces: (readonly HostFeatures[])[][] = contexts.map(() => []);
+  using scratch = openScope(gpu);
+  const reader = new FeatureReader(
+    scratch,
+    transcoders,
+    countedPerContext(longest, includeBos),
+    ({ contextsBefore }, features) => pieces[contextsBefore].push(features),
+  );
+  await overText({
+    ...options,
+    source: contextsAtHand(contexts),
+    contexts: contexts.length,
+    onProgress: (done) => onProgress?.(done.contexts),
+  }, [reader]);
+  return contexts.map(({ ids }, c) => ({
+    ids,
+    features: transcoders.map((_, i) => joinFeatures(pieces[c].map((features) => features[i]))),
   }));
-  for (const ids of contexts) {
-    const counted = ids.length - skip;
-    const pass = new Pass(gpu);
-    const activations = decoder.forward(pass, { contexts: 1, context: ids.length, ids });
-    for (const { name, width, x } of lanes) {
-      const taken = activations.find(({ tap }) => tapName(tap) === name);
-      if (!taken) {
-        throw new RangeError(`Cannot encode: the model must be loaded with ${name} among its taps, it is not`);
-      }
-      pass.copy(taken.tensor, skip * width, x, 0, counted * width);
-    }
-    pass.submit();
-    const features: HostFeatures[] = [];
-    for (const { encoder, x } of lanes) features.push(await encoder.encode(x, counted));
-    yield { ids, features };
-  }
 }

@@ -7,31 +7,29 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
-import { downloadAll, type Gpu } from "../gpu/device.ts";
-import { overlapped } from "../gpu/overlap.ts";
-import { Pass } from "../gpu/run.ts";
+import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
-import type { TokenSource } from "../text/source.ts";
+import type { ContextBatch } from "../text/contexts.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
-import { precisionErrors } from "./precision.ts";
 import { tapName } from "../model/sites.ts";
+import { type ContextSource, overText } from "./over_text.ts";
+import { precisionErrors } from "./precision.ts";
+import { readActivations } from "./readback.ts";
 
 /** What to harvest and where to. */
 export interface Harvest {
   /** The device that the model is on. */
   readonly gpu: Gpu;
-  /** The model; its taps say what is written. */
-  readonly model: Decoder;
+  /** The model, loaded for as many contexts as {@link contextsPerRead} allows; its taps say what is written. */
+  readonly decoder: Decoder;
   /** The text, in contexts of `context` tokens. */
-  readonly source: TokenSource;
+  readonly source: ContextSource;
   /** Tokens per context, BOS included. */
   readonly context: number;
   /** How many contexts to write. */
   readonly contexts: number;
-  /** How many of them the model takes at once. */
-  readonly contextsPerForward: number;
   /** A directory that exists. */
   readonly directory: string;
   /** Free text entries for each shard. */
@@ -40,6 +38,8 @@ export interface Harvest {
   readonly onRounded: (errors: Readonly<Record<string, number>>) => void;
   /** Called after each batch with the number of contexts done. */
   readonly onProgress: (contexts: number) => void;
+  /** Ends the work early by throwing its reason; the shard under way is not written. */
+  readonly signal?: AbortSignal;
   /** The most bytes of a shard; it is gathered in memory. {@link SHARD_BYTES} if left out. */
   readonly shardBytes?: number;
 }
@@ -75,12 +75,18 @@ export function contextsPerRead(gpu: Gpu, config: DecoderConfig, taps: number, c
  * @throws {UserError} When the disk does not take them, or the text or the model fails.
  */
 export async function writeActivations(harvest: Harvest): Promise<string[]> {
-  const { model, context, contexts, directory, shardBytes = SHARD_BYTES } = harvest;
-  const bytesPerContext = 4 * context * (1 + model.taps.length * model.config.dModel);
+  const { gpu, decoder, context, contexts, directory, shardBytes = SHARD_BYTES } = harvest;
+  const bytesPerContext = ELEMENT_BYTES * context * (1 + decoder.taps.length * decoder.config.dModel);
   const perShard = Math.max(1, Math.floor(shardBytes / bytesPerContext));
+  let { source } = harvest;
+  if (gpu.precision === "f16") {
+    const first = await source.next(Math.min(decoder.contextsAtOnce, perShard, contexts));
+    harvest.onRounded(await precisionErrors(gpu, decoder, first.batch));
+    source = withFirst(first, source);
+  }
   const paths: string[] = [];
   for (let first = 0; first < contexts; first += perShard) {
-    const tensors = await gatherShard(harvest, first, Math.min(perShard, contexts - first));
+    const tensors = await gatherShard({ ...harvest, source }, first, Math.min(perShard, contexts - first));
     const path = join(directory, `activations_${String(paths.length).padStart(5, "0")}.safetensors`);
     await writeSafetensors(path, tensors, { ...harvest.metadata, first_context: String(first) });
     paths.push(path);
@@ -88,33 +94,33 @@ export async function writeActivations(harvest: Harvest): Promise<string[]> {
   return paths;
 }
 
-async function gatherShard(harvest: Harvest, first: number, contexts: number): Promise<TensorToWrite[]> {
-  const { gpu, model, source, context, contextsPerForward, onProgress } = harvest;
-  const width = model.config.dModel;
-  const tokens = new Int32Array(contexts * context);
-  const columns = model.taps.map(() => new Float32Array(contexts * context * width));
-  async function* forwards() {
-    for (let done = 0; done < contexts;) {
-      const { batch } = await source.next(Math.min(contextsPerForward, contexts - done));
-      if (gpu.precision === "f16" && first + done === 0) harvest.onRounded(await precisionErrors(gpu, model, batch));
-      const pass = new Pass(gpu), activations = model.forward(pass, batch);
-      tokens.set(batch.ids, done * context);
-      yield { pass, activations, done, contexts: batch.contexts };
-      done += batch.contexts;
-    }
-  }
-  await overlapped(forwards(), {
-    submit: ({ pass }) => pass.submit(),
-    read: ({ activations }) =>
-      downloadAll(gpu, activations.map(({ tensor, tokens }) => ({ ...tensor, shape: [tokens, width] }))),
-    take({ done, contexts }, bytes) {
-      bytes.forEach((taken, i) => columns[i].set(new Float32Array(taken), done * context * width));
-      onProgress(first + done + contexts);
+/** A source with contexts in front that were taken from it and are wanted once more. */
+function withFirst(first: ContextBatch, source: ContextSource): ContextSource {
+  let waiting: ContextBatch | null = first;
+  return {
+    next(contexts) {
+      const given = waiting;
+      waiting = null;
+      return given ? Promise.resolve(given) : source.next(contexts);
     },
+  };
+}
+
+async function gatherShard(harvest: Harvest, first: number, contexts: number): Promise<TensorToWrite[]> {
+  const { gpu, decoder, context, onProgress } = harvest, width = decoder.config.dModel;
+  const tokens = new Int32Array(contexts * context);
+  const columns = decoder.taps.map(() => new Float32Array(contexts * context * width));
+  const reader = readActivations(gpu, decoder, ({ batch, contextsBefore }, activations) => {
+    tokens.set(batch.ids, contextsBefore * context);
+    activations.forEach((taken, i) => columns[i].set(taken, contextsBefore * context * width));
   });
+  await overText(
+    { ...harvest, contexts, includeBos: true, onProgress: (done) => onProgress(first + done.contexts) },
+    [reader],
+  );
   return [
     { name: "tokens", dtype: "I32", shape: [contexts, context], data: tokens },
-    ...model.taps.map((tap, i): TensorToWrite => ({
+    ...decoder.taps.map((tap, i): TensorToWrite => ({
       name: tapName(tap),
       dtype: "F32",
       shape: [contexts, context, width],
@@ -132,9 +138,12 @@ async function gatherShard(harvest: Harvest, first: number, contexts: number): P
 export async function requireEmpty(directory: string): Promise<void> {
   try {
     for await (const { name } of Deno.readDir(directory)) {
-      throw new UserError(
-        `Cannot write activations to ${directory}: the directory must be new or empty, it holds ${name}; choose another --out`,
-      );
+      throw new UserError({
+        action: `write activations to ${directory}`,
+        requirement: "the directory must be new or empty",
+        found: `it holds ${name}`,
+        remedy: "choose another --out",
+      });
     }
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw fileError("write activations to", directory, error);

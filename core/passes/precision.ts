@@ -4,17 +4,18 @@
  */
 
 import { UserError } from "../errors.ts";
-import { downloadAll, type Gpu } from "../gpu/device.ts";
-import { Pass } from "../gpu/run.ts";
-import type { TokenBatch } from "../text/contexts.ts";
+import type { Gpu } from "../gpu/device.ts";
 import type { Decoder } from "../model/forward.ts";
 import { tapName } from "../model/sites.ts";
+import type { TokenBatch } from "../text/contexts.ts";
+import { contextsAtHand, type ForwardOptions, overText } from "./over_text.ts";
+import { readActivations } from "./readback.ts";
 
 /**
  * Runs one batch at the model's precision and in float32.
  *
  * @param gpu The device.
- * @param gemma2 The model.
+ * @param decoder The model.
  * @param batch Contexts, at most as many as the model takes at once.
  * @returns Per tap, by its name, the relative L2 distance |a - b| / |b| of the two.
  * @throws {UserError} When an activation overflowed, which 16-bit floats do at 65,504.
@@ -22,26 +23,23 @@ import { tapName } from "../model/sites.ts";
 export async function precisionErrors(
   gpu: Gpu,
   decoder: Decoder,
-  batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
+  batch: TokenBatch,
 ): Promise<Record<string, number>> {
-  const run = async (precision: "f32" | "f16") => {
-    const pass = new Pass(gpu), taps = decoder.forward(pass, batch, precision);
-    pass.submit();
-    const bytes = await downloadAll(
-      gpu,
-      taps.map(({ tensor, tokens, width }) => ({ ...tensor, shape: [tokens, width] })),
-    );
-    return bytes.map((taken) => new Float32Array(taken));
-  };
-  const rounded = await run(gpu.precision), exact = await run("f32");
+  let rounded: readonly Float32Array[] = [], exact: readonly Float32Array[] = [];
+  const inFull: ForwardOptions = { precision: "f32" };
+  await overText({ gpu, decoder, source: contextsAtHand([batch]), contexts: batch.contexts, includeBos: true }, [
+    readActivations(gpu, decoder, (_, activations) => rounded = activations),
+    readActivations(gpu, decoder, (_, activations) => exact = activations, inFull),
+  ]);
   const errors = decoder.taps.map((tap, t) => [tapName(tap), relativeL2(rounded[t], exact[t])] as const);
   const lost = errors.find(([, error]) => !Number.isFinite(error));
   if (lost) {
-    throw new UserError(
-      `Cannot use --precision f16: the activations at ${
-        lost[0]
-      } must fit into 16-bit floats, they overflow; leave --precision out`,
-    );
+    throw new UserError({
+      action: "use --precision f16",
+      requirement: `the activations at ${lost[0]} must fit into 16-bit floats`,
+      found: "they overflow",
+      remedy: "leave --precision out",
+    });
   }
   return Object.fromEntries(errors);
 }

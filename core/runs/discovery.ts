@@ -5,6 +5,7 @@
 
 import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { EVALUATION_FILE } from "./evaluation.ts";
 import { FEATURES_FILE } from "./features.ts";
@@ -40,11 +41,6 @@ export interface TranscoderChoice {
 }
 
 const FINISHED_FILES = [TRANSCODER_FILE, METRICS_FILE, EVALUATION_FILE, FEATURES_FILE, SAMPLES_FILE];
-
-/** Whether something is there. */
-export async function exists(path: string): Promise<boolean> {
-  return await Deno.stat(path).then(() => true, () => false);
-}
 
 /** A model's directory has a config.json too; training makes ours together with metrics.csv, so that a damaged one is known by that. */
 async function isTranscoder(directory: string): Promise<boolean> {

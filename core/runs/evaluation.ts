@@ -22,6 +22,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
   threshold: measured,
+  threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
   fvu_ci95: interval,
   fvu_per_prefix: v.pipe(v.array(v.object({ prefix: positive, fvu: measured, ci95: interval })), v.minLength(1)),

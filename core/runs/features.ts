@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
 import { readText } from "./json.ts";
 import { type Column, headerLine, numberColumn, parseTable, rowLines } from "./table.ts";
@@ -85,7 +86,7 @@ export function writeFeatures(directory: string, rows: readonly FeatureRow[]): P
  * @returns Whether it is there.
  */
 export function hasFeatures(directory: string): Promise<boolean> {
-  return Deno.stat(join(directory, FEATURES_FILE)).then(() => true, () => false);
+  return exists(join(directory, FEATURES_FILE));
 }
 
 /**

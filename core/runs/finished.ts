@@ -5,6 +5,7 @@
 
 import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
+import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
@@ -12,7 +13,7 @@ import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward
 import type { Gpu } from "../gpu/device.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
-import { exists, runsIn, transcodersIn } from "./discovery.ts";
+import { runsIn, transcodersIn } from "./discovery.ts";
 import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 

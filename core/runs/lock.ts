@@ -3,62 +3,114 @@
  * @module
  */
 
-import { mkdir, rmdir } from "node:fs/promises";
+import { realpath } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
-import { fileError } from "../files/atomic.ts";
+import { fileError, writeAll } from "../files/atomic.ts";
+import { makeDirectories, removeEmpty } from "../files/temporary.ts";
 
 /** After this long a lock counts as another process's. */
 const WAIT_MS = 500;
 
 /** A lock that is held. */
 export interface RunLock {
-  /** Gives it back and removes its file. */
+  /** Gives it back and removes what was made for it. */
   release(): Promise<void>;
 }
 
 /**
- * Locks a run by a file beside its directory, runs/.<name>.lock, which holds the number of the process.
+ * Locks a run by a file beside its directory, runs/.<name>.lock, which holds the number of the process. A file there that mtc did not
+ * write is locked too, but neither written to nor removed.
  *
  * @param directory The run's directory, which need not exist.
  * @returns The lock.
  * @throws {UserError} When another process holds it, or the file cannot be made.
  */
 export async function lockRun(directory: string): Promise<RunLock> {
-  const runs = dirname(directory), path = join(runs, `.${basename(directory)}.lock`);
-  const made = await mkdir(runs, { recursive: true }).catch((error) =>
-    Promise.reject(fileError("create", runs, error))
-  );
+  // However a run is called, `runs/first`, `.` or by a link to it, its lock is the same.
+  const run = await realpath(directory).catch(() => directory);
+  const runs = dirname(run), path = join(runs, `.${basename(run)}.lock`);
+  const made = await makeDirectories(runs).catch((error) => Promise.reject(fileError("create", runs, error)));
   for (;;) {
-    const file = await Deno.open(path, { read: true, write: true, create: true }).catch((error) =>
-      Promise.reject(fileError("lock", path, error))
-    );
+    const { file, isNew } = await openLock(path);
     if (!await isGivenSoon(file.lock(true))) {
-      const holder = (await Deno.readTextFile(path).catch(() => "")).trim();
+      const holder = await holderAt(path);
       file.close();
-      throw new UserError(
-        `Cannot train in ${directory}: one process at a time may, ${
-          holder ? `process ${holder}` : "another one"
-        } does; ` +
-          "wait until it ends or stop it",
-      );
+      throw new UserError({
+        action: `train in ${directory}`,
+        requirement: "one process at a time may",
+        found: `${holder === null ? "another one" : `process ${holder}`} does`,
+        remedy: "wait until it ends or stop it",
+      });
     }
     // Its last holder may have removed the file after it was opened here: then the next process would lock another one.
     if (!await isStill(path, file)) {
       file.close();
       continue;
     }
-    await file.truncate();
-    await file.write(new TextEncoder().encode(`${Deno.pid}\n`));
+    // A process killed right after it made the file leaves it empty: as good as anybody's, it is only locked from then on.
+    const isOurs = isNew || await holderIn(file) !== null;
+    if (isOurs) await writeHolder(file);
     return {
       async release() {
-        await Deno.remove(path).catch(() => {});
+        if (isOurs && await isStill(path, file)) await Deno.remove(path).catch(() => {});
         file.close();
-        // Only what this process made, and only if nothing was put there.
-        if (made !== undefined) await rmdir(runs).catch(() => {});
+        await removeEmpty(made);
       },
     };
   }
+}
+
+/** Opens the lock's file without a change to what may be there. */
+async function openLock(path: string): Promise<{ file: Deno.FsFile; isNew: boolean }> {
+  for (;;) {
+    try {
+      return { file: await Deno.open(path, { read: true, write: true, createNew: true }), isNew: true };
+    } catch (error) {
+      if (!(error instanceof Deno.errors.AlreadyExists)) throw fileError("lock", path, error);
+    }
+    try {
+      if ((await Deno.lstat(path)).isFile) {
+        return { file: await Deno.open(path, { read: true, write: true }), isNew: false };
+      }
+    } catch (error) {
+      // Its holder may have ended just now.
+      if (error instanceof Deno.errors.NotFound) continue;
+      throw fileError("lock", path, error);
+    }
+    throw new UserError({
+      action: `lock ${path}`,
+      requirement: "it must be a file or not be there",
+      found: "it is a directory, a link or a device",
+      remedy: "move it elsewhere, or choose another --name",
+    });
+  }
+}
+
+/** The process that a lock's file names; null when it is no such file. */
+async function holderIn(file: Deno.FsFile): Promise<string | null> {
+  const start = new Uint8Array(64);
+  await file.seek(0, Deno.SeekMode.Start);
+  const length = await file.read(start) ?? 0;
+  return /^mtc trains here: process (\d+)\n$/.exec(new TextDecoder().decode(start.subarray(0, length)))?.[1] ?? null;
+}
+
+/** The same of a path: a file whose lock is waited for answers to nothing until then. */
+async function holderAt(path: string): Promise<string | null> {
+  try {
+    using file = await Deno.open(path);
+    return await holderIn(file);
+  } catch {
+    return null;
+  }
+}
+
+/** Never leaves the file empty on the way, or it would count as somebody else's. */
+async function writeHolder(file: Deno.FsFile): Promise<void> {
+  const line = new TextEncoder().encode(`mtc trains here: process ${Deno.pid}\n`);
+  await file.seek(0, Deno.SeekMode.Start);
+  await writeAll(file, line);
+  await file.truncate(line.length);
 }
 
 /** Deno has a lock that does not wait only from 2.9 on; one that waits is left to the end of the process. */
@@ -73,6 +125,6 @@ async function isGivenSoon(lock: Promise<void>): Promise<boolean> {
 }
 
 async function isStill(path: string, file: Deno.FsFile): Promise<boolean> {
-  const [there, held] = [await Deno.stat(path).catch(() => null), await file.stat()];
+  const [there, held] = [await Deno.lstat(path).catch(() => null), await file.stat()];
   return there !== null && there.ino === held.ino && there.dev === held.dev;
 }

@@ -6,7 +6,8 @@
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { loadTranscoder, saveTranscoder, type Transcoder } from "../transcoder/weights.ts";
+import { loadTranscoder, saveTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
 import type { TranscoderConfig } from "./config.ts";
 
 /** The file's name. */
@@ -19,8 +20,8 @@ export const TRANSCODER_FILE = "transcoder.safetensors";
  * @param transcoder The transcoder, for raw activations.
  * @throws {UserError} When the disk does not take it.
  */
-export function writeTranscoder(directory: string, { shape, weights, threshold }: Transcoder): Promise<void> {
-  return saveTranscoder(join(directory, TRANSCODER_FILE), shape, weights, threshold);
+export function writeTranscoder(directory: string, transcoder: Transcoder): Promise<void> {
+  return saveTranscoder(join(directory, TRANSCODER_FILE), transcoder);
 }
 
 /**

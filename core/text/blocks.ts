@@ -4,9 +4,9 @@
  */
 import type { ByteSource } from "../files/byte_source.ts";
 import { UserError } from "../errors.ts";
-import type { Document } from "./documents.ts";
+import type { Document, RecordPlace, TextRecord } from "./documents.ts";
 import type { TextFile } from "./files.ts";
-import { FILE_START, readRecords, type RecordPlace, type TextRecord } from "./records.ts";
+import { FILE_START, readRecords } from "./records.ts";
 import { HOLD_OUT_EVERY } from "./split.ts";
 
 /** Where a block begins: a file of its volume, and a place in that file. */
@@ -92,12 +92,12 @@ export class Volume {
   async #seek({ file, record, byte }: BlockStart): Promise<void> {
     await this.close();
     if (file >= this.#files.length) {
-      throw new UserError(
-        `Cannot continue the text at file ${
-          file + 1
-        } of ${this.#files.length}: the text must be the one that the run began ` +
-          "with, it has no such file; give the same data",
-      );
+      throw new UserError({
+        action: `continue the text at file ${file + 1} of ${this.#files.length}`,
+        requirement: "the text must be the one that the run began with",
+        found: "it has no such file",
+        remedy: "give the same data",
+      });
     }
     await this.#open(file, { record, byte });
   }
@@ -108,9 +108,12 @@ export class Volume {
     const { size, path, open } = this.#files[file];
     this.#source = await open();
     if (this.#source.size !== size) {
-      throw new UserError(
-        `Cannot read ${path}: it must keep the ${size} bytes that it had at first, it has ${this.#source.size}; put it back`,
-      );
+      throw new UserError({
+        action: `read ${path}`,
+        requirement: `it must keep the ${size} bytes that it had at first`,
+        found: `it has ${this.#source.size}`,
+        remedy: "put it back",
+      });
     }
     this.#records = readRecords(this.#source, this.#files[file].format, from);
   }

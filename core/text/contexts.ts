@@ -70,6 +70,20 @@ export function emptyBatch(contexts: number, context: number): TokenBatch {
   return { contexts, context, ids: array(), document: array(), position: array() };
 }
 
+/**
+ * Overwrites contexts of a batch.
+ *
+ * @param from The new ones.
+ * @param to Where to; contexts of the same length.
+ * @param row The first context to overwrite.
+ */
+export function copyContexts(from: TokenBatch, to: TokenBatch, row: number): void {
+  const at = row * to.context;
+  to.ids.set(from.ids, at);
+  to.document.set(from.document, at);
+  to.position.set(from.position, at);
+}
+
 /** A copy of the contexts from `begin` to before `end`; the batch itself where that is all. */
 export function sliceBatch(batch: TokenBatch, begin: number, end: number): TokenBatch {
   if (begin === 0 && end === batch.contexts) return batch;

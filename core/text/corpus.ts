@@ -83,7 +83,10 @@ export async function openCorpus(data: DataPaths, split: Split, characters = BLO
     const { documents, next } = await first.read(VOLUME_START);
     if (next !== null) return new StreamedCorpus(files, split, characters);
     const silent = files.find((_, i) => !documents.some(({ file }) => file === i));
-    if (silent) throw new UserError(`Cannot read ${silent.path}: it must hold text, it is empty`);
+    if (silent) {
+      const action = `read ${silent.path}`, remedy = "leave it out or put text into it";
+      throw new UserError({ action, requirement: "it must hold text", found: "it is empty", remedy });
+    }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     return wholeCorpus(files, documents, split, { bytes, file_count: files.length });
   } finally {
@@ -182,12 +185,12 @@ class StreamedCorpus implements Corpus {
     const { format, path } = this.#files[document.file], first = this.#first[document.file];
     const number = first + numberInFile(format, document), end = this.#first[document.file + 1];
     if (number < end) return number;
-    throw new UserError(
-      `Cannot number the documents of ${path}: beside files of ${this.summary.bytes} bytes in all it may have ${
-        end - first
-      }, ` +
-        "it has more; give fewer files at once",
-    );
+    throw new UserError({
+      action: `number the documents of ${path}`,
+      requirement: `beside files of ${this.summary.bytes} bytes in all it may have ${end - first}`,
+      found: "it has more",
+      remedy: "give fewer files at once",
+    });
   }
 }
 

@@ -34,11 +34,12 @@ export async function* decompress(
     yield* compression === "gzip" ? gunzip(stream) : unzstd(stream);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError(
-      `Cannot read ${path}: it must be a whole ${compression} file, ${
-        (error as Error).message
-      }; download or compress it again`,
-    );
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: `it must be a whole ${compression} file`,
+      found: (error as Error).message,
+      remedy: "download or compress it again",
+    });
   }
 }
 

@@ -1,11 +1,25 @@
 /**
- * Documents: the texts that contexts are made of, and what they are called.
+ * Documents: the texts that contexts are made of, the records of files that they come from, and what they are called.
  * @module
  */
-import type { TextFormat } from "./records.ts";
+import type { TextFormat } from "../files/text_formats.ts";
 
 /** Where text comes from: what is embedded, or files, folders of them and `hf:owner/name` references. */
 export type DataPaths = "builtin" | string[];
+
+/** A place between two records of a file. */
+export interface RecordPlace {
+  /** Records before it, those without text included: lines, rows, or for a `.txt` file 0 or 1. */
+  record: number;
+  /** Bytes before it, decompressed; 0 in a parquet file, which is found by its rows. */
+  byte: number;
+}
+
+/** A text of a file, and the place behind it. */
+export interface TextRecord extends RecordPlace {
+  /** The text; never empty. */
+  text: string;
+}
 
 /** One text, or a piece of one. */
 export interface Document {

@@ -7,9 +7,9 @@ import { basename, extname, join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { type ByteSource, openFile } from "../files/byte_source.ts";
+import { TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { isHubReference, parseReference, writeReference } from "../hub/reference.ts";
 import type { NamedFile } from "./documents.ts";
-import { TEXT_FORMATS, type TextFormat } from "./records.ts";
 
 /** A file that holds text. */
 export interface TextFile extends NamedFile {
@@ -20,8 +20,6 @@ export interface TextFile extends NamedFile {
   /** Opens it; to be closed. */
   open(): Promise<ByteSource>;
 }
-
-const ENDINGS = TEXT_FORMATS.map((format) => `.${format}`);
 
 /**
  * Finds the files behind paths, sorted by name whatever order they were given in. A file reached twice counts once, so that
@@ -69,7 +67,7 @@ async function hubFiles(reference: string): Promise<[key: string, Omit<TextFile,
   const repository = parseReference(reference, "dataset");
   return (await listDataset(reference)).map((file) => {
     const path = writeReference(repository, file.path);
-    return [path, { path, size: file.size, format: formatOf(path)!, open: () => file.open() }];
+    return [path, { path, size: file.size, format: textFormatOf(path)!, open: () => file.open() }];
   });
 }
 
@@ -78,7 +76,7 @@ async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "n
   for (const file of await expandFolder(path)) {
     try {
       const key = await realpath(file), { size } = await stat(file);
-      files.push([key, { path: file, size, format: formatOf(file)!, open: () => openFile(file) }]);
+      files.push([key, { path: file, size, format: textFormatOf(file)!, open: () => openFile(file) }]);
     } catch (error) {
       throw fileError("read", file, error);
     }
@@ -90,28 +88,33 @@ async function expandFolder(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [requireTextFile(path)];
     const names = await readdir(path, { recursive: true });
-    const files = names.filter((name) => formatOf(name) && !/(^|[\\/])\./.test(name)).map((name) => join(path, name));
+    const files = names.filter((name) => textFormatOf(name) && !/(^|[\\/])\./.test(name)).map((name) =>
+      join(path, name)
+    );
     if (files.length > 0) return files;
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw fileError("read", path, error);
-    throw new UserError(`Cannot read ${path}: the file must exist, there is none; check the path`);
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: "the file must exist",
+      found: "there is none",
+      remedy: "check the path",
+    });
   }
-  throw new UserError(`Cannot read ${path}: the folder must hold files that end in ${listed(ENDINGS)}, it holds none`);
+  throw new UserError({
+    action: `read ${path}`,
+    requirement: `the folder must hold files that end in ${TEXT_ENDINGS}`,
+    found: "it holds none",
+    remedy: "give another folder, or the files themselves",
+  });
 }
 
 function requireTextFile(path: string): string {
-  if (formatOf(path)) return path;
-  throw new UserError(
-    `Cannot read ${path}: text files end in ${listed(ENDINGS)}, this one ends in "${
-      extname(path)
-    }"; rename or convert it`,
-  );
-}
-
-function formatOf(path: string): TextFormat | undefined {
-  return TEXT_FORMATS.find((format) => path.endsWith(`.${format}`));
-}
-
-function listed(words: readonly string[]): string {
-  return `${words.slice(0, -1).join(", ")} or ${words.at(-1)}`;
+  if (textFormatOf(path)) return path;
+  throw new UserError({
+    action: `read ${path}`,
+    requirement: `text files end in ${TEXT_ENDINGS}`,
+    found: `this one ends in "${extname(path)}"`,
+    remedy: "rename or convert it",
+  });
 }

@@ -6,7 +6,7 @@ import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead,
 import { compressors } from "hyparquet-compressors";
 import { UserError } from "../errors.ts";
 import type { ByteSource } from "../files/byte_source.ts";
-import type { TextRecord } from "./records.ts";
+import type { TextRecord } from "./documents.ts";
 import { decodeText } from "./utf8.ts";
 
 const COLUMN = "text";
@@ -80,12 +80,17 @@ function requireTextColumn(path: string, metadata: FileMetaData): void {
   }));
   const column = columns.find(({ name }) => name === COLUMN);
   if (column?.isText) return;
-  const names = columns.map(({ name }) => name).join(", ");
-  throw new UserError(
-    column
-      ? `Cannot read ${path}: its column "${COLUMN}" must hold strings, it holds something else; convert the column`
-      : `Cannot read ${path}: it must have a column "${COLUMN}", its columns are ${names}; rename the one with the text`,
-  );
+  const action = `read ${path}`;
+  if (column) {
+    const requirement = `its column "${COLUMN}" must hold strings`;
+    throw new UserError({ action, requirement, found: "it holds something else", remedy: "convert the column" });
+  }
+  throw new UserError({
+    action,
+    requirement: `it must have a column "${COLUMN}"`,
+    found: `its columns are ${columns.map(({ name }) => name).join(", ")}`,
+    remedy: "rename the one with the text",
+  });
 }
 
 /** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched once. */
@@ -114,6 +119,11 @@ async function explained<T>({ name }: ByteSource, read: () => Promise<T>): Promi
   }
 }
 
-function damaged(path: string, reason: string): UserError {
-  return new UserError(`Cannot read ${path}: it must be a whole parquet file, ${reason}; download or write it again`);
+function damaged(path: string, found: string): UserError {
+  return new UserError({
+    action: `read ${path}`,
+    requirement: "it must be a whole parquet file",
+    found,
+    remedy: "download or write it again",
+  });
 }

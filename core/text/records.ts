@@ -4,29 +4,12 @@
  * @module
  */
 import type { ByteSource } from "../files/byte_source.ts";
+import type { TextFormat } from "../files/text_formats.ts";
 import { UserError } from "../errors.ts";
 import { type Bytes, type Compression, decompress } from "./decompress.ts";
+import type { RecordPlace, TextRecord } from "./documents.ts";
 import { parquetRecords } from "./parquet.ts";
 import { decodeText } from "./utf8.ts";
-
-/** How a file holds its text; each is the ending of its name. */
-export const TEXT_FORMATS = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"] as const;
-/** One of {@link TEXT_FORMATS}. */
-export type TextFormat = typeof TEXT_FORMATS[number];
-
-/** A place between two records of a file. */
-export interface RecordPlace {
-  /** Records before it, those without text included: lines, rows, or for a `.txt` file 0 or 1. */
-  record: number;
-  /** Bytes before it, decompressed; 0 in a parquet file, which is found by its rows. */
-  byte: number;
-}
-
-/** A text, and the place behind it. */
-export interface TextRecord extends RecordPlace {
-  /** The text; never empty. */
-  text: string;
-}
 
 /** The first record of every file. */
 export const FILE_START: RecordPlace = { record: 0, byte: 0 };
@@ -123,13 +106,19 @@ function textOfLine(line: Uint8Array, where: string): string {
   try {
     value = JSON.parse(json);
   } catch {
-    throw new UserError(`Cannot read ${where}: each line must be one JSON object, this one is not valid JSON`);
+    throw new UserError({
+      action: `read ${where}`,
+      requirement: "each line must be one JSON object",
+      found: "this one is not valid JSON",
+      remedy: "mend or remove the line",
+    });
   }
   const text = (value as { text?: unknown } | null)?.text;
   if (typeof text === "string") return text;
-  throw new UserError(
-    `Cannot read ${where}: each line must have a string under "text", this one has ${
-      text === undefined ? "none" : JSON.stringify(text).slice(0, 40)
-    }`,
-  );
+  throw new UserError({
+    action: `read ${where}`,
+    requirement: 'each line must have a string under "text"',
+    found: `this one has ${text === undefined ? "none" : JSON.stringify(text).slice(0, 40)}`,
+    remedy: "mend or remove the line",
+  });
 }

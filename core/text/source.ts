@@ -3,7 +3,7 @@
  * @module
  */
 import { UserError } from "../errors.ts";
-import { type ContextBatch, emptyBatch, sliceBatch, START, type StreamPosition, type TokenBatch } from "./contexts.ts";
+import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
 import type { TextSummary } from "./summary.ts";
 import type { Reply, Request, TokenSourceOptions } from "./worker.ts";
@@ -86,7 +86,7 @@ class TextWorker {
 }
 
 function errorOf(reply: Extract<Reply, { kind: "failed" }>): Error {
-  if (reply.byUser) return new UserError(reply.message);
+  if (reply.reason) return new UserError(reply.reason);
   const error = new Error(reply.message);
   error.stack = reply.stack;
   return error;
@@ -161,11 +161,4 @@ class PrefetchingSource implements TokenSource {
     reply.catch(() => {}); // a run that nobody comes to take may fail unseen
     return reply;
   }
-}
-
-function copyContexts(from: TokenBatch, to: TokenBatch, row: number): void {
-  const at = row * to.context;
-  to.ids.set(from.ids, at);
-  to.document.set(from.document, at);
-  to.position.set(from.position, at);
 }

@@ -40,10 +40,12 @@ export function splitDocuments(
  */
 export function requireBothSides({ train, held_out }: SplitDocuments): void {
   if (train.length > 0 && held_out.length > 0) return;
-  throw new UserError(
-    `Cannot split the text for training and held-out evaluation: it must have at least two documents, lines or words, ` +
-      `it has ${train.length + held_out.length}; give more text`,
-  );
+  throw new UserError({
+    action: "split the text for training and held-out evaluation",
+    requirement: "it must have at least two documents, lines or words",
+    found: `it has ${train.length + held_out.length}`,
+    remedy: "give more text",
+  });
 }
 
 function cutDocuments(documents: readonly Document[], mayCut: (document: Document) => boolean): Document[] {

@@ -73,7 +73,12 @@ export class ContextStream {
    */
   static async open(options: ContextStreamOptions): Promise<ContextStream> {
     if (!Number.isSafeInteger(options.context) || options.context < 2) {
-      throw new UserError(`Cannot make contexts: --context must be at least 2, BOS included; it is ${options.context}`);
+      throw new UserError({
+        action: "make contexts",
+        requirement: "--context must be at least 2, BOS included",
+        found: `it is ${options.context}`,
+        remedy: "give a larger one",
+      });
     }
     const stream = new ContextStream(options);
     stream.#beginEpoch(0);
@@ -179,10 +184,12 @@ export class ContextStream {
   #requireOneContext(): void {
     const { context, name } = this.#options, needed = context - 1;
     if (this.#taken >= needed) return;
-    throw new UserError(
-      `Cannot make contexts of ${context} tokens: the ${name} text must have at least ${needed} tokens, it has ` +
-        `${this.#taken}; give more text or a smaller --context`,
-    );
+    throw new UserError({
+      action: `make contexts of ${context} tokens`,
+      requirement: `the ${name} text must have at least ${needed} tokens`,
+      found: `it has ${this.#taken}`,
+      remedy: "give more text or a smaller --context",
+    });
   }
 
   async #seek({ epoch, volume, file, record, byte, section, token }: StreamPosition): Promise<void> {
@@ -202,10 +209,12 @@ export class ContextStream {
         if (token < this.#section.ids.length) return;
       }
     }
-    throw new UserError(
-      `Cannot continue the text at volume ${volume}, record ${record}, section ${section}, token ${token}: the text must be the ` +
-        "one that the run began with, it has no such token; give the same data",
-    );
+    throw new UserError({
+      action: `continue the text at volume ${volume}, record ${record}, section ${section}, token ${token}`,
+      requirement: "the text must be the one that the run began with",
+      found: "it has no such token",
+      remedy: "give the same data",
+    });
   }
 }
 

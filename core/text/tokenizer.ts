@@ -84,18 +84,15 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
       return code < 0x80 ? String.fromCharCode(code) : token;
     },
     checkFitsModel: (modelVocabSize, modelBosId) => {
+      const action = "use this tokenizer with the model";
       const remedy = "take tokenizer.json and tokenizer_config.json from the model's own directory";
       if (vocabSize > modelVocabSize) {
-        throw new UserError(
-          `Cannot use this tokenizer with the model: ids must be below the model's vocab_size ${modelVocabSize}, ` +
-            `they go up to ${vocabSize - 1}; ${remedy}`,
-        );
+        const requirement = `ids must be below the model's vocab_size ${modelVocabSize}`;
+        throw new UserError({ action, requirement, found: `they go up to ${vocabSize - 1}`, remedy });
       }
       if (bosId !== modelBosId) {
-        throw new UserError(
-          `Cannot use this tokenizer with the model: its bos_token must have the model's bos_token_id ${modelBosId}, ` +
-            `it has id ${bosId}; ${remedy}`,
-        );
+        const requirement = `its bos_token must have the model's bos_token_id ${modelBosId}`;
+        throw new UserError({ action, requirement, found: `it has id ${bosId}`, remedy });
       }
     },
   };
@@ -148,26 +145,34 @@ function enlarged(ids: Uint32Array<ArrayBuffer>, length: number): Uint32Array<Ar
 }
 
 function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {
+  const fail = (requirement: string, found: string) =>
+    new UserError({ action: `read ${name}`, requirement, found, remedy: "download it again" });
   let value: unknown;
   try {
     value = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
   } catch (error) {
-    throw new UserError(`Cannot read ${name}: it must be JSON, ${(error as Error).message}; download it again`);
+    throw fail("it must be JSON", (error as Error).message);
   }
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-  throw new UserError(`Cannot read ${name}: it must hold a JSON object, it holds something else; download it again`);
+  throw fail("it must hold a JSON object", "it holds something else");
+}
+
+/** A tokenizer file that is whole and not what a Gemma model has. */
+function unfit(name: string, requirement: string, found: string): UserError {
+  const remedy = "take the one that belongs to a Gemma-2 model";
+  return new UserError({ action: `read ${name}`, requirement, found, remedy });
 }
 
 function openLibrary(spec: TokenizerSpec): LibraryTokenizer {
   const vocab = spec.model?.vocab;
   if (typeof vocab !== "object" || vocab === null || Object.keys(vocab).length === 0) {
-    throw new UserError("Cannot read tokenizer.json: it must have a vocabulary under model.vocab, it has none");
+    throw unfit("tokenizer.json", "it must have a vocabulary under model.vocab", "it has none");
   }
   try {
     // The config's own switches (lower case, joined spaces) are left out: the Rust library does not know them either.
     return new LibraryTokenizer(spec, {});
   } catch (error) {
-    throw new UserError(`Cannot read tokenizer.json: ${(error as Error).message}; mtc needs one in Gemma's layout`);
+    throw unfit("tokenizer.json", "it must have Gemma's layout", (error as Error).message);
   }
 }
 
@@ -176,9 +181,9 @@ function specialId(library: LibraryTokenizer, config: Record<string, unknown>, k
   const entry = config[key] as { content?: unknown } | string | null | undefined;
   const token = typeof entry === "string" ? entry : entry?.content;
   if (typeof token !== "string") {
-    throw new UserError(`Cannot read tokenizer_config.json: it must name the ${key}, it has none`);
+    throw unfit("tokenizer_config.json", `it must name the ${key}`, "it has none");
   }
   const id = library.token_to_id(token);
   if (id !== undefined) return id;
-  throw new UserError(`Cannot read tokenizer.json: it must hold the ${key} "${token}", it does not`);
+  throw unfit("tokenizer.json", `it must hold the ${key} "${token}"`, "it does not");
 }

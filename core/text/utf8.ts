@@ -18,16 +18,21 @@ const strict = new TextDecoder("utf-8", { fatal: true });
  */
 export function decodeText(bytes: Uint8Array, where: string): string {
   if (bytes.length > MAX_TEXT_BYTES) {
-    throw new UserError(
-      `Cannot read ${where}: one document holds at most ${MAX_TEXT_BYTES} bytes, this one has ${bytes.length}; ` +
-        "cut it into several files",
-    );
+    throw new UserError({
+      action: `read ${where}`,
+      requirement: `one document holds at most ${MAX_TEXT_BYTES} bytes`,
+      found: `this one has ${bytes.length}`,
+      remedy: "cut it into several files",
+    });
   }
   try {
     return strict.decode(bytes);
   } catch {
-    throw new UserError(
-      `Cannot read ${where}: text must be valid UTF-8, this is not; convert it, for example with iconv`,
-    );
+    throw new UserError({
+      action: `read ${where}`,
+      requirement: "text must be valid UTF-8",
+      found: "this is not",
+      remedy: "convert it, for example with iconv",
+    });
   }
 }

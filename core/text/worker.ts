@@ -3,7 +3,7 @@
  * each request with one reply, in order; `source.ts` is the other end.
  * @module
  */
-import { UserError } from "../errors.ts";
+import { type Reason, UserError } from "../errors.ts";
 import type { StreamPosition } from "./contexts.ts";
 import { openCorpus } from "./corpus.ts";
 import type { DataPaths, DocumentNames } from "./documents.ts";
@@ -31,11 +31,11 @@ export interface TokenSourceOptions {
 /** What the Worker is asked: to open a stream, then again and again for its next run of contexts. */
 export type Request = { kind: "open"; options: TokenSourceOptions } | { kind: "next" };
 
-/** What the Worker answers. `byUser` tells a UserError from a defect. */
+/** What the Worker answers. `reason` is that of a UserError; null for a defect. */
 export type Reply =
   | { kind: "opened"; names: DocumentNames; summary: TextSummary }
   | ({ kind: "run"; ended: boolean } & ContextRun)
-  | { kind: "failed"; byUser: boolean; message: string; stack: string | undefined };
+  | { kind: "failed"; reason: Reason | null; message: string; stack: string | undefined };
 
 /** The part of a Worker's global scope that is used here; the type library of this project is the window's. */
 interface WorkerScope {
@@ -66,7 +66,8 @@ async function answer(request: Request): Promise<void> {
     scope.postMessage(reply, [ids, document, position].flatMap((array) => array ? [array.buffer] : []));
   } catch (error) {
     const { message, stack } = error instanceof Error ? error : new Error(String(error));
-    scope.postMessage({ kind: "failed", byUser: error instanceof UserError, message, stack }, []);
+    const reason = error instanceof UserError ? error.parts : null;
+    scope.postMessage({ kind: "failed", reason, message, stack }, []);
   }
 }
 

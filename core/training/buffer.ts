@@ -1,5 +1,5 @@
 /**
- * The shuffle buffer: activations of many contexts on the GPU, from which steps draw their batches.
+ * The shuffle buffer: activations of many contexts on the GPU, from which steps draw their batches. What fills it is in filler.ts.
  *
  * Buffer number n is a pure function of (seed, n, data): it holds the n-th run of contexts of the token source, and its rows are
  * used in `passes` permutations that depend on (seed, n) alone. BOS rows are stored, never drawn, unless they are asked for.
@@ -7,21 +7,16 @@
  */
 
 import { permutation, randomGenerator } from "../random.ts";
-import { createTensor, type Gpu, settle, upload } from "../gpu/device.ts";
-import { Pass } from "../gpu/run.ts";
-import type { Tensor } from "../gpu/tensor.ts";
-import type { Decoder } from "../model/forward.ts";
-import type { StreamPosition, TokenBatch } from "../text/contexts.ts";
-import type { TokenSource } from "../text/source.ts";
+import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { createRowBlocks, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
+import type { Pass } from "../gpu/run.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Activations } from "../model/forward.ts";
+import { type Tap, tapIndex } from "../model/sites.ts";
+import { copyContexts, emptyBatch, type TokenBatch } from "../text/contexts.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
-/** Forward passes, and tokens in them, queued before the host waits: the embedded tokens of all lie in host memory. */
-const QUEUED_FORWARDS = 4;
-const QUEUED_TOKENS = 32768;
-/** Seconds of a forward pass from which nothing is queued behind it: the wait no longer counts, being told and stopped does. */
-const SLOW_FORWARD_S = 2;
 
 /** What a buffer holds and how it is drawn from. */
 export interface BufferPlan {
@@ -67,6 +62,10 @@ export function planBuffer(
 
 /** The shuffle buffer of one run, for all its taps. */
 export class ShuffleBuffer {
+  /** The buffer's sizes. */
+  readonly plan: BufferPlan;
+  /** What it holds. */
+  readonly taps: readonly Tap[];
   /** Per tap: [contexts * context, d_model] raw activations. */
   readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
@@ -77,79 +76,68 @@ export class ShuffleBuffer {
   drawn: Uint32Array;
 
   readonly #gpu: Gpu;
-  readonly #decoder: Decoder;
-  readonly #plan: BufferPlan;
   readonly #seed: number;
 
   /**
    * Allocates an empty buffer.
    *
    * @param gpu The device.
-   * @param gemma2 The model, loaded with the taps that the run needs.
-   * @param taps How many taps it has.
+   * @param taps What it is to hold.
+   * @param width Columns of the activations, d_model.
    * @param plan The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, decoder: Decoder, taps: number, plan: BufferPlan, seed: number) {
+  constructor(gpu: Gpu, taps: readonly Tap[], width: number, plan: BufferPlan, seed: number) {
+    this.plan = plan;
+    this.taps = taps;
     this.#gpu = gpu;
-    this.#decoder = decoder;
-    this.#plan = plan;
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
-    const width = decoder.config.dModel;
-    this.activations = Array.from({ length: taps }, (_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
+    this.activations = taps.map((_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
-    this.batch = emptyBatch({ ...plan, contexts: 0 });
+    this.batch = emptyBatch(0, plan.context);
     this.drawn = new Uint32Array(0);
   }
 
   /**
-   * Fills the buffer with the next contexts of a source.
+   * What the buffer holds of one tap.
    *
-   * @param n The buffer's number; the source must stand at its beginning.
-   * @param source Where tokens come from.
-   * @param contextsPerForward Contexts per forward pass; part of what makes the bytes.
-   * @param onProgress Called with the contexts done so far; false stops the filling.
-   * @returns The source's position behind the buffer, or null when it was stopped.
+   * @param tap The tap.
+   * @returns [contexts * context, d_model] raw activations.
+   * @throws {RangeError} When the buffer does not hold it.
    */
-  async fill(
-    n: number,
-    source: TokenSource,
-    contextsPerForward: number,
-    onProgress: (contexts: number) => boolean,
-  ): Promise<StreamPosition | null> {
-    const { contexts, context } = this.#plan;
-    this.batch = emptyBatch(this.#plan);
-    const mostQueued = Math.min(QUEUED_FORWARDS, Math.ceil(QUEUED_TOKENS / (contextsPerForward * context)));
-    let position: StreamPosition | undefined;
-    for (let done = 0, queued = 0, most = 1, waited = performance.now(); done < contexts;) {
-      const next = await source.next(Math.min(contextsPerForward, contexts - done));
-      position = next.position;
-      copyBatch(next.batch, this.batch, done);
-      const pass = new Pass(this.#gpu);
-      const taps = this.#decoder.forward(pass, next.batch);
-      taps.forEach(({ tensor, tokens }, t) => recordStore(pass, tensor, this.activations[t], done * context, tokens));
-      pass.submit();
-      done += next.batch.contexts;
-      queued++;
-      if (queued >= most || done === contexts) {
-        await settle(this.#gpu);
-        const now = performance.now(), seconds = (now - waited) / 1000 / queued;
-        most = seconds < SLOW_FORWARD_S ? mostQueued : 1;
-        queued = 0;
-        waited = now;
-      }
-      if (!onProgress(done)) return null;
-    }
-    this.drawn = drawOrder(this.#plan, this.#seed, n);
-    upload(this.#gpu, this.order, this.drawn);
-    return position!;
+  at(tap: Tap): RowBlocks {
+    return this.activations[tapIndex(this.taps, tap)];
   }
 
-  /** Frees the buffer's memory on the GPU. */
-  destroy(): void {
-    const blocks = this.activations.flatMap((rows) => rows.blocks);
-    for (const { buffer } of [...blocks, this.order]) buffer.destroy();
+  /** Begins to be filled anew. The contexts so far stay with those who have them; their activations are overwritten. */
+  clear(): void {
+    this.batch = emptyBatch(this.plan.contexts, this.plan.context);
+  }
+
+  /**
+   * Records storing contexts with their activations, BOS included.
+   *
+   * @param pass Where to record.
+   * @param batch The contexts.
+   * @param activations What the model computed for them: one entry per tap, in the order of `taps`.
+   * @param context Where in the buffer the first of them goes.
+   */
+  recordStore(pass: Pass, batch: TokenBatch, activations: readonly Activations[], context: number): void {
+    copyContexts(batch, this.batch, context);
+    for (const [t, { tensor, tokens }] of activations.entries()) {
+      recordStore(pass, tensor, this.activations[t], context * this.plan.context, tokens);
+    }
+  }
+
+  /**
+   * Sets the order in which a full buffer is drawn.
+   *
+   * @param n The buffer's number.
+   */
+  shuffle(n: number): void {
+    this.drawn = drawOrder(this.plan, this.#seed, n);
+    upload(this.#gpu, this.order, this.drawn);
   }
 }
 
@@ -171,16 +159,4 @@ export function drawOrder(plan: BufferPlan, seed: number, n: number): Uint32Arra
     }
   }
   return order;
-}
-
-function emptyBatch({ contexts, context }: BufferPlan): TokenBatch {
-  const array = () => new Uint32Array(contexts * context);
-  return { contexts, context, ids: array(), document: array(), position: array() };
-}
-
-function copyBatch(from: TokenBatch, to: TokenBatch, contexts: number): void {
-  const at = contexts * to.context;
-  to.ids.set(from.ids, at);
-  to.document.set(from.document, at);
-  to.position.set(from.position, at);
 }

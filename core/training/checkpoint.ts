@@ -1,16 +1,17 @@
 /**
  * Checkpoints: everything a run needs to go on with the same bytes. A checkpoint is a directory that is either whole or not
- * there: it is filled as `.partial`, then renamed.
+ * there: it is filled under a temporary name, then renamed, and renamed again before it is removed.
  * @module
  */
 
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
+import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
 import { downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
 import type { StreamPosition } from "../text/contexts.ts";
@@ -44,10 +45,8 @@ const progressSchema = v.object({
 
 /** The most checkpoints kept of a layer; older ones are removed, after a newer one is whole. */
 export const CHECKPOINTS_KEPT = 2;
-/** A checkpoint being written. The name is the same for all, so that what a killed process left is overwritten. */
-const PARTIAL = ".partial";
-/** A checkpoint being removed. */
-const DISCARDED = ".discarded";
+/** All that is written into a checkpoint, and so all that is removed from one. */
+const FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors", "state.json"];
 
 /**
  * The name of a checkpoint.
@@ -79,42 +78,67 @@ export async function writeCheckpoint(
   writeTranscoder: (path: string) => Promise<void>,
 ): Promise<void> {
   const parent = join(directory, "checkpoints");
-  const partial = join(parent, PARTIAL), final = join(parent, checkpointName(progress.step));
+  const final = join(parent, checkpointName(progress.step));
   try {
-    await rm(partial, { recursive: true, force: true });
-    await mkdir(partial, { recursive: true });
-    await writeTranscoder(join(partial, "transcoder.safetensors"));
-    await writeSafetensors(join(partial, "optimizer.safetensors"), await stateToWrite(gpu, state));
-    await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
-    await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");
-    await discard(directory, progress.step);
-    await rename(partial, final);
-    await tidyCheckpoints(directory);
+    await mkdir(parent, { recursive: true });
+    const partial = await makeTemporaryDirectory(final);
+    try {
+      await writeTranscoder(join(partial, "transcoder.safetensors"));
+      await writeSafetensors(join(partial, "optimizer.safetensors"), await stateToWrite(gpu, state));
+      await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
+      await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");
+      await discard(final);
+      await rename(partial, final);
+    } catch (error) {
+      await removeCheckpoint(partial).catch(() => {});
+      throw error;
+    }
+    await tidyLayer(directory);
   } catch (error) {
-    await rm(partial, { recursive: true, force: true }).catch(() => {});
     throw fileError("write", final, error);
   }
 }
 
 /**
- * Removes what is no longer wanted: old checkpoints, and what a killed process was writing or removing.
+ * Removes what is no longer wanted of a layer: old checkpoints, and what a killed process was writing or removing. Only files that
+ * training writes go, by their names; a checkpoint to which somebody added something stays, however old.
  *
- * @param directory The layer's directory.
+ * @param directory The layer's directory; its run must be locked.
  */
-export async function tidyCheckpoints(directory: string): Promise<void> {
-  for (const step of (await checkpointSteps(directory)).slice(CHECKPOINTS_KEPT)) await discard(directory, step);
-  for (const name of [PARTIAL, DISCARDED]) {
-    await rm(join(directory, "checkpoints", name), { recursive: true, force: true });
+export async function tidyLayer(directory: string): Promise<void> {
+  await removeFiles(directory, (name) => nameInTheEnd(name) !== null);
+  const parent = join(directory, "checkpoints");
+  for (const step of (await checkpointSteps(directory)).slice(CHECKPOINTS_KEPT)) {
+    const path = join(parent, checkpointName(step));
+    if (await isOursAlone(path)) await discard(path);
+  }
+  for (const name of await readdir(parent).catch(() => [])) {
+    if (isCheckpointName(nameInTheEnd(name) ?? "")) await removeCheckpoint(join(parent, name));
   }
 }
 
 /** A checkpoint loses its name before its files, so that one with a name is whole. */
-async function discard(directory: string, step: number): Promise<void> {
-  const parent = join(directory, "checkpoints"), discarded = join(parent, DISCARDED);
-  if (!(await checkpointSteps(directory)).includes(step)) return;
-  await rm(discarded, { recursive: true, force: true });
-  await rename(join(parent, checkpointName(step)), discarded);
-  await rm(discarded, { recursive: true });
+async function discard(path: string): Promise<void> {
+  if (await lstat(path).catch(() => null) === null) return;
+  const discarded = temporaryPath(path);
+  await rename(path, discarded);
+  await removeCheckpoint(discarded);
+}
+
+/** Removes a checkpoint's files; with what else there is in it the directory stays, and a link as it is. */
+async function removeCheckpoint(path: string): Promise<void> {
+  if (!(await lstat(path)).isDirectory()) return;
+  await removeFiles(path, isFileOfOurs);
+  await removeEmpty([path]);
+}
+
+async function isOursAlone(path: string): Promise<boolean> {
+  if (!(await lstat(path)).isDirectory()) return false;
+  return (await readdir(path, { withFileTypes: true })).every((entry) => entry.isFile() && isFileOfOurs(entry.name));
+}
+
+function isFileOfOurs(name: string): boolean {
+  return FILES.includes(nameInTheEnd(name) ?? name);
 }
 
 async function stateToWrite(gpu: Gpu, state: TrainingState): Promise<TensorToWrite[]> {
@@ -144,7 +168,15 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
  */
 export async function checkpointSteps(directory: string): Promise<number[]> {
   const names = await readdir(join(directory, "checkpoints")).catch(() => []);
-  return names.flatMap((name) => /^step_(\d+)$/.exec(name)?.[1] ?? []).map(Number).sort((a, b) => b - a);
+  return names.filter(isCheckpointName).map(stepOf).sort((a, b) => b - a);
+}
+
+function stepOf(name: string): number {
+  return Number(name.slice("step_".length));
+}
+
+function isCheckpointName(name: string): boolean {
+  return /^step_\d{6,}$/.test(name) && checkpointName(stepOf(name)) === name;
 }
 
 /**
@@ -187,11 +219,13 @@ export async function readCheckpoint(
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
     // The reason keeps its path, not its remedy, which is that of a file one could get again.
-    const [reason] = error.message.split("; ");
-    throw new UserError(
-      `${reason}: the checkpoint is damaged; remove the directory ${path}, then resume once more: ` +
-        "the checkpoint before it is taken, or the run starts over",
-    );
+    const { found = "it cannot be used" } = error.parts;
+    throw new UserError({
+      ...error.parts,
+      found: `${found}: the checkpoint is damaged`,
+      remedy:
+        `remove the directory ${path}, then resume once more: the checkpoint before it is taken, or the run starts over`,
+    });
   }
 }
 
@@ -208,9 +242,8 @@ async function readTensors(path: string, destinations: readonly Destination[]): 
     for (const { name, length, fill } of destinations) {
       const data = await file.read(name) as Float32Array | Uint32Array;
       if (data.length !== length) {
-        throw new UserError(
-          `Cannot read ${path}: ${name} must have the run's ${length} elements, it has ${data.length}`,
-        );
+        const requirement = `${name} must have the run's ${length} elements`;
+        throw new UserError({ action: `read ${path}`, requirement, found: `it has ${data.length}` });
       }
       fill(data);
     }
@@ -228,5 +261,6 @@ async function readProgress(path: string, step: number): Promise<Progress> {
   }
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), progressSchema), text);
   if (parsed.success && parsed.output.step === step) return parsed.output;
-  throw new UserError(`Cannot read ${path}: it must hold step ${step} and its place in the text, it does not`);
+  const requirement = `it must hold step ${step} and its place in the text`;
+  throw new UserError({ action: `read ${path}`, requirement, found: "it does not" });
 }

@@ -6,7 +6,7 @@
 
 import { featureRows } from "../analysis/feature_rows.ts";
 import type { FeatureTally } from "../analysis/samples.ts";
-import { contextsPerForward } from "../model/capacity.ts";
+import { Interrupted } from "../errors.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
@@ -17,11 +17,13 @@ import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import { finishedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
-import { type SampleObserver, samplePass } from "../passes/samples.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import type { PlacedTranscoder } from "../passes/features.ts";
+import { collectSamples, type SampleOptions } from "../passes/samples.ts";
 
-/** How the end of a run tells what it is doing, and hears that it should stop; the last checkpoint lets the run go on from here. */
-export interface FinishObserver extends SampleObserver {
+/** How the end of a run tells what it is doing. */
+export interface FinishObserver {
+  /** Tokens that samples were taken from, of all. */
+  sampling(done: number, tokens: number): void;
   /** Tokens of the evaluation done of all. */
   evaluating(done: number, tokens: number): void;
 }
@@ -33,8 +35,10 @@ export interface FinishObserver extends SampleObserver {
  * @param plan The run.
  * @param decoder The model, with the run's taps.
  * @param trained The transcoders after their last step.
- * @param observer Hears of the progress and can interrupt.
+ * @param observer Hears of the progress.
+ * @param signal Aborted when the run should end; it can go on from its last checkpoint.
  * @throws {UserError} When files, disk or device fail.
+ * @throws {Interrupted} When the signal was aborted before the evaluation was done.
  */
 export async function finish(
   gpu: Gpu,
@@ -42,37 +46,37 @@ export async function finish(
   decoder: Decoder,
   trained: readonly TranscoderInTraining[],
   observer: FinishObserver,
+  signal?: AbortSignal,
 ): Promise<void> {
-  const transcoders: Transcoder[] = [];
-  for (const each of trained) transcoders.push(await finishedTranscoder(gpu, each));
-  const { tallies, documentName } = await collectSamples(gpu, plan, decoder, transcoders, observer);
-  const { settings, mappings, model, data } = plan;
+  const transcoders: PlacedTranscoder[] = [];
+  for (const each of trained) {
+    transcoders.push({ config: each.config, transcoder: await finishedTranscoder(gpu, each) });
+  }
+  const { settings, model, data } = plan;
+  const common = { gpu, decoder, settings, transcoders, signal };
+  const stop = (error: unknown): never => {
+    throw error === signal?.reason ? interruption(plan) : error;
+  };
+  const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
+  const { tallies, documentName } = await sampleText(plan, sampled).catch(stop);
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
   observer.evaluating(0, settings.evaluation_tokens);
   try {
     const evaluations = await evaluateTranscoders({
-      gpu,
-      decoder,
+      ...common,
       source,
-      transcoders: transcoders.map((transcoder, i) => ({ ...mappings[i], ...transcoder, k: settings.k })),
-      context: settings.context,
-      contextsPerForward: contextsPerForward(gpu, decoder.config, settings.context),
       tokens: settings.evaluation_tokens,
-      includeBos: settings.include_bos,
-      onProgress: (tokens) => {
-        observer.evaluating(Math.min(tokens, settings.evaluation_tokens), settings.evaluation_tokens);
-        observer.checkInterrupt();
-      },
-    });
+      onProgress: observer.evaluating,
+    }).catch(stop);
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
     for (const [i, { directory, samples }] of trained.entries()) {
-      const { shape: { groups }, weights } = transcoders[i];
+      const { transcoder } = transcoders[i], { shape: { groups }, weights } = transcoder;
       await writeSamples(directory, groups, tallies[i], texts);
       await writeTrainingSamples(directory, groups, samples, texts);
       await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
       await writeEvaluation(directory, evaluations[i]);
-      await writeTranscoder(directory, transcoders[i]);
+      await writeTranscoder(directory, transcoder);
     }
   } finally {
     source.close();
@@ -80,19 +84,24 @@ export async function finish(
 }
 
 /** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
-async function collectSamples(
-  gpu: Gpu,
-  { settings, mappings, model, data }: TrainingPlan,
-  decoder: Decoder,
-  transcoders: readonly Transcoder[],
-  observer: FinishObserver,
+async function sampleText(
+  { settings, model, data }: TrainingPlan,
+  options: Omit<SampleOptions, "source">,
 ): Promise<{ tallies: readonly FeatureTally[]; documentName: TokenSource["documentName"] }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
+  options.onProgress?.(0, options.tokens);
   try {
-    const tallies = await samplePass(gpu, settings, mappings, decoder, transcoders, source, observer);
+    const tallies = await collectSamples({ ...options, source });
     return { tallies, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
   }
+}
+
+function interruption({ directory }: TrainingPlan): Interrupted {
+  return new Interrupted({
+    stopped: "after the last step, before the samples and the evaluation",
+    remedy: `go on with: mtc train --resume ${directory}`,
+  });
 }

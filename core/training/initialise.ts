@@ -8,6 +8,7 @@ import { transpose } from "../../wgsl/shared/transpose.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { type ProductSize, tileFor } from "../gpu/products.ts";
+import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
@@ -46,8 +47,9 @@ export async function measureActivations(
   atOnce: number,
 ): Promise<ActivationStatistics> {
   const batch = Math.min(rows, atOnce), slots = Math.floor(rows / batch);
-  const gathered = createTensor(gpu, "measured rows", [batch, width]);
-  const moments = createTensor(gpu, "measured moments", [slots, 2, width]);
+  using scratch = openScope(gpu);
+  const gathered = createTensor(scratch, "measured rows", [batch, width]);
+  const moments = createTensor(scratch, "measured moments", [slots, 2, width]);
   const pass = new Pass(gpu);
   for (let slot = 0; slot < slots; slot++) {
     recordGather(pass, activations, order, gathered, { rows: batch, width, first: slot * batch, scale: 1 });
@@ -55,8 +57,6 @@ export async function measureActivations(
   }
   pass.submit();
   const measured = await downloadF32(gpu, moments);
-  gathered.buffer.destroy();
-  moments.buffer.destroy();
   const mean = new Float64Array(width);
   let meanSquare = 0;
   for (let slot = 0; slot < slots; slot++) {
@@ -156,17 +156,13 @@ export async function secondMoments(
   target: RowBlocks,
 ): Promise<Float32Array<ArrayBuffer>> {
   const features = featureCount(groups), padded = paddedColumns(d_out);
-  const scratch = {
-    w: tensorFrom(gpu, "directions", [features, d_in], directions),
-    x: createTensor(gpu, "source rows", [rows, d_in]),
-    xColumns: createTensor(gpu, "source columns", [d_in, rows]),
-    y: createTensor(gpu, "target rows", [rows, d_out]),
-    yColumns: createTensor(gpu, "target columns", [d_out, rows]),
-    yPadded: createTensor(gpu, "target rows, padded", [rows, padded]),
-    moment: createTensor(gpu, "second moment", [d_in, padded]),
-    moved: createTensor(gpu, "second moment by direction", [features, d_out]),
-  };
-  const { w, x, xColumns, y, yColumns, yPadded, moment, moved } = scratch;
+  using scratch = openScope(gpu);
+  const tensor = (label: string, ...shape: number[]) => createTensor(scratch, label, shape);
+  const w = tensorFrom(scratch, "directions", [features, d_in], directions);
+  const x = tensor("source rows", rows, d_in), xColumns = tensor("source columns", d_in, rows);
+  const y = tensor("target rows", rows, d_out), yColumns = tensor("target columns", d_out, rows);
+  const yPadded = tensor("target rows, padded", rows, padded), moment = tensor("second moment", d_in, padded);
+  const moved = tensor("second moment by direction", features, d_out);
   const pass = new Pass(gpu);
   recordGather(pass, source, order, x, { rows, width: d_in, first: 0, scale: 1 });
   recordGather(pass, target, order, y, { rows, width: d_out, first: 0, scale: 1 });
@@ -178,9 +174,7 @@ export async function secondMoments(
   product(xColumns, yPadded, moment, { rows: d_in, columns: padded, depth: rows });
   product(w, moment, moved, { rows: features, columns: d_out, depth: d_in });
   pass.submit();
-  const result = await downloadF32(gpu, moved);
-  for (const { buffer } of Object.values(scratch)) buffer.destroy();
-  return result;
+  return await downloadF32(gpu, moved);
 }
 
 function gaussians(seed: number): () => number {

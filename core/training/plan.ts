@@ -100,12 +100,12 @@ export function allocateTranscoder(
  *
  * @param gpu The device.
  * @param transcoder The transcoder.
- * @returns Its weights with the training scales folded in, and its running threshold.
+ * @returns Its weights with the training scales folded in, and its running threshold for each feature.
  */
 export async function finishedTranscoder(
   gpu: Gpu,
   { shape, stepper, config }: TranscoderInTraining,
 ): Promise<Transcoder> {
-  const { weights, threshold } = await readWeights(gpu, shape, stepper.state);
-  return { shape, weights: foldScales(weights, config.scales), threshold };
+  const { weights, thresholds } = await readWeights(gpu, shape, stepper.state);
+  return { shape, weights: foldScales(weights, config.scales), thresholds };
 }

@@ -4,7 +4,7 @@
  */
 
 import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
-import { UsageError } from "../errors.ts";
+import { SettingError } from "../errors.ts";
 import type { Recipe, RunSettings } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -23,23 +23,6 @@ export function learningRate(recipe: Recipe, step: number): number {
   return learning_rate * (final_lr_fraction + (1 - final_lr_fraction) * (1 + Math.cos(Math.PI * progress)) / 2);
 }
 
-/** A setting that cannot be. */
-export class SettingError extends UsageError {
-  /** Distinguishes this class in logs. */
-  override name = "SettingError";
-
-  /**
-   * Makes the error.
-   *
-   * @param setting The setting, as config.json calls it.
-   * @param value What it is.
-   * @param requirement What it must be or hold: `it must be a positive whole number`.
-   */
-  constructor(readonly setting: keyof RunSettings, readonly value: unknown, readonly requirement: string) {
-    super({ action: `train with ${setting} = ${value}`, requirement });
-  }
-}
-
 function isCount(n: number): boolean {
   return Number.isInteger(n) && n >= 1;
 }
@@ -52,7 +35,7 @@ function isCount(n: number): boolean {
  */
 export function checkRecipe(recipe: Recipe): void {
   const require = (holds: boolean, setting: keyof Recipe, requirement: string) => {
-    if (!holds) throw new SettingError(setting, recipe[setting], `it must be ${requirement}`);
+    if (!holds) throw new SettingError({ setting, value: recipe[setting], requirement: `it must be ${requirement}` });
   };
   const features = featureCount(recipe.groups);
   const { length } = recipe.groups;
@@ -107,20 +90,28 @@ export function checkSettings(settings: RunSettings): void {
     "sample_tokens",
     "evaluation_tokens",
   ] as const;
-  const require = (holds: boolean, setting: keyof RunSettings, requirement: string) => {
-    if (!holds) throw new SettingError(setting, settings[setting], `it must ${requirement}`);
-  };
-  for (const name of counts) require(isCount(settings[name]), name, "be a positive whole number");
+  for (const name of counts) {
+    if (isCount(settings[name])) continue;
+    throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
+  }
   const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
-  require(
-    buffer_tokens * passes >= batch_tokens,
-    "buffer_tokens",
-    `hold the tokens of a step, at least ${Math.ceil(batch_tokens / passes)}: the batch, divided by the passes`,
-  );
-  require(
-    Number.isInteger(context) && context >= 2,
-    "context",
-    "be a whole number, 2 or more, as BOS takes the first place",
-  );
-  require(sample_threshold >= 0, "sample_threshold", "be 0 or more");
+  if (buffer_tokens * passes < batch_tokens) {
+    throw new SettingError({
+      setting: "buffer_tokens",
+      value: buffer_tokens,
+      requirement: `it must hold the tokens of a step, at least ${Math.ceil(batch_tokens / passes)}`,
+      given: { batch_tokens, passes },
+    });
+  }
+  if (!Number.isInteger(context) || context < 2) {
+    const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
+    throw new SettingError({ setting: "context", value: context, requirement });
+  }
+  if (!(sample_threshold >= 0)) {
+    throw new SettingError({
+      setting: "sample_threshold",
+      value: sample_threshold,
+      requirement: "it must be 0 or more",
+    });
+  }
 }

@@ -5,11 +5,11 @@
  */
 
 import { mkdir, rename, rm } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { join } from "node:path";
 import type { MetricsRow } from "../analysis/convergence.ts";
-import type { SparseRows } from "../analysis/samples.ts";
 import { Interrupted, UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { makeTemporaryDirectory } from "../files/temporary.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import type { Decoder } from "../model/forward.ts";
@@ -18,13 +18,15 @@ import { precisionErrors } from "../passes/precision.ts";
 import { type Tap, tapName } from "../model/sites.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
-import { START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { sliceBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
-import { checkpointSteps, readCheckpoint, tidyCheckpoints, writeCheckpoint } from "./checkpoint.ts";
+import { fillBuffer } from "./filler.ts";
+import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import {
@@ -35,12 +37,14 @@ import {
   type TranscoderInTraining,
 } from "./plan.ts";
 import { learningRate } from "./recipe.ts";
+import type { HostFeatures } from "../transcoder/encode.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import { recordGather } from "../gpu/row_blocks.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { tapsOf } from "../runs/ids.ts";
-import { saveTranscoder, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
+import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {
@@ -56,7 +60,7 @@ export interface SteppedTranscoder {
   readonly metrics: StepMetrics;
 }
 
-/** How a run tells what it is doing, and hears that it should stop. */
+/** How a run tells what it is doing. */
 export interface TrainingObserver {
   /** The model's layers are being loaded: those done of those needed. */
   loading(layers: number, needed: number): void;
@@ -66,8 +70,6 @@ export interface TrainingObserver {
   rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
   stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void;
-  /** True once the user asked to stop. */
-  interrupted(): boolean;
 }
 
 /** The longest a reading-back may be put off, in seconds and in steps. */
@@ -79,16 +81,18 @@ const READ_EVERY_STEPS = 100;
  *
  * @param gpu The device.
  * @param plan What to train.
- * @param observer Hears of the progress and can interrupt.
+ * @param observer Hears of the progress.
+ * @param signal Aborted when the run should save itself and end.
  * @returns The model, still loaded, and the trained transcoders.
  * @throws {UserError} When files, disk or device fail.
  * @throws {Diverged} When the loss is no longer a number.
- * @throws {Interrupted} When the observer asked to stop; a checkpoint was written.
+ * @throws {Interrupted} When the signal was aborted; a checkpoint was written.
  */
 export async function train(
   gpu: Gpu,
   plan: TrainingPlan,
   observer: TrainingObserver,
+  signal?: AbortSignal,
 ): Promise<{ decoder: Decoder; transcoders: TranscoderInTraining[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
@@ -96,7 +100,7 @@ export async function train(
   // What a run was tuned to, it keeps; another adapter has other tiles.
   const [before] = plan.resumed ?? [];
   if (before?.adapter === gpu.adapter) {
-    for (const [key, tile] of Object.entries(before.tiles)) gpu.tiles.set(key, tile);
+    for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
   }
   const onLoading = (layers: number, needed: number) => observer.loading(layers, needed);
   const decoder = await loadDecoder(gpu, model, { taps, maxTokens, context: settings.context, onLoading });
@@ -111,12 +115,11 @@ export async function train(
     settings.include_bos,
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
-  const buffer = new ShuffleBuffer(gpu, decoder, taps.length, bufferPlan, settings.seed);
-  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, taps, observer);
+  using scope = openScope(gpu);
+  const buffer = new ShuffleBuffer(scope, taps, depth, bufferPlan, settings.seed);
+  const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
-    const transcoders = await run.go(restart);
-    buffer.destroy();
-    return { decoder, transcoders };
+    return { decoder, transcoders: await run.go(restart) };
   } finally {
     run.close();
   }
@@ -158,8 +161,8 @@ class Training {
     readonly decoder: Decoder,
     readonly buffer: ShuffleBuffer,
     readonly bufferPlan: BufferPlan,
-    readonly taps: readonly Tap[],
     readonly observer: TrainingObserver,
+    readonly signal: AbortSignal | undefined,
   ) {}
 
   async go(restart: number): Promise<TranscoderInTraining[]> {
@@ -179,7 +182,7 @@ class Training {
       this.#record(step);
       const isCheckpoint = step % settings.checkpoint_every === 0 || step === settings.steps;
       const isSampled = step % settings.sample_every === 0;
-      const stopping = this.observer.interrupted();
+      const stopping = this.signal?.aborted === true;
       if (isCheckpoint || isSampled || step - this.#lastReadStep >= this.#stepsPerRead) {
         await this.#readBack(step, isSampled);
       }
@@ -200,14 +203,16 @@ class Training {
 
   /** False when the user asked to stop before the buffer was full. */
   async #fillBuffer(n: number): Promise<boolean> {
-    const { contexts, context } = this.bufferPlan;
-    this.observer.filling(n, 0, contexts);
-    const atOnce = contextsPerForward(this.gpu, this.decoder.config, context);
-    const end = await this.buffer.fill(n, this.#source!, atOnce, (done) => {
-      this.observer.filling(n, done, contexts);
-      return !this.observer.interrupted();
-    });
-    if (end === null) return false;
+    const { gpu, decoder, signal } = this, { contexts } = this.bufferPlan;
+    const onProgress = (done: number) => this.observer.filling(n, done, contexts);
+    onProgress(0);
+    let end: StreamPosition;
+    try {
+      end = await fillBuffer(this.buffer, n, { gpu, decoder, source: this.#source!, onProgress, signal });
+    } catch (error) {
+      if (error === signal?.reason) return false;
+      throw error;
+    }
     this.#bufferStart = this.#bufferEnd;
     this.#bufferEnd = end;
     // Filling is not training: the rate of the steps must not include it.
@@ -230,13 +235,13 @@ class Training {
     const rows = this.buffer.order.shape[0] / settings.passes;
     const { gpu, buffer: { order } } = this, width = this.decoder.config.dModel;
     const measure = async (tap: Tap) => {
-      const activations = this.#activations(tap);
+      const activations = this.buffer.at(tap);
       const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
       checkScale(tap, statistics.scale);
       return { activations, ...statistics };
     };
     const precision_errors = resumed?.[0].precision_errors ?? await this.#precisionErrors();
-    const tiles = Object.fromEntries(gpu.tiles);
+    const tiles = Object.fromEntries(gpu.shared.tiles);
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
@@ -252,13 +257,9 @@ class Training {
   /** What 16-bit products do to the first contexts; nothing to tell with f32. */
   async #precisionErrors(): Promise<Record<string, number>> {
     if (this.gpu.precision === "f32") return {};
-    const { context, ids } = this.buffer.batch;
-    const contexts = Math.min(this.buffer.batch.contexts, contextsPerForward(this.gpu, this.decoder.config, context));
-    const errors = await precisionErrors(this.gpu, this.decoder, {
-      contexts,
-      context,
-      ids: ids.subarray(0, contexts * context),
-    });
+    const { decoder, buffer: { batch } } = this;
+    const first = sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce));
+    const errors = await precisionErrors(this.gpu, decoder, first);
     this.observer.rounded(errors);
     return errors;
   }
@@ -269,13 +270,15 @@ class Training {
     if (resumed) {
       // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
       for (const { directory, config } of this.#transcoders) {
+        await tidyLayer(directory);
         await startMetrics(directory, config.groups);
       }
       return;
     }
-    const partial = join(dirname(directory), `.${basename(directory)}`);
+    const partial = await makeTemporaryDirectory(directory).catch((error) =>
+      Promise.reject(fileError("write", directory, error))
+    );
     try {
-      await rm(partial, { recursive: true, force: true });
       for (const [i, { config }] of this.#transcoders.entries()) {
         const path = join(partial, names[i]);
         await mkdir(path, { recursive: true });
@@ -284,6 +287,7 @@ class Training {
       }
       await rename(partial, directory);
     } catch (error) {
+      // This process made it, and nobody else knows its name.
       await rm(partial, { recursive: true, force: true }).catch(() => {});
       throw fileError("write", directory, error);
     }
@@ -300,15 +304,11 @@ class Training {
       const { directory, stepper, samples } = transcoder;
       const progress = await readCheckpoint(this.gpu, directory, step, stepper.state, samples);
       await truncateMetrics(directory, step);
-      await tidyCheckpoints(directory);
+      await tidyLayer(directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
       this.#transcoders.push(transcoder);
     }
-  }
-
-  #activations({ layer, site }: Tap): RowBlocks {
-    return this.buffer.activations[this.taps.findIndex((tap) => tap.layer === layer && tap.site === site)];
   }
 
   #record(step: number): void {
@@ -319,7 +319,7 @@ class Training {
     for (const { config, shape, stepper, x, y } of this.#transcoders) {
       const { source, target, scales } = config;
       const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
-        recordGather(pass, this.#activations(tap), this.buffer.order, batch, { rows, width, first, scale });
+        recordGather(pass, this.buffer.at(tap), this.buffer.order, batch, { rows, width, first, scale });
       gather(source, x, shape.d_in, scales.source);
       gather(target, y, shape.d_out, scales.target);
       stepper.record(pass, x, y, step, isLogged ? this.#logged.length : null);
@@ -394,7 +394,7 @@ class Training {
   #sample(
     { samples }: TranscoderInTraining,
     step: number,
-    { rowStart, index, value }: SparseRows,
+    { rowStart, index, value }: HostFeatures,
     batch: TokenBatch,
     drawn: Uint32Array,
   ): void {
@@ -416,10 +416,7 @@ class Training {
     const progress = { step, position, elapsed_s: this.#elapsed() };
     for (const transcoder of this.#transcoders) {
       const { directory, stepper, samples } = transcoder;
-      const write = async (path: string) => {
-        const { shape, weights, threshold } = await finishedTranscoder(this.gpu, transcoder);
-        await saveTranscoder(path, shape, weights, threshold);
-      };
+      const write = async (path: string) => saveTranscoder(path, await finishedTranscoder(this.gpu, transcoder));
       await writeCheckpoint(this.gpu, directory, progress, stepper.state, samples, write);
     }
     this.#savedStep = step;
@@ -432,20 +429,24 @@ class Training {
   #interruption(step: number): Interrupted {
     const { directory, settings: { steps }, resumed } = this.plan;
     if (step === 0 && !resumed) {
-      return new Interrupted(`Stopped before the first of ${steps} steps; nothing was written`);
+      return new Interrupted({ stopped: `before the first of ${steps} steps`, remedy: "nothing was written" });
     }
-    const where = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;
-    return new Interrupted(`Stopped ${where}; go on with: mtc train --resume ${directory}`);
+    const stopped = step === 0
+      ? `before the first of ${steps} steps`
+      : `after step ${step} of ${steps}, which is saved`;
+    return new Interrupted({ stopped, remedy: `go on with: mtc train --resume ${directory}` });
   }
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
 function checkUnchanged({ model, data }: TranscoderConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
-    new UserError(
-      `Cannot resume: ${what} must be the ${then} that the run began with, they are ${now}; put ${name} back as it was, or ` +
-        "start another run",
-    );
+    new UserError({
+      action: "resume",
+      requirement: `${what} must be the ${then} that the run began with`,
+      found: `they are ${now}`,
+      remedy: `put ${name} back as it was, or start another run`,
+    });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
   if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
@@ -457,9 +458,10 @@ function checkUnchanged({ model, data }: TranscoderConfig, { config }: Decoder, 
 /** Activations that are all zero or not finite have no scale. */
 function checkScale(tap: Tap, scale: number): void {
   if (Number.isFinite(scale)) return;
-  throw new UserError(
-    `Cannot train on ${
-      tapName(tap)
-    }: its activations must be finite numbers and not all zero, their scale is ${scale}; check the model's weights`,
-  );
+  throw new UserError({
+    action: `train on ${tapName(tap)}`,
+    requirement: "its activations must be finite numbers and not all zero",
+    found: `their scale is ${scale}`,
+    remedy: "check the model's weights",
+  });
 }

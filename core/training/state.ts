@@ -6,7 +6,7 @@
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { TranscoderWeights } from "../transcoder/weights.ts";
+import type { Transcoder, TranscoderWeights } from "../transcoder/weights.ts";
 import type { Parameter, TrainingState } from "./step.ts";
 
 /**
@@ -65,24 +65,25 @@ export function stateTensors(state: TrainingState): [name: string, tensor: Tenso
  * @param gpu The device.
  * @param shape The transcoder's sizes.
  * @param state The state.
- * @returns The weights in scaled space, and the running threshold.
+ * @returns The weights in scaled space, and the running threshold for each feature: training has one for all.
  */
 export async function readWeights(
   gpu: Gpu,
   shape: TranscoderShape,
   state: TrainingState,
-): Promise<{ weights: TranscoderWeights; threshold: number }> {
+): Promise<Pick<Transcoder, "weights" | "thresholds">> {
   const tensors = [state.encoder.weight, state.encoderBias, state.decoder.weight, state.decoderBias, state.threshold];
   const [encoder, encoderBias, decoder, decoderBias, threshold] = (await downloadAll(gpu, tensors)).map((b) =>
     new Float32Array(b)
   );
+  const features = featureCount(shape.groups);
   return {
     weights: {
       encoder,
-      encoderBias: encoderBias.slice(0, featureCount(shape.groups)),
+      encoderBias: encoderBias.slice(0, features),
       decoder,
       decoderBias: decoderBias.slice(0, shape.d_out),
     },
-    threshold: threshold[0],
+    thresholds: new Float32Array(features).fill(threshold[0]),
   };
 }

@@ -1,15 +1,15 @@
 /**
- * Encoding with a finished transcoder: raw activations in, the features above its threshold out.
+ * Encoding with a finished transcoder: raw activations in, the features above their thresholds out.
  * @module
  */
 
-import { matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { matmulBiasJumpRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
-import { columnCount, SELECTION_SIZE } from "../../wgsl/transcoder/selection.ts";
-import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import { columnCount } from "../../wgsl/transcoder/selection.ts";
+import { createTensor, downloadAll, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
-import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, front, type Tensor } from "../gpu/tensor.ts";
 import { featureCount } from "./shape.ts";
 import { type Features, Selector } from "./selection.ts";
 import type { Transcoder } from "./weights.ts";
@@ -20,7 +20,7 @@ export interface HostFeatures {
   readonly rowStart: Uint32Array<ArrayBuffer>;
   /** Feature numbers, ascending within a token. */
   readonly index: Uint32Array<ArrayBuffer>;
-  /** Activations, above the threshold. */
+  /** Activations, each above its feature's threshold. */
   readonly value: Float32Array<ArrayBuffer>;
 }
 
@@ -29,7 +29,10 @@ const MOST_ENTRIES = 2 ** 23;
 /** Entries per token that the first reading expects; a reading that finds more reads again and expects more from then on. */
 const FIRST_EXPECTATION = 128;
 
-/** Encodes: f = a where a = relu(x W_enc + b_enc) is above the threshold, strictly, and 0 elsewhere. */
+/**
+ * Encodes: f = a where a = relu(x W_enc + b_enc) is above its feature's threshold, strictly, and 0 elsewhere. The product's epilogue does
+ * that; the selection then keeps what is positive, which is what a threshold of 0 means to it.
+ */
 export class Encoder {
   /** The most tokens that {@link recordEncode} takes at once; {@link encode} takes any number. */
   readonly batchTokens: number;
@@ -42,6 +45,7 @@ export class Encoder {
   readonly #features: number;
   readonly #encoder: Tensor;
   readonly #bias: Tensor;
+  readonly #thresholds: Tensor;
   readonly #x: Tensor;
   readonly #xTransposed: Tensor;
   readonly #activations: Tensor;
@@ -57,7 +61,7 @@ export class Encoder {
    * @param maxTokens The most tokens to encode in one dispatch; less where the dictionary is very large.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, { shape, weights, threshold }: Transcoder, maxTokens: number) {
+  constructor(gpu: Gpu, { shape, weights, thresholds }: Transcoder, maxTokens: number) {
     const features = featureCount(shape.groups);
     const entries = Math.min(MOST_ENTRIES, Math.floor(gpu.limits.maxStorageBufferBindingSize / ELEMENT_BYTES));
     const tokens = Math.min(maxTokens, Math.max(1, Math.floor(entries / features)));
@@ -67,6 +71,9 @@ export class Encoder {
     this.#features = features;
     this.#encoder = tensorFrom(gpu, "W_enc", [features, shape.d_in], weights.encoder);
     this.#bias = tensorFrom(gpu, "b_enc", [features], weights.encoderBias);
+    // Activations are never negative, so a threshold below 0 is the same as 0.
+    const least = thresholds.map((threshold) => Math.max(0, threshold));
+    this.#thresholds = tensorFrom(gpu, "threshold", [features], least);
     this.#x = createTensor(gpu, "source", [tokens, shape.d_in]);
     this.#xTransposed = createTensor(gpu, "source transposed", [shape.d_in, paddedColumns(tokens)]);
     this.#activations = createTensor(gpu, "activations", [features, tokens]);
@@ -74,7 +81,6 @@ export class Encoder {
     this.kept = this.#selector.rows;
     this.fires = createTensor(gpu, "fires", [features], "u32");
     this.#everyone = { inactive: createTensor(gpu, "inactive", [features], "u32"), minInactive: 0 };
-    upload(gpu, this.#selector.selection, thresholdSelection(threshold));
   }
 
   /**
@@ -96,9 +102,17 @@ export class Encoder {
     const padded = paddedColumns(tokens);
     pass.run(transpose, { x: source, y: this.#xTransposed }, { rows: tokens, columns: d_in, padded_rows: padded });
     const size = { rows: this.#features, columns: tokens, depth: d_in };
-    const product = matmulBiasRelu(tileFor(this.#gpu, size));
-    const tensors = { x: this.#encoder, weight: this.#xTransposed, bias: this.#bias, y: this.#activations };
-    pass.run(product, tensors, size);
+    pass.run(
+      matmulBiasJumpRelu(tileFor(this.#gpu, size)),
+      {
+        x: this.#encoder,
+        weight: this.#xTransposed,
+        bias: this.#bias,
+        threshold: this.#thresholds,
+        y: this.#activations,
+      },
+      size,
+    );
     this.#selector.recordRows(pass, this.#activations, tokens, this.#everyone);
   }
 
@@ -140,7 +154,7 @@ export class Encoder {
       pass.submit();
       parts.push(await this.readKept(count));
     }
-    return parts.length === 1 ? parts[0] : joined(parts, tokens);
+    return joinFeatures(parts);
   }
 
   /**
@@ -172,21 +186,15 @@ export class Encoder {
   }
 }
 
-/** A selection without ties: an activation is kept when its bits, which order like its value, are above the threshold's. */
-function thresholdSelection(threshold: number): Uint32Array {
-  const selection = new Uint32Array(SELECTION_SIZE);
-  // Activations are never negative, so a threshold below 0 is the same as 0.
-  new Float32Array(selection.buffer)[0] = Math.max(0, threshold);
-  selection[SELECTION_SIZE - 1] = 0xffffffff;
-  return selection;
-}
-
-/** The first elements of a tensor as a tensor of its own. */
-function front(tensor: Tensor, count: number): Tensor {
-  return { ...tensor, shape: [count] };
-}
-
-function joined(parts: HostFeatures[], tokens: number): HostFeatures {
+/**
+ * Puts the features of consecutive tokens together.
+ *
+ * @param parts Those of some tokens, of the tokens behind them, and so on.
+ * @returns The features of all.
+ */
+export function joinFeatures(parts: readonly HostFeatures[]): HostFeatures {
+  if (parts.length === 1) return parts[0];
+  const tokens = parts.reduce((sum, { rowStart }) => sum + rowStart.length - 1, 0);
   const total = parts.reduce((sum, { index }) => sum + index.length, 0);
   const all = { rowStart: new Uint32Array(tokens + 1), index: new Uint32Array(total), value: new Float32Array(total) };
   let token = 0, entry = 0;

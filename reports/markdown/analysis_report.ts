@@ -18,6 +18,7 @@ import {
   percent,
   setting,
   significant,
+  thresholdText,
   timestamp,
 } from "../format.ts";
 import { glossary } from "./glossary.ts";
@@ -113,7 +114,7 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
     ["L0", decimal(evaluation.l0, 2), interval(evaluation.l0_ci95, 2)],
     ["L0 at 5 / 25 / 50 / 75 / 95 % of the tokens", [q.p05, q.p25, q.p50, q.p75, q.p95].map(integer).join(" / "), ""],
     ["Dead features", `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`, ""],
-    ["Inference threshold", significant(evaluation.threshold), ""],
+    ["Inference threshold", thresholdText(evaluation), ""],
   ]);
   const prefixes = table(
     ["Prefix", numeric("Features"), numeric("FVU"), numeric("95 % CI"), numeric("FVU lowered by the group")],
@@ -128,9 +129,9 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
   return `${counted(evaluation.tokens, "token")} in ${
     counted(evaluation.contexts, "context")
   } of documents that were ` +
-    `never trained on; BOS ${
-      config.include_bos ? "included" : "excluded"
-    }; features are active above one fixed threshold.` +
+    `never trained on; BOS ${config.include_bos ? "included" : "excluded"}; features are active above ${
+      evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
+    }.` +
     `\n\n${metrics}\n\n${prefixes}`;
 }
 

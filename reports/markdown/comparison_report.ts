@@ -7,7 +7,7 @@ import { interval } from "./analysis_report.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
-import { counted, decimal, duration, integer, percent, significant, timestamp } from "../format.ts";
+import { counted, decimal, duration, integer, percent, significant, thresholdText, timestamp } from "../format.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
@@ -38,7 +38,7 @@ function metricsTable(comparison: ComparedPair): string {
       ({ evaluation }) => `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`,
     ],
     ["Features", ({ config }) => integer(config.features)],
-    ["Inference threshold", ({ evaluation }) => significant(evaluation.threshold)],
+    ["Inference threshold", ({ evaluation }) => thresholdText(evaluation)],
     ["Final training loss", ({ course }) => significant(course.finalLoss)],
     ["Steps", ({ course }) => integer(course.lastStep)],
     ["Training time", ({ course }) => duration(course.seconds)],

@@ -19,6 +19,7 @@ const metricNames: Record<string, string> = {
   dead_features: "Dead features",
   dead_fraction: "Dead fraction",
   threshold: "Threshold",
+  threshold_range: "Threshold range",
   tokens: "Held-out tokens",
   contexts: "Held-out contexts",
   k: "k",

@@ -8,6 +8,8 @@ import { filesOf, pairFiles } from "../file_names.ts";
 import { timestamp } from "../format.ts";
 import { bullets, document } from "./markdown.ts";
 
+const TITLE = "# Analysis Results";
+
 const link = (text: string, file: string) => `[${text}](${file})`;
 
 /** The page that links all reports. `notes` are the runs that were left out, one sentence each. */
@@ -18,7 +20,7 @@ export function indexPage(
   generated: Date,
 ): string {
   return document([
-    "# Analysis Results",
+    TITLE,
     `**Generated on:** ${timestamp(generated)}`,
     ...transcoders.flatMap((transcoder) => {
       const files = filesOf(transcoder.name);
@@ -42,4 +44,9 @@ export function indexPage(
     notes.length > 0 && "## Runs Left Out",
     bullets(notes),
   ]);
+}
+
+/** Tells a page of {@link indexPage} from somebody else's index.md. */
+export function isIndexPage(text: string): boolean {
+  return text.startsWith(`${TITLE}\n\n**Generated on:** `);
 }

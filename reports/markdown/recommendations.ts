@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { jumps, lossCourse, nonFiniteWeights } from "../checks.ts";
-import { capital, counted, decimal, fileSize, integer, percent, setting, times } from "../format.ts";
+import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "../thresholds.ts";
 
@@ -84,7 +84,7 @@ function dead({ evaluation, config }: TranscoderAnalysis): string {
 function sparsity({ evaluation, config }: TranscoderAnalysis): string {
   const share = evaluation.l0 / config.k - 1;
   if (!(Math.abs(share) > thresholds.l0Tolerance)) return "";
-  return `**Mend the inference threshold.** At ${setting(evaluation.threshold)} it lets ${
+  return `**Mend the inference threshold.** At ${thresholdText(evaluation, setting)} it lets ${
     share > 0 ? "too many" : "too few"
   } ` +
     `features through (L0 ${

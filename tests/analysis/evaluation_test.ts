@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "../../core/analysis/bootstrap.ts";
 import { type Evaluation, EvaluationSums, type MeasuredBatch } from "../../core/analysis/evaluation.ts";
+import { summarizeThresholds } from "../../core/analysis/threshold_summary.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians, uniform } from "../random.ts";
 
@@ -29,13 +30,16 @@ function batch(first: number, end: number, firedHere: Uint32Array): MeasuredBatc
   };
 }
 
-function evaluate(cuts: number[]): Evaluation {
+/** The threshold of all eight features, and thresholds that differ, one of them of a feature that is never active. */
+const SHARED = new Float32Array(8).fill(0.25), OWN = Float32Array.of(0.5, 0, -1, Infinity, 2, 0.25, 0.75, 1);
+
+function evaluate(cuts: number[], thresholds = SHARED): Evaluation {
   const sums = new EvaluationSums(ENDS, WIDTH);
   cuts.slice(1).forEach((end, i) => {
     // A feature that fires in the first batch alone is alive all the same.
     sums.add(batch(cuts[i], end, i === 0 ? fires : new Uint32Array(8)));
   });
-  return sums.result({ threshold: 0.25, k: 3 });
+  return sums.result({ thresholds, k: 3 });
 }
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
@@ -73,6 +77,27 @@ Deno.test("every figure is its definition, evaluated naively", () => {
 Deno.test("every measured key of the file is defined", () => {
   const { definitions, ...measured } = evaluate([0, TOKENS]);
   assert.deepEqual(Object.keys(definitions).sort(), Object.keys(measured).sort());
+});
+
+Deno.test("thresholds that differ are told as median and range, defined as such, and change nothing else", () => {
+  const { threshold, threshold_range, definitions, ...rest } = evaluate([0, TOKENS], OWN);
+  assert.deepEqual([threshold, threshold_range], [0.5, [-1, 2]]);
+  const { threshold: _, definitions: shared, ...others } = evaluate([0, TOKENS]);
+  assert.deepEqual(rest, others);
+  assert.deepEqual(Object.keys(definitions).sort(), [...Object.keys(shared), "threshold_range"].sort());
+  assert.match(definitions.threshold, /its own threshold; this is the median/);
+  assert.match(shared.threshold, /the same number for all features/);
+});
+
+Deno.test("a summary of thresholds: one number where there is one, whatever it is, and none where no feature can be active", () => {
+  const summaryOf = (...thresholds: number[]) => summarizeThresholds(Float32Array.from(thresholds));
+  for (const one of [0.5, 0, -1, Infinity, NaN]) {
+    assert.deepEqual(summaryOf(one), { threshold: one });
+    assert.deepEqual(summaryOf(one, one, one), { threshold: one });
+  }
+  assert.deepEqual(summaryOf(-0, 0), { threshold: -0 });
+  assert.deepEqual(summaryOf(3, 1), { threshold: 2, threshold_range: [1, 3] });
+  assert.deepEqual(summaryOf(Infinity, -Infinity), { threshold: NaN, threshold_range: [NaN, NaN] });
 });
 
 Deno.test("batches may be cut anywhere, inside contexts too", () => {
@@ -125,7 +150,7 @@ Deno.test("a diverged transcoder's figures are NaN, not a crash", () => {
   const sums = new EvaluationSums(ENDS, WIDTH);
   const { squares, residual, ...rest } = batch(0, TOKENS, fires);
   sums.add({ ...rest, squares: squares.fill(NaN), residual: residual.fill(NaN) });
-  const evaluation = sums.result({ threshold: NaN, k: 3 });
+  const evaluation = sums.result({ thresholds: SHARED.map(() => NaN), k: 3 });
   assert.deepEqual([evaluation.fvu, evaluation.fvu_ci95, evaluation.explained_variance], [NaN, [NaN, NaN], NaN]);
   assert.ok(Number.isFinite(evaluation.l0));
 });

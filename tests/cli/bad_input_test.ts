@@ -33,10 +33,18 @@ async function assertRefused(code: number, message: RegExp, args: (directory: st
 const wrongLines: [what: string, args: string[], message: RegExp][] = [
   ["k > F", ["--k", "65"], /^mtc: Cannot train with --k 65: it must be a whole number from 1 to the dictionary's 64/],
   ["k = 0", ["--k", "0"], /--k 0: it must be a whole number from 1/],
-  ["k that is no number", ["--k", "many"], /Cannot read --k: it must be a number, got "many"/],
-  ["a group of 0", ["--groups", "0,5"], /Cannot read --groups: it must be positive whole numbers .* got "0,5"/],
-  ["groups of letters", ["--groups", "a,b"], /Cannot read --groups: .* got "a,b"/],
-  ["no groups", ["--groups", ""], /Cannot read --groups: .* got ""/],
+  [
+    "k that is no number",
+    ["--k", "many"],
+    /Cannot read --k: it must be a whole number, it is "many"; write it in digits alone$/,
+  ],
+  [
+    "a group of 0",
+    ["--groups", "0,5"],
+    /Cannot read --groups: it must be whole numbers above 0 with commas between them, it is "0,5"; write it like/,
+  ],
+  ["groups of letters", ["--groups", "a,b"], /Cannot read --groups: .* it is "a,b"/],
+  ["no groups", ["--groups", ""], /Cannot read --groups: .* it is ""/],
   [
     "groups that do not add up",
     ["--dictionary", "100"],
@@ -44,7 +52,11 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
   ],
   ["a layer out of range", ["--layers", "6"], /counted from 0 to 5, so the deepest is 5; use --layers 5/],
   ["one of several layers out of range", ["--layers", "2,26"], /layer 26: .* so the deepest is 5/],
-  ["layers that are none", ["--layers", "2;4"], /layers are whole numbers from 0, got "2;4"/],
+  [
+    "layers that are none",
+    ["--layers", "2;4"],
+    /Cannot read --layers: it must be whole numbers with commas between them, it is "2;4"/,
+  ],
   ["a site that does not exist", ["--target", "mlp"], /a site is one of resid_pre, .* got "mlp"/],
   [
     "a target before its source",
@@ -55,7 +67,7 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
   [
     "a buffer smaller than a step",
     ["--buffer", "127"],
-    /--buffer 127: it must hold the tokens of a step, at least 128/,
+    /--buffer 127: it must hold the tokens of a step, at least 128 for --batch 256 and --passes 2$/,
   ],
   ["no steps", ["--steps", "0"], /--steps 0: it must be a positive whole number/],
   [
@@ -67,6 +79,7 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
   ["no dead features at all", ["--aux-k", "0"], /--aux-k 0: it must be a positive whole number/],
   ["a name that leads elsewhere", ["--name", "../other"], /Cannot name the run "\.\.\/other"/],
   ["a name that hides", ["--name", ".run"], /Cannot name the run "\.run"/],
+  ["no name", ["--name", ""], /Cannot name the run ""/],
   [
     "an option that does not exist",
     ["--lerning-rate", "1"],
@@ -87,7 +100,7 @@ Deno.test("refuses a context longer than the model allows", () =>
 
 Deno.test("refuses a buffer that the machine cannot hold", () =>
   assertRefused(1, /Cannot train this plan: it needs at least .* of memory, .* are free; use --buffer \d+$/, () => [
-    ...["--steps", "100000000", "--buffer", "1e9"],
+    ...["--steps", "100000000", "--buffer", "1000000000"],
   ]));
 
 /** Copies a model directory and spoils it. */

@@ -66,7 +66,7 @@ for (
     [["--show-shader", "nonesuch"], /^mtc: Cannot find a kernel: .*"nonesuch", none does; .*\n$/],
     [["--kernel", "nonesuch"], /^mtc: Cannot find a kernel: /],
     [["--dictionary", "63"], /^mtc: Cannot divide --dictionary 63: /],
-    [["--batch", "0"], /^mtc: Cannot bench with --batch 0: it must be a whole number above 0; give one\n$/],
+    [["--batch", "0"], /^mtc: Cannot read --batch: it must be a whole number above 0, it is "0"; give 1 or more\n$/],
     [["--shape", "7b"], /^mtc: .*--shape <name>.*embedded, 2b/],
   ] as const
 ) {

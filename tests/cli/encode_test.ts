@@ -17,7 +17,14 @@ interface Token {
   features: { feature: number; value: number; top_token: string | null }[];
 }
 
-async function encode(...args: string[]): Promise<{ tokens: Token[]; threshold: number; stderr: string }> {
+interface Encoded {
+  tokens: Token[];
+  threshold: number;
+  threshold_range?: [number, number];
+  stderr: string;
+}
+
+async function encode(...args: string[]): Promise<Encoded> {
   const { code, stdout, stderr } = await mtc("encode", ...args, "--json");
   assert.equal(code, 0, stderr);
   return { ...JSON.parse(stdout), stderr };
@@ -40,6 +47,17 @@ Deno.test("mtc encode --json: each token of the text behind an excluded BOS, its
     assert.ok(tokens.some(({ active }) => active > 5));
     const { tokens: fewer } = await encode("--run", layer, "--text", TEXT, "--top", "1");
     assert.deepEqual(fewer.map(({ features }) => features), tokens.map(({ features }) => features.slice(0, 1)));
+  }));
+
+Deno.test("mtc encode --json: thresholds of the features' own are told by their median and range", () =>
+  inDirectory(async (run) => {
+    const thresholds = Float32Array.from({ length: 32 }, (_, i) => (i + 1) / 32);
+    const layer = await writeTinyLayer(run, 2, {}, thresholds);
+    const { tokens, threshold, threshold_range } = await encode("--run", layer, "--text", TEXT, "--top", "32");
+    assert.deepEqual([threshold, threshold_range], [33 / 64, [1 / 32, 1]]);
+    const active = tokens.flatMap(({ features }) => features);
+    assert.ok(active.every(({ feature, value }) => value > thresholds[feature]));
+    assert.ok(active.some(({ value }) => value < threshold));
   }));
 
 Deno.test("mtc encode: a text longer than a context is encoded in several and says so", () =>
@@ -81,7 +99,7 @@ Deno.test("mtc encode refuses in one sentence: empty text, no run, a --top that 
     [
       ["--run", "none", "--text", "a", "--top", "x"],
       2,
-      /^mtc: Cannot encode: --top must be a whole number above 0, it is "x"$/,
+      /^mtc: Cannot read --top: it must be a whole number above 0, it is "x"; write it in digits alone$/,
     ],
     [["--run", "none"], 2, /^mtc: .*option '-t, --text <text>'/],
   ];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
+import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 Deno.test("mtc evaluate --json: a layer's directory gives an object with every figure and its definition", () =>
@@ -8,7 +8,7 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
     const layer = await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "100", "--json");
     assert.equal(code, 0, stderr);
-    assert.equal(stderr, "");
+    assert.ok(!stderr.includes("mtc:"), stderr);
     const found = JSON.parse(stdout);
     assert.deepEqual(found.definitions, EVALUATION_DEFINITIONS);
     for (const key of Object.keys(EVALUATION_DEFINITIONS)) assert.ok(key in found, key);
@@ -31,6 +31,17 @@ Deno.test("mtc evaluate: a run's directory gives all its layers, on as many toke
     assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
     assert.match(stdout, /^\| FVU of prefix 12 +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| +[\d.]+ \[/m);
     assert.match(stdout, /^\| Dead features +\| +\d+ \(/m);
+  }));
+
+Deno.test("mtc evaluate: features with thresholds of their own are told as such, to readers and to programs", () =>
+  inDirectory(async (run) => {
+    const thresholds = Float32Array.from({ length: 32 }, (_, i) => (i + 1) / 8);
+    const layer = await writeTinyLayer(run, 2, {}, thresholds);
+    const args = ["evaluate", "--run", layer, "--tokens", "100"];
+    assert.match((await mtc(...args)).stdout, /^\| Threshold +\| 2\.063 \(median; 0\.1250 to 4\.000\) \|$/m);
+    const found = JSON.parse((await mtc(...args, "--json")).stdout);
+    assert.deepEqual([found.threshold, found.threshold_range], [33 / 16, [1 / 8, 4]]);
+    assert.equal(found.definitions.threshold, DEFINITIONS_OF_THRESHOLDS.threshold);
   }));
 
 type Fault = [name: string, spoil: (layer: string, run: string) => Promise<string[]>, code: number, message: RegExp];
@@ -121,7 +132,7 @@ const FAULTS: Fault[] = [
     "no tokens",
     (layer) => Promise.resolve([layer, "--tokens", "0"]),
     2,
-    /--tokens must be a whole number above 0, it is "0"/,
+    /--tokens: it must be a whole number above 0, it is "0"/,
   ],
 ];
 

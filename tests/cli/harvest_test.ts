@@ -68,7 +68,7 @@ const refused: [what: string, args: string[], code: number, message: RegExp][] =
   ["a layer that the model has not", ["--layers", "6"], 2, /layers are counted from 0 to 5.*use --layers 5/],
   ["a site that does not exist", ["--layers", "1", "--sites", "mlp"], 2, /a site is one of resid_pre.*got "mlp"/],
   ["a context longer than the model allows", ["--layers", "1", "--context", "513"], 1, /at most 512 tokens/],
-  ["no contexts", ["--layers", "1", "--contexts", "0"], 2, /--contexts must be a whole number from 1, got "0"/],
+  ["no contexts", ["--layers", "1", "--contexts", "0"], 2, /--contexts: it must be a whole number above 0, it is "0"/],
   ["a model that is not there", ["--layers", "1", "--model", "/nowhere"], 1, /Cannot open the model \/nowhere/],
   ["text that is not there", ["--layers", "1", "--data", "/nowhere.txt"], 1, /\/nowhere\.txt/],
 ];

@@ -71,7 +71,10 @@ const hasCheckpoint = (run: string, layer: string, name: string) => () =>
 /** A run is killed at each of these moments in turn, resumed after each, and so gets a little further every time. */
 const moments: [moment: string, condition: (run: string) => () => boolean][] = [
   ["before its first checkpoint", (run) => () => names(join(runs, run, "layer4")).includes("metrics.csv")],
-  ["while it writes a checkpoint", (run) => hasCheckpoint(run, "layer2", ".partial")],
+  [
+    "while it writes a checkpoint",
+    (run) => () => names(join(runs, run, "layer2", "checkpoints")).some((name) => name.startsWith(".step_000010.")),
+  ],
   ["between the layers' checkpoints", (run) => hasCheckpoint(run, "layer2", "step_000010")],
   ["after a checkpoint in the middle of a buffer", (run) => hasCheckpoint(run, "layer4", "step_000020")],
   ["in the final sampling", (run) => hasCheckpoint(run, "layer4", "step_000030")],

@@ -3,7 +3,7 @@
 import { join } from "node:path";
 import { openCorpus } from "../../core/text/corpus.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
-import { saveTranscoder } from "../../core/transcoder/weights.ts";
+import { saveTranscoder } from "../../core/transcoder/formats/native.ts";
 import { main } from "../../main.ts";
 import { randomTranscoder } from "../transcoder/random_transcoder.ts";
 
@@ -63,13 +63,13 @@ export async function writeTinyLayer(
   run: string,
   layer: number,
   changes: Partial<TranscoderConfig> = {},
+  thresholds: number | Float32Array<ArrayBuffer> = 0.5,
 ): Promise<string> {
   const directory = join(run, `layer${layer}`);
   await Deno.mkdir(directory, { recursive: true });
   await Deno.writeTextFile(join(directory, "config.json"), JSON.stringify(config(layer, changes)));
   const shape = { d_in: 128, d_out: 128, groups: GROUPS };
-  const { weights, threshold } = randomTranscoder(shape, 0.5, layer);
-  await saveTranscoder(join(directory, "transcoder.safetensors"), shape, weights, threshold);
+  await saveTranscoder(join(directory, "transcoder.safetensors"), randomTranscoder(shape, thresholds, layer));
   return directory;
 }
 

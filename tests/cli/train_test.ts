@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { csvParse } from "d3-dsv";
 import { join } from "node:path";
-import { loadTranscoder } from "../../core/transcoder/weights.ts";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { FINISHED, finishedContent, names, SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
 
@@ -81,7 +81,7 @@ Deno.test("the last checkpoint's transcoder is the finished one", async () => {
 });
 
 Deno.test("samples.jsonl has a line per feature: the strongest first, no token twice, all above the threshold", async () => {
-  const { threshold } = await loadTranscoder(join(first, "layer4", "transcoder.safetensors"));
+  const { thresholds: [threshold] } = await loadTranscoder(join(first, "layer4", "transcoder.safetensors"));
   const features = (await lines(first, "layer4", "samples.jsonl")).map((line) => JSON.parse(line));
   assert.deepEqual(features.map(({ feature, group }) => [feature, group]), groupsOf([16, 32, 16]));
   for (const { top, quantiles, fires } of features) {
@@ -176,7 +176,17 @@ Deno.test("text shorter than the final passes ask for is read to its end, once",
   await Deno.writeTextFile(text, "We the people of this country ask for peace, and for work.\n".repeat(400));
   const { code, stdout, stderr } = await mtc(
     ...["train", "--data", text, "--layers", "0", "--steps", "2", "--batch", "64", "--groups", "8,8", "--k", "2"],
-    ...["--sample-tokens", "1e9", "--evaluation-tokens", "1e9", "--runs", runs, "--name", "short", "--json"],
+    ...[
+      "--sample-tokens",
+      "1000000000",
+      "--evaluation-tokens",
+      "1000000000",
+      "--runs",
+      runs,
+      "--name",
+      "short",
+      "--json",
+    ],
   );
   assert.equal(code, 0, stderr);
   const tokens = JSON.parse(stdout).layers[0].evaluation.tokens;

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { duration, progressLine } from "../../commands/progress.ts";
+import { Pace, perSecond, Progress, progressLine, timeToCome } from "../../commands/progress.ts";
 
 const training = {
   label: "Training",
@@ -38,13 +38,70 @@ Deno.test("the bar is empty at the start and full at the end", () => {
   assert.equal(bar(0, 0), "L ░░░░░░░░░░░░░░░░░░░░ 0/0");
 });
 
-Deno.test("durations as a person says them", () => {
-  assert.deepEqual([0, 42.4, 59.6, 187, 3600, 7500].map(duration), [
-    "0 s",
-    "42 s",
-    "1:00 min",
-    "3:07 min",
-    "1:00 h",
-    "2:05 h",
+Deno.test("a time to come as a person says it", () => {
+  const times = [0, 42.4, 59.6, 187, 3600, 7500, 172_799, 172_800, 475_200, 864_000, 8_640_000];
+  assert.deepEqual(times.map(timeToCome), [
+    ...["0 s", "42 s", "1 min 0 s", "3 min 7 s", "1 h 0 min", "2 h 5 min"],
+    ...["47 h 59 min", "2.0 days", "5.5 days", "10 days", "100 days"],
   ]);
 });
+
+Deno.test("rates as a person reads them", () => {
+  assert.deepEqual([0.52, 12.34, 812.3, 62_013.4].map((rate) => perSecond(rate, "tokens")), [
+    ...["0.5 tokens/s", "12.3 tokens/s", "812 tokens/s", "62,013 tokens/s"],
+  ]);
+});
+
+/** Sets the clock that paces read, in seconds. */
+function withClock(use: (set: (seconds: number) => void) => void): void {
+  const { now } = performance;
+  let milliseconds = 5000;
+  performance.now = () => milliseconds;
+  try {
+    use((seconds) => milliseconds = 5000 + 1000 * seconds);
+  } finally {
+    performance.now = now;
+  }
+}
+
+Deno.test("the rest takes as long as what is done took, unit for unit; in the first second nothing is known", () =>
+  withClock((set) => {
+    const pace = new Pace();
+    set(0.99);
+    assert.deepEqual([pace.rate(40), pace.left(40, 100)], [null, null]);
+    set(4);
+    assert.deepEqual([pace.rate(40), pace.left(40, 100), pace.left(0, 100)], [10, 6, null]);
+    // 60 of 100 were there before: only 20 took the four seconds.
+    assert.equal(pace.left(80, 100, 20), 4);
+    assert.deepEqual([pace.left(100, 100), pace.left(120, 100)], [0, 0]);
+  }));
+
+const onLines = { ignore: Deno.stderr.isTerminal() };
+Deno.test(
+  "progress says count, rate and time left; before the first second nothing",
+  onLines,
+  () =>
+    withClock((set) => {
+      const { error } = console, lines: string[] = [];
+      console.error = (line) => lines.push(line);
+      try {
+        const progress = new Progress("Harvesting contexts"), context = 64;
+        const at = (seconds: number, done: number) => {
+          set(seconds);
+          progress.advance({ done, total: 256, unit: "tokens", each: context });
+        };
+        at(0.5, 1);
+        at(6, 60);
+        at(7, 64); // too soon after the last line
+        at(12, 128);
+        at(20, 256);
+      } finally {
+        console.error = error;
+      }
+      assert.deepEqual(lines, [
+        "Harvesting contexts 60/256  640 tokens/s  20 s left",
+        "Harvesting contexts 128/256  683 tokens/s  12 s left",
+        "Harvesting contexts 256/256  819 tokens/s  0 s left",
+      ]);
+    }),
+);

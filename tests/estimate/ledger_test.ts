@@ -56,7 +56,6 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
     filling() {},
     rounded() {},
     stepped: () => whileTraining = live(seen),
-    interrupted: () => false,
   });
   const expected = rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`);
   assert.deepEqual(whileTraining.sort(), expected.sort());
@@ -65,7 +64,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
 
   seen.peak = seen.bytes;
-  await finish(gpu, run, decoder, transcoders, { sampling() {}, evaluating() {}, checkInterrupt() {} });
+  await finish(gpu, run, decoder, transcoders, { sampling() {}, evaluating() {} });
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);

@@ -5,15 +5,31 @@ import { UserError } from "../../core/errors.ts";
 
 const names = (directory: string) => [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
 
-Deno.test("writes text and bytes, replaces what was there, overwrites a dead process's temporary file", async () => {
+Deno.test("writes text and bytes, replaces what was there", async () => {
   const directory = await Deno.makeTempDir();
   const path = join(directory, "a.txt");
-  await Deno.writeTextFile(join(directory, ".a.txt.tmp"), "what a killed process left, longer than the new text");
   await writeFileAtomic(path, "ä");
   assert.equal(await Deno.readTextFile(path), "ä");
   await writeFileAtomic(path, new Uint8Array([1, 2]));
   assert.deepEqual(await Deno.readFile(path), new Uint8Array([1, 2]));
   assert.deepEqual(names(directory), ["a.txt"]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("hidden files beside the target are nobody's business, and a link is replaced, not followed", async () => {
+  const directory = await Deno.makeTempDir();
+  const path = join(directory, "a.txt"), elsewhere = join(directory, "elsewhere");
+  await Deno.writeTextFile(elsewhere, "mine");
+  await Deno.writeTextFile(join(directory, ".a.txt.tmp"), "mine");
+  await Deno.symlink("elsewhere", join(directory, ".b.txt.tmp"));
+  await Deno.symlink("elsewhere", path);
+  for (const name of ["a.txt", "b.txt"]) await writeFileAtomic(join(directory, name), "new");
+  assert.deepEqual(names(directory), [".a.txt.tmp", ".b.txt.tmp", "a.txt", "b.txt", "elsewhere"]);
+  assert.equal(await Deno.readTextFile(path), "new");
+  assert.ok((await Deno.lstat(path)).isFile && (await Deno.lstat(join(directory, ".b.txt.tmp"))).isSymlink);
+  for (const name of [".a.txt.tmp", "elsewhere"]) {
+    assert.equal(await Deno.readTextFile(join(directory, name)), "mine");
+  }
   await Deno.remove(directory, { recursive: true });
 });
 

@@ -3,18 +3,20 @@ import { join } from "node:path";
 import { openGpu } from "../../core/gpu/device.ts";
 import { candidateTiles, tileFor, tileKey } from "../../core/gpu/products.ts";
 import { type PlannedProduct, tuneTiles } from "../../core/gpu/tune.ts";
-import type { TileName } from "../../wgsl/shared/matmul.ts";
 
 const cpu = await openGpu();
 const product: PlannedProduct = { rows: 64, columns: 128, depth: 64, weight: "f32", epilogue: "none" };
 /** The adapter as if it were a GPU: its candidates run here too. */
-const asGpu = () => ({ ...cpu, isCpu: false, tiles: new Map<string, TileName>() });
+function asGpu() {
+  cpu.shared.tiles.clear();
+  return { ...cpu, isCpu: false };
+}
 const here = () => Deno.makeTempDir().then((directory) => join(directory, "cache", "tiles.json"));
 
 Deno.test("what is tuned is a candidate, is remembered, and is not measured again", async () => {
   const file = await here(), gpu = asGpu();
   await tuneTiles(gpu, [product], file);
-  const key = tileKey(gpu, product, "f32"), chosen = gpu.tiles.get(key)!;
+  const key = tileKey(gpu, product, "f32"), chosen = gpu.shared.tiles.get(key)!;
   assert.ok(candidateTiles(gpu).includes(chosen));
   assert.equal(tileFor(gpu, product), chosen);
   const written = JSON.parse(await Deno.readTextFile(file));
@@ -31,7 +33,7 @@ Deno.test("what is tuned is a candidate, is remembered, and is not measured agai
 
 Deno.test("what a run was tuned to before stays", async () => {
   const file = await here(), gpu = asGpu();
-  gpu.tiles.set(tileKey(gpu, product, "f32"), "shared64");
+  gpu.shared.tiles.set(tileKey(gpu, product, "f32"), "shared64");
   await tuneTiles(gpu, [product], file);
   assert.equal(tileFor(gpu, product), "shared64");
   await assert.rejects(Deno.stat(file), Deno.errors.NotFound, "nothing was measured");
@@ -44,11 +46,11 @@ Deno.test("a damaged cache is measured anew, and one that cannot be written does
     await Deno.writeTextFile(file, content);
     const gpu = asGpu();
     await tuneTiles(gpu, [product], file);
-    assert.ok(gpu.tiles.size === 1, content);
+    assert.ok(gpu.shared.tiles.size === 1, content);
   }
   const gpu = asGpu();
   await tuneTiles(gpu, [product], "/proc/none/tiles.json");
-  assert.equal(gpu.tiles.size, 1);
+  assert.equal(gpu.shared.tiles.size, 1);
 });
 
 Deno.test("sizes have their own choices on GPUs and share one on CPUs; a depth that is no multiple of 4 has no choice", () => {

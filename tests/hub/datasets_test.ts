@@ -66,7 +66,7 @@ Deno.test("a folder or one file of a dataset, at a branch, a commit or the parqu
     assert.deepEqual(await paths("hf:test/text@main/more/y y.jsonl.gz"), ["more/y y.jsonl.gz"]);
     await assert.rejects(paths("hf:test/text@refs/convert/parquet"), /the revision "refs\/convert\/parquet"/);
     await assert.rejects(paths("hf:test/text/nothing"), /hf:test\/text\/nothing: the repository must hold nothing, it/);
-    await assert.rejects(paths("hf:test/text/data.csv"), /must hold files ending in .parquet, .* it holds none/);
+    await assert.rejects(paths("hf:test/text/data.csv"), /must hold files that end in \.txt, .* it holds none; give/);
     await assert.rejects(paths("hf:test/other"), /must have a dataset of that name/);
   }));
 

@@ -7,6 +7,7 @@ import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 
@@ -58,12 +59,12 @@ for (const context of [17, 64, 100]) {
     const contexts = contextsPerForward(small, tiny, context);
     assert.ok(contexts < contextsPerForward(gpu, tiny, context));
     const options = { taps: [{ layer: 1, site: "resid_post" }], maxTokens: contexts * context, context } as const;
-    const model = await loadDecoder(small, files, options);
+    using scope = openScope(small);
+    const model = await loadDecoder(scope, files, options);
     const pass = new Pass(gpu);
     model.forward(pass, { contexts, context, ids: new Uint32Array(contexts * context).fill(5) });
     pass.submit();
     await gpu.device.queue.onSubmittedWorkDone();
-    assert.equal(gpu.failure, null);
-    model.destroy();
+    assert.equal(gpu.shared.failure, null);
   });
 }

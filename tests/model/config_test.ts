@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
 import { parseConfig } from "../../core/model/config.ts";
-import { checkLayer, parseLayers, parseSites } from "../../core/model/sites.ts";
+import { checkLayer, parseSites } from "../../core/model/sites.ts";
 
 const builtin = JSON.parse(
   await Deno.readTextFile(new URL("../../core/builtin/tiny-gemma2/config.json", import.meta.url)),
@@ -53,9 +53,7 @@ Deno.test("refuses a config.json that is no JSON", () => {
 });
 
 Deno.test("layers and sites come from lists; mistakes name what is allowed", () => {
-  assert.deepEqual(parseLayers("2, 4,2"), [2, 4]);
   assert.deepEqual(parseSites("mlp_out,resid_mid"), ["mlp_out", "resid_mid"]);
-  assert.throws(() => parseLayers("2,x"), /whole numbers from 0, got "x"/);
   assert.throws(() => parseSites("mlp"), /one of resid_pre, .*, got "mlp"/);
   checkLayer(25, 26);
   assert.throws(() => checkLayer(26, 26), /counted from 0 to 25, so the deepest is 25; use --layers 25/);

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
 import { downloadAll, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { type Activations, type Decoder, loadDecoder } from "../../core/model/forward.ts";
 import { SITES, type Tap, tapName } from "../../core/model/sites.ts";
-import type { TileName } from "../../wgsl/shared/matmul.ts";
 import { relativeL2 } from "../compare.ts";
 
 const gpu = await openGpu();
@@ -48,7 +48,7 @@ function tail(values: Float32Array, { batch: { contexts, context }, kept }: Gold
 }
 
 /** The tiles and lanes that GPUs get run here too. */
-const gpuShape = { ...gpu, isCpu: false, tiles: new Map<string, TileName>() };
+const gpuShape = { ...gpu, isCpu: false };
 const RUNS = [
   ...["builtin", "window", "shards", "uncapped", "long"].map((name) => ({ name, on: gpu, shape: "" })),
   ...["builtin", "window"].map((name) => ({ name, on: gpuShape, shape: ", as on a GPU" })),
@@ -61,7 +61,8 @@ for (const { name, on, shape } of RUNS) {
     const layers = JSON.parse(new TextDecoder().decode(files.config)).num_hidden_layers as number;
     const taps = Array.from({ length: layers }, (_, layer) => SITES.map((site) => ({ layer, site }))).flat();
     const { contexts, context } = reference.batch;
-    const model = await loadDecoder(on, files, { taps, maxTokens: contexts * context, context });
+    using scope = openScope(on);
+    const model = await loadDecoder(scope, files, { taps, maxTokens: contexts * context, context });
     const errors: [string, number][] = [];
     for (const [{ tap, width }, values] of await activations(model, reference.batch)) {
       errors.push([tapName(tap), relativeL2(tail(values, reference, width), await reference.expected(tap))]);
@@ -71,7 +72,6 @@ for (const { name, on, shape } of RUNS) {
       console.log(`${name}${shape}: worst relative L2 ${error.toExponential(2)} at ${worst}`);
     }
     assert.ok(error <= 1e-5, `${name}: relative L2 at ${worst} is ${error.toExponential(2)}, at most 1e-5 is allowed`);
-    model.destroy();
     await files.weights.close();
   });
 }
@@ -102,7 +102,5 @@ Deno.test("a batch gives the same whatever ran before it, beside it and at howev
   assert.equal(before.tensor, after.tensor, "what leaves a layer enters the next");
   const [, [, inThree]] = await activations(among, batch(3, 7919));
   assert.deepEqual(inThree.subarray(0, expected.length), expected);
-  alone.destroy();
-  among.destroy();
   await files.weights.close();
 });

@@ -23,7 +23,7 @@ const expected: [Tap, string[]][] = [
 ];
 
 Deno.test("no kernel runs that no tap needs", async () => {
-  const gpu = await openGpu();
+  using gpu = await openGpu();
   const files = await openModel(BUILTIN);
   for (const [tap, kernels] of expected) {
     const model = await loadDecoder(gpu, files, { taps: [tap], maxTokens: 4, context: 4 });
@@ -33,9 +33,7 @@ Deno.test("no kernel runs that no tap needs", async () => {
     } as unknown as Pass;
     model.forward(pass, { contexts: 1, context: 4, ids: new Uint32Array(4) });
     assert.deepEqual(ran, kernels, `layer ${tap.layer}, ${tap.site}`);
-    model.destroy();
   }
-  gpu.device.destroy();
 });
 
 Deno.test("the deepest of several taps decides, part by part", () => {

@@ -133,7 +133,7 @@ Deno.test("tells how many of the layers that are needed are loaded", () =>
     const heard: [number, number][] = [];
     const onLoading = (layers: number, needed: number) => heard.push([layers, needed]);
     const taps = [{ layer: 3, site: "attn_in" }, { layer: 1, site: "mlp_out" }] as const;
-    (await loadDecoder(gpu, files, { taps, maxTokens: 4, context: 4, onLoading })).destroy();
+    await loadDecoder(gpu, files, { taps, maxTokens: 4, context: 4, onLoading });
     assert.deepEqual(heard, [[0, 4], [1, 4], [2, 4], [3, 4], [4, 4]]);
   }));
 
@@ -159,5 +159,4 @@ Deno.test("refuses tokens outside the vocabulary, and batches beyond the capacit
     assert.throws(() => forward(1, 4, 4096), /Cannot embed token 4096: the model's vocabulary has 4096 tokens/);
     assert.throws(() => forward(3, 4, 5), RangeError);
     assert.throws(() => forward(1, 5, 5), RangeError);
-    model.destroy();
   }));

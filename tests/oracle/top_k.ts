@@ -1,5 +1,5 @@
 /**
- * Batch top-k by sorting, and the sparse forms of what it keeps.
+ * Batch top-k by sorting, thresholds by comparing, and the sparse forms of what they keep.
  * @module
  */
 
@@ -26,6 +26,17 @@ export function keepLargest(activations: number[][], wanted: number, takesPart: 
   const kept: Mask = activations.map((row) => row.map(() => false));
   for (const { token, feature } of candidates.slice(0, wanted)) kept[token][feature] = true;
   return kept;
+}
+
+/**
+ * Keeps what is above its feature's threshold, strictly: f = a where a > threshold, else 0, and f = 0 is not kept.
+ *
+ * @param activations [tokens][features], not negative.
+ * @param thresholds [features], of any sign; infinity keeps nothing.
+ * @returns What is kept.
+ */
+export function keepAbove(activations: number[][], thresholds: ArrayLike<number>): Mask {
+  return activations.map((row) => row.map((a, feature) => (a > thresholds[feature] ? a : 0) > 0));
 }
 
 /** A kept activation. */

@@ -4,82 +4,53 @@ import { loadDecoder } from "../../core/model/forward.ts";
 import type { Tap } from "../../core/model/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { START, type TokenBatch } from "../../core/text/contexts.ts";
-import type { TokenSource } from "../../core/text/source.ts";
-import { countedRows, evaluateTranscoders } from "../../core/passes/evaluation.ts";
+import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
+import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
+import { countedRows } from "../../core/passes/over_text.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
-import { uniform } from "../random.ts";
+import { randomText, sourceOf } from "./random_text.ts";
 import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
 
 const CONTEXT = 9, CONTEXTS = 11, WIDTH = 128;
 const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
 const TAPS = [tap(0, "resid_mid"), tap(0, "mlp_out"), tap(1, "resid_pre")];
 
-const next = uniform(3);
-const whole: TokenBatch = {
-  contexts: CONTEXTS,
-  context: CONTEXT,
-  ids: Uint32Array.from(
-    { length: CONTEXTS * CONTEXT },
-    (_, i) => i % CONTEXT === 0 ? 2 : 5 + Math.floor(4000 * next()),
-  ),
-  document: new Uint32Array(CONTEXTS * CONTEXT),
-  position: new Uint32Array(CONTEXTS * CONTEXT),
-};
-
-/** A held-out text of CONTEXTS contexts. */
-function textSource(): TokenSource {
-  let given = 0;
-  return {
-    summary: {
-      ...{ documents: 2, train_documents: 1, held_out_documents: 1 },
-      bytes: 2,
-      file_count: 1,
-      fingerprint: "",
-    },
-    documentName: () => "text",
-    next(wanted) {
-      const contexts = Math.min(wanted, CONTEXTS - given), first = given * CONTEXT;
-      given += contexts;
-      const cut = (array: Uint32Array<ArrayBuffer>) => array.slice(first, given * CONTEXT);
-      const batch = {
-        contexts,
-        context: CONTEXT,
-        ids: cut(whole.ids),
-        document: cut(whole.document),
-        position: cut(whole.position),
-      };
-      return Promise.resolve({ batch, position: START, done: contexts < wanted });
-    },
-    close() {},
-  };
-}
+const whole = randomText(CONTEXTS, CONTEXT, 3);
 
 const gpu = await openGpu();
 const files = await openModel("builtin");
-const decoder = await loadDecoder(gpu, files, { taps: TAPS, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT });
+const load = (contexts: number) =>
+  loadDecoder(gpu, files, { taps: TAPS, maxTokens: contexts * CONTEXT, context: CONTEXT });
+const decoder = await load(CONTEXTS);
+/** From -0.1 to 0.4, and two features that are never active. */
+const OWN = Float32Array.from({ length: 30 }, (_, i) => i < 2 ? Infinity : (i - 9) / 50 + 0.04);
 const transcoders = [
   {
-    ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
-    source: TAPS[0],
-    target: TAPS[1],
-    k: 3,
+    transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
+    config: { source: TAPS[0], target: TAPS[1], k: 3 },
   },
-  { ...randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, 0.2, 2), source: TAPS[1], target: TAPS[2], k: 5 },
+  {
+    transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, OWN, 2),
+    config: { source: TAPS[1], target: TAPS[2], k: 5 },
+  },
 ];
-const options = { gpu, decoder, context: CONTEXT, transcoders, includeBos: false };
+const SUMMARIES = [
+  { threshold: Math.fround(0.4), threshold_range: undefined },
+  { threshold: (OWN[15] + OWN[16]) / 2, threshold_range: [OWN[2], OWN[29]] },
+];
+const options = { gpu, decoder, settings: { context: CONTEXT, include_bos: false }, transcoders };
 
 const pass = new Pass(gpu);
 const forward = decoder.forward(pass, whole);
 pass.submit();
 const activations = await Promise.all(forward.map(({ tensor }) => downloadF32(gpu, tensor)));
 
-for (const [i, transcoder] of transcoders.entries()) {
+for (const [i, { transcoder, config }] of transcoders.entries()) {
   Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS`, async () => {
     const rows = [...Array(CONTEXTS * CONTEXT).keys()].filter((row) => row % CONTEXT > 0);
     const row = (t: number, r: number) => activations[t].subarray(r * WIDTH, (r + 1) * WIDTH);
-    const [x, y] = [transcoder.source, transcoder.target].map((taken) => TAPS.indexOf(taken));
+    const [x, y] = [config.source, config.target].map((taken) => TAPS.indexOf(taken));
     const mean = new Float64Array(WIDTH);
     for (const r of rows) row(y, r).forEach((value, d) => mean[d] += value / rows.length);
     const variance = rows.reduce((sum, r) => sum + row(y, r).reduce((s, value, d) => s + (value - mean[d]) ** 2, 0), 0);
@@ -87,7 +58,8 @@ for (const [i, transcoder] of transcoders.entries()) {
     let active = 0;
     const errors = prefixEnds(transcoder.shape.groups).map(() => 0);
     for (const r of rows) {
-      const kept = [...activationsOf(transcoder, row(x, r)).entries()].filter(([, a]) => a > transcoder.threshold);
+      const kept = [...activationsOf(transcoder, row(x, r)).entries()]
+        .filter(([feature, a]) => a > Math.max(0, transcoder.thresholds[feature]));
       active += kept.length;
       kept.forEach(([feature]) => fired.add(feature));
       prefixEnds(transcoder.shape.groups).forEach((end, p) => {
@@ -96,31 +68,33 @@ for (const [i, transcoder] of transcoders.entries()) {
       });
     }
     const evaluation =
-      (await evaluateTranscoders({ ...options, source: textSource(), contextsPerForward: 4, tokens: 1e6 }))[i];
-    assert.deepEqual([evaluation.tokens, evaluation.contexts, evaluation.k], [rows.length, CONTEXTS, transcoder.k]);
+      (await evaluateTranscoders({ ...options, decoder: await load(4), source: sourceOf(whole), tokens: 1e6 }))[i];
+    assert.deepEqual([evaluation.tokens, evaluation.contexts, evaluation.k], [rows.length, CONTEXTS, config.k]);
     const expected = errors.map((error) => error / variance);
     assertClose("fvu", evaluation.fvu_per_prefix.map(({ fvu }) => fvu), expected, { floor: 0, relative: 1e-4 });
     assertClose("l0", [evaluation.l0], [active / rows.length], { floor: 1 / rows.length, relative: 0 });
+    const { threshold, threshold_range, definitions } = evaluation;
+    assert.deepEqual({ threshold, threshold_range }, SUMMARIES[i]);
+    assert.equal(definitions.threshold, (i === 0 ? EVALUATION_DEFINITIONS : DEFINITIONS_OF_THRESHOLDS).threshold);
     assert.equal(evaluation.dead_features, prefixEnds(transcoder.shape.groups).at(-1)! - fired.size);
   });
 }
 
 Deno.test("contexts per forward pass change nothing beyond rounding; tokens round up to whole contexts", async () => {
-  const evaluate = (contextsPerForward: number, tokens: number) =>
-    evaluateTranscoders({ ...options, source: textSource(), contextsPerForward, tokens });
+  const evaluate = async (contexts: number, tokens: number) =>
+    evaluateTranscoders({ ...options, decoder: await load(contexts), source: sourceOf(whole), tokens });
   const [few, many] = [await evaluate(2, 33), await evaluate(11, 33)];
   assert.deepEqual([few[0].tokens, few[0].contexts], [40, 5]);
   assertClose("fvu", few.map(({ fvu }) => fvu), many.map(({ fvu }) => fvu), { floor: 0, relative: 1e-6 });
 });
 
 Deno.test("BOS counts when it is asked for", async () => {
-  const source = textSource();
+  const source = sourceOf(whole);
   const [{ tokens }] = await evaluateTranscoders({
     ...options,
     source,
-    contextsPerForward: 4,
+    settings: { context: CONTEXT, include_bos: true },
     tokens: 18,
-    includeBos: true,
   });
   assert.equal(tokens, 18);
   assert.deepEqual([...countedRows({ ...whole, contexts: 2, context: 3 }, false)], [1, 2, 4, 5]);

@@ -7,11 +7,13 @@ import { openSafetensors } from "../../core/files/safetensors.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
+import { emptyBatch } from "../../core/text/contexts.ts";
 import { describeErrors, precisionErrors } from "../../core/passes/precision.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
-const batch = { contexts: 2, context: 8, ids: Uint32Array.from({ length: 16 }, (_, i) => i % 8 === 0 ? 2 : 10 + i) };
+const ids = Uint32Array.from({ length: 16 }, (_, i) => i % 8 === 0 ? 2 : 10 + i);
+const batch = { ...emptyBatch(2, 8), ids };
 
 async function errorsOf(model: string, precision: "f32" | "f16") {
   const gpu = await openGpu(null, precision), files = await openModel(model);

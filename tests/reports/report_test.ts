@@ -74,6 +74,17 @@ Deno.test("the analysis report has every section and figure of the original", as
   assert.match(report.split("\n")[2], /Good run/);
 });
 
+Deno.test("the report says whether the features share a threshold or have their own", async () => {
+  const layer = await syntheticAnalysis(small);
+  const report = analysisReport(layer, generated);
+  assert.match(report, /active above one fixed threshold\./);
+  assert.match(report, /^\| Inference threshold +\| +0\.8100 \|/m);
+  Object.assign(layer.evaluation, { threshold: 0.5, threshold_range: [0.125, 2] });
+  const own = analysisReport(layer, generated);
+  assert.match(own, /active above a fixed threshold each\./);
+  assert.match(own, /^\| Inference threshold +\| +0\.5000 \(median; 0\.1250 to 2\.000\) \|/m);
+});
+
 Deno.test("the words of a bad run are other words, in the third line of both reports", async () => {
   const bad = await syntheticAnalysis({ ...small, fvu: 0.6, deadShare: 0.3, stoppedAt: 300 });
   for (const text of [analysisReport(bad, generated), trainingSummary(bad, generated)]) {

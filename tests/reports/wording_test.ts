@@ -10,6 +10,7 @@ import {
   percent,
   setting,
   significant,
+  thresholdText,
 } from "../../reports/format.ts";
 import { numeric, plain, table } from "../../reports/markdown/markdown.ts";
 import { contextBlock, contextLines, tokenCode, visibleToken } from "../../reports/tokens.ts";
@@ -26,6 +27,12 @@ Deno.test("numbers have thousands separators and sensible digits", () => {
   assert.equal(setting(1e-8), "1e-8");
   assert.equal(setting(15000), "15,000");
   assert.equal(decimal(NaN, 2), "NaN");
+});
+
+Deno.test("a threshold that all features share is a number; those that differ are a median and a range", () => {
+  assert.equal(thresholdText({ threshold: 0.8125 }), "0.8125");
+  assert.equal(thresholdText({ threshold: 1.5, threshold_range: [0.25, 40] }), "1.500 (median; 0.2500 to 40.00)");
+  assert.equal(thresholdText({ threshold: 1.5, threshold_range: [0.25, 40] }, setting), "1.5 (median; 0.25 to 40)");
 });
 
 Deno.test("shares never round to all or nothing when they are neither", () => {

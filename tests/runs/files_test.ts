@@ -68,6 +68,16 @@ Deno.test("null in evaluation.json is NaN", () =>
     assert.ok(Number.isNaN((await readEvaluation(path)).fvu));
   }));
 
+Deno.test("evaluation.json: a range of thresholds is read where there is one", () =>
+  withRun(async (path) => {
+    assert.equal((await readEvaluation(path)).threshold_range, undefined);
+    await edit(
+      join(path, "evaluation.json"),
+      (text) => text.replace('"fvu":', '"threshold_range": [0.125, 2],\n"fvu":'),
+    );
+    assert.deepEqual((await readEvaluation(path)).threshold_range, [0.125, 2]);
+  }));
+
 Deno.test("config.json: cut off, a missing setting, groups that do not add up", () =>
   withRun(async (path) => {
     const file = join(path, "config.json"), whole = await Deno.readTextFile(file);

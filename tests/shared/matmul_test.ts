@@ -5,6 +5,7 @@ import { Pass } from "../../core/gpu/run.ts";
 import type { Tensor } from "../../core/gpu/tensor.ts";
 import {
   matmul,
+  matmulBiasJumpRelu,
   matmulBiasRelu,
   paddedColumns,
   type TileName,
@@ -15,8 +16,14 @@ import { assertClose, gamma } from "../compare.ts";
 import * as oracle from "../oracle/gemma2.ts";
 import { gaussians } from "../random.ts";
 
-/** x [rows, depth] times W [depth, columns] in float64, with a bias per row and ReLU if there is one. */
-function product(x: Float32Array, weight: Float32Array, bias: Float32Array | null, depth: number) {
+/** x [rows, depth] times W [depth, columns] in float64; with a bias per row and ReLU, or JumpReLU, if they are given. */
+function product(
+  x: Float32Array,
+  weight: Float32Array,
+  bias: Float32Array | null,
+  depth: number,
+  threshold = new Float32Array(x.length / depth),
+) {
   const rows = x.length / depth, columns = weight.length / depth;
   const y = new Float64Array(rows * columns), magnitude = new Float64Array(rows * columns);
   for (let r = 0; r < rows; r++) {
@@ -26,7 +33,7 @@ function product(x: Float32Array, weight: Float32Array, bias: Float32Array | nul
         sum += x[r * depth + k] * weight[k * columns + c];
         size += Math.abs(x[r * depth + k] * weight[k * columns + c]);
       }
-      y[r * columns + c] = bias ? Math.max(sum, 0) : sum;
+      y[r * columns + c] = bias === null || sum > threshold[r] ? sum : 0;
       magnitude[r * columns + c] = size;
     }
   }
@@ -93,6 +100,28 @@ for (const tile of TESTED) {
       }
     });
   }
+
+  Deno.test(`product ${tile}, bias_jump_relu: sizes around the tile's, thresholds of 0, below and above all sums, and equal to some`, async () => {
+    // Whole numbers: f32 sums are exact, and what is equal is equal.
+    const whole = (count: number, seed: number) => gaussians(count, seed).map(Math.round);
+    for (const [rows, depth, columns] of sizesOf(tile)) {
+      const x = whole(rows * depth, 1), weight = whole(depth * columns, 2), bias = whole(rows, 3);
+      const threshold = Float32Array.from({ length: rows }, (_, r) => [0, 1, Infinity, 2, 2 ** -40, 3][r % 6]);
+      const y = createTensor(gpu, "y", [rows, columns]), pass = new Pass(gpu);
+      const tensors = {
+        x: tensorFrom(gpu, "x", [rows, depth], x),
+        weight: weightTensor(weight, depth, columns, "f32"),
+        bias: tensorFrom(gpu, "bias", [rows], bias),
+        threshold: tensorFrom(gpu, "threshold", [rows], threshold),
+        y,
+      };
+      pass.run(matmulBiasJumpRelu(tile), tensors, { rows, columns, depth });
+      pass.submit();
+      const got = await downloadF32(gpu, y), expected = product(x, weight, bias, depth, threshold).y;
+      // Unlike assert.deepEqual, 0 and -0 are the same: no kernel tells them apart.
+      assert.equal(got.findIndex((value, i) => value !== expected[i]), -1, `${rows} x ${depth} x ${columns}`);
+    }
+  });
 
   Deno.test(`product ${tile}, geglu: gates from deep in the tails to the middle`, async () => {
     for (const [rows, width] of [[1, 4], [5, 36], [67, 68]]) {

@@ -7,9 +7,11 @@ import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { type BufferPlan, drawOrder, planBuffer, ShuffleBuffer } from "../../core/training/buffer.ts";
+import { fillBuffer } from "../../core/training/filler.ts";
 import { initialWeights, measureActivations } from "../../core/training/initialise.ts";
 import { recordGather } from "../../core/gpu/row_blocks.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
+import { randomText, sourceOf } from "../passes/random_text.ts";
 
 const plan = (changes: Partial<BufferPlan> = {}): BufferPlan => ({
   ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false },
@@ -75,15 +77,16 @@ Deno.test("drawOrder spreads the rows of a context over a pass", () => {
 });
 
 Deno.test("a buffer in several blocks holds, draws and starts a run with the bytes of one in a single block", async () => {
-  const gpu = await openGpu(), files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
+  using gpu = await openGpu();
+  const files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
   const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
-  const model = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
+  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
   const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
   // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
   const fill = async (mostRows: number) => {
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
-    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), model, taps.length, cut, 5);
-    await buffer.fill(1, source, 3, () => true);
+    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), taps, width, cut, 5);
+    await fillBuffer(buffer, 1, { gpu, decoder, source });
     source.close();
     const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
     for (const activations of buffer.activations) {
@@ -99,13 +102,38 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
     const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
     const weights = await initialWeights(gpu, shape, 0, buffer.order, from, to);
     const blocks = buffer.activations.map((activations) => activations.blocks.length);
-    buffer.destroy();
     return { blocks, drawn, scales: measured.map(({ mean, scale }) => ({ mean, scale })), weights };
   };
   const { blocks: one, ...whole } = await fill(160), { blocks: several, ...parts } = await fill(37);
   assert.deepEqual([one, several], [[1, 1], [5, 5]]);
   assert.deepEqual(parts, whole);
   assert.ok(whole.drawn.every((values) => values.some((value) => value !== 0)));
-  model.destroy();
-  gpu.device.destroy();
+});
+
+Deno.test("filling stops when it is told to; filled anew, the buffer is as if nothing had happened", async () => {
+  using gpu = await openGpu();
+  const files = await openModel(BUILTIN), context = 16, width = 128;
+  const taps = [{ layer: 0, site: "mlp_out" }] as const, cut = plan({ contexts: 10, context });
+  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
+  const text = randomText(10, context, 3), buffer = new ShuffleBuffer(gpu, taps, width, cut, 5), told: number[] = [];
+  const contents = async () => ({
+    ids: buffer.batch.ids,
+    drawn: buffer.drawn,
+    activations: await downloadF32(gpu, buffer.at(taps[0]).blocks[0]),
+  });
+  const onProgress = (done: number) => told.push(done);
+  const position = await fillBuffer(buffer, 0, { gpu, decoder, source: sourceOf(text, true), onProgress });
+  assert.deepEqual(told, [3, 6, 9, 10]);
+  assert.equal(position.epoch, 1, "behind the last context");
+  const whole = await contents();
+  assert.deepEqual(whole.ids, text.ids);
+
+  const stop = new AbortController(), reason = new Error("enough"), source = sourceOf(text, true);
+  const stopAt6 = (done: number) => done === 6 && stop.abort(reason);
+  const stopped = fillBuffer(buffer, 1, { gpu, decoder, source, onProgress: stopAt6, signal: stop.signal });
+  await assert.rejects(stopped, (error) => error === reason);
+  assert.deepEqual(buffer.drawn, whole.drawn, "no order for a buffer that is not full");
+
+  await fillBuffer(buffer, 0, { gpu, decoder, source: sourceOf(text, true) });
+  assert.deepEqual(await contents(), whole);
 });

@@ -1,16 +1,17 @@
 /** Checkpoints: what is written comes back bit for bit, and a directory with a checkpoint's name is always whole. */
 
 import assert from "node:assert/strict";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { SampleStore } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
+import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
 import { downloadAll, openGpu, upload } from "../../core/gpu/device.ts";
 import { elements } from "../../core/gpu/tensor.ts";
 import {
   checkpointName,
   checkpointSteps,
   readCheckpoint,
-  tidyCheckpoints,
+  tidyLayer,
   writeCheckpoint,
 } from "../../core/training/checkpoint.ts";
 import { createTrainingState, stateTensors } from "../../core/training/state.ts";
@@ -97,13 +98,57 @@ Deno.test("the two newest checkpoints are kept; one of the same step is replaced
 Deno.test("what a killed process was writing or removing is no checkpoint, and is cleared away", () =>
   inDirectory(async (directory) => {
     await write(directory, 10);
-    for (const left of [".partial", ".discarded"]) {
-      await Deno.mkdir(join(directory, "checkpoints", left));
-      await Deno.writeTextFile(join(directory, "checkpoints", left, "state.json"), "{");
+    for (const step of [10, 20]) {
+      const left = await makeTemporaryDirectory(join(directory, "checkpoints", checkpointName(step)));
+      await Deno.writeTextFile(join(left, "state.json"), "{");
+      await Deno.writeTextFile(temporaryPath(join(left, "optimizer.safetensors")), "half");
     }
+    await Deno.writeTextFile(temporaryPath(join(directory, "samples.jsonl")), "half");
     assert.deepEqual(await checkpointSteps(directory), [10]);
-    await tidyCheckpoints(directory);
+    await tidyLayer(directory);
     assert.deepEqual(checkpoints(directory), ["step_000010"]);
+    assert.deepEqual(names(directory), ["checkpoints"]);
+  }));
+
+/** Makes files by path. */
+async function put(root: string, ...paths: string[]): Promise<void> {
+  for (const path of paths) {
+    await Deno.mkdir(dirname(join(root, path)), { recursive: true });
+    await Deno.writeTextFile(join(root, path), "mine");
+  }
+}
+
+Deno.test("what else lies among the checkpoints stays: directories, links, notes in a checkpoint, other names", () =>
+  inDirectory(async (root) => {
+    const directory = join(root, "layer2"), parent = join(directory, "checkpoints");
+    await put(root, "elsewhere/state.json");
+    await Deno.mkdir(parent, { recursive: true });
+    await put(parent, ".partial/notes.txt", ".discarded/notes.txt", "step_5/state.json", "step_Infinity/state.json");
+    const links = ["step_000001", ".step_000002.00000000-0000-4000-8000-000000000000.tmp"];
+    for (const link of links) await Deno.symlink(join("..", "..", "elsewhere"), join(parent, link));
+    await write(directory, 10);
+    await put(parent, "step_000010/notes.txt");
+    const before = checkpoints(directory);
+    for (const step of [20, 30, 40]) await write(directory, step);
+    assert.deepEqual(await checkpointSteps(directory), [40, 30, 10, 1]);
+    assert.deepEqual(checkpoints(directory), [...before, "step_000030", "step_000040"].sort());
+    assert.deepEqual(names(join(parent, "step_000010")), [...FILES, "notes.txt"].sort());
+    for (const path of [".partial/notes.txt", ".discarded/notes.txt", "step_5/state.json", `${links[1]}/state.json`]) {
+      assert.equal(await Deno.readTextFile(join(parent, path)), "mine");
+    }
+    assert.equal(await Deno.readTextFile(join(root, "elsewhere", "state.json")), "mine");
+  }));
+
+Deno.test("a checkpoint that is written again makes way but for what somebody put into it", () =>
+  inDirectory(async (root) => {
+    const directory = join(root, "layer2"), parent = join(directory, "checkpoints");
+    await write(directory, 10);
+    await put(parent, "step_000010/notes/today.txt");
+    await write(directory, 10);
+    assert.deepEqual(names(join(parent, "step_000010")), FILES);
+    const [aside] = checkpoints(directory).filter((name) => name.startsWith("."));
+    assert.deepEqual(names(join(parent, aside)), ["notes"]);
+    assert.equal(await Deno.readTextFile(join(parent, aside, "notes", "today.txt")), "mine");
   }));
 
 Deno.test("a checkpoint that cannot be written leaves the earlier ones and nothing of itself", () =>

@@ -1,19 +1,20 @@
 import assert from "node:assert/strict";
-import { downloadAll, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { downloadAll, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { Encoder, type HostFeatures } from "../../core/transcoder/encode.ts";
 import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { foldScales, type Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose, gamma } from "../compare.ts";
-import { gaussians } from "../random.ts";
+import { columnsOf, entriesOf, keepAbove, rowsOf } from "../oracle/top_k.ts";
+import { gaussians, uniform } from "../random.ts";
 import { activationsOf, randomTranscoder, reconstructionOf } from "./random_transcoder.ts";
 
 const gpu = await openGpu();
 
-/** Checks kept sets and values against float64, allowing either answer where |a - threshold| is within a's rounding error. */
+/** Checks kept sets and values against float64, allowing either answer where |a - threshold| is within a's rounding error. Thresholds from 0. */
 function assertEncodes(transcoder: Transcoder, x: Float32Array, tokens: number, actual: HostFeatures): number {
-  const { shape: { d_in, groups }, weights, threshold } = transcoder;
+  const { shape: { d_in, groups }, weights, thresholds } = transcoder;
   const features = featureCount(groups);
   assert.equal(actual.rowStart.length, tokens + 1);
   assert.equal(actual.index.length, actual.rowStart[tokens]);
@@ -28,11 +29,11 @@ function assertEncodes(transcoder: Transcoder, x: Float32Array, tokens: number, 
       for (let d = 0; d < d_in; d++) magnitude += Math.abs(weights.encoder[i * d_in + d] * row[d]);
       const bound = gamma(d_in + 1) * magnitude;
       const isKept = e < actual.rowStart[b + 1] && actual.index[e] === i;
-      if (Math.abs(expected[i] - threshold) > bound) {
-        assert.equal(isKept, expected[i] > threshold, `token ${b} feature ${i}`);
+      if (Math.abs(expected[i] - thresholds[i]) > bound) {
+        assert.equal(isKept, expected[i] > thresholds[i], `token ${b} feature ${i}`);
       }
       if (!isKept) continue;
-      assert.ok(actual.value[e] > threshold);
+      assert.ok(actual.value[e] > thresholds[i]);
       assert.ok(Math.abs(actual.value[e] - expected[i]) <= bound, `token ${b} feature ${i}`);
       e++;
       kept++;
@@ -64,13 +65,66 @@ Deno.test("an activation equal to the threshold is not kept, the next float abov
       decoder: new Float32Array(4),
       decoderBias: new Float32Array(1),
     },
-    threshold: 0.5,
+    thresholds: new Float32Array(4).fill(0.5),
   };
   const x = tensorFrom(gpu, "x", [2, 1], Float32Array.of(0.5, -1));
   const { rowStart, index, value } = await new Encoder(gpu, transcoder, 2).encode(x, 2);
   assert.deepEqual([...rowStart], [0, 1, 1]);
   assert.deepEqual([...index], [1]);
   assert.deepEqual([...value], [Math.fround(above)]);
+});
+
+/** Whole numbers, small enough that sums of their products are exact in f32: what is kept can be compared without a tolerance. */
+function wholeNumbers(count: number, seed: number): Float32Array<ArrayBuffer> {
+  const next = uniform(seed);
+  return Float32Array.from({ length: count }, () => Math.floor(next() * 7) - 3);
+}
+
+/** From features to thresholds: below 0, -0 and 0, infinities, and whole numbers that activations often equal. */
+const THRESHOLDS = [2, -1, 0, Infinity, 5, -0, 1, -Infinity, 2 ** -30, 3];
+
+for (const [tokens, d_in, features] of [[1, 1, 1], [7, 12, 10], [31, 5, 33], [64, 8, 31], [65, 16, 127], [33, 4, 97]]) {
+  Deno.test(`a threshold for each feature, ${tokens} tokens, width ${d_in}, ${features} features: all that is above its own, strictly`, async () => {
+    const transcoder: Transcoder = {
+      shape: { d_in, d_out: 1, groups: [features] },
+      weights: {
+        encoder: wholeNumbers(features * d_in, 1),
+        encoderBias: wholeNumbers(features, 2),
+        decoder: new Float32Array(features),
+        decoderBias: new Float32Array(1),
+      },
+      thresholds: Float32Array.from({ length: features }, (_, i) => THRESHOLDS[i % THRESHOLDS.length]),
+    };
+    const x = wholeNumbers(tokens * d_in, 3), source = tensorFrom(gpu, "x", [tokens, d_in], x);
+    const activations = Array.from(
+      { length: tokens },
+      (_, b) => [...activationsOf(transcoder, x.subarray(b * d_in, (b + 1) * d_in))],
+    );
+    const entries = entriesOf(activations, keepAbove(activations, transcoder.thresholds));
+    const { start, index, value } = rowsOf(entries, tokens);
+    const encoder = new Encoder(gpu, transcoder, tokens);
+    assert.deepEqual(await encoder.encode(source, tokens), { rowStart: start, index, value });
+    const pass = new Pass(gpu);
+    encoder.recordFires(pass, tokens);
+    pass.submit();
+    const byFeature = columnsOf(entries, features).start;
+    assert.deepEqual(await downloadU32(gpu, encoder.fires), byFeature.slice(1).map((end, i) => end - byFeature[i]));
+    if (features < THRESHOLDS.length) return;
+    const equal = activations.flat().filter((a, n) => a > 0 && a === transcoder.thresholds[n % features]);
+    assert.ok(entries.length > 0 && equal.length > 0, "some are kept, and some would be if equal were above");
+  });
+}
+
+Deno.test("thresholds that are the same number keep what the selection keeps for that number", async () => {
+  const tokens = 40, features = 50, threshold = 0.3, shape = { d_in: 8, d_out: 1, groups: [features] };
+  const transcoder = randomTranscoder(shape, threshold, 12), x = gaussians(tokens * 8, 13);
+  const source = tensorFrom(gpu, "x", [tokens, 8], x);
+  const { rowStart, index, value } = await new Encoder(gpu, transcoder, tokens).encode(source, tokens);
+  const all = await new Encoder(gpu, randomTranscoder(shape, 0, 12), tokens).encode(source, tokens);
+  const kept = [...all.value.keys()].filter((e) => all.value[e] > Math.fround(threshold));
+  assert.deepEqual([...index], kept.map((e) => all.index[e]));
+  assert.deepEqual([...value], kept.map((e) => all.value[e]));
+  assert.ok(rowStart[tokens] > 0 && kept.length < all.index.length);
 });
 
 Deno.test("with threshold 0 every positive activation is kept and no zero", async () => {

@@ -4,7 +4,11 @@ import type { TranscoderShape } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { gaussians } from "../random.ts";
 
-export function randomTranscoder(shape: TranscoderShape, threshold: number, seed: number): Transcoder {
+export function randomTranscoder(
+  shape: TranscoderShape,
+  thresholds: number | Float32Array<ArrayBuffer>,
+  seed: number,
+): Transcoder {
   const features = shape.groups.reduce((sum, size) => sum + size, 0);
   const scaled = (count: number, scale: number, stream: number) =>
     gaussians(count, 16 * seed + stream).map((x) => x * scale);
@@ -16,11 +20,11 @@ export function randomTranscoder(shape: TranscoderShape, threshold: number, seed
       decoder: scaled(features * shape.d_out, shape.d_out ** -0.5, 2),
       decoderBias: scaled(shape.d_out, 0.5, 3),
     },
-    threshold,
+    thresholds: typeof thresholds === "number" ? new Float32Array(features).fill(thresholds) : thresholds,
   };
 }
 
-/** relu(W_enc x + b_enc) of one token, in float64. */
+/** relu(W_enc x + b_enc) of one token, in float64: an activation is kept where it is above its feature's threshold. */
 export function activationsOf({ shape, weights }: Transcoder, x: ArrayLike<number>): Float64Array {
   return Float64Array.from(weights.encoderBias, (bias, i) => {
     let sum = bias;

@@ -1,108 +1,12 @@
 import assert from "node:assert/strict";
-import { UserError } from "../../core/errors.ts";
-import { openSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
-import { foldScales, loadTranscoder, saveTranscoder } from "../../core/transcoder/weights.ts";
+import { foldScales } from "../../core/transcoder/weights.ts";
 import { randomTranscoder } from "./random_transcoder.ts";
 
-const shape = { d_in: 5, d_out: 3, groups: [4, 2, 1] };
-const transcoder = randomTranscoder(shape, 0.75, 1);
-
-async function inFile(use: (path: string) => Promise<void>): Promise<void> {
-  const directory = await Deno.makeTempDir();
-  try {
-    await use(`${directory}/transcoder.safetensors`);
-  } finally {
-    await Deno.remove(directory, { recursive: true });
-  }
-}
-
-Deno.test("a saved transcoder loads bit for bit, and the same one saves to the same bytes", () =>
-  inFile(async (path) => {
-    const save = () => saveTranscoder(path, shape, transcoder.weights, 0.75, { run: "demo" });
-    await save();
-    const bytes = await Deno.readFile(path);
-    assert.deepEqual(await loadTranscoder(path), transcoder);
-    await save();
-    assert.deepEqual(await Deno.readFile(path), bytes);
-  }));
-
-Deno.test("the file has SAELens' keys and shapes, W_enc as [d_in, F]", () =>
-  inFile(async (path) => {
-    await saveTranscoder(path, shape, transcoder.weights, 0.75);
-    const file = await openSafetensors(path);
-    assert.deepEqual(
-      Object.fromEntries([...file.tensors].map(([name, info]) => [name, [info.dtype, ...info.shape]])),
-      {
-        W_enc: ["F32", 5, 7],
-        b_enc: ["F32", 7],
-        W_dec: ["F32", 7, 3],
-        b_dec: ["F32", 3],
-        threshold: ["F32", 7],
-      },
-    );
-    const encoder = await file.readF32("W_enc");
-    for (let i = 0; i < 7; i++) {
-      for (let d = 0; d < 5; d++) assert.equal(encoder[d * 7 + i], transcoder.weights.encoder[i * 5 + d]);
-    }
-    assert.deepEqual(await file.readF32("threshold"), new Float32Array(7).fill(0.75));
-    await file.close();
-  }));
-
 Deno.test("folding multiplies the encoder and divides the decoder and its bias", () => {
-  const { weights } = transcoder;
+  const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4, 2, 1] }, 0.75, 1);
   const folded = foldScales(weights, { source: 0.5, target: 4 });
   assert.deepEqual(folded.encoder, weights.encoder.map((x) => x / 2));
   assert.deepEqual(folded.encoderBias, weights.encoderBias);
   assert.deepEqual(folded.decoder, weights.decoder.map((x) => x / 4));
   assert.deepEqual(folded.decoderBias, weights.decoderBias.map((x) => x / 4));
 });
-
-const tensor = (name: string, extents: number[], fill = 1) => ({
-  name,
-  dtype: "F32" as const,
-  shape: extents,
-  data: new Float32Array(extents.reduce((a, b) => a * b, 1)).fill(fill),
-});
-const sound = () => [
-  tensor("W_enc", [5, 7]),
-  tensor("b_enc", [7]),
-  tensor("W_dec", [7, 3]),
-  tensor("b_dec", [3]),
-  tensor("threshold", [7], 0.5),
-];
-const replaced = (other: ReturnType<typeof tensor>) => sound().map((one) => one.name === other.name ? other : one);
-
-Deno.test("a file without groups is one group", () =>
-  inFile(async (path) => {
-    await writeSafetensors(path, sound());
-    assert.deepEqual((await loadTranscoder(path)).shape, { d_in: 5, d_out: 3, groups: [7] });
-  }));
-
-const uneven = tensor("threshold", [7], 0.5);
-uneven.data[3] = 0.25;
-const broken = tensor("W_dec", [7, 3]);
-broken.data[4] = NaN;
-const FAULTS: [string, ReturnType<typeof sound>, RegExp, Record<string, string>?][] = [
-  ["a missing tensor", sound().slice(0, 4), /needs a tensor "threshold"/],
-  ["an extra tensor", [...sound(), tensor("W_skip", [5, 3])], /also holds "W_skip"/],
-  ["a decoder of another dictionary", replaced(tensor("W_dec", [6, 3])), /W_dec must be \[7, 3\].* it is \[6, 3\]/],
-  ["a bias of another width", replaced(tensor("b_dec", [4])), /b_dec must be \[3\].* it is \[4\]/],
-  ["an encoder that is no matrix", replaced(tensor("W_enc", [35])), /must be matrices/],
-  ["NaN", replaced(broken), /finite, element 4 of W_dec is NaN/],
-  ["thresholds that differ", replaced(uneven), /one threshold, feature 0 has 0.5 and feature 3 has 0.25/],
-  ["groups that do not add up", sound(), /add up to 7 features, they are \[4,2\]/, { groups: "[4,2]" }],
-  ["groups that are no list", sound(), /add up to 7 features, they are seven/, { groups: "seven" }],
-];
-
-for (const [fault, tensors, message, metadata] of FAULTS) {
-  Deno.test(`loading is refused: ${fault}`, () =>
-    inFile(async (path) => {
-      await writeSafetensors(path, tensors, metadata);
-      await assert.rejects(loadTranscoder(path), (error: Error) => {
-        assert.ok(error instanceof UserError);
-        assert.match(error.message, message);
-        assert.match(error.message, /transcoder\.safetensors: .*; /);
-        return true;
-      });
-    }));
-}

@@ -9,7 +9,7 @@
 import { defineKernel, type Kernel, type Workgroups } from "../kernel.ts";
 import { broadcastText, LANE_VECTORS, lanesText } from "./matmul_cpu.ts";
 import { type Precision, sharedText } from "./matmul_gpu.ts";
-import type { Epilogue, Variant, WeightFormat } from "./matmul_text.ts";
+import type { Variant, WeightFormat } from "./matmul_text.ts";
 
 export type { Epilogue, WeightFormat } from "./matmul_text.ts";
 export type { Precision } from "./matmul_gpu.ts";
@@ -85,6 +85,16 @@ export type Matmul = Product<{ readonly x: "read"; readonly weight: "read"; read
 export type MatmulBiasRelu = Product<
   { readonly x: "read"; readonly weight: "read"; readonly bias: "read"; readonly y: "write" }
 >;
+/** y = a where a = x W + bias is above its row's threshold, else 0. */
+export type MatmulBiasJumpRelu = Product<
+  {
+    readonly x: "read";
+    readonly weight: "read";
+    readonly bias: "read";
+    readonly threshold: "read";
+    readonly y: "write";
+  }
+>;
 
 function partsOf(name: TileName, variant: Variant) {
   const tile: Tile = TILES[name], { weight, epilogue } = variant;
@@ -129,7 +139,7 @@ function once<K>(key: string, make: () => K): K {
  * @param epilogue What becomes of the sums.
  * @returns The kernel.
  */
-export function matmul(tile: TileName, weight: WeightFormat, epilogue: Exclude<Epilogue, "bias_relu">): Matmul {
+export function matmul(tile: TileName, weight: WeightFormat, epilogue: "none" | "geglu"): Matmul {
   const make = () =>
     defineKernel({
       ...partsOf(tile, { weight, epilogue }),
@@ -164,10 +174,33 @@ export function matmulBiasRelu(tile: TileName): MatmulBiasRelu {
   return once(`${tile} bias_relu`, make);
 }
 
+/**
+ * y = a where a = x W + bias is above its row's threshold, else 0; W is f32 [depth, paddedColumns(columns)]. Thresholds are 0 or more;
+ * those that are 0 make it the product of {@link matmulBiasRelu}.
+ *
+ * @param tile How it is cut.
+ * @returns The kernel.
+ */
+export function matmulBiasJumpRelu(tile: TileName): MatmulBiasJumpRelu {
+  const make = () =>
+    defineKernel({
+      ...partsOf(tile, { weight: "f32", epilogue: "bias_jump_relu" }),
+      bindings: { x: "read", weight: "read", bias: "read", threshold: "read", y: "write" },
+      shapes: ({ rows, columns, depth }) => ({
+        x: [rows, depth],
+        weight: [depth, paddedColumns(columns)],
+        bias: [rows],
+        threshold: [rows],
+        y: [rows, columns],
+      }),
+    });
+  return once(`${tile} bias_jump_relu`, make);
+}
+
 /** Every variant of a tile, for tests and benchmarks. */
 export function variantsOf(tile: TileName): Kernel[] {
   const plain = (["f32", "bf16"] as const).flatMap((weight) =>
     (["none", "geglu"] as const).map((epilogue) => matmul(tile, weight, epilogue))
   );
-  return [...plain, matmulBiasRelu(tile)] as unknown as Kernel[];
+  return [...plain, matmulBiasRelu(tile), matmulBiasJumpRelu(tile)] as unknown as Kernel[];
 }

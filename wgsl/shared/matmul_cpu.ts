@@ -6,7 +6,7 @@
  * @module
  */
 
-import { appendix, prologue, startOf, storePair, type Variant } from "./matmul_text.ts";
+import { appendix, finished, prologue, startOf, storePair, type Variant } from "./matmul_text.ts";
 
 /** The size of a tile. */
 export interface CpuTile {
@@ -92,8 +92,7 @@ function* linesOfBroadcast(variant: Variant, { rows, lanes }: CpuTile): Generato
       yield `  if ((local.x & 1u) == 0u) { store(row + ${r}u, vector / 2u, gelu(s${r}) * up${r}); }`;
     }
   } else {
-    const done = (sum: string) => variant.epilogue === "bias_relu" ? `max(${sum}, vec4f())` : sum;
-    for (const r of range(rows)) yield `  store(row + ${r}u, vector, ${done(`s${r}`)});`;
+    for (const r of range(rows)) yield `  store(row + ${r}u, vector, ${finished(variant, `row + ${r}u`, `s${r}`)});`;
   }
   yield `}`;
 }

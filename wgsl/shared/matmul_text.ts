@@ -14,6 +14,8 @@ export type Epilogue =
   | "none"
   /** A bias per row is where the sum starts; then ReLU. */
   | "bias_relu"
+  /** A bias per row is where the sum starts; then JumpReLU, which ReLU is with a threshold of 0. */
+  | "bias_jump_relu"
   /** Columns come as four gates, four ups, four gates, ...: gelu(gate) * up is stored, half as many columns. */
   | "geglu";
 
@@ -28,15 +30,22 @@ export interface Variant {
 const FORMULA: Record<Epilogue, string> = {
   none: "y = x W.",
   bias_relu: "y = max(x W + bias, 0).",
+  bias_jump_relu: "y = a where a = x W + bias is above its row's threshold, which is 0 or more; else 0.",
   geglu: "y = gelu(x G) * (x U), where W holds four columns of G, then the four of U that belong to them, and so on.",
 };
+
+/** Whether a bias per row is where a sum starts. */
+function hasBias(epilogue: Epilogue): boolean {
+  return epilogue === "bias_relu" || epilogue === "bias_jump_relu";
+}
 
 /** The bindings of a product in `@binding` order, by name with their types. */
 function bindings({ weight, epilogue }: Variant, xType: string): string[] {
   return [
     `read> x: array<${xType}>`,
     `read> weight: array<${weight === "bf16" ? "vec2u" : "vec4f"}>`,
-    ...(epilogue === "bias_relu" ? ["read> bias: array<f32>"] : []),
+    ...(hasBias(epilogue) ? ["read> bias: array<f32>"] : []),
+    ...(epilogue === "bias_jump_relu" ? ["read> threshold: array<f32>"] : []),
     "read_write> y: array<f32>",
   ];
 }
@@ -57,7 +66,8 @@ export function* prologue(
   directives: readonly string[] = [],
 ): Generator<string> {
   const { weight, epilogue } = variant;
-  const bias = epilogue === "bias_relu" ? ", bias [rows]" : "", half = epilogue === "geglu" ? " / 2" : "";
+  const bias = hasBias(epilogue) ? `, bias${epilogue === "bias_jump_relu" ? " and threshold" : ""} [rows]` : "";
+  const half = epilogue === "geglu" ? " / 2" : "";
   const packed = weight === "bf16" ? "packed bf16, two to a u32" : "f32";
   yield `// ${FORMULA[epilogue]}`;
   yield `// x [rows, depth]${bias}, weight [depth, padded columns] ${packed}, read four columns at a time, y [rows, columns${half}].`;
@@ -103,7 +113,23 @@ export function appendix({ epilogue }: Variant): string {
  * @returns A vec4f expression.
  */
 export function startOf({ epilogue }: Variant, row: string): string {
-  return epilogue === "bias_relu" ? `vec4f(bias[${row}])` : `vec4f()`;
+  return hasBias(epilogue) ? `vec4f(bias[${row}])` : `vec4f()`;
+}
+
+/**
+ * What becomes of finished sums, but for GeGLU, which takes two of them.
+ *
+ * @param variant What the text is for.
+ * @param row The row, as an expression; past the edge it is `store` that drops the sums.
+ * @param sums The sums, as a vec4f expression.
+ * @returns A vec4f expression.
+ */
+export function finished({ epilogue }: Variant, row: string, sums: string): string {
+  if (epilogue === "bias_relu") return `max(${sums}, vec4f())`;
+  if (epilogue === "bias_jump_relu") {
+    return `select(vec4f(), ${sums}, ${sums} > vec4f(threshold[min(${row}, params.rows - 1u)]))`;
+  }
+  return sums;
 }
 
 /**
@@ -115,8 +141,8 @@ export function startOf({ epilogue }: Variant, row: string): string {
  * @param sums The two sums.
  * @returns One line.
  */
-export function storePair({ epilogue }: Variant, row: string, vector: string, sums: readonly [string, string]): string {
-  if (epilogue === "geglu") return `store(${row}, (${vector}) / 2u, gelu(${sums[0]}) * ${sums[1]});`;
-  const done = sums.map((sum) => epilogue === "bias_relu" ? `max(${sum}, vec4f())` : sum);
+export function storePair(variant: Variant, row: string, vector: string, sums: readonly [string, string]): string {
+  if (variant.epilogue === "geglu") return `store(${row}, (${vector}) / 2u, gelu(${sums[0]}) * ${sums[1]});`;
+  const done = sums.map((sum) => finished(variant, row, sum));
   return `store(${row}, ${vector}, ${done[0]}); store(${row}, ${vector} + 1u, ${done[1]});`;
 }

@@ -14,7 +14,6 @@ struct Params { tokens: u32, features: u32, shift: u32, width: u32, min_inactive
 @group(0) @binding(4) var<uniform> params: Params;
 
 const DIGITS = 2048u;
-const INFINITY_BITS = 0x7f800000u;
 var<workgroup> local_counts: array<atomic<u32>, DIGITS>;
 
 @compute @workgroup_size(LANES)
@@ -29,8 +28,7 @@ fn main(@builtin(workgroup_id) group: vec3u, @builtin(local_invocation_id) local
     if (inactive[i] < params.min_inactive) { continue; }
     for (var b = group.x * TOKEN_BLOCK + local.x; b < token_end; b += LANES) {
       let bits = activations[i * params.tokens + b];
-      // bits - 1 wraps for +0, and is beyond infinity for -0 and NaN.
-      if (bits - 1u < INFINITY_BITS && (bits >> above) == prefix) {
+      if (is_positive(bits) && (bits >> above) == prefix) {
         atomicAdd(&local_counts[(bits >> params.shift) & mask], 1u);
       }
     }

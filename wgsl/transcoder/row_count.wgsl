@@ -13,8 +13,6 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(4) var<storage, read_write> ties: array<u32>;
 @group(0) @binding(5) var<uniform> params: Params;
 
-const INFINITY_BITS = 0x7f800000u;
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let b = id.x;
@@ -26,7 +24,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var i = id.y * length; i < min((id.y + 1u) * length, params.features); i++) {
     if (inactive[i] < params.min_inactive) { continue; }
     let bits = activations[i * params.tokens + b];
-    if (bits - 1u >= INFINITY_BITS) { continue; }
+    if (!is_positive(bits)) { continue; }
     n_above += u32(bits > threshold);
     n_ties += u32(bits == threshold);
   }

@@ -17,8 +17,6 @@ struct Params { tokens: u32, features: u32, min_inactive: u32 }
 @group(0) @binding(7) var<storage, read_write> value: array<u32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
-const INFINITY_BITS = 0x7f800000u;
-
 @compute @workgroup_size(LANES)
 fn main(@builtin(global_invocation_id) id: vec3u) {
   let b = id.x;
@@ -33,7 +31,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   for (var i = id.y * length; i < min((id.y + 1u) * length, params.features); i++) {
     if (inactive[i] < params.min_inactive) { continue; }
     let bits = activations[i * params.tokens + b];
-    if (bits - 1u >= INFINITY_BITS) { continue; }
+    if (!is_positive(bits)) { continue; }
     var kept = bits > threshold;
     if (bits == threshold && taken < wanted) {
       kept = true;

@@ -2,6 +2,11 @@
  * Exact, deterministic batch top-k: a radix search for the threshold over the bits of the activations, then the kept entries as
  * sparse rows (by token) and sparse columns (by feature). Every kernel takes `inactive` and `min_inactive`: with 0 all features
  * take part, otherwise only those that have not fired for that many tokens (the auxiliary loss).
+ *
+ * The activation function is the business of the encoder's product, whose epilogue stores what is positive where a feature is active and 0
+ * elsewhere; these kernels keep what is positive (is_positive.wgsl) and no more than that.
+ *
+ * Declarations stand one file per family of kernels, each kernel's text in a file of its own beside it.
  * @module
  */
 
@@ -9,6 +14,7 @@ import columnCountSource from "./column_count.wgsl" with { type: "text" };
 import columnWriteSource from "./column_write.wgsl" with { type: "text" };
 import histogramSource from "./histogram.wgsl" with { type: "text" };
 import isKeptSource from "./is_kept.wgsl" with { type: "text" };
+import isPositiveSource from "./is_positive.wgsl" with { type: "text" };
 import pickDigitSource from "./pick_digit.wgsl" with { type: "text" };
 import rowCountSource from "./row_count.wgsl" with { type: "text" };
 import rowWriteSource from "./row_write.wgsl" with { type: "text" };
@@ -26,7 +32,7 @@ export const ROW_SEGMENTS = 16;
 /** counts[digit] += positive activations that agree with the threshold's bits so far. */
 export const histogram = defineKernel({
   name: "histogram",
-  source: histogramSource,
+  source: histogramSource + isPositiveSource,
   bindings: { activations: "read", inactive: "read", selection: "read", counts: "write" },
   params: { tokens: "u32", features: "u32", shift: "u32", width: "u32", min_inactive: "u32" },
   constants: { LANES: 64, TOKEN_BLOCK: 256, FEATURE_BLOCK: 64 },
@@ -57,7 +63,7 @@ export const pickDigit = defineKernel({
 /** Counts per (token, segment) what exceeds and what equals the threshold. */
 export const rowCount = defineKernel({
   name: "row_count",
-  source: rowCountSource,
+  source: rowCountSource + isPositiveSource,
   bindings: { activations: "read", inactive: "read", selection: "read", above: "write", ties: "write" },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
   constants: { LANES: 8, SEGMENTS: ROW_SEGMENTS },
@@ -90,7 +96,7 @@ export const scan = defineKernel({
 /** Writes the kept entries token by token, features ascending. */
 export const rowWrite = defineKernel({
   name: "row_write",
-  source: rowWriteSource,
+  source: rowWriteSource + isPositiveSource,
   bindings: {
     activations: "read",
     inactive: "read",
@@ -119,7 +125,7 @@ export const rowWrite = defineKernel({
 /** Counts the tokens that keep each feature. */
 export const columnCount = defineKernel({
   name: "column_count",
-  source: columnCountSource + isKeptSource,
+  source: columnCountSource + isKeptSource + isPositiveSource,
   bindings: { activations: "read", inactive: "read", selection: "read", count: "write" },
   params: { tokens: "u32", features: "u32", min_inactive: "u32" },
   constants: { LANES: 8 },
@@ -135,7 +141,7 @@ export const columnCount = defineKernel({
 /** Writes the kept entries feature by feature, tokens ascending. */
 export const columnWrite = defineKernel({
   name: "column_write",
-  source: columnWriteSource + isKeptSource,
+  source: columnWriteSource + isKeptSource + isPositiveSource,
   bindings: {
     activations: "read",
     inactive: "read",

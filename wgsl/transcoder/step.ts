@@ -1,6 +1,6 @@
 /**
  * The kernels of one training step, apart from the encoder's matrix product and the selection: gather, decode, the three
- * optimiser steps and the bookkeeping.
+ * optimiser steps and the bookkeeping. One file declares the family, each kernel's text is a file of its own beside it.
  * @module
  */
 

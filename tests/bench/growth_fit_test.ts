@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { fasterThanLinear, growthExponent } from "../../core/bench/growth.ts";
+import { fasterThanLinear, growthExponent } from "../../bench/growth_fit.ts";
 
 const sizes = [64, 128, 256, 512];
 const power = (name: string, first: number, exponent: number) => ({

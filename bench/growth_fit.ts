@@ -3,7 +3,7 @@
  * @module
  */
 
-import { leastSquares } from "../analysis/statistics.ts";
+import { leastSquares } from "../core/analysis/statistics.ts";
 
 /** A kernel that grows faster than the size. */
 export interface FastGrowth {

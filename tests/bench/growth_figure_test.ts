@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { growthFigure } from "../../reports/plots/growth.ts";
+import { growthFigure } from "../../bench/growth_figure.ts";
 import { renderPng } from "../../reports/plots/render.ts";
 
 const curve = {

@@ -2,8 +2,8 @@
  * growth.png: what work costs as one of its sizes grows, on logarithmic axes beside lines of linear cost.
  * @module
  */
-import { decimal, integer } from "../format.ts";
-import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec } from "./theme.ts";
+import { decimal, integer } from "../reports/format.ts";
+import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec } from "../reports/plots/theme.ts";
 
 /** The cost of one kernel, or of all, at each size. */
 export interface GrowthSeries {

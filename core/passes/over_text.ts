@@ -1,0 +1,259 @@
+/**
+ * THE loop: text through the frozen model, and what analyses take in along it.
+ *
+ *     source ──► contexts ──► forward ──► piece ──► record ──► submit ──► read ──► take
+ *                             once per batch        once per piece, for each analysis
+ *
+ * A batch of contexts is what the model takes at once; a piece is what the analysis with the least room takes at once of its counted
+ * tokens. While the GPU works on a piece, the one before is taken in on the host and the next one's tokens are prepared.
+ *
+ * A new analysis is one object: where it taps the model, what it records behind the forward in the same GPU pass, what it reads back
+ * and what it makes of that. Tokens, BOS, pieces, waits, progress and interrupts are the loop's.
+ * @module
+ */
+
+import { createTensor, type Gpu, upload } from "../gpu/device.ts";
+import { overlapped } from "../gpu/overlap.ts";
+import type { Precision } from "../gpu/products.ts";
+import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
+import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
+import type { Tensor } from "../gpu/tensor.ts";
+import type { Activations, Decoder } from "../model/forward.ts";
+import { type Tap, tapIndex } from "../model/sites.ts";
+import { emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import type { TokenSource } from "../text/source.ts";
+
+/** Where contexts come from: a token source, or {@link contextsAtHand}. */
+export type ContextSource = Pick<TokenSource, "next">;
+
+/** How the model runs where it does not run as it was loaded. */
+export interface ForwardOptions {
+  /** What products round their inputs to. */
+  readonly precision?: Precision;
+}
+
+/** Some counted tokens of one forward pass. */
+export interface Piece {
+  /** The contexts that the model ran on. */
+  readonly batch: TokenBatch;
+  /** How many contexts of the text came before them. */
+  readonly contextsBefore: number;
+  /** What the model computed for the whole batch; it may be read until the next piece is recorded. */
+  readonly activations: readonly Activations[];
+  /** The piece's tokens as flat indices context * batch.context + column, ascending. */
+  readonly places: Uint32Array;
+  /** Where in the batch's counted tokens the first of them stands: 0 in exactly one piece of each forward pass. */
+  readonly first: number;
+  /** u32: the batch's counted tokens, as in `places`. */
+  readonly rows: Tensor;
+}
+
+/** What is asked of the model along a text. Several can ride along one {@link overText}; none sees the others. */
+export interface Analysis<Result = unknown> {
+  /** The sites that it reads. */
+  readonly taps: readonly Tap[];
+  /**
+   * How the model is to run for it. Analyses without this share one forward pass per batch, which comes first; those with the same
+   * object share another.
+   */
+  readonly forward?: ForwardOptions;
+  /** The most tokens that it takes at once; pieces are smaller where another analysis has less room. */
+  readonly tokensAtOnce: number;
+  /** Records what it wants of a piece, into tensors of its own. The work before it in the pass, the forward included, is seen. */
+  record(pass: Pass, piece: Piece): void;
+  /** Waits for what was recorded and fetches it; the next piece is not submitted before. */
+  read(piece: Piece): Promise<Result>;
+  /** Takes in what was fetched, on the host, while the GPU works on the next piece. */
+  take(piece: Piece, result: Result): void;
+}
+
+/** How far the text has been taken in. */
+export interface TextProgress {
+  /** Contexts of which every token was taken in. */
+  readonly contexts: number;
+  /** Counted tokens. */
+  readonly tokens: number;
+}
+
+/** A text, and the model that it goes through. */
+export interface TextOptions {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** The model, loaded with the analyses' taps; it takes as many contexts at once as it was loaded for. */
+  readonly decoder: Decoder;
+  /** Where contexts come from. */
+  readonly source: ContextSource;
+  /** The most contexts to take; fewer where the text ends. */
+  readonly contexts: number;
+  /** Whether a text that starts over ends there. The source must stand at its beginning. */
+  readonly isReadOnce?: boolean;
+  /** Whether BOS, the first token of each context, counts. */
+  readonly includeBos: boolean;
+  /** Called after each piece. */
+  readonly onProgress?: (done: TextProgress) => void;
+  /** Ends the work before the next piece, or behind the last one, by throwing its reason. */
+  readonly signal?: AbortSignal;
+}
+
+/** What went through the model. */
+export interface TextTaken extends TextProgress {
+  /** Where the source stands behind it; null when it had no context at all. */
+  readonly position: StreamPosition | null;
+}
+
+/**
+ * Runs the model over a text, once for all analyses.
+ *
+ * @param text The text and the model.
+ * @param analyses What is taken in along it.
+ * @returns How much text there was.
+ * @throws {UserError} When the text or the device fails.
+ * @throws {RangeError} When the model was not loaded with an analysis' taps.
+ * @throws The signal's reason once it is aborted.
+ */
+export async function overText(text: TextOptions, analyses: readonly Analysis[]): Promise<TextTaken> {
+  const { gpu, decoder, signal, onProgress } = text;
+  for (const tap of analyses.flatMap(({ taps }) => taps)) tapIndex(decoder.taps, tap);
+  using scratch = openScope(gpu);
+  const rows = createTensor(scratch, "counted rows", [decoder.maxTokens], "u32");
+  const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = { contexts: 0, tokens: 0, position: null };
+  await overlapped(workOver(text, analyses, rows, taken), {
+    submit({ pass, riding, piece }) {
+      signal?.throwIfAborted();
+      for (const analysis of riding) analysis.record(pass, piece);
+      pass.submit();
+    },
+    async read({ riding, piece }) {
+      const results: unknown[] = [];
+      for (const analysis of riding) results.push(await analysis.read(piece));
+      return results;
+    },
+    take({ riding, piece, done }, results) {
+      riding.forEach((analysis, i) => analysis.take(piece, results[i]));
+      onProgress?.(done);
+    },
+  });
+  signal?.throwIfAborted();
+  return taken;
+}
+
+/** A piece with the pass that it is recorded in and the analyses that take it. */
+interface Work {
+  /** The forward pass is in front where the piece is the first of its batch. */
+  readonly pass: Pass;
+  readonly riding: readonly Analysis[];
+  readonly piece: Piece;
+  /** What is taken in with this piece. */
+  readonly done: TextProgress;
+}
+
+async function* workOver(
+  { gpu, decoder, source, contexts, isReadOnce, includeBos }: TextOptions,
+  analyses: readonly Analysis[],
+  rows: Tensor,
+  taken: { -readonly [K in keyof TextTaken]: TextTaken[K] },
+): AsyncGenerator<Work> {
+  const runs = runsOf(analyses);
+  for (let isEnd = false; taken.contexts < contexts && !isEnd;) {
+    const { batch, position, done } = await source.next(Math.min(decoder.contextsAtOnce, contexts - taken.contexts));
+    isEnd = done || (isReadOnce === true && position.epoch > 0);
+    if (batch.contexts === 0) continue;
+    const counted = countedRows(batch, includeBos), { contexts: contextsBefore, tokens: tokensBefore } = taken;
+    upload(gpu, rows, counted);
+    taken.contexts += batch.contexts;
+    taken.tokens += counted.length;
+    taken.position = position;
+    for (const { forward, riding, tokensAtOnce } of runs) {
+      const isLast = riding === runs.at(-1)!.riding;
+      let pass = new Pass(gpu);
+      const activations = decoder.forward(pass, batch, forward?.precision);
+      for (let first = 0; first < counted.length; first += tokensAtOnce) {
+        const places = counted.subarray(first, first + tokensAtOnce);
+        const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;
+        const done = { contexts: contextsBefore + (isWhole ? batch.contexts : 0), tokens: tokensBefore + behind };
+        yield { pass, riding, piece: { batch, contextsBefore, activations, places, first, rows }, done };
+        pass = new Pass(gpu);
+      }
+    }
+  }
+}
+
+/** One run of the model per batch: the shared one first, then each that an analysis asks for. */
+function runsOf(analyses: readonly Analysis[]) {
+  const ways = [...new Set([undefined, ...analyses.map(({ forward }) => forward)])];
+  const runs = ways.map((way) => ({ forward: way, riding: analyses.filter(({ forward }) => forward === way) }));
+  return runs.filter(({ riding }) => riding.length > 0).map((run) => ({
+    ...run,
+    tokensAtOnce: Math.min(...run.riding.map(({ tokensAtOnce }) => tokensAtOnce)),
+  }));
+}
+
+/**
+ * The model's activations at a tap, for the piece's whole batch.
+ *
+ * @param piece The piece.
+ * @param tap One of the model's taps.
+ * @returns f32 [contexts * context, width]
+ */
+export function activationsAt({ activations }: Pick<Piece, "activations">, tap: Tap): Activations {
+  return activations[tapIndex(activations.map((taken) => taken.tap), tap)];
+}
+
+/**
+ * Records gathering a piece's tokens at a tap.
+ *
+ * @param pass Where to record.
+ * @param piece The piece.
+ * @param tap One of the model's taps.
+ * @param y [piece.places.length, width], overwritten.
+ */
+export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
+  const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;
+  recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first, scale: 1 });
+}
+
+/**
+ * The rows of a batch's activations that count.
+ *
+ * @param batch The contexts.
+ * @param includeBos Whether BOS, the first token of each context, counts.
+ * @returns Flat indices context * batch.context + column, ascending.
+ */
+export function countedRows(
+  { contexts, context }: Pick<TokenBatch, "contexts" | "context">,
+  includeBos: boolean,
+): Uint32Array<ArrayBuffer> {
+  const columns = countedPerContext(context, includeBos), skip = context - columns;
+  return Uint32Array.from(
+    { length: contexts * columns },
+    (_, r) => Math.floor(r / columns) * context + skip + r % columns,
+  );
+}
+
+/**
+ * How many of a context's tokens count.
+ *
+ * @param context Tokens per context, BOS included.
+ * @param includeBos Whether BOS counts.
+ * @returns All of them, or all but one.
+ */
+export function countedPerContext(context: number, includeBos: boolean): number {
+  return includeBos ? context : context - 1;
+}
+
+/**
+ * Contexts that are there already, as a source.
+ *
+ * @param batches Handed out one at a time, each whole, however many contexts are asked for.
+ * @returns The source.
+ */
+export function contextsAtHand(batches: readonly TokenBatch[]): ContextSource {
+  const left = batches.values();
+  return {
+    next() {
+      const { value: batch } = left.next();
+      return Promise.resolve({ batch: batch ?? emptyBatch(0, 0), position: START, done: batch === undefined });
+    },
+  };
+}

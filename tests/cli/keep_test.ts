@@ -1,0 +1,131 @@
+/** What mtc did not make stays as it is, whatever it is called and wherever the run is to go. */
+
+import assert from "node:assert/strict";
+import { dirname, join } from "node:path";
+import { checkName } from "../../commands/train/request.ts";
+import { UsageError } from "../../core/errors.ts";
+import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
+import { names, SMALL } from "./small_train.ts";
+import { inDirectory, mtc } from "./tiny_run.ts";
+
+/** Two steps, a checkpoint after each. */
+const TINY_RUN = [...SMALL, "--steps", "2", "--checkpoint-every", "1", "--layers", "2"];
+
+/** Makes files that hold "mine". */
+async function put(root: string, ...paths: string[]): Promise<void> {
+  for (const path of paths) {
+    await Deno.mkdir(dirname(join(root, path)), { recursive: true });
+    await Deno.writeTextFile(join(root, path), "mine");
+  }
+}
+
+async function assertMine(root: string, ...paths: string[]): Promise<void> {
+  for (const path of paths) assert.equal(await Deno.readTextFile(join(root, path)), "mine", path);
+}
+
+for (const [name, files] of [["git", ["HEAD", "objects/pack/a"]], ["ssh", ["id_ed25519"]]] as const) {
+  const mine = files.map((file) => `.${name}/${file}`);
+  Deno.test(`--name ${name} leaves .${name} alone, also when the run is refused afterwards`, () =>
+    inDirectory(async (directory) => {
+      await put(directory, ...mine);
+      const { code, stderr } = await mtc("train", "--runs", directory, "--name", name, "--layers", "99");
+      assert.equal(code, 2, stderr);
+      assert.match(stderr, /the deepest is 5/);
+      await assertMine(directory, ...mine);
+      assert.deepEqual(names(directory), [`.${name}`]);
+    }));
+}
+
+Deno.test("a run, its resumption and its report leave what lies around and among them as it is", () =>
+  inDirectory(async (directory) => {
+    const runs = join(directory, "runs"), layer = join(runs, "run", "layer2"), out = join(directory, "out");
+    const around = ["runs/.run/HEAD", "runs/.run.lock", "elsewhere.txt"];
+    await put(directory, ...around);
+    const begun = await mtc("train", ...TINY_RUN, "--runs", runs, "--name", "run");
+    assert.equal(begun.code, 0, begun.stderr);
+    assert.deepEqual(names(runs), [".run", ".run.lock", "run"]);
+
+    // Killed before its last file, with the rest of another file; a user's things have the names of temporary ones.
+    await Deno.remove(join(layer, "transcoder.safetensors"));
+    await Deno.writeTextFile(temporaryPath(join(layer, "transcoder.safetensors")), "half");
+    const among = [".samples.jsonl.tmp", "checkpoints/.partial/notes.txt", "checkpoints/.discarded/notes.txt"];
+    await put(layer, ...among);
+    for (const name of [".features.csv.tmp", ".transcoder.safetensors.tmp"]) {
+      await Deno.symlink(join(directory, "elsewhere.txt"), join(layer, name));
+    }
+    const resumed = await mtc("train", "--resume", join(runs, "run"));
+    assert.equal(resumed.code, 0, resumed.stderr);
+    await assertMine(layer, ...among);
+    assert.deepEqual(
+      names(layer).filter((name) => name.startsWith(".")),
+      [".features.csv.tmp", ".samples.jsonl.tmp", ".transcoder.safetensors.tmp"],
+      "what the killed process left is gone",
+    );
+
+    // Killed before it had its name: a run that is not there yet.
+    const unborn = join(await makeTemporaryDirectory(join(runs, "unborn")), "layer4");
+    await Deno.mkdir(unborn);
+    await Deno.copyFile(join(layer, "config.json"), join(unborn, "config.json"));
+    await Deno.mkdir(out);
+    for (const name of [".index.md.tmp", "layer2_analysis_report.md"]) {
+      await Deno.symlink(join(directory, "elsewhere.txt"), join(out, name));
+    }
+    for (let time = 1; time <= 2; time++) {
+      const reported = await mtc("report", "--runs", runs, "--out", out);
+      assert.equal(reported.code, 0, reported.stderr);
+      assert.ok(!reported.stderr.includes("skipped"), reported.stderr);
+    }
+    assert.match(await Deno.readTextFile(join(out, "layer2_analysis_report.md")), /^# /);
+    await assertMine(directory, ...around);
+  }));
+
+Deno.test("a report does not replace an index.md that is none of its own", () =>
+  inDirectory(async (directory) => {
+    await put(directory, "index.md");
+    const { code, stderr } = await mtc("report", "--runs", join(directory, "runs"), "--out", directory);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /^mtc: Cannot write reports to .*: an index\.md there must be that of an earlier report, it is/,
+    );
+    await assertMine(directory, "index.md");
+  }));
+
+Deno.test("a link in the place of a run is refused before any work, wherever it leads", () =>
+  inDirectory(async (directory) => {
+    await Deno.mkdir(join(directory, "empty"));
+    for (const target of ["empty", "nowhere"]) {
+      const link = join(directory, "runs", target);
+      await Deno.mkdir(dirname(link), { recursive: true });
+      await Deno.symlink(join("..", target), link);
+      const { code, stderr } = await mtc("train", ...TINY_RUN, "--runs", join(directory, "runs"), "--name", target);
+      assert.equal(code, 1);
+      assert.match(
+        stderr,
+        /^mtc: Cannot start a run in .*: it must be an empty directory or new, it is a link; choose/,
+      );
+      assert.equal(await Deno.readLink(link), join("..", target));
+    }
+  }));
+
+Deno.test("a name too long for the run's temporary name or lock is refused before any work", () =>
+  inDirectory(async (directory) => {
+    const runs = join(directory, "runs");
+    for (const length of [220, 252, 300]) {
+      const { code, stderr } = await mtc("train", ...TINY_RUN, "--runs", runs, "--name", "n".repeat(length));
+      assert.equal(code, 1);
+      assert.match(stderr, /^mtc: Cannot .*n: the name is too long; choose a shorter one$/);
+    }
+    assert.deepEqual(names(directory), []);
+  }));
+
+Deno.test("names that lead elsewhere, hide or mean something else are refused; others are not", () => {
+  const strange = ["", ".", "..", "../up", ".git", "a/b", "a\\b", "/etc", "a\0b", "a\nb", "\x7f"];
+  for (const name of strange) assert.throws(() => checkName(name), UsageError, JSON.stringify(name));
+  const plain = ["run", "a name", "lr=1e-3", "gemma-2-2b-20260101-000000", "überlauf", "a..b", "-"];
+  for (const name of plain) for (const isWindows of [false, true]) assert.equal(checkName(name, isWindows), name);
+  for (const name of ["C:", "a:stream", "what?", "run.", "run ", "NUL", "con.txt", "Com1", "a|b"]) {
+    assert.equal(checkName(name, false), name);
+    assert.throws(() => checkName(name, true), UsageError, name);
+  }
+});
