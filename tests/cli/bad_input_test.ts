@@ -308,7 +308,7 @@ Deno.test("a loss that is no longer a number ends the run and says what to chang
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^mtc: Cannot go on training layer 2: the loss must be a number, it is \w+ at step \d+; start another run with a lower --learning-rate than 1e\+60$/m,
+      /^mtc: Cannot go on training layer2: the loss must be a number, it is \w+ at step \d+; start another run with a lower --learning-rate than 1e\+60$/m,
     );
   }));
 

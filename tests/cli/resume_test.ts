@@ -317,6 +317,31 @@ Deno.test("without a damaged checkpoint of one layer the run goes on from what a
   await assertSameEnd("removed");
 });
 
+Deno.test("a run of mtc 0.1.0 goes on in directories of any name, with the same end", async () => {
+  await copyRun("whole", "old", "step_000030");
+  // In the order of their names, which is then not that of the layers.
+  const renamed = { layer2: "shallow", layer4: "deep" };
+  for (const [layer, name] of Object.entries(renamed)) {
+    const path = join(runs, "old", layer, "config.json");
+    const { format: _, ...config } = JSON.parse(await Deno.readTextFile(path));
+    await Deno.writeTextFile(path, JSON.stringify(config, null, 2) + "\n");
+    await Deno.rename(join(runs, "old", layer), join(runs, "old", name));
+  }
+  const { code, stdout, stderr } = await mtc("train", "--resume", join(runs, "old"), "--json");
+  assert.equal(code, 0, stderr);
+  const { layers } = JSON.parse(stdout);
+  assert.deepEqual(
+    layers.map(({ layer, path }: { layer: number; path: string }) => [layer, path]),
+    [[4, join(runs, "old", "deep")], [2, join(runs, "old", "shallow")]],
+  );
+  for (const [i, name] of Object.values(renamed).entries()) {
+    const { "config.json": config, ...rest } = await finishedContent(join(runs, "old", name));
+    const { "config.json": _, ...expected } = whole[i];
+    assert.deepEqual(rest, expected);
+    assert.ok(!config.includes("format"), "it stays what it was");
+  }
+});
+
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */
 async function copyRun(from: string, to: string, without?: string): Promise<void> {
   for (const layer of LAYERS) {
