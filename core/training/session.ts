@@ -26,7 +26,7 @@ import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { fillBuffer } from "./filler.ts";
-import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, tidyTranscoder, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
 import { appendMetrics, startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import {
@@ -41,6 +41,7 @@ import type { HostFeatures } from "../transcoder/encode.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { recordGather } from "../gpu/row_blocks.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { checkpointSteps } from "../runs/checkpoints.ts";
 import { tapsOf } from "../runs/ids.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
@@ -270,7 +271,7 @@ class Training {
     if (resumed) {
       // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
       for (const { directory, config } of this.#transcoders) {
-        await tidyLayer(directory);
+        await tidyTranscoder(directory);
         await startMetrics(directory, config.groups);
       }
       return;
@@ -304,7 +305,7 @@ class Training {
       const { directory, stepper, samples } = transcoder;
       const progress = await readCheckpoint(this.gpu, directory, step, stepper.state, samples);
       await truncateMetrics(directory, step);
-      await tidyLayer(directory);
+      await tidyTranscoder(directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
       this.#transcoders.push(transcoder);
