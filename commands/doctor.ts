@@ -11,6 +11,7 @@ import { builtinModel } from "../core/builtin/model.ts";
 import { builtinDocuments } from "../core/builtin/text.ts";
 import { UserError } from "../core/errors.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
+import { candidateTiles } from "../core/gpu/products.ts";
 import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
 import { wrongProducts } from "../core/gpu/smoke.ts";
 import configuration from "../deno.json" with { type: "json" };
@@ -42,7 +43,12 @@ interface Adapter {
   readonly name: string;
   readonly isSoftware: boolean;
   readonly limits: Readonly<Record<Limit, number>>;
-  readonly features: Readonly<Record<keyof typeof FEATURES, boolean>>;
+  /** What a device has that was opened to have it. */
+  readonly features: Readonly<Record<Feature, boolean>>;
+  /** The fewest and the most lanes of a subgroup; null where kernels may not use subgroups. */
+  readonly subgroup_lanes: readonly [least: number, most: number] | null;
+  /** True when matrix products pass numbers from lane to lane of a subgroup. */
+  readonly uses_subgroups: boolean;
   /** GFLOP/s of the fastest large matrix product; null when the kernels do not work. */
   readonly gflops: number | null;
   /** GB/s, read and written, of a copy beyond the caches; null when the kernels do not work. */
@@ -60,14 +66,16 @@ const LIMITS = {
   maxStorageBuffersPerShaderStage: { least: 8, unit: "", bounds: "buffers per kernel" },
 } as const;
 
-/** What mtc can use where an adapter has it; it works without. */
+/** What mtc can use where a device has it, and for what; it works without. */
 const FEATURES = {
-  "timestamp-query": "times of single kernels",
-  "subgroups": "reductions without workgroup memory",
-  "shader-f16": "half-precision arithmetic",
+  "timestamp-query": "times of single kernels: mtc bench, MTC_TRACE=1",
+  "subgroups": "matrix products pass numbers from lane to lane",
+  "shader-f16": "matrix products of --precision f16",
 } as const;
 
-const FEATURE_NAMES = Object.keys(FEATURES) as (keyof typeof FEATURES)[];
+type Feature = keyof typeof FEATURES;
+
+const FEATURE_NAMES = Object.keys(FEATURES) as Feature[];
 const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
 
 async function readDrivers(): Promise<string[]> {
@@ -107,20 +115,36 @@ async function examineAdapter(drivers: readonly string[], problems: Problem[]): 
       remedy: "choose another adapter or a newer driver",
     });
   }
-  const supported = (await navigator.gpu.requestAdapter({ powerPreference: "high-performance" }))?.features;
-  const features = Object.fromEntries(
-    FEATURE_NAMES.map((name) => [name, supported?.has(name) ?? false]),
-  ) as Adapter["features"];
+  const features = await examineFeatures();
   const roofline = await tryKernels(gpu, problems);
   gpu.device.destroy();
   return {
     name: gpu.adapter,
     isSoftware: gpu.isCpu,
     limits,
-    features,
+    ...features,
+    uses_subgroups: candidateTiles(gpu).some((tile) => tile.startsWith("broadcast")),
     gflops: roofline && roofline.flops / 1e9,
     copy_gbytes_per_s: roofline && roofline.bytes / 1e9,
   };
+}
+
+/** Deno's adapters do not list all that they grant, so a device is opened for each feature. */
+async function examineFeatures(): Promise<Pick<Adapter, "features" | "subgroup_lanes">> {
+  const features = { "timestamp-query": false, "subgroups": false, "shader-f16": false };
+  let subgroup_lanes: Adapter["subgroup_lanes"] = null;
+  for (const name of FEATURE_NAMES) {
+    // The same adapter as openGpu's; one serves for a single device.
+    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+    const feature = name as GPUFeatureName;
+    const device = await adapter?.requestDevice({ requiredFeatures: [feature] }).catch(() => null);
+    if (!adapter || !device) continue;
+    features[name] = device.features.has(feature);
+    device.destroy();
+    const { subgroupMinSize, subgroupMaxSize } = adapter.info;
+    if (name === "subgroups" && features[name]) subgroup_lanes = [subgroupMinSize, subgroupMaxSize];
+  }
+  return { features, subgroup_lanes };
 }
 
 async function tryKernels(gpu: Gpu, problems: Problem[]): Promise<Roofline | null> {
@@ -172,15 +196,24 @@ function driverName(driver: string): string {
   return driver.replace(/^.*\/|(_icd)?(\.[a-z0-9_]+)?\.json$/g, "");
 }
 
+/** `yes, 8 lanes (matrix products pass numbers from lane to lane)`. */
+function featureText(adapter: Adapter, name: Feature): string {
+  if (!adapter.features[name]) return pc.dim(`no (${FEATURES[name]})`);
+  if (name !== "subgroups") return `yes ${pc.dim(`(${FEATURES[name]})`)}`;
+  const lanes = [...new Set(adapter.subgroup_lanes)].join(" to ");
+  const unused = adapter.isSoftware
+    ? "not used: products want 4, 8 or 16, always as many"
+    : "not used: products share their factors in workgroup memory";
+  return `yes, ${lanes} lanes ${pc.dim(`(${adapter.uses_subgroups ? FEATURES[name] : unused})`)}`;
+}
+
 function renderAdapter(adapter: Adapter): [string, string][] {
   const rows: [string, string][] = [["adapter", adapter.name + (adapter.isSoftware ? " (software, on the CPU)" : "")]];
   for (const name of LIMIT_NAMES) {
     const value = adapter.limits[name];
     rows.push([`  ${LIMITS[name].bounds}`, LIMITS[name].unit === "bytes" ? bytes(value) : String(value)]);
   }
-  for (const name of FEATURE_NAMES) {
-    rows.push([`  ${name}`, `${adapter.features[name] ? "yes" : pc.dim("no")} ${pc.dim(`(${FEATURES[name]})`)}`]);
-  }
+  for (const name of FEATURE_NAMES) rows.push([`  ${name}`, featureText(adapter, name)]);
   const { gflops, copy_gbytes_per_s } = adapter;
   if (gflops !== null) rows.push(["  matrix product", `exact; ${gflops.toPrecision(3)} GFLOP/s`]);
   if (copy_gbytes_per_s !== null) rows.push(["  copy", `${copy_gbytes_per_s.toPrecision(3)} GB/s, read and written`]);

@@ -121,7 +121,9 @@ for (const kernel of kernels) {
     assert.ok(grid.length === 3 && grid.every((extent) => Number.isInteger(extent) && extent >= 1), `grid ${grid}`);
   });
 
-  Deno.test(`kernel ${name}: compiles on this adapter`, async () => {
+  // Products that pass numbers from lane to lane are for software drivers; mtc asks no other adapter for subgroups.
+  const ignore = source.includes("subgroup") && !gpu.device.features.has("subgroups" as GPUFeatureName);
+  Deno.test(`kernel ${name}: compiles on this adapter`, { ignore }, async () => {
     gpu.device.pushErrorScope("validation");
     const module = gpu.device.createShaderModule({ label: name, code: source });
     // An explicit layout: "auto" would drop a binding that the text declares and never uses.

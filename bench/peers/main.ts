@@ -7,18 +7,18 @@
  * Python needs bench/peers/requirements.txt.
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { fileURLToPath } from "node:url";
 import { wholeNumberOption } from "../../commands/options.ts";
 import { median } from "../../core/analysis/statistics.ts";
-import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
+import { GEMMA2_2B, randomModel, SMALL_GEMMA2 } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
-import { PUBLISHED } from "../../commands/train/settings.ts";
+import { EMBEDDED, PUBLISHED } from "../../commands/train/settings.ts";
 import { decimal, integer, significant } from "../../reports/format.ts";
 import { numeric, table } from "../../reports/markdown/markdown.ts";
 import { preferVulkan } from "../../main.ts";
@@ -28,6 +28,7 @@ import { ProductWorkload } from "./product_workload.ts";
 
 interface Options {
   readonly only: string;
+  readonly shape: keyof typeof SHAPES;
   readonly repeats: number;
   readonly python: string;
   readonly tokens?: number;
@@ -50,6 +51,12 @@ interface Comparison {
   /** Tokens, or operations, that one run takes in. */
   readonly amount: { readonly count: number; readonly unit: "tokens" | "operations" };
 }
+
+/** What the step and the layer have for sizes. */
+const SHAPES = {
+  "2b": { recipe: PUBLISHED, model: GEMMA2_2B },
+  small: { recipe: EMBEDDED, model: SMALL_GEMMA2 },
+} as const;
 
 /** A sample is at least this long. */
 const SHORTEST_S = 0.1;
@@ -98,8 +105,8 @@ function variantsOf(child: Child, isCounted: (variant: string) => boolean = () =
 
 const PYTHON_REMEDY = "install bench/peers/requirements.txt, or name another Python with --python";
 
-async function compareStep(gpu: Gpu, clock: WallClock, { python, repeats }: Options): Promise<Comparison[]> {
-  const { groups, k, aux_k, batch_tokens: tokens } = PUBLISHED, width = GEMMA2_2B.hidden_size;
+async function compareStep(gpu: Gpu, clock: WallClock, { python, repeats, shape }: Options): Promise<Comparison[]> {
+  const { recipe: { groups, k, aux_k, batch_tokens: tokens }, model: { hidden_size: width } } = SHAPES[shape];
   const step = await StepWorkload.make(gpu, { width, groups, k, aux_k, batch_tokens: tokens });
   const request = JSON.stringify({ width, groups, k, tokens, threads: THREADS });
   const child = await Child.start(python, [path("transcoder.py"), request], PYTHON_REMEDY);
@@ -118,20 +125,22 @@ async function compareStep(gpu: Gpu, clock: WallClock, { python, repeats }: Opti
 }
 
 async function compareLayer(gpu: Gpu, clock: WallClock, options: Options): Promise<Comparison[]> {
-  const { python, repeats, tokens = gpu.isCpu ? 512 : Infinity } = options;
-  const { context } = PUBLISHED, taps = [{ layer: 0, site: "mlp_out" }] as const;
-  const layer = await ForwardWorkload.load(gpu, randomModel(GEMMA2_2B), taps, context, tokens);
-  const request = JSON.stringify({ contexts: layer.tokens / context, context, threads: THREADS });
+  const { python, repeats, shape, tokens = gpu.isCpu ? 512 : Infinity } = options;
+  const { context } = PUBLISHED,
+    { name, num_hidden_layers: _, ...sizes } = SHAPES[shape].model,
+    taps = [{ layer: 0, site: "mlp_out" }] as const;
+  const layer = await ForwardWorkload.load(gpu, randomModel(SHAPES[shape].model), taps, context, tokens);
+  const request = JSON.stringify({ sizes, contexts: layer.tokens / context, context, threads: THREADS });
   const child = await Child.start(python, [path("gemma2_layer.py"), request], PYTHON_REMEDY);
   const ours = contestant(gpu, clock, (pass) => layer.record(pass));
   await ours.run(1);
   try {
     const amount = { count: layer.tokens, unit: "tokens" } as const,
-      what = `One layer of Gemma-2-2B, ${layer.tokens} tokens`;
+      what = `One layer, ${name}, ${layer.tokens} tokens`;
     const exact = variantsOf(child, (variant) => variant.startsWith("f32"));
-    const rounded = variantsOf(child, (variant) => variant.startsWith("bf16"));
+    const rounded = variantsOf(child, (variant) => !variant.startsWith("f32"));
     const all = await compare(what, [ours, ...exact, ...rounded], repeats, amount);
-    // bf16 rounds every activation to eight bits: it is shown, but no match for a forward pass in f32.
+    // tf32 rounds the inputs of products to eleven bits, bf16 every activation to eight: they are shown, but no match for f32.
     const best = Math.min(...all.milliseconds.slice(1, 1 + exact.length).map((entry) => entry.median));
     return [{ ...all, ratio: best / all.milliseconds[0].median }];
   } finally {
@@ -217,6 +226,10 @@ preferVulkan();
 await new Command("peers")
   .description("Measures mtc beside PyTorch and tfjs, in turns.")
   .option("--only <names>", "which comparisons: step, layer, product", "step,layer,product")
+  .addOption(
+    new Option("--shape <name>", "sizes of step and layer: the published recipe's, or small ones to try it out")
+      .choices(Object.keys(SHAPES)).default("2b"),
+  )
   .addOption(wholeNumberOption("-r, --repeats <n>", "samples of each; medians are shown", { value: 5 }))
   .option("--python <path>", "a Python that has bench/peers/requirements.txt", "python3")
   .addOption(wholeNumberOption("--tokens <n>", "most tokens of the layer's pass"))

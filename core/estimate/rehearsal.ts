@@ -94,8 +94,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.part = "shuffle buffer";
   const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
   const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const scope = openScope(ledger.gpu),
-    buffer = new ShuffleBuffer(scope, decoder.taps, config.dModel, bufferPlan, settings.seed);
+  const scope = openScope(ledger.gpu), stored = decoder.taps.map((tap) => ({ tap, width: config.dModel }));
+  const buffer = new ShuffleBuffer(scope, stored, bufferPlan, settings.seed);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,

@@ -8,18 +8,31 @@ import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Tap } from "../model/sites.ts";
-import type { TranscoderConfig } from "../runs/config.ts";
-import type { RunSettings } from "../runs/settings.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { type Analysis, type ContextSource, type Piece, recordTaken } from "./over_text.ts";
 
-/** A finished transcoder and what its run says of it. */
+/** A finished transcoder and what its config.json says of it. */
 export interface PlacedTranscoder {
   /** The transcoder. */
   readonly transcoder: Transcoder;
-  /** Where its input is read, where its output is held against the model's own, and the features kept per token in training. */
-  readonly config: Pick<TranscoderConfig, "source" | "target" | "k">;
+  /** Its place in the model, and how it was trained. */
+  readonly config: {
+    /** Where its input is read. */
+    readonly source: Tap;
+    /** Where its output is held against the model's own. */
+    readonly target: Tap;
+    /** Features kept per token in training. */
+    readonly k: number;
+  };
+}
+
+/** What a run's settings say of its text. */
+export interface TextSettings {
+  /** Tokens per context, BOS included. */
+  readonly context: number;
+  /** Whether BOS counts. */
+  readonly include_bos: boolean;
 }
 
 /** Finished transcoders of one run, and a text that they are taken over. */
@@ -30,8 +43,8 @@ export interface TranscodersOnText {
   readonly decoder: Decoder;
   /** Text, at its beginning. */
   readonly source: ContextSource;
-  /** Tokens per context of that source, BOS included; whether BOS counts. */
-  readonly settings: Pick<RunSettings, "context" | "include_bos">;
+  /** How the source's contexts are, and what counts of them. */
+  readonly settings: TextSettings;
   /** The transcoders, all on the same tokens. */
   readonly transcoders: readonly PlacedTranscoder[];
   /** The tokens to count, rounded up to whole contexts; fewer where the text ends before. */

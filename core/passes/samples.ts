@@ -5,15 +5,19 @@
 
 import { FeatureTally } from "../analysis/samples.ts";
 import { openScope } from "../gpu/scope.ts";
-import type { RunSettings } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { FeatureReader, type TranscodersOnText } from "./features.ts";
+import { FeatureReader, type TextSettings, type TranscodersOnText } from "./features.ts";
 import { countedPerContext, overText } from "./over_text.ts";
 
 /** Whose samples are taken from what. */
 export interface SampleOptions extends TranscodersOnText {
-  /** How many samples to keep, and from which activation on. */
-  readonly settings: Pick<RunSettings, "context" | "include_bos" | "samples_per_feature" | "sample_threshold">;
+  /** The run's settings, as far as they concern samples. */
+  readonly settings: TextSettings & {
+    /** The most samples per feature. */
+    readonly samples_per_feature: number;
+    /** Activations below this are not sampled. */
+    readonly sample_threshold: number;
+  };
 }
 
 /**

@@ -66,7 +66,7 @@ export class ShuffleBuffer {
   readonly plan: BufferPlan;
   /** What it holds. */
   readonly taps: readonly Tap[];
-  /** Per tap: [contexts * context, d_model] raw activations. */
+  /** Per tap: [contexts * context, width] raw activations. */
   readonly activations: readonly RowBlocks[];
   /** [passes * drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
@@ -82,18 +82,17 @@ export class ShuffleBuffer {
    * Allocates an empty buffer.
    *
    * @param gpu The device.
-   * @param taps What it is to hold.
-   * @param width Columns of the activations, d_model.
+   * @param stored The taps that it is to hold, with the columns of their activations.
    * @param plan The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, taps: readonly Tap[], width: number, plan: BufferPlan, seed: number) {
+  constructor(gpu: Gpu, stored: readonly Pick<Activations, "tap" | "width">[], plan: BufferPlan, seed: number) {
     this.plan = plan;
-    this.taps = taps;
+    this.taps = stored.map(({ tap }) => tap);
     this.#gpu = gpu;
     this.#seed = seed;
     const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
-    this.activations = taps.map((_, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
+    this.activations = stored.map(({ width }, t) => createRowBlocks(gpu, `buffer of tap ${t}`, rows, width));
     this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
     this.batch = emptyBatch(0, plan.context);
     this.drawn = new Uint32Array(0);
@@ -103,7 +102,7 @@ export class ShuffleBuffer {
    * What the buffer holds of one tap.
    *
    * @param tap The tap.
-   * @returns [contexts * context, d_model] raw activations.
+   * @returns [contexts * context, width] raw activations.
    * @throws {RangeError} When the buffer does not hold it.
    */
   at(tap: Tap): RowBlocks {

@@ -57,7 +57,7 @@ export class BufferFiller implements Analysis<void> {
   /** Those of the buffer. */
   readonly taps: readonly Tap[];
   /** A forward pass is stored whole. */
-  readonly tokensAtOnce = Infinity;
+  readonly tokensAtOnce: number = Infinity;
   readonly #gpu: Gpu;
   readonly #buffer: ShuffleBuffer;
   readonly #mostQueued: number;

@@ -117,7 +117,7 @@ export async function train(
   );
   const restart = plan.resumed ? await newestCommonStep(plan) : 0;
   using scope = openScope(gpu);
-  const buffer = new ShuffleBuffer(scope, taps, depth, bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(scope, taps.map((tap) => ({ tap, width: depth })), bufferPlan, settings.seed);
   const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
     return { decoder, transcoders: await run.go(restart) };

@@ -269,6 +269,7 @@ Deno.test("refuses text that does not exist", () =>
 Deno.test("leaves the directory of another run alone", () =>
   inDirectory(async (runs) => {
     await Deno.mkdir(join(runs, "run", "layer2"), { recursive: true });
+    await Deno.writeTextFile(join(runs, "run", "layer2", "config.json"), '{ "mtc_version": "0.1.0" }');
     assertSentence(
       await train(runs),
       1,
@@ -277,7 +278,7 @@ Deno.test("leaves the directory of another run alone", () =>
     assert.deepEqual([names(runs), names(join(runs, "run")), names(join(runs, "run", "layer2"))], [
       ["run"],
       ["layer2"],
-      [],
+      ["config.json"],
     ]);
   }));
 

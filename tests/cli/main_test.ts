@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
+import { openGpu } from "../../core/gpu/device.ts";
+import { candidateTiles } from "../../core/gpu/products.ts";
+import { matmul } from "../../wgsl/shared/matmul.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const COMMANDS = ["train", "report", "evaluate", "encode", "harvest", "bench", "doctor"];
@@ -94,4 +97,27 @@ Deno.test("mtc doctor finds a working GPU, the built-in model and text", async (
   assert.ok(found.adapter.limits.maxStorageBufferBindingSize >= 2 ** 27);
   assert.ok(found.memory.available > 0 && found.disk.free > 0);
   assert.deepEqual(found.builtin, { model: 4_011_488, documents: 233 });
+});
+
+Deno.test("mtc doctor says of features what openGpu gets, and what products make of subgroups", async () => {
+  const [json, { stdout }] = await Promise.all([mtc(["doctor", "--json"]), mtc(["doctor"])]);
+  const { features, subgroup_lanes, uses_subgroups } = JSON.parse(json.stdout).adapter;
+  const gpu = await openGpu(() => {}), half = await openGpu(null, "f16").catch(() => null);
+  assert.equal(features["timestamp-query"], gpu.trace !== null);
+  assert.equal(features["shader-f16"], half !== null);
+  if (gpu.isCpu) {
+    // On other adapters openGpu does not ask for them.
+    assert.equal(features.subgroups, gpu.device.features.has("subgroups" as GPUFeatureName));
+    const [least, most] = subgroup_lanes ?? [0, 0];
+    assert.equal(gpu.subgroupLanes, least === most ? least : 0);
+  }
+  const sources = candidateTiles(gpu).map((tile) => matmul(tile, "f32", "none").source);
+  assert.equal(uses_subgroups, sources.some((source) => source.includes("subgroup")));
+  const lanes = [...new Set(subgroup_lanes)].join(" to ");
+  const said = !features.subgroups
+    ? "no"
+    : `yes, ${lanes} lanes ${uses_subgroups ? "(matrix products pass" : "(not used"}`;
+  assert.ok(stdout.split("\n").some((line) => line.includes(`  subgroups  `) && line.includes(said)), stdout);
+  gpu.device.destroy();
+  half?.device.destroy();
 });

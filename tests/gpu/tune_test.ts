@@ -4,12 +4,12 @@ import { openGpu } from "../../core/gpu/device.ts";
 import { candidateTiles, tileFor, tileKey } from "../../core/gpu/products.ts";
 import { type PlannedProduct, tuneTiles } from "../../core/gpu/tune.ts";
 
-const cpu = await openGpu();
+const opened = await openGpu();
 const product: PlannedProduct = { rows: 64, columns: 128, depth: 64, weight: "f32", epilogue: "none" };
 /** The adapter as if it were a GPU: its candidates run here too. */
 function asGpu() {
-  cpu.shared.tiles.clear();
-  return { ...cpu, isCpu: false };
+  opened.shared.tiles.clear();
+  return { ...opened, isCpu: false };
 }
 const here = () => Deno.makeTempDir().then((directory) => join(directory, "cache", "tiles.json"));
 
@@ -54,7 +54,7 @@ Deno.test("a damaged cache is measured anew, and one that cannot be written does
 });
 
 Deno.test("sizes have their own choices on GPUs and share one on CPUs; a depth that is no multiple of 4 has no choice", () => {
-  const gpu = asGpu(), wider = { ...product, columns: 256 };
+  const gpu = asGpu(), cpu = { ...opened, isCpu: true }, wider = { ...product, columns: 256 };
   assert.notEqual(tileKey(gpu, product, "f32"), tileKey(gpu, wider, "f32"));
   assert.notEqual(tileKey(gpu, product, "f32"), tileKey(gpu, product, "f16"));
   assert.equal(tileKey(cpu, product, "f32"), tileKey(cpu, wider, "f32"));

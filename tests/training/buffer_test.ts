@@ -81,11 +81,12 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
   const files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
   const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
+  const stored = taps.map((tap) => ({ tap, width }));
   const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
   // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
   const fill = async (mostRows: number) => {
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
-    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), taps, width, cut, 5);
+    const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), stored, cut, 5);
     await fillBuffer(buffer, 1, { gpu, decoder, source });
     source.close();
     const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
@@ -115,7 +116,9 @@ Deno.test("filling stops when it is told to; filled anew, the buffer is as if no
   const files = await openModel(BUILTIN), context = 16, width = 128;
   const taps = [{ layer: 0, site: "mlp_out" }] as const, cut = plan({ contexts: 10, context });
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
-  const text = randomText(10, context, 3), buffer = new ShuffleBuffer(gpu, taps, width, cut, 5), told: number[] = [];
+  const text = randomText(10, context, 3),
+    buffer = new ShuffleBuffer(gpu, [{ tap: taps[0], width }], cut, 5),
+    told: number[] = [];
   const contents = async () => ({
     ids: buffer.batch.ids,
     drawn: buffer.drawn,

@@ -1,0 +1,110 @@
+/**
+ * evaluation.json against float64 loops over the unfolded weights of the last checkpoint, in the scaled space that they
+ * were trained in: the scales folded into the saved weights must change none of the figures.
+ */
+
+import assert from "node:assert/strict";
+import { assertClose } from "../compare.ts";
+import { type Read, readFeatures, type Reread, reread, turned } from "./reread.ts";
+import {
+  CONTEXT,
+  FEATURES,
+  fileOf,
+  FINAL_TOKENS,
+  LAYERS,
+  PREFIXES,
+  readJson,
+  readTensors,
+  STEPS,
+  WIDTH,
+} from "./whole_run.ts";
+
+const taps = LAYERS.flatMap((layer) => [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const);
+const contexts = Math.ceil(FINAL_TOKENS / (CONTEXT - 1));
+const text = await reread({ split: "held_out" }, contexts, taps);
+const counted = Array.from({ length: text.rows }, (_, row) => row).filter((row) => row % CONTEXT > 0);
+
+const scaled = (values: Float32Array, scale: number) => values.map((value) => value * scale);
+const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
+
+/**
+ * The features of each counted row that are above the threshold, and on how many of them float32 could see it
+ * otherwise.
+ */
+function activeFeatures({ value, slack }: Read, threshold: number) {
+  let unsure = 0;
+  const active = new Map(counted.map((row) => {
+    const values = value.subarray(row * FEATURES, (row + 1) * FEATURES);
+    unsure += values.reduce((n, a, i) => n + (Math.abs(a - threshold) <= slack(row, i) ? 1 : 0), 0);
+    return [row, [...values.keys()].filter((i) => values[i] > threshold)] as const;
+  }));
+  return { active, unsure };
+}
+
+/**
+ * Sums over the counted rows in scaled space: |y_hat_p - y|^2 per prefix, its part about the mean error, and |y -
+ * mean(y)|^2.
+ */
+function squares(y: Float32Array, decoder: Float32Array, decoderBias: Float32Array, { value }: Read, active: Active) {
+  const mean = new Float64Array(WIDTH), meanError = new Float64Array(WIDTH), errors = PREFIXES.map(() => 0);
+  for (const row of counted) for (let d = 0; d < WIDTH; d++) mean[d] += y[row * WIDTH + d] / counted.length;
+  let variance = 0;
+  for (const row of counted) {
+    PREFIXES.forEach((end, p) => {
+      const output = Float64Array.from(decoderBias.subarray(0, WIDTH));
+      for (const i of active.get(row)!.filter((i) => i < end)) {
+        const a = value[row * FEATURES + i];
+        for (let d = 0; d < WIDTH; d++) output[d] += a * decoder[i * WIDTH + d];
+      }
+      for (let d = 0; d < WIDTH; d++) {
+        const error = output[d] - y[row * WIDTH + d];
+        errors[p] += error ** 2;
+        if (end === FEATURES) meanError[d] += error / counted.length;
+      }
+    });
+    for (let d = 0; d < WIDTH; d++) variance += (y[row * WIDTH + d] - mean[d]) ** 2;
+  }
+  return { errors, variance, constant: counted.length * sum(meanError.map((e) => e * e)) };
+}
+
+type Active = ReturnType<typeof activeFeatures>["active"];
+
+async function unfolded(layer: number, text: Reread) {
+  const checkpoint = fileOf(layer, "checkpoints", `step_${String(STEPS).padStart(6, "0")}`, "optimizer.safetensors");
+  const names = ["encoder", "encoder_bias", "decoder", "decoder_bias", "threshold"];
+  const [encoder, encoderBias, decoder, decoderBias, [threshold]] = await readTensors(checkpoint, ...names);
+  const { scales } = await readJson(layer, "config.json");
+  const x = scaled(text.activations(layer, "resid_mid"), scales.source);
+  const y = scaled(text.activations(layer, "mlp_out"), scales.target);
+  const values = readFeatures(x, { weight: turned(encoder, WIDTH), bias: encoderBias.subarray(0, FEATURES) });
+  const { active, unsure } = activeFeatures(values, threshold);
+  const perToken = counted.map((row) => active.get(row)!.length);
+  const dead = FEATURES - new Set([...active.values()].flat()).size;
+  return { ...squares(y, decoder, decoderBias, values, active), perToken, dead, unsure, threshold };
+}
+
+for (const layer of LAYERS) {
+  Deno.test(`layer ${layer}: evaluation.json has the figures of the weights before their scales were folded in`, async () => {
+    const { errors, variance, constant, perToken, dead, unsure, threshold } = await unfolded(layer, text);
+    const evaluation = await readJson(layer, "evaluation.json");
+    assert.ok(
+      unsure < 1e-3 * sum(perToken),
+      `${unsure} activations lie so near to the threshold that they prove little`,
+    );
+    assert.deepEqual([evaluation.tokens, evaluation.contexts], [counted.length, contexts]);
+    assert.equal(evaluation.threshold, threshold);
+    // They agree to 1e-9; one activation that float32 sees on the other side of the threshold is worth about 1e-6.
+    const close = (name: string, actual: number[], expected: number[]) =>
+      assertClose(name, actual, expected, { floor: 0, relative: 1e-5 });
+    const fvus: number[] = evaluation.fvu_per_prefix.map(({ fvu }: { fvu: number }) => fvu);
+    close("FVU per prefix", fvus, errors.map((error) => error / variance));
+    assert.equal(evaluation.fvu, fvus[PREFIXES.length - 1]);
+    const [whole] = errors.slice(-1);
+    close("explained variance", [evaluation.explained_variance], [1 - (whole - constant) / variance]);
+    assertClose("L0", [evaluation.l0], [sum(perToken) / counted.length], {
+      floor: unsure / counted.length,
+      relative: 1e-12,
+    });
+    assert.ok(Math.abs(evaluation.dead_features - dead) <= unsure, `${evaluation.dead_features} dead, not ${dead}`);
+  });
+}

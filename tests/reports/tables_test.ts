@@ -1,0 +1,286 @@
+/**
+ * The tables and sentences of the reports against numbers worked out here from the files of a synthetic run, or by
+ * hand: figures in their own row and column, with their own sign.
+ */
+
+import assert from "node:assert/strict";
+import { comparePair } from "../../core/runs/analysed.ts";
+import { evaluationTable } from "../../reports/evaluation_table.ts";
+import { analysisReport } from "../../reports/markdown/analysis_report.ts";
+import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
+import { insights } from "../../reports/markdown/insights.ts";
+import { trainingSummary } from "../../reports/markdown/training_summary.ts";
+import { assertClose } from "../compare.ts";
+import {
+  alive,
+  type Cells,
+  columnNorms,
+  FEATURES,
+  GROUPS,
+  middle,
+  numbers,
+  PREFIXES,
+  rowNorms,
+  synthetic,
+} from "./synthetic_files.ts";
+
+const generated = new Date("2026-01-02T03:04:05Z");
+const a = await synthetic({ deadShare: 0.1 });
+const b = await synthetic({ layer: 4, fvu: 0.25, seed: 2 });
+
+const report = analysisReport(a.layer, generated), summary = trainingSummary(a.layer, generated);
+const comparison = comparisonReport(comparePair(a.layer, b.layer), generated);
+
+/** The cells of the one table of a text that has such a column or row, by the first cell of each row. */
+function tableWith(text: string, name: string): Map<string, Cells> {
+  const cellsOf = (line: string) => line.split("|").slice(1, -1).map((cell) => cell.trim());
+  const tables = text.match(/(^\|.*\n?)+/gm)!.map((table) => table.trim().split("\n").map(cellsOf));
+  const found = tables.filter(([header, ...rows]) => header.includes(name) || rows.some(([first]) => first === name));
+  assert.equal(found.length, 1, `tables with ${name}`);
+  const [header, , ...rows] = found[0];
+  return new Map(rows.map((cells) => [cells[0], Object.fromEntries(cells.map((cell, i) => [header[i], cell]))]));
+}
+
+/** The column of a table, top to bottom. */
+const columnOf = (text: string, column: string) => [...tableWith(text, column).values()].map((row) => row[column]);
+
+const fixed = (digits: number) => (value: number) => value.toFixed(digits);
+const percent = (digits: number) => (share: number) => `${(100 * share).toFixed(digits)} %`;
+/** Three significant digits of numbers between 0.001 and 1,000. */
+const three = (value: number) => Number(value.toPrecision(3));
+
+Deno.test("held-out prefixes: FVU is that of the prefix, and a group lowers it by what the prefix before had more", () => {
+  assert.deepEqual(columnOf(report, "FVU lowered by the group"), ["0.6940", "0.0630", "0.0630"]);
+  const rows = [...tableWith(report, "FVU lowered by the group").values()];
+  assert.deepEqual(rows.map((row) => row.Features), PREFIXES.map(String));
+  // 0.18 times 1.7, 1.35 and 1.
+  assert.deepEqual(rows.map((row) => row.FVU), ["0.3060", "0.2430", "0.1800"]);
+  assert.deepEqual(rows.map((row) => row["95 % CI"]), [
+    "0.3000 to 0.3120",
+    "0.2370 to 0.2490",
+    "0.1740 to 0.1860",
+  ]);
+});
+
+Deno.test("held-out metrics: each figure of evaluation.json in its own row", () => {
+  const rows = Object.fromEntries(
+    [...tableWith(report, "Metric")].map(([name, row]) => [name, [row.Value, row["95 % CI"]]]),
+  );
+  const dead = Math.round(0.1 * FEATURES);
+  assert.deepEqual(rows, {
+    "FVU": ["0.1800", "0.1740 to 0.1860"],
+    "Explained variance": ["0.8220", ""],
+    "FVU, all elements": ["0.1728", ""],
+    "L0": ["46.30", "45.90 to 46.70"],
+    "L0 at 5 / 25 / 50 / 75 / 95 % of the tokens": ["21 / 36 / 45 / 56 / 78", ""],
+    "Dead features": [`${dead} (${percent(1)(dead / FEATURES)})`, ""],
+    "Inference threshold": ["0.8100", ""],
+  });
+});
+
+Deno.test("weights: mean, deviation and range of every tensor, and of the norms of encoder columns and decoder rows", () => {
+  const rows = tableWith(report, "Std");
+  const { W_enc, W_dec, b_enc, b_dec } = a.tensors;
+  const expected: [string, ArrayLike<number>][] = [
+    ["Encoder weights (W_enc)", W_enc],
+    ["Decoder weights (W_dec)", W_dec],
+    ["Feature norms (encoder columns)", columnNorms(W_enc)],
+    ["Decoder norms (decoder rows)", rowNorms(W_dec)],
+    ["Encoder bias (b_enc)", b_enc],
+    ["Decoder bias (b_dec)", b_dec],
+  ];
+  assert.deepEqual([...rows.keys()], expected.map(([name]) => name));
+  for (const [name, list] of expected) {
+    const values = Array.from(list), mean = values.reduce((sum, value) => sum + value, 0) / values.length;
+    const std = Math.sqrt(values.reduce((sum, value) => sum + (value - mean) ** 2, 0) / values.length);
+    const row = rows.get(name)!, range = /^\[(\S+), (\S+)\]$/.exec(row.Range)!.slice(1).map(Number);
+    const near = (what: string, found: number, value: number) =>
+      assert.ok(Math.abs(found - value) <= 0.0051 * Math.abs(value), `${name}, ${what}: ${found}, not ${value}`);
+    near("mean", Number(row.Mean), mean);
+    near("std", Number(row.Std), std);
+    near("least", range[0], Math.min(...values));
+    near("most", range[1], Math.max(...values));
+  }
+});
+
+Deno.test("groups: medians over the living features of each group, and its share of all activations", () => {
+  const rows = [...tableWith(report, "FVU of its prefix").values()];
+  const all = numbers(a.features, "fires").reduce((sum, fires) => sum + fires, 0);
+  const expected = GROUPS.map((size, group) => {
+    const members = a.features.filter((row) => row.group === String(group)), living = alive(members);
+    const start = PREFIXES[group] - size, median = (column: string) => middle(numbers(living, column));
+    return {
+      "Group": String(group),
+      "Features": `${start}–${start + size - 1}`,
+      "Dead": String(size - living.length),
+      "Density": percent(2)(median("density")),
+      "Max activation": fixed(2)(median("max_activation")),
+      "Feature norm": fixed(3)(median("encoder_norm")),
+      "Token entropy": `${fixed(2)(median("token_entropy_bits"))} bits`,
+      "Activations": percent(1)(numbers(members, "fires").reduce((sum, fires) => sum + fires, 0) / all),
+      "FVU of its prefix": fixed(3)(a.evaluation.fvu_per_prefix[group].fvu),
+    };
+  });
+  assert.deepEqual(rows, expected);
+});
+
+Deno.test("strongest features: by falling maximum, each with its own counts", () => {
+  const strongest = alive(a.features).sort((x, y) => Number(y.max_activation) - Number(x.max_activation)).slice(0, 20);
+  const rows = [...tableWith(report, "Rank").values()];
+  assert.deepEqual(
+    rows.map(({ "Top token, id, share": _, ...row }) => row),
+    strongest.map((row, i) => ({
+      "Rank": String(i + 1),
+      "Feature ID": row.feature,
+      "Group": row.group,
+      "Max Activation": fixed(2)(Number(row.max_activation)),
+      "Sample Count": row.sample_count,
+      "Fires": Number(row.fires).toLocaleString("en-US"),
+      "Density": Number(row.density) < 5e-5 ? "< 0.01 %" : percent(2)(Number(row.density)),
+    })),
+  );
+  rows.forEach((row, i) => {
+    const { top_token_id, top_token_share } = strongest[i];
+    assert.ok(row["Top token, id, share"].endsWith(` ${top_token_id} (${percent(0)(Number(top_token_share))})`));
+  });
+});
+
+Deno.test("training summary: the milestones' loss, FVU, L0, dead features and learning rate are their columns of metrics.csv", () => {
+  const rows = [...tableWith(summary, "Dead").values()];
+  const milestones = [0, 0.1, 0.25, 0.5, 0.75, 1].map((share) => a.metrics[Math.round(share * (a.metrics.length - 1))]);
+  assert.deepEqual(rows.map((row) => row.Step), milestones.map((row) => row.step));
+  assert.deepEqual(rows.map((row) => row.L0), numbers(milestones, "l0").map(fixed(1)));
+  assert.deepEqual(rows.map((row) => row.Dead), milestones.map((row) => row.dead_features));
+  assert.deepEqual(
+    rows.map((row) => Number(row.Loss)),
+    numbers(milestones, "loss").map((loss) => Number(loss.toPrecision(4))),
+  );
+  assert.deepEqual(rows.map((row) => Number(row["Learning rate"])), numbers(milestones, "learning_rate").map(three));
+  for (const end of PREFIXES) {
+    const found = rows.map((row) => row[`FVU, first ${end}`]);
+    assert.deepEqual(found, numbers(milestones, `fvu_prefix_${end}`).map(fixed(3)));
+  }
+});
+
+Deno.test("training summary: the dead features' peak and end are those of metrics.csv", () => {
+  const dead = numbers(a.metrics, "dead_features"), peak = dead.indexOf(Math.max(...dead));
+  const sentence = `at most ${dead[peak]} (step ${a.metrics[peak].step}), ${dead.at(-1)} at the end`;
+  assert.ok(summary.includes(sentence), sentence);
+});
+
+Deno.test("insights: what the first group explains and by how much the last one lowers FVU", () => {
+  const { text: hierarchy } = insights(a.layer).find(({ id }) => id === "hierarchy")!;
+  // (1 - 0.306) / (1 - 0.18)
+  assert.match(hierarchy, /the first 25 % of the features explain 85 % of what the whole dictionary explains/);
+  assert.match(hierarchy, /\(FVU 0\.306 alone\)\. The last group lowers FVU by 0\.063\.$/);
+});
+
+/** What the comparison says of one layer: the cells of its column, by row. */
+const sideOf = (row: string, name: string) =>
+  Object.fromEntries([...tableWith(comparison, row)].map(([first, cells]) => [first, cells[name]]));
+
+Deno.test("comparison: each layer's metrics stand in its own column", () => {
+  for (const [name, run, fvu] of [["Layer 2", a, 0.18], ["Layer 4", b, 0.25]] as const) {
+    const { layer: { evaluation, course } } = run;
+    assert.deepEqual(sideOf("Held-out FVU", name), {
+      "Held-out FVU": fixed(4)(fvu),
+      "95 % CI": `${fixed(4)(fvu - 0.006)} to ${fixed(4)(fvu + 0.006)}`,
+      "FVU, first 32 features": fixed(4)(1.7 * fvu),
+      "FVU, first 96 features": fixed(4)(1.35 * fvu),
+      "Explained variance": fixed(4)(1 - fvu + 0.002),
+      "Held-out L0": "46.30",
+      "k": "48",
+      "Dead features": `${evaluation.dead_features} (${percent(1)(evaluation.dead_features / FEATURES)})`,
+      "Features": String(FEATURES),
+      "Inference threshold": "0.8100",
+      "Final training loss": fixed(4)(middle(numbers(run.metrics, "loss").slice(-5))),
+      "Steps": "600",
+      "Training time": "1 min 54 s",
+    });
+    assert.equal(course.lastStep, 600);
+  }
+});
+
+Deno.test("comparison: densities, maxima, entropies and norms are those of each layer's features", () => {
+  for (const [name, run] of [["Layer 2", a], ["Layer 4", b]] as const) {
+    const found = sideOf("Median density", name), living = alive(run.features);
+    const density = numbers(living, "density"), maxima = numbers(living, "max_activation");
+    const shares = numbers(living, "top_token_share");
+    assert.equal(found["Median density"], percent(3)(10 ** middle(density.map(Math.log10))));
+    // Ten times as often as the average feature, 48 of 128 per token, would be more than always; half of the tokens is
+    // the limit.
+    assert.equal(found["Dense features"], String(density.filter((share) => share > 0.5).length));
+    assert.equal(found["Rare features"], String(numbers(living, "fires").filter((fires) => fires < 10).length));
+    assert.equal(found["Largest activation"], fixed(2)(Math.max(...maxima)));
+    assert.equal(found["Median of the maxima"], fixed(3)(middle(maxima)));
+    assert.equal(found["Median token entropy"], `${fixed(2)(middle(numbers(living, "token_entropy_bits")))} bits`);
+    assert.equal(found["Token detectors"], percent(1)(shares.filter((share) => share >= 0.5).length / shares.length));
+    assert.equal(found["Median feature norm"], fixed(3)(middle(columnNorms(run.tensors.W_enc))));
+  }
+});
+
+Deno.test("comparison: top tokens are counted, shared and weighted as worked out by hand", () => {
+  const topTokens = (counts: Record<number, number>) =>
+    Object.entries(counts).map(([id, count]) => ({ id: Number(id), token: ` t${id}`, count }));
+  const withTokens = (layer: typeof a.layer, counts: Record<number, number>) => ({
+    ...layer,
+    samples: { ...layer.samples, topTokens: topTokens(counts) },
+  });
+  // Shares 2/3 and four times 1/12: an entropy of 2/3 log2(3/2) + 1/3 log2(12) = log2(3) bits.
+  const first = withTokens(a.layer, { 7: 8, 8: 1, 9: 1, 10: 1, 11: 1 }), second = withTokens(b.layer, { 7: 3, 9: 3 });
+  const compared = comparePair(first, second), { diversity } = compared;
+  const effective = [diversity.a.effective, diversity.b.effective];
+  assertClose("effective tokens", effective, [3, 2], { floor: 1e-12, relative: 0 });
+  assert.deepEqual([diversity.a.distinct, diversity.a.features, diversity.b.distinct, diversity.b.features], [
+    5,
+    12,
+    2,
+    6,
+  ]);
+  assert.deepEqual(compared.sharedTokens.map(({ id, a, b }) => [id, a, b]), [[7, 8, 3], [9, 1, 3]]);
+  // Two of the five different tokens.
+  assert.equal(compared.tokenOverlap, 0.4);
+  const [sentence] = differences(compared).slice(-1);
+  assert.match(sentence, /layer 2 peak on 5 different tokens, those of layer 4 on 2; .* worth 3 and 2 tokens\.$/);
+  const text = comparisonReport(compared, generated);
+  assert.match(
+    text,
+    /^2 tokens \(40\.0 % of the top tokens of either layer\) are the top token of features in both layers:$/m,
+  );
+  const rows = [...tableWith(text, "Features in layer 4").values()];
+  const cells = rows.map((row) => [row.Token, row.Id, row["Features in layer 2"], row["Features in layer 4"]]);
+  assert.deepEqual(cells, [["`␣t7`", "7", "8", "3"], ["`␣t9`", "9", "1", "3"]]);
+});
+
+Deno.test("comparison: which layer fires more often and more strongly follows the medians", () => {
+  const summary = (median: number) => ({ ...a.layer.statistics.maxActivation, median });
+  const withMedians = (layer: typeof a.layer, density: number, max: number, entropy: number) => ({
+    ...layer,
+    statistics: {
+      ...layer.statistics,
+      logDensity: summary(Math.log10(density)),
+      maxActivation: summary(max),
+      tokenEntropy: summary(entropy),
+    },
+  });
+  const compared = comparePair(withMedians(a.layer, 0.01, 5, 3), withMedians(b.layer, 0.02, 4, 3.5));
+  const [, frequency, strength, selectivity] = differences(compared);
+  assert.match(frequency, /layer 4 fires more often: on 2\.00 % of the tokens, against 1\.00 % in layer 2/);
+  assert.match(strength, /is smaller in layer 4: 4\.00 against 5\.00/);
+  assert.match(selectivity, /layer 4 peak on more mixed tokens: median entropy 3\.5 against 3\.0 bits.* less bound/);
+});
+
+Deno.test("mtc evaluate's table: a row per figure, a column per layer", () => {
+  const evaluations = [a.layer, b.layer].map(({ evaluation }, i) => ({ name: `layer ${2 + 2 * i}`, evaluation }));
+  const table = evaluationTable(evaluations, false);
+  const rows = tableWith(table, "FVU"), of = (row: string) => [rows.get(row)!["layer 2"], rows.get(row)!["layer 4"]];
+  assert.deepEqual(of("FVU"), ["0.1800 [0.1740, 0.1860]", "0.2500 [0.2440, 0.2560]"]);
+  assert.deepEqual(of("FVU of prefix 32"), ["0.3060 [0.3000, 0.3120]", "0.4250 [0.4190, 0.4310]"]);
+  assert.deepEqual(of("FVU of prefix 128"), of("FVU"));
+  assert.deepEqual(of("Explained variance (dictionary_learning)"), ["0.8220", "0.7520"]);
+  assert.deepEqual(of("FVU, variance of all elements"), ["0.1728", "0.2400"]);
+  assert.deepEqual(of("L0"), ["46.30 [45.90, 46.70]", "46.30 [45.90, 46.70]"]);
+  assert.deepEqual(of("L0 at 5, 25, 50, 75, 95 % of tokens"), Array(2).fill("21, 36, 45, 56, 78"));
+  assert.deepEqual(of("k in training"), ["48", "48"]);
+  assert.deepEqual(of("Dead features"), ["13 (10.2 %)", "0 (0.0 %)"]);
+});
