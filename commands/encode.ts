@@ -4,12 +4,10 @@
  */
 
 import { Command } from "commander";
-import { join } from "node:path";
 import { UsageError } from "../core/errors.ts";
-import { fileError } from "../core/files/atomic.ts";
 import type { EncodedContext } from "../core/passes/encode_text.ts";
 import type { HostFeatures } from "../core/transcoder/encode.ts";
-import type { FinishedLayer } from "../core/runs/finished.ts";
+import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { Tokenizer } from "../core/text/tokenizer.ts";
 import type { EncodedToken } from "../reports/encoding_table.ts";
 import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
@@ -33,31 +31,25 @@ function parseText(text: string): string {
 }
 
 /** Each feature's top token from the run's features.csv; an empty list when the run has none. */
-async function readTopTokens({ directory, config }: FinishedLayer): Promise<(string | null)[]> {
-  const { parseFeatures } = await import("../core/runs/tables.ts");
-  const path = join(directory, "features.csv");
-  const text = await Deno.readTextFile(path).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw fileError("read", path, error);
-  });
-  if (text === null) return [];
-  return parseFeatures(text, path, { ...config, groups: [...config.groups] }).map(({ top_token, top_token_id }) =>
-    Number.isNaN(top_token_id) ? null : top_token
-  );
+async function readTopTokens({ directory, config }: FinishedTranscoder): Promise<(string | null)[]> {
+  const { hasFeatures, readFeatures } = await import("../core/runs/features.ts");
+  if (!await hasFeatures(directory)) return [];
+  const rows = await readFeatures(directory, config.groups);
+  return rows.map(({ top_token, top_token_id }) => Number.isNaN(top_token_id) ? null : top_token);
 }
 
-async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
+async function encodeText(transcoders: readonly FinishedTranscoder[], text: string) {
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
   const { encodeContexts, textContexts } = await import("../core/passes/encode_text.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
-  const [{ config: { context, include_bos, precision } }] = layers;
-  const files = await openModelVisibly(modelOf(layers));
+  const [{ config: { context, include_bos, precision } }] = transcoders;
+  const files = await openModelVisibly(modelOf(transcoders));
   using gpu = await openGpu(undefined, precision);
-  const taps = layers.map(({ config }) => config.source);
+  const taps = transcoders.map(({ config }) => config.source);
   const decoder = await loadVisibly((onLoading) =>
-    loadRunModel(gpu, files, layers, { taps, maxTokens: context, onLoading })
+    loadRunModel(gpu, files, transcoders, { taps, maxTokens: context, onLoading })
   );
   const progress = new Progress("Encoding contexts");
   try {
@@ -66,7 +58,7 @@ async function encodeLayers(layers: readonly FinishedLayer[], text: string) {
     const encoded = await encodeContexts({
       gpu,
       decoder,
-      transcoders: layers,
+      transcoders,
       contexts,
       includeBos: include_bos,
       onProgress: (done) => progress.advance({ done, total }),
@@ -91,41 +83,47 @@ function strongest({ rowStart, index, value }: HostFeatures, row: number, top: n
 function describeTokens(
   { ids, features }: EncodedContext,
   context: number,
-  layer: number,
+  transcoder: number,
   skipped: number,
   describe: (features: HostFeatures, row: number) => Pick<EncodedToken, "features">,
   tokenizer: Tokenizer,
 ): EncodedToken[] {
   return Array.from(ids, (token_id, position) => {
-    const row = position - skipped, { rowStart } = features[layer];
+    const row = position - skipped, { rowStart } = features[transcoder];
     const token = { context, position, token_id, token: tokenizer.tokenText(token_id) };
     if (row < 0) return { ...token, excluded: true, active: 0, features: [] };
-    return { ...token, excluded: false, active: rowStart[row + 1] - rowStart[row], ...describe(features[layer], row) };
+    return {
+      ...token,
+      excluded: false,
+      active: rowStart[row + 1] - rowStart[row],
+      ...describe(features[transcoder], row),
+    };
   });
 }
 
 async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
   const { summarizeThresholds } = await import("../core/analysis/threshold_summary.ts");
-  const layers = await openFinishedRun(run);
-  const topTokens = await Promise.all(layers.map(readTopTokens));
-  const { tokenizer, contexts } = await encodeLayers(layers, text);
-  const [{ config }] = layers, skipped = config.include_bos ? 0 : 1;
+  const transcoders = await openFinishedRun(run);
+  const topTokens = await Promise.all(transcoders.map(readTopTokens));
+  const { tokenizer, contexts } = await encodeText(transcoders, text);
+  const [{ config }] = transcoders, skipped = config.include_bos ? 0 : 1;
   if (contexts.length > 1) {
     console.error(
       `mtc: the run's contexts hold ${config.context - 1} tokens behind BOS; the text is longer and was encoded in ` +
         `${contexts.length} contexts, none of which sees the ones before`,
     );
   }
-  const encoded = layers.map(({ directory, config: { layer }, transcoder: { thresholds } }, i) => {
+  const encoded = transcoders.map(({ directory, config: { target }, transcoder: { thresholds } }, i) => {
     const describe = (features: HostFeatures, row: number) => ({
       features: strongest(features, row, top, topTokens[i]),
     });
     const tokens = contexts.flatMap((context, c) => describeTokens(context, c, i, skipped, describe, tokenizer));
-    return { run: directory, layer, ...summarizeThresholds(thresholds), tokens };
+    return { run: directory, layer: target.layer, ...summarizeThresholds(thresholds), tokens };
   });
   if (json) {
-    console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? encoded[0] : encoded, null, 2));
+    const isOne = transcoders.length === 1 && transcoders[0].directory === run;
+    console.log(JSON.stringify(isOne ? encoded[0] : encoded, null, 2));
     return;
   }
   const { encodingTable } = await import("../reports/encoding_table.ts");

@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { UserError } from "../core/errors.ts";
 import type { TextSummary } from "../core/text/summary.ts";
-import type { FinishedLayer } from "../core/runs/finished.ts";
+import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
@@ -16,19 +16,19 @@ interface EvaluateOptions {
   json?: true;
 }
 
-async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) {
+async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: number) {
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
   const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
   const { dataOf } = await import("../core/runs/config.ts");
-  const { tapsOf } = await import("../core/training/plan.ts");
+  const { tapsOf } = await import("../core/runs/ids.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = layers, { context } = config;
-  const files = await openModelVisibly(modelOf(layers));
+  const [{ directory, config }] = transcoders, { context } = config;
+  const files = await openModelVisibly(modelOf(transcoders));
   using gpu = await openGpu(undefined, config.precision);
-  const taps = tapsOf(layers.map((layer) => layer.config));
-  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, layers, { taps, onLoading }));
+  const taps = tapsOf(transcoders.map(({ config }) => config));
+  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
   const progress = new Progress("Evaluating");
@@ -39,7 +39,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
       decoder,
       source,
       settings: config,
-      transcoders: layers,
+      transcoders,
       tokens,
       onProgress: (done) => progress.advance({ done, total: tokens, unit: "tokens" }),
     });
@@ -53,7 +53,7 @@ async function evaluateLayers(layers: readonly FinishedLayer[], tokens: number) 
 /** Another text would be split otherwise, and training may have seen what is held out now. */
 async function requireSameText(
   directory: string,
-  trained: FinishedLayer["config"]["data"],
+  trained: FinishedTranscoder["config"]["data"],
   now: TextSummary,
 ): Promise<void> {
   if (now.fingerprint === trained.fingerprint) return;
@@ -68,16 +68,18 @@ async function requireSameText(
 
 async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
-  const layers = await openFinishedRun(run);
-  const [{ config }] = layers;
-  const evaluations = await evaluateLayers(layers, tokens ?? config.evaluation_tokens);
+  const transcoders = await openFinishedRun(run);
+  const [{ config }] = transcoders;
+  const evaluations = await evaluateRun(transcoders, tokens ?? config.evaluation_tokens);
   if (json) {
-    const all = layers.map(({ directory, config: { layer } }, i) => ({ run: directory, layer, ...evaluations[i] }));
-    console.log(JSON.stringify(layers.length === 1 && layers[0].directory === run ? all[0] : all, null, 2));
+    const all = transcoders.map(({ directory, config: { target } }, i) => {
+      return { run: directory, layer: target.layer, ...evaluations[i] };
+    });
+    console.log(JSON.stringify(all.length === 1 && all[0].run === run ? all[0] : all, null, 2));
     return;
   }
   const { evaluationTable } = await import("../reports/evaluation_table.ts");
-  const named = layers.map(({ config: { layer } }, i) => ({ name: `layer ${layer}`, evaluation: evaluations[i] }));
+  const named = transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, evaluation: evaluations[i] }));
   console.log(evaluationTable(named, config.include_bos));
 }
 

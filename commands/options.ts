@@ -153,15 +153,16 @@ export function precisionOption(isMeasured = true): Option {
  * @returns The option, which must be given.
  */
 export function runOption(): Option {
-  return new Option("-r, --run <dir>", "a layer's directory, or a run's for all its layers").makeOptionMandatory();
+  return new Option("-r, --run <dir>", "a transcoder's directory, or a run's for all its transcoders")
+    .makeOptionMandatory();
 }
 
 /**
  * Declares `--json`.
  *
- * @param what What is printed; by default what the commands that read a finished run print of its layers.
+ * @param what What is printed; by default what the commands that read a finished run print of its transcoders.
  * @returns The option.
  */
-export function jsonOption(what = "JSON: an object for a layer's directory, a list for a run's"): Option {
+export function jsonOption(what = "JSON: an object for a transcoder's directory, a list for a run's"): Option {
   return new Option("--json", `print ${what}`);
 }

@@ -4,9 +4,9 @@
  */
 import { Command } from "commander";
 import { join } from "node:path";
-import type { LayerAnalysis } from "../core/runs/analysed.ts";
-import type { LayerComparison } from "../core/analysis/comparison.ts";
-import type { RunChoice, RunDirectory } from "../core/runs/discovery.ts";
+import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
+import type { TranscoderConfig } from "../core/runs/config.ts";
+import type { TranscoderChoice } from "../core/runs/discovery.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
 import { jsonOption } from "./options.ts";
@@ -17,33 +17,18 @@ interface ReportOptions {
   json?: true;
 }
 
-/** Contexts are kept for this many of the strongest features; the reports show no more. */
-const features = 10;
-
-/** A sentence for every run that was found and not reported on. */
-function leftOut({ chosen, passedOver, unfinished }: RunChoice): string[] {
-  const newer = (run: RunDirectory) => chosen.find(({ config }) => config.layer === run.config.layer)!;
+/** A sentence for every transcoder that was found and not reported on. */
+function leftOut(
+  { passedOver, unfinished }: TranscoderChoice,
+  identity: (config: TranscoderConfig) => string,
+): string[] {
   return [
-    ...passedOver.map((run) =>
-      `${run.path} (begun ${run.config.created}) was passed over: ${newer(run).path} ` +
-      `(begun ${newer(run).config.created}) is the newest run of layer ${run.config.layer}`
+    ...passedOver.map(({ older, newer }) =>
+      `${older.path} (begun ${older.config.created}) was passed over: ${newer.path} (begun ${newer.config.created}) is the ` +
+      `newest run of the same transcoder, ${identity(newer.config)}`
     ),
-    ...unfinished.map((run) => `${run.path} was skipped: it is not finished, ${run.missing.join(", ")} missing`),
+    ...unfinished.map(({ path, missing }) => `${path} was skipped: it is not finished, ${missing.join(", ")} missing`),
   ];
-}
-
-async function analyze({ path }: RunDirectory): Promise<LayerAnalysis> {
-  const { analyzeLayer } = await import("../core/runs/analysed.ts");
-  const { readTensors } = await import("../core/runs/tensors.ts");
-  const { openSafetensors } = await import("../core/files/safetensors.ts");
-  return await analyzeLayer(path, async (config) => {
-    const file = await openSafetensors(join(path, "transcoder.safetensors"));
-    try {
-      return await readTensors(file, config);
-    } finally {
-      await file.close();
-    }
-  }, features);
 }
 
 async function requireDirectory(path: string): Promise<void> {
@@ -85,35 +70,39 @@ async function makeDirectory(path: string): Promise<void> {
 async function report({ runs, out, json }: ReportOptions): Promise<void> {
   await requireDirectory(out);
   await requireOwnIndex(out);
-  const { chooseRuns, findRuns } = await import("../core/runs/discovery.ts");
-  const { compareLayers } = await import("../core/analysis/comparison.ts");
-  const choice = chooseRuns(await findRuns(runs));
-  const notes = leftOut(choice);
+  const { chooseTranscoders, findTranscoders } = await import("../core/runs/discovery.ts");
+  const { describeId, idOf } = await import("../core/runs/ids.ts");
+  const { analyzeTranscoder, comparePairs } = await import("../core/runs/analysed.ts");
+  const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
+  const choice = chooseTranscoders(await findTranscoders(runs));
+  const notes = leftOut(choice, (config) => describeId(idOf(config)));
   for (const note of notes) console.error(`mtc: ${note}`);
 
-  const layers: LayerAnalysis[] = [];
-  for (const run of choice.chosen) {
-    console.error(`mtc: reading ${run.path}`);
-    layers.push(await analyze(run));
+  const transcoders: TranscoderAnalysis[] = [];
+  for (const chosen of choice.chosen) {
+    console.error(`mtc: reading ${chosen.path}`);
+    transcoders.push(await analyzeTranscoder(chosen, FEATURES_WITH_CONTEXTS));
   }
-  const comparisons: LayerComparison[] = layers.flatMap((a, i) => layers.slice(i + 1).map((b) => compareLayers(a, b)));
+  const comparisons = comparePairs(transcoders);
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");
   const files: string[] = [];
-  for await (const { name, content } of reportFiles({ layers, comparisons, notes, generated: new Date() })) {
+  for await (const { name, content } of reportFiles({ transcoders, comparisons, notes, generated: new Date() })) {
     const path = join(out, name);
     await writeFileAtomic(path, content);
     files.push(path);
   }
   const { jsonSummary, textSummary } = await import("../reports/summary.ts");
-  console.log(json ? jsonSummary(layers, files, notes) : textSummary(layers, files));
+  console.log(json ? jsonSummary(transcoders, files, notes) : textSummary(transcoders, files));
 }
 
 /** The command `mtc report`. */
 export function reportCommand(): Command {
   return new Command("report")
-    .description("Writes reports and plots about the newest finished run of every layer, and compares the layers.")
+    .description(
+      "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares them.",
+    )
     .option("-r, --runs <dir>", "where the runs are", "runs")
     .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
     .addOption(jsonOption("verdicts, checks and file names as JSON"))

@@ -2,7 +2,7 @@
  * The success metrics of a run, each passed or failed, and the verdict they add up to.
  * @module
  */
-import type { LayerAnalysis } from "../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -28,7 +28,7 @@ export interface Verdict {
   sentence: string;
 }
 
-function completed({ course, config }: LayerAnalysis): Check {
+function completed({ course, config }: TranscoderAnalysis): Check {
   return {
     id: "completed",
     requirement: `Training ran to the end (${counted(config.steps, "step")})`,
@@ -39,14 +39,14 @@ function completed({ course, config }: LayerAnalysis): Check {
 }
 
 /** Elements of the saved tensors that are NaN or infinite. */
-export function nonFiniteWeights({ weights }: LayerAnalysis): number {
+export function nonFiniteWeights({ weights }: TranscoderAnalysis): number {
   return weights.encoder.nonFinite + weights.encoderBias.nonFinite + weights.decoder.nonFinite +
     weights.decoderBias.nonFinite;
 }
 
-function finite(layer: LayerAnalysis): Check {
-  const { firstNonFiniteStep: step } = layer.course;
-  const broken = nonFiniteWeights(layer);
+function finite(transcoder: TranscoderAnalysis): Check {
+  const { firstNonFiniteStep: step } = transcoder.course;
+  const broken = nonFiniteWeights(transcoder);
   const problems = [
     ...(step === null ? [] : [`training diverged: the loss is not a number from step ${integer(step)} on`]),
     ...(broken === 0 ? [] : [`${counted(broken, "saved weight")} ${broken === 1 ? "is" : "are"} not finite`]),
@@ -61,7 +61,7 @@ function finite(layer: LayerAnalysis): Check {
 }
 
 /** What the loss did at the end: the first of these that applies. */
-export function lossCourse({ course }: LayerAnalysis): "diverged" | "risen" | "rising" | "falling" | "settled" {
+export function lossCourse({ course }: TranscoderAnalysis): "diverged" | "risen" | "rising" | "falling" | "settled" {
   if (course.firstNonFiniteStep !== null || !(course.finalLoss < course.firstLoss)) return "diverged";
   if (course.finalLoss > course.lowestLoss * (1 + thresholds.aboveLowest)) return "risen";
   if (course.lastFifthChange > thresholds.lastFifthChange) return "rising";
@@ -69,8 +69,8 @@ export function lossCourse({ course }: LayerAnalysis): "diverged" | "risen" | "r
   return "settled";
 }
 
-function converged(layer: LayerAnalysis): Check {
-  const { course } = layer;
+function converged(transcoder: TranscoderAnalysis): Check {
+  const { course } = transcoder;
   const change = `${course.lastFifthChange > 0 ? "+" : ""}${percent(course.lastFifthChange)} ± ${
     percent(course.lastFifthError)
   } over the last fifth`;
@@ -80,26 +80,26 @@ function converged(layer: LayerAnalysis): Check {
     rising: `still rising: ${change}`,
     falling: `still falling: ${change}`,
     settled: change,
-  }[lossCourse(layer)];
+  }[lossCourse(transcoder)];
   return {
     id: "converged",
     requirement:
       `Loss converged: within ±${percent(thresholds.lastFifthChange, 0)} over the last fifth of the training, ` +
       `at most ${percent(thresholds.aboveLowest, 0)} above its lowest value`,
     found: course.firstNonFiniteStep === null ? found : "the loss is not a number",
-    passed: lossCourse(layer) === "settled",
-    decisive: lossCourse(layer) === "diverged",
+    passed: lossCourse(transcoder) === "settled",
+    decisive: lossCourse(transcoder) === "diverged",
   };
 }
 
 /** Logged steps whose loss exceeds the running median by more than the limit, largest first. */
-export function jumps({ course }: LayerAnalysis): { step: number; ratio: number }[] {
+export function jumps({ course }: TranscoderAnalysis): { step: number; ratio: number }[] {
   return course.lossRatios.filter(({ ratio }) => ratio > thresholds.jump).sort((a, b) => b.ratio - a.ratio);
 }
 
-function stable(layer: LayerAnalysis): Check {
-  const found = jumps(layer);
-  const broken = layer.course.firstNonFiniteStep !== null;
+function stable(transcoder: TranscoderAnalysis): Check {
+  const found = jumps(transcoder);
+  const broken = transcoder.course.firstNonFiniteStep !== null;
   return {
     id: "stable",
     requirement: `Loss stable: at most ${percent(thresholds.jumpShare, 0)} of the logged steps above ` +
@@ -111,12 +111,12 @@ function stable(layer: LayerAnalysis): Check {
       : `${counted(found.length, "jump")}, the largest ${decimal(found[0].ratio, 1)} times at step ${
         integer(found[0].step)
       }`,
-    passed: !broken && found.length <= thresholds.jumpShare * layer.metrics.length,
+    passed: !broken && found.length <= thresholds.jumpShare * transcoder.metrics.length,
     decisive: false,
   };
 }
 
-function heldOutFvu({ evaluation }: LayerAnalysis): Check {
+function heldOutFvu({ evaluation }: TranscoderAnalysis): Check {
   const [low, high] = evaluation.fvu_ci95;
   const unsure = low < thresholds.fvu && high >= thresholds.fvu;
   return {
@@ -130,7 +130,7 @@ function heldOutFvu({ evaluation }: LayerAnalysis): Check {
   };
 }
 
-function sparsity({ evaluation, config }: LayerAnalysis): Check {
+function sparsity({ evaluation, config }: TranscoderAnalysis): Check {
   const difference = evaluation.l0 / config.k - 1;
   return {
     id: "l0",
@@ -142,7 +142,7 @@ function sparsity({ evaluation, config }: LayerAnalysis): Check {
   };
 }
 
-function dead({ evaluation }: LayerAnalysis): Check {
+function dead({ evaluation }: TranscoderAnalysis): Check {
   return {
     id: "dead",
     requirement: `Under ${percent(thresholds.deadShare, 0)} of the features dead on held-out text (ideal: none)`,
@@ -155,12 +155,12 @@ function dead({ evaluation }: LayerAnalysis): Check {
 }
 
 /** The success metrics of a run, in the order in which they are read. */
-export function successChecks(layer: LayerAnalysis): Check[] {
-  return [completed, finite, converged, stable, heldOutFvu, sparsity, dead].map((check) => check(layer));
+export function successChecks(transcoder: TranscoderAnalysis): Check[] {
+  return [completed, finite, converged, stable, heldOutFvu, sparsity, dead].map((check) => check(transcoder));
 }
 
 /** What each failed check means, in a few words. */
-function failure(check: Check, { evaluation, course, config }: LayerAnalysis): string {
+function failure(check: Check, { evaluation, course, config }: TranscoderAnalysis): string {
   switch (check.id) {
     case "completed":
       return `training stopped at step ${integer(course.lastStep)} of ${integer(config.steps)}`;
@@ -184,28 +184,28 @@ function failure(check: Check, { evaluation, course, config }: LayerAnalysis): s
 }
 
 /** Sums the checks up. */
-export function verdict(layer: LayerAnalysis): Verdict {
-  const checks = successChecks(layer);
+export function verdict(transcoder: TranscoderAnalysis): Verdict {
+  const checks = successChecks(transcoder);
   const failed = checks.filter((check) => !check.passed);
   if (failed.length === 0) {
-    const { fvu, l0, dead_features } = layer.evaluation;
+    const { fvu, l0, dead_features } = transcoder.evaluation;
     return {
       level: "good",
       sentence: `**Good run.** All ${checks.length} success metrics are met: held-out FVU ${decimal(fvu, 3)}, ` +
-        `L0 ${decimal(l0, 1)} for k = ${layer.config.k}, ${
+        `L0 ${decimal(l0, 1)} for k = ${transcoder.config.k}, ${
           dead_features === 0 ? "no dead features" : counted(dead_features, "dead feature")
         }.`,
     };
   }
-  const reasons = failed.map((check) => failure(check, layer)).filter((reason) => reason !== "").join("; ");
+  const reasons = failed.map((check) => failure(check, transcoder)).filter((reason) => reason !== "").join("; ");
   const count = `${failed.length} of ${checks.length} success metrics ${failed.length === 1 ? "is" : "are"} missed`;
   return failed.some((check) => check.decisive)
     ? { level: "bad", sentence: `**Bad run: do not build on it.** ${count}: ${reasons}.` }
     : {
       level: "doubtful",
       sentence: `**Usable, with a reservation.** ${count}: ${reasons}. ` +
-        `Held-out FVU ${significant(layer.evaluation.fvu, 3)} and L0 ${
-          decimal(layer.evaluation.l0, 1)
+        `Held-out FVU ${significant(transcoder.evaluation.fvu, 3)} and L0 ${
+          decimal(transcoder.evaluation.l0, 1)
         } are within their limits.`,
     };
 }

@@ -2,7 +2,8 @@
  * What `mtc evaluate` prints for a reader.
  * @module
  */
-import type { Evaluation, Interval } from "../core/runs/schema.ts";
+import type { Interval } from "../core/analysis/bootstrap.ts";
+import type { Evaluation } from "../core/analysis/evaluation.ts";
 import { counted, decimal, integer, percent, thresholdText } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
@@ -10,26 +11,33 @@ function withInterval(value: number, [low, high]: Interval, digits: number): str
   return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
 }
 
-/** A row per figure and a column per evaluated layer, under a line on what was evaluated. All layers saw the same tokens. */
-export function evaluationTable(layers: { name: string; evaluation: Evaluation }[], bosCounts: boolean): string {
-  const [{ evaluation: first }] = layers;
+/**
+ * A row per figure and a column per evaluated transcoder, under a line on what was evaluated. All saw the same tokens; where their
+ * dictionaries are grouped in different ways, a cell is empty for a prefix that one does not have.
+ */
+export function evaluationTable(
+  transcoders: readonly { name: string; evaluation: Evaluation }[],
+  bosCounts: boolean,
+): string {
+  const [{ evaluation: first }] = transcoders;
   const row = (name: string, cell: (evaluation: Evaluation) => string) => [
     name,
-    ...layers.map(({ evaluation }) => cell(evaluation)),
+    ...transcoders.map(({ evaluation }) => cell(evaluation)),
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
-  const prefixes = first.fvu_per_prefix.map(({ prefix }, p) =>
-    row(
-      `FVU of prefix ${integer(prefix)}`,
-      ({ fvu_per_prefix }) => withInterval(fvu_per_prefix[p].fvu, fvu_per_prefix[p].ci95, 4),
-    )
+  const ends = transcoders.flatMap(({ evaluation }) => evaluation.fvu_per_prefix.map(({ prefix }) => prefix));
+  const prefixes = [...new Set(ends)].sort((a, b) => a - b).map((end) =>
+    row(`FVU of prefix ${integer(end)}`, ({ fvu_per_prefix }) => {
+      const found = fvu_per_prefix.find(({ prefix }) => prefix === end);
+      return found ? withInterval(found.fvu, found.ci95, 4) : "";
+    })
   );
   return [
     `${counted(first.tokens, "held-out token")} in ${counted(first.contexts, "context")}, ` +
     `BOS ${bosCounts ? "included" : "excluded"}; intervals cover 95 % (bootstrap over contexts).`,
     "",
-    table(["", ...layers.map(({ name }) => numeric(name))], [
+    table(["", ...transcoders.map(({ name }) => numeric(name))], [
       row("FVU", ({ fvu, fvu_ci95 }) => withInterval(fvu, fvu_ci95, 4)),
       ...prefixes,
       row("Explained variance (dictionary_learning)", ({ explained_variance }) => decimal(explained_variance, 4)),

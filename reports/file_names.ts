@@ -2,9 +2,10 @@
  * The names of the files that a report consists of.
  * @module
  */
+import type { TranscoderName } from "../core/runs/ids.ts";
 
-/** The files about one layer. */
-export function layerFiles(layer: number): {
+/** The files about one transcoder. */
+export function filesOf({ file }: TranscoderName): {
   report: string;
   overview: string;
   scatter: string;
@@ -12,15 +13,16 @@ export function layerFiles(layer: number): {
   curves: string;
 } {
   return {
-    report: `layer${layer}_analysis_report.md`,
-    overview: `layer${layer}_analysis_overview.png`,
-    scatter: `layer${layer}_activation_vs_samples.png`,
-    summary: `LAYER${layer}_TRAINING_SUMMARY.md`,
-    curves: `layer${layer}_training_curves.png`,
+    report: `${file}_analysis_report.md`,
+    overview: `${file}_analysis_overview.png`,
+    scatter: `${file}_activation_vs_samples.png`,
+    summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
+    curves: `${file}_training_curves.png`,
   };
 }
 
-/** The files about two layers, the shallower one first. */
-export function pairFiles(a: number, b: number): { comparison: string; plot: string } {
-  return { comparison: `layer${a}_vs_layer${b}_comparison.md`, plot: `layer${a}_vs_layer${b}_comparison.png` };
+/** The files about two transcoders, in the order of the report. */
+export function pairFiles(a: TranscoderName, b: TranscoderName): { comparison: string; plot: string } {
+  const both = `${a.file}_vs_${b.file}_comparison`;
+  return { comparison: `${both}.md`, plot: `${both}.png` };
 }

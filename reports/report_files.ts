@@ -2,11 +2,10 @@
  * All files of a report, made one after the other.
  * @module
  */
-import type { LayerComparison } from "../core/analysis/comparison.ts";
-import type { LayerAnalysis } from "../core/runs/analysed.ts";
+import type { ComparedPair, TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
-import { layerFiles, pairFiles } from "./file_names.ts";
+import { filesOf, pairFiles } from "./file_names.ts";
 import { indexPage } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
@@ -24,10 +23,10 @@ export interface ReportFile {
 
 /** What the reports are about. */
 export interface ReportInput {
-  /** The layers, ascending. */
-  layers: LayerAnalysis[];
-  /** A comparison for every pair of layers. */
-  comparisons: LayerComparison[];
+  /** The transcoders, in the order of the reports. */
+  transcoders: readonly TranscoderAnalysis[];
+  /** A comparison for every pair of them. */
+  comparisons: readonly ComparedPair[];
   /** A sentence for every run that was left out. */
   notes: string[];
   /** When the reports are made; the only thing in them that is not a function of the runs. */
@@ -35,19 +34,21 @@ export interface ReportInput {
 }
 
 /** Makes the files, plots before the page that shows them, the index last. */
-export async function* reportFiles({ layers, comparisons, notes, generated }: ReportInput): AsyncGenerator<ReportFile> {
-  for (const layer of layers) {
-    const names = layerFiles(layer.config.layer);
-    yield { name: names.overview, content: await renderPng(overviewFigure(layer)) };
-    yield { name: names.scatter, content: await renderPng(scatterFigure(layer)) };
-    yield { name: names.curves, content: await renderPng(curvesFigure(layer)) };
-    yield { name: names.report, content: analysisReport(layer, generated) };
-    yield { name: names.summary, content: trainingSummary(layer, generated) };
+export async function* reportFiles(
+  { transcoders, comparisons, notes, generated }: ReportInput,
+): AsyncGenerator<ReportFile> {
+  for (const transcoder of transcoders) {
+    const names = filesOf(transcoder.name);
+    yield { name: names.overview, content: await renderPng(overviewFigure(transcoder)) };
+    yield { name: names.scatter, content: await renderPng(scatterFigure(transcoder)) };
+    yield { name: names.curves, content: await renderPng(curvesFigure(transcoder)) };
+    yield { name: names.report, content: analysisReport(transcoder, generated) };
+    yield { name: names.summary, content: trainingSummary(transcoder, generated) };
   }
   for (const comparison of comparisons) {
-    const names = pairFiles(comparison.a.config.layer, comparison.b.config.layer);
+    const names = pairFiles(comparison.a.name, comparison.b.name);
     yield { name: names.plot, content: await renderPng(comparisonFigure(comparison)) };
     yield { name: names.comparison, content: comparisonReport(comparison, generated) };
   }
-  yield { name: "index.md", content: indexPage(layers, notes, generated) };
+  yield { name: "index.md", content: indexPage(transcoders, comparisons, notes, generated) };
 }

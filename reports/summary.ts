@@ -1,28 +1,31 @@
 /**
- * What `mtc report` prints: a verdict per layer and the files, for a reader or for a program.
+ * What `mtc report` prints: a verdict per transcoder and the files, for a reader or for a program.
  * @module
  */
-import type { LayerAnalysis } from "../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { successChecks, verdict } from "./checks.ts";
 import { counted } from "./format.ts";
 
-/** One line per layer, then the files. */
-export function textSummary(layers: LayerAnalysis[], files: string[]): string {
+/** One line per transcoder, then the files. */
+export function textSummary(transcoders: readonly TranscoderAnalysis[], files: string[]): string {
   return [
-    ...layers.map((layer) => `Layer ${layer.config.layer}: ${verdict(layer).sentence.replaceAll("**", "")}`),
+    ...transcoders.map((transcoder) =>
+      `${transcoder.name.title}: ${verdict(transcoder).sentence.replaceAll("**", "")}`
+    ),
     `Wrote ${counted(files.length, "file")}; begin with ${files[files.length - 1]}`,
   ].join("\n");
 }
 
 /** The same as indented JSON; a metric that is NaN becomes null. */
-export function jsonSummary(layers: LayerAnalysis[], files: string[], notes: string[]): string {
+export function jsonSummary(transcoders: readonly TranscoderAnalysis[], files: string[], notes: string[]): string {
   const summary = {
-    layers: layers.map((layer) => {
-      const { config, evaluation } = layer;
-      const { level, sentence } = verdict(layer);
+    layers: transcoders.map((transcoder) => {
+      const { config, evaluation } = transcoder;
+      const { level, sentence } = verdict(transcoder);
       return {
-        layer: config.layer,
-        run: layer.path,
+        layer: config.target.layer,
+        name: transcoder.name.file,
+        run: transcoder.path,
         verdict: level,
         sentence: sentence.replaceAll("**", ""),
         fvu: evaluation.fvu,
@@ -31,7 +34,12 @@ export function jsonSummary(layers: LayerAnalysis[], files: string[], notes: str
         k: config.k,
         dead_features: evaluation.dead_features,
         dead_fraction: evaluation.dead_fraction,
-        checks: successChecks(layer).map(({ id, passed, requirement, found }) => ({ id, passed, requirement, found })),
+        checks: successChecks(transcoder).map(({ id, passed, requirement, found }) => ({
+          id,
+          passed,
+          requirement,
+          found,
+        })),
       };
     }),
     files,

@@ -2,7 +2,7 @@
  * Tokens and contexts as a reader can read them, safe inside Markdown.
  * @module
  */
-import type { Sample } from "../core/runs/schema.ts";
+import type { Sample } from "../core/analysis/sample_statistics.ts";
 
 /** Names of characters that would be invisible or move the text. */
 function nameOf(character: string): string {

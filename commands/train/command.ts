@@ -1,26 +1,27 @@
 /**
- * `mtc train`: one transcoder per layer from a single forward pass.
+ * `mtc train`: one or more transcoders from a single forward pass.
  * @module
  */
 
 import { Command } from "commander";
-import { readdir } from "node:fs/promises";
-import { join } from "node:path";
 import process from "node:process";
-import type { Evaluation } from "../../core/runs/schema.ts";
 import { Interrupted, UserError } from "../../core/errors.ts";
 import { TEXT_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
+import { directoriesOf } from "../../core/training/plan.ts";
 import { Diverged, train } from "../../core/training/session.ts";
 import { bytes } from "../bytes.ts";
 import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
+import { transcodersIn } from "../../core/runs/discovery.ts";
+import { readEvaluation } from "../../core/runs/evaluation.ts";
+import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { lockRun } from "../../core/runs/lock.ts";
-import { isLayerName, newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
+import { newRequest, planOf, resumedRequest, type TrainOptions, type TrainRequest } from "./request.ts";
 import { declared, NUMBER_OPTIONS } from "./settings.ts";
 
 /**
@@ -102,8 +103,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
     const plan = planOf(request, gpu.adapter);
-    const { decoder, layers } = await train(gpu, plan, display.observer, stop.signal);
-    await finish(gpu, plan, decoder, layers, display.finishObserver, stop.signal);
+    const { decoder, transcoders } = await train(gpu, plan, display.observer, stop.signal);
+    await finish(gpu, plan, decoder, transcoders, display.finishObserver, stop.signal);
   } catch (error) {
     throw await withResume(error, request.directory);
   } finally {
@@ -137,8 +138,7 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
 /** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
 async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
-  const entries = await readdir(directory).catch(() => []);
-  if (!entries.some(isLayerName)) return error;
+  if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
   const { parts } = error, goOn = `then go on with: mtc train --resume ${directory}`;
   return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}; ${goOn}` });
 }
@@ -168,18 +168,23 @@ function peakMemory(): number | null {
   return kilobytes === undefined ? null : kilobytes * 1024;
 }
 
-async function printResult({ directory, mappings, settings }: TrainRequest, asJson: boolean): Promise<void> {
-  const layers = await Promise.all(mappings.map(async ({ layer }) => {
-    const path = join(directory, `layer${layer}`);
-    const evaluation = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json"))) as Evaluation;
-    return { layer, path, evaluation };
-  }));
+async function printResult(request: TrainRequest, asJson: boolean): Promise<void> {
+  const { directory, mappings, settings, model } = request, features = featureCount(settings.groups);
+  const ids = mappings.map((mapping) => idOf({ ...settings, ...mapping, model }));
+  const phrases = nameTranscoders(ids).map(({ phrase }) => phrase);
+  const transcoders = await Promise.all(
+    directoriesOf(request).map(async (path, i) => {
+      return { layer: mappings[i].target.layer, path, evaluation: await readEvaluation(path) };
+    }),
+  );
   const peak = peakMemory();
-  if (asJson) return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers }, null, 2));
+  if (asJson) {
+    return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
+  }
   console.log("\nHeld-out text, threshold inference:");
-  for (const { layer, evaluation: { fvu, fvu_per_prefix, l0, dead_features } } of layers) {
-    const dead = `dead ${dead_features} of ${featureCount(settings.groups)}`;
-    console.log(`  layer ${layer}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+  for (const [i, { evaluation: { fvu, fvu_per_prefix, l0, dead_features } }] of transcoders.entries()) {
+    const dead = `dead ${dead_features} of ${features}`;
+    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     if (prefixes) console.log(`    FVU ${prefixes} features`);
   }

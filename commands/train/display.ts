@@ -7,8 +7,9 @@ import { describeErrors } from "../../core/passes/precision.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { planBuffer } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
-import type { Mapping, RunSettings } from "../../core/runs/config.ts";
-import type { TrainingObserver } from "../../core/training/session.ts";
+import type { Mapping } from "../../core/runs/ids.ts";
+import type { RunSettings } from "../../core/runs/settings.ts";
+import type { SteppedTranscoder, TrainingObserver } from "../../core/training/session.ts";
 import { tapName } from "../../core/model/sites.ts";
 import { integer } from "../../reports/format.ts";
 import { perSecond, Progress } from "../progress.ts";
@@ -78,7 +79,7 @@ export class TrainDisplay {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
       rounded: (errors) => this.#rounded(errors),
-      stepped: (step, layers, tokensPerSecond) => this.#stepped(step, layers, tokensPerSecond),
+      stepped: (step, transcoders, tokensPerSecond) => this.#stepped(step, transcoders, tokensPerSecond),
     };
   }
 
@@ -120,14 +121,14 @@ export class TrainDisplay {
     console.error(`  ${describeErrors(errors)}`);
   }
 
-  #stepped(step: number, layers: LayerMetrics, tokensPerSecond: number): void {
+  #stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void {
     const { steps } = this.#settings;
     this.#rate = tokensPerSecond;
-    const numbers = layers.map(({ layer, metrics: { loss, fvu, l0, deadFeatures } }) =>
-      `L${layer} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
+    const numbers = transcoders.map(({ name, metrics: { loss, fvu, l0, deadFeatures } }) =>
+      `${name} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
     );
-    const each = (value: (metrics: LayerMetrics[0]["metrics"]) => string) =>
-      layers.map(({ metrics }) => value(metrics)).join("|");
+    const each = (value: (metrics: SteppedTranscoder["metrics"]) => string) =>
+      transcoders.map(({ metrics }) => value(metrics)).join("|");
     const short = [
       `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
       `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
@@ -152,8 +153,6 @@ export class TrainDisplay {
     return (steps - step) * batch_tokens / this.#rate + fills * (this.#fillSeconds ?? 0);
   }
 }
-
-type LayerMetrics = Parameters<TrainingObserver["stepped"]>[1];
 
 /** 812, 6.2k, 62k: three places at most. */
 function short1000(n: number): string {

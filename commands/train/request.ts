@@ -6,7 +6,7 @@
 
 import { Command } from "commander";
 import { lstat, readdir, rmdir, stat } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
@@ -19,16 +19,13 @@ import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import {
-  checkSettings,
-  dataOf,
-  type LayerConfig,
-  type Mapping,
-  readLayerConfig,
-  type RunSettings,
-  settingsOf,
-} from "../../core/runs/config.ts";
-import type { TrainingPlan } from "../../core/training/plan.ts";
+import { dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { transcodersIn } from "../../core/runs/discovery.ts";
+import { idOf, type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
+import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
+import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
+import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
+import { checkSettings } from "../../core/training/recipe.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
@@ -66,9 +63,11 @@ export interface TrainRequest {
   readonly directory: string;
   readonly settings: RunSettings;
   readonly mappings: readonly Mapping[];
+  /** The directory of each transcoder in the run's, in the order of the mappings. */
+  readonly names: readonly string[];
   readonly model: ModelFiles;
   readonly data: DataPaths;
-  readonly resumed: readonly LayerConfig[] | null;
+  readonly resumed: readonly TranscoderConfig[] | null;
   /** Whether a resumed run has nothing left to do. */
   readonly isFinished: boolean;
 }
@@ -105,7 +104,9 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // The held-out text is needed last, and a run should not find out then that there is too little of it.
   (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
-  return { directory, settings, mappings, model, data, resumed: null, isFinished: false };
+  const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
+  const files = names.map(({ file }) => file);
+  return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };
 }
 
 /**
@@ -154,7 +155,9 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   });
   if (taken.length > 0) {
     const names = taken.toSorted().slice(0, 3).join(", ");
-    const resume = taken.some(isLayerName) ? `, or go on with it: mtc train --resume ${directory}` : "";
+    const resume = (await transcodersIn(directory)).length > 0
+      ? `, or go on with it: mtc train --resume ${directory}`
+      : "";
     throw new UserError({
       action: `start a run in ${directory}`,
       requirement: "it must be empty or new",
@@ -217,15 +220,15 @@ export async function resumedRequest(directory: string, command: Command): Promi
       remedy: "leave the option out or start another run",
     });
   }
-  const configs = await readConfigs(directory);
-  const [first] = configs;
+  const { names, configs } = await readConfigs(directory), [first] = configs;
   const finished = await Promise.all(
-    configs.map(({ layer }) => exists(join(directory, `layer${layer}`, "transcoder.safetensors"))),
+    directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   return {
     directory,
+    names,
     settings: settingsOf(first),
-    mappings: configs.map(({ layer, source, target }) => ({ layer, source, target })),
+    mappings: configs.map(({ source, target }) => ({ source, target })),
     model: await openModelVisibly(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
@@ -233,45 +236,30 @@ export async function resumedRequest(directory: string, command: Command): Promi
   };
 }
 
-/** The config.json files of a run's layers, by ascending layer. */
-async function readConfigs(directory: string): Promise<LayerConfig[]> {
-  const entries = await readdir(directory).catch((error) => {
+/** The directories of a run's transcoders, and their config.json files. */
+async function readConfigs(directory: string): Promise<{ names: string[]; configs: TranscoderConfig[] }> {
+  const action = `resume ${directory}`;
+  const paths = await transcodersIn(directory).catch((error) => {
     throw fileError("resume", directory, error);
   });
-  const names = entries.filter(isLayerName);
-  if (names.length === 0) {
+  if (paths.length === 0) {
     throw new UserError({
-      action: `resume ${directory}`,
-      requirement: "it must hold layer<N> directories of an interrupted run",
+      action,
+      requirement: "it must hold the directories of an interrupted run's transcoders",
       found: "it holds none",
       remedy: "give the run's own directory, for example runs/first",
     });
   }
-  const configs = await Promise.all(names.map((name) => readLayerConfig(join(directory, name))));
-  configs.forEach(({ layer }, i) => {
-    if (names[i] === `layer${layer}`) return;
-    throw new UserError({
-      action: `resume ${directory}`,
-      requirement: `${names[i]} must hold the config.json of that layer`,
-      found: `it holds layer ${layer}'s`,
-      remedy: "move what does not belong to this run elsewhere",
-    });
-  });
-  configs.sort((a, b) => a.layer - b.layer);
-  const shared = (config: LayerConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
-  const stranger = configs.find((config) => shared(config) !== shared(configs[0]));
-  if (stranger === undefined) return configs;
+  const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
+  const shared = (config: TranscoderConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
+  const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
+  if (stranger < 0) return { names, configs };
   throw new UserError({
-    action: `resume ${directory}`,
-    requirement: "its layers must share settings, model and text",
-    found: `those of layer ${stranger.layer} are not those of layer ${configs[0].layer}`,
+    action,
+    requirement: "its transcoders must share settings, model and text",
+    found: `those of ${names[stranger]} are not those of ${names[0]}`,
     remedy: "move what does not belong to this run elsewhere",
   });
-}
-
-/** Whether a directory's name is that of a layer: layer0, layer17. */
-export function isLayerName(name: string): boolean {
-  return /^layer\d+$/.test(name);
 }
 
 /**
@@ -282,7 +270,7 @@ export function isLayerName(name: string): boolean {
  * @returns What training and finishing need.
  */
 export function planOf(
-  { directory, settings, mappings, model, data, resumed }: TrainRequest,
+  { directory, settings, mappings, names, model, data, resumed }: TrainRequest,
   adapter: string,
 ): TrainingPlan {
   const config = configOf(model), { layers, dModel, vocabSize } = config;
@@ -291,10 +279,11 @@ export function planOf(
     directory,
     settings,
     mappings,
+    names,
     model,
     data,
     resumed,
-    describe: ({ source, target }, { summary }) => ({
+    describe: ({ source, target }, text) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -302,7 +291,7 @@ export function planOf(
       data: {
         name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
         files: data === "builtin" ? [] : data,
-        ...summary,
+        ...text,
       },
       d_in: widthOf(config, source.site),
       d_out: widthOf(config, target.site),

@@ -7,7 +7,8 @@ import { Option } from "commander";
 import { UsageError } from "../../core/errors.ts";
 import type { DecoderConfig } from "../../core/model/config.ts";
 import { checkLayer, depthOf, parseSite, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
-import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+import type { Mapping } from "../../core/runs/ids.ts";
+import type { RunSettings } from "../../core/runs/settings.ts";
 import { numberOption, wholeNumberOption } from "../options.ts";
 
 /** What both sets of defaults share: the published recipe. */
@@ -97,7 +98,7 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
     checkLayer(layer, modelLayers);
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
     checkLayer(from.layer, modelLayers);
-    if (depthOf(from) < depthOf(to)) return { layer, source: from, target: to };
+    if (depthOf(from) < depthOf(to)) return { source: from, target: to };
     throw new UsageError({
       action: `train ${tapName(from)} -> ${tapName(to)}`,
       requirement: "the target must come after the source in the model",

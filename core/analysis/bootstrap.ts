@@ -4,8 +4,10 @@
  */
 
 import { randomGenerator } from "../random.ts";
-import type { Interval } from "../runs/schema.ts";
 import { quantile } from "./statistics.ts";
+
+/** Lower and upper end of a 95 % bootstrap interval over contexts. */
+export type Interval = [number, number];
 
 /** Resamples behind each interval. */
 export const RESAMPLES = 1000;

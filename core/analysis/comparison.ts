@@ -1,32 +1,33 @@
 /**
- * Two layers side by side: distributions over shared bins, and the tokens on which features of both peak.
+ * Two transcoders side by side: distributions over shared bins, and the tokens on which features of both peak.
  * @module
  */
-import type { LayerAnalysis } from "../runs/analysed.ts";
-import type { TokenCount } from "./sample_statistics.ts";
+import type { FeatureRow } from "./feature_rows.ts";
+import type { FeatureStatistics } from "./feature_statistics.ts";
+import type { SampleStatistics, TokenCount } from "./sample_statistics.ts";
 import { type Histogram, histogram } from "./statistics.ts";
 
-/** A quantity of the features of both layers, counted in the same bins. */
+/** A quantity of the features of both transcoders, counted in the same bins. */
 export interface SharedHistograms {
-  /** The shallower layer. */
+  /** The first. */
   a: Histogram;
-  /** The deeper layer. */
+  /** The second. */
   b: Histogram;
 }
 
-/** A token on which features of both layers peak. */
+/** A token on which features of both transcoders peak. */
 export interface SharedToken {
   /** Vocabulary id. */
   id: number;
   /** Decoded text. */
   token: string;
-  /** Features of the shallower layer whose most frequent top token it is. */
+  /** Features of the first whose most frequent top token it is. */
   a: number;
-  /** Likewise for the deeper layer. */
+  /** Likewise for the second. */
   b: number;
 }
 
-/** How many different tokens the features of one layer peak on. */
+/** How many different tokens the features of one transcoder peak on. */
 export interface TokenDiversity {
   /** Different most frequent top tokens. */
   distinct: number;
@@ -36,26 +37,30 @@ export interface TokenDiversity {
   features: number;
 }
 
-/** Two layers of the same model, the shallower one first. */
-export interface LayerComparison {
-  /** The shallower layer. */
-  a: LayerAnalysis;
-  /** The deeper layer. */
-  b: LayerAnalysis;
+/** What is compared of a transcoder. */
+export interface ComparedTranscoder {
+  /** Its features. */
+  readonly features: readonly FeatureRow[];
+  /** Statistics over them. */
+  readonly statistics: FeatureStatistics;
+  /** Tokens from their samples. */
+  readonly samples: SampleStatistics;
+}
+
+/** Two transcoders, a and b, side by side. */
+export interface TranscoderComparison {
   /** log10 of the share of tokens on which a feature fires; features that fired. */
   logDensity: SharedHistograms;
   /** Largest activation of each feature that fired. */
   maxActivation: SharedHistograms;
   /** Entropy in bits of the tokens of each feature's top samples. */
   tokenEntropy: SharedHistograms;
-  /** Diversity of the most frequent top tokens, of each layer. */
+  /** Diversity of the most frequent top tokens, of each. */
   diversity: { a: TokenDiversity; b: TokenDiversity };
-  /** Tokens that are the most frequent one of features in both layers; those shared by most features first. */
+  /** Tokens that are the most frequent one of features in both; those shared by most features first. */
   sharedTokens: SharedToken[];
-  /** Shared tokens divided by the different tokens of either layer. */
+  /** Shared tokens divided by the different tokens of either. */
   tokenOverlap: number;
-  /** Whether both runs are of the same model, text and vocabulary, so that token ids and texts mean the same. */
-  sameModel: boolean;
 }
 
 function sharedHistograms(a: number[], b: number[], bins: number): SharedHistograms {
@@ -79,25 +84,20 @@ function sharedTokens(a: TokenCount[], b: TokenCount[]): SharedToken[] {
     .sort((x, y) => Math.min(y.a, y.b) - Math.min(x.a, x.b) || y.a + y.b - x.a - x.b || x.id - y.id);
 }
 
-/** Compares two analysed layers; `a` is the shallower one. */
-export function compareLayers(a: LayerAnalysis, b: LayerAnalysis): LayerComparison {
-  const strongest = (layer: LayerAnalysis) => layer.statistics.strongest;
-  const logDensity = (layer: LayerAnalysis) => strongest(layer).map((row) => Math.log10(row.density));
-  const maxActivation = (layer: LayerAnalysis) => strongest(layer).map((row) => row.max_activation);
-  const entropy = (layer: LayerAnalysis) =>
-    layer.features.filter((row) => row.sample_count > 0).map((row) => row.token_entropy_bits);
+/** Compares two transcoders. Their tokens say something of each other only where both are of the same model and text. */
+export function compareTranscoders(a: ComparedTranscoder, b: ComparedTranscoder): TranscoderComparison {
+  const logDensity = ({ statistics }: ComparedTranscoder) => statistics.strongest.map((row) => Math.log10(row.density));
+  const maxActivation = ({ statistics }: ComparedTranscoder) => statistics.strongest.map((row) => row.max_activation);
+  const entropy = ({ features }: ComparedTranscoder) =>
+    features.filter((row) => row.sample_count > 0).map((row) => row.token_entropy_bits);
   const shared = sharedTokens(a.samples.topTokens, b.samples.topTokens);
   const different = a.samples.topTokens.length + b.samples.topTokens.length - shared.length;
   return {
-    a,
-    b,
     logDensity: sharedHistograms(logDensity(a), logDensity(b), 30),
     maxActivation: sharedHistograms(maxActivation(a), maxActivation(b), 30),
     tokenEntropy: sharedHistograms(entropy(a), entropy(b), 30),
     diversity: { a: diversity(a.samples.topTokens), b: diversity(b.samples.topTokens) },
     sharedTokens: shared,
     tokenOverlap: different > 0 ? shared.length / different : 0,
-    sameModel: a.config.model.name === b.config.model.name && a.config.data.name === b.config.data.name &&
-      a.config.model.vocab_size === b.config.model.vocab_size,
   };
 }

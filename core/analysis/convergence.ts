@@ -3,8 +3,43 @@
  * whether it jumped. Nothing here is called good or bad; the limits for that are in reports/thresholds.ts.
  * @module
  */
-import type { MetricsRow, RunConfig } from "../runs/schema.ts";
 import { leastSquares, median } from "./statistics.ts";
+
+/** One logged step: the values of its training batch. The names are those of the columns of metrics.csv. */
+export interface MetricsRow {
+  /** Optimiser step. */
+  step: number;
+  /** Training tokens seen so far. */
+  tokens: number;
+  /** Mean squared error averaged over the prefixes, plus the auxiliary loss. */
+  loss: number;
+  /** Auxiliary loss of the dead features, times its weight; 0 when no dead feature was active. */
+  aux_loss: number;
+  /** FVU of each Matryoshka prefix, in the order of their ends. */
+  fvu_per_prefix: number[];
+  /** Active features per token. */
+  l0: number;
+  /** Features that have not been active for `dead_after_tokens` tokens. */
+  dead_features: number;
+  /** Learning rate of the step. */
+  learning_rate: number;
+  /** Running inference threshold; NaN when not recorded. */
+  threshold: number;
+  /** Seconds since training began; NaN when not recorded. */
+  elapsed_s: number;
+  /** Training tokens per second since the row before; NaN when not recorded. */
+  tokens_per_s: number;
+}
+
+/** What the course of a training is held against; the names are those of config.json. */
+export interface TrainingSettings {
+  /** Optimiser steps asked for. */
+  readonly steps: number;
+  /** Steps between logged ones. */
+  readonly log_every: number;
+  /** Steps of linear warm-up. */
+  readonly warmup_steps: number;
+}
 
 /** The course of one training run. "Smoothed" is the median of up to {@link smoothingRows} logged values around a step. */
 export interface TrainingCourse {
@@ -66,24 +101,21 @@ function runningMedian(values: number[]): number[] {
   });
 }
 
-function mean(values: number[]): number {
+function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length;
 }
 
-function lastFifth<T>(rows: T[]): T[] {
+function lastFifth<T>(rows: readonly T[]): readonly T[] {
   return rows.slice(-Math.max(3, Math.round(rows.length / 5)));
 }
 
 /** Relative change of a fitted line from its first to its last step. */
-function relativeChange(steps: number[], losses: number[]): number {
+function relativeChange(steps: readonly number[], losses: readonly number[]): number {
   return leastSquares(steps, losses).slope * (steps[steps.length - 1] - steps[0]) / mean(losses);
 }
 
 /** The numbers of a training curve. `metrics` holds at least one row, by ascending step. */
-export function trainingCourse(
-  metrics: MetricsRow[],
-  config: Pick<RunConfig, "steps" | "log_every" | "warmup_steps">,
-): TrainingCourse {
+export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingSettings): TrainingCourse {
   const losses = metrics.map((row) => row.loss);
   const smoothed = runningMedian(losses);
   const last = metrics[metrics.length - 1];

@@ -3,11 +3,46 @@
  * @module
  */
 
-import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
+import { drawResamples, type Interval, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
 import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
-import type { Evaluation } from "../runs/schema.ts";
 import { quantile } from "./statistics.ts";
 import { summarizeThresholds } from "./threshold_summary.ts";
+
+/** The figures of a transcoder on held-out text with threshold inference; {@link EVALUATION_DEFINITIONS} defines each. */
+export interface Evaluation {
+  /** Held-out tokens that were counted. */
+  tokens: number;
+  /** Held-out contexts they lie in. */
+  contexts: number;
+  /** The inference threshold; where features have thresholds of their own, the median of the finite ones. */
+  threshold: number;
+  /** The least and the largest finite threshold; only there where they differ. */
+  threshold_range?: [least: number, most: number];
+  /** Fraction of variance unexplained by the whole dictionary. */
+  fvu: number;
+  /** Its interval. */
+  fvu_ci95: Interval;
+  /** Likewise for each Matryoshka prefix, shortest first. */
+  fvu_per_prefix: { prefix: number; fvu: number; ci95: Interval }[];
+  /** Explained variance as dictionary_learning defines it. */
+  explained_variance: number;
+  /** FVU against the variance over all elements, as the original project computed it. */
+  fvu_all_elements: number;
+  /** Mean number of active features per token. */
+  l0: number;
+  /** Its interval. */
+  l0_ci95: Interval;
+  /** Quantiles over tokens of the number of active features. */
+  l0_quantiles: { p05: number; p25: number; p50: number; p75: number; p95: number };
+  /** The k of the training, to hold `l0` against. */
+  k: number;
+  /** Features that are active on no held-out token. */
+  dead_features: number;
+  /** `dead_features` divided by the number of features. */
+  dead_fraction: number;
+  /** One sentence per metric that says exactly what it is. */
+  definitions: Record<string, string>;
+}
 
 /** What one transcoder did with some tokens. All rows are tokens, BOS already left out. */
 export interface MeasuredBatch {

@@ -2,7 +2,7 @@
  * Statistics over the features of one run: how strongly, how often and how selectively they fire.
  * @module
  */
-import type { FeatureRow, RunConfig } from "../runs/schema.ts";
+import type { FeatureRow } from "./feature_rows.ts";
 import { type Histogram, histogram, leastSquares, type Line, median, summarize, type Summary } from "./statistics.ts";
 
 /** One Matryoshka group. */
@@ -57,10 +57,10 @@ export interface FeatureStatistics {
   strongest: FeatureRow[];
 }
 
-function groupStatistics(features: FeatureRow[], config: Pick<RunConfig, "groups">): GroupStatistics[] {
+function groupStatistics(features: readonly FeatureRow[], groups: readonly number[]): GroupStatistics[] {
   const allFires = features.reduce((sum, row) => sum + row.fires, 0);
   let end = 0;
-  return config.groups.map((size, group) => {
+  return groups.map((size, group) => {
     const start = end;
     end += size;
     const members = features.slice(start, end);
@@ -81,7 +81,7 @@ function groupStatistics(features: FeatureRow[], config: Pick<RunConfig, "groups
 }
 
 /** Counts per bin of `cap / 20` samples; a last bin, as wide, holds exactly those at the cap. */
-function sampleHistogram(features: FeatureRow[], cap: number): Histogram {
+function sampleHistogram(features: readonly FeatureRow[], cap: number): Histogram {
   const bins = Math.min(20, cap);
   const width = cap / bins;
   return histogram(
@@ -94,8 +94,8 @@ function sampleHistogram(features: FeatureRow[], cap: number): Histogram {
 
 /** Statistics over all features of a run. */
 export function featureStatistics(
-  features: FeatureRow[],
-  config: Pick<RunConfig, "groups" | "samples_per_feature">,
+  features: readonly FeatureRow[],
+  { groups, samples_per_feature }: { readonly groups: readonly number[]; readonly samples_per_feature: number },
 ): FeatureStatistics {
   const alive = features.filter((row) => !row.dead);
   const finite = (values: number[]) => values.filter(Number.isFinite);
@@ -108,19 +108,19 @@ export function featureStatistics(
     alive: alive.length,
     withSamples: features.filter((row) => row.sample_count > 0).length,
     samples: features.reduce((sum, row) => sum + row.sample_count, 0),
-    atSampleCap: features.filter((row) => row.sample_count >= config.samples_per_feature).length,
+    atSampleCap: features.filter((row) => row.sample_count >= samples_per_feature).length,
     maxActivation: summarize(strongest.map((row) => row.max_activation)),
     logDensity: summarize(finite(alive.map((row) => Math.log10(row.density)))),
     tokenEntropy: summarize(
       finite(features.filter((row) => row.sample_count > 0).map((row) => row.token_entropy_bits)),
     ),
     encoderDecoderCosine: summarize(finite(alive.map((row) => row.encoder_decoder_cosine))),
-    sampleHistogram: sampleHistogram(features, config.samples_per_feature),
+    sampleHistogram: sampleHistogram(features, samples_per_feature),
     activationTrend: leastSquares(
       strongest.map((row) => Math.log10(row.fires)),
       strongest.map((row) => Math.log10(row.max_activation)),
     ),
-    groups: groupStatistics(features, config),
+    groups: groupStatistics(features, groups),
     strongest,
   };
 }

@@ -2,7 +2,38 @@
  * What the samples of a run say: the tokens on which features peak, and the contexts of a few chosen features.
  * @module
  */
-import type { FeatureSamples } from "../runs/schema.ts";
+
+/** One activation of one feature with the text around it, as decoded, unescaped. */
+export interface Sample {
+  /** Value of the feature. */
+  activation: number;
+  /** Vocabulary id of the active token. */
+  token_id: number;
+  /** Text of the active token. */
+  token: string;
+  /** Text of the tokens before it in its context. */
+  before: string;
+  /** Text of the tokens after it. */
+  after: string;
+  /** Name of its document. */
+  document: string;
+  /** Token offset in that document. */
+  position: number;
+}
+
+/** The samples of one feature. */
+export interface FeatureSamples {
+  /** Index in the dictionary. */
+  feature: number;
+  /** Index of its Matryoshka group. */
+  group: number;
+  /** Activations above the threshold in the final pass. */
+  fires: number;
+  /** The strongest activations, strongest first. */
+  top: Sample[];
+  /** Activations nearest to quantiles of all its activations. */
+  quantiles: (Sample & { quantile: number })[];
+}
 
 /** A token and how often it was counted. */
 export interface TokenCount {

@@ -4,7 +4,17 @@
  * @module
  */
 
-import type { TokenBatch } from "../text/contexts.ts";
+/** Contexts of tokens, one after the other: token `column` of context c is at c * context + column. */
+export interface SampledContexts {
+  /** Tokens per context. */
+  readonly context: number;
+  /** Their ids. */
+  readonly ids: Uint32Array;
+  /** The number of each token's document. */
+  readonly document: Uint32Array;
+  /** Each token's offset in its document. */
+  readonly position: Uint32Array;
+}
 
 /** Tokens shown before and after the sampled one. */
 export const CONTEXT_RADIUS = 10;
@@ -26,7 +36,7 @@ export interface SparseRows {
 export interface SampledToken {
   /** The feature's activation there. */
   readonly activation: number;
-  /** The training step it was seen at; 0 in the final pass. */
+  /** The training step it was seen at; 0 where the weights are frozen. */
   readonly step: number;
   /** The number of its document, see `TokenSource.documentName`. */
   readonly document: number;
@@ -101,11 +111,11 @@ export class SampleStore {
    * @param feature The feature.
    * @param rank Higher is better; equal ranks stay in the order they came.
    * @param activation The feature's activation.
-   * @param step The training step, 0 in the final pass.
+   * @param step The training step, 0 where the weights are frozen.
    * @param batch The contexts the token lies in.
    * @param at Its flat index there: context * batch.context + column.
    */
-  offer(feature: number, rank: number, activation: number, step: number, batch: TokenBatch, at: number): void {
+  offer(feature: number, rank: number, activation: number, step: number, batch: SampledContexts, at: number): void {
     if (!this.accepts(feature, rank)) return;
     const { counts, order, rank: ranks, activation: activations, origin } = this.arrays, { capacity } = this;
     const base = feature * capacity;
@@ -171,7 +181,7 @@ export class SampleStore {
     return -1;
   }
 
-  #copyWindow(slot: number, batch: TokenBatch, at: number): void {
+  #copyWindow(slot: number, batch: SampledContexts, at: number): void {
     const { window } = this.arrays, column = at % batch.context, start = at - column;
     for (let n = 0; n < WINDOW; n++) {
       const other = column + n - CONTEXT_RADIUS;
@@ -185,8 +195,8 @@ export class SampleStore {
 /** The quantiles of a feature's activations that stratified samples are taken at. */
 export const SAMPLE_QUANTILES: readonly number[] = [0.05, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.75, 0.85, 0.95];
 
-/** Samples and counts of a pass over text with frozen weights. */
-export class FinalPass {
+/** What each feature does on some text, with frozen weights: counts, sums and samples of its activations. */
+export class FeatureTally {
   /** The strongest activations of each feature. */
   readonly top: SampleStore;
   /** [features] tokens on which each feature fired. */
@@ -201,7 +211,7 @@ export class FinalPass {
   readonly #uniform: SampleStore;
 
   /**
-   * Allocates an empty pass.
+   * Allocates an empty tally.
    *
    * @param features Features of the dictionary.
    * @param capacity The most top samples per feature.
@@ -215,7 +225,7 @@ export class FinalPass {
     this.maxima = new Float32Array(features);
   }
 
-  /** The memory that the samples of the pass take. */
+  /** The memory that its samples take. */
   get bytes(): number {
     return this.top.bytes + this.#uniform.bytes;
   }
@@ -227,7 +237,7 @@ export class FinalPass {
    * @param batch The contexts.
    * @param places The flat index in `batch` of each row.
    */
-  add(rows: SparseRows, batch: TokenBatch, places: Uint32Array): void {
+  add(rows: SparseRows, batch: SampledContexts, places: Uint32Array): void {
     this.tokens += places.length;
     for (let b = 0; b < places.length; b++) {
       const at = places[b];

@@ -2,31 +2,12 @@
  * What the weights of one transcoder look like: moments of each tensor, norms of each feature, and histograms for plots.
  * @module
  */
+import type { FeatureWeights } from "./feature_rows.ts";
 import { type Histogram, histogram, moments, summarize, type Summary } from "./statistics.ts";
-
-/** The tensors of a saved transcoder, row-major, in the units of raw activations. */
-export interface TranscoderTensors {
-  /** Width of the source activations. */
-  dIn: number;
-  /** Width of the target activations. */
-  dOut: number;
-  /** Number of features F. */
-  features: number;
-  /** W_enc, shape (dIn, F). */
-  encoder: Float32Array;
-  /** b_enc, shape (F). */
-  encoderBias: Float32Array;
-  /** W_dec, shape (F, dOut). */
-  decoder: Float32Array;
-  /** b_dec, shape (dOut). */
-  decoderBias: Float32Array;
-  /** Inference threshold of each feature, shape (F). */
-  threshold: Float32Array;
-}
 
 /** Moments of all elements of one tensor. */
 export interface TensorStatistics {
-  /** Shape, outermost dimension first. */
+  /** Its shape in the transcoder's file, outermost dimension first. */
   shape: number[];
   /** Mean of all elements. */
   mean: number;
@@ -54,24 +35,12 @@ export interface WeightStatistics {
   encoderNorms: Summary;
   /** Summary over features of |W_dec[i]|, the length of the direction that each feature writes. */
   decoderNorms: Summary;
-  /** The inference threshold, one value that all features share. */
-  threshold: number;
   /** Elements of W_enc in 100 bins over mean ± 5 std; `encoderOutside` elements lie further out. */
   encoderHistogram: Histogram;
   /** How many elements of W_enc the histogram leaves out. */
   encoderOutside: number;
   /** |W_enc[:, i]| in 50 bins over their range. */
   encoderNormHistogram: Histogram;
-}
-
-/** Euclidean norm of each column of a row-major (rows, columns) matrix, summed in float64. */
-export function columnNorms(matrix: Float32Array, rows: number, columns: number): Float64Array {
-  const squares = new Float64Array(columns);
-  for (let row = 0; row < rows; row++) {
-    const start = row * columns;
-    for (let column = 0; column < columns; column++) squares[column] += matrix[start + column] ** 2;
-  }
-  return squares.map(Math.sqrt);
 }
 
 /** Euclidean norm of each row of a row-major (rows, columns) matrix, summed in float64. */
@@ -89,29 +58,29 @@ function tensorStatistics(values: Float32Array, shape: number[]): TensorStatisti
   return { shape, ...moments(values), nonFinite };
 }
 
-/** Moments, norms and histograms of a transcoder's weights. */
-export function weightStatistics(tensors: TranscoderTensors): WeightStatistics {
-  const { dIn, dOut, features } = tensors;
-  const encoder = tensorStatistics(tensors.encoder, [dIn, features]);
+/** Moments, norms and histograms of a transcoder's weights, those for raw activations. */
+export function weightStatistics(weights: FeatureWeights): WeightStatistics {
+  const features = weights.encoderBias.length, dIn = weights.encoder.length / features;
+  const dOut = weights.decoderBias.length;
+  const encoder = tensorStatistics(weights.encoder, [dIn, features]);
   const encoderHistogram = histogram(
-    tensors.encoder,
+    weights.encoder,
     100,
     Math.max(encoder.min, encoder.mean - 5 * encoder.std),
     Math.min(encoder.max, encoder.mean + 5 * encoder.std),
   );
   const counted = encoderHistogram.counts.reduce((sum, count) => sum + count, 0);
-  const norms = columnNorms(tensors.encoder, dIn, features);
+  const norms = rowNorms(weights.encoder, features, dIn);
   const encoderNorms = summarize(norms);
   return {
     encoder,
-    encoderBias: tensorStatistics(tensors.encoderBias, [features]),
-    decoder: tensorStatistics(tensors.decoder, [features, dOut]),
-    decoderBias: tensorStatistics(tensors.decoderBias, [dOut]),
+    encoderBias: tensorStatistics(weights.encoderBias, [features]),
+    decoder: tensorStatistics(weights.decoder, [features, dOut]),
+    decoderBias: tensorStatistics(weights.decoderBias, [dOut]),
     encoderNorms,
-    decoderNorms: summarize(rowNorms(tensors.decoder, features, dOut)),
-    threshold: tensors.threshold[0],
+    decoderNorms: summarize(rowNorms(weights.decoder, features, dOut)),
     encoderHistogram,
-    encoderOutside: tensors.encoder.length - counted,
+    encoderOutside: weights.encoder.length - counted,
     encoderNormHistogram: histogram(norms, 50, encoderNorms.min, encoderNorms.max),
   };
 }

@@ -13,7 +13,7 @@ import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import { permutation, randomGenerator } from "../random.ts";
-import type { Recipe } from "../training/recipe.ts";
+import type { Recipe } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { oneBlock, recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
 import { createTrainingState } from "../training/state.ts";

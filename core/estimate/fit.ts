@@ -191,7 +191,8 @@ function lessSamples(run: PlannedRun): Proposal[] {
 function fewerLayers(run: PlannedRun): Proposal[] {
   return run.mappings.slice(1).map((_, left) => {
     const mappings = run.mappings.slice(0, run.mappings.length - 1 - left);
-    return { flags: [`--layers ${mappings.map(({ layer }) => layer).join(",")}`], run: { ...run, mappings } };
+    const layers = [...new Set(mappings.map(({ target }) => target.layer))];
+    return { flags: [`--layers ${layers.join(",")}`], run: { ...run, mappings } };
   });
 }
 

@@ -24,9 +24,9 @@ import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
-import { createLayer, type LayerRun, tapsOf, type TrainingPlan } from "../training/plan.ts";
+import { allocateTranscoder, type TrainedParts, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { LayerConfig, Mapping } from "../runs/config.ts";
+import { type Mapping, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
@@ -107,29 +107,29 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   }, [new BufferFiller(ledger.gpu, buffer, contexts)]);
   const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
   ledger.dispatches.length = 0;
-  const layers: LayerRun[] = [];
+  const transcoders: TrainedParts[] = [];
   for (const mapping of mappings) {
     const shape = shapeOf(run, config, mapping);
     ledger.part = "first weights";
     if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
-    ledger.part = `transcoder of layer ${mapping.layer}`;
-    // Of a layer's config.json its allocation needs the sizes alone, and the end of a run the settings.
-    const layerConfig = { ...settings, ...mapping, ...shape } as unknown as LayerConfig;
-    layers.push(createLayer(ledger.gpu, "", settings, layerConfig, zeroWeights(shape)));
+    ledger.part = `transcoder of layer ${mapping.target.layer}`;
+    transcoders.push(allocateTranscoder(ledger.gpu, settings, shape, zeroWeights(shape)));
   }
   endStage("starting");
   const startFlops = flopsOf(ledger.dispatches);
 
-  await takeStep(ledger.gpu, layers);
+  await takeStep(ledger.gpu, transcoders);
   const training = ledger.snapshot(), tensors = ledger.live;
-  for (const { stepper: { state } } of layers) await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
+  for (const { stepper: { state } } of transcoders) {
+    await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
+  }
   endStage("training");
 
   scope[Symbol.dispose]();
   ledger.restartPeak();
-  const final = await finish(ledger, run, decoder, layers);
+  const final = await finish(ledger, run, decoder, transcoders);
   endStage("finishing");
-  const [{ shape, stepper: { state }, samples }] = layers;
+  const [{ shape, stepper: { state }, samples }] = transcoders;
   return {
     config,
     modelLayers: reachOf(decoder.taps).length,
@@ -144,7 +144,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
       samples: samples.bytes,
     },
-    samples: { training: layers.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
+    samples: { training: transcoders.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
     transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
   };
 }
@@ -201,11 +201,11 @@ async function makeFirstWeights(
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target);
 }
 
-async function takeStep(gpu: Gpu, layers: readonly LayerRun[]): Promise<void> {
+async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise<void> {
   const pass = new Pass(gpu);
-  for (const { stepper, x, y } of layers) stepper.record(pass, x, y, 1, 0);
+  for (const { stepper, x, y } of transcoders) stepper.record(pass, x, y, 1, 0);
   pass.submit();
-  const sampled = layers.flatMap(({ stepper: { ring, selector: { rows } } }) => [ring, ...Object.values(rows)]);
+  const sampled = transcoders.flatMap(({ stepper: { ring, selector: { rows } } }) => [ring, ...Object.values(rows)]);
   await downloadAll(gpu, sampled);
 }
 
@@ -214,19 +214,20 @@ async function finish(
   ledger: Ledger,
   run: PlannedRun,
   decoder: Decoder,
-  layers: readonly LayerRun[],
+  trained: readonly TrainedParts[],
 ) {
-  const { settings } = run, { gpu } = ledger, source = blankText(settings.context, true);
+  const { settings, mappings } = run, { gpu } = ledger, source = blankText(settings.context, true);
   const transcoders: PlacedTranscoder[] = [];
-  for (const { config, shape, stepper } of layers) {
+  for (const [i, { shape, stepper }] of trained.entries()) {
+    const config = { ...mappings[i], k: settings.k };
     transcoders.push({ config, transcoder: { shape, ...await readWeights(gpu, shape, stepper.state) } });
   }
   const common = { gpu, decoder, source, settings, transcoders };
   ledger.part = "final pass";
-  const passes = await collectSamples({ ...common, tokens: settings.sample_tokens });
+  const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
   await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens });
-  return passes.reduce((sum, { bytes }) => sum + bytes, 0);
+  return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 
 /**

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { FinalPass } from "../analysis/samples.ts";
+import { FeatureTally } from "../analysis/samples.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
 import { reachOf } from "../model/reach.ts";
@@ -145,12 +145,12 @@ async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, co
 /** Encodes some rows of activations and takes samples of them, as the final pass does. */
 async function measureSampling(gpu: Gpu, { settings }: PlannedRun, transcoder: Transcoder, x: Tensor, tokens: number) {
   const encoder = new Encoder(gpu, transcoder, tokens), features = featureCount(settings.groups);
-  const pass = new FinalPass(features, settings.samples_per_feature, settings.sample_threshold);
+  const tally = new FeatureTally(features, settings.samples_per_feature, settings.sample_threshold);
   const zeros = () => new Uint32Array(tokens), places = zeros().map((_, place) => place);
   const batch = { contexts: 1, context: tokens, ids: zeros(), document: zeros(), position: places };
   await encoder.encode(x, 1);
   const started = performance.now();
-  pass.add(await encoder.encode(x, tokens), batch, places);
+  tally.add(await encoder.encode(x, tokens), batch, places);
   return (performance.now() - started) / 1000 / tokens;
 }
 

@@ -3,14 +3,13 @@
  * @module
  */
 
-import { EvaluationSums } from "../analysis/evaluation.ts";
+import { type Evaluation, EvaluationSums } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Tap } from "../model/sites.ts";
-import type { Evaluation } from "../runs/schema.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { prefixEnds } from "../transcoder/shape.ts";

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { FinalPass } from "../analysis/samples.ts";
+import { FeatureTally } from "../analysis/samples.ts";
 import { openScope } from "../gpu/scope.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { FeatureReader, type TextSettings, type TranscodersOnText } from "./features.ts";
@@ -24,15 +24,15 @@ export interface SampleOptions extends TranscodersOnText {
  * Takes the top samples and the statistics of every feature from text, with frozen weights.
  *
  * @param options Whose, and from what. A text shorter than what is asked for is read once: a second time shows nothing new.
- * @returns One entry per transcoder.
+ * @returns One tally per transcoder.
  * @throws {UserError} When the text or the device fails.
  * @throws The signal's reason once it is aborted.
  */
-export async function collectSamples(options: SampleOptions): Promise<readonly FinalPass[]> {
+export async function collectSamples(options: SampleOptions): Promise<readonly FeatureTally[]> {
   const { gpu, decoder, transcoders, tokens, onProgress } = options;
   const { context, include_bos: includeBos, samples_per_feature, sample_threshold } = options.settings;
   const collected = transcoders.map(({ transcoder: { shape } }) =>
-    new FinalPass(featureCount(shape.groups), samples_per_feature, sample_threshold)
+    new FeatureTally(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
   const perContext = countedPerContext(context, includeBos);
   using scratch = openScope(gpu);

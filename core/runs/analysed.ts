@@ -1,47 +1,141 @@
 /**
- * Everything the reports say about one layer, computed once from the files of its run.
+ * What can be said of one finished transcoder. Each file is read and each analysis made when it is first asked for, and once.
  * @module
  */
-import { type TrainingCourse, trainingCourse } from "../analysis/convergence.ts";
-import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
-import { readRun, readSamples } from "./files.ts";
-import type { RunFiles } from "./files.ts";
-import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
-import { type TranscoderTensors, type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 
-/** A run's files with what was computed from them. */
-export interface LayerAnalysis extends RunFiles {
+import { compareTranscoders, type TranscoderComparison } from "../analysis/comparison.ts";
+import { type MetricsRow, type TrainingCourse, trainingCourse } from "../analysis/convergence.ts";
+import type { Evaluation } from "../analysis/evaluation.ts";
+import type { FeatureRow } from "../analysis/feature_rows.ts";
+import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
+import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
+import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
+import type { TranscoderConfig } from "./config.ts";
+import type { ChosenTranscoder } from "./discovery.ts";
+import { readEvaluation } from "./evaluation.ts";
+import { readFeatures } from "./features.ts";
+import type { TranscoderName } from "./ids.ts";
+import { readMetrics } from "./metrics.ts";
+import { readSamples } from "./samples.ts";
+import { readTranscoder } from "./transcoder.ts";
+
+/** All that the reports say of one transcoder. */
+export interface TranscoderAnalysis {
+  /** Path of its directory. */
+  readonly path: string;
+  /** What it is called in these reports. */
+  readonly name: TranscoderName;
+  /** config.json. */
+  readonly config: TranscoderConfig;
+  /** metrics.csv. */
+  readonly metrics: readonly MetricsRow[];
+  /** evaluation.json. */
+  readonly evaluation: Evaluation;
+  /** features.csv. */
+  readonly features: readonly FeatureRow[];
   /** Statistics of the weights. */
-  weights: WeightStatistics;
+  readonly weights: WeightStatistics;
   /** Statistics over the features. */
-  statistics: FeatureStatistics;
+  readonly statistics: FeatureStatistics;
   /** Tokens and contexts from the samples. */
-  samples: SampleStatistics;
+  readonly samples: SampleStatistics;
   /** The course of the training. */
-  course: TrainingCourse;
+  readonly course: TrainingCourse;
+}
+
+/** Each part of a {@link TranscoderAnalysis} that is read or computed, on demand. They throw a UserError for what cannot be read. */
+export type Analyses = {
+  readonly [Part in Exclude<keyof TranscoderAnalysis, "path" | "name" | "config">]: () => Promise<
+    TranscoderAnalysis[Part]
+  >;
+};
+
+/**
+ * The analyses of a finished transcoder.
+ *
+ * @param directory Its directory and its config.json.
+ * @param examples How many of the strongest features keep their contexts.
+ * @returns What can be asked for; nothing is read yet.
+ */
+export function analysesOf(
+  { path, config }: Pick<ChosenTranscoder, "path" | "config">,
+  examples: number,
+): Analyses {
+  const metrics = once(() => readMetrics(path, config.groups));
+  const features = once(() => readFeatures(path, config.groups));
+  const statistics = once(async () => featureStatistics(await features(), config));
+  return {
+    metrics,
+    features,
+    statistics,
+    evaluation: once(() => readEvaluation(path)),
+    // A diverged run's weights are no numbers, which its report says.
+    weights: once(async () => weightStatistics((await readTranscoder(path, config, true)).weights)),
+    samples: once(async () => {
+      const { strongest } = await statistics();
+      const wanted = new Set(strongest.slice(0, examples).map(({ feature }) => feature));
+      return await sampleStatistics(readSamples(path, config.groups), wanted);
+    }),
+    course: once(async () => trainingCourse(await metrics(), config)),
+  };
 }
 
 /**
- * Reads a finished run and computes what the reports need.
- * @param path the layer's directory
- * @param tensors reads the weights, given the run's widths and feature count
- * @param examples how many of the strongest features keep their contexts
- * @throws {UserError} when a file is missing, cut off, or does not fit the others.
+ * Reads a finished transcoder and computes all that the reports need.
+ *
+ * @param transcoder Its directory, its config.json and its name.
+ * @param examples How many of the strongest features keep their contexts.
+ * @returns The analysis.
+ * @throws {UserError} When a file is missing, cut off, or does not fit the others.
  */
-export async function analyzeLayer(
-  path: string,
-  tensors: (config: RunFiles["config"]) => Promise<TranscoderTensors>,
-  examples: number,
-): Promise<LayerAnalysis> {
-  const run = await readRun(path);
-  const weights = weightStatistics(await tensors(run.config));
-  const statistics = featureStatistics(run.features, run.config);
-  const wanted = new Set(statistics.strongest.slice(0, examples).map((row) => row.feature));
+export async function analyzeTranscoder(transcoder: ChosenTranscoder, examples: number): Promise<TranscoderAnalysis> {
+  const { path, name, config } = transcoder, analyses = analysesOf(transcoder, examples);
   return {
-    ...run,
-    weights,
-    statistics,
-    samples: await sampleStatistics(readSamples(path, run.config), wanted),
-    course: trainingCourse(run.metrics, run.config),
+    ...{ path, name, config },
+    evaluation: await analyses.evaluation(),
+    metrics: await analyses.metrics(),
+    features: await analyses.features(),
+    weights: await analyses.weights(),
+    statistics: await analyses.statistics(),
+    samples: await analyses.samples(),
+    course: await analyses.course(),
   };
+}
+
+/** Two analysed transcoders with their comparison. */
+export interface ComparedPair extends TranscoderComparison {
+  /** The first. */
+  readonly a: TranscoderAnalysis;
+  /** The second. */
+  readonly b: TranscoderAnalysis;
+  /** Whether both are of the same model, text and vocabulary, so that token ids and texts mean the same. */
+  readonly sameModel: boolean;
+}
+
+/**
+ * Compares every transcoder with every one behind it.
+ *
+ * @param transcoders Any number of them, in the order of the reports.
+ * @returns The pairs.
+ */
+export function comparePairs(transcoders: readonly TranscoderAnalysis[]): ComparedPair[] {
+  return transcoders.flatMap((a, i) => transcoders.slice(i + 1).map((b) => comparePair(a, b)));
+}
+
+/**
+ * Compares two transcoders.
+ *
+ * @param a The one that comes first in the reports.
+ * @param b The other.
+ * @returns Both with their comparison.
+ */
+export function comparePair(a: TranscoderAnalysis, b: TranscoderAnalysis): ComparedPair {
+  const text = ({ config: { model, data } }: TranscoderAnalysis) =>
+    JSON.stringify([model.name, model.vocab_size, data.name]);
+  return { a, b, ...compareTranscoders(a, b), sameModel: text(a) === text(b) };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => made ??= make();
 }

@@ -1,56 +1,61 @@
 /**
- * The settings of a run and of each of its layers, as config.json keeps them.
+ * config.json: what a transcoder of a run is, and all that is needed to go on with its training. It is what makes a directory one of
+ * a transcoder, whatever the directory is called.
+ *
+ * The format has a number, of config.json and of the files beside it. They grow without it: a new key or column is optional when
+ * it is read, with the value that files without it had (`v.optional(schema, value)`, `since` of a table's column), so that older
+ * runs stay readable, and readers drop what they do not know, so that a newer run does not stop an older mtc. The number rises only
+ * when a key or column changes its meaning or goes away; then {@link readConfig} brings older files up to date, and an older mtc
+ * refuses newer ones.
+ *
+ * - 0, of mtc 0.1.0: no number.
+ * - 1: the number.
  * @module
  */
 
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
-import { checkConfig, type RunConfig } from "./schema.ts";
-import { SettingError, UserError } from "../errors.ts";
-import { fileError } from "../files/atomic.ts";
-import type { Tap } from "../model/sites.ts";
+import { type Precision, type TileName, TILES } from "../../wgsl/shared/matmul.ts";
+import { UserError } from "../errors.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
+import { SITES, type Tap } from "../model/sites.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
-import { type Precision, type TileName, TILES } from "../../wgsl/shared/matmul.ts";
-import { checkRecipe, type Recipe } from "../training/recipe.ts";
+import { featureCount } from "../transcoder/shape.ts";
+import type { Scales } from "../transcoder/weights.ts";
+import type { Mapping } from "./ids.ts";
+import { checked, parseJson, readText } from "./json.ts";
+import type { RunSettings } from "./settings.ts";
 
-/** What is the same for all layers of a run. */
-export interface RunSettings extends Recipe {
-  /** Tokens per context, BOS included. */
-  readonly context: number;
-  /** How many times each harvested activation is used. */
-  readonly passes: number;
-  /** The most tokens in the shuffle buffer. */
-  readonly buffer_tokens: number;
-  /** Whether BOS tokens are trained on and counted. */
-  readonly include_bos: boolean;
-  /** Steps between rows of metrics.csv. */
-  readonly log_every: number;
-  /** Steps between checkpoints. */
-  readonly checkpoint_every: number;
-  /** Steps between the batches that training samples are taken from. */
-  readonly sample_every: number;
-  /** The most samples per feature. */
-  readonly samples_per_feature: number;
-  /** Activations below this are not sampled. */
-  readonly sample_threshold: number;
-  /** Tokens of the final pass that collects the samples. */
-  readonly sample_tokens: number;
-  /** Held-out tokens of the final evaluation. */
-  readonly evaluation_tokens: number;
-  /** What the forward pass's products round their inputs to. */
-  readonly precision: Precision;
-}
+/** The format of what this mtc writes. */
+export const FORMAT = 1;
+/** The file's name. */
+export const CONFIG_FILE = "config.json";
 
-/** One transcoder of a run: it predicts `target` from `source`. */
-export interface Mapping {
-  /** The layer whose directory it gets: that of the target. */
-  readonly layer: number;
-  /** Where activations are read. */
-  readonly source: Tap;
-  /** Where those to be predicted are. */
-  readonly target: Tap;
+/** What a run knows of a transcoder before it has seen any text. */
+export interface TranscoderDescription {
+  /** Version of mtc that trained it. */
+  readonly mtc_version: string;
+  /** Name of the GPU or software driver. */
+  readonly adapter: string;
+  /** When the run began, ISO 8601. */
+  readonly created: string;
+  /** The language model: name, directory (null for the embedded one), layers, hidden size, tokens in the vocabulary. */
+  readonly model: {
+    readonly name: string;
+    readonly path: string | null;
+    readonly layers: number;
+    readonly d_model: number;
+    readonly vocab_size: number;
+  };
+  /** The text in figures, and its files, folders and references; none for the embedded one. */
+  readonly data: Readonly<TextSummary> & { readonly name: string; readonly files: readonly string[] };
+  /** Width of the source activations. */
+  readonly d_in: number;
+  /** Width of the target activations. */
+  readonly d_out: number;
+  /** Features in the dictionary. */
+  readonly features: number;
 }
 
 /** What a run measures before its first step. */
@@ -63,144 +68,145 @@ export interface MeasuredConfig {
   readonly precision_errors: Readonly<Record<string, number>>;
 }
 
-/** A layer's config.json. */
-export type LayerConfig =
-  & Omit<RunConfig, keyof Recipe | "model" | "data" | "source" | "target">
-  & RunSettings
-  & Mapping
-  & {
-    /** The model, and its directory; null for the embedded one. */
-    readonly model: RunConfig["model"] & { readonly path: string | null };
-    /** The text, and its files, folders and references; empty for the embedded one. */
-    readonly data: RunConfig["data"] & TextSummary & { readonly files: readonly string[] };
-  }
-  & MeasuredConfig;
-
-/** Factors that give source and target a mean square of 1 per element: x_scaled = scales.source * x. */
-export interface Scales {
-  /** Of the source. */
-  readonly source: number;
-  /** Of the target. */
-  readonly target: number;
+/** A transcoder's config.json. */
+export interface TranscoderConfig extends TranscoderDescription, RunSettings, Mapping, MeasuredConfig {
+  /** The format of the run's files: {@link FORMAT}, or less for one of an older mtc. */
+  readonly format: number;
+  /** The layer predicted, once more, for readers who look for it here. */
+  readonly layer: number;
 }
 
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
-const resumeSchema = v.object({
-  model: v.object({ path: v.nullable(v.string()) }),
-  data: v.object({ files: v.array(v.string()), fingerprint: v.string() }),
-  epsilon: v.number(),
-  threshold_rate: v.number(),
-  buffer_tokens: count,
-  checkpoint_every: count,
-  sample_every: count,
-  sample_threshold: v.number(),
-  evaluation_tokens: count,
-  scales: v.object({ source: v.number(), target: v.number() }),
-  precision: v.picklist(["f32", "f16"]),
-  tiles: v.record(v.string(), v.picklist(Object.keys(TILES) as TileName[])),
-  precision_errors: v.record(v.string(), v.number()),
-});
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const tap: v.GenericSchema<unknown, Tap> = v.object({ layer: count, site: v.picklist(SITES) });
+const tileNames = Object.keys(TILES) as TileName[];
+const precisions: readonly Precision[] = ["f32", "f16"];
+
+const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
+  v.object({
+    format: v.optional(count, 0),
+    mtc_version: v.string(),
+    adapter: v.string(),
+    created: v.pipe(v.string(), v.isoTimestamp()),
+    model: v.object({
+      name: v.string(),
+      path: v.nullable(v.string()),
+      layers: positive,
+      d_model: positive,
+      vocab_size: positive,
+    }),
+    data: v.object({
+      name: v.string(),
+      files: v.array(v.string()),
+      documents: v.nullable(count),
+      train_documents: v.nullable(count),
+      held_out_documents: v.nullable(count),
+      bytes: count,
+      file_count: count,
+      fingerprint: v.string(),
+    }),
+    source: tap,
+    target: tap,
+    layer: count,
+    d_in: positive,
+    d_out: positive,
+    features: positive,
+    groups: v.pipe(v.array(positive), v.minLength(1)),
+    k: positive,
+    steps: positive,
+    batch_tokens: positive,
+    context: positive,
+    seed: count,
+    learning_rate: v.number(),
+    warmup_steps: count,
+    final_lr_fraction: v.number(),
+    beta1: v.number(),
+    beta2: v.number(),
+    epsilon: v.number(),
+    aux_weight: v.number(),
+    aux_k: count,
+    dead_after_tokens: positive,
+    threshold_rate: v.number(),
+    passes: positive,
+    buffer_tokens: positive,
+    log_every: positive,
+    checkpoint_every: positive,
+    sample_every: positive,
+    samples_per_feature: positive,
+    sample_threshold: v.number(),
+    sample_tokens: count,
+    evaluation_tokens: positive,
+    include_bos: v.boolean(),
+    precision: v.picklist(precisions),
+    scales: v.object({ source: v.number(), target: v.number() }),
+    // A tile that this mtc does not have is as good as not tuned.
+    tiles: v.pipe(
+      v.record(v.string(), v.string()),
+      v.transform((tiles): Record<string, TileName> =>
+        Object.fromEntries(
+          Object.entries(tiles).filter((entry): entry is [string, TileName] =>
+            tileNames.includes(entry[1] as TileName)
+          ),
+        )
+      ),
+    ),
+    precision_errors: v.record(v.string(), v.number()),
+  }),
+  v.forward(
+    v.check(
+      ({ groups, features }) => featureCount(groups) === features,
+      "the groups' sizes must add up to `features`",
+    ),
+    ["groups"],
+  ),
+  v.forward(
+    v.check(({ layer, target }) => layer === target.layer, "it must be the target's layer"),
+    ["layer"],
+  ),
+);
 
 /**
- * Checks what the types cannot say.
+ * Writes a transcoder's config.json.
  *
- * @param settings The run's settings.
- * @throws {SettingError} Naming the first setting that cannot be.
+ * @param directory The transcoder's directory.
+ * @param config Its settings; the format is this mtc's.
+ * @throws {UserError} When the disk does not take it.
  */
-export function checkSettings(settings: RunSettings): void {
-  checkRecipe(settings);
-  const counts = [
-    "passes",
-    "buffer_tokens",
-    "log_every",
-    "checkpoint_every",
-    "sample_every",
-    "samples_per_feature",
-    "sample_tokens",
-    "evaluation_tokens",
-  ] as const;
-  for (const name of counts) {
-    if (Number.isInteger(settings[name]) && settings[name] >= 1) continue;
-    throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
-  }
-  const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
-  if (buffer_tokens * passes < batch_tokens) {
-    throw new SettingError({
-      setting: "buffer_tokens",
-      value: buffer_tokens,
-      requirement: `it must hold the tokens of a step, at least ${Math.ceil(batch_tokens / passes)}`,
-      given: { batch_tokens, passes },
+export function writeConfig(directory: string, config: TranscoderConfig): Promise<void> {
+  const { format: _, ...settings } = config;
+  return writeFileAtomic(join(directory, CONFIG_FILE), JSON.stringify({ format: FORMAT, ...settings }, null, 2) + "\n");
+}
+
+/**
+ * Reads a transcoder's config.json. Keys that {@link TranscoderConfig} does not name are dropped.
+ *
+ * @param directory The transcoder's directory.
+ * @returns Its settings.
+ * @throws {UserError} When the file is missing, is not JSON, is of a newer format, or a setting is absent or cannot be.
+ */
+export async function readConfig(directory: string): Promise<TranscoderConfig> {
+  const path = join(directory, CONFIG_FILE);
+  const json = parseJson(await readText(path), path);
+  const { format, mtc_version } = checked(v.safeParser(versionSchema), json, path);
+  if (format > FORMAT) {
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: `its format must be ${FORMAT} or less`,
+      found: `it is ${format}`,
+      remedy: `use mtc ${mtc_version}, which wrote it, or a newer one`,
     });
   }
-  if (!Number.isInteger(context) || context < 2) {
-    const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
-    throw new SettingError({ setting: "context", value: context, requirement });
-  }
-  if (!(sample_threshold >= 0)) {
-    throw new SettingError({
-      setting: "sample_threshold",
-      value: sample_threshold,
-      requirement: "it must be 0 or more",
-    });
-  }
+  return checked(v.safeParser(schema), json, path);
 }
 
-/**
- * Reads a layer's config.json with all that is needed to continue its training.
- *
- * @param directory The layer's directory.
- * @returns The settings.
- * @throws {UserError} When the file is missing or is not one that `mtc train` wrote.
- */
-export async function readLayerConfig(directory: string): Promise<LayerConfig> {
-  const path = join(directory, "config.json");
-  let json: unknown;
-  try {
-    json = JSON.parse(await readFile(path, "utf8"));
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fileError("read", path, error);
-    throw new UserError(`Cannot read ${path}: it must be JSON, ${error.message}; restore it or start another run`);
-  }
-  const general = checkConfig(json), more = v.safeParse(resumeSchema, json);
-  const [issue] = more.issues ?? [];
-  const problem = general.problem ?? (issue && { at: v.getDotPath(issue) ?? "its content", message: issue.message });
-  if (problem) {
-    throw new UserError(
-      `Cannot read ${path}: ${problem.at} does not fit, ${problem.message}; restore it or start another run`,
-    );
-  }
-  const a = general.output as RunConfig, b = more.output as v.InferOutput<typeof resumeSchema>;
-  const { source, target } = a as unknown as Mapping;
-  return { ...a, ...b, source, target, model: { ...a.model, ...b.model }, data: { ...a.data, ...b.data } };
-}
+const versionSchema = v.object({ format: v.optional(count, 0), mtc_version: v.string() });
 
 /**
- * The settings that all layers share.
+ * The text of a run.
  *
- * @param config Any layer's config.json.
- * @returns Those keys of it.
- */
-export function settingsOf(config: LayerConfig): RunSettings {
-  const { groups, k, steps, batch_tokens, learning_rate, warmup_steps, final_lr_fraction, beta1, beta2, epsilon } =
-    config;
-  const { aux_weight, aux_k, dead_after_tokens, threshold_rate, seed, context, passes, buffer_tokens, include_bos } =
-    config;
-  const { log_every, checkpoint_every, sample_every, samples_per_feature, sample_threshold, sample_tokens } = config;
-  return {
-    ...{ groups, k, steps, batch_tokens, learning_rate, warmup_steps, final_lr_fraction, beta1, beta2, epsilon },
-    ...{ aux_weight, aux_k, dead_after_tokens, threshold_rate, seed, context, passes, buffer_tokens, include_bos },
-    ...{ log_every, checkpoint_every, sample_every, samples_per_feature, sample_threshold, sample_tokens },
-    evaluation_tokens: config.evaluation_tokens,
-    precision: config.precision,
-  };
-}
-
-/**
- * The text of a layer's run.
- *
- * @param config Its config.json.
+ * @param config The config.json of one of its transcoders.
  * @returns Paths, or the embedded text.
  */
-export function dataOf({ data }: LayerConfig): DataPaths {
+export function dataOf({ data }: TranscoderConfig): DataPaths {
   return data.files.length > 0 ? [...data.files] : "builtin";
 }

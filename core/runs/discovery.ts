@@ -1,100 +1,149 @@
 /**
- * Finds the runs below a directory and picks the one that stands for each layer.
+ * Finds the transcoders of runs below a directory, and picks those that a report is about.
  * @module
  */
-import { join } from "node:path";
+
+import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
-import { readConfig } from "./files.ts";
-import type { RunConfig } from "./schema.ts";
+import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
+import { EVALUATION_FILE } from "./evaluation.ts";
+import { FEATURES_FILE } from "./features.ts";
+import { compareIds, describeId, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { METRICS_FILE } from "./metrics.ts";
+import { SAMPLES_FILE } from "./samples.ts";
+import { TRANSCODER_FILE } from "./transcoder.ts";
 
-/** A directory that holds the config.json of one layer's run. */
-export interface RunDirectory {
-  /** Path of the layer's directory, for example `runs/demo/layer17`. */
-  path: string;
-  /** The run's settings. */
-  config: RunConfig;
-  /** Files that only a finished run has and that are not there; empty when the run is finished. */
-  missing: string[];
+/** The directory of a transcoder. */
+export interface TranscoderDirectory {
+  /** Its path, for example `runs/demo/layer17`. */
+  readonly path: string;
+  /** Its config.json. */
+  readonly config: TranscoderConfig;
+  /** Files that only a finished transcoder has and that are not there; empty when it is finished. */
+  readonly missing: readonly string[];
 }
 
-/** Which of the runs found stand for their layer. */
-export interface RunChoice {
-  /** The newest finished run of each layer, by ascending layer. */
-  chosen: RunDirectory[];
-  /** Finished runs with a newer one for the same layer. */
-  passedOver: RunDirectory[];
-  /** Runs that lack files of a finished run. */
-  unfinished: RunDirectory[];
+/** One of the transcoders that a report is about. */
+export interface ChosenTranscoder extends TranscoderDirectory {
+  /** What it is called among them. */
+  readonly name: TranscoderName;
 }
 
-const finishedFiles = ["transcoder.safetensors", "metrics.csv", "evaluation.json", "features.csv", "samples.jsonl"];
+/** Which of the transcoders found a report is about. */
+export interface TranscoderChoice {
+  /** The newest finished one of each identity, in the order of {@link compareIds}. */
+  readonly chosen: readonly ChosenTranscoder[];
+  /** Finished ones, each with a newer one of the same identity. */
+  readonly passedOver: readonly { readonly older: TranscoderDirectory; readonly newer: TranscoderDirectory }[];
+  /** Those that lack files of a finished one. */
+  readonly unfinished: readonly TranscoderDirectory[];
+}
 
-async function layerDirectories(directory: string): Promise<{ layers: string[]; others: string[] }> {
-  const layers: string[] = [], others: string[] = [];
-  for await (const entry of Deno.readDir(directory)) {
-    // No run begins with a dot but one that was killed before it had its name.
-    if (entry.name.startsWith(".") || (!entry.isDirectory && !entry.isSymlink)) continue;
-    (/^layer\d+$/.test(entry.name) ? layers : others).push(join(directory, entry.name));
+const FINISHED_FILES = [TRANSCODER_FILE, METRICS_FILE, EVALUATION_FILE, FEATURES_FILE, SAMPLES_FILE];
+
+/** A model's directory has a config.json too; training makes ours together with metrics.csv, so that a damaged one is known by that. */
+async function isTranscoder(directory: string): Promise<boolean> {
+  const text = await Deno.readTextFile(join(directory, CONFIG_FILE)).catch(() => null);
+  return text?.includes('"mtc_version"') || await exists(join(directory, METRICS_FILE));
+}
+
+/** The directories in a directory, sorted, numbers in their order. No run begins with a dot but one that never got its name. */
+async function directoriesIn(path: string): Promise<string[]> {
+  const found: string[] = [];
+  for await (const { name, isDirectory, isSymlink } of Deno.readDir(path)) {
+    if (name.startsWith(".") || (!isDirectory && !isSymlink)) continue;
+    if ((await Deno.stat(join(path, name)).catch(() => null))?.isDirectory) found.push(name);
   }
-  return { layers: layers.sort(), others: others.sort() };
+  return found.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map((name) => join(path, name));
 }
 
 /**
- * Finds every `layer<N>` directory with a config.json in `root` (when `root` is itself a run) and in the directories below it.
- * @throws {UserError} when `root` is missing, is no directory, or holds no run.
+ * The transcoders' directories right in a run's, whatever they are called.
+ *
+ * @param run The run's directory.
+ * @returns Their paths, sorted; empty when it is no run's.
+ * @throws {Error} The file system's, when the directory cannot be read.
  */
-export async function findRuns(root: string): Promise<RunDirectory[]> {
+export async function transcodersIn(run: string): Promise<string[]> {
+  const directories = await directoriesIn(run);
+  const ours = await Promise.all(directories.map(isTranscoder));
+  return directories.filter((_, i) => ours[i]);
+}
+
+/**
+ * The runs right in a directory.
+ *
+ * @param path A directory, for example `runs`.
+ * @returns The paths of those in it that hold transcoders, sorted.
+ */
+export async function runsIn(path: string): Promise<string[]> {
+  const directories = await directoriesIn(path);
+  const transcoders = await Promise.all(directories.map((run) => transcodersIn(run).catch(() => [])));
+  return directories.filter((_, i) => transcoders[i].length > 0);
+}
+
+/**
+ * Finds transcoders: the directory itself, those in it when it is a run, and those of the runs in it.
+ *
+ * @param root Where to look.
+ * @returns What was found, at least one.
+ * @throws {UserError} When `root` is missing, is no directory, or holds none, or a config.json cannot be read.
+ */
+export async function findTranscoders(root: string): Promise<TranscoderDirectory[]> {
   const info = await Deno.stat(root).catch(() => undefined);
   if (!info?.isDirectory) {
-    const current = info ? "it is a file" : "it does not exist";
-    throw new UserError(
-      `Cannot look for runs in ${root}: it must be a directory, ${current}; run \`mtc train\` first or name another one with --runs`,
-    );
+    throw new UserError({
+      action: `look for runs in ${root}`,
+      requirement: "it must be a directory",
+      found: info ? "it is a file" : "it does not exist",
+      remedy: "run `mtc train` first or name another one with --runs",
+    });
   }
-  const { layers, others } = await layerDirectories(root);
-  for (const run of others) {
-    if ((await Deno.stat(run).catch(() => undefined))?.isDirectory) {
-      layers.push(...(await layerDirectories(run)).layers);
-    }
+  const paths = await isTranscoder(root) ? [root] : await transcodersIn(root);
+  for (const run of await runsIn(root)) paths.push(...await transcodersIn(run));
+  if (paths.length === 0) {
+    throw new UserError({
+      action: `find a run in ${root}`,
+      requirement: `it must hold <run>/<transcoder>/${CONFIG_FILE}`,
+      found: "it holds none",
+      remedy: "run `mtc train` first or name another directory with --runs",
+    });
   }
-  const runs: RunDirectory[] = [];
-  for (const path of layers) {
-    if (!await exists(join(path, "config.json"))) continue;
-    const present = await Promise.all(finishedFiles.map((file) => exists(join(path, file))));
-    runs.push({ path, config: await readConfig(path), missing: finishedFiles.filter((_, i) => !present[i]) });
-  }
-  if (runs.length > 0) return runs;
-  throw new UserError(
-    `Cannot find a run in ${root}: it must hold <name>/layer<N>/config.json, it holds none; ` +
-      "run `mtc train` first or name another directory with --runs",
-  );
+  return await Promise.all(paths.map(async (path) => {
+    const present = await Promise.all(FINISHED_FILES.map((file) => exists(join(path, file))));
+    return { path, config: await readConfig(path), missing: FINISHED_FILES.filter((_, i) => !present[i]) };
+  }));
 }
 
 /**
- * Takes the newest finished run of each layer, by `created`.
- * @throws {UserError} when none of the runs is finished.
+ * Takes the newest finished transcoder of each identity, by `created`. Whatever differs in mapping, size, k, seed or model stands
+ * for itself.
+ *
+ * @param found What was found.
+ * @returns The choice.
+ * @throws {UserError} When none is finished.
  */
-export function chooseRuns(runs: RunDirectory[]): RunChoice {
-  const newestFirst = runs.toSorted((a, b) => Date.parse(b.config.created) - Date.parse(a.config.created));
-  const chosen = new Map<number, RunDirectory>();
-  const passedOver: RunDirectory[] = [], unfinished: RunDirectory[] = [];
-  for (const run of newestFirst) {
-    if (run.missing.length > 0) unfinished.push(run);
-    else if (chosen.has(run.config.layer)) passedOver.push(run);
-    else chosen.set(run.config.layer, run);
+export function chooseTranscoders(found: readonly TranscoderDirectory[]): TranscoderChoice {
+  const newestFirst = found.toSorted((a, b) => Date.parse(b.config.created) - Date.parse(a.config.created));
+  const newest = new Map<string, TranscoderDirectory>();
+  const passedOver: { older: TranscoderDirectory; newer: TranscoderDirectory }[] = [];
+  const unfinished = newestFirst.filter(({ missing }) => missing.length > 0);
+  for (const directory of newestFirst.filter(({ missing }) => missing.length === 0)) {
+    const key = describeId(idOf(directory.config)), newer = newest.get(key);
+    if (newer) passedOver.push({ older: directory, newer });
+    else newest.set(key, directory);
   }
-  if (chosen.size === 0) {
+  if (newest.size === 0) {
     const [{ path, missing }] = unfinished;
-    throw new UserError(
-      `Cannot report on ${path}: the run must be finished, ${missing.join(", ")} ${
-        missing.length === 1 ? "is" : "are"
-      } missing; ` + `finish it with \`mtc train --resume ${join(path, "..")}\``,
-    );
+    throw new UserError({
+      action: `report on ${path}`,
+      requirement: "the run must be finished",
+      found: `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
+      remedy: `finish it with \`mtc train --resume ${dirname(path)}\``,
+    });
   }
-  return {
-    chosen: [...chosen.values()].sort((a, b) => a.config.layer - b.config.layer),
-    passedOver,
-    unfinished,
-  };
+  const chosen = [...newest.values()].sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
+  const names = nameTranscoders(chosen.map(({ config }) => idOf(config)));
+  return { chosen: chosen.map((directory, i) => ({ ...directory, name: names[i] })), passedOver, unfinished };
 }

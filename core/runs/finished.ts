@@ -3,8 +3,7 @@
  * @module
  */
 
-import { readdir, stat } from "node:fs/promises";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
@@ -12,103 +11,87 @@ import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
 import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { featureCount } from "../transcoder/shape.ts";
-import { type LayerConfig, readLayerConfig } from "./config.ts";
-import { loadTranscoder } from "../transcoder/formats/native.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
+import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
+import { runsIn, transcodersIn } from "./discovery.ts";
+import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
-/** One layer of a finished run. */
-export interface FinishedLayer {
+/** A finished transcoder of a run. */
+export interface FinishedTranscoder {
   /** Its directory, for example `runs/demo/layer17`. */
   readonly directory: string;
+  /** What it is called among those opened with it. */
+  readonly name: TranscoderName;
   /** Its config.json. */
-  readonly config: LayerConfig;
+  readonly config: TranscoderConfig;
   /** Its transcoder.safetensors. */
   readonly transcoder: Transcoder;
 }
 
 /**
- * Opens one layer of a run, or all of its layers.
+ * Opens one transcoder of a run, or all of them.
  *
- * @param path A layer's directory (`runs/demo/layer17`) or a run's (`runs/demo`).
- * @returns The layers in ascending order; they share model, text and context.
+ * @param path A transcoder's directory (`runs/demo/layer17`) or a run's (`runs/demo`).
+ * @returns The transcoders in the order of their directories' names; they share model, text and context.
  * @throws {UserError} When there is no finished run, or its files are damaged or belong to different runs.
  */
-export async function openFinishedRun(path: string): Promise<FinishedLayer[]> {
-  const layers: FinishedLayer[] = [];
-  for (const directory of await layerDirectories(path)) {
-    const config = await readLayerConfig(directory);
-    layers.push({ directory, config, transcoder: await openTranscoder(directory, config) });
+export async function openFinishedRun(path: string): Promise<FinishedTranscoder[]> {
+  const found: Omit<FinishedTranscoder, "name">[] = [];
+  for (const directory of await directoriesOf(path)) {
+    const config = await readConfig(directory);
+    if (!await exists(join(directory, TRANSCODER_FILE))) {
+      throw new UserError({
+        action: `open the run ${directory}`,
+        requirement: "it must be finished",
+        found: `${TRANSCODER_FILE} is missing`,
+        remedy: `finish it with \`mtc train --resume ${dirname(directory)}\``,
+      });
+    }
+    found.push({ directory, config, transcoder: await readTranscoder(directory, config) });
   }
-  const shared = ({ config: { model, data, context, include_bos } }: FinishedLayer) =>
+  const names = nameTranscoders(found.map(({ config }) => idOf(config)));
+  const shared = ({ config: { model, data, context, include_bos } }: typeof found[0]) =>
     JSON.stringify([model, data, context, include_bos]);
-  const stranger = layers.find((layer) => shared(layer) !== shared(layers[0]));
-  if (stranger === undefined) return layers;
-  throw new UserError(
-    `Cannot open the run ${path}: its layers must share model, text and context, those of ${stranger.directory} are not ` +
-      `those of ${layers[0].directory}; give one layer's directory`,
-  );
+  const stranger = found.find((transcoder) => shared(transcoder) !== shared(found[0]));
+  if (stranger === undefined) return found.map((transcoder, i) => ({ ...transcoder, name: names[i] }));
+  throw new UserError({
+    action: `open the run ${path}`,
+    requirement: "its transcoders must share model, text and context",
+    found: `those of ${stranger.directory} are not those of ${found[0].directory}`,
+    remedy: "give one transcoder's directory",
+  });
 }
 
-const LAYER = /^layer\d+$/;
-
-async function layerDirectories(path: string): Promise<string[]> {
-  const info = await stat(path).catch(() => null);
-  if (!info?.isDirectory()) {
-    throw new UserError(
-      `Cannot open the run ${path}: it must be a directory that \`mtc train\` wrote, it ${
-        info ? "is a file" : "does not exist"
-      }; check --run`,
-    );
+async function directoriesOf(path: string): Promise<string[]> {
+  const info = await Deno.stat(path).catch(() => null), action = `open the run ${path}`;
+  if (!info?.isDirectory) {
+    throw new UserError({
+      action,
+      requirement: "it must be a directory that `mtc train` wrote",
+      found: `it ${info ? "is a file" : "does not exist"}`,
+      remedy: "check --run",
+    });
   }
-  if (await exists(join(path, "config.json"))) return [path];
-  const layers = await directoriesWith("config.json", path, LAYER);
-  if (layers.length > 0) return layers.map((name) => join(path, name));
-  const runs: string[] = [];
-  for (const name of await directoriesWith("", path, /^/)) {
-    const run = join(path, name);
-    if ((await directoriesWith("config.json", run, LAYER)).length > 0) runs.push(run);
-  }
-  throw new UserError(
-    `Cannot open the run ${path}: it must hold config.json or layer<N>/config.json, it holds neither; ` +
-      (runs.length > 0 ? `give one of the runs in it: ${runs.join(", ")}` : "check --run"),
-  );
-}
-
-/** The entries of a directory that have such a name and hold such a file, numbers in their order; none where it is no directory. */
-async function directoriesWith(file: string, path: string, name: RegExp): Promise<string[]> {
-  const found: string[] = [];
-  for (const entry of await readdir(path).catch(() => [])) {
-    if (name.test(entry) && await exists(join(path, entry, file))) found.push(entry);
-  }
-  return found.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
-}
-
-async function openTranscoder(directory: string, config: LayerConfig): Promise<Transcoder> {
-  const path = join(directory, "transcoder.safetensors");
-  if (!await exists(path)) {
-    throw new UserError(
-      `Cannot open the run ${directory}: it must be finished, transcoder.safetensors is missing; ` +
-        `finish it with \`mtc train --resume ${join(directory, "..")}\``,
-    );
-  }
-  const { shape, ...transcoder } = await loadTranscoder(path);
-  const sizes = [shape.d_in, featureCount(shape.groups), shape.d_out];
-  const expected = [config.d_in, config.features, config.d_out];
-  if (sizes.join() === expected.join()) return { ...transcoder, shape: { ...shape, groups: config.groups } };
-  throw new UserError(
-    `Cannot open the run ${directory}: config.json asks for d_in, features, d_out = ${expected.join(", ")}, ` +
-      `transcoder.safetensors has ${sizes.join(", ")}; restore the files that belong together`,
-  );
+  if (await exists(join(path, CONFIG_FILE))) return [path];
+  const transcoders = await transcodersIn(path);
+  if (transcoders.length > 0) return transcoders;
+  const runs = await runsIn(path);
+  throw new UserError({
+    action,
+    requirement: `it must hold ${CONFIG_FILE} or <transcoder>/${CONFIG_FILE}`,
+    found: "it holds neither",
+    remedy: runs.length > 0 ? `give one of the runs in it: ${runs.join(", ")}` : "check --run",
+  });
 }
 
 /**
  * The model that a run was trained on, as `openModel` takes it.
  *
- * @param layers The run's layers.
+ * @param transcoders The run's transcoders.
  * @returns A directory, a revision on the hub, or the name of the embedded model.
  */
-export function modelOf([{ config }]: readonly FinishedLayer[]): string {
+export function modelOf([{ config }]: readonly FinishedTranscoder[]): string {
   return config.model.path ?? BUILTIN;
 }
 
@@ -117,7 +100,7 @@ export function modelOf([{ config }]: readonly FinishedLayer[]): string {
  *
  * @param gpu Where to.
  * @param files That model, opened.
- * @param layers The run's layers.
+ * @param transcoders The run's transcoders.
  * @param options The sites wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out; who hears
  * of the layers as they are loaded.
  * @returns The model.
@@ -126,7 +109,7 @@ export function modelOf([{ config }]: readonly FinishedLayer[]): string {
 export async function loadRunModel(
   gpu: Gpu,
   files: ModelFiles,
-  [{ directory, config }]: readonly FinishedLayer[],
+  [{ directory, config }]: readonly FinishedTranscoder[],
   { taps, maxTokens, onLoading }: Omit<DecoderOptions, "context" | "maxTokens"> & Partial<DecoderOptions>,
 ): Promise<Decoder> {
   const { model, context } = config;
@@ -134,11 +117,11 @@ export async function loadRunModel(
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: most, context, onLoading });
   const { layers, dModel, vocabSize } = decoder.config;
   if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return decoder;
-  throw new UserError(
-    `Cannot use the model ${
-      model.path ?? files.name
-    } with ${directory}: layers, d_model and vocab_size must be the run's ` +
-      `${model.layers}, ${model.d_model}, ${model.vocab_size}, they are ${layers}, ${dModel}, ${vocabSize}; ` +
-      `put the model back that the run was trained on`,
-  );
+  throw new UserError({
+    action: `use the model ${model.path ?? files.name} with ${directory}`,
+    requirement:
+      `layers, d_model and vocab_size must be the run's ${model.layers}, ${model.d_model}, ${model.vocab_size}`,
+    found: `they are ${layers}, ${dModel}, ${vocabSize}`,
+    remedy: "put the model back that the run was trained on",
+  });
 }

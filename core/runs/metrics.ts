@@ -4,76 +4,78 @@
  */
 
 import { appendFile, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { MetricsRow } from "../analysis/convergence.ts";
+import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
-import type { StepMetrics } from "../training/step.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
+import { readText } from "./json.ts";
+import { type Column, headerLine, numberColumn, numberIn, parseTable, rowLines } from "./table.ts";
 
-/** One logged step. */
-export interface LoggedStep {
-  /** The step, counted from 1. */
-  readonly step: number;
-  /** Training tokens seen so far. */
-  readonly tokens: number;
-  /** What the step measured. */
-  readonly metrics: StepMetrics;
-  /** The step's learning rate. */
-  readonly learningRate: number;
-  /** Seconds of training so far. */
-  readonly elapsed: number;
-  /** Training tokens per second since the row before. */
-  readonly tokensPerSecond: number;
-}
+/** The file's name. */
+export const METRICS_FILE = "metrics.csv";
 
 /** f32 measurements carry about seven digits. */
-function digits(value: number, significant = 7): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(significant))) : "NaN";
+function measured(value: number, digits = 7): string {
+  return Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "NaN";
 }
 
-/**
- * The header line.
- *
- * @param prefixes The prefix ends, which name the FVU columns.
- * @returns Column names; the last two columns are timings.
- */
-export function metricsHeader(prefixes: readonly number[]): string {
-  const fvu = prefixes.map((end) => `fvu_prefix_${end}`);
-  return ["step,tokens,loss,aux_loss", ...fvu, "l0,dead_features,learning_rate,threshold,elapsed_s,tokens_per_s"].join(
-    ",",
-  ) + "\n";
+function timing(value: number): string {
+  return measured(value, 5);
 }
 
-/**
- * The line of a logged step.
- *
- * @param row The step.
- * @returns Its cells, as the header names them.
- */
-export function metricsLine({ step, tokens, metrics, learningRate, elapsed, tokensPerSecond }: LoggedStep): string {
-  const { loss, auxLoss, fvu, l0, deadFeatures, threshold } = metrics;
-  const measured = [loss, auxLoss, ...fvu, l0, deadFeatures, learningRate, threshold].map((value) => digits(value));
-  return [step, tokens, ...measured, digits(elapsed, 5), digits(tokensPerSecond, 5)].join(",") + "\n";
+/** The columns, in the file's order; the prefixes of the groups name those of FVU, and the last two are timings. */
+function columnsOf(groups: readonly number[]): Column<MetricsRow>[] {
+  return [
+    numberColumn("step"),
+    numberColumn("tokens"),
+    numberColumn("loss", measured),
+    numberColumn("aux_loss", measured, true),
+    ...prefixEnds(groups).map((end, p): Column<MetricsRow> => ({
+      name: `fvu_prefix_${end}`,
+      write: ({ fvu_per_prefix }) => measured(fvu_per_prefix[p]),
+      read(cell, { fvu_per_prefix }) {
+        const value = numberIn(cell);
+        if (value !== null) fvu_per_prefix[p] = value;
+        return value !== null;
+      },
+    })),
+    numberColumn("l0", measured),
+    numberColumn("dead_features", measured),
+    numberColumn("learning_rate", measured),
+    numberColumn("threshold", measured, true),
+    numberColumn("elapsed_s", timing, true),
+    numberColumn("tokens_per_s", timing, true),
+  ];
 }
 
 /**
  * Starts the file anew.
  *
- * @param path metrics.csv.
- * @param prefixes The prefix ends.
+ * @param directory The transcoder's directory.
+ * @param groups Features per Matryoshka group.
  * @throws {UserError} When the disk does not take it.
  */
-export function startMetrics(path: string, prefixes: readonly number[]): Promise<void> {
-  return writeFileAtomic(path, metricsHeader(prefixes));
+export function startMetrics(directory: string, groups: readonly number[]): Promise<void> {
+  return writeFileAtomic(join(directory, METRICS_FILE), headerLine(columnsOf(groups)));
 }
 
 /**
  * Appends rows.
  *
- * @param path metrics.csv.
+ * @param directory The transcoder's directory.
+ * @param groups Features per Matryoshka group.
  * @param rows Logged steps, ascending.
  * @throws {UserError} When the disk does not take them.
  */
-export async function appendMetrics(path: string, rows: readonly LoggedStep[]): Promise<void> {
+export async function appendMetrics(
+  directory: string,
+  groups: readonly number[],
+  rows: readonly MetricsRow[],
+): Promise<void> {
+  const path = join(directory, METRICS_FILE);
   try {
-    await appendFile(path, rows.map(metricsLine).join(""));
+    await appendFile(path, rowLines(columnsOf(groups), rows));
   } catch (error) {
     throw fileError("write", path, error);
   }
@@ -82,11 +84,12 @@ export async function appendMetrics(path: string, rows: readonly LoggedStep[]): 
 /**
  * Drops what was logged after a checkpoint, whole lines or the piece of one that a killed process left.
  *
- * @param path metrics.csv.
+ * @param directory The transcoder's directory.
  * @param step The checkpoint's step.
  * @throws {UserError} When the file is missing or the disk does not take it.
  */
-export async function truncateMetrics(path: string, step: number): Promise<void> {
+export async function truncateMetrics(directory: string, step: number): Promise<void> {
+  const path = join(directory, METRICS_FILE);
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -97,4 +100,25 @@ export async function truncateMetrics(path: string, step: number): Promise<void>
   const [header, ...rows] = text.slice(0, text.lastIndexOf("\n")).split("\n");
   const kept = rows.filter((row) => Number(row.split(",", 1)[0]) <= step);
   await writeFileAtomic(path, [header, ...kept, ""].join("\n"));
+}
+
+/**
+ * Reads the file of a run that is not under way.
+ *
+ * @param directory The transcoder's directory.
+ * @param groups Features per Matryoshka group.
+ * @returns The logged steps, ascending, at least one.
+ * @throws {UserError} When a column is missing, a row is cut off, a cell is not a number, or there is no row.
+ */
+export async function readMetrics(directory: string, groups: readonly number[]): Promise<MetricsRow[]> {
+  const path = join(directory, METRICS_FILE), text = await readText(path);
+  // Every other key is one of the columns, all of which are read.
+  const rows = parseTable(text, path, columnsOf(groups), () => ({ fvu_per_prefix: [] as number[] }) as MetricsRow);
+  if (rows.length > 0) return rows;
+  throw new UserError({
+    action: `read ${path}`,
+    requirement: "it must hold at least one logged step",
+    found: "it holds none",
+    remedy: "train the run again",
+  });
 }

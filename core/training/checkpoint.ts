@@ -8,6 +8,7 @@ import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
+import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
@@ -43,26 +44,16 @@ const progressSchema = v.object({
   elapsed_s: v.number(),
 });
 
-/** The most checkpoints kept of a layer; older ones are removed, after a newer one is whole. */
+/** The most checkpoints kept of a transcoder; older ones are removed, after a newer one is whole. */
 export const CHECKPOINTS_KEPT = 2;
 /** All that is written into a checkpoint, and so all that is removed from one. */
 const FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors", "state.json"];
 
 /**
- * The name of a checkpoint.
- *
- * @param step Steps taken.
- * @returns For example `step_000500`.
- */
-export function checkpointName(step: number): string {
-  return `step_${String(step).padStart(6, "0")}`;
-}
-
-/**
- * Writes a checkpoint of one layer and removes those that are too old.
+ * Writes a checkpoint of one transcoder and removes those that are too old.
  *
  * @param gpu The device.
- * @param directory The layer's directory.
+ * @param directory The transcoder's directory.
  * @param progress Step, place in the text, time.
  * @param state The tensors on the GPU.
  * @param samples The training samples so far.
@@ -77,7 +68,7 @@ export async function writeCheckpoint(
   samples: SampleStore,
   writeTranscoder: (path: string) => Promise<void>,
 ): Promise<void> {
-  const parent = join(directory, "checkpoints");
+  const parent = checkpointsOf(directory);
   const final = join(parent, checkpointName(progress.step));
   try {
     await mkdir(parent, { recursive: true });
@@ -93,21 +84,21 @@ export async function writeCheckpoint(
       await removeCheckpoint(partial).catch(() => {});
       throw error;
     }
-    await tidyLayer(directory);
+    await tidyTranscoder(directory);
   } catch (error) {
     throw fileError("write", final, error);
   }
 }
 
 /**
- * Removes what is no longer wanted of a layer: old checkpoints, and what a killed process was writing or removing. Only files that
+ * Removes what is no longer wanted of a transcoder: old checkpoints, and what a killed process was writing or removing. Only files that
  * training writes go, by their names; a checkpoint to which somebody added something stays, however old.
  *
- * @param directory The layer's directory; its run must be locked.
+ * @param directory The transcoder's directory; its run must be locked.
  */
-export async function tidyLayer(directory: string): Promise<void> {
+export async function tidyTranscoder(directory: string): Promise<void> {
   await removeFiles(directory, (name) => nameInTheEnd(name) !== null);
-  const parent = join(directory, "checkpoints");
+  const parent = checkpointsOf(directory);
   for (const step of (await checkpointSteps(directory)).slice(CHECKPOINTS_KEPT)) {
     const path = join(parent, checkpointName(step));
     if (await isOursAlone(path)) await discard(path);
@@ -161,29 +152,10 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
 }
 
 /**
- * The steps of a layer's whole checkpoints.
- *
- * @param directory The layer's directory.
- * @returns Steps, newest first; empty when there is none.
- */
-export async function checkpointSteps(directory: string): Promise<number[]> {
-  const names = await readdir(join(directory, "checkpoints")).catch(() => []);
-  return names.filter(isCheckpointName).map(stepOf).sort((a, b) => b - a);
-}
-
-function stepOf(name: string): number {
-  return Number(name.slice("step_".length));
-}
-
-function isCheckpointName(name: string): boolean {
-  return /^step_\d{6,}$/.test(name) && checkpointName(stepOf(name)) === name;
-}
-
-/**
- * Restores one layer.
+ * Restores one transcoder.
  *
  * @param gpu The device.
- * @param directory The layer's directory.
+ * @param directory The transcoder's directory.
  * @param step Which checkpoint.
  * @param state The tensors to fill; sizes must be those of the run.
  * @param samples The store to fill.
@@ -197,7 +169,7 @@ export async function readCheckpoint(
   state: TrainingState,
   samples: SampleStore,
 ): Promise<Progress> {
-  const path = join(directory, "checkpoints", checkpointName(step));
+  const path = join(checkpointsOf(directory), checkpointName(step));
   try {
     await readTensors(
       join(path, "optimizer.safetensors"),

@@ -4,21 +4,21 @@
  * @module
  */
 
-import { join } from "node:path";
-import { featureTable } from "../runs/feature_table.ts";
-import type { FinalPass, SampledToken, SampleStore } from "../analysis/samples.ts";
+import { featureRows } from "../analysis/feature_rows.ts";
+import type { FeatureTally } from "../analysis/samples.ts";
 import { Interrupted } from "../errors.ts";
-import { replaceFile, writeAll, writeFileAtomic } from "../files/atomic.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
-import { loadTokenizer, type Tokenizer } from "../text/tokenizer.ts";
+import { loadTokenizer } from "../text/tokenizer.ts";
+import { writeEvaluation } from "../runs/evaluation.ts";
+import { writeFeatures } from "../runs/features.ts";
+import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
+import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import { prefixEnds } from "../transcoder/shape.ts";
-import { finishedTranscoder, type LayerRun, type TrainingPlan } from "./plan.ts";
+import { finishedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import { collectSamples, type SampleOptions } from "../passes/samples.ts";
-import { saveTranscoder } from "../transcoder/formats/native.ts";
 
 /** How the end of a run tells what it is doing. */
 export interface FinishObserver {
@@ -29,12 +29,12 @@ export interface FinishObserver {
 }
 
 /**
- * Collects samples, evaluates and writes the files of each finished layer.
+ * Collects samples, evaluates and writes the files of each finished transcoder.
  *
  * @param gpu The device.
  * @param plan The run.
  * @param decoder The model, with the run's taps.
- * @param layers The trained layers.
+ * @param trained The transcoders after their last step.
  * @param observer Hears of the progress.
  * @param signal Aborted when the run should end; it can go on from its last checkpoint.
  * @throws {UserError} When files, disk or device fail.
@@ -44,13 +44,13 @@ export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
   decoder: Decoder,
-  layers: readonly LayerRun[],
+  trained: readonly TranscoderInTraining[],
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
   const transcoders: PlacedTranscoder[] = [];
-  for (const layer of layers) {
-    transcoders.push({ config: layer.config, transcoder: await finishedTranscoder(gpu, layer) });
+  for (const each of trained) {
+    transcoders.push({ config: each.config, transcoder: await finishedTranscoder(gpu, each) });
   }
   const { settings, model, data } = plan;
   const common = { gpu, decoder, settings, transcoders, signal };
@@ -58,7 +58,7 @@ export async function finish(
     throw error === signal?.reason ? interruption(plan) : error;
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
-  const { passes, documentName } = await sampleText(plan, sampled).catch(stop);
+  const { tallies, documentName } = await sampleText(plan, sampled).catch(stop);
   const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
   const source = await openTokenSource(held);
   observer.evaluating(0, settings.evaluation_tokens);
@@ -69,16 +69,14 @@ export async function finish(
       tokens: settings.evaluation_tokens,
       onProgress: observer.evaluating,
     }).catch(stop);
-    const tokenizer = loadTokenizer(model);
-    for (const [i, layer] of layers.entries()) {
-      const write = (name: string, text: string) => writeFileAtomic(join(layer.directory, name), text);
-      const { shape, weights } = transcoders[i].transcoder;
-      const sampleLines = new SampleLines(layer, tokenizer, documentName);
-      await sampleLines.writeFinal(join(layer.directory, "samples.jsonl"), passes[i]);
-      await sampleLines.writeTraining(join(layer.directory, "training_samples.jsonl"), layer.samples);
-      await write("features.csv", featureTable(shape, weights, passes[i], (id) => tokenizer.tokenText(id)));
-      await write("evaluation.json", JSON.stringify(evaluations[i], null, 2) + "\n");
-      await saveTranscoder(join(layer.directory, "transcoder.safetensors"), transcoders[i].transcoder);
+    const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
+    for (const [i, { directory, samples }] of trained.entries()) {
+      const { transcoder } = transcoders[i], { shape: { groups }, weights } = transcoder;
+      await writeSamples(directory, groups, tallies[i], texts);
+      await writeTrainingSamples(directory, groups, samples, texts);
+      await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
+      await writeEvaluation(directory, evaluations[i]);
+      await writeTranscoder(directory, transcoder);
     }
   } finally {
     source.close();
@@ -89,13 +87,13 @@ export async function finish(
 async function sampleText(
   { settings, model, data }: TrainingPlan,
   options: Omit<SampleOptions, "source">,
-): Promise<{ passes: readonly FinalPass[]; documentName: DocumentNamer }> {
+): Promise<{ tallies: readonly FeatureTally[]; documentName: TokenSource["documentName"] }> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   options.onProgress?.(0, options.tokens);
   try {
-    const passes = await collectSamples({ ...options, source });
-    return { passes, documentName: (document) => source.documentName(document) };
+    const tallies = await collectSamples({ ...options, source });
+    return { tallies, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
   }
@@ -106,52 +104,4 @@ function interruption({ directory }: TrainingPlan): Interrupted {
     stopped: "after the last step, before the samples and the evaluation",
     remedy: `go on with: mtc train --resume ${directory}`,
   });
-}
-
-/** From the number that a document's tokens carry to its name. */
-type DocumentNamer = TokenSource["documentName"];
-
-/** Writes samples as one JSON line per feature. */
-class SampleLines {
-  readonly #groups: readonly number[];
-
-  constructor(readonly layer: LayerRun, readonly tokenizer: Tokenizer, readonly documentName: DocumentNamer) {
-    this.#groups = prefixEnds(layer.shape.groups);
-  }
-
-  writeFinal(path: string, pass: FinalPass): Promise<void> {
-    return this.#write(path, (feature) => ({
-      fires: pass.fires[feature],
-      top: pass.top.samples(feature).map((sample) => this.#readable(sample)),
-      quantiles: pass.quantiles(feature).map(({ quantile, ...sample }) => ({ quantile, ...this.#readable(sample) })),
-    }));
-  }
-
-  writeTraining(path: string, store: SampleStore): Promise<void> {
-    return this.#write(path, (feature) => ({
-      top: store.samples(feature).map((sample) => ({ step: sample.step, ...this.#readable(sample) })),
-    }));
-  }
-
-  #write(path: string, line: (feature: number) => object): Promise<void> {
-    const encoder = new TextEncoder();
-    return replaceFile(path, async (file) => {
-      for (let feature = 0; feature < this.#groups.at(-1)!; feature++) {
-        const group = this.#groups.findIndex((end) => feature < end);
-        await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
-      }
-    });
-  }
-
-  #readable({ activation, token, before, after, document, position }: SampledToken) {
-    return {
-      activation: Number(activation.toPrecision(7)),
-      token_id: token,
-      token: this.tokenizer.tokenText(token),
-      before: this.tokenizer.decode(before),
-      after: this.tokenizer.decode(after),
-      document: this.documentName(document),
-      position,
-    };
-  }
 }

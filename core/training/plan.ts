@@ -1,50 +1,45 @@
 /**
- * What training and what follows it share: the plan of a run, and a layer under way.
+ * What training and what follows it share: the plan of a run, and a transcoder under way.
  * @module
  */
 
 import { join } from "node:path";
 import { SampleStore } from "../analysis/samples.ts";
 import type { ModelFiles } from "../model/files.ts";
-import { type Tap, tapName } from "../model/sites.ts";
 import { createTensor, type Gpu } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { DataPaths } from "../text/documents.ts";
-import type { TokenSource } from "../text/source.ts";
+import type { TextSummary } from "../text/summary.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import type { LayerConfig, Mapping, MeasuredConfig, RunSettings } from "../runs/config.ts";
+import type { TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
+import type { Mapping } from "../runs/ids.ts";
+import type { RunSettings } from "../runs/settings.ts";
 import { createTrainingState, readWeights } from "./state.ts";
-import type { TranscoderWeights } from "../transcoder/weights.ts";
 import { Stepper } from "./step.ts";
-import { foldScales, type Transcoder } from "../transcoder/weights.ts";
+import { foldScales, type Transcoder, type TranscoderWeights } from "../transcoder/weights.ts";
 
 /** What a run needs to know before it starts. */
 export interface TrainingPlan {
   /** The run's directory, runs/<name>. */
   readonly directory: string;
-  /** Settings of all layers. */
+  /** Settings of all transcoders. */
   readonly settings: RunSettings;
-  /** One transcoder each, by ascending layer. */
+  /** What each transcoder maps. */
   readonly mappings: readonly Mapping[];
+  /** The directory of each transcoder in the run's, in the order of `mappings`. */
+  readonly names: readonly string[];
   /** The opened model. */
   readonly model: ModelFiles;
   /** The text. */
   readonly data: DataPaths;
-  /** What config.json says beyond settings and mapping. */
-  readonly describe: (
-    mapping: Mapping,
-    source: TokenSource,
-  ) => Omit<LayerConfig, keyof RunSettings | keyof Mapping | keyof MeasuredConfig>;
-  /** The layers' config.json files when the run is resumed, in the order of `mappings`. */
-  readonly resumed: readonly LayerConfig[] | null;
+  /** What config.json says beyond settings, mapping and measurements. */
+  readonly describe: (mapping: Mapping, text: TextSummary) => TranscoderDescription;
+  /** The transcoders' config.json files when the run is resumed, in the order of `mappings`. */
+  readonly resumed: readonly TranscoderConfig[] | null;
 }
 
-/** A transcoder in training with its directory and its samples. */
-export interface LayerRun {
-  /** runs/<name>/layer<N>. */
-  readonly directory: string;
-  /** Its config.json. */
-  readonly config: LayerConfig;
+/** All that a transcoder in training holds, on the GPU and on the host. */
+export interface TrainedParts {
   /** Its sizes. */
   readonly shape: TranscoderShape;
   /** Its steps. */
@@ -57,49 +52,41 @@ export interface LayerRun {
   readonly y: Tensor;
 }
 
-/**
- * The distinct taps of some mappings.
- *
- * @param mappings The transcoders.
- * @returns Sources and targets, each once.
- */
-export function tapsOf(mappings: readonly Mapping[]): Tap[] {
-  const taps = mappings.flatMap(({ source, target }) => [source, target]);
-  return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()];
+/** A transcoder in training. */
+export interface TranscoderInTraining extends TrainedParts {
+  /** Where its files lie, for example runs/<name>/layer17. */
+  readonly directory: string;
+  /** Its config.json. */
+  readonly config: TranscoderConfig;
 }
 
 /**
- * Where a layer's files lie.
+ * Where the transcoders' files lie.
  *
- * @param run The run's directory.
- * @param layer The layer.
- * @returns runs/<name>/layer<N>.
+ * @param plan The run.
+ * @returns A directory for each, in the order of the mappings.
  */
-export function layerDirectory(run: string, layer: number): string {
-  return join(run, `layer${layer}`);
+export function directoriesOf({ directory, names }: Pick<TrainingPlan, "directory" | "names">): string[] {
+  return names.map((name) => join(directory, name));
 }
 
 /**
- * Allocates all that a transcoder in training holds, on the GPU and on the host.
+ * Allocates all that a transcoder in training holds.
  *
  * @param gpu The device.
- * @param run The run's directory.
  * @param settings The run's settings.
- * @param config The layer's sizes, and what else its config.json says.
+ * @param sizes The transcoder's sizes.
  * @param weights What it starts from, in scaled space.
- * @returns The layer, before its first step.
+ * @returns The transcoder, before its first step.
  */
-export function createLayer(
+export function allocateTranscoder(
   gpu: Gpu,
-  run: string,
   settings: RunSettings,
-  config: LayerConfig,
+  { d_in, d_out, groups }: TranscoderShape,
   weights: TranscoderWeights,
-): LayerRun {
-  const { d_in, d_out, groups } = config, shape = { d_in, d_out, groups };
+): TrainedParts {
+  const shape = { d_in, d_out, groups };
   return {
-    directory: layerDirectory(run, config.layer),
-    config,
     shape,
     stepper: new Stepper(gpu, settings, shape, createTrainingState(gpu, shape, weights)),
     samples: new SampleStore(featureCount(groups), settings.samples_per_feature),
@@ -109,13 +96,16 @@ export function createLayer(
 }
 
 /**
- * A layer's transcoder as it is now, for raw activations.
+ * A transcoder in training as it is now, for raw activations.
  *
  * @param gpu The device.
- * @param layer The layer.
+ * @param transcoder The transcoder.
  * @returns Its weights with the training scales folded in, and its running threshold for each feature.
  */
-export async function finishedTranscoder(gpu: Gpu, { shape, stepper, config }: LayerRun): Promise<Transcoder> {
+export async function finishedTranscoder(
+  gpu: Gpu,
+  { shape, stepper, config }: TranscoderInTraining,
+): Promise<Transcoder> {
   const { weights, thresholds } = await readWeights(gpu, shape, stepper.state);
   return { shape, weights: foldScales(weights, config.scales), thresholds };
 }

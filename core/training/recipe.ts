@@ -1,45 +1,12 @@
 /**
- * The recipe of a transcoder: how it is trained. The names are those of config.json.
+ * The recipe of a transcoder: the learning rate that follows from it, and what settings can be.
  * @module
  */
 
 import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
 import { SettingError } from "../errors.ts";
+import type { Recipe, RunSettings } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
-
-/** The settings that define one training run, the same for each of its layers. Tokens never count BOS unless `include_bos`. */
-export interface Recipe {
-  /** Features per Matryoshka group, from the innermost prefix outwards. */
-  readonly groups: readonly number[];
-  /** Features kept per token, on average over a batch. */
-  readonly k: number;
-  /** Optimiser steps. */
-  readonly steps: number;
-  /** Tokens per step. */
-  readonly batch_tokens: number;
-  /** Peak learning rate of Adam. */
-  readonly learning_rate: number;
-  /** Steps of linear warm-up; the first step has learning_rate / warmup_steps. */
-  readonly warmup_steps: number;
-  /** The share of the peak learning rate that the cosine decay ends at. */
-  readonly final_lr_fraction: number;
-  /** Adam's decay of the mean gradient. */
-  readonly beta1: number;
-  /** Adam's decay of the mean squared gradient. */
-  readonly beta2: number;
-  /** Adam's denominator floor. */
-  readonly epsilon: number;
-  /** Weight of the auxiliary loss. */
-  readonly aux_weight: number;
-  /** Dead features kept per token, on average over a batch, to reconstruct the residual. */
-  readonly aux_k: number;
-  /** Tokens without firing after which a feature counts as dead. */
-  readonly dead_after_tokens: number;
-  /** Rate of the running mean that becomes the inference threshold. */
-  readonly threshold_rate: number;
-  /** Seed of everything random. */
-  readonly seed: number;
-}
 
 /**
  * The learning rate of a step: linear warm-up from learning_rate / warmup_steps (never 0), then a cosine from the peak down to
@@ -56,6 +23,10 @@ export function learningRate(recipe: Recipe, step: number): number {
   return learning_rate * (final_lr_fraction + (1 - final_lr_fraction) * (1 + Math.cos(Math.PI * progress)) / 2);
 }
 
+function isCount(n: number): boolean {
+  return Number.isInteger(n) && n >= 1;
+}
+
 /**
  * Checks what the type cannot say.
  *
@@ -67,7 +38,6 @@ export function checkRecipe(recipe: Recipe): void {
     if (!holds) throw new SettingError({ setting, value: recipe[setting], requirement: `it must be ${requirement}` });
   };
   const features = featureCount(recipe.groups);
-  const isCount = (n: number) => Number.isInteger(n) && n >= 1;
   const { length } = recipe.groups;
   require(
     length > 0 && length <= MOST_GROUPS && recipe.groups.every(isCount),
@@ -100,4 +70,48 @@ export function checkRecipe(recipe: Recipe): void {
     "seed",
     "a whole number, 0 or more, below 2^53 - 1",
   );
+}
+
+/**
+ * Checks what the types cannot say of a run's settings.
+ *
+ * @param settings The run's settings.
+ * @throws {SettingError} Naming the first setting that cannot be.
+ */
+export function checkSettings(settings: RunSettings): void {
+  checkRecipe(settings);
+  const counts = [
+    "passes",
+    "buffer_tokens",
+    "log_every",
+    "checkpoint_every",
+    "sample_every",
+    "samples_per_feature",
+    "sample_tokens",
+    "evaluation_tokens",
+  ] as const;
+  for (const name of counts) {
+    if (isCount(settings[name])) continue;
+    throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
+  }
+  const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
+  if (buffer_tokens * passes < batch_tokens) {
+    throw new SettingError({
+      setting: "buffer_tokens",
+      value: buffer_tokens,
+      requirement: `it must hold the tokens of a step, at least ${Math.ceil(batch_tokens / passes)}`,
+      given: { batch_tokens, passes },
+    });
+  }
+  if (!Number.isInteger(context) || context < 2) {
+    const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
+    throw new SettingError({ setting: "context", value: context, requirement });
+  }
+  if (!(sample_threshold >= 0)) {
+    throw new SettingError({
+      setting: "sample_threshold",
+      value: sample_threshold,
+      requirement: "it must be 0 or more",
+    });
+  }
 }

@@ -6,8 +6,9 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import type { MetricsRow } from "../analysis/convergence.ts";
 import { Interrupted, UserError } from "../errors.ts";
-import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
@@ -25,15 +26,23 @@ import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { describeText } from "../text/summary.ts";
 import { type BufferPlan, planBuffer, ShuffleBuffer } from "./buffer.ts";
 import { fillBuffer } from "./filler.ts";
-import { checkpointSteps, readCheckpoint, tidyLayer, writeCheckpoint } from "./checkpoint.ts";
+import { readCheckpoint, tidyTranscoder, writeCheckpoint } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
-import { appendMetrics, type LoggedStep, startMetrics, truncateMetrics } from "../runs/metrics.ts";
-import { createLayer, finishedTranscoder, layerDirectory, type LayerRun, tapsOf, type TrainingPlan } from "./plan.ts";
+import { appendMetrics, startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import {
+  allocateTranscoder,
+  directoriesOf,
+  finishedTranscoder,
+  type TrainingPlan,
+  type TranscoderInTraining,
+} from "./plan.ts";
 import { learningRate } from "./recipe.ts";
 import type { HostFeatures } from "../transcoder/encode.ts";
-import { featureCount, prefixEnds } from "../transcoder/shape.ts";
+import { featureCount } from "../transcoder/shape.ts";
 import { recordGather } from "../gpu/row_blocks.ts";
-import type { LayerConfig } from "../runs/config.ts";
+import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { checkpointSteps } from "../runs/checkpoints.ts";
+import { tapsOf } from "../runs/ids.ts";
 import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
@@ -42,6 +51,14 @@ import { saveTranscoder } from "../transcoder/formats/native.ts";
 export class Diverged extends UserError {
   /** Distinguishes this class in logs. */
   override name = "Diverged";
+}
+
+/** What a logged step measured of one transcoder. */
+export interface SteppedTranscoder {
+  /** The name of its directory in the run's. */
+  readonly name: string;
+  /** The measurements. */
+  readonly metrics: StepMetrics;
 }
 
 /** How a run tells what it is doing. */
@@ -53,7 +70,7 @@ export interface TrainingObserver {
   /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
   rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
-  stepped(step: number, layers: readonly { layer: number; metrics: StepMetrics }[], tokensPerSecond: number): void;
+  stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void;
 }
 
 /** The longest a reading-back may be put off, in seconds and in steps. */
@@ -67,7 +84,7 @@ const READ_EVERY_STEPS = 100;
  * @param plan What to train.
  * @param observer Hears of the progress.
  * @param signal Aborted when the run should save itself and end.
- * @returns The model, still loaded, and the trained layers.
+ * @returns The model, still loaded, and the trained transcoders.
  * @throws {UserError} When files, disk or device fail.
  * @throws {Diverged} When the loss is no longer a number.
  * @throws {Interrupted} When the signal was aborted; a checkpoint was written.
@@ -77,7 +94,7 @@ export async function train(
   plan: TrainingPlan,
   observer: TrainingObserver,
   signal?: AbortSignal,
-): Promise<{ decoder: Decoder; layers: LayerRun[] }> {
+): Promise<{ decoder: Decoder; transcoders: TranscoderInTraining[] }> {
   const { settings, mappings, model } = plan;
   const taps = tapsOf(mappings);
   const maxTokens = contextsPerForward(gpu, configOf(model), settings.context) * settings.context;
@@ -107,29 +124,27 @@ export async function train(
   const buffer = new ShuffleBuffer(scope, taps, decoder.config, bufferPlan, settings.seed);
   const run = new Training(gpu, plan, decoder, buffer, bufferPlan, observer, signal);
   try {
-    return { decoder, layers: await run.go(restart) };
+    return { decoder, transcoders: await run.go(restart) };
   } finally {
     run.close();
   }
 }
 
 /**
- * The newest step that every layer has a whole checkpoint of.
+ * The newest step that every transcoder has a whole checkpoint of.
  *
  * @param plan The run.
  * @returns The step; 0 when there is none and the run must start over.
  */
-export async function newestCommonStep(
-  { directory, mappings }: Pick<TrainingPlan, "directory" | "mappings">,
-): Promise<number> {
-  const steps = await Promise.all(mappings.map(({ layer }) => checkpointSteps(layerDirectory(directory, layer))));
+export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "names">): Promise<number> {
+  const steps = await Promise.all(directoriesOf(plan).map(checkpointSteps));
   return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
 }
 
 /** The state of a run under way; its methods are the sections of `go`. */
 class Training {
   #source: TokenSource | null = null;
-  #layers: LayerRun[] = [];
+  #transcoders: TranscoderInTraining[] = [];
   /** Where the text stood when the current buffer began, and where it stands behind it. */
   #bufferStart: StreamPosition = START;
   #bufferEnd: StreamPosition = this.#bufferStart;
@@ -155,7 +170,7 @@ class Training {
     readonly signal: AbortSignal | undefined,
   ) {}
 
-  async go(restart: number): Promise<LayerRun[]> {
+  async go(restart: number): Promise<TranscoderInTraining[]> {
     const { settings } = this.plan, { steps: perBuffer } = this.bufferPlan;
     if (restart > 0) await this.#restore(restart);
     this.#source = await this.#openSource();
@@ -179,7 +194,7 @@ class Training {
       if (isCheckpoint) await this.#checkpoint(step);
       if (stopping) await this.#stop(step);
     }
-    return this.#layers;
+    return this.#transcoders;
   }
 
   close(): void {
@@ -236,12 +251,11 @@ class Training {
     for (const [i, mapping] of mappings.entries()) {
       const source = await measure(mapping.source), target = await measure(mapping.target);
       const scales = { source: source.scale, target: target.scale };
-      const described = describe(mapping, this.#source!);
+      const described = describe(mapping, this.#source!.summary), { layer } = mapping.target;
       const measured = { scales, tiles, precision_errors };
-      const config = resumed?.[i] ??
-        { ...described, ...settings, ...mapping, groups: [...settings.groups], ...measured };
+      const config = resumed?.[i] ?? { format: FORMAT, ...described, ...settings, layer, ...mapping, ...measured };
       const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
-      this.#layers.push(this.#createLayer(config, weights));
+      this.#transcoders.push(this.#allocate(i, config, weights));
     }
     await this.#writeBeginnings();
   }
@@ -256,14 +270,14 @@ class Training {
     return errors;
   }
 
-  /** The run's directory appears whole, with all of its layers, or not at all: a resumed run must know what it trains. */
+  /** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */
   async #writeBeginnings(): Promise<void> {
-    const { directory, resumed } = this.plan;
+    const { directory, names, resumed } = this.plan;
     if (resumed) {
       // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
-      for (const { directory, config } of this.#layers) {
-        await tidyLayer(directory);
-        await startMetrics(join(directory, "metrics.csv"), prefixEnds(config.groups));
+      for (const { directory, config } of this.#transcoders) {
+        await tidyTranscoder(directory);
+        await startMetrics(directory, config.groups);
       }
       return;
     }
@@ -271,11 +285,11 @@ class Training {
       Promise.reject(fileError("write", directory, error))
     );
     try {
-      for (const { config } of this.#layers) {
-        const path = layerDirectory(partial, config.layer);
+      for (const [i, { config }] of this.#transcoders.entries()) {
+        const path = join(partial, names[i]);
         await mkdir(path, { recursive: true });
-        await startMetrics(join(path, "metrics.csv"), prefixEnds(config.groups));
-        await writeFileAtomic(join(path, "config.json"), JSON.stringify(config, null, 2) + "\n");
+        await startMetrics(path, config.groups);
+        await writeConfig(path, config);
       }
       await rename(partial, directory);
     } catch (error) {
@@ -285,19 +299,21 @@ class Training {
     }
   }
 
-  #createLayer(config: LayerConfig, weights: TranscoderWeights): LayerRun {
-    return createLayer(this.gpu, this.plan.directory, this.plan.settings, config, weights);
+  #allocate(i: number, config: TranscoderConfig, weights: TranscoderWeights): TranscoderInTraining {
+    const directory = directoriesOf(this.plan)[i];
+    return { directory, config, ...allocateTranscoder(this.gpu, this.plan.settings, config, weights) };
   }
 
   async #restore(step: number): Promise<void> {
-    for (const config of this.plan.resumed!) {
-      const layer = this.#createLayer(config, zeroWeights(config));
-      const progress = await readCheckpoint(this.gpu, layer.directory, step, layer.stepper.state, layer.samples);
-      await truncateMetrics(join(layer.directory, "metrics.csv"), step);
-      await tidyLayer(layer.directory);
+    for (const [i, config] of this.plan.resumed!.entries()) {
+      const transcoder = this.#allocate(i, config, zeroWeights(config));
+      const { directory, stepper, samples } = transcoder;
+      const progress = await readCheckpoint(this.gpu, directory, step, stepper.state, samples);
+      await truncateMetrics(directory, step);
+      await tidyTranscoder(directory);
       this.#bufferStart = this.#bufferEnd = progress.position;
       this.#elapsedBefore = progress.elapsed_s;
-      this.#layers.push(layer);
+      this.#transcoders.push(transcoder);
     }
   }
 
@@ -306,7 +322,7 @@ class Training {
     const first = (step - 1) % this.bufferPlan.steps * rows;
     const isLogged = step % settings.log_every === 0 || step === 1 || step === settings.steps;
     const pass = new Pass(this.gpu);
-    for (const { config, shape, stepper, x, y } of this.#layers) {
+    for (const { config, shape, stepper, x, y } of this.#transcoders) {
       const { source, target, scales } = config;
       const gather = (tap: Tap, batch: Tensor, width: number, scale: number) =>
         recordGather(pass, this.buffer.at(tap), this.buffer.order, batch, { rows, width, first, scale });
@@ -321,16 +337,16 @@ class Training {
   /** The one wait: fetches metrics and, on sampled steps, the kept features of the current batch. */
   async #readBack(step: number, isSampled: boolean): Promise<void> {
     this.#countSamples();
-    const wanted = this.#layers.flatMap(({ stepper: { ring, selector: { rows } } }) =>
+    const wanted = this.#transcoders.flatMap(({ stepper: { ring, selector: { rows } } }) =>
       isSampled ? [ring, rows.rowStart, rows.index, rows.value] : [ring]
     );
     const bytes = await downloadAll(this.gpu, wanted);
     const now = performance.now(), seconds = (now - this.#lastReadTime) / 1000;
     const tokensPerSecond = (step - this.#lastReadStep) * this.plan.settings.batch_tokens / seconds;
-    const perLayer = bytes.length / this.#layers.length;
-    for (const [i, layer] of this.#layers.entries()) {
-      const [ring, rowStart, index, value] = bytes.slice(i * perLayer, (i + 1) * perLayer);
-      await this.#log(layer, new Float32Array(ring), tokensPerSecond);
+    const each = bytes.length / this.#transcoders.length;
+    for (const [i, transcoder] of this.#transcoders.entries()) {
+      const [ring, rowStart, index, value] = bytes.slice(i * each, (i + 1) * each);
+      await this.#log(i, new Float32Array(ring), tokensPerSecond);
       if (!isSampled) continue;
       const rows = {
         rowStart: new Uint32Array(rowStart),
@@ -338,13 +354,13 @@ class Training {
         value: new Float32Array(value),
       };
       const { batch, drawn } = this.buffer;
-      this.#uncounted.push(() => this.#sample(layer, step, rows, batch, drawn));
+      this.#uncounted.push(() => this.#sample(transcoder, step, rows, batch, drawn));
     }
     const slot = this.#logged.length - 1;
     if (slot >= 0) {
-      const shown = this.#layers.map(({ config: { layer }, stepper }, i) => ({
-        layer,
-        metrics: stepper.metrics(new Float32Array(bytes[i * perLayer]), slot),
+      const shown = this.#transcoders.map(({ stepper }, i) => ({
+        name: this.plan.names[i],
+        metrics: stepper.metrics(new Float32Array(bytes[i * each]), slot),
       }));
       this.observer.stepped(step, shown, tokensPerSecond);
     }
@@ -355,26 +371,25 @@ class Training {
     this.#lastReadTime = now;
   }
 
-  async #log(layer: LayerRun, ring: Float32Array, tokensPerSecond: number): Promise<void> {
-    const { settings } = this.plan;
-    const rows = this.#logged.map((step, slot): LoggedStep => ({
-      step,
-      tokens: step * settings.batch_tokens,
-      metrics: layer.stepper.metrics(ring, slot),
-      learningRate: learningRate(settings, step),
-      elapsed: this.#elapsed(),
-      tokensPerSecond,
-    }));
-    if (rows.length > 0) await appendMetrics(join(layer.directory, "metrics.csv"), rows);
-    const lost = rows.find(({ metrics }) => !Number.isFinite(metrics.loss));
-    if (lost) {
-      throw new Diverged({
-        action: `go on training layer ${layer.config.layer}`,
-        requirement: "the loss must be a number",
-        found: `it is ${lost.metrics.loss} at step ${lost.step}`,
-        remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
-      });
-    }
+  async #log(i: number, ring: Float32Array, tokensPerSecond: number): Promise<void> {
+    const { settings, names } = this.plan, { directory, stepper } = this.#transcoders[i];
+    const rows = this.#logged.map((step, slot): MetricsRow => {
+      const { loss, auxLoss, fvu, l0, deadFeatures, threshold } = stepper.metrics(ring, slot);
+      return {
+        ...{ step, tokens: step * settings.batch_tokens, loss, aux_loss: auxLoss, fvu_per_prefix: [...fvu], l0 },
+        ...{ dead_features: deadFeatures, learning_rate: learningRate(settings, step), threshold },
+        ...{ elapsed_s: this.#elapsed(), tokens_per_s: tokensPerSecond },
+      };
+    });
+    if (rows.length > 0) await appendMetrics(directory, settings.groups, rows);
+    const lost = rows.find(({ loss }) => !Number.isFinite(loss));
+    if (lost === undefined) return;
+    throw new Diverged({
+      action: `go on training ${names[i]}`,
+      requirement: "the loss must be a number",
+      found: `it is ${lost.loss} at step ${lost.step}`,
+      remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+    });
   }
 
   /** Takes in the sampled batches that were read back. It is put off until more steps are queued, so that the GPU need not wait. */
@@ -383,7 +398,7 @@ class Training {
   }
 
   #sample(
-    layer: LayerRun,
+    { samples }: TranscoderInTraining,
     step: number,
     { rowStart, index, value }: HostFeatures,
     batch: TokenBatch,
@@ -394,7 +409,7 @@ class Training {
     for (let b = 0; b < batch_tokens; b++) {
       for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
         if (value[e] >= sample_threshold) {
-          layer.samples.offer(index[e], value[e], value[e], step, batch, drawn[first + b]);
+          samples.offer(index[e], value[e], value[e], step, batch, drawn[first + b]);
         }
       }
     }
@@ -405,11 +420,10 @@ class Training {
     // At a buffer's last step the next one begins where this one ended.
     const position = step % this.bufferPlan.steps === 0 ? this.#bufferEnd : this.#bufferStart;
     const progress = { step, position, elapsed_s: this.#elapsed() };
-    for (const layer of this.#layers) {
-      const write = async (path: string) => {
-        await saveTranscoder(path, await finishedTranscoder(this.gpu, layer));
-      };
-      await writeCheckpoint(this.gpu, layer.directory, progress, layer.stepper.state, layer.samples, write);
+    for (const transcoder of this.#transcoders) {
+      const { directory, stepper, samples } = transcoder;
+      const write = async (path: string) => saveTranscoder(path, await finishedTranscoder(this.gpu, transcoder));
+      await writeCheckpoint(this.gpu, directory, progress, stepper.state, samples, write);
     }
     this.#savedStep = step;
   }
@@ -431,7 +445,7 @@ class Training {
 }
 
 /** Model and text of a resumed run are read again; where they are others, the rest of the run would be another run's. */
-function checkUnchanged({ model, data }: LayerConfig, { config }: Decoder, { summary }: TokenSource): void {
+function checkUnchanged({ model, data }: TranscoderConfig, { config }: Decoder, { summary }: TokenSource): void {
   const differs = (what: string, then: string, now: string, name: string) =>
     new UserError({
       action: "resume",

@@ -22,7 +22,8 @@ import { createTensor, type Gpu } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
-import { learningRate, type Recipe } from "./recipe.ts";
+import type { Recipe } from "../runs/settings.ts";
+import { learningRate } from "./recipe.ts";
 import { featureCount, prefixEnds, type TranscoderShape } from "../transcoder/shape.ts";
 import { type ColumnPlace, createColumns, type FeatureColumns, Selector } from "../transcoder/selection.ts";
 

@@ -1,13 +1,13 @@
 /**
- * layerN_analysis_report.md: what one layer's transcoder is, how good it is, and what its features do.
+ * <transcoder>_analysis_report.md: what one transcoder is, how good it is, and what its features do.
  * @module
  */
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
-import type { RunConfig } from "../../core/runs/schema.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, successChecks, verdict } from "../checks.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
-import { layerFiles } from "../file_names.ts";
+import { filesOf } from "../file_names.ts";
 import {
   confidence,
   counted,
@@ -27,7 +27,7 @@ import { bullets, document, numbered, numeric, plain, table } from "./markdown.t
 import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
-export function provenance({ config, path }: LayerAnalysis, generated: Date): string {
+export function provenance({ config, path }: TranscoderAnalysis, generated: Date): string {
   return `**Generated on:** ${timestamp(generated)} · **Run:** \`${path}\`, begun ${
     timestamp(new Date(config.created))
   }, ` +
@@ -42,7 +42,7 @@ export function checkTable(checks: Check[]): string {
   );
 }
 
-function executiveSummary({ evaluation, statistics, config, course }: LayerAnalysis): string {
+function executiveSummary({ evaluation, statistics, config, course }: TranscoderAnalysis): string {
   const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
   return bullets([
     `**Total Features:** ${integer(config.features)}`,
@@ -70,11 +70,11 @@ export function interval([low, high]: [number, number], digits: number): string 
 }
 
 /** The settings of the run. */
-export function configuration({ config, course }: LayerAnalysis): string {
+export function configuration({ config, course }: TranscoderAnalysis): string {
   const { source, target } = config;
   const mapping = source.layer === target.layer
-    ? `${config.layer} (\`${source.site}\` → \`${target.site}\` transcoder)`
-    : `${config.layer} (\`${source.site}\` of layer ${source.layer} → \`${target.site}\` of layer ${target.layer})`;
+    ? `${target.layer} (\`${source.site}\` → \`${target.site}\` transcoder)`
+    : `${target.layer} (\`${source.site}\` of layer ${source.layer} → \`${target.site}\` of layer ${target.layer})`;
   return bullets([
     `**Model:** ${plain(config.model.name)} (${
       counted(config.model.layers, "layer")
@@ -98,14 +98,14 @@ export function configuration({ config, course }: LayerAnalysis): string {
 }
 
 /** A text that was read as a stream has no documents that were counted. */
-function textSize({ train_documents, held_out_documents, bytes, file_count }: RunConfig["data"]): string {
+function textSize({ train_documents, held_out_documents, bytes, file_count }: TranscoderConfig["data"]): string {
   if (train_documents === null || held_out_documents === null) {
     return `${fileSize(bytes)} in ${counted(file_count, "file")}, read as a stream; every 20th document held out`;
   }
   return `${counted(train_documents, "document")} to train on, ${integer(held_out_documents)} held out`;
 }
 
-function heldOut({ evaluation, config }: LayerAnalysis): string {
+function heldOut({ evaluation, config }: TranscoderAnalysis): string {
   const q = evaluation.l0_quantiles;
   const metrics = table(["Metric", numeric("Value"), numeric("95 % CI")], [
     ["FVU", decimal(evaluation.fvu, 4), interval(evaluation.fvu_ci95, 4)],
@@ -135,7 +135,7 @@ function heldOut({ evaluation, config }: LayerAnalysis): string {
     `\n\n${metrics}\n\n${prefixes}`;
 }
 
-function weightTable({ weights }: LayerAnalysis): string {
+function weightTable({ weights }: TranscoderAnalysis): string {
   const row = (name: string, shape: string, { mean, std, min, max }: Omit<TensorStatistics, "shape" | "nonFinite">) => [
     name,
     shape,
@@ -156,7 +156,7 @@ function weightTable({ weights }: LayerAnalysis): string {
   ]);
 }
 
-function groupTable({ statistics, evaluation }: LayerAnalysis): string {
+function groupTable({ statistics, evaluation }: TranscoderAnalysis): string {
   const columns = ["Features", "Dead", "Density", "Max activation", "Feature norm", "Token entropy", "Activations"];
   return table(
     ["Group", ...columns.map(numeric), numeric("FVU of its prefix")],
@@ -174,40 +174,40 @@ function groupTable({ statistics, evaluation }: LayerAnalysis): string {
   );
 }
 
-/** The analysis report of one layer. */
-export function analysisReport(layer: LayerAnalysis, generated: Date): string {
-  const files = layerFiles(layer.config.layer);
+/** The analysis report of one transcoder. */
+export function analysisReport(transcoder: TranscoderAnalysis, generated: Date): string {
+  const files = filesOf(transcoder.name);
   return document([
-    `# Layer ${layer.config.layer} Matryoshka Transcoder Analysis Report`,
-    verdict(layer).sentence,
-    provenance(layer, generated),
+    `# ${transcoder.name.title} Matryoshka Transcoder Analysis Report`,
+    verdict(transcoder).sentence,
+    provenance(transcoder, generated),
     "## Executive Summary",
-    executiveSummary(layer),
+    executiveSummary(transcoder),
     `### Success Metrics`,
-    checkTable(successChecks(layer)),
+    checkTable(successChecks(transcoder)),
     "## Training Configuration",
-    configuration(layer),
+    configuration(transcoder),
     "## Held-out Evaluation",
-    heldOut(layer),
+    heldOut(transcoder),
     "## Model Weight Analysis",
     "In the units of raw activations: the scales that training used are folded in.",
-    weightTable(layer),
+    weightTable(transcoder),
     `![Four panels: strongest features, samples per feature, encoder weights, feature norms](${files.overview})`,
     "## Top Features by Activation",
-    topFeatures(layer),
+    topFeatures(transcoder),
     `![Largest activation of each feature against how often it fires](${files.scatter})`,
     "## Feature Analysis",
-    featureAnalysis(layer),
+    featureAnalysis(transcoder),
     "## Matryoshka Hierarchy",
     "Medians are over the features of the group that fired. *Activations* is the group's share of all activations of the " +
     "final pass.",
-    groupTable(layer),
+    groupTable(transcoder),
     "## Key Insights",
-    numbered(insights(layer)),
+    numbered(insights(transcoder).map(({ text }) => text)),
     "## Recommendations",
-    numbered(recommendations(layer)),
+    numbered(recommendations(transcoder)),
     "## Definitions",
-    glossary(layer),
+    glossary(transcoder),
     "## Files Generated",
     bullets([
       `[\`${files.overview}\`](${files.overview}): overview plots`,

@@ -1,30 +1,32 @@
 /**
- * layerA_vs_layerB_comparison.md: two layers side by side.
+ * <transcoder>_vs_<transcoder>_comparison.md: two transcoders side by side.
  * @module
  */
-import type { LayerComparison } from "../../core/analysis/comparison.ts";
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { interval } from "./analysis_report.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
-import { layerFiles, pairFiles } from "../file_names.ts";
+import { filesOf, pairFiles } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, significant, thresholdText, timestamp } from "../format.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
 
-function sideBySide({ a, b }: LayerComparison, rows: [string, (layer: LayerAnalysis) => string][]): string {
-  const columns: Column[] = ["", numeric(`Layer ${a.config.layer}`), numeric(`Layer ${b.config.layer}`)];
+function sideBySide({ a, b }: ComparedPair, rows: [string, (transcoder: TranscoderAnalysis) => string][]): string {
+  const columns: Column[] = ["", numeric(a.name.title), numeric(b.name.title)];
   return table(columns, rows.map(([name, value]) => [name, value(a), value(b)]));
 }
 
-function metricsTable(comparison: LayerComparison): string {
+function metricsTable(comparison: ComparedPair): string {
   const { evaluation: { fvu_per_prefix: a } } = comparison.a, { evaluation: { fvu_per_prefix: b } } = comparison.b;
   const samePrefixes = a.length === b.length && a.every(({ prefix }, i) => prefix === b[i].prefix);
   return sideBySide(comparison, [
     ["Held-out FVU", ({ evaluation }) => decimal(evaluation.fvu, 4)],
     ["95 % CI", ({ evaluation }) => interval(evaluation.fvu_ci95, 4)],
-    ...(samePrefixes ? a : []).slice(0, -1).map(({ prefix }, i): [string, (layer: LayerAnalysis) => string] => [
+    ...(samePrefixes ? a : []).slice(0, -1).map((
+      { prefix },
+      i,
+    ): [string, (transcoder: TranscoderAnalysis) => string] => [
       `FVU, first ${counted(prefix, "feature")}`,
       ({ evaluation }) => decimal(evaluation.fvu_per_prefix[i].fvu, 4),
     ]),
@@ -43,19 +45,19 @@ function metricsTable(comparison: LayerComparison): string {
   ]);
 }
 
-function distributionTable(comparison: LayerComparison): string {
+function distributionTable(comparison: ComparedPair): string {
   return sideBySide(comparison, [
     ["Median density", ({ statistics }) => percent(10 ** statistics.logDensity.median, 3)],
     [
       "Density, middle 90 %",
       ({ statistics: { logDensity } }) => `${percent(10 ** logDensity.p05, 3)} to ${percent(10 ** logDensity.p95, 3)}`,
     ],
-    ["Dense features", (layer) => integer(denseFeatures(layer).length)],
-    ["Rare features", (layer) => integer(rareFeatures(layer))],
+    ["Dense features", (transcoder) => integer(denseFeatures(transcoder).length)],
+    ["Rare features", (transcoder) => integer(rareFeatures(transcoder))],
     ["Largest activation", ({ statistics }) => significant(statistics.maxActivation.max)],
     ["Median of the maxima", ({ statistics }) => significant(statistics.maxActivation.median)],
     ["Median token entropy", ({ statistics }) => `${decimal(statistics.tokenEntropy.median, 2)} bits`],
-    ["Token detectors", (layer) => percent(detectorShare(layer))],
+    ["Token detectors", (transcoder) => percent(detectorShare(transcoder))],
     ["Median feature norm", ({ weights }) => significant(weights.encoderNorms.median, 3)],
   ]);
 }
@@ -67,10 +69,9 @@ function relation(a: number, b: number, more: string, less: string): string {
 }
 
 /** The differences that the numbers support, as sentences; distributions that hardly differ are called alike. */
-export function differences(comparison: LayerComparison): string[] {
+export function differences(comparison: ComparedPair): string[] {
   const { a, b, diversity } = comparison;
-  const [A, B] = [`Layer ${a.config.layer}`, `layer ${b.config.layer}`];
-  const deeper = `Layer ${b.config.layer}`;
+  const A = a.name.phrase, B = b.name.phrase;
   const [aLow, aHigh] = a.evaluation.fvu_ci95, [bLow, bHigh] = b.evaluation.fvu_ci95;
   const fvus = `FVU ${decimal(a.evaluation.fvu, 3)} against ${decimal(b.evaluation.fvu, 3)}`;
   const density = [10 ** a.statistics.logDensity.median, 10 ** b.statistics.logDensity.median];
@@ -81,16 +82,18 @@ export function differences(comparison: LayerComparison): string[] {
     !Number.isFinite(a.evaluation.fvu + b.evaluation.fvu)
       ? `**Reconstruction:** cannot be compared: ${fvus}.`
       : aHigh < bLow
-      ? `**Reconstruction:** ${A} is reconstructed better than ${B}: ${fvus}; the intervals do not overlap.`
+      ? `**Reconstruction:** ${a.name.title} is reconstructed better than ${B}: ${fvus}; the intervals do not overlap.`
       : bHigh < aLow
-      ? `**Reconstruction:** ${deeper} is reconstructed better than layer ${a.config.layer}: ${fvus}; the intervals do not overlap.`
+      ? `**Reconstruction:** ${b.name.title} is reconstructed better than ${A}: ${fvus}; the intervals do not overlap.`
       : `**Reconstruction:** no clear difference: ${fvus}; the intervals overlap.`,
     `**Frequency:** the median feature of ${B} fires ${
       relation(density[0], density[1], "more often", "less often") || "about as often"
-    }: on ${percent(density[1], 2)} of the tokens, against ${percent(density[0], 2)} in layer ${a.config.layer}.`,
+    }: on ${percent(density[1], 2)} of the tokens, against ${percent(density[0], 2)} in ${A}.`,
     `**Strength:** the median of the features' maxima is ${
       relation(strength[0], strength[1], "larger", "smaller") || "about the same"
-    } in ${B}: ${significant(strength[1], 3)} against ${significant(strength[0], 3)}, in units in which both layers' ` +
+    } in ${B}: ${significant(strength[1], 3)} against ${significant(strength[0], 3)}, in units in which both ${
+      nounOf(comparison)
+    }s' ` +
     `targets have the same mean square.`,
     Math.abs(mixed) < 0.25 || !Number.isFinite(mixed)
       ? `**Selectivity:** features are about equally selective: median token entropy ${decimal(entropy[0], 1)} and ${
@@ -101,41 +104,45 @@ export function differences(comparison: LayerComparison): string[] {
       } against ${decimal(entropy[0], 1)} bits, which suggests features that are ${
         mixed > 0 ? "less" : "more"
       } bound to single tokens.`,
-    `**Diversity:** the features of layer ${a.config.layer} peak on ${
-      integer(diversity.a.distinct)
-    } different tokens, ` +
+    `**Diversity:** the features of ${A} peak on ${integer(diversity.a.distinct)} different tokens, ` +
     `those of ${B} on ${integer(diversity.b.distinct)}; weighted by frequency that is worth ` +
     `${decimal(diversity.a.effective, 0)} and ${decimal(diversity.b.effective, 0)} tokens.`,
   ];
 }
 
-function sharedTokenSection({ a, b, sharedTokens, tokenOverlap, sameModel }: LayerComparison): string {
+/** What the two are to a reader: layers, unless they are of the same one. */
+function nounOf({ a, b }: ComparedPair): string {
+  return a.config.target.layer === b.config.target.layer ? "transcoder" : "layer";
+}
+
+function sharedTokenSection(comparison: ComparedPair): string {
+  const { a, b, sharedTokens, tokenOverlap, sameModel } = comparison, noun = nounOf(comparison);
   if (!sameModel) return "The runs differ in model or text; their tokens are not compared.";
-  if (sharedTokens.length === 0) return "No token is the top token of features in both layers.";
+  if (sharedTokens.length === 0) return `No token is the top token of features in both ${noun}s.`;
   const shown = sharedTokens.slice(0, 20);
-  return `${counted(sharedTokens.length, "token")} (${percent(tokenOverlap)} of the top tokens of either layer) ` +
-    `${sharedTokens.length === 1 ? "is" : "are"} the top token of features in both layers${
+  return `${counted(sharedTokens.length, "token")} (${percent(tokenOverlap)} of the top tokens of either ${noun}) ` +
+    `${sharedTokens.length === 1 ? "is" : "are"} the top token of features in both ${noun}s${
       shown.length < sharedTokens.length ? `; the ${shown.length} that most features share` : ""
     }:\n\n` +
     table(
       [
         "Token",
         numeric("Id"),
-        numeric(`Features in layer ${a.config.layer}`),
-        numeric(`Features in layer ${b.config.layer}`),
+        numeric(`Features in ${a.name.phrase}`),
+        numeric(`Features in ${b.name.phrase}`),
       ],
       shown.map((shared) => [tokenCode(shared.token), String(shared.id), integer(shared.a), integer(shared.b)]),
     );
 }
 
-/** The comparison of two layers. */
-export function comparisonReport(comparison: LayerComparison, generated: Date): string {
+/** The comparison of two transcoders. */
+export function comparisonReport(comparison: ComparedPair, generated: Date): string {
   const { a, b } = comparison;
-  const files = pairFiles(a.config.layer, b.config.layer);
+  const files = pairFiles(a.name, b.name);
   const both = [a, b];
   return document([
-    `# Layer ${a.config.layer} vs Layer ${b.config.layer}`,
-    bullets(both.map((layer) => `Layer ${layer.config.layer}: ${verdict(layer).sentence}`)),
+    `# ${a.name.title} vs ${b.name.title}`,
+    bullets(both.map((transcoder) => `${transcoder.name.title}: ${verdict(transcoder).sentence}`)),
     `**Generated on:** ${timestamp(generated)} · **Runs:** ${
       both.map(({ path, config }) =>
         `\`${path}\` (${plain(config.model.name)}, \`${config.source.site}\` → \`${config.target.site}\`)`
@@ -147,14 +154,12 @@ export function comparisonReport(comparison: LayerComparison, generated: Date): 
     bullets(differences(comparison)),
     "## Metrics Side by Side",
     metricsTable(comparison),
-    `![FVU per prefix, density, largest activation and token entropy of both layers](${files.plot})`,
+    `![FVU per prefix, density, largest activation and token entropy of both ${nounOf(comparison)}s](${files.plot})`,
     "## Distributions",
     distributionTable(comparison),
-    ...both.flatMap((layer) => [`## Top Features of Layer ${layer.config.layer}`, topFeatures(layer, 10)]),
+    ...both.flatMap((transcoder) => [`## Top Features of ${transcoder.name.title}`, topFeatures(transcoder, 10)]),
     "## Shared Top Tokens",
     sharedTokenSection(comparison),
-    `Every figure is defined in [${layerFiles(a.config.layer).report}](${
-      layerFiles(a.config.layer).report
-    }#definitions).`,
+    `Every figure is defined in [${filesOf(a.name).report}](${filesOf(a.name).report}#definitions).`,
   ]);
 }

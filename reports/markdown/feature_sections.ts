@@ -2,15 +2,17 @@
  * The parts of a report that show single features: the ranking by largest activation, and features with their contexts.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
-import type { FeatureRow, Sample } from "../../core/runs/schema.ts";
-import type { FeatureExample } from "../../core/analysis/sample_statistics.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
+import type { FeatureExample, Sample } from "../../core/analysis/sample_statistics.ts";
 import { counted, decimal, integer, percent } from "../format.ts";
 import { numeric, table } from "./markdown.ts";
 import { contextBlock, contextLines, tokenCode } from "../tokens.ts";
 
-/** How many features the ranking lists, and how many of them are shown with contexts. */
-const ranked = 20, shown = 10;
+/** How many features the ranking lists. */
+const ranked = 20;
+/** How many of them are shown with contexts, which must be kept for as many. */
+export const FEATURES_WITH_CONTEXTS = 10;
 
 /** The token a feature peaks on, with its id and its share of the samples; a dash when the feature has no samples. */
 export function topToken(row: FeatureRow): string {
@@ -19,7 +21,7 @@ export function topToken(row: FeatureRow): string {
 }
 
 /** The strongest features, as a table. */
-export function topFeatures({ statistics }: LayerAnalysis, count: number = ranked): string {
+export function topFeatures({ statistics }: TranscoderAnalysis, count: number = ranked): string {
   if (statistics.strongest.length === 0) return "No feature fired in the final pass.";
   return table(
     [
@@ -75,8 +77,8 @@ ${contextBlock(contextLines(contexts(example)))}`;
 }
 
 /** The strongest features with the tokens and contexts they fire on. */
-export function featureAnalysis({ statistics, samples }: LayerAnalysis): string {
-  const sections = statistics.strongest.slice(0, shown).flatMap((row) => {
+export function featureAnalysis({ statistics, samples }: TranscoderAnalysis): string {
+  const sections = statistics.strongest.slice(0, FEATURES_WITH_CONTEXTS).flatMap((row) => {
     const example = samples.examples.get(row.feature);
     return example && example.top.length > 0 ? [featureSection(row, example)] : [];
   });

@@ -2,7 +2,7 @@
  * Every figure of the reports, defined once.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer } from "../format.ts";
 import { bullets, plain } from "./markdown.ts";
 
@@ -26,7 +26,7 @@ const metricNames: Record<string, string> = {
 };
 
 /** A bullet per figure: the run's own definitions of the held-out metrics, then those of the feature tables. */
-export function glossary({ evaluation, config, statistics }: LayerAnalysis): string {
+export function glossary({ evaluation, config, statistics }: TranscoderAnalysis): string {
   const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
     `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
   );

@@ -1,10 +1,10 @@
 /**
- * index.md: one line per layer and a link to every file.
+ * index.md: one line per transcoder and a link to every file.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { verdict } from "../checks.ts";
-import { layerFiles, pairFiles } from "../file_names.ts";
+import { filesOf, pairFiles } from "../file_names.ts";
 import { timestamp } from "../format.ts";
 import { bullets, document } from "./markdown.ts";
 
@@ -13,16 +13,20 @@ const TITLE = "# Analysis Results";
 const link = (text: string, file: string) => `[${text}](${file})`;
 
 /** The page that links all reports. `notes` are the runs that were left out, one sentence each. */
-export function indexPage(layers: LayerAnalysis[], notes: string[], generated: Date): string {
-  const pairs = pairsOf(layers);
+export function indexPage(
+  transcoders: readonly TranscoderAnalysis[],
+  comparisons: readonly ComparedPair[],
+  notes: string[],
+  generated: Date,
+): string {
   return document([
     TITLE,
     `**Generated on:** ${timestamp(generated)}`,
-    ...layers.flatMap((layer) => {
-      const files = layerFiles(layer.config.layer);
+    ...transcoders.flatMap((transcoder) => {
+      const files = filesOf(transcoder.name);
       return [
-        `## Layer ${layer.config.layer}`,
-        verdict(layer).sentence,
+        `## ${transcoder.name.title}`,
+        verdict(transcoder).sentence,
         [
           link("Analysis report", files.report),
           link("training summary", files.summary),
@@ -32,12 +36,10 @@ export function indexPage(layers: LayerAnalysis[], notes: string[], generated: D
         ].join(" · "),
       ];
     }),
-    pairs.length > 0 && "## Comparisons",
-    bullets(pairs.map(([a, b]) => {
-      const files = pairFiles(a.config.layer, b.config.layer);
-      return `${link(`Layer ${a.config.layer} vs layer ${b.config.layer}`, files.comparison)} · ${
-        link("plot", files.plot)
-      }`;
+    comparisons.length > 0 && "## Comparisons",
+    bullets(comparisons.map(({ a, b }) => {
+      const files = pairFiles(a.name, b.name);
+      return `${link(`${a.name.title} vs ${b.name.phrase}`, files.comparison)} · ${link("plot", files.plot)}`;
     })),
     notes.length > 0 && "## Runs Left Out",
     bullets(notes),
@@ -47,9 +49,4 @@ export function indexPage(layers: LayerAnalysis[], notes: string[], generated: D
 /** Tells a page of {@link indexPage} from somebody else's index.md. */
 export function isIndexPage(text: string): boolean {
   return text.startsWith(`${TITLE}\n\n**Generated on:** `);
-}
-
-/** Every pair of layers, the shallower one first; `layers` ascend. */
-export function pairsOf(layers: LayerAnalysis[]): [LayerAnalysis, LayerAnalysis][] {
-  return layers.flatMap((a, i) => layers.slice(i + 1).map((b): [LayerAnalysis, LayerAnalysis] => [a, b]));
 }

@@ -3,12 +3,12 @@
  * the limits are in thresholds.ts.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { lossCourse, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
-function reconstruction({ evaluation, config }: LayerAnalysis): string {
+function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
   const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained ` +
     `(95 % CI ${percent(low)} to ${percent(high)})`;
@@ -24,7 +24,7 @@ function reconstruction({ evaluation, config }: LayerAnalysis): string {
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }
 
-function hierarchy({ evaluation, config }: LayerAnalysis): string {
+function hierarchy({ evaluation, config }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   if (prefixes.length < 2 || !Number.isFinite(evaluation.fvu)) return "";
   const worse = prefixes.findIndex(({ fvu }, i) => i > 0 && fvu > prefixes[i - 1].fvu);
@@ -45,7 +45,7 @@ function hierarchy({ evaluation, config }: LayerAnalysis): string {
     `The last group lowers FVU by ${decimal(gain, 3)}${gain < thresholds.groupGain ? ", which is little" : ""}.`;
 }
 
-function sparsity({ evaluation, config, course }: LayerAnalysis): string {
+function sparsity({ evaluation, config, course }: TranscoderAnalysis): string {
   const { l0, l0_quantiles: q } = evaluation;
   const share = l0 / config.k - 1;
   const spread = `The middle 90 % of the tokens have ${integer(q.p05)} to ${integer(q.p95)} active features.`;
@@ -61,24 +61,24 @@ function sparsity({ evaluation, config, course }: LayerAnalysis): string {
 }
 
 /** The share of tokens from which on a feature is dense. */
-export function denseDensity({ k, features }: LayerAnalysis["config"]): number {
+export function denseDensity({ k, features }: TranscoderAnalysis["config"]): number {
   return Math.min(thresholds.denseDensity, thresholds.denseMultiple * k / features);
 }
 
 /** Features that fire on more tokens than can share one meaning. */
-export function denseFeatures({ features, config }: LayerAnalysis): number[] {
+export function denseFeatures({ features, config }: TranscoderAnalysis): number[] {
   return features.filter((row) => row.density > denseDensity(config))
     .sort((a, b) => b.density - a.density).map((row) => row.feature);
 }
 
 /** Features with so few activations that their samples prove little. */
-export function rareFeatures({ features }: LayerAnalysis): number {
+export function rareFeatures({ features }: TranscoderAnalysis): number {
   return features.filter((row) => !row.dead && row.fires < thresholds.rareFires).length;
 }
 
-function utilization(layer: LayerAnalysis): string {
-  const { evaluation, config } = layer;
-  const dense = denseFeatures(layer).length, rare = rareFeatures(layer);
+function utilization(transcoder: TranscoderAnalysis): string {
+  const { evaluation, config } = transcoder;
+  const dense = denseFeatures(transcoder).length, rare = rareFeatures(transcoder);
   const word = evaluation.dead_features === 0
     ? "every feature is used"
     : evaluation.dead_fraction < thresholds.deadShare
@@ -96,7 +96,7 @@ function utilization(layer: LayerAnalysis): string {
     `${percent(denseDensity(config), 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
 }
 
-function activations({ statistics }: LayerAnalysis): string {
+function activations({ statistics }: TranscoderAnalysis): string {
   const { maxActivation, strongest, activationTrend } = statistics;
   if (strongest.length === 0) return "**Activations: none.** No feature fired in the final pass.";
   const ratio = maxActivation.max / maxActivation.median;
@@ -116,7 +116,7 @@ function activations({ statistics }: LayerAnalysis): string {
     } between the logarithms; activations ` + `counted over ${integer(statistics.passTokens)} tokens).`;
 }
 
-function coverage({ statistics, config }: LayerAnalysis): string {
+function coverage({ statistics, config }: TranscoderAnalysis): string {
   const share = statistics.atSampleCap / config.features;
   const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
   const word = share >= thresholds.sampleCoverage ? "good" : "thin";
@@ -127,15 +127,15 @@ function coverage({ statistics, config }: LayerAnalysis): string {
 }
 
 /** Share of the features with samples that peak on one token most of the time. */
-export function detectorShare({ features }: LayerAnalysis): number {
+export function detectorShare({ features }: TranscoderAnalysis): number {
   const sampled = features.filter((row) => row.sample_count > 0);
   return sampled.filter((row) => row.top_token_share >= thresholds.tokenDetector).length / sampled.length;
 }
 
-function selectivity(layer: LayerAnalysis): string {
-  const { tokenEntropy } = layer.statistics;
+function selectivity(transcoder: TranscoderAnalysis): string {
+  const { tokenEntropy } = transcoder.statistics;
   if (tokenEntropy.count === 0) return "";
-  const share = detectorShare(layer);
+  const share = detectorShare(transcoder);
   return `**Token selectivity: ${
     percent(share, 0)
   } of the features are token detectors**, which have one token on at ` +
@@ -147,7 +147,7 @@ function selectivity(layer: LayerAnalysis): string {
     } tokens were equally frequent.`;
 }
 
-function generalization({ evaluation, course }: LayerAnalysis): string {
+function generalization({ evaluation, course }: TranscoderAnalysis): string {
   const gap = evaluation.fvu - course.trainingFvu;
   if (!Number.isFinite(gap)) return "";
   const numbers = `Held-out FVU ${decimal(evaluation.fvu, 3)}, last training batches ${decimal(course.trainingFvu, 3)}`;
@@ -156,23 +156,27 @@ function generalization({ evaluation, course }: LayerAnalysis): string {
     : `**Generalization: no sign of overfitting.** ${numbers}.`;
 }
 
-function weights(layer: LayerAnalysis): string {
-  const broken = nonFiniteWeights(layer);
-  if (broken > 0) return `**Weights: broken.** ${counted(broken, "saved weight")} are NaN or infinite.`;
-  const { encoderNorms } = layer.weights;
+function brokenWeights(transcoder: TranscoderAnalysis): string {
+  const broken = nonFiniteWeights(transcoder);
+  return broken === 0 ? "" : `**Weights: broken.** ${counted(broken, "saved weight")} are NaN or infinite.`;
+}
+
+function encoderNorms(transcoder: TranscoderAnalysis): string {
+  if (nonFiniteWeights(transcoder) > 0) return "";
+  const { encoderNorms } = transcoder.weights;
   const ratio = encoderNorms.max / encoderNorms.median;
   return `**Encoder norms: ${ratio > thresholds.normOutlier ? "some features stand out" : "even"}.** Median ` +
     `${significant(encoderNorms.median, 3)}, the largest is ${decimal(ratio, 1)} times that, 90 % lie between ` +
     `${significant(encoderNorms.p05, 3)} and ${significant(encoderNorms.p95, 3)}.`;
 }
 
-function training(layer: LayerAnalysis): string {
-  const { course } = layer;
+function training(transcoder: TranscoderAnalysis): string {
+  const { course } = transcoder;
   const change = percent(Math.abs(course.lastFifthChange));
   const near = Number.isFinite(course.nearFinalStep)
     ? ` FVU first came within 10 % of its final value at step ${integer(course.nearFinalStep)}.`
     : "";
-  switch (lossCourse(layer)) {
+  switch (lossCourse(transcoder)) {
     case "diverged":
       return course.firstNonFiniteStep === null
         ? `**Training: failed.** The loss ends at ${significant(course.finalLoss)}, above its first value ` +
@@ -191,21 +195,48 @@ function training(layer: LayerAnalysis): string {
   }
 }
 
-/** The insights of a run, one Markdown paragraph each; rules that have nothing to say are left out. */
-export function insights(layer: LayerAnalysis): string[] {
-  const rules = [
-    reconstruction,
-    hierarchy,
-    sparsity,
-    utilization,
-    activations,
-    coverage,
-    selectivity,
-    generalization,
-    weights,
-    training,
-  ];
-  return rules.map((rule) => rule(layer)).filter((text) => text !== "");
+/** What an insight is about. */
+export type InsightId =
+  | "reconstruction"
+  | "hierarchy"
+  | "sparsity"
+  | "utilization"
+  | "activations"
+  | "coverage"
+  | "selectivity"
+  | "generalization"
+  | "broken_weights"
+  | "encoder_norms"
+  | "training";
+
+/** The rules, in the order in which they are read. */
+const RULES: Readonly<Record<InsightId, (transcoder: TranscoderAnalysis) => string>> = {
+  reconstruction,
+  hierarchy,
+  sparsity,
+  utilization,
+  activations,
+  coverage,
+  selectivity,
+  generalization,
+  broken_weights: brokenWeights,
+  encoder_norms: encoderNorms,
+  training,
+};
+
+/** What the numbers mean, in one respect. */
+export interface Insight {
+  /** What it is about. */
+  id: InsightId;
+  /** A Markdown paragraph. */
+  text: string;
+}
+
+/** The insights of a run; rules that have nothing to say are left out. */
+export function insights(transcoder: TranscoderAnalysis): Insight[] {
+  return Object.entries(RULES)
+    .map(([id, rule]) => ({ id: id as InsightId, text: rule(transcoder) }))
+    .filter(({ text }) => text !== "");
 }
 
 /** Names features for a sentence: `feature 3` or `features 3, 17 and 20`. */

@@ -2,30 +2,31 @@
  * What to do next. Each rule asks one question of the run; those that apply give one piece of advice, with its reason.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import { dirname } from "node:path";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { jumps, lossCourse, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "../thresholds.ts";
 
-function diverged(layer: LayerAnalysis): string {
-  const { course, config } = layer;
-  if (course.firstNonFiniteStep === null && nonFiniteWeights(layer) === 0) return "";
+function diverged(transcoder: TranscoderAnalysis): string {
+  const { course, config } = transcoder;
+  if (course.firstNonFiniteStep === null && nonFiniteWeights(transcoder) === 0) return "";
   return `**Throw this transcoder away and train again, more gently.** Lower the learning rate (it was ` +
     `${setting(config.learning_rate)}) or lengthen the warm-up (${counted(config.warmup_steps, "step")}).`;
 }
 
-function unfinished({ course, config, path }: LayerAnalysis): string {
+function unfinished({ course, config, path }: TranscoderAnalysis): string {
   if (course.completed) return "";
   return `**Finish the training.** ${counted(config.steps - course.lastStep, "step")} are missing: ` +
-    `\`mtc train --resume ${path.replace(/[\\/]layer\d+$/, "")}\`.`;
+    `\`mtc train --resume ${dirname(path)}\`.`;
 }
 
-function reconstruction(layer: LayerAnalysis): string {
-  const { evaluation, config } = layer;
+function reconstruction(transcoder: TranscoderAnalysis): string {
+  const { evaluation, config } = transcoder;
   if (!(evaluation.fvu >= thresholds.fvu)) return "";
   const missing = `Held-out FVU ${decimal(evaluation.fvu, 3)} misses the goal of ${decimal(thresholds.fvu, 2)}.`;
-  if (lossCourse(layer) === "falling") {
+  if (lossCourse(transcoder) === "falling") {
     return `**Train longer.** ${missing} The loss was still falling after ${counted(config.steps, "step")}.`;
   }
   if (evaluation.dead_fraction >= thresholds.deadShare) {
@@ -36,9 +37,9 @@ function reconstruction(layer: LayerAnalysis): string {
     `dictionary (now ${counted(config.features, "feature")}).`;
 }
 
-function course(layer: LayerAnalysis): string {
-  const { config, evaluation } = layer;
-  switch (lossCourse(layer)) {
+function course(transcoder: TranscoderAnalysis): string {
+  const { config, evaluation } = transcoder;
+  switch (lossCourse(transcoder)) {
     case "risen":
     case "rising":
       return `**Lower the learning rate** (it was ${
@@ -53,17 +54,17 @@ function course(layer: LayerAnalysis): string {
   }
 }
 
-function instability(layer: LayerAnalysis): string {
-  const found = jumps(layer);
-  if (found.length <= thresholds.jumpShare * layer.metrics.length) return "";
+function instability(transcoder: TranscoderAnalysis): string {
+  const found = jumps(transcoder);
+  if (found.length <= thresholds.jumpShare * transcoder.metrics.length) return "";
   return `**Look at the jumps of the loss** (${counted(found.length, "logged step")}, the largest at step ` +
     `${integer(found[0].step)}): a longer warm-up or larger batches (now ${
-      counted(layer.config.batch_tokens, "token")
+      counted(transcoder.config.batch_tokens, "token")
     }) ` +
     "would smooth them.";
 }
 
-function dead({ evaluation, config }: LayerAnalysis): string {
+function dead({ evaluation, config }: TranscoderAnalysis): string {
   if (!(evaluation.dead_features > 0)) return "";
   if (evaluation.dead_fraction < thresholds.deadShare) {
     return `**Keep an eye on the ${counted(evaluation.dead_features, "dead feature")}.** The ideal is none, though ` +
@@ -80,7 +81,7 @@ function dead({ evaluation, config }: LayerAnalysis): string {
     } features are used.`;
 }
 
-function sparsity({ evaluation, config }: LayerAnalysis): string {
+function sparsity({ evaluation, config }: TranscoderAnalysis): string {
   const share = evaluation.l0 / config.k - 1;
   if (!(Math.abs(share) > thresholds.l0Tolerance)) return "";
   return `**Mend the inference threshold.** At ${thresholdText(evaluation, setting)} it lets ${
@@ -91,7 +92,7 @@ function sparsity({ evaluation, config }: LayerAnalysis): string {
     }, k = ${config.k}): a longer training lets its running mean settle.`;
 }
 
-function overfitting({ evaluation, course, config }: LayerAnalysis): string {
+function overfitting({ evaluation, course, config }: TranscoderAnalysis): string {
   if (!(evaluation.fvu - course.trainingFvu > thresholds.heldOutGap)) return "";
   const { train_documents, bytes } = config.data;
   return `**Use more text or fewer passes.** Held-out FVU lies ${
@@ -103,7 +104,7 @@ function overfitting({ evaluation, course, config }: LayerAnalysis): string {
     `each activation ${times(config.passes)}.`;
 }
 
-function firstGroup({ evaluation, config }: LayerAnalysis): string {
+function firstGroup({ evaluation, config }: TranscoderAnalysis): string {
   const enough = evaluation.fvu_per_prefix.find(({ fvu }) => fvu < thresholds.fvu);
   if (!enough || enough.prefix === config.features) return "";
   return `**Begin with the first ${
@@ -112,7 +113,7 @@ function firstGroup({ evaluation, config }: LayerAnalysis): string {
     `alone (${decimal(enough.fvu, 3)}), and training made them the most general ones.`;
 }
 
-function lastGroup({ evaluation, config }: LayerAnalysis): string {
+function lastGroup({ evaluation, config }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   const gain = prefixes.length < 2 ? NaN : prefixes[prefixes.length - 2].fvu - evaluation.fvu;
   if (!(gain < thresholds.groupGain && evaluation.fvu < thresholds.fvu)) return "";
@@ -124,17 +125,17 @@ function lastGroup({ evaluation, config }: LayerAnalysis): string {
     } are a valid transcoder ` + "of their own.";
 }
 
-function dense(layer: LayerAnalysis): string {
-  const found = denseFeatures(layer);
-  if (found.length <= thresholds.denseShare * layer.config.features) return "";
+function dense(transcoder: TranscoderAnalysis): string {
+  const found = denseFeatures(transcoder);
+  if (found.length <= thresholds.denseShare * transcoder.config.features) return "";
   return `**Treat dense features with care.** ${integer(found.length)} fire on more than ${
-    percent(denseDensity(layer.config), 0)
+    percent(denseDensity(transcoder.config), 0)
   } ` + `of the tokens, foremost ${featureNames(found.slice(0, 5))}; one meaning is unlikely.`;
 }
 
-function samples(layer: LayerAnalysis): string {
-  const { statistics, config } = layer;
-  const rare = rareFeatures(layer);
+function samples(transcoder: TranscoderAnalysis): string {
+  const { statistics, config } = transcoder;
+  const rare = rareFeatures(transcoder);
   const thin = statistics.atSampleCap < thresholds.sampleCoverage * config.features;
   if (!thin && rare <= thresholds.rareShare * config.features) return "";
   return `**Collect samples over more text.** The final pass read ${counted(statistics.passTokens, "token")}; ` +
@@ -144,23 +145,23 @@ function samples(layer: LayerAnalysis): string {
     `and ${integer(rare)} fired fewer than ${thresholds.rareFires} times.`;
 }
 
-function reading(layer: LayerAnalysis): string {
-  if (!(layer.evaluation.fvu < thresholds.fvu)) return "";
-  const sampled = layer.statistics.strongest.filter((row) => row.sample_count >= thresholds.rareFires);
+function reading(transcoder: TranscoderAnalysis): string {
+  if (!(transcoder.evaluation.fvu < thresholds.fvu)) return "";
+  const sampled = transcoder.statistics.strongest.filter((row) => row.sample_count >= thresholds.rareFires);
   const contextual = sampled.filter((row) => row.top_token_share < thresholds.tokenDetector).slice(0, 3);
   const detectors = sampled.filter((row) => row.top_token_share >= thresholds.tokenDetector).slice(0, 3);
   const parts = [
     contextual.length > 0 &&
     `${featureNames(contextual.map((row) => row.feature))} fire strongly on many tokens, so that the context decides`,
     detectors.length > 0 && `${featureNames(detectors.map((row) => row.feature))} are strong token detectors ` +
-      `(${percent(detectorShare(layer), 0)} of all features are)`,
+      `(${percent(detectorShare(transcoder), 0)} of all features are)`,
   ].filter((part) => part !== false);
   return parts.length > 0 ? `**Start reading here.** ${capital(parts.join("; "))}.` : "";
 }
 
 /** The advice that follows from a run, most urgent first, one Markdown paragraph each. A diverged run deserves no other. */
-export function recommendations(layer: LayerAnalysis): string[] {
-  const fatal = diverged(layer);
+export function recommendations(transcoder: TranscoderAnalysis): string[] {
+  const fatal = diverged(transcoder);
   if (fatal !== "") return [fatal];
   const rules = [
     unfinished,
@@ -176,5 +177,5 @@ export function recommendations(layer: LayerAnalysis): string[] {
     samples,
     reading,
   ];
-  return rules.map((rule) => rule(layer)).filter((text) => text !== "");
+  return rules.map((rule) => rule(transcoder)).filter((text) => text !== "");
 }

@@ -1,24 +1,24 @@
 /**
- * LAYERN_TRAINING_SUMMARY.md: whether the training succeeded, judged from its numbers.
+ * <TRANSCODER>_TRAINING_SUMMARY.md: whether the training succeeded, judged from its numbers.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
-import type { MetricsRow } from "../../core/runs/schema.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { MetricsRow } from "../../core/analysis/convergence.ts";
 import { checkTable, configuration, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, verdict } from "../checks.ts";
-import { layerFiles } from "../file_names.ts";
+import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
-import { insights } from "./insights.ts";
+import { type InsightId, insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The logged rows nearest to the start, to the quarters, and to the end. */
-function milestones(metrics: MetricsRow[]): MetricsRow[] {
+function milestones(metrics: readonly MetricsRow[]): MetricsRow[] {
   const indices = [0, 0.1, 0.25, 0.5, 0.75, 1].map((share) => Math.round(share * (metrics.length - 1)));
   return [...new Set(indices)].map((index) => metrics[index]);
 }
 
-function courseTable({ metrics, evaluation }: LayerAnalysis): string {
+function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => numeric(`FVU, first ${integer(prefix)}`));
   return table(
     [numeric("Step"), numeric("Loss"), ...prefixes, numeric("L0"), numeric("Dead"), numeric("Learning rate")],
@@ -33,9 +33,9 @@ function courseTable({ metrics, evaluation }: LayerAnalysis): string {
   );
 }
 
-function convergence(layer: LayerAnalysis): string {
-  const { course } = layer;
-  const found = jumps(layer);
+function convergence(transcoder: TranscoderAnalysis): string {
+  const { course } = transcoder;
+  const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "";
   return bullets([
     `**Loss:** ${significant(course.firstLoss)} at the first logged step, ${
@@ -59,7 +59,7 @@ function convergence(layer: LayerAnalysis): string {
   ]);
 }
 
-function throughput({ course, config }: LayerAnalysis): string {
+function throughput({ course, config }: TranscoderAnalysis): string {
   return bullets([
     `**Time:** ${duration(course.seconds)} for ${counted(course.lastStep, "step")} and ${
       counted(course.tokens, "token")
@@ -73,31 +73,32 @@ function throughput({ course, config }: LayerAnalysis): string {
   ]);
 }
 
-/** The training summary of one layer. */
-export function trainingSummary(layer: LayerAnalysis, generated: Date): string {
-  const files = layerFiles(layer.config.layer);
+/** What the training summary repeats of the insights: those that the training decides. */
+const REPEATED: readonly InsightId[] = ["reconstruction", "sparsity", "generalization", "broken_weights", "training"];
+
+/** The training summary of one transcoder. */
+export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date): string {
+  const files = filesOf(transcoder.name);
   return document([
-    `# Layer ${layer.config.layer} Training Summary`,
-    verdict(layer).sentence,
-    provenance(layer, generated),
+    `# ${transcoder.name.title} Training Summary`,
+    verdict(transcoder).sentence,
+    provenance(transcoder, generated),
     "## Success Metrics",
-    checkTable(successChecks(layer)),
+    checkTable(successChecks(transcoder)),
     "## Training Curves",
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
-    courseTable(layer),
+    courseTable(transcoder),
     "These are values of single training batches with batch top-k; the success metrics above are held-out.",
     "## Convergence and Stability",
-    convergence(layer),
+    convergence(transcoder),
     "## Throughput",
-    throughput(layer),
+    throughput(transcoder),
     "## What It Means",
-    numbered(
-      insights(layer).filter((text) => /^\*\*(Reconstruction|Sparsity|Generalization|Training|Weights)/.test(text)),
-    ),
+    numbered(insights(transcoder).filter(({ id }) => REPEATED.includes(id)).map(({ text }) => text)),
     "## Recommendations",
-    numbered(recommendations(layer)),
+    numbered(recommendations(transcoder)),
     "## Configuration",
-    configuration(layer),
+    configuration(transcoder),
     `More about the features: [${files.report}](${files.report}).`,
   ]);
 }

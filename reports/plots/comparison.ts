@@ -1,30 +1,28 @@
 /**
- * layerA_vs_layerB_comparison.png.
+ * <transcoder>_vs_<transcoder>_comparison.png.
  * @module
  */
-import type { LayerComparison, SharedHistograms } from "../../core/analysis/comparison.ts";
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { SharedHistograms } from "../../core/analysis/comparison.ts";
+import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, palette, panelSize, type Spec, upright } from "./theme.ts";
 
-const layerName = ({ config }: LayerAnalysis) => `layer ${config.layer}`;
-
-function layerColor({ a, b }: LayerComparison): Spec {
+function colorOf({ a, b }: ComparedPair): Spec {
   return {
-    field: "layer",
+    field: "transcoder",
     type: "nominal",
     title: null,
-    scale: { domain: [layerName(a), layerName(b)], range: [palette[0], palette[3]] },
+    scale: { domain: [a.name.phrase, b.name.phrase], range: [palette[0], palette[3]] },
     legend: { orient: "top", symbolType: "square", offset: 12 },
   };
 }
 
-function prefixPanel(comparison: LayerComparison): Spec {
-  const values = [comparison.a, comparison.b].flatMap((layer) =>
-    layer.evaluation.fvu_per_prefix
+function prefixPanel(comparison: ComparedPair): Spec {
+  const values = [comparison.a, comparison.b].flatMap((transcoder) =>
+    transcoder.evaluation.fvu_per_prefix
       .filter(({ fvu }) => Number.isFinite(fvu))
-      .map(({ prefix, fvu, ci95: [low, high] }) => ({ layer: layerName(layer), prefix, fvu, low, high }))
+      .map(({ prefix, fvu, ci95: [low, high] }) => ({ transcoder: transcoder.name.phrase, prefix, fvu, low, high }))
   );
   const x = {
     field: "prefix",
@@ -33,7 +31,7 @@ function prefixPanel(comparison: LayerComparison): Spec {
     scale: { zero: true, nice: true },
     axis: { grid: false, tickCount: 6, format: ",d" },
   };
-  const color = layerColor(comparison);
+  const color = colorOf(comparison);
   const [a, b] = [comparison.a.evaluation.fvu, comparison.b.evaluation.fvu];
   return {
     ...panelSize,
@@ -69,15 +67,14 @@ function prefixPanel(comparison: LayerComparison): Spec {
   };
 }
 
-/** Both histograms as outlines, as shares of each layer's features, so that dictionaries of different size compare. */
-function outlinePanel(comparison: LayerComparison, histograms: SharedHistograms, title: Spec, xTitle: string): Spec {
-  const values = ([["a", comparison.a], ["b", comparison.b]] as const).flatMap(([key, layer]) => {
+/** Both histograms as outlines, as shares of each one's features, so that dictionaries of different size compare. */
+function outlinePanel(comparison: ComparedPair, histograms: SharedHistograms, title: Spec, xTitle: string): Spec {
+  const values = ([["a", comparison.a], ["b", comparison.b]] as const).flatMap(([key, { name: { phrase } }]) => {
     const { edges, counts } = histograms[key];
     const total = counts.reduce((sum, count) => sum + count, 0);
-    const name = layerName(layer);
     return total === 0 ? [] : [
-      ...counts.map((count, i) => ({ layer: name, x: edges[i], share: count / total })),
-      { layer: name, x: edges[counts.length], share: counts[counts.length - 1] / total },
+      ...counts.map((count, i) => ({ transcoder: phrase, x: edges[i], share: count / total })),
+      { transcoder: phrase, x: edges[counts.length], share: counts[counts.length - 1] / total },
     ];
   });
   const { edges } = histograms.a;
@@ -96,15 +93,15 @@ function outlinePanel(comparison: LayerComparison, histograms: SharedHistograms,
         axis: { grid: false, tickCount: 6 },
       },
       y: { field: "share", stack: null, ...upright("share of features", { format: "%" }) },
-      color: layerColor(comparison),
+      color: colorOf(comparison),
     },
   };
 }
 
 /** Four panels: FVU per prefix, and the distributions of density, largest activation and token entropy. */
-export function comparisonFigure(comparison: LayerComparison): Spec {
+export function comparisonFigure(comparison: ComparedPair): Spec {
   const { a, b } = comparison;
-  const medians = (value: (layer: LayerAnalysis) => string) => `medians ${value(a)} and ${value(b)}`;
+  const medians = (value: (transcoder: TranscoderAnalysis) => string) => `medians ${value(a)} and ${value(b)}`;
   return grid(
     [
       prefixPanel(comparison),
@@ -113,7 +110,7 @@ export function comparisonFigure(comparison: LayerComparison): Spec {
         comparison.logDensity,
         heading(
           "How often features fire",
-          medians((layer) => percent(10 ** layer.statistics.logDensity.median, 2)) + " of the tokens",
+          medians((transcoder) => percent(10 ** transcoder.statistics.logDensity.median, 2)) + " of the tokens",
         ),
         "log10 of the share of tokens on which the feature fires",
       ),
@@ -122,7 +119,7 @@ export function comparisonFigure(comparison: LayerComparison): Spec {
         comparison.maxActivation,
         heading(
           "How strongly features fire",
-          medians((layer) => significant(layer.statistics.maxActivation.median, 3)),
+          medians((transcoder) => significant(transcoder.statistics.maxActivation.median, 3)),
         ),
         "maximum activation",
       ),
@@ -131,15 +128,20 @@ export function comparisonFigure(comparison: LayerComparison): Spec {
         comparison.tokenEntropy,
         heading(
           "How mixed their tokens are",
-          `${medians((layer) => decimal(layer.statistics.tokenEntropy.median, 1))} bits; 0 bits: always the same token`,
+          `${
+            medians((transcoder) => decimal(transcoder.statistics.tokenEntropy.median, 1))
+          } bits; 0 bits: always the same token`,
         ),
         "token entropy of the top samples, bits",
       ),
     ],
     2,
     figureTitle(
-      `Layer ${a.config.layer} and layer ${b.config.layer} side by side`,
-      `${a.config.model.name}, ${a.config.source.site} → ${a.config.target.site}`,
+      `${a.name.title} and ${b.name.phrase} side by side`,
+      [...new Set([a, b].map(({ config }) => `${config.model.name}, ${config.source.site} → ${config.target.site}`))]
+        .join(
+          " and ",
+        ),
     ),
     "shared",
   );

@@ -1,8 +1,8 @@
 /**
- * layerN_training_curves.png: small multiples against the training step.
+ * <transcoder>_training_curves.png: small multiples against the training step.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, upright } from "./theme.ts";
@@ -84,8 +84,8 @@ function curvePanel(panel: Panel, lastStep: number): Spec {
 }
 
 /** Six panels: loss, FVU per prefix, L0, dead features, learning rate, speed. */
-export function curvesFigure(layer: LayerAnalysis): Spec {
-  const { config, metrics, course, evaluation } = layer;
+export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
+  const { config, metrics, course, evaluation } = transcoder;
   const series = (name: string, value: (row: (typeof metrics)[number], index: number) => number): Point[] =>
     metrics.map((row, i) => ({ step: row.step, value: value(row, i), series: name }));
   const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => `first ${integer(prefix)}`);
@@ -156,7 +156,7 @@ export function curvesFigure(layer: LayerAnalysis): Spec {
     panels.map((panel) => curvePanel(panel, Math.max(config.steps, course.lastStep))),
     3,
     figureTitle(
-      `Layer ${config.layer}: training curves`,
+      `${transcoder.name.title}: training curves`,
       `${integer(course.lastStep)} of ${integer(config.steps)} steps of ${integer(config.batch_tokens)} tokens`,
     ),
     "independent",

@@ -1,8 +1,8 @@
 /**
- * layerN_analysis_overview.png and layerN_activation_vs_samples.png.
+ * <transcoder>_analysis_overview.png and <transcoder>_activation_vs_samples.png.
  * @module
  */
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, percent, significant } from "../format.ts";
 import {
   figureTitle,
@@ -18,7 +18,7 @@ import {
 
 const groupName = (group: number) => `group ${group}`;
 
-function groupColor({ config }: LayerAnalysis, orient: "right" | "top-right"): Spec {
+function groupColor({ config }: TranscoderAnalysis, orient: "right" | "top-right"): Spec {
   return {
     field: "group",
     type: "nominal",
@@ -28,8 +28,8 @@ function groupColor({ config }: LayerAnalysis, orient: "right" | "top-right"): S
   };
 }
 
-function strongestPanel(layer: LayerAnalysis): Spec {
-  const { strongest, maxActivation } = layer.statistics;
+function strongestPanel(transcoder: TranscoderAnalysis): Spec {
+  const { strongest, maxActivation } = transcoder.statistics;
   const values = strongest.slice(0, 50).map((row) => ({
     feature: String(row.feature),
     group: groupName(row.group),
@@ -53,20 +53,20 @@ function strongestPanel(layer: LayerAnalysis): Spec {
         axis: { labelAngle: -90, labelFontSize: 7.5, ticks: false, labelOverlap: false },
       },
       y: { field: "value", ...upright("maximum activation") },
-      color: groupColor(layer, "top-right"),
+      color: groupColor(transcoder, "top-right"),
     },
   };
 }
 
 /** Four panels: the strongest features, samples per feature, encoder weights, feature norms. */
-export function overviewFigure(layer: LayerAnalysis): Spec {
-  const { config, statistics, weights } = layer;
+export function overviewFigure(transcoder: TranscoderAnalysis): Spec {
+  const { config, statistics, weights } = transcoder;
   const cap = config.samples_per_feature;
   const norms = weights.encoderNorms;
   const notDrawn = `cannot be drawn: ${integer(weights.encoder.nonFinite)} weights are not finite`;
   return grid(
     [
-      strongestPanel(layer),
+      strongestPanel(transcoder),
       histogramPanel(
         statistics.sampleHistogram,
         heading(
@@ -107,7 +107,7 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
     ],
     2,
     figureTitle(
-      `Layer ${config.layer}: features and weights at a glance`,
+      `${transcoder.name.title}: features and weights at a glance`,
       `${integer(config.features)} features, ${config.source.site} → ${config.target.site}, ${config.model.name}`,
     ),
     "independent",
@@ -115,8 +115,8 @@ export function overviewFigure(layer: LayerAnalysis): Spec {
 }
 
 /** Largest activation of each feature against how often it fired, with the fitted line and the limit of the samples. */
-export function scatterFigure(layer: LayerAnalysis): Spec {
-  const { config, statistics } = layer;
+export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
+  const { config, statistics } = transcoder;
   const { strongest, activationTrend: { slope, intercept, correlation } } = statistics;
   const fires = strongest.map((row) => row.fires);
   const [least, most] = [Math.min(...fires), Math.max(...fires)];
@@ -140,7 +140,7 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
         field: "value",
         ...logarithmicAxis(strongest.map((row) => row.max_activation), "maximum activation (logarithmic)"),
       },
-      color: groupColor(layer, "right"),
+      color: groupColor(transcoder, "right"),
     },
   };
   const trend = {
@@ -157,7 +157,7 @@ export function scatterFigure(layer: LayerAnalysis): Spec {
     width: 760,
     height: 420,
     title: figureTitle(
-      `Layer ${config.layer}: how strongly features fire against how often`,
+      `${transcoder.name.title}: how strongly features fire against how often`,
       `one dot per feature; line: power law by least squares, r = ${
         decimal(correlation, 2)
       }; dashed: the limit of ${cap} samples` +

@@ -1,6 +1,5 @@
 import assert from "node:assert/strict";
-import { trainingCourse } from "../../core/analysis/convergence.ts";
-import type { MetricsRow } from "../../core/runs/schema.ts";
+import { type MetricsRow, trainingCourse } from "../../core/analysis/convergence.ts";
 
 const config = { steps: 1000, log_every: 10, warmup_steps: 50 };
 

@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { drawResamples, interval95, resampledSquaredLengths, resampledSums } from "../../core/analysis/bootstrap.ts";
-import { EvaluationSums, type MeasuredBatch } from "../../core/analysis/evaluation.ts";
-import type { Evaluation } from "../../core/runs/schema.ts";
+import { type Evaluation, EvaluationSums, type MeasuredBatch } from "../../core/analysis/evaluation.ts";
 import { summarizeThresholds } from "../../core/analysis/threshold_summary.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians, uniform } from "../random.ts";

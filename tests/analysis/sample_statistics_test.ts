@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { compareLayers } from "../../core/analysis/comparison.ts";
 import { featureStatistics } from "../../core/analysis/feature_statistics.ts";
-import type { FeatureRow, FeatureSamples } from "../../core/runs/schema.ts";
-import { countTokens, sampleStatistics } from "../../core/analysis/sample_statistics.ts";
+import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
+import { countTokens, type FeatureSamples, sampleStatistics } from "../../core/analysis/sample_statistics.ts";
+import { comparePair } from "../../core/runs/analysed.ts";
 import { syntheticAnalysis } from "../reports/synthetic_run.ts";
 
 function samples(feature: number, ids: number[]): FeatureSamples {
@@ -87,7 +87,7 @@ Deno.test("two layers share bins, and tokens in the order in which most features
   const changes = { groups: [16, 16], dIn: 4, dOut: 4, steps: 100 };
   const a = await syntheticAnalysis(changes);
   const b = await syntheticAnalysis({ ...changes, layer: 4 });
-  const comparison = compareLayers(a, b);
+  const comparison = comparePair(a, b);
   assert.deepEqual(comparison.logDensity.a.edges, comparison.logDensity.b.edges);
   assert.equal(comparison.maxActivation.b.counts.reduce((sum, count) => sum + count), 32);
   assert.ok(comparison.sameModel);
@@ -97,7 +97,5 @@ Deno.test("two layers share bins, and tokens in the order in which most features
   }
   assert.ok(comparison.tokenOverlap > 0 && comparison.tokenOverlap <= 1);
   assert.ok(comparison.diversity.a.effective <= comparison.diversity.a.distinct);
-  assert.ok(
-    !compareLayers(a, { ...b, config: { ...b.config, model: { ...b.config.model, name: "other" } } }).sameModel,
-  );
+  assert.ok(!comparePair(a, { ...b, config: { ...b.config, model: { ...b.config.model, name: "other" } } }).sameModel);
 });

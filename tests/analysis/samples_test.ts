@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import {
   CONTEXT_RADIUS,
-  FinalPass,
+  FeatureTally,
   SAMPLE_QUANTILES,
   SampleStore,
   type SparseRows,
@@ -93,24 +93,26 @@ function rowsOf(values: ArrayLike<number>): SparseRows {
 
 const placesOf = (batch: TokenBatch) => Uint32Array.from(batch.ids.keys()).filter((at) => at % batch.context > 0);
 
-Deno.test("FinalPass counts every activation and samples those that are strong enough", () => {
-  const pass = new FinalPass(3, 4, 0.5), batch = batchOf(2, 6), places = placesOf(batch);
+Deno.test("FeatureTally counts every activation and samples those that are strong enough", () => {
+  const tally = new FeatureTally(3, 4, 0.5), batch = batchOf(2, 6), places = placesOf(batch);
   const values = [0.1, 0.6, 0.7, 0.2, 0.9, 0.5, 0.4, 0.8, 0.3, 0.65];
-  pass.add(rowsOf(values), batch, places);
-  assert.deepEqual(Array.from(pass.fires), [0, 10, 0]);
-  assert.equal(pass.tokens, 10);
-  assert.ok(Math.abs(pass.sums[1] - values.reduce((a, b) => a + b, 0)) < 1e-6);
-  assert.equal(pass.maxima[1], Math.fround(0.9));
-  assert.deepEqual(pass.top.samples(1).map(({ activation }) => activation), [0.9, 0.8, 0.7, 0.65].map(Math.fround));
-  assert.deepEqual(pass.quantiles(1), [], "six samples are fewer than the quantiles");
+  tally.add(rowsOf(values), batch, places);
+  assert.deepEqual(Array.from(tally.fires), [0, 10, 0]);
+  assert.equal(tally.tokens, 10);
+  assert.ok(Math.abs(tally.sums[1] - values.reduce((a, b) => a + b, 0)) < 1e-6);
+  assert.equal(tally.maxima[1], Math.fround(0.9));
+  assert.deepEqual(tally.top.samples(1).map(({ activation }) => activation), [0.9, 0.8, 0.7, 0.65].map(Math.fround));
+  assert.deepEqual(tally.quantiles(1), [], "six samples are fewer than the quantiles");
 });
 
-Deno.test("FinalPass does not depend on how the text is cut into batches, and counts a repeated token's sample once", () => {
+Deno.test("FeatureTally does not depend on how the text is cut into batches, and counts a repeated token's sample once", () => {
   const next = uniform(1), whole = batchOf(8, 20), values = Array.from({ length: 8 * 19 }, () => 0.1 + next());
-  const summary = (pass: FinalPass) => [pass.fires, pass.tokens, pass.maxima, pass.top.samples(1), pass.quantiles(1)];
-  const once = new FinalPass(2, 30, 0);
+  const summary = (
+    tally: FeatureTally,
+  ) => [tally.fires, tally.tokens, tally.maxima, tally.top.samples(1), tally.quantiles(1)];
+  const once = new FeatureTally(2, 30, 0);
   once.add(rowsOf(values), whole, placesOf(whole));
-  const parts = new FinalPass(2, 30, 0), places = placesOf(whole);
+  const parts = new FeatureTally(2, 30, 0), places = placesOf(whole);
   parts.add(rowsOf(values.slice(0, 57)), whole, places.subarray(0, 57));
   parts.add(rowsOf(values.slice(57)), whole, places.subarray(57));
   assert.deepEqual(summary(parts), summary(once));
@@ -119,13 +121,13 @@ Deno.test("FinalPass does not depend on how the text is cut into batches, and co
 });
 
 Deno.test("quantile samples stand at their quantiles: exactly for few activations, nearly for many", () => {
-  const few = new FinalPass(2, 1, 0), batch = batchOf(1, 101);
+  const few = new FeatureTally(2, 1, 0), batch = batchOf(1, 101);
   few.add(rowsOf(Array.from({ length: 100 }, (_, n) => (n * 37 % 100) + 1)), batch, placesOf(batch));
   assert.deepEqual(
     few.quantiles(1).map(({ quantile, activation }) => [quantile, activation]),
     SAMPLE_QUANTILES.map((quantile) => [quantile, Math.floor(quantile * 100) + 1]),
   );
-  const many = new FinalPass(2, 1, 0), long = batchOf(200, 101), next = uniform(3);
+  const many = new FeatureTally(2, 1, 0), long = batchOf(200, 101), next = uniform(3);
   many.add(rowsOf(Array.from({ length: 20_000 }, () => next())), long, placesOf(long));
   // A hundred uniform numbers: the standard error of a quantile is at most 0.05.
   for (const { quantile, activation } of many.quantiles(1)) {

@@ -269,6 +269,7 @@ Deno.test("refuses text that does not exist", () =>
 Deno.test("leaves the directory of another run alone", () =>
   inDirectory(async (runs) => {
     await Deno.mkdir(join(runs, "run", "layer2"), { recursive: true });
+    await Deno.writeTextFile(join(runs, "run", "layer2", "config.json"), '{ "mtc_version": "0.1.0" }');
     assertSentence(
       await train(runs),
       1,
@@ -277,7 +278,7 @@ Deno.test("leaves the directory of another run alone", () =>
     assert.deepEqual([names(runs), names(join(runs, "run")), names(join(runs, "run", "layer2"))], [
       ["run"],
       ["layer2"],
-      [],
+      ["config.json"],
     ]);
   }));
 
@@ -308,7 +309,7 @@ Deno.test("a loss that is no longer a number ends the run and says what to chang
     assert.equal(code, 1);
     assert.match(
       stderr,
-      /^mtc: Cannot go on training layer 2: the loss must be a number, it is \w+ at step \d+; start another run with a lower --learning-rate than 1e\+60$/m,
+      /^mtc: Cannot go on training layer2: the loss must be a number, it is \w+ at step \d+; start another run with a lower --learning-rate than 1e\+60$/m,
     );
   }));
 

@@ -22,12 +22,13 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
 
 Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
   inDirectory(async (run) => {
-    await writeTinyLayer(run, 10, { source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } });
+    const taps = { layer: 3, source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } } as const;
+    await writeTinyLayer(run, 10, taps);
     await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
-    assert.match(stdout, /\| +layer 2 \| +layer 10 \|/);
+    assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
     assert.match(stdout, /^\| FVU of prefix 12 +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| +[\d.]+ \[/m);
     assert.match(stdout, /^\| Dead features +\| +\d+ \(/m);
   }));
@@ -78,7 +79,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /Cannot read .*config.json: it must be JSON/,
+    /Cannot read .*config.json: it must be complete JSON/,
   ],
   [
     "weights of another dictionary",
@@ -87,7 +88,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /asks for d_in, features, d_out = 128, 33, 128, transcoder.safetensors has 128, 32, 128/,
+    /asks for d_in, features, d_out = 128, 33, 128, the file has 128, 32, 128/,
   ],
   [
     "a truncated transcoder",
@@ -119,13 +120,13 @@ const FAULTS: Fault[] = [
     /must be the one it was trained on \(234 documents, 123 bytes, fingerprint 0123456789ab\), it is another \(233 documents, \d+ /,
   ],
   [
-    "layers of different texts",
+    "transcoders of different texts",
     async (_, run) => {
       await writeTinyLayer(run, 3, { context: 32 });
       return [run];
     },
     1,
-    /layers must share model, text and context, those of .*layer3 are not those of .*layer2/,
+    /transcoders must share model, text and context, those of .*layer3 are not those of .*layer2/,
   ],
   [
     "no tokens",

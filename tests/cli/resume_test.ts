@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import type { LayerConfig } from "../../core/runs/config.ts";
+import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { finishedContent, MAIN, names, SMALL } from "./small_train.ts";
 import { mtc, type Outcome } from "./tiny_run.ts";
 
@@ -195,17 +195,22 @@ Deno.test("a resumed run takes no other settings", async () => {
 
 const garbage: [what: string, files: Record<string, string>, message: RegExp][] = [
   [
-    "a directory without layers",
+    "a directory without transcoders",
     { "notes.txt": "mine" },
-    /it must hold layer<N> directories of an interrupted run, it holds none/,
+    /it must hold the directories of an interrupted run's transcoders, it holds none/,
   ],
   [
-    "a layer without config.json",
+    "a transcoder without config.json",
     { "layer2/metrics.csv": "" },
-    /Cannot read .*layer2.config\.json: there is no such file/,
+    /Cannot read .*layer2.config\.json: the file must exist, it does not/,
   ],
-  ["a config.json that is no JSON", { "layer2/config.json": "{" }, /layer2.config\.json: it must be JSON/],
-  ["a config.json of something else", { "layer2/config.json": "{}" }, /layer2.config\.json: .* does not fit/],
+  ["a config.json that is no JSON", { "layer2/config.json": "{", "layer2/metrics.csv": "" }, /must be complete JSON/],
+  ["a config.json of something else", { "layer2/config.json": "{}" }, /transcoders, it holds none/],
+  [
+    "half a config.json",
+    { "layer2/config.json": '{ "mtc_version": "0.1.0" }' },
+    /adapter must be there, it is missing/,
+  ],
 ];
 for (const [i, [what, files, message]] of garbage.entries()) {
   Deno.test(`refuses to resume ${what}`, async () => {
@@ -225,23 +230,27 @@ Deno.test("refuses to resume what does not exist, or is a file", async () => {
 });
 
 /** Copies the run as it was after step 20, changes a layer's config.json and resumes. */
-async function resumeWith(run: string, layer: string, edit: (config: LayerConfig) => unknown): Promise<Outcome> {
+async function resumeWith(run: string, layer: string, edit: (config: TranscoderConfig) => unknown): Promise<Outcome> {
   await copyRun("whole", run, "step_000030");
   const path = join(runs, run, layer, "config.json"), config = JSON.parse(await Deno.readTextFile(path));
   await Deno.writeTextFile(path, JSON.stringify({ ...config, ...edit(config) as object }));
   return await resume(run);
 }
 
-Deno.test("refuses to resume layers that belong to different runs, or lie in each other's directories", async () => {
+Deno.test("refuses to resume transcoders that belong to different runs, or whose config.json contradicts itself", async () => {
   const other = await resumeWith("mixed", "layer4", () => ({ seed: 1 }));
-  assertRefused(other, 1, /its layers must share settings, model and text, those of layer 4 are not those of layer 2/);
+  assertRefused(
+    other,
+    1,
+    /its transcoders must share settings, model and text, those of layer4 are not those of layer2/,
+  );
   const swapped = await resumeWith("swapped", "layer4", () => ({ layer: 3 }));
-  assertRefused(swapped, 1, /layer4 must hold the config\.json of that layer, it holds layer 3's/);
+  assertRefused(swapped, 1, /layer: it must be the target's layer, it is 3/);
 });
 
 Deno.test("refuses to resume with another text or model than the run began with", async () => {
   await copyRun("whole", "changed", "step_000030");
-  const change = async (edit: (config: LayerConfig) => object) => {
+  const change = async (edit: (config: TranscoderConfig) => object) => {
     for (const layer of LAYERS) {
       const path = join(runs, "whole", layer, "config.json"), config = JSON.parse(await Deno.readTextFile(path));
       await Deno.writeTextFile(
@@ -301,6 +310,31 @@ Deno.test("without a damaged checkpoint of one layer, and with half a row of met
     await Deno.writeTextFile(path, [...rows.slice(0, 25), "2"].join("\n"));
   }
   await assertSameEnd("removed");
+});
+
+Deno.test("a run of mtc 0.1.0 goes on in directories of any name, with the same end", async () => {
+  await copyRun("whole", "old", "step_000030");
+  // In the order of their names, which is then not that of the layers.
+  const renamed = { layer2: "shallow", layer4: "deep" };
+  for (const [layer, name] of Object.entries(renamed)) {
+    const path = join(runs, "old", layer, "config.json");
+    const { format: _, ...config } = JSON.parse(await Deno.readTextFile(path));
+    await Deno.writeTextFile(path, JSON.stringify(config, null, 2) + "\n");
+    await Deno.rename(join(runs, "old", layer), join(runs, "old", name));
+  }
+  const { code, stdout, stderr } = await mtc("train", "--resume", join(runs, "old"), "--json");
+  assert.equal(code, 0, stderr);
+  const { layers } = JSON.parse(stdout);
+  assert.deepEqual(
+    layers.map(({ layer, path }: { layer: number; path: string }) => [layer, path]),
+    [[4, join(runs, "old", "deep")], [2, join(runs, "old", "shallow")]],
+  );
+  for (const [i, name] of Object.values(renamed).entries()) {
+    const { "config.json": config, ...rest } = await finishedContent(join(runs, "old", name));
+    const { "config.json": _, ...expected } = whole[i];
+    assert.deepEqual(rest, expected);
+    assert.ok(!config.includes("format"), "it stays what it was");
+  }
 });
 
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { openCorpus } from "../../core/text/corpus.ts";
-import type { LayerConfig } from "../../core/runs/config.ts";
+import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { saveTranscoder } from "../../core/transcoder/formats/native.ts";
 import { main } from "../../main.ts";
 import { randomTranscoder } from "../transcoder/random_transcoder.ts";
@@ -31,9 +31,9 @@ const { summary } = await openCorpus("builtin", "held_out");
 export const GROUPS = [12, 20];
 export const CONTEXT = 16;
 
-function config(layer: number, changes: Partial<LayerConfig>): LayerConfig {
+function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderConfig {
   return {
-    ...{ mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
+    ...{ format: 1, mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
     data: { name: "State of the Union", files: [], ...summary },
     source: { layer, site: "resid_mid" },
@@ -62,7 +62,7 @@ function config(layer: number, changes: Partial<LayerConfig>): LayerConfig {
 export async function writeTinyLayer(
   run: string,
   layer: number,
-  changes: Partial<LayerConfig> = {},
+  changes: Partial<TranscoderConfig> = {},
   thresholds: number | Float32Array<ArrayBuffer> = 0.5,
 ): Promise<string> {
   const directory = join(run, `layer${layer}`);

@@ -6,7 +6,8 @@ import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { rehearse } from "../../core/estimate/rehearsal.ts";
 import { finish } from "../../core/training/finish.ts";
-import type { Mapping, RunSettings } from "../../core/runs/config.ts";
+import type { Mapping } from "../../core/runs/ids.ts";
+import type { RunSettings } from "../../core/runs/settings.ts";
 import { train } from "../../core/training/session.ts";
 import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
 
@@ -48,8 +49,9 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const sizes = { d_in: 128, d_out: 128, features: 32 };
   // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
   const describe = () => sizes as any;
-  const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
-  const { decoder, layers } = await train(gpu, run, {
+  const names = ["layer1", "layer3"];
+  const run = { ...plan, names, directory: join(runs, "real"), data: "builtin" as const, describe };
+  const { decoder, transcoders } = await train(gpu, run, {
     loading() {},
     filling() {},
     rounded() {},
@@ -62,7 +64,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
 
   seen.peak = seen.bytes;
-  await finish(gpu, run, decoder, layers, { sampling() {}, evaluating() {} });
+  await finish(gpu, run, decoder, transcoders, { sampling() {}, evaluating() {} });
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { learningRate, type Recipe } from "../../core/training/recipe.ts";
+import type { Recipe } from "../../core/runs/settings.ts";
+import { learningRate } from "../../core/training/recipe.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { keepLargest, type Mask } from "./top_k.ts";
 

@@ -1,19 +1,21 @@
 import assert from "node:assert/strict";
-import type { LayerAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { successChecks, verdict } from "../../reports/checks.ts";
-import { insights } from "../../reports/markdown/insights.ts";
+import { type Insight, insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
 
-async function analysis(changes: Partial<SyntheticRun> = {}): Promise<LayerAnalysis> {
+async function analysis(changes: Partial<SyntheticRun> = {}): Promise<TranscoderAnalysis> {
   return await syntheticAnalysis({ ...small, ...changes });
 }
 
-const failed = (layer: LayerAnalysis) => successChecks(layer).filter(({ passed }) => !passed).map(({ id }) => id);
-const told = (texts: string[], pattern: RegExp) =>
+const failed = (layer: TranscoderAnalysis) => successChecks(layer).filter(({ passed }) => !passed).map(({ id }) => id);
+const told = (found: (string | Insight)[], pattern: RegExp) => {
+  const texts = found.map((each) => typeof each === "string" ? each : each.text);
   assert.ok(texts.some((text) => pattern.test(text)), `no ${pattern} in:\n${texts.join("\n")}`);
+};
 
 Deno.test("a good run meets every metric and is called good with its numbers", async () => {
   const layer = await analysis();

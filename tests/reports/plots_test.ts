@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { compareLayers } from "../../core/analysis/comparison.ts";
+import { comparePair } from "../../core/runs/analysed.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
 import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
@@ -156,15 +156,15 @@ Deno.test("scatter: a dot per living feature, the least-squares line through the
   assertClose("trend", column(trend.data!.values, "value") as number[], line, { floor: 0, relative: 1e-9 });
 });
 
-const comparison = comparisonFigure(compareLayers(a.layer, b.layer));
+const comparison = comparisonFigure(comparePair(a.layer, b.layer));
 
 Deno.test("comparison: FVU per prefix and its intervals are those of each layer's evaluation.json", () => {
   const panel = panelOf(comparison, "Held-out FVU of each Matryoshka prefix"), [measured] = panel.layer!;
-  const rowsOf = (layer: string, { evaluation }: typeof a) =>
-    evaluation.fvu_per_prefix.map(({ prefix, fvu, ci95: [low, high] }) => ({ layer, prefix, fvu, low, high }));
+  const rowsOf = (transcoder: string, { evaluation }: typeof a) =>
+    evaluation.fvu_per_prefix.map(({ prefix, fvu, ci95: [low, high] }) => ({ transcoder, prefix, fvu, low, high }));
   const expected = [...rowsOf("layer 2", a), ...rowsOf("layer 4", b)];
   assert.deepEqual(measured.data!.values, expected);
-  assertAxes(measured, { x: "prefix", color: "layer" });
+  assertAxes(measured, { x: "prefix", color: "transcoder" });
   const [line, dots, bars] = measured.layer!;
   assertAxes(line, { y: "fvu" });
   assertAxes(dots, { y: "fvu" });
@@ -180,11 +180,11 @@ const outlines: [title: string, value: (row: Record<string, string>) => number, 
 for (const [title, value, subtitle] of outlines) {
   Deno.test(`comparison: ${title}: each outline has the shares of its layer's living features`, () => {
     const panel = panelOf(comparison, title);
-    assertAxes(panel, { x: "x", y: "share", color: "layer" });
+    assertAxes(panel, { x: "x", y: "share", color: "transcoder" });
     assert.match(panel.title!.subtitle, subtitle);
-    const rows = panel.data!.values as unknown as { layer: string; x: number; share: number }[];
+    const rows = panel.data!.values as unknown as { transcoder: string; x: number; share: number }[];
     for (const [name, run] of [["layer 2", a], ["layer 4", b]] as const) {
-      const outline = rows.filter(({ layer }) => layer === name), values = alive(run.features).map(value);
+      const outline = rows.filter(({ transcoder }) => transcoder === name), values = alive(run.features).map(value);
       const bins = outline.slice(0, -1).map(({ x, share }, i) => ({ low: x, high: outline[i + 1].x, share }));
       const off = bins.map(({ low, high, share }, i) => {
         const isIn = (x: number) => x >= low && (i === bins.length - 1 ? x <= high : x < high);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { compareLayers } from "../../core/analysis/comparison.ts";
+import { analyzeTranscoder, comparePair } from "../../core/runs/analysed.ts";
+import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
@@ -89,7 +90,7 @@ Deno.test("table rows have as many cells as their heading", async () => {
   const layers = [await syntheticAnalysis(small), await syntheticAnalysis({ ...small, layer: 4, deadShare: 0.3 })];
   const texts = [
     ...layers.map((layer) => analysisReport(layer, generated) + trainingSummary(layer, generated)),
-    comparisonReport(compareLayers(layers[0], layers[1]), generated),
+    comparisonReport(comparePair(layers[0], layers[1]), generated),
   ];
   for (const table of texts.flatMap((text) => text.match(/(^\|.*\n)+/gm)!)) {
     const widths = new Set(table.trim().split("\n").map((row) => row.split("|").length));
@@ -102,7 +103,7 @@ Deno.test("the comparison says which layer is better only when the intervals are
   const better = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.12 });
   const alike = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.184 });
   const worse = await syntheticAnalysis({ ...small, layer: 4, fvu: 0.25 });
-  const first = (b: typeof a) => differences(compareLayers(a, b))[0];
+  const first = (b: typeof a) => differences(comparePair(a, b))[0];
   assert.match(first(better), /Layer 4 is reconstructed better than layer 2/);
   assert.match(first(alike), /no clear difference/);
   assert.match(first(worse), /Layer 2 is reconstructed better than layer 4/);
@@ -128,7 +129,7 @@ Deno.test("figures are PNG of fair size, the same bytes each time, for broken an
       drawn.push(png);
     }
   }
-  pngSize(await renderPng(comparisonFigure(compareLayers(diverged, silent))));
+  pngSize(await renderPng(comparisonFigure(comparePair(diverged, silent))));
   assert.deepEqual(await renderPng(scatterFigure(good)), drawn[0]);
 });
 
@@ -159,6 +160,67 @@ Deno.test("mtc report writes every file and each link leads to one", () =>
       assert.ok(!text.includes("undefined"), page);
     }
   }));
+
+Deno.test("two transcoders of one layer are both reported and compared; an older run of one of them is passed over", () =>
+  withDirectory(async (root) => {
+    const runs = join(root, "runs"), out = join(root, "out");
+    await writeSyntheticRun(runs, "demo", small);
+    await writeSyntheticRun(runs, "k96", { ...small, k: 96, fvu: 0.12 });
+    const old = await writeSyntheticRun(runs, "old", { ...small, k: 96, created: "2025-01-01T00:00:00.000Z" });
+    await writeSyntheticRun(runs, "deep", { ...small, layer: 4 });
+    const { code, stdout, stderr } = await mtc("report", "--runs", runs, "--out", out, "--json");
+    assert.equal(code, 0, stderr);
+    const { layers, left_out } = JSON.parse(stdout);
+    const names = ["layer2-k48", "layer2-k96", "layer4"];
+    assert.deepEqual(layers.map(({ name, layer, k }: { name: string; layer: number; k: number }) => [name, layer, k]), [
+      [names[0], 2, 48],
+      [names[1], 2, 96],
+      [names[2], 4, 48],
+    ]);
+    assert.equal(left_out.length, 1);
+    assert.match(
+      left_out[0],
+      /old.layer2 .*was passed over: .*k96.layer2 .*newest run of the same transcoder, .*groups 32 \+ 64 \+ 32, k 96, seed 1$/,
+    );
+    const written = Array.from(Deno.readDirSync(out), ({ name }) => name).sort();
+    const ofEach = names.flatMap((name) => [
+      `${name.toUpperCase()}_TRAINING_SUMMARY.md`,
+      ...["activation_vs_samples.png", "analysis_overview.png", "analysis_report.md", "training_curves.png"]
+        .map((kind) => `${name}_${kind}`),
+    ]);
+    const pairs = ["layer2-k48_vs_layer2-k96", "layer2-k48_vs_layer4", "layer2-k96_vs_layer4"];
+    const ofPairs = pairs.flatMap((pair) => [`${pair}_comparison.md`, `${pair}_comparison.png`]);
+    assert.deepEqual(written, [...ofEach, ...ofPairs, "index.md"].sort());
+    const text = (name: string) => Deno.readTextFile(join(out, name));
+    const comparison = await text("layer2-k48_vs_layer2-k96_comparison.md");
+    assert.match(comparison, /^# Layer 2 \(k 48\) vs Layer 2 \(k 96\)\n/);
+    assert.match(comparison, /\| +Layer 2 \(k 48\) \| +Layer 2 \(k 96\) \|/);
+    assert.match(comparison, /Layer 2 \(k 96\) is reconstructed better than layer 2 \(k 48\)/);
+    assert.doesNotMatch(comparison, /both layers|either layer/);
+    assert.match(await text("layer2-k48_vs_layer4_comparison.md"), /both layers' targets/);
+    assert.match(await text("layer2-k96_analysis_report.md"), /^# Layer 2 \(k 96\) Matryoshka[^]*Top-k:\*\* 96 /);
+    const index = await text("index.md");
+    for (const name of written.filter((name) => name !== "index.md")) assert.ok(index.includes(`](${name})`), name);
+    assert.ok(index.includes(old));
+  }));
+
+Deno.test("a figure of two transcoders of one layer keeps them apart", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    await writeSyntheticRun(directory, "a", small);
+    await writeSyntheticRun(directory, "b", { ...small, seed: 2, source: { layer: 1, site: "resid_mid" } });
+    const { chosen } = chooseTranscoders(await findTranscoders(directory));
+    const [a, b] = await Promise.all(chosen.map((transcoder) => analyzeTranscoder(transcoder, 10)));
+    const { title, concat } = JSON.parse(JSON.stringify(comparisonFigure(comparePair(a, b))));
+    assert.match(title.text, /^Layer 2 \(from layer 1, seed 2\) and layer 2 \(seed 1\) side by side$/);
+    for (const panel of concat) {
+      const [{ encoding: { color } }] = [panel, ...panel.layer ?? []].filter(({ encoding }) => encoding?.color);
+      assert.deepEqual(color.scale.domain, ["layer 2 (from layer 1, seed 2)", "layer 2 (seed 1)"]);
+    }
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
 
 Deno.test("what cannot be reported is one sentence, and nothing is written", () =>
   withDirectory(async (root) => {

@@ -5,13 +5,18 @@
 import { join } from "node:path";
 import { csvFormatRows } from "d3-dsv";
 import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
-import { analyzeLayer, type LayerAnalysis } from "../../core/runs/analysed.ts";
-import { readTensors } from "../../core/runs/tensors.ts";
-import { openSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
+import { analyzeTranscoder, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { writeSafetensors } from "../../core/files/safetensors.ts";
+import type { Tap } from "../../core/model/sites.ts";
 
 /** What the run should look like. */
 export interface SyntheticRun {
+  /** The layer predicted, and read unless there is a `source`. */
   layer: number;
+  source?: Tap;
+  k: number;
+  model: string;
   created: string;
   groups: number[];
   dIn: number;
@@ -22,7 +27,7 @@ export interface SyntheticRun {
   stoppedAt: number;
   /** Held-out FVU of the whole dictionary. */
   fvu: number;
-  /** Held-out L0; k is 48. */
+  /** Held-out L0. */
   l0: number;
   deadShare: number;
   /** Step from which the loss is NaN. */
@@ -37,6 +42,8 @@ export interface SyntheticRun {
 
 const good: SyntheticRun = {
   layer: 2,
+  k: 48,
+  model: "tiny-gemma2",
   created: "2026-01-02T03:04:05.000Z",
   groups: [64, 128, 64],
   dIn: 48,
@@ -207,7 +214,7 @@ function evaluation(run: SyntheticRun, ends: number[]) {
     l0: number(run.l0),
     l0_ci95: interval(run.l0, 0.4),
     l0_quantiles: { p05: 21, p25: 36, p50: 45, p75: 56, p95: 78 },
-    k: 48,
+    k: run.k,
     dead_features: Math.round(run.deadShare * features),
     dead_fraction: Math.round(run.deadShare * features) / features,
     definitions: {
@@ -221,22 +228,23 @@ function config(run: SyntheticRun, tokens: number) {
   const features = run.groups.reduce((sum, group) => sum + group, 0);
   const site = (name: string) => ({ layer: run.layer, site: name });
   return {
+    format: 1,
     mtc_version: "0.1.0",
     adapter: "llvmpipe (LLVM 19.1.7, 256 bits)",
     created: run.created,
-    model: { name: "tiny-gemma2", path: null, layers: 6, d_model: run.dIn, vocab_size: 4096 },
+    model: { name: run.model, path: null, layers: 6, d_model: run.dIn, vocab_size: 4096 },
     data: {
       ...{ name: "State of the Union", files: [], bytes: 10_800_000, file_count: 0 },
-      ...{ documents: 233, train_documents: 210, held_out_documents: 23 },
+      ...{ documents: 233, train_documents: 210, held_out_documents: 23, fingerprint: "0123456789abcdef" },
     },
-    source: site("resid_mid"),
+    source: run.source ?? site("resid_mid"),
     target: site("mlp_out"),
     layer: run.layer,
     d_in: run.dIn,
     d_out: run.dOut,
     features,
     groups: run.groups,
-    k: 48,
+    k: run.k,
     steps: run.steps,
     batch_tokens: 1024,
     context: 64,
@@ -250,6 +258,7 @@ function config(run: SyntheticRun, tokens: number) {
     aux_weight: 0.03125,
     aux_k: 64,
     dead_after_tokens: 102400,
+    threshold_rate: 0.01,
     passes: 1,
     buffer_tokens: 65536,
     log_every: run.logEvery,
@@ -260,19 +269,20 @@ function config(run: SyntheticRun, tokens: number) {
     sample_tokens: tokens,
     evaluation_tokens: 80640,
     include_bos: false,
-    scales: { source: 0.1, target: 0.2 },
+    ...{ precision: "f32", scales: { source: 0.1, target: 0.2 }, tiles: {}, precision_errors: {} },
   };
 }
 
-/** Writes `runs/<name>/layer<L>` below `root` with every file of a finished run, and returns its path. */
+/** Writes `<name>/<directory>` below `root` with every file of a finished run, and returns its path. */
 export async function writeSyntheticRun(
   root: string,
   name: string,
   changes: Partial<SyntheticRun> = {},
+  directory?: string,
 ): Promise<string> {
   const run = { ...good, ...changes };
   const random = randomGenerator(run.seed, run.layer);
-  const path = join(root, name, `layer${run.layer}`);
+  const path = join(root, name, directory ?? `layer${run.layer}`);
   await Deno.mkdir(path, { recursive: true });
   let end = 0;
   const ends = run.groups.map((group) => end += group);
@@ -308,19 +318,13 @@ export async function writeSyntheticRun(
 }
 
 /** Reads and analyses a synthetic run, keeping the contexts of ten features. */
-export async function analyzeSynthetic(path: string): Promise<LayerAnalysis> {
-  return await analyzeLayer(path, async (config) => {
-    const file = await openSafetensors(join(path, "transcoder.safetensors"));
-    try {
-      return await readTensors(file, config);
-    } finally {
-      await file.close();
-    }
-  }, 10);
+export async function analyzeSynthetic(path: string): Promise<TranscoderAnalysis> {
+  const { chosen: [transcoder] } = chooseTranscoders(await findTranscoders(path));
+  return await analyzeTranscoder(transcoder, 10);
 }
 
 /** The analysis of a run that is written, read and removed again. */
-export async function syntheticAnalysis(changes: Partial<SyntheticRun> = {}): Promise<LayerAnalysis> {
+export async function syntheticAnalysis(changes: Partial<SyntheticRun> = {}): Promise<TranscoderAnalysis> {
   const root = await Deno.makeTempDir();
   try {
     return await analyzeSynthetic(await writeSyntheticRun(root, "demo", changes));

@@ -4,7 +4,7 @@
  */
 
 import assert from "node:assert/strict";
-import { compareLayers } from "../../core/analysis/comparison.ts";
+import { comparePair } from "../../core/runs/analysed.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
@@ -29,7 +29,7 @@ const a = await synthetic({ deadShare: 0.1 });
 const b = await synthetic({ layer: 4, fvu: 0.25, seed: 2 });
 
 const report = analysisReport(a.layer, generated), summary = trainingSummary(a.layer, generated);
-const comparison = comparisonReport(compareLayers(a.layer, b.layer), generated);
+const comparison = comparisonReport(comparePair(a.layer, b.layer), generated);
 
 /** The cells of the one table of a text that has such a column or row, by the first cell of each row. */
 function tableWith(text: string, name: string): Map<string, Cells> {
@@ -169,7 +169,7 @@ Deno.test("training summary: the dead features' peak and end are those of metric
 });
 
 Deno.test("insights: what the first group explains and by how much the last one lowers FVU", () => {
-  const [hierarchy] = insights(a.layer).filter((text) => text.startsWith("**Hierarchy"));
+  const { text: hierarchy } = insights(a.layer).find(({ id }) => id === "hierarchy")!;
   // (1 - 0.306) / (1 - 0.18)
   assert.match(hierarchy, /the first 25 % of the features explain 85 % of what the whole dictionary explains/);
   assert.match(hierarchy, /\(FVU 0\.306 alone\)\. The last group lowers FVU by 0\.063\.$/);
@@ -228,7 +228,7 @@ Deno.test("comparison: top tokens are counted, shared and weighted as worked out
   });
   // Shares 2/3 and four times 1/12: an entropy of 2/3 log2(3/2) + 1/3 log2(12) = log2(3) bits.
   const first = withTokens(a.layer, { 7: 8, 8: 1, 9: 1, 10: 1, 11: 1 }), second = withTokens(b.layer, { 7: 3, 9: 3 });
-  const compared = compareLayers(first, second), { diversity } = compared;
+  const compared = comparePair(first, second), { diversity } = compared;
   const effective = [diversity.a.effective, diversity.b.effective];
   assertClose("effective tokens", effective, [3, 2], { floor: 1e-12, relative: 0 });
   assert.deepEqual([diversity.a.distinct, diversity.a.features, diversity.b.distinct, diversity.b.features], [
@@ -263,7 +263,7 @@ Deno.test("comparison: which layer fires more often and more strongly follows th
       tokenEntropy: summary(entropy),
     },
   });
-  const compared = compareLayers(withMedians(a.layer, 0.01, 5, 3), withMedians(b.layer, 0.02, 4, 3.5));
+  const compared = comparePair(withMedians(a.layer, 0.01, 5, 3), withMedians(b.layer, 0.02, 4, 3.5));
   const [, frequency, strength, selectivity] = differences(compared);
   assert.match(frequency, /layer 4 fires more often: on 2\.00 % of the tokens, against 1\.00 % in layer 2/);
   assert.match(strength, /is smaller in layer 4: 4\.00 against 5\.00/);

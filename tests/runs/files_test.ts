@@ -1,10 +1,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { chooseRuns, findRuns } from "../../core/runs/discovery.ts";
-import { readConfig, readRun, readSamples } from "../../core/runs/files.ts";
-import { readTensors } from "../../core/runs/tensors.ts";
 import { UserError } from "../../core/errors.ts";
-import { openSafetensors } from "../../core/files/safetensors.ts";
+import { analysesOf } from "../../core/runs/analysed.ts";
+import { FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
+import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
+import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
+import { appendMetrics, readMetrics, startMetrics } from "../../core/runs/metrics.ts";
+import { readSamples } from "../../core/runs/samples.ts";
+import { numberColumn, parseTable } from "../../core/runs/table.ts";
+import { readTranscoder, writeTranscoder } from "../../core/runs/transcoder.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 
 const small = { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100 };
@@ -33,12 +38,14 @@ function rejects(action: () => Promise<unknown>, ...parts: (string | RegExp)[]):
   });
 }
 
-const allSamples = (path: string) => Array.fromAsync(readSamples(path, { features: 16 }));
+const GROUPS = [4, 8, 4];
+const allSamples = (path: string) => Array.fromAsync(readSamples(path, GROUPS));
 
 Deno.test("a whole run is read with its types", () =>
   withRun(async (path) => {
-    const { config, metrics, evaluation, features } = await readRun(path);
-    assert.deepEqual(config.groups, [4, 8, 4]);
+    const config = await readConfig(path), metrics = await readMetrics(path, GROUPS);
+    const evaluation = await readEvaluation(path), features = await readFeatures(path, GROUPS);
+    assert.deepEqual(config.groups, GROUPS);
     assert.equal(metrics.length, 10);
     assert.equal(metrics[9].fvu_per_prefix.length, 3);
     assert.equal(evaluation.fvu_per_prefix[2].prefix, 16);
@@ -50,25 +57,25 @@ Deno.test("a whole run is read with its types", () =>
       const tokens = samples[i].top.map(({ token }) => token);
       if (tokens.length > 0) assert.ok(tokens.includes(row.top_token), `${JSON.stringify(row.top_token)} of ${i}`);
     }
-    const file = await openSafetensors(join(path, "transcoder.safetensors"));
-    assert.equal((await readTensors(file, config)).encoder.length, 6 * 16);
-    await file.close();
+    const { shape, weights } = await readTranscoder(path, config);
+    assert.deepEqual(shape, { d_in: 6, d_out: 5, groups: GROUPS });
+    assert.equal(weights.encoder.length, 6 * 16);
   }));
 
 Deno.test("null in evaluation.json is NaN", () =>
   withRun(async (path) => {
     await edit(join(path, "evaluation.json"), (text) => text.replace(/"fvu": [\d.]+/, '"fvu": null'));
-    assert.ok(Number.isNaN((await readRun(path)).evaluation.fvu));
+    assert.ok(Number.isNaN((await readEvaluation(path)).fvu));
   }));
 
 Deno.test("evaluation.json: a range of thresholds is read where there is one", () =>
   withRun(async (path) => {
-    assert.equal((await readRun(path)).evaluation.threshold_range, undefined);
+    assert.equal((await readEvaluation(path)).threshold_range, undefined);
     await edit(
       join(path, "evaluation.json"),
       (text) => text.replace('"fvu":', '"threshold_range": [0.125, 2],\n"fvu":'),
     );
-    assert.deepEqual((await readRun(path)).evaluation.threshold_range, [0.125, 2]);
+    assert.deepEqual((await readEvaluation(path)).threshold_range, [0.125, 2]);
   }));
 
 Deno.test("config.json: cut off, a missing setting, groups that do not add up", () =>
@@ -79,7 +86,11 @@ Deno.test("config.json: cut off, a missing setting, groups that do not add up", 
     await Deno.writeTextFile(file, whole.replace('"k": 48', '"k": "many"'));
     await rejects(() => readConfig(path), file, "k: expected", '"many"');
     await Deno.writeTextFile(file, whole.replace('"features": 16', '"features": 17'));
-    await rejects(() => readConfig(path), file, "groups", "add up");
+    await rejects(() => readConfig(path), file, "groups: the groups' sizes must add up to `features`, it is [4,8,4]");
+    await Deno.writeTextFile(file, whole.replace(`"format": ${FORMAT}`, `"format": ${FORMAT + 1}`));
+    await rejects(() => readConfig(path), file, `its format must be ${FORMAT} or less, it is ${FORMAT + 1}`, "0.1.0");
+    await Deno.writeTextFile(file, whole.replace('"resid_mid"', '"resid_middle"'));
+    await rejects(() => readConfig(path), file, "source.site", "resid_middle");
     await Deno.writeTextFile(file, whole.replace(/"d_in": 6,/, ""));
     await rejects(() => readConfig(path), file, "d_in");
   }));
@@ -88,22 +99,22 @@ Deno.test("metrics.csv: cut off, a word for a number, a column too few, no rows"
   withRun(async (path) => {
     const file = join(path, "metrics.csv"), whole = await Deno.readTextFile(file);
     await Deno.writeTextFile(file, whole.slice(0, -40));
-    await rejects(() => readRun(path), file, "row 11 must hold 13 values");
+    await rejects(() => readMetrics(path, GROUPS), file, "row 11 must hold 13 values");
     await Deno.writeTextFile(file, whole.replace(/\n10,10240,[^,]+/, "\n10,10240,bad"));
-    await rejects(() => readRun(path), file, "loss in row 2", '"bad"');
+    await rejects(() => readMetrics(path, GROUPS), file, "loss in row 2", '"bad"');
     await Deno.writeTextFile(file, whole.replace("fvu_prefix_12", "fvu_prefix_13"));
-    await rejects(() => readRun(path), file, "fvu_prefix_12");
+    await rejects(() => readMetrics(path, GROUPS), file, "fvu_prefix_12");
     await Deno.writeTextFile(file, whole.split("\n")[0]);
-    await rejects(() => readRun(path), file, "at least one logged step");
+    await rejects(() => readMetrics(path, GROUPS), file, "at least one logged step");
   }));
 
 Deno.test("features.csv: rows missing, rows of another feature", () =>
   withRun(async (path) => {
     const file = join(path, "features.csv"), whole = await Deno.readTextFile(file);
     await Deno.writeTextFile(file, whole.split("\n").slice(0, 10).join("\n"));
-    await rejects(() => readRun(path), file, "16 features", "it holds 9");
+    await rejects(() => readFeatures(path, GROUPS), file, "16 features", "it holds 9");
     await Deno.writeTextFile(file, whole.replace("\n3,0,", "\n4,0,"));
-    await rejects(() => readRun(path), file, "row 5 must be feature 3 of group 0");
+    await rejects(() => readFeatures(path, GROUPS), file, "row 5 must be feature 3 of group 0");
   }));
 
 Deno.test("samples.jsonl: cut off inside a line, lines missing", () =>
@@ -119,47 +130,138 @@ Deno.test("samples.jsonl: cut off inside a line, lines missing", () =>
     await rejects(() => allSamples(path), file, "token_id");
   }));
 
-Deno.test("weights of another shape are refused", () =>
-  withRun(async (path) => {
-    const { config } = await readRun(path);
-    const file = await openSafetensors(join(path, "transcoder.safetensors"));
-    await rejects(() => readTensors(file, { ...config, d_in: 7 }), "W_enc", "[7, 16]", "[6, 16]");
-    await file.close();
+Deno.test("weights of another shape are refused; what is not finite only where it is not looked for", () =>
+  withRun(async (path, root) => {
+    const config = await readConfig(path);
+    await rejects(() => readTranscoder(path, { ...config, d_in: 7 }), "d_in, features, d_out = 7, 16, 5", "6, 16, 5");
+    const diverged = await writeSyntheticRun(root, "diverged", { ...small, divergesAt: 10 });
+    await rejects(() => readTranscoder(diverged, config), "every weight must be finite");
+    assert.ok((await readTranscoder(diverged, config, true)).weights.encoder.every(Number.isNaN));
   }));
 
-Deno.test("runs are found below --runs and when --runs is a run itself", () =>
-  withRun(async (_, root) => {
+Deno.test("each analysis can be had without the files that it does not need", () =>
+  withRun(async (path) => {
+    const config = await readConfig(path);
+    for (const name of ["features.csv", "samples.jsonl", "transcoder.safetensors"]) await Deno.remove(join(path, name));
+    const analyses = analysesOf({ path, config }, 3);
+    assert.equal((await analyses.course()).lastStep, 100);
+    assert.equal(await analyses.course(), await analyses.course());
+    await rejects(() => analyses.samples(), "features.csv");
+  }));
+
+Deno.test("a run of mtc 0.1.0 is read, and written again as the same bytes but for the format's number", async () => {
+  const old = new URL("../golden/run_0.1.0/layer2/", import.meta.url).pathname;
+  const config = await readConfig(old), { groups } = config, directory = await Deno.makeTempDir();
+  const same = async (name: string, change = (text: string) => text) =>
+    assert.equal(
+      await Deno.readTextFile(join(directory, name)),
+      change(await Deno.readTextFile(join(old, name))),
+      name,
+    );
+  try {
+    assert.deepEqual([config.format, config.mtc_version, groups], [0, "0.1.0", [4, 8, 4]]);
+    await writeConfig(directory, config);
+    assert.equal((await readConfig(directory)).format, FORMAT);
+    // The keys of the new file are in the order of the schema.
+    const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
+    assert.deepEqual([format, rest], [FORMAT, JSON.parse(await Deno.readTextFile(join(old, "config.json")))]);
+    const metrics = await readMetrics(old, groups);
+    await startMetrics(directory, groups);
+    await appendMetrics(directory, groups, metrics);
+    await same("metrics.csv");
+    assert.deepEqual(metrics.map(({ step }) => step), [1, 5, 10, 15, 20, 25, 30]);
+    await writeFeatures(directory, await readFeatures(old, groups));
+    await same("features.csv");
+    await writeEvaluation(directory, await readEvaluation(old));
+    await same("evaluation.json");
+    await writeTranscoder(directory, await readTranscoder(old, config));
+    const bytes = (root: string) => Deno.readFile(join(root, "transcoder.safetensors"));
+    assert.deepEqual(await bytes(directory), await bytes(old));
+    const samples = await Array.fromAsync(readSamples(old, groups));
+    assert.deepEqual(samples.map(({ top }) => top.length), new Array(16).fill(3));
+    const { chosen } = chooseTranscoders(await findTranscoders(old));
+    assert.deepEqual(chosen.map(({ name }) => name.file), ["layer2"]);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
+
+Deno.test("a table that is older than a column has the column's first value; unknown columns are passed over", () => {
+  const start = () => ({}) as { n: number; later: number };
+  const columns = [numberColumn("n"), { ...numberColumn<"later", ReturnType<typeof start>>("later"), since: "7" }];
+  assert.deepEqual(parseTable("n,newer\n1,x\n", "t.csv", columns, start), [{ n: 1, later: 7 }]);
+  assert.deepEqual(parseTable("later,n\n2,1\n", "t.csv", columns, start), [{ n: 1, later: 2 }]);
+});
+
+Deno.test("transcoders are found by their config.json, whatever their directories are called", () =>
+  withRun(async (path, root) => {
     await writeSyntheticRun(root, "demo", { ...small, layer: 10 });
+    await Deno.rename(path, join(root, "demo", "my favourite"));
     await Deno.mkdir(join(root, "empty"));
     await Deno.writeTextFile(join(root, "notes.txt"), "");
-    const layers = async (directory: string) => (await findRuns(directory)).map(({ config }) => config.layer).sort();
+    for (const directory of ["gemma-2-2b", "demo/gemma-2-2b", "demo/.unfinished"]) {
+      await Deno.mkdir(join(root, directory));
+      await Deno.writeTextFile(join(root, directory, "config.json"), '{ "model_type": "gemma2" }');
+    }
+    const layers = async (directory: string) =>
+      (await findTranscoders(directory)).map(({ config }) => config.target.layer);
     assert.deepEqual(await layers(root), [10, 2]);
     assert.deepEqual(await layers(join(root, "demo")), [10, 2]);
-    await rejects(() => findRuns(join(root, "empty")), "Cannot find a run", "mtc train");
-    await rejects(() => findRuns(join(root, "nowhere")), "does not exist");
-    await rejects(() => findRuns(join(root, "notes.txt")), "it is a file");
+    assert.deepEqual(await layers(join(root, "demo", "my favourite")), [2]);
+    await rejects(() => findTranscoders(join(root, "empty")), "Cannot find a run", "mtc train");
+    await rejects(() => findTranscoders(join(root, "nowhere")), "does not exist");
+    await rejects(() => findTranscoders(join(root, "notes.txt")), "it is a file");
+    await Deno.writeTextFile(join(root, "demo", "layer10", "config.json"), "");
+    await rejects(() => findTranscoders(root), "layer10", "complete JSON");
   }));
 
-Deno.test("of several runs of a layer the newest finished one is chosen", () =>
+const paths = (runs: readonly { path: string }[]) => runs.map(({ path }) => path);
+
+Deno.test("of several runs of the same transcoder the newest finished one is chosen", () =>
   withRun(async (first, root) => {
     const newer = await writeSyntheticRun(root, "newer", { ...small, created: "2026-02-01T00:00:00.000Z" });
     const newest = await writeSyntheticRun(root, "newest", { ...small, created: "2026-03-01T00:00:00.000Z" });
     await Deno.remove(join(newest, "evaluation.json"));
-    const { chosen, passedOver, unfinished } = chooseRuns(await findRuns(root));
-    const paths = (runs: { path: string }[]) => runs.map(({ path }) => path);
+    const { chosen, passedOver, unfinished } = chooseTranscoders(await findTranscoders(root));
     assert.deepEqual(paths(chosen), [newer]);
-    assert.deepEqual(paths(passedOver), [first]);
+    assert.deepEqual(passedOver.map(({ older, newer }) => [older.path, newer.path]), [[first, newer]]);
     assert.deepEqual(paths(unfinished), [newest]);
     assert.deepEqual(unfinished[0].missing, ["evaluation.json"]);
+  }));
+
+Deno.test("different transcoders of one layer all stand for themselves, with names of their own", () =>
+  withRun(async (first, root) => {
+    const later = { ...small, created: "2026-02-01T00:00:00.000Z" };
+    const k = await writeSyntheticRun(root, "k", { ...later, k: 96 });
+    const seed = await writeSyntheticRun(root, "seed", { ...later, seed: 2 });
+    const groups = await writeSyntheticRun(root, "groups", { ...later, groups: [8, 8] });
+    const size = await writeSyntheticRun(root, "size", { ...later, groups: [8, 9] });
+    const source = await writeSyntheticRun(root, "source", { ...later, source: { layer: 1, site: "resid_mid" } });
+    const model = await writeSyntheticRun(root, "model", { ...later, model: "other" });
+    const again = await writeSyntheticRun(root, "again", { ...later, seed: 2, created: "2026-04-01T00:00:00.000Z" });
+    const deep = await writeSyntheticRun(root, "deep", { ...later, layer: 4 });
+    const { chosen, passedOver, unfinished } = chooseTranscoders(await findTranscoders(root));
+    assert.deepEqual(chosen.map(({ path, name }) => [path, name.file]), [
+      [source, "layer1-to-layer2-f16-g4+8+4-k48-seed1-of-tiny-gemma2"],
+      [model, "layer2-f16-g4+8+4-k48-seed1-of-other"],
+      [first, "layer2-f16-g4+8+4-k48-seed1-of-tiny-gemma2"],
+      [groups, "layer2-f16-g8+8-k48-seed1-of-tiny-gemma2"],
+      [again, "layer2-f16-g4+8+4-k48-seed2-of-tiny-gemma2"],
+      [k, "layer2-f16-g4+8+4-k96-seed1-of-tiny-gemma2"],
+      [size, "layer2-f17-k48-seed1-of-tiny-gemma2"],
+      [deep, "layer4"],
+    ]);
+    assert.deepEqual(passedOver.map(({ older, newer }) => [older.path, newer.path]), [[seed, again]]);
+    assert.deepEqual(unfinished, []);
   }));
 
 Deno.test("when no run is finished the error says what is missing and how to go on", () =>
   withRun(async (path, root) => {
     await Deno.remove(join(path, "transcoder.safetensors"));
     await Deno.remove(join(path, "samples.jsonl"));
-    const runs = await findRuns(root);
+    const found = await findTranscoders(root);
     await rejects(
-      () => Promise.resolve().then(() => chooseRuns(runs)),
+      () => Promise.resolve().then(() => chooseTranscoders(found)),
       path,
       "transcoder.safetensors, samples.jsonl are missing",
       `mtc train --resume ${join(root, "demo")}`,

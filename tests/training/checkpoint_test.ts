@@ -5,15 +5,10 @@ import { dirname, join } from "node:path";
 import { SampleStore } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
+import { checkpointName, checkpointSteps } from "../../core/runs/checkpoints.ts";
 import { downloadAll, openGpu, upload } from "../../core/gpu/device.ts";
 import { elements } from "../../core/gpu/tensor.ts";
-import {
-  checkpointName,
-  checkpointSteps,
-  readCheckpoint,
-  tidyLayer,
-  writeCheckpoint,
-} from "../../core/training/checkpoint.ts";
+import { readCheckpoint, tidyTranscoder, writeCheckpoint } from "../../core/training/checkpoint.ts";
 import { createTrainingState, stateTensors } from "../../core/training/state.ts";
 import { zeroWeights } from "../../core/transcoder/weights.ts";
 import type { TrainingState } from "../../core/training/step.ts";
@@ -105,7 +100,7 @@ Deno.test("what a killed process was writing or removing is no checkpoint, and i
     }
     await Deno.writeTextFile(temporaryPath(join(directory, "samples.jsonl")), "half");
     assert.deepEqual(await checkpointSteps(directory), [10]);
-    await tidyLayer(directory);
+    await tidyTranscoder(directory);
     assert.deepEqual(checkpoints(directory), ["step_000010"]);
     assert.deepEqual(names(directory), ["checkpoints"]);
   }));

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../core/errors.ts";
-import { checkRecipe, learningRate, type Recipe } from "../../core/training/recipe.ts";
+import type { Recipe } from "../../core/runs/settings.ts";
+import { checkRecipe, learningRate } from "../../core/training/recipe.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 
 const RECIPE: Recipe = {

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { downloadAll, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import type { Recipe } from "../../core/training/recipe.ts";
+import type { Recipe } from "../../core/runs/settings.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { createTrainingState, stateTensors } from "../../core/training/state.ts";
 import type { TranscoderWeights } from "../../core/transcoder/weights.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { downloadF32, openGpu, tensorFrom, upload } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import type { Recipe } from "../../core/training/recipe.ts";
+import type { Recipe } from "../../core/runs/settings.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { createTrainingState, readWeights } from "../../core/training/state.ts";
 import { Stepper } from "../../core/training/step.ts";

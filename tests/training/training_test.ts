@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import type { Recipe } from "../../core/training/recipe.ts";
+import type { Recipe } from "../../core/runs/settings.ts";
 import { createTrainingState, readWeights } from "../../core/training/state.ts";
 import { Stepper } from "../../core/training/step.ts";
 import { relativeL2 } from "../compare.ts";

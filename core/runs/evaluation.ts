@@ -1,0 +1,61 @@
+/**
+ * evaluation.json: the figures of a finished transcoder on held-out text, each with its definition.
+ * @module
+ */
+
+import { join } from "node:path";
+import * as v from "valibot";
+import type { Evaluation } from "../analysis/evaluation.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
+import { checked, parseJson, readText } from "./json.ts";
+
+/** The file's name. */
+export const EVALUATION_FILE = "evaluation.json";
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
+const interval = v.tuple([measured, measured]);
+
+const schema: v.GenericSchema<unknown, Evaluation> = v.object({
+  tokens: count,
+  contexts: count,
+  threshold: measured,
+  threshold_range: v.optional(v.tuple([measured, measured])),
+  fvu: measured,
+  fvu_ci95: interval,
+  fvu_per_prefix: v.pipe(v.array(v.object({ prefix: positive, fvu: measured, ci95: interval })), v.minLength(1)),
+  explained_variance: measured,
+  fvu_all_elements: measured,
+  l0: measured,
+  l0_ci95: interval,
+  l0_quantiles: v.object({ p05: measured, p25: measured, p50: measured, p75: measured, p95: measured }),
+  k: positive,
+  dead_features: measured,
+  dead_fraction: measured,
+  definitions: v.record(v.string(), v.string()),
+});
+
+/**
+ * Writes the file.
+ *
+ * @param directory The transcoder's directory.
+ * @param evaluation The figures; NaN becomes null.
+ * @throws {UserError} When the disk does not take it.
+ */
+export function writeEvaluation(directory: string, evaluation: Evaluation): Promise<void> {
+  return writeFileAtomic(join(directory, EVALUATION_FILE), JSON.stringify(evaluation, null, 2) + "\n");
+}
+
+/**
+ * Reads the file.
+ *
+ * @param directory The transcoder's directory.
+ * @returns The figures; `null` where a number belongs becomes NaN.
+ * @throws {UserError} When it is missing, cut off, or a figure is absent.
+ */
+export async function readEvaluation(directory: string): Promise<Evaluation> {
+  const path = join(directory, EVALUATION_FILE);
+  return checked(v.safeParser(schema), parseJson(await readText(path), path), path);
+}

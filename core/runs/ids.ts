@@ -1,0 +1,168 @@
+/**
+ * What a transcoder is called: its identity, and from it the name of its directory and of its reports.
+ * @module
+ */
+
+import { SITES, type Tap, tapName } from "../model/sites.ts";
+import { featureCount } from "../transcoder/shape.ts";
+
+/** What a transcoder predicts from what. */
+export interface Mapping {
+  /** Where activations are read. */
+  readonly source: Tap;
+  /** Where those to be predicted are. */
+  readonly target: Tap;
+}
+
+/** What tells a transcoder from every other one; two trainings of the same identity are two tries at the same thing. */
+export interface TranscoderId {
+  /** The language model's name. */
+  readonly model: string;
+  /** Where activations are read. */
+  readonly source: Tap;
+  /** Where those to be predicted are, at least one. */
+  readonly targets: readonly Tap[];
+  /** The dictionary: features per Matryoshka group. */
+  readonly groups: readonly number[];
+  /** Features kept per token, on average. */
+  readonly k: number;
+  /** Seed of everything random. */
+  readonly seed: number;
+}
+
+/** The three forms of a transcoder's name. */
+export interface TranscoderName {
+  /** In files and directories: `layer17`, `layer17-seed1`. */
+  readonly file: string;
+  /** In headings and at the beginning of a sentence: `Layer 17`, `Layer 17 (seed 1)`. */
+  readonly title: string;
+  /** Inside of a sentence: `layer 17 (seed 1)`. */
+  readonly phrase: string;
+}
+
+/**
+ * The identity of a transcoder by its settings.
+ *
+ * @param config Its config.json, or what is to become one.
+ * @returns Its identity.
+ */
+export function idOf({ model, source, target, groups, k, seed }: Mapping & {
+  readonly model: { readonly name: string };
+  readonly groups: readonly number[];
+  readonly k: number;
+  readonly seed: number;
+}): TranscoderId {
+  return { model: model.name, source, targets: [target], groups, k, seed };
+}
+
+/**
+ * Names transcoders so that each is told from the others of one run, or of one report.
+ *
+ * A name begins with the layer that is predicted, and one that nobody shares is only that: `layer17`, whatever the transcoder reads,
+ * has or keeps. Those that predict the same layer get what differs among them, and nothing else, in this order:
+ *
+ * | what differs | in the name |
+ * |---|---|
+ * | the layer read | `layer8-to-layer12`; one that reads the layer that it predicts stays `layer12` |
+ * | a site, read or predicted | `layer1.attn_out-to-layer3.mlp_out`, in place of the row above |
+ * | size of the dictionary | `-f18432` |
+ * | groups of one size | `-g1152+2304+1152` |
+ * | k | `-k96` |
+ * | seed | `-seed1` |
+ * | model | `-of-gemma-2-2b` |
+ *
+ * Several targets are joined by a plus: `layer9+layer10`.
+ *
+ * @param ids The identities. Equal ones get equal names.
+ * @returns The names, in their order.
+ */
+export function nameTranscoders(ids: readonly TranscoderId[]): TranscoderName[] {
+  return ids.map((id) => nameAmong(id, ids.filter((other) => layersOf(other) === layersOf(id))));
+}
+
+function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): TranscoderName {
+  const { source, targets, groups, k, seed, model } = id, features = featureCount(groups);
+  const differs = (of: (id: TranscoderId) => unknown) => family.some((other) => of(other) !== of(id));
+  const layers = targets.map(({ layer }) => layer);
+  let file = layersOf(id);
+  const remarks: string[] = [];
+  if (differs(({ source, targets }) => [source, ...targets].map(({ site }) => site).join())) {
+    file = `${tapName(source)}-to-${targets.map(tapName).join("+")}`;
+    remarks.push(`${tapName(source)} to ${targets.map(tapName).join(", ")}`);
+  } else if (differs(({ source }) => source.layer) && layers.some((layer) => layer !== source.layer)) {
+    file = `layer${source.layer}-to-${file}`;
+    remarks.push(`from layer ${source.layer}`);
+  }
+  const further: [differs: boolean, suffix: string, remark: string][] = [
+    [
+      differs(({ groups }) => featureCount(groups)),
+      `-f${features}`,
+      `${features.toLocaleString("en-US")} features`,
+    ],
+    [
+      family.some((other) => featureCount(other.groups) === features && other.groups.join() !== groups.join()),
+      `-g${groups.join("+")}`,
+      `groups ${groups.join(" + ")}`,
+    ],
+    [differs(({ k }) => k), `-k${k}`, `k ${k}`],
+    [differs(({ seed }) => seed), `-seed${seed}`, `seed ${seed}`],
+    [differs(({ model }) => model), `-of-${plainName(model)}`, plainName(model)],
+  ];
+  for (const [isTold, suffix, remark] of further) {
+    if (!isTold) continue;
+    file += suffix;
+    remarks.push(remark);
+  }
+  const remark = remarks.length > 0 ? ` (${remarks.join(", ")})` : "";
+  const phrase = `layer${layers.length > 1 ? "s" : ""} ${layers.join(" and ")}${remark}`;
+  return { file, title: phrase.replace("l", "L"), phrase };
+}
+
+function layersOf({ targets }: TranscoderId): string {
+  return targets.map(({ layer }) => `layer${layer}`).join("+");
+}
+
+/** A model's name as a part of a file name. */
+function plainName(model: string): string {
+  return model.replace(/[^\w.-]/gu, (character) => `_${character.codePointAt(0)!.toString(16)}`);
+}
+
+/**
+ * A text that is equal for equal identities.
+ *
+ * @param id The identity.
+ * @returns All of it in a line, for readers too: `gemma-2-2b layer2.resid_mid -> layer2.mlp_out, groups 4 + 8 + 4, k 3, seed 0`.
+ */
+export function describeId({ model, source, targets, groups, k, seed }: TranscoderId): string {
+  const taps = `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
+  return `${model} ${taps}, groups ${groups.join(" + ")}, k ${k}, seed ${seed}`;
+}
+
+/**
+ * Orders transcoders as a reader looks for them: by the layer predicted, the layer read, the sites, then by size, k, seed and model.
+ *
+ * @param a One.
+ * @param b Another.
+ * @returns Below 0 when a comes first; 0 for equal identities.
+ */
+export function compareIds(a: TranscoderId, b: TranscoderId): number {
+  const key = ({ source, targets, groups, k, seed }: TranscoderId) => {
+    const taps = [...targets, source];
+    const places = [...taps.map(({ layer }) => layer), ...taps.map(({ site }) => SITES.indexOf(site))];
+    return [...places, featureCount(groups), k, seed, ...groups];
+  };
+  const first = key(a), second = key(b);
+  const at = first.findIndex((value, i) => value !== second[i]);
+  return at < 0 ? first.length - second.length || a.model.localeCompare(b.model, "en") : first[at] - (second[at] ?? 0);
+}
+
+/**
+ * The distinct taps of some mappings.
+ *
+ * @param mappings What transcoders map.
+ * @returns Sources and targets, each once.
+ */
+export function tapsOf(mappings: readonly Mapping[]): Tap[] {
+  const taps = mappings.flatMap(({ source, target }) => [source, target]);
+  return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()];
+}

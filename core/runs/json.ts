@@ -1,0 +1,103 @@
+/**
+ * Reads JSON of a run and holds it against a schema; whatever is missing, cut off or of another kind becomes one clear sentence.
+ * @module
+ */
+
+import { UserError } from "../errors.ts";
+
+/** What is wrong with a value, in valibot's words. */
+export interface Issue {
+  /** What was expected; null where only the message says it. */
+  readonly expected: string | null;
+  /** The message. */
+  readonly message: string;
+  /** What was found. */
+  readonly input: unknown;
+  /** The way to it. */
+  readonly path?: readonly { readonly key: unknown; readonly value: unknown }[];
+}
+
+/** Holds a value against a schema, as valibot's `safeParser(schema)` does. */
+export type Parser<T> = (value: unknown) =>
+  | { readonly success: true; readonly output: T }
+  | { readonly success: false; readonly issues: readonly Issue[] };
+
+/**
+ * Reads a text file of a run.
+ *
+ * @param path The file.
+ * @returns Its text.
+ * @throws {UserError} When it is missing or must not be read.
+ */
+export async function readText(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) {
+      throw new UserError({
+        action: `read ${path}`,
+        requirement: "the file must exist",
+        found: "it does not",
+        remedy: "restore it or train the run again",
+      });
+    }
+    if (error instanceof Deno.errors.PermissionDenied) {
+      throw new UserError({
+        action: `read ${path}`,
+        requirement: "the file must be readable",
+        found: "access is denied",
+        remedy: "change its permissions",
+      });
+    }
+    throw error;
+  }
+}
+
+/**
+ * Parses JSON.
+ *
+ * @param text The text.
+ * @param where Its file and line, for the message.
+ * @returns The value.
+ * @throws {UserError} When it is cut off or damaged.
+ */
+export function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    const end = text.slice(-30).replace(/\s+/g, " ").trim();
+    throw new UserError({
+      action: `read ${where}`,
+      requirement: "it must be complete JSON",
+      found: `it ends or breaks after "${end}"`,
+      remedy: "the file is cut off or damaged, restore it or train the run again",
+    });
+  }
+}
+
+/**
+ * Holds a value against a schema.
+ *
+ * @param parse The schema's parser. Keys that it does not name are dropped.
+ * @param value The value.
+ * @param where Its file and line, for the message.
+ * @returns The value with its type.
+ * @throws {UserError} Naming the first key that is absent or of another kind.
+ */
+export function checked<T>(parse: Parser<T>, value: unknown, where: string): T {
+  const result = parse(value);
+  if (result.success) return result.output;
+  const [{ expected, message, input, path }] = result.issues;
+  const at = path?.map(({ key }) => key).join(".") ?? "the file";
+  const found = path ? path[path.length - 1].value : input;
+  const action = `read ${where}`, remedy = "correct it, restore it or train the run again";
+  if (found === undefined) {
+    throw new UserError({ action, requirement: `${at} must be there`, found: "it is missing", remedy });
+  }
+  throw new UserError({
+    action,
+    requirement: `${at}: ${expected === null ? message : `expected ${expected}`}`,
+    found: `it is ${JSON.stringify(found).slice(0, 60)}`,
+    remedy,
+  });
+}

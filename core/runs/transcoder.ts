@@ -1,0 +1,51 @@
+/**
+ * transcoder.safetensors of a run: it comes last, so that it marks a transcoder as finished.
+ * @module
+ */
+
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+import { featureCount } from "../transcoder/shape.ts";
+import { loadTranscoder, saveTranscoder } from "../transcoder/formats/native.ts";
+import type { Transcoder } from "../transcoder/weights.ts";
+import type { TranscoderConfig } from "./config.ts";
+
+/** The file's name. */
+export const TRANSCODER_FILE = "transcoder.safetensors";
+
+/**
+ * Writes the file.
+ *
+ * @param directory The transcoder's directory.
+ * @param transcoder The transcoder, for raw activations.
+ * @throws {UserError} When the disk does not take it.
+ */
+export function writeTranscoder(directory: string, transcoder: Transcoder): Promise<void> {
+  return saveTranscoder(join(directory, TRANSCODER_FILE), transcoder);
+}
+
+/**
+ * Reads the file and holds it against config.json.
+ *
+ * @param directory The transcoder's directory.
+ * @param config Its config.json.
+ * @param isDiagnosed Whether numbers that are not finite are let through, as they are what is looked for.
+ * @returns The transcoder.
+ * @throws {UserError} When the file is missing or damaged, or its sizes are not those of `config`.
+ */
+export async function readTranscoder(
+  directory: string,
+  config: Pick<TranscoderConfig, "d_in" | "d_out" | "features" | "groups">,
+  isDiagnosed: boolean = false,
+): Promise<Transcoder> {
+  const transcoder = await loadTranscoder(join(directory, TRANSCODER_FILE), isDiagnosed), { shape } = transcoder;
+  const sizes = [shape.d_in, featureCount(shape.groups), shape.d_out];
+  const expected = [config.d_in, config.features, config.d_out];
+  if (sizes.join() === expected.join()) return { ...transcoder, shape: { ...shape, groups: config.groups } };
+  throw new UserError({
+    action: `read ${join(directory, TRANSCODER_FILE)}`,
+    requirement: `config.json asks for d_in, features, d_out = ${expected.join(", ")}`,
+    found: `the file has ${sizes.join(", ")}`,
+    remedy: "restore the files that belong together",
+  });
+}
