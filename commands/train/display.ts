@@ -5,11 +5,12 @@
 
 import { describeErrors } from "../../core/passes/precision.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import { planBuffer } from "../../core/training/buffer.ts";
+import { bufferLayout } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
 import type { Mapping } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
-import type { SteppedTranscoder, TrainingObserver } from "../../core/training/session.ts";
+import type { TrainingObserver } from "../../core/training/session.ts";
+import type { SteppedTranscoder } from "../../core/training/step_log.ts";
 import { tapName } from "../../core/model/sites.ts";
 import { integer } from "../../reports/format.ts";
 import { perSecond, Progress } from "../progress.ts";
@@ -33,8 +34,7 @@ export class TrainDisplay {
   constructor(settings: RunSettings, mappings: readonly Mapping[]) {
     this.#settings = settings;
     this.#mappings = mappings;
-    const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
-    this.#stepsPerBuffer = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos).steps;
+    this.#stepsPerBuffer = bufferLayout(settings).steps;
   }
 
   /**

@@ -11,7 +11,7 @@ import type { Gpu } from "../../core/gpu/device.ts";
 import { BEGINNING, type Duration, estimateDuration, type Need, type Standing } from "../../core/estimate/needs.ts";
 import { type Fit, fitOf, type Machine, type Proposal, propose, type Shortage } from "../../core/estimate/fit.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
-import { newestCommonStep } from "../../core/training/session.ts";
+import { newestCommonStep } from "../../core/training/start.ts";
 import { bytes } from "../bytes.ts";
 import { Progress, timeToCome } from "../progress.ts";
 import type { TrainRequest } from "./request.ts";

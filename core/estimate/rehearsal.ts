@@ -17,7 +17,7 @@ import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
 import { emptyBatch, START } from "../text/contexts.ts";
-import { type BufferPlan, planBuffer, ShuffleBuffer } from "../training/buffer.ts";
+import { type BufferLayout, bufferLayout, ShuffleBuffer } from "../training/buffer.ts";
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
@@ -46,7 +46,7 @@ export interface Rehearsal {
   /** Contexts of one forward pass. */
   readonly contextsPerForward: number;
   /** How the run is cut into buffers. */
-  readonly buffer: BufferPlan;
+  readonly buffer: BufferLayout;
   /** GPU memory that is held as long as steps are taken. */
   readonly training: Snapshot;
   /** The tensors that it is made of. */
@@ -92,17 +92,16 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const decoder = await load(ledger, run, config, contexts * settings.context);
   endStage("loading");
 
+  // What is allocated through this handle lives as long as training.
+  const trainingScope = openScope(ledger.gpu), layout = bufferLayout(settings);
   ledger.part = "shuffle buffer";
-  const { steps, batch_tokens, passes, buffer_tokens, context, include_bos } = settings;
-  const bufferPlan = planBuffer(steps, batch_tokens, passes, buffer_tokens, context, include_bos);
-  const scope = openScope(ledger.gpu),
-    buffer = new ShuffleBuffer(scope, decoder.taps, config, bufferPlan, settings.seed);
+  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.seed);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,
     decoder,
-    source: blankText(context, false),
-    contexts: Math.min(bufferPlan.contexts, ENOUGH_FORWARDS * contexts),
+    source: blankText(settings.context, false),
+    contexts: Math.min(layout.contexts, ENOUGH_FORWARDS * contexts),
     includeBos: true,
   }, [new BufferFiller(ledger.gpu, buffer, contexts)]);
   const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
@@ -113,7 +112,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     ledger.part = "first weights";
     if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
     ledger.part = `transcoder of layer ${mapping.target.layer}`;
-    transcoders.push(allocateTranscoder(ledger.gpu, settings, shape, zeroWeights(shape)));
+    transcoders.push(allocateTranscoder(trainingScope, settings, shape, zeroWeights(shape)));
   }
   endStage("starting");
   const startFlops = flopsOf(ledger.dispatches);
@@ -123,18 +122,23 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   for (const { stepper: { state } } of transcoders) {
     await downloadAll(ledger.gpu, stateTensors(state).map(([, t]) => t));
   }
+  const trained: PlacedTranscoder[] = [];
+  for (const [i, { shape, stepper }] of transcoders.entries()) {
+    const config = { ...mappings[i], k: settings.k };
+    trained.push({ config, transcoder: { shape, ...await readWeights(ledger.gpu, shape, stepper.state) } });
+  }
   endStage("training");
 
-  scope[Symbol.dispose]();
+  trainingScope[Symbol.dispose]();
   ledger.restartPeak();
-  const final = await finish(ledger, run, decoder, transcoders);
+  const final = await finish(ledger, run, decoder, trained);
   endStage("finishing");
   const [{ shape, stepper: { state }, samples }] = transcoders;
   return {
     config,
     modelLayers: reachOf(decoder.taps).length,
     contextsPerForward: contexts,
-    buffer: bufferPlan,
+    buffer: layout,
     training,
     tensors,
     peaks: peaks as Record<Stage, Snapshot>,
@@ -212,16 +216,11 @@ async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise
 /** What follows the last step; returns the host memory of the samples. */
 async function finish(
   ledger: Ledger,
-  run: PlannedRun,
+  { settings }: PlannedRun,
   decoder: Decoder,
-  trained: readonly TrainedParts[],
-) {
-  const { settings, mappings } = run, { gpu } = ledger, source = blankText(settings.context, true);
-  const transcoders: PlacedTranscoder[] = [];
-  for (const [i, { shape, stepper }] of trained.entries()) {
-    const config = { ...mappings[i], k: settings.k };
-    transcoders.push({ config, transcoder: { shape, ...await readWeights(gpu, shape, stepper.state) } });
-  }
+  transcoders: readonly PlacedTranscoder[],
+): Promise<number> {
+  const { gpu } = ledger, source = blankText(settings.context, true);
   const common = { gpu, decoder, source, settings, transcoders };
   ledger.part = "final pass";
   const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });

@@ -13,13 +13,14 @@ import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations } from "../model/forward.ts";
 import { type Tap, tapIndex, widthOf, type Widths } from "../model/sites.ts";
+import type { RunSettings } from "../runs/settings.ts";
 import { copyContexts, emptyBatch, type TokenBatch } from "../text/contexts.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
 
-/** What a buffer holds and how it is drawn from. */
-export interface BufferPlan {
+/** How a run is cut into buffers: what each holds, and how it is drawn from. */
+export interface BufferLayout {
   /** Contexts per buffer. */
   readonly contexts: number;
   /** Tokens per context, BOS included. */
@@ -34,27 +35,22 @@ export interface BufferPlan {
   readonly includeBos: boolean;
 }
 
+/** What of a run's settings decides how it is cut into buffers. */
+export type BufferSettings = Pick<
+  RunSettings,
+  "steps" | "batch_tokens" | "passes" | "buffer_tokens" | "context" | "include_bos"
+>;
+
 /**
  * Cuts a run into buffers of equal size that waste less than one context and, but for that, hold no more than asked for.
  *
- * @param steps Steps of the run.
- * @param batchTokens Tokens per step.
- * @param passes How many times each row is drawn.
- * @param bufferTokens The most tokens to draw from, at least those of one step: passes * bufferTokens >= batchTokens.
- * @param context Tokens per context, BOS included.
- * @param includeBos Whether BOS rows are drawn.
- * @returns The plan.
+ * @param settings The run's settings; passes * buffer_tokens >= batch_tokens.
+ * @returns The sizes of each buffer.
  */
-export function planBuffer(
-  steps: number,
-  batchTokens: number,
-  passes: number,
-  bufferTokens: number,
-  context: number,
-  includeBos: boolean,
-): BufferPlan {
+export function bufferLayout(settings: BufferSettings): BufferLayout {
+  const { steps, batch_tokens: batchTokens, passes, buffer_tokens, context, include_bos: includeBos } = settings;
   const perContext = includeBos ? context : context - 1;
-  const mostSteps = Math.floor(bufferTokens * passes / batchTokens);
+  const mostSteps = Math.floor(buffer_tokens * passes / batchTokens);
   const buffers = Math.ceil(steps / mostSteps), stepsEach = Math.ceil(steps / buffers);
   const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
   return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos };
@@ -63,7 +59,7 @@ export function planBuffer(
 /** The shuffle buffer of one run, for all its taps. */
 export class ShuffleBuffer {
   /** The buffer's sizes. */
-  readonly plan: BufferPlan;
+  readonly layout: BufferLayout;
   /** What it holds. */
   readonly taps: readonly Tap[];
   /** Per tap: [contexts * context, width of the tap] raw activations. */
@@ -84,20 +80,21 @@ export class ShuffleBuffer {
    * @param gpu The device.
    * @param taps What it is to hold.
    * @param widths The model, which knows how wide a tap is.
-   * @param plan The buffer's sizes.
+   * @param layout The buffer's sizes.
    * @param seed The run's seed.
    */
-  constructor(gpu: Gpu, taps: readonly Tap[], widths: Widths, plan: BufferPlan, seed: number) {
-    this.plan = plan;
+  constructor(gpu: Gpu, taps: readonly Tap[], widths: Widths, layout: BufferLayout, seed: number) {
+    this.layout = layout;
     this.taps = taps;
     this.#gpu = gpu;
     this.#seed = seed;
-    const rows = plan.contexts * plan.context, drawable = plan.contexts * (plan.context - (plan.includeBos ? 0 : 1));
+    const rows = layout.contexts * layout.context,
+      drawable = layout.contexts * (layout.context - (layout.includeBos ? 0 : 1));
     this.activations = taps.map(({ site }, t) =>
       createRowBlocks(gpu, `buffer of tap ${t}`, rows, widthOf(widths, site))
     );
-    this.order = createTensor(gpu, "buffer order", [plan.passes * drawable], "u32");
-    this.batch = emptyBatch(0, plan.context);
+    this.order = createTensor(gpu, "buffer order", [layout.passes * drawable], "u32");
+    this.batch = emptyBatch(0, layout.context);
     this.drawn = new Uint32Array(0);
   }
 
@@ -114,7 +111,7 @@ export class ShuffleBuffer {
 
   /** Begins to be filled anew. The contexts so far stay with those who have them; their activations are overwritten. */
   clear(): void {
-    this.batch = emptyBatch(this.plan.contexts, this.plan.context);
+    this.batch = emptyBatch(this.layout.contexts, this.layout.context);
   }
 
   /**
@@ -128,7 +125,7 @@ export class ShuffleBuffer {
   recordStore(pass: Pass, batch: TokenBatch, activations: readonly Activations[], context: number): void {
     copyContexts(batch, this.batch, context);
     for (const [t, { tensor, tokens }] of activations.entries()) {
-      recordStore(pass, tensor, this.activations[t], context * this.plan.context, tokens);
+      recordStore(pass, tensor, this.activations[t], context * this.layout.context, tokens);
     }
   }
 
@@ -138,7 +135,7 @@ export class ShuffleBuffer {
    * @param n The buffer's number.
    */
   shuffle(n: number): void {
-    this.drawn = drawOrder(this.plan, this.#seed, n);
+    this.drawn = drawOrder(this.layout, this.#seed, n);
     upload(this.#gpu, this.order, this.drawn);
   }
 }
@@ -146,18 +143,18 @@ export class ShuffleBuffer {
 /**
  * The rows of a buffer in the order they are drawn: one fresh permutation per pass.
  *
- * @param plan The buffer's sizes.
+ * @param layout The buffer's sizes.
  * @param seed The run's seed.
  * @param n The buffer's number.
- * @returns [passes * drawable rows] flat indices context * plan.context + column.
+ * @returns [passes * drawable rows] flat indices context * layout.context + column.
  */
-export function drawOrder(plan: BufferPlan, seed: number, n: number): Uint32Array<ArrayBuffer> {
-  const skip = plan.includeBos ? 0 : 1, columns = plan.context - skip, drawable = plan.contexts * columns;
-  const order = new Uint32Array(plan.passes * drawable);
-  for (let p = 0; p < plan.passes; p++) {
+export function drawOrder(layout: BufferLayout, seed: number, n: number): Uint32Array<ArrayBuffer> {
+  const skip = layout.includeBos ? 0 : 1, columns = layout.context - skip, drawable = layout.contexts * columns;
+  const order = new Uint32Array(layout.passes * drawable);
+  for (let p = 0; p < layout.passes; p++) {
     const shuffled = permutation(drawable, randomGenerator(seed, ORDER_STREAM, n, p));
     for (let r = 0; r < drawable; r++) {
-      order[p * drawable + r] = Math.floor(shuffled[r] / columns) * plan.context + skip + shuffled[r] % columns;
+      order[p * drawable + r] = Math.floor(shuffled[r] / columns) * layout.context + skip + shuffled[r] % columns;
     }
   }
   return order;

@@ -13,10 +13,12 @@ import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
-import { downloadAll, type Gpu, upload } from "../gpu/device.ts";
+import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
 import type { StreamPosition } from "../text/contexts.ts";
-import { stateTensors } from "./state.ts";
+import { saveTranscoder } from "../transcoder/formats/native.ts";
+import { folded, type TranscoderInTraining } from "./plan.ts";
+import { readState, stateTensors, weightsOf } from "./state.ts";
 import type { TrainingState } from "./step.ts";
 
 /** The part of a checkpoint that is no tensor, state.json. */
@@ -49,24 +51,25 @@ export const CHECKPOINTS_KEPT = 2;
 /** All that is written into a checkpoint, and so all that is removed from one. */
 const FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors", "state.json"];
 
+/** What of a transcoder in training a checkpoint is made of. */
+export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples"> & {
+  readonly config: Pick<TranscoderInTraining["config"], "scales">;
+  readonly stepper: Pick<TranscoderInTraining["stepper"], "state">;
+};
+
 /**
- * Writes a checkpoint of one transcoder and removes those that are too old.
+ * Writes a checkpoint of one transcoder and removes those that are too old. The state is read back once, for the file that training goes on
+ * from and for the transcoder as it is now.
  *
  * @param gpu The device.
- * @param directory The transcoder's directory.
+ * @param transcoder The transcoder after the step.
  * @param progress Step, place in the text, time.
- * @param state The tensors on the GPU.
- * @param samples The training samples so far.
- * @param writeTranscoder Writes the transcoder as it is now to a path, ready to use.
  * @throws {UserError} When the disk does not take it; earlier checkpoints stay.
  */
 export async function writeCheckpoint(
   gpu: Gpu,
-  directory: string,
+  { directory, config, shape, stepper, samples }: Checkpointed,
   progress: Progress,
-  state: TrainingState,
-  samples: SampleStore,
-  writeTranscoder: (path: string) => Promise<void>,
 ): Promise<void> {
   const parent = checkpointsOf(directory);
   const final = join(parent, checkpointName(progress.step));
@@ -74,8 +77,9 @@ export async function writeCheckpoint(
     await mkdir(parent, { recursive: true });
     const partial = await makeTemporaryDirectory(final);
     try {
-      await writeTranscoder(join(partial, "transcoder.safetensors"));
-      await writeSafetensors(join(partial, "optimizer.safetensors"), await stateToWrite(gpu, state));
+      const state = await readState(gpu, stepper.state);
+      await saveTranscoder(join(partial, "transcoder.safetensors"), folded(shape, config, weightsOf(shape, state)));
+      await writeSafetensors(join(partial, "optimizer.safetensors"), [...state.values()]);
       await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
       await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");
       await discard(final);
@@ -130,16 +134,6 @@ async function isOursAlone(path: string): Promise<boolean> {
 
 function isFileOfOurs(name: string): boolean {
   return FILES.includes(nameInTheEnd(name) ?? name);
-}
-
-async function stateToWrite(gpu: Gpu, state: TrainingState): Promise<TensorToWrite[]> {
-  const named = stateTensors(state);
-  const bytes = await downloadAll(gpu, named.map(([, tensor]) => tensor));
-  return named.map(([name, { shape, type }], i) =>
-    type === "f32"
-      ? { name, dtype: "F32", shape, data: new Float32Array(bytes[i]) }
-      : { name, dtype: "U32", shape, data: new Uint32Array(bytes[i]) }
-  );
 }
 
 function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {

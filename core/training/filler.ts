@@ -42,7 +42,7 @@ export interface FillOptions {
  * @throws The signal's reason once it is aborted; the buffer must then be filled anew.
  */
 export async function fillBuffer(buffer: ShuffleBuffer, n: number, options: FillOptions): Promise<StreamPosition> {
-  const { gpu, decoder, onProgress } = options, { contexts } = buffer.plan;
+  const { gpu, decoder, onProgress } = options, { contexts } = buffer.layout;
   const { position } = await overText(
     { ...options, contexts, includeBos: true, onProgress: (done) => onProgress?.(done.contexts) },
     [new BufferFiller(gpu, buffer, decoder.contextsAtOnce)],
@@ -77,7 +77,7 @@ export class BufferFiller implements Analysis<void> {
     this.taps = buffer.taps;
     this.#gpu = gpu;
     this.#buffer = buffer;
-    const forwards = Math.min(QUEUED_FORWARDS, Math.ceil(QUEUED_TOKENS / (contextsAtOnce * buffer.plan.context)));
+    const forwards = Math.min(QUEUED_FORWARDS, Math.ceil(QUEUED_TOKENS / (contextsAtOnce * buffer.layout.context)));
     // The loop prepares one while the others are under way.
     this.#mostQueued = Math.max(1, forwards - 1);
     buffer.clear();

@@ -16,8 +16,7 @@ import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import { finishedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
-import type { PlacedTranscoder } from "../passes/features.ts";
+import type { TrainedTranscoder, TrainingPlan } from "./plan.ts";
 import { collectSamples, type SampleOptions } from "../passes/samples.ts";
 
 /** How the end of a run tells what it is doing. */
@@ -44,16 +43,12 @@ export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
   decoder: Decoder,
-  trained: readonly TranscoderInTraining[],
+  trained: readonly TrainedTranscoder[],
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
-  const transcoders: PlacedTranscoder[] = [];
-  for (const each of trained) {
-    transcoders.push({ config: each.config, transcoder: await finishedTranscoder(gpu, each) });
-  }
   const { settings, model, data } = plan;
-  const common = { gpu, decoder, settings, transcoders, signal };
+  const common = { gpu, decoder, settings, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
   };
@@ -70,8 +65,8 @@ export async function finish(
       onProgress: observer.evaluating,
     }).catch(stop);
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
-    for (const [i, { directory, samples }] of trained.entries()) {
-      const { transcoder } = transcoders[i], { shape: { groups }, weights } = transcoder;
+    for (const [i, { directory, samples, transcoder }] of trained.entries()) {
+      const { shape: { groups }, weights } = transcoder;
       await writeSamples(directory, groups, tallies[i], texts);
       await writeTrainingSamples(directory, groups, samples, texts);
       await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));

@@ -60,6 +60,18 @@ export interface TranscoderInTraining extends TrainedParts {
   readonly config: TranscoderConfig;
 }
 
+/** A transcoder after its last step, in host memory. */
+export interface TrainedTranscoder {
+  /** Where its files lie. */
+  readonly directory: string;
+  /** Its config.json. */
+  readonly config: TranscoderConfig;
+  /** Samples of the training batches, with their steps. */
+  readonly samples: SampleStore;
+  /** Its weights for raw activations. */
+  readonly transcoder: Transcoder;
+}
+
 /**
  * Where the transcoders' files lie.
  *
@@ -96,6 +108,22 @@ export function allocateTranscoder(
 }
 
 /**
+ * A transcoder for raw activations.
+ *
+ * @param shape Its sizes.
+ * @param config Its config.json, with the training scales.
+ * @param scaled Weights and thresholds in scaled space.
+ * @returns The scales folded in.
+ */
+export function folded(
+  { d_in, d_out, groups }: TranscoderShape,
+  { scales }: Pick<TranscoderConfig, "scales">,
+  { weights, thresholds }: Pick<Transcoder, "weights" | "thresholds">,
+): Transcoder {
+  return { shape: { d_in, d_out, groups }, weights: foldScales(weights, scales), thresholds };
+}
+
+/**
  * A transcoder in training as it is now, for raw activations.
  *
  * @param gpu The device.
@@ -106,6 +134,5 @@ export async function finishedTranscoder(
   gpu: Gpu,
   { shape, stepper, config }: TranscoderInTraining,
 ): Promise<Transcoder> {
-  const { weights, thresholds } = await readWeights(gpu, shape, stepper.state);
-  return { shape, weights: foldScales(weights, config.scales), thresholds };
+  return folded(shape, config, await readWeights(gpu, shape, stepper.state));
 }

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { TensorToWrite } from "../files/safetensors.ts";
 import { createTensor, downloadAll, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
@@ -59,22 +60,45 @@ export function stateTensors(state: TrainingState): [name: string, tensor: Tenso
   ];
 }
 
+/** A state in host memory, by the names of {@link stateTensors}. */
+export type HostState = ReadonlyMap<string, TensorToWrite>;
+
+/** The tensors that a transcoder is made of. */
+const WEIGHTS = ["encoder", "encoder_bias", "decoder", "decoder_bias", "threshold"];
+
 /**
- * Reads the weights back, with one wait.
+ * Reads a state back, with one wait.
  *
  * @param gpu The device.
- * @param shape The transcoder's sizes.
  * @param state The state.
+ * @param isWanted Which of its tensors, by name; all if left out.
+ * @returns Those tensors, in the order of a checkpoint's file.
+ */
+export async function readState(
+  gpu: Gpu,
+  state: TrainingState,
+  isWanted: (name: string) => boolean = () => true,
+): Promise<HostState> {
+  const named = stateTensors(state).filter(([name]) => isWanted(name));
+  const bytes = await downloadAll(gpu, named.map(([, tensor]) => tensor));
+  return new Map(named.map(([name, { shape, type }], i) => {
+    const tensor: TensorToWrite = type === "f32"
+      ? { name, dtype: "F32", shape, data: new Float32Array(bytes[i]) }
+      : { name, dtype: "U32", shape, data: new Uint32Array(bytes[i]) };
+    return [name, tensor];
+  }));
+}
+
+/**
+ * The transcoder in a state.
+ *
+ * @param shape The transcoder's sizes.
+ * @param state The state, or the part of it that {@link readWeights} reads.
  * @returns The weights in scaled space, and the running threshold for each feature: training has one for all.
  */
-export async function readWeights(
-  gpu: Gpu,
-  shape: TranscoderShape,
-  state: TrainingState,
-): Promise<Pick<Transcoder, "weights" | "thresholds">> {
-  const tensors = [state.encoder.weight, state.encoderBias, state.decoder.weight, state.decoderBias, state.threshold];
-  const [encoder, encoderBias, decoder, decoderBias, threshold] = (await downloadAll(gpu, tensors)).map((b) =>
-    new Float32Array(b)
+export function weightsOf(shape: TranscoderShape, state: HostState): Pick<Transcoder, "weights" | "thresholds"> {
+  const [encoder, encoderBias, decoder, decoderBias, threshold] = WEIGHTS.map((name) =>
+    state.get(name)!.data as Float32Array<ArrayBuffer>
   );
   const features = featureCount(shape.groups);
   return {
@@ -86,4 +110,20 @@ export async function readWeights(
     },
     thresholds: new Float32Array(features).fill(threshold[0]),
   };
+}
+
+/**
+ * Reads the weights back, with one wait.
+ *
+ * @param gpu The device.
+ * @param shape The transcoder's sizes.
+ * @param state The state.
+ * @returns As {@link weightsOf}.
+ */
+export async function readWeights(
+  gpu: Gpu,
+  shape: TranscoderShape,
+  state: TrainingState,
+): Promise<Pick<Transcoder, "weights" | "thresholds">> {
+  return weightsOf(shape, await readState(gpu, state, (name) => WEIGHTS.includes(name)));
 }

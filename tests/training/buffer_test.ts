@@ -6,14 +6,14 @@ import { loadDecoder } from "../../core/model/forward.ts";
 import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openTokenSource } from "../../core/text/source.ts";
-import { type BufferPlan, drawOrder, planBuffer, ShuffleBuffer } from "../../core/training/buffer.ts";
+import { type BufferLayout, bufferLayout, drawOrder, ShuffleBuffer } from "../../core/training/buffer.ts";
 import { fillBuffer } from "../../core/training/filler.ts";
 import { initialWeights, measureActivations } from "../../core/training/initialise.ts";
 import { recordGather } from "../../core/gpu/row_blocks.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { randomText, sourceOf } from "../passes/random_text.ts";
 
-const plan = (changes: Partial<BufferPlan> = {}): BufferPlan => ({
+const layoutWith = (changes: Partial<BufferLayout> = {}): BufferLayout => ({
   ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false },
   ...changes,
 });
@@ -33,9 +33,13 @@ const cuts: [what: string, cut: Cut, contexts: number, steps: number][] = [
   ["more passes than a batch has tokens", [10, 4, 50, 1000, 8, false], 1, 10],
 ];
 for (const [what, cut, contexts, steps] of cuts) {
-  Deno.test(`planBuffer: ${what}`, () => {
-    const planned = planBuffer(...cut), [runSteps, batchTokens, passes, tokens, context, includeBos] = cut;
-    assert.deepEqual(planned, { contexts, context, passes, steps, batchTokens, includeBos });
+  Deno.test(`bufferLayout: ${what}`, () => {
+    const [runSteps, batchTokens, passes, tokens, context, includeBos] = cut;
+    const layout = bufferLayout({
+      ...{ steps: runSteps, batch_tokens: batchTokens, passes, buffer_tokens: tokens, context },
+      include_bos: includeBos,
+    });
+    assert.deepEqual(layout, { contexts, context, passes, steps, batchTokens, includeBos });
     const perContext = context - (includeBos ? 0 : 1), drawn = passes * contexts * perContext;
     assert.ok(steps * batchTokens <= drawn, "each step finds its rows");
     assert.ok(steps * batchTokens > drawn - passes * perContext, "less than a context is wasted");
@@ -47,7 +51,7 @@ for (const [what, cut, contexts, steps] of cuts) {
 
 for (const includeBos of [false, true]) {
   Deno.test(`drawOrder: each pass is a permutation of the rows ${includeBos ? "with" : "without"} BOS`, () => {
-    const { contexts, context, passes } = plan(), order = Array.from(drawOrder(plan({ includeBos }), 3, 0));
+    const { contexts, context, passes } = layoutWith(), order = Array.from(drawOrder(layoutWith({ includeBos }), 3, 0));
     const rows = Array.from({ length: contexts * context }, (_, row) => row).filter((row) =>
       includeBos || row % context > 0
     );
@@ -62,14 +66,14 @@ for (const includeBos of [false, true]) {
 }
 
 Deno.test("drawOrder is a pure function of seed and number", () => {
-  const order = (seed: number, n: number) => String(drawOrder(plan(), seed, n));
+  const order = (seed: number, n: number) => String(drawOrder(layoutWith(), seed, n));
   assert.equal(order(3, 5), order(3, 5));
   const all = [0, 1, 2].flatMap((seed) => [0, 1, 2].map((n) => order(seed, n)));
   assert.equal(new Set(all).size, all.length);
 });
 
 Deno.test("drawOrder spreads the rows of a context over a pass", () => {
-  const wide = plan({ contexts: 400, context: 65, passes: 1 }), order = drawOrder(wide, 0, 0);
+  const wide = layoutWith({ contexts: 400, context: 65, passes: 1 }), order = drawOrder(wide, 0, 0);
   // Of 64 tokens of a context, each quarter of the order should hold about 16.
   const quarter = order.subarray(0, order.length / 4), counts = new Uint32Array(wide.contexts);
   for (const row of quarter) counts[Math.floor(row / wide.context)]++;
@@ -81,7 +85,7 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
   const files = await openModel(BUILTIN), context = 16, contexts = 10, width = 128;
   const taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }] as const;
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
-  const cut = plan({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
+  const cut = layoutWith({ contexts, context, passes: 2 }), rows = cut.passes * contexts * (context - 1);
   // 160 rows; blocks of 37 begin and end inside of contexts and of the three contexts of a forward pass.
   const fill = async (mostRows: number) => {
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
@@ -113,7 +117,7 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
 Deno.test("filling stops when it is told to; filled anew, the buffer is as if nothing had happened", async () => {
   using gpu = await openGpu();
   const files = await openModel(BUILTIN), context = 16;
-  const taps = [{ layer: 0, site: "mlp_out" }] as const, cut = plan({ contexts: 10, context });
+  const taps = [{ layer: 0, site: "mlp_out" }] as const, cut = layoutWith({ contexts: 10, context });
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 3 * context, context });
   const text = randomText(10, context, 3),
     buffer = new ShuffleBuffer(gpu, taps, decoder.config, cut, 5),

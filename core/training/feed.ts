@@ -1,0 +1,130 @@
+/**
+ * What steps are fed with: the buffer that is current, filled anew from the text whenever it is used up.
+ * @module
+ */
+
+import type { Gpu } from "../gpu/device.ts";
+import { recordGather } from "../gpu/row_blocks.ts";
+import type { Pass } from "../gpu/run.ts";
+import type { Decoder } from "../model/forward.ts";
+import type { StreamPosition } from "../text/contexts.ts";
+import type { TokenSource } from "../text/source.ts";
+import type { ShuffleBuffer } from "./buffer.ts";
+import { fillBuffer } from "./filler.ts";
+import type { TranscoderInTraining } from "./plan.ts";
+
+/** Where a feed takes its tokens from and who hears of it. */
+export interface FeedOptions {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** The model, loaded with the buffer's taps. */
+  readonly decoder: Decoder;
+  /** The buffer. */
+  readonly buffer: ShuffleBuffer;
+  /** The training text; it stands where the buffer of the next step begins. */
+  readonly source: TokenSource;
+  /** That place. */
+  readonly position: StreamPosition;
+  /** Buffer number n is being filled: contexts done of all. */
+  readonly filling: (n: number, done: number, contexts: number) => void;
+  /** Aborted when the run should end. */
+  readonly signal?: AbortSignal;
+}
+
+/** Gives each step its batch. */
+export class Feed {
+  /** The buffer. */
+  readonly buffer: ShuffleBuffer;
+  readonly #options: FeedOptions;
+  /** The number of the buffer that is full; none at first. */
+  #number: number | null = null;
+  /** Where the text stood when the current buffer began, and where it stands behind it. */
+  #start: StreamPosition;
+  #end: StreamPosition;
+
+  /**
+   * Begins with an empty buffer.
+   *
+   * @param options Where tokens come from.
+   */
+  constructor(options: FeedOptions) {
+    this.buffer = options.buffer;
+    this.#options = options;
+    this.#start = this.#end = options.position;
+  }
+
+  /**
+   * Whether a step needs a buffer that is not full yet.
+   *
+   * @param step The step, counted from 1.
+   * @returns True for the first step that is asked for, and for the first of each buffer.
+   */
+  isDue(step: number): boolean {
+    return this.#numberOf(step) !== this.#number;
+  }
+
+  /**
+   * Fills the buffer of a step.
+   *
+   * @param step A step that {@link isDue}.
+   * @returns False when the signal was aborted before the buffer was full.
+   * @throws {UserError} When the text or the device fails.
+   */
+  async fill(step: number): Promise<boolean> {
+    const { filling, signal } = this.#options, n = this.#numberOf(step), { contexts } = this.buffer.layout;
+    const onProgress = (done: number) => filling(n, done, contexts);
+    onProgress(0);
+    let end: StreamPosition;
+    try {
+      end = await fillBuffer(this.buffer, n, { ...this.#options, onProgress });
+    } catch (error) {
+      if (error === signal?.reason) return false;
+      throw error;
+    }
+    this.#number = n;
+    this.#start = this.#end;
+    this.#end = end;
+    return true;
+  }
+
+  /**
+   * Records gathering a step's batch, scaled, into the transcoder's own tensors.
+   *
+   * @param pass Where to record.
+   * @param transcoder Whose.
+   * @param step The step.
+   */
+  recordBatch(pass: Pass, { config, shape, x, y }: TranscoderInTraining, step: number): void {
+    const { source, target, scales } = config, { batchTokens: rows } = this.buffer.layout, { order } = this.buffer;
+    const first = this.firstRow(step);
+    const from = { rows, width: shape.d_in, first, scale: scales.source };
+    const to = { rows, width: shape.d_out, first, scale: scales.target };
+    recordGather(pass, this.buffer.at(source), order, x, from);
+    recordGather(pass, this.buffer.at(target), order, y, to);
+  }
+
+  /**
+   * Where a step's batch begins in the order of its buffer.
+   *
+   * @param step The step.
+   * @returns An index of `buffer.drawn`.
+   */
+  firstRow(step: number): number {
+    const { steps, batchTokens } = this.buffer.layout;
+    return (step - 1) % steps * batchTokens;
+  }
+
+  /**
+   * Where the text must stand for the buffer of the step behind this one.
+   *
+   * @param step The step that was taken last.
+   * @returns The beginning of the current buffer, or behind its last step, that of the next.
+   */
+  positionBehind(step: number): StreamPosition {
+    return step % this.buffer.layout.steps === 0 ? this.#end : this.#start;
+  }
+
+  #numberOf(step: number): number {
+    return Math.floor((step - 1) / this.buffer.layout.steps);
+  }
+}

@@ -1,0 +1,203 @@
+/**
+ * How a run begins: with weights made from its first buffer, or with those of its newest checkpoint.
+ * @module
+ */
+
+import { mkdir, rename, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { UserError } from "../errors.ts";
+import { fileError } from "../files/atomic.ts";
+import { makeTemporaryDirectory } from "../files/temporary.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { Decoder } from "../model/forward.ts";
+import { type Tap, tapName, widthOf } from "../model/sites.ts";
+import { precisionErrors } from "../passes/precision.ts";
+import { checkpointSteps } from "../runs/checkpoints.ts";
+import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import { sliceBatch } from "../text/contexts.ts";
+import type { TokenSource } from "../text/source.ts";
+import { describeText, type TextSummary } from "../text/summary.ts";
+import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
+import type { ShuffleBuffer } from "./buffer.ts";
+import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
+import { initialWeights, measureActivations } from "./initialise.ts";
+import { allocateTranscoder, directoriesOf, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
+
+/** A run at its newest checkpoint. */
+export interface Restored extends Progress {
+  /** The transcoders as they were then. */
+  readonly transcoders: readonly TranscoderInTraining[];
+}
+
+/**
+ * The newest step that every transcoder has a whole checkpoint of.
+ *
+ * @param plan The run.
+ * @returns The step; 0 when there is none and the run must start over.
+ */
+export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "names">): Promise<number> {
+  const steps = await Promise.all(directoriesOf(plan).map(checkpointSteps));
+  return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
+}
+
+/**
+ * Restores a resumed run.
+ *
+ * @param gpu The device; the transcoders live as long as this handle's owner.
+ * @param plan The run, with the config.json files of its transcoders.
+ * @param step A step that every transcoder has a checkpoint of.
+ * @returns The run as it was.
+ * @throws {UserError} When a file is missing or damaged.
+ */
+export async function restoreRun(
+  gpu: Gpu,
+  plan: TrainingPlan & Pick<Required<TrainingPlan>, "resumed">,
+  step: number,
+): Promise<Restored> {
+  const transcoders: TranscoderInTraining[] = [];
+  let progress: Progress;
+  for (const [i, config] of plan.resumed!.entries()) {
+    const transcoder = allocate(gpu, plan, i, config, zeroWeights(config)),
+      { directory, stepper, samples } = transcoder;
+    progress = await readCheckpoint(gpu, directory, step, stepper.state, samples);
+    await truncateMetrics(directory, step);
+    await tidyTranscoder(directory);
+    transcoders.push(transcoder);
+  }
+  return { ...progress!, transcoders };
+}
+
+/**
+ * Begins a run: measures the first buffer, sets the scales, makes the first weights, writes config.json and an empty metrics.csv.
+ *
+ * @param gpu The device; the transcoders live as long as this handle's owner.
+ * @param plan The run; the config.json of a resumed one, which ended before its first checkpoint, stays as it is.
+ * @param decoder The model.
+ * @param buffer The first buffer, full.
+ * @param text What the training text is like.
+ * @param rounded Hears what rounding to 16 bits does to each tap's activations; only with `precision` f16.
+ * @returns The transcoders before their first step.
+ * @throws {UserError} When the activations have no scale, or the device or the disk fails.
+ */
+export async function beginRun(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  decoder: Decoder,
+  buffer: ShuffleBuffer,
+  text: TextSummary,
+  rounded: (errors: Readonly<Record<string, number>>) => void,
+): Promise<TranscoderInTraining[]> {
+  const { settings, mappings, describe, resumed } = plan, { order } = buffer;
+  const rows = order.shape[0] / settings.passes;
+  const measure = async (tap: Tap) => {
+    const width = widthOf(decoder.config, tap.site), activations = buffer.at(tap);
+    const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
+    checkScale(tap, statistics.scale);
+    return { activations, ...statistics };
+  };
+  const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
+  if (!resumed && decoder.precision !== "f32") rounded(precision_errors);
+  const tiles = Object.fromEntries(gpu.shared.tiles);
+  const transcoders: TranscoderInTraining[] = [];
+  for (const [i, mapping] of mappings.entries()) {
+    const source = await measure(mapping.source), target = await measure(mapping.target);
+    const measured = { scales: { source: source.scale, target: target.scale }, tiles, precision_errors };
+    const described = describe(mapping, text), { layer } = mapping.target;
+    const config = resumed?.[i] ?? { format: FORMAT, ...described, ...settings, layer, ...mapping, ...measured };
+    const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
+    transcoders.push(allocate(gpu, plan, i, config, weights));
+  }
+  await writeBeginnings(plan, transcoders);
+  return transcoders;
+}
+
+function allocate(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  i: number,
+  config: TranscoderConfig,
+  weights: TranscoderWeights,
+): TranscoderInTraining {
+  return { directory: directoriesOf(plan)[i], config, ...allocateTranscoder(gpu, plan.settings, config, weights) };
+}
+
+/** What 16-bit products do to the first contexts; nothing to tell with f32. */
+async function roundingErrors(
+  gpu: Gpu,
+  decoder: Decoder,
+  { batch }: ShuffleBuffer,
+): Promise<Record<string, number>> {
+  if (decoder.precision === "f32") return {};
+  return await precisionErrors(gpu, decoder, sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce)));
+}
+
+/** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */
+async function writeBeginnings(
+  { directory, names, resumed }: TrainingPlan,
+  transcoders: readonly TranscoderInTraining[],
+): Promise<void> {
+  if (resumed) {
+    // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
+    for (const { directory, config } of transcoders) {
+      await tidyTranscoder(directory);
+      await startMetrics(directory, config.groups);
+    }
+    return;
+  }
+  const partial = await makeTemporaryDirectory(directory).catch((error) =>
+    Promise.reject(fileError("write", directory, error))
+  );
+  try {
+    for (const [i, { config }] of transcoders.entries()) {
+      const path = join(partial, names[i]);
+      await mkdir(path, { recursive: true });
+      await startMetrics(path, config.groups);
+      await writeConfig(path, config);
+    }
+    await rename(partial, directory);
+  } catch (error) {
+    // This process made it, and nobody else knows its name.
+    await rm(partial, { recursive: true, force: true }).catch(() => {});
+    throw fileError("write", directory, error);
+  }
+}
+
+/**
+ * Makes sure that a resumed run goes on with what it began with: where model or text are others, the rest would be another run's.
+ *
+ * @param began The config.json of one of its transcoders.
+ * @param decoder The model now.
+ * @param source The text now.
+ * @throws {UserError} Naming what differs.
+ */
+export function checkUnchanged(
+  { model, data }: TranscoderConfig,
+  { config }: Pick<Decoder, "config">,
+  { summary }: Pick<TokenSource, "summary">,
+): void {
+  const differs = (what: string, then: string, now: string, name: string) =>
+    new UserError({
+      action: "resume",
+      requirement: `${what} must be the ${then} that the run began with`,
+      found: `they are ${now}`,
+      remedy: `put ${name} back as it was, or start another run`,
+    });
+  const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
+  const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
+  if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
+  if (summary.fingerprint !== data.fingerprint) {
+    throw differs("the text's contents", describeText(data), describeText(summary), data.name);
+  }
+}
+
+/** Activations that are all zero or not finite have no scale. */
+function checkScale(tap: Tap, scale: number): void {
+  if (Number.isFinite(scale)) return;
+  throw new UserError({
+    action: `train on ${tapName(tap)}`,
+    requirement: "its activations must be finite numbers and not all zero",
+    found: `their scale is ${scale}`,
+    remedy: "check the model's weights",
+  });
+}
