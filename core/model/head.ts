@@ -115,6 +115,7 @@ export class Head {
   recordLogits(pass: Pass, tokens: ArrayLike<number>, logits: Tensor): void {
     const { vocabSize: vocabulary, dModel, finalSoftCap } = this.#config, { normed, chosen } = this.#tensors;
     const rows = tokens.length;
+    if (rows === 0) return;
     this.#recordNorm(pass, Math.max(...Array.from(tokens)) + 1);
     for (let r = 0; r < rows; r++) pass.copy(normed, tokens[r] * dModel, chosen, r * dModel, dModel);
     this.#recordBlocks(pass, chosen, rows, (columns, first) => {

@@ -1,10 +1,13 @@
 import assert from "node:assert/strict";
 import { openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
-import { configOf } from "../../core/model/config.ts";
+import { configOf, type DecoderConfig, type LayerType } from "../../core/model/config.ts";
+import { Embedding } from "../../core/model/embedding.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
-import { loadDecoder } from "../../core/model/forward.ts";
+import { Decoder, loadDecoder } from "../../core/model/forward.ts";
+import { reachOf } from "../../core/model/reach.ts";
 import { SITES, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
+import { loadLayers } from "../../core/model/weights.ts";
 import { relativeL2 } from "../compare.ts";
 import { activations, openGolden, openGoldenModel, tail } from "./golden.ts";
 
@@ -66,5 +69,30 @@ Deno.test("a batch gives the same whatever ran before it, beside it and at howev
   assert.equal(before.tensor, after.tensor, "what leaves a layer enters the next");
   const [, [, inThree]] = await activations(gpu, among, batch(3, 7919));
   assert.deepEqual(inThree.subarray(0, expected.length), expected);
+  await files.weights.close();
+});
+
+Deno.test("a layer's queries and keys turn by the base of what the layer sees", async () => {
+  using scope = openScope(gpu);
+  const { batch } = await openGolden("uncapped"), files = await openGoldenModel("uncapped"), config = configOf(files);
+  const tokens = batch.contexts * batch.context, taps: Tap[] = [{ layer: 1, site: "resid_post" }];
+  const options = { taps, maxTokens: tokens, context: batch.context };
+  const layers = await loadLayers(scope, files.weights, config, reachOf(taps));
+  /** What a model gives whose layers all see the whole context, under one name or the other. */
+  const run = async (layerType: LayerType, sliding_attention: number, full_attention: number) => {
+    const changed: DecoderConfig = {
+      ...config,
+      layerTypes: [layerType, layerType],
+      slidingWindow: batch.context,
+      ropeTheta: { sliding_attention, full_attention },
+    };
+    const decoder = new Decoder(scope, changed, options, new Embedding(files.weights, config), layers);
+    const [[, values]] = await activations(scope, decoder, batch);
+    return values;
+  };
+  const expected = await run("full_attention", 500, 500);
+  assert.deepEqual(await run("sliding_attention", 500, 9), expected);
+  assert.deepEqual(await run("full_attention", 9, 500), expected);
+  assert.ok(relativeL2(await run("sliding_attention", 9, 500), expected) > 1e-3);
   await files.weights.close();
 });
