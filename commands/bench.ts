@@ -8,6 +8,7 @@ import type { BenchmarkFigures } from "../core/bench/benchmark.ts";
 import type { StepSizes, Workload } from "../core/bench/workloads.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
+import type { Precision } from "../core/gpu/products.ts";
 import { duration, integer } from "../reports/format.ts";
 import { jsonOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Pace, Progress } from "./progress.ts";
@@ -19,7 +20,7 @@ interface BenchOptions {
   batch?: number;
   context?: number;
   repeats: number;
-  precision: Gpu["precision"];
+  precision: Precision;
   kernel?: string;
   showShader?: string;
   json?: true;
@@ -53,7 +54,7 @@ async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions):
   const files = is2b ? randomModel(GEMMA2_2B) : await openModel(BUILTIN), layer = is2b ? 0 : 4;
   const taps = [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const;
   const maxTokens = is2b && gpu.isCpu ? CPU_TOKENS_2B : Infinity;
-  return [step, await ForwardWorkload.load(gpu, files, taps, context, maxTokens)];
+  return [step, await ForwardWorkload.load(gpu, files, taps, context, maxTokens, options.precision)];
 }
 
 /** What the figures of one layer and one step mean for the published recipe. */

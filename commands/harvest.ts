@@ -47,7 +47,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps, context));
   loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
   const decoder = await loadVisibly((onLoading) =>
-    loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, onLoading })
+    loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, precision: options.precision, onLoading })
   );
   const data = options.data ?? "builtin";
   const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });

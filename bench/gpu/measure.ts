@@ -18,7 +18,7 @@ import { createTensor, type Gpu, openGpu, upload } from "../../core/gpu/device.t
 import { candidateTiles, type Precision, type TileName } from "../../core/gpu/products.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { elements, type Tensor } from "../../core/gpu/tensor.ts";
-import type { PlannedProduct } from "../../core/gpu/tune.ts";
+import type { NeededProduct } from "../../core/gpu/tune.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
 import { matmul, matmulBiasRelu } from "../../wgsl/shared/matmul.ts";
 import { benchTable } from "../../commands/bench_table.ts";
@@ -71,7 +71,7 @@ interface Options {
 /** The layers up to the activations of layer 17, the deeper of the two that the published recipe trains on. */
 const LAYERS = 18;
 /** A product of random numbers, and what it is in the work of mtc. */
-type NamedProduct = PlannedProduct & { readonly what: string };
+type NamedProduct = NeededProduct & { readonly what: string };
 
 const PRODUCTS: readonly NamedProduct[] = [
   { what: "large", rows: 8192, columns: 8192, depth: 4096, weight: "f32", epilogue: "none" },
@@ -130,7 +130,8 @@ async function measureProduct(gpu: Gpu, product: NamedProduct, tiles: readonly T
 }
 
 async function measureProducts({ precision, repeats, small }: Options): Promise<Omit<ProductsPart, keyof Figures>> {
-  const gpu = await openGpu(null, precision), candidates = candidateTiles(gpu, precision);
+  using gpu = await openGpu(null, precision);
+  const candidates = candidateTiles(gpu, precision);
   // llvmpipe takes half a minute to compile one f16 product, and longer for the larger tile, the first of the two.
   const isSlow = small && precision === "f16", tiles = isSlow ? candidates.slice(-1) : candidates;
   const products: ProductFigures[] = [];
@@ -139,7 +140,6 @@ async function measureProducts({ precision, repeats, small }: Options): Promise<
     if (precision === "f16" && product.epilogue === "bias_relu") continue;
     products.push(await measureProduct(gpu, product, tiles, repeats));
   }
-  gpu.device.destroy();
   return { products };
 }
 
@@ -170,8 +170,9 @@ async function measureForward(options: Options): Promise<Omit<WorkloadPart, keyo
       { layer, site: "resid_mid" } as const,
       { layer, site: "mlp_out" } as const,
     ]);
+    const most = options.small ? 256 : Infinity;
     const load = (gpu: Gpu) =>
-      ForwardWorkload.load(gpu, randomModel(model), taps, PUBLISHED.context, options.small ? 256 : Infinity);
+      ForwardWorkload.load(gpu, randomModel(model), taps, PUBLISHED.context, most, options.precision);
     return measureWorkload(load, options, layers);
   };
   try {
@@ -186,10 +187,13 @@ async function measureForward(options: Options): Promise<Omit<WorkloadPart, keyo
 
 const PARTS = { products: measureProducts, step: measureStep, forward: measureForward };
 
+async function adapterOf(): Promise<string> {
+  using gpu = await openGpu(null);
+  return gpu.adapter;
+}
+
 async function measure(part: keyof typeof PARTS, options: Options): Promise<void> {
-  const gpu = await openGpu(null), machine = await describeMachine(gpu.adapter);
-  gpu.device.destroy();
-  const figures = await PARTS[part](options);
+  const machine = await adapterOf().then(describeMachine), figures = await PARTS[part](options);
   console.log(JSON.stringify({ machine, peak_host_bytes: 1024 * process.resourceUsage().maxRSS, ...figures }));
 }
 

@@ -4,6 +4,7 @@
  */
 
 import { type Gpu, openGpu } from "../gpu/device.ts";
+import type { Precision } from "../gpu/products.ts";
 import { measureRoofline, type Roofline } from "../gpu/roofline.ts";
 import type { Cost } from "./costs.ts";
 import { KernelClock, measureWorkloads, type WorkloadFigures } from "./measure.ts";
@@ -47,7 +48,7 @@ const ROOFLINE_S = 1;
  */
 export async function benchmark(
   makeWorkloads: (gpu: Gpu) => Promise<Workload[]>,
-  precision: Gpu["precision"],
+  precision: Precision,
   repeats: number,
   onProgress: BenchmarkProgress,
 ): Promise<BenchmarkFigures> {

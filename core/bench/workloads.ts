@@ -9,6 +9,7 @@ import type { ModelFiles } from "../model/files.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import type { Tap } from "../model/sites.ts";
 import { createTensor, downloadU32, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Precision } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
@@ -169,6 +170,7 @@ export class ForwardWorkload implements Workload {
    * @param taps What the pass is for.
    * @param context Tokens per context.
    * @param maxTokens The most tokens per pass; less where the adapter binds less, at least one context.
+   * @param precision What its products round their inputs to.
    * @returns The workload, with as many contexts as training would take.
    * @throws {UserError} When the model cannot be loaded, or the adapter cannot bind its tensors.
    */
@@ -178,10 +180,11 @@ export class ForwardWorkload implements Workload {
     taps: readonly Tap[],
     context: number,
     maxTokens = Infinity,
+    precision: Precision = "f32",
   ): Promise<ForwardWorkload> {
     const config = configOf(files);
     const contexts = Math.min(contextsPerForward(gpu, config, context), Math.max(1, Math.floor(maxTokens / context)));
-    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: contexts * context, context });
+    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: contexts * context, context, precision });
     const deepest = Math.max(...taps.map(({ layer }) => layer));
     const sizes = `${files.name}, layers 0 to ${deepest}, ${count(contexts)} contexts of ${count(context)} tokens`;
     return new ForwardWorkload(decoder, sizes, contexts, context);

@@ -90,8 +90,8 @@ export class Ledger {
   constructor(real: Gpu, readonly most: number = Infinity) {
     const device = countingDevice(this) as unknown as GPUDevice;
     const shared = new DeviceShared(), memory = new Memory((buffer) => shared.bindGroups.forget(buffer));
-    const { adapter, isCpu, subgroupLanes, precision, limits } = real, trace = countingTrace(this) as unknown as Trace;
-    this.gpu = { adapter, isCpu, subgroupLanes, precision, limits, device, shared, memory, trace };
+    const { adapter, isCpu, subgroupLanes, limits } = real, trace = countingTrace(this) as unknown as Trace;
+    this.gpu = { adapter, isCpu, subgroupLanes, limits, device, shared, memory, trace };
   }
 
   /** What is allocated now. */

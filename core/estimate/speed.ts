@@ -82,11 +82,12 @@ async function best(clock: WallClock, submit: () => void): Promise<number> {
 }
 
 async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig, most: number) {
-  const { context } = run.settings;
+  const { context, precision } = run.settings;
   const taps = [{ layer: 0, site: "mlp_out" }] as const, reach = reachOf(taps);
   const load = async (on: Gpu) => {
     const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, reach);
-    return (maxTokens: number) => new Decoder(on, config, { taps, maxTokens, context }, embeddingOf(config), layers);
+    return (maxTokens: number) =>
+      new Decoder(on, config, { taps, maxTokens, context, precision }, embeddingOf(config), layers);
   };
   const started = performance.now();
   const create = await load(gpu);

@@ -22,8 +22,6 @@ export interface Gpu {
   readonly isCpu: boolean;
   /** Lanes of a subgroup where kernels may use subgroups and all have the same size; 0 elsewhere. */
   readonly subgroupLanes: number;
-  /** What the forward pass's products round their inputs to; all else is f32. */
-  readonly precision: Precision;
   /** The WebGPU device. */
   readonly device: GPUDevice;
   /** The limits the device was opened with: the adapter's own. */
@@ -53,7 +51,7 @@ function printTimes(): ((time: KernelTime) => void) | null {
  * Opens the GPU that Deno's WebGPU reaches, with the adapter's own buffer limits.
  *
  * @param onKernel Hears how long each dispatch took, where the adapter can tell; with MTC_TRACE=1 they are printed.
- * @param precision What the forward pass's products round their inputs to.
+ * @param precision What kernels will be asked to compute with.
  * @returns The open device; disposing of it frees all of its memory and closes it.
  * @throws {UserError} When there is no adapter, it refuses a device, or it has no 16-bit floats and they are asked for.
  */
@@ -119,7 +117,6 @@ export async function openGpu(
   return Object.freeze({
     adapter: name,
     isCpu,
-    precision,
     subgroupLanes: hasSubgroups ? subgroupMinSize : 0,
     device,
     limits: device.limits,
@@ -257,6 +254,10 @@ export async function downloadAll(gpu: Gpu, tensors: readonly Tensor[]): Promise
     staging.unmap();
     checkDevice(gpu);
     return out;
+  } catch (error) {
+    // A device that has failed gives no mapping; what it said of its failure says more than that.
+    checkDevice(gpu);
+    throw error;
   } finally {
     staging.destroy();
   }

@@ -21,6 +21,6 @@ export function openScope(gpu: Gpu): OwnedGpu {
 }
 
 /** The fields of a handle, inherited ones too: tests narrow a device's limits by inheritance. */
-function handleOf({ adapter, isCpu, subgroupLanes, precision, device, limits, shared, memory, trace }: Gpu): Gpu {
-  return { adapter, isCpu, subgroupLanes, precision, device, limits, shared, memory, trace };
+function handleOf({ adapter, isCpu, subgroupLanes, device, limits, shared, memory, trace }: Gpu): Gpu {
+  return { adapter, isCpu, subgroupLanes, device, limits, shared, memory, trace };
 }

@@ -11,6 +11,7 @@ import {
   matmul,
   matmulBiasRelu,
   paddedColumns,
+  type Precision,
   type TileName,
   TILES,
   type WeightFormat,
@@ -22,8 +23,10 @@ import { candidateTiles, type ProductSize, tileKey } from "./products.ts";
 import { Pass } from "./run.ts";
 import { WallClock } from "./wall_clock.ts";
 
-/** A product that a run will need. */
-export interface PlannedProduct extends ProductSize {
+/** A product that will be needed. */
+export interface NeededProduct extends ProductSize {
+  /** What its inputs are rounded to; f32 if left out. */
+  readonly precision?: Precision;
   /** How W lies in memory. */
   readonly weight: WeightFormat;
   /** What becomes of the sums. JumpReLU takes the tile that ReLU takes: its sizes are the same. */
@@ -50,14 +53,12 @@ const ROUND_S = 0.02;
  */
 export async function tuneTiles(
   gpu: Gpu,
-  products: readonly PlannedProduct[],
+  products: readonly NeededProduct[],
   cache: string | null = cacheFile(),
 ): Promise<void> {
-  const missing = new Map<string, PlannedProduct>();
+  const missing = new Map<string, NeededProduct>();
   for (const product of products) {
-    // The transcoder's product, the one with a bias, is never rounded.
-    const precision = product.epilogue === "bias_relu" ? "f32" : gpu.precision;
-    const key = tileKey(gpu, product, precision);
+    const key = tileKey(gpu, product, product.precision ?? "f32");
     if (!gpu.shared.tiles.has(key) && product.depth % 4 === 0) missing.set(key, product);
   }
   if (missing.size === 0) return;
@@ -66,7 +67,7 @@ export async function tuneTiles(
   const here = known[`${gpu.adapter}, Deno ${Deno.version.deno}`] ??= {};
   let isNew = false;
   for (const [key, product] of missing) {
-    const candidates = candidateTiles(gpu, product.epilogue === "bias_relu" ? "f32" : gpu.precision);
+    const candidates = candidateTiles(gpu, product.precision);
     if (!candidates.includes(here[key])) {
       here[key] = candidates.length === 1 ? candidates[0] : await fastest(gpu, candidates, product);
       isNew = true;
@@ -76,7 +77,7 @@ export async function tuneTiles(
   if (isNew && cache !== null) await writeCache(cache, known);
 }
 
-async function fastest(gpu: Gpu, candidates: readonly TileName[], product: PlannedProduct): Promise<TileName> {
+async function fastest(gpu: Gpu, candidates: readonly TileName[], product: NeededProduct): Promise<TileName> {
   const most = gpu.isCpu ? MOST.cpu : MOST.gpu;
   const size = {
     rows: Math.min(product.rows, most.rows),

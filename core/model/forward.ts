@@ -46,7 +46,7 @@ export interface DecoderOptions {
   readonly context: number;
   /** Whether losses and logits are wanted: all layers are loaded then, and the head; it is not if left out. */
   readonly head?: boolean;
-  /** What the layers' products round their inputs to; the device's own if left out. */
+  /** What the layers' products round their inputs to; f32 if left out, and f16 only on a device that was opened for it. */
   readonly precision?: Precision;
   /** Hears, from 0 on, how many of the layers that are needed are loaded. */
   readonly onLoading?: (layers: number, needed: number) => void;
@@ -86,7 +86,7 @@ export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderO
   const embedding = new Embedding(files.weights, config);
   const layers = await loadLayers(gpu, files.weights, config, reach, onLoading);
   const head = options.head ? await loadHead(gpu, files.weights, config, headColumns(gpu, config, maxTokens)) : null;
-  await tuneTiles(gpu, productsOf(layers, maxTokens));
+  await tuneTiles(gpu, productsOf(layers, maxTokens, options.precision ?? "f32"));
   return new Decoder(gpu, config, options, embedding, layers, head);
 }
 
@@ -159,7 +159,7 @@ export class Decoder {
     this.taps = options.taps;
     this.maxTokens = options.maxTokens;
     this.contextsAtOnce = Math.max(1, Math.floor(options.maxTokens / options.context));
-    this.precision = options.precision ?? gpu.precision;
+    this.precision = options.precision ?? "f32";
     this.#options = options;
     this.#wanted = wantedOf(config, options);
     this.#reach = reachOf(this.#wanted);

@@ -7,9 +7,9 @@ import { createTensor, type Gpu, settle, tensorFrom, upload } from "../gpu/devic
 import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
-import type { PlannedProduct } from "../gpu/tune.ts";
+import type { NeededProduct } from "../gpu/tune.ts";
 import { TooLargeToBind } from "../gpu/too_large.ts";
-import { paddedColumns, type WeightFormat } from "../../wgsl/shared/matmul.ts";
+import { paddedColumns, type Precision, type WeightFormat } from "../../wgsl/shared/matmul.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Reach } from "./reach.ts";
@@ -113,14 +113,15 @@ export async function loadLayers(
  *
  * @param layers The loaded layers.
  * @param tokens Tokens of a pass.
+ * @param precision What their inputs are rounded to.
  * @returns One entry per linear map of the first layer.
  */
-export function productsOf(layers: readonly LayerWeights[], tokens: number): PlannedProduct[] {
+export function productsOf(layers: readonly LayerWeights[], tokens: number, precision: Precision): NeededProduct[] {
   const { qkv, attnOut, gateUp, mlpOut } = layers[0] ?? {};
-  const product = (linear: Linear | null | undefined, epilogue: "none" | "geglu" = "none"): PlannedProduct[] => {
+  const product = (linear: Linear | null | undefined, epilogue: "none" | "geglu" = "none"): NeededProduct[] => {
     if (!linear) return [];
     const { format, inputs, outputs } = linear;
-    return [{ rows: tokens, columns: outputs, depth: inputs, weight: format, epilogue }];
+    return [{ rows: tokens, columns: outputs, depth: inputs, weight: format, epilogue, precision }];
   };
   return [...product(qkv), ...product(attnOut?.out), ...product(gateUp, "geglu"), ...product(mlpOut?.out)];
 }

@@ -112,9 +112,9 @@ export async function loadRunModel(
   [{ directory, config }]: readonly FinishedTranscoder[],
   { taps, maxTokens, onLoading }: Omit<DecoderOptions, "context" | "maxTokens"> & Partial<DecoderOptions>,
 ): Promise<Decoder> {
-  const { model, context } = config;
+  const { model, context, precision } = config;
   const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
-  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: most, context, onLoading });
+  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: most, context, precision, onLoading });
   const { layers, dModel, vocabSize } = decoder.config;
   if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return decoder;
   throw new UserError({

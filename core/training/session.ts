@@ -100,7 +100,8 @@ async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObse
     for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
   }
   const maxTokens = contextsPerForward(gpu, configOf(model), context) * context;
-  const decoder = await loadDecoder(gpu, model, { taps: tapsOf(mappings), maxTokens, context, onLoading: loading });
+  const options = { taps: tapsOf(mappings), maxTokens, context, precision: settings.precision, onLoading: loading };
+  const decoder = await loadDecoder(gpu, model, options);
   const rows = featureCount(settings.groups), columns = settings.batch_tokens;
   const depths = new Set(mappings.map(({ source }) => widthOf(decoder.config, source.site)));
   await tuneTiles(

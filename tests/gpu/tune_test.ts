@@ -2,10 +2,10 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { openGpu } from "../../core/gpu/device.ts";
 import { candidateTiles, tileFor, tileKey } from "../../core/gpu/products.ts";
-import { type PlannedProduct, tuneTiles } from "../../core/gpu/tune.ts";
+import { type NeededProduct, tuneTiles } from "../../core/gpu/tune.ts";
 
 const opened = await openGpu();
-const product: PlannedProduct = { rows: 64, columns: 128, depth: 64, weight: "f32", epilogue: "none" };
+const product: NeededProduct = { rows: 64, columns: 128, depth: 64, weight: "f32", epilogue: "none" };
 /** The adapter as if it were a GPU: its candidates run here too. */
 function asGpu() {
   opened.shared.tiles.clear();
