@@ -43,9 +43,9 @@ export class UserError extends Error {
    * @param reason Why something cannot be done, in parts.
    * @param message The sentence, where it is not the one that {@link sentenceOf} makes of the parts.
    */
-  constructor(reason: Reason | string, message?: string) {
-    super(message ?? (typeof reason === "string" ? reason : sentenceOf(reason)));
-    this.parts = typeof reason === "string" ? { action: reason.slice("Cannot ".length) } : reason;
+  constructor(reason: Reason, message: string = sentenceOf(reason)) {
+    super(message);
+    this.parts = reason;
   }
 }
 
