@@ -31,7 +31,7 @@ Deno.test("mtc harvest of a model of the hub equals that of its directory; a wro
       await file.close();
       return read;
     };
-    assert.deepEqual(await tensors("hf:test/tiny", "hub"), await tensors(TINY, "directory"));
+    assert.deepEqual(await tensors("hf:test/tiny", "from-hub"), await tensors(TINY, "from-directory"));
     assert.equal(server.take("cdn").length, 1);
     const { code, stderr } = await start("harvest", "--model", "hf:test/none", ...sites, "--out", join(home, "no"))
       .output();
