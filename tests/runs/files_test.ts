@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { FeatureTally } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { analysesOf } from "../../core/runs/analysed.ts";
 import { FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
@@ -7,9 +8,10 @@ import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
 import { appendMetrics, readMetrics, startMetrics } from "../../core/runs/metrics.ts";
-import { readSamples } from "../../core/runs/samples.ts";
+import { readSamples, writeSamples } from "../../core/runs/samples.ts";
 import { numberColumn, parseTable } from "../../core/runs/table.ts";
 import { readTranscoder, writeTranscoder } from "../../core/runs/transcoder.ts";
+import { emptyBatch, NO_DOCUMENT } from "../../core/text/contexts.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 
 const small = { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100 };
@@ -128,6 +130,24 @@ Deno.test("samples.jsonl: cut off inside a line, lines missing", () =>
     await rejects(() => allSamples(path), file, "line 1 must be feature 0");
     await Deno.writeTextFile(file, whole.replace(/"token_id":\d+/, '"token_id":"x"'));
     await rejects(() => allSamples(path), file, "token_id");
+  }));
+
+Deno.test("samples.jsonl: BOS belongs to no document, in files of mtc 0.1.0 too, which left the name out", () =>
+  withRun(async (path) => {
+    const batch = {
+      ...emptyBatch(1, 3),
+      document: Uint32Array.of(NO_DOCUMENT, 0, 0),
+      position: Uint32Array.of(0, 0, 1),
+    };
+    const tally = new FeatureTally(16, 2, 0);
+    const rows = { rowStart: Uint32Array.of(0, 1, 2), index: Uint32Array.of(0, 0), value: Float32Array.of(2, 1) };
+    tally.add(rows, batch, Uint32Array.of(0, 1));
+    const texts = { tokenText: String, decode: String, documentName: (document: number) => ["speech.txt"][document] };
+    await writeSamples(path, GROUPS, tally, texts);
+    const documents = async () => (await allSamples(path))[0].top.map(({ document }) => document);
+    assert.deepEqual(await documents(), ["", "speech.txt"]);
+    await edit(join(path, "samples.jsonl"), (text) => text.replace('"document":"",', ""));
+    assert.deepEqual(await documents(), ["", "speech.txt"]);
   }));
 
 Deno.test("weights of another shape are refused; what is not finite only where it is not looked for", () =>
