@@ -41,6 +41,7 @@ function rejects(action: () => Promise<unknown>, ...parts: (string | RegExp)[]):
 }
 
 const GROUPS = [4, 8, 4];
+const paths = (runs: readonly { path: string }[]) => runs.map(({ path }) => path);
 const allSamples = (path: string) => Array.fromAsync(readSamples(path, GROUPS));
 
 Deno.test("a whole run is read with its types", () =>
@@ -235,7 +236,20 @@ Deno.test("transcoders are found by their config.json, whatever their directorie
     await rejects(() => findTranscoders(root), "layer10", "complete JSON");
   }));
 
-const paths = (runs: readonly { path: string }[]) => runs.map(({ path }) => path);
+Deno.test("a config.json that cannot be read keeps nobody from the others, and is told of", () =>
+  withRun(async (path, root) => {
+    const damaged = await writeSyntheticRun(root, "damaged", { ...small, seed: 2 });
+    const newer = await writeSyntheticRun(root, "newer", { ...small, seed: 3 });
+    await edit(join(damaged, "config.json"), (text) => text.slice(0, 300));
+    await edit(join(newer, "config.json"), (text) => text.replace(/"format": \d+/, '"format": 99'));
+    const told: string[] = [];
+    const find = (root: string) => findTranscoders(root, (path, { message }) => told.push(`${path}: ${message}`));
+    assert.deepEqual(paths(await find(root)), [path]);
+    assert.equal(told.length, 2);
+    assert.ok(told[0].startsWith(damaged) && told[0].includes("complete JSON"), told[0]);
+    assert.ok(told[1].startsWith(newer) && told[1].includes("its format must be"), told[1]);
+    await rejects(() => find(newer), "its format must be");
+  }));
 
 Deno.test("of several runs of the same transcoder the newest finished one is chosen", () =>
   withRun(async (first, root) => {
@@ -286,4 +300,6 @@ Deno.test("when no run is finished the error says what is missing and how to go 
       "transcoder.safetensors, samples.jsonl are missing",
       `mtc train --resume ${join(root, "demo")}`,
     );
+    const here = found.map((directory) => ({ ...directory, path: "." }));
+    await rejects(() => Promise.resolve().then(() => chooseTranscoders(here)), "mtc train --resume ..`");
   }));
