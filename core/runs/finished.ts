@@ -3,7 +3,7 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
@@ -45,7 +45,7 @@ export async function openFinishedRun(path: string): Promise<FinishedTranscoder[
         action: `open the run ${directory}`,
         requirement: "it must be finished",
         found: `${TRANSCODER_FILE} is missing`,
-        remedy: `finish it with \`mtc train --resume ${dirname(directory)}\``,
+        remedy: `finish it with \`mtc train --resume ${join(directory, "..")}\``,
       });
     }
     found.push({ directory, config, transcoder: await readTranscoder(directory, config) });

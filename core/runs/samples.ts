@@ -10,6 +10,7 @@ import type { FeatureSamples, Sample } from "../analysis/sample_statistics.ts";
 import type { FeatureTally, SampledToken, SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
+import { NO_DOCUMENT } from "../text/contexts.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
 
@@ -24,7 +25,7 @@ export interface SampleTexts {
   tokenText(id: number): string;
   /** The text of tokens in a row. */
   decode(ids: Uint32Array): string;
-  /** A document's name by its number. */
+  /** A document's name by its number; never asked for that of BOS, which belongs to none. */
   documentName(document: number): string;
 }
 
@@ -87,7 +88,7 @@ function readable({ activation, token, before, after, document, position }: Samp
     token: texts.tokenText(token),
     before: texts.decode(before),
     after: texts.decode(after),
-    document: texts.documentName(document),
+    document: document === NO_DOCUMENT ? "" : texts.documentName(document),
     position,
   };
 }
@@ -101,7 +102,8 @@ const sampleEntries = {
   token: v.string(),
   before: v.string(),
   after: v.string(),
-  document: v.string(),
+  // Empty where the token is BOS, which belongs to none; mtc 0.1.0 left it out there, or made a name up.
+  document: v.optional(v.string(), ""),
   position: count,
 };
 
