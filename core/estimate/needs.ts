@@ -6,6 +6,7 @@
 import { SAMPLE_QUANTILES } from "../analysis/samples.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { CACHED_ROWS } from "../model/embedding.ts";
+import { countedPerContext } from "../text/contexts.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
@@ -198,7 +199,7 @@ export async function estimateDuration(
 export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Standing, speed: Speed): Duration {
   const { settings, mappings } = run, { buffer, flops, checkpoint } = rehearsal, { step } = standing;
   const transcoders = mappings.length, steps = settings.steps - step;
-  const perContext = settings.context - (settings.include_bos ? 0 : 1);
+  const perContext = countedPerContext(settings.context, settings.include_bos);
   const forward = (contexts: number) => contexts * flops.forward / rehearsal.contextsPerForward / speed.forwardFlops;
   const reading = (tokens: number) => forward(tokens / perContext) + tokens * transcoders * speed.sampleSeconds;
   // A resumed run fills its current buffer once more.

@@ -20,7 +20,7 @@ import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations, Decoder, ForwardOptions } from "../model/forward.ts";
 import { type Tap, tapIndex } from "../model/sites.ts";
-import { emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { countedRows, emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
@@ -204,35 +204,6 @@ export function activationsAt({ activations }: Pick<Piece, "activations">, tap: 
 export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
   const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;
   recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first, scale: 1 });
-}
-
-/**
- * The rows of a batch's activations that count.
- *
- * @param batch The contexts.
- * @param includeBos Whether BOS, the first token of each context, counts.
- * @returns Flat indices context * batch.context + column, ascending.
- */
-export function countedRows(
-  { contexts, context }: Pick<TokenBatch, "contexts" | "context">,
-  includeBos: boolean,
-): Uint32Array<ArrayBuffer> {
-  const columns = countedPerContext(context, includeBos), skip = context - columns;
-  return Uint32Array.from(
-    { length: contexts * columns },
-    (_, r) => Math.floor(r / columns) * context + skip + r % columns,
-  );
-}
-
-/**
- * How many of a context's tokens count.
- *
- * @param context Tokens per context, BOS included.
- * @param includeBos Whether BOS counts.
- * @returns All of them, or all but one.
- */
-export function countedPerContext(context: number, includeBos: boolean): number {
-  return includeBos ? context : context - 1;
 }
 
 /**

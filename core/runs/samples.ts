@@ -1,6 +1,6 @@
 /**
- * samples.jsonl and training_samples.jsonl: a line per feature with activations and the text around them, those of the final
- * pass with frozen weights, and those met while the weights moved, with their steps.
+ * samples.jsonl and training_samples.jsonl: a line per feature with activations and the text around them, those that were found with
+ * frozen weights, and those met while the weights moved, with their steps.
  * @module
  */
 
@@ -11,13 +11,14 @@ import type { FeatureTally, SampledToken, SampleStore } from "../analysis/sample
 import { UserError } from "../errors.ts";
 import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
 import { NO_DOCUMENT } from "../text/contexts.ts";
-import { featureCount, prefixEnds } from "../transcoder/shape.ts";
+import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
+import { count, measured } from "./numbers.ts";
 
-/** The name of the final pass's file. */
+/** The name of the file of those found with frozen weights. */
 export const SAMPLES_FILE = "samples.jsonl";
 /** The name of the training's file. */
-export const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
+const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
 
 /** Turns a sample's numbers into text. */
 export interface SampleTexts {
@@ -34,7 +35,7 @@ export interface SampleTexts {
  *
  * @param directory The transcoder's directory.
  * @param groups Features per Matryoshka group.
- * @param tally The samples of the final pass.
+ * @param tally The samples found with frozen weights.
  * @param texts Their text.
  * @throws {UserError} When the disk does not take it.
  */
@@ -72,10 +73,10 @@ export function writeTrainingSamples(
 }
 
 function writeLines(path: string, groups: readonly number[], line: (feature: number) => object): Promise<void> {
-  const encoder = new TextEncoder(), ends = prefixEnds(groups);
+  const encoder = new TextEncoder();
   return replaceFile(path, async (file) => {
     for (let feature = 0; feature < featureCount(groups); feature++) {
-      const group = ends.findIndex((end) => feature < end);
+      const group = groupOf(groups, feature);
       await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
     }
   });
@@ -93,9 +94,6 @@ function readable({ activation, token, before, after, document, position }: Samp
   };
 }
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
-const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const sampleEntries = {
   activation: measured,
   token_id: count,

@@ -8,13 +8,14 @@ import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
-import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
 import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
+import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
+import { count } from "../runs/numbers.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
 import { folded, type TranscoderInTraining } from "./plan.ts";
@@ -31,7 +32,6 @@ export interface Progress {
   readonly elapsed_s: number;
 }
 
-const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const progressSchema = v.object({
   step: count,
   position: v.object({
