@@ -78,7 +78,7 @@ export function defaultLayers(layers: number, isEmbedded: boolean): number[] {
  * @returns The tap.
  * @throws {UsageError} When there is no such site.
  */
-export function parseTap(text: string, layer: number): Tap {
+function parseTap(text: string, layer: number): Tap {
   const named = /^layer(\d+)\.(.*)$/.exec(text);
   return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer, site: parseSite(text) };
 }

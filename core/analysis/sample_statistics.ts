@@ -51,7 +51,7 @@ export interface FeatureExample extends FeatureSamples {
   tokens: TokenCount[];
 }
 
-/** What one pass over samples.jsonl yields. */
+/** What one reading of samples.jsonl yields. */
 export interface SampleStatistics {
   /** The chosen features, by feature index. */
   examples: Map<number, FeatureExample>;

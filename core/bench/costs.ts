@@ -10,6 +10,7 @@
  * @module
  */
 
+import { METRICS_EXTRA } from "../../wgsl/transcoder/step.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
 import type { Dispatch } from "./recording_pass.ts";
 
@@ -177,7 +178,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     flops: ({ tokens, prefixes, width }) => tokens * (prefixes + 1) + width,
     touched: ({ prefixes, width }) => ({
       moments: width,
-      ring: prefixes + 6,
+      ring: prefixes + METRICS_EXTRA,
       selection: 1,
       aux_selection: 1,
       state: 1,

@@ -178,6 +178,7 @@ export function createTensor(gpu: Gpu, label: string, shape: readonly number[], 
  * @param tensor The destination.
  * @param data Elements of the tensor's type, at most as many as it holds from `first` on.
  * @param first The first element to overwrite.
+ * @throws {RangeError} When there are more.
  */
 export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array, first = 0): void {
   if (first + data.length > elements(tensor.shape)) {
@@ -199,7 +200,9 @@ export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Arra
  * @param label What the tensor is.
  * @param shape Extents, outermost first.
  * @param data Its elements; their array type decides the element type.
- * @returns The tensor.
+ * @returns The tensor; it lives as long as the handle's owner.
+ * @throws {TooLargeToBind} As {@link createTensor}.
+ * @throws {RangeError} When there are more than the shape has room for.
  */
 export function tensorFrom(
   gpu: Gpu,

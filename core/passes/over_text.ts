@@ -188,6 +188,7 @@ function runsOf(analyses: readonly Analysis[]) {
  * @param piece The piece.
  * @param tap One of the model's taps.
  * @returns f32 [contexts * context, width]
+ * @throws {RangeError} When the model has no such tap.
  */
 export function activationsAt({ activations }: Pick<Piece, "activations">, tap: Tap): Activations {
   return activations[tapIndex(activations.map((taken) => taken.tap), tap)];
@@ -200,6 +201,7 @@ export function activationsAt({ activations }: Pick<Piece, "activations">, tap: 
  * @param piece The piece.
  * @param tap One of the model's taps.
  * @param y [piece.places.length, width], overwritten.
+ * @throws {RangeError} When the model has no such tap.
  */
 export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
   const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;

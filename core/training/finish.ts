@@ -1,6 +1,6 @@
 /**
- * What follows the last step: a pass over text with frozen weights that collects samples and feature statistics, the held-out
- * evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
+ * What follows the last step: text read with frozen weights for samples and feature statistics (the final pass of the reports), the
+ * held-out evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
  * @module
  */
 

@@ -45,14 +45,14 @@ export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "n
  * Restores a resumed run.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
- * @param plan The run, with the config.json files of its transcoders.
+ * @param plan The run; it must be a resumed one.
  * @param step A step that every transcoder has a checkpoint of.
  * @returns The run as it was.
  * @throws {UserError} When a file is missing or damaged.
  */
 export async function restoreRun(
   gpu: Gpu,
-  plan: TrainingPlan & Pick<Required<TrainingPlan>, "resumed">,
+  plan: Pick<TrainingPlan, "directory" | "names" | "settings" | "resumed">,
   step: number,
 ): Promise<Restored> {
   const transcoders: TranscoderInTraining[] = [];
@@ -114,7 +114,7 @@ export async function beginRun(
 
 function allocate(
   gpu: Gpu,
-  plan: TrainingPlan,
+  plan: Pick<TrainingPlan, "directory" | "names" | "settings">,
   i: number,
   config: TranscoderConfig,
   weights: TranscoderWeights,

@@ -81,7 +81,7 @@ export class Stepper {
   readonly selector: Selector;
   /** The same by feature, and behind them those that the dead features keep for the auxiliary loss. */
   readonly columns: FeatureColumns;
-  /** [METRICS_RING, prefixes + 6]; see wgsl/transcoder/step_metrics.wgsl. */
+  /** [METRICS_RING, prefixes + METRICS_EXTRA]; see wgsl/transcoder/step_metrics.wgsl. */
   readonly ring: Tensor;
   readonly #recipe: Recipe;
   readonly #shape: TranscoderShape;
