@@ -24,11 +24,12 @@ import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
-import { allocateTranscoder, type TrainedParts, type TrainingPlan } from "../training/plan.ts";
+import type { TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { type Mapping, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
+import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */

@@ -18,9 +18,9 @@ import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from
 import { count } from "../runs/numbers.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
-import { folded, type TranscoderInTraining } from "./plan.ts";
 import { readState, stateTensors, weightsOf } from "./state.ts";
 import type { TrainingState } from "./step.ts";
+import { folded, type TranscoderInTraining } from "./transcoder.ts";
 
 /** The part of a checkpoint that is no tensor, state.json. */
 export interface Progress {

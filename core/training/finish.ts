@@ -16,7 +16,8 @@ import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import type { TrainedTranscoder, TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./plan.ts";
+import type { TrainedTranscoder } from "./transcoder.ts";
 import { collectSamples, type SampleOptions } from "../passes/samples.ts";
 
 /** How the end of a run tells what it is doing. */

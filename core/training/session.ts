@@ -20,9 +20,10 @@ import { featureCount } from "../transcoder/shape.ts";
 import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
-import { finishedTranscoder, type TrainedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
+import type { TrainingPlan } from "./plan.ts";
 import { beginRun, checkUnchanged, newestCommonStep, restoreRun } from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
+import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** How a run tells what it is doing. */
 export interface TrainingObserver {

@@ -22,7 +22,8 @@ import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { initialWeights, measureActivations } from "./initialise.ts";
-import { allocateTranscoder, directoriesOf, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
+import { directoriesOf, type TrainingPlan } from "./plan.ts";
+import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** A run at its newest checkpoint. */
 export interface Restored extends Progress {
