@@ -8,7 +8,8 @@ import { add } from "../../wgsl/model/edits.ts";
 import { nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
 import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import { columnMoments, gatherRows } from "../../wgsl/transcoder/step.ts";
+import { gatherRows } from "../../wgsl/shared/rows.ts";
+import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 import { check, Meter, NOTHING, range } from "./meter.ts";
 
