@@ -25,7 +25,6 @@ import { featureCount } from "../transcoder/shape.ts";
 import type { Scales } from "../transcoder/weights.ts";
 import type { Mapping } from "./ids.ts";
 import { checked, parseJson, readText } from "./json.ts";
-import { count, positive } from "./numbers.ts";
 import type { RunSettings } from "./settings.ts";
 
 /** The format of what this mtc writes. */
@@ -77,6 +76,8 @@ export interface TranscoderConfig extends TranscoderDescription, RunSettings, Ma
   readonly layer: number;
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const tap: v.GenericSchema<unknown, Tap> = v.object({ layer: count, site: v.picklist(SITES) });
 const tileNames = Object.keys(TILES) as TileName[];
 const precisions: readonly Precision[] = ["f32", "f16"];

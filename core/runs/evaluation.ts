@@ -8,11 +8,14 @@ import * as v from "valibot";
 import type { Evaluation } from "../analysis/evaluation.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
-import { count, measured, positive } from "./numbers.ts";
 
 /** The file's name. */
 export const EVALUATION_FILE = "evaluation.json";
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const interval = v.tuple([measured, measured]);
 
 const schema: v.GenericSchema<unknown, Evaluation> = v.object({

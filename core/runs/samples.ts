@@ -13,7 +13,6 @@ import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
 import { NO_DOCUMENT } from "../text/contexts.ts";
 import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
-import { count, measured } from "./numbers.ts";
 
 /** The name of the file of those found with frozen weights. */
 export const SAMPLES_FILE = "samples.jsonl";
@@ -94,6 +93,9 @@ function readable({ activation, token, before, after, document, position }: Samp
   };
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const sampleEntries = {
   activation: measured,
   token_id: count,

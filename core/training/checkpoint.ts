@@ -15,7 +15,6 @@ import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, tempora
 import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
 import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
-import { count } from "../runs/numbers.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
 import { readState, stateTensors, weightsOf } from "./state.ts";
@@ -32,6 +31,7 @@ export interface Progress {
   readonly elapsed_s: number;
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const progressSchema = v.object({
   step: count,
   position: v.object({
