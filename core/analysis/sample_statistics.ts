@@ -1,5 +1,5 @@
 /**
- * What the samples of a run say: the tokens on which features peak, and the contexts of a few chosen features.
+ * What the samples of a transcoder say: the tokens on which features peak, and the contexts of a few chosen features.
  * @module
  */
 

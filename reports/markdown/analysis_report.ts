@@ -69,7 +69,7 @@ export function interval([low, high]: [number, number], digits: number): string 
   return Number.isFinite(low + high) ? `${decimal(low, digits)} to ${decimal(high, digits)}` : "–";
 }
 
-/** The settings of the run. */
+/** What the transcoder is and how it was trained. */
 export function configuration({ config, course }: TranscoderAnalysis): string {
   const { source, target } = config;
   const mapping = source.layer === target.layer

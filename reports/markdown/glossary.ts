@@ -25,7 +25,7 @@ const metricNames: Record<string, string> = {
   k: "k",
 };
 
-/** A bullet per figure: the run's own definitions of the held-out metrics, then those of the feature tables. */
+/** A bullet per figure: the evaluation's own definitions of the held-out metrics, then those of the feature tables. */
 export function glossary({ evaluation, config, statistics }: TranscoderAnalysis): string {
   const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
     `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
