@@ -51,7 +51,10 @@ export interface Analysis<Result = unknown> {
    * object share another.
    */
   readonly forward?: ForwardOptions;
-  /** The most tokens that it takes at once; pieces are smaller where another analysis has less room. */
+  /**
+   * The most tokens that it takes at once; pieces are smaller where another analysis has less room. Infinity for one that takes each
+   * forward pass whole, from `batch` and `activations`: it hears of the first piece of each, and of no other.
+   */
   readonly tokensAtOnce: number;
   /** Records what it wants of a piece, into tensors of its own. The work before it in the pass, the forward included, is seen. */
   record(pass: Pass, piece: Piece): void;
@@ -165,11 +168,16 @@ async function* workOver(
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;
         const done = { contexts: contextsBefore + (isWhole ? batch.contexts : 0), tokens: tokensBefore + behind };
-        yield { pass, riding, piece: { batch, contextsBefore, activations, places, first, rows }, done };
+        const piece = { batch, contextsBefore, activations, places, first, rows };
+        yield { pass, riding: first === 0 ? riding : riding.filter(takesPieces), piece, done };
         pass = new Pass(gpu);
       }
     }
   }
+}
+
+function takesPieces({ tokensAtOnce }: Analysis): boolean {
+  return tokensAtOnce < Infinity;
 }
 
 /** One run of the model per batch: the shared one first, then each that an analysis asks for. */
