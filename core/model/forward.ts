@@ -5,7 +5,7 @@
 
 import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
-import { type Precision, tileFor } from "../gpu/products.ts";
+import { type Precision, tileFor, type TileName } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
@@ -86,8 +86,8 @@ export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderO
   const embedding = new Embedding(files.weights, config);
   const layers = await loadLayers(gpu, files.weights, config, reach, onLoading);
   const head = options.head ? await loadHead(gpu, files.weights, config, headColumns(gpu, config, maxTokens)) : null;
-  await tuneTiles(gpu, productsOf(layers, maxTokens, options.precision ?? "f32"));
-  return new Decoder(gpu, config, options, embedding, layers, head);
+  const tiles = await tuneTiles(gpu, productsOf(layers, maxTokens, options.precision ?? "f32"));
+  return new Decoder(gpu, config, options, embedding, layers, head, tiles);
 }
 
 /** What a forward pass must get to: the taps, and what the head reads. */
@@ -119,6 +119,8 @@ export class Decoder {
   readonly contextsAtOnce: number;
   /** What the layers' products round their inputs to, unless a forward says otherwise. */
   readonly precision: Precision;
+  /** The tiles that the layers' products were tuned to; none where the model was not loaded but made. */
+  readonly tiles: Readonly<Record<string, TileName>>;
   readonly #gpu: Gpu;
   readonly #options: DecoderOptions;
   readonly #wanted: readonly Tap[];
@@ -145,6 +147,7 @@ export class Decoder {
    * @param embedding The token embedding.
    * @param layers The weights of what is within reach of the taps and the head.
    * @param head The head's weights; null where it is not wanted.
+   * @param tiles What the products were tuned to.
    */
   constructor(
     gpu: Gpu,
@@ -153,7 +156,9 @@ export class Decoder {
     embedding: Pick<Embedding, "gather">,
     layers: readonly LayerWeights[],
     head: HeadWeights | null = null,
+    tiles: Readonly<Record<string, TileName>> = {},
   ) {
+    this.tiles = tiles;
     this.#gpu = gpu;
     this.config = config;
     this.taps = options.taps;

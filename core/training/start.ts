@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { TileName } from "../gpu/products.ts";
 import type { Decoder } from "../model/forward.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { precisionErrors } from "../passes/precision.ts";
@@ -75,6 +76,7 @@ export async function restoreRun(
  * @param gpu The device; the transcoders live as long as this handle's owner.
  * @param plan The run; the config.json of a resumed one, which ended before its first checkpoint, stays as it is.
  * @param decoder The model.
+ * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
  * @param text What the training text is like.
  * @param rounded Hears what rounding to 16 bits does to each tap's activations; only with `precision` f16.
@@ -85,6 +87,7 @@ export async function beginRun(
   gpu: Gpu,
   plan: TrainingPlan,
   decoder: Decoder,
+  tiles: Readonly<Record<string, TileName>>,
   buffer: ShuffleBuffer,
   text: TextSummary,
   rounded: (errors: Readonly<Record<string, number>>) => void,
@@ -99,7 +102,6 @@ export async function beginRun(
   };
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
   if (!resumed && decoder.precision !== "f32") rounded(precision_errors);
-  const tiles = Object.fromEntries(gpu.shared.tiles);
   const transcoders: TranscoderInTraining[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
