@@ -94,7 +94,7 @@ export function harvestCommand(): Command {
     .description("Writes activations of chosen layers and sites to safetensors shards.")
     .option(
       "-m, --model <model>",
-      "a Hugging Face Gemma-2 directory, hf:OWNER/NAME[@REVISION], or the embedded model",
+      "a Hugging Face directory of Gemma-2 or Gemma-3, hf:OWNER/NAME[@REVISION], or the embedded model",
       "builtin",
     )
     .option(

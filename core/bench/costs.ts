@@ -79,6 +79,11 @@ const ROWS: Readonly<Record<string, Row>> = {
     flops: ({ rows, width }, _, { NORM_NEXT }) => (NORM_NEXT ? 9 : 5) * rows * width,
     touched: (_p, _s, { NORM_NEXT }): Record<string, number> => NORM_NEXT ? {} : { next_gain: 0, next: 0 },
   },
+  head_norm: {
+    flops: ({ rows, heads, key_value_heads, head_dim }) => 4 * rows * (heads + key_value_heads) * head_dim,
+    inPlace: ["qkv"],
+    touched: ({ rows, heads, key_value_heads, head_dim }) => ({ qkv: rows * (heads + key_value_heads) * head_dim }),
+  },
   rotary: {
     flops: ({ contexts, context, heads, key_value_heads, head_dim }) =>
       3 * contexts * context * (heads + key_value_heads) * head_dim,

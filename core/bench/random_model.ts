@@ -78,6 +78,7 @@ export function randomModel(sizes: RandomModelSizes): ModelFiles {
     config: text(json),
     tokenizerJson: text({}),
     tokenizerConfig: text({}),
+    vocabSize: json.vocab_size,
     weights: new TensorSource(name, [file]),
   };
 }

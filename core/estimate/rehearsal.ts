@@ -286,7 +286,9 @@ function blankText(context: number, isLast: boolean): ContextSource {
 export function flopsOf(dispatches: readonly Dispatched[]): number {
   return dispatches.reduce((sum, { kernel, params: p }) => {
     if ("depth" in p) return sum + 2 * p.rows * p.columns * p.depth;
-    // Scores and their sum over values, each for half of all pairs of tokens.
-    return kernel === "attention" ? sum + 2 * p.contexts * p.context ** 2 * p.heads * p.head_dim : sum;
+    if (kernel !== "attention") return sum;
+    // Scores and their sum over values, each for the pairs of tokens that see each other: half of all where the window is no shorter.
+    const window = Math.min(p.window, p.context), pairs = window * (p.context - window / 2);
+    return sum + 4 * p.contexts * pairs * p.heads * p.head_dim;
   }, 0);
 }

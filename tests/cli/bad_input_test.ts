@@ -154,7 +154,7 @@ const badModels: [what: string, from: string, spoil: Spoil, message: RegExp][] =
     "another kind of model",
     TINY,
     editJson("config.json", (config) => Object.assign(config, { model_type: "llama" })),
-    /config\.json: model_type: this must be a Gemma-2 model/,
+    /config\.json: it must be a Gemma-2 or Gemma-3 text model, it is Llama/,
   ],
   ["missing weights", TINY, remove(WEIGHTS), /Cannot read .*model\.safetensors: there is no such file/],
   [
