@@ -290,7 +290,7 @@ Deno.test("refuses to resume with another text or model than the run began with"
   assertRefused(
     text,
     1,
-    /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put/,
+    /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put [^;]*, then go on with: mtc train --resume \S+$/m,
   );
   const model = await change(({ model }) => ({ model: { ...model, d_model: 64 } }));
   assertRefused(model, 1, /the model's layers, width and vocabulary must be the 6, 64, 4096 that the run began with/);
@@ -321,7 +321,7 @@ for (const [i, [what, file, damage, message]] of damages.entries()) {
     assert.ok(sentence.startsWith(`mtc: Cannot read ${join(checkpoint, file)}: `), sentence);
     assert.match(
       sentence,
-      /: the checkpoint is damaged; remove the directory .*layer4.checkpoints.step_000020, then resume/,
+      /: the checkpoint is damaged; remove the directory .*step_000020, so that the checkpoint before it is taken or the run starts over, then go on with: mtc train --resume \S+$/,
     );
   });
 }
