@@ -140,8 +140,8 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
 async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
-  const { parts } = error, goOn = `then go on with: mtc train --resume ${directory}`;
-  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}; ${goOn}` });
+  const { parts } = error, goOn = `go on with: mtc train --resume ${directory}`;
+  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */

@@ -19,7 +19,7 @@ import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import { dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
@@ -212,20 +212,38 @@ export async function resumedRequest(directory: string, command: Command): Promi
       remedy: "leave the option out or start another run",
     });
   }
-  const { names, configs } = await readConfigs(directory), [first] = configs;
+  const { names, configs } = await readConfigs(directory), [first] = configs, settings = settingsOf(first);
+  checkRead(settings, join(directory, names[0], CONFIG_FILE));
   const finished = await Promise.all(
     directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   return {
     directory,
     names,
-    settings: settingsOf(first),
+    settings,
     mappings: configs.map(({ source, target }) => ({ source, target })),
     model: await openModelVisibly(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
     isFinished: finished.every(Boolean),
   };
+}
+
+/** A config.json may have been changed since it was written. */
+function checkRead(settings: RunSettings, path: string): void {
+  try {
+    checkSettings(settings);
+  } catch (error) {
+    if (!(error instanceof SettingError)) throw error;
+    const { parts: { requirement }, bad: { setting, value } } = error;
+    const remedy = "correct it, restore it or start another run";
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: `${setting}: ${requirement}`,
+      found: `it is ${value}`,
+      remedy,
+    });
+  }
 }
 
 /** The directories of a run's transcoders, and their config.json files. */

@@ -97,7 +97,7 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
   return layers.toSorted((a, b) => a - b).map((layer) => {
     checkLayer(layer, modelLayers);
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
-    checkLayer(from.layer, modelLayers);
+    checkLayer(from.layer, modelLayers, "choose another --source");
     if (depthOf(from) < depthOf(to)) return { source: from, target: to };
     throw new UsageError({
       action: `train ${tapName(from)} -> ${tapName(to)}`,

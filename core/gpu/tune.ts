@@ -124,7 +124,7 @@ type Choices = Record<string, Record<string, TileName>>;
 async function readCache(path: string): Promise<Choices> {
   try {
     const read = JSON.parse(await Deno.readTextFile(path)) as Choices;
-    const isSound = !Array.isArray(read) &&
+    const isSound = typeof read === "object" && !Array.isArray(read) &&
       Object.values(read).every((choices) => Object.values(choices).every((tile) => tile in TILES));
     return isSound ? read : {};
   } catch {

@@ -189,8 +189,7 @@ export async function readCheckpoint(
     throw new UserError({
       ...error.parts,
       found: `${found}: the checkpoint is damaged`,
-      remedy:
-        `remove the directory ${path}, then resume once more: the checkpoint before it is taken, or the run starts over`,
+      remedy: `remove the directory ${path}, so that the checkpoint before it is taken or the run starts over`,
     });
   }
 }

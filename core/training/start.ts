@@ -184,7 +184,7 @@ export function checkUnchanged(
       action: "resume",
       requirement: `${what} must be the ${then} that the run began with`,
       found: `they are ${now}`,
-      remedy: `put ${name} back as it was, or start another run`,
+      remedy: `put ${name} back as it was`,
     });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");

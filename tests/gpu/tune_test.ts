@@ -44,7 +44,7 @@ Deno.test("what a run was tuned to before stays", async () => {
 Deno.test("a damaged cache is measured anew, and one that cannot be written does no harm", async () => {
   const file = await here();
   await Deno.mkdir(join(file, ".."), { recursive: true });
-  for (const content of ["{", `{"x": {"y": "no tile"}}`, "[]", "null"]) {
+  for (const content of ["{", `{"x": {"y": "no tile"}}`, "[]", "null", "5", `""`]) {
     await Deno.writeTextFile(file, content);
     const gpu = asGpu();
     await tuneTiles(gpu, [product], file);
