@@ -36,7 +36,11 @@ export function trainCommand(): Command {
       "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
         "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
-    .option("-m, --model <model>", "a Hugging Face directory of Gemma-2 or Gemma-3, or hf:OWNER/NAME[@REVISION]", BUILTIN)
+    .option(
+      "-m, --model <model>",
+      "a Hugging Face directory of Gemma-2 or Gemma-3, or hf:OWNER/NAME[@REVISION]",
+      BUILTIN,
+    )
     .option(
       "-d, --data <paths...>",
       `text: ${TEXT_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,

@@ -3,29 +3,26 @@
  * @module
  */
 
-import * as v from "valibot";
-
-/** A number of things, of which there is at least one. */
-export const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-/** A number above zero. */
-export const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
-/** The index of a token. */
-export const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-/** What each layer sees, by layer. */
-export const LayerTypes = v.array(v.picklist(["sliding_attention", "full_attention"]));
-
 /** The token that begins a text where config.json does not say which. */
 export const BOS = 2;
 
 /** Keys whose values must fit together, by the same names in every family. */
 export interface FittingKeys {
+  /** Layers. */
   readonly num_hidden_layers: number;
+  /** Width of the residual stream. */
   readonly hidden_size: number;
+  /** Width of the MLP's hidden layer. */
   readonly intermediate_size: number;
+  /** Query heads. */
   readonly num_attention_heads: number;
+  /** Key/value heads. */
   readonly num_key_value_heads: number;
+  /** Width of a head. */
   readonly head_dim: number;
+  /** What each layer sees; a rule says it if left out. */
   readonly layer_types?: readonly string[] | null | undefined;
+  /** The MLP's function; GeGLU's if left out. */
   readonly hidden_activation?: string | null | undefined;
 }
 
@@ -52,13 +49,20 @@ export function misfit(keys: FittingKeys): string | null {
   return RULES.find(([holds]) => !holds(keys))?.[1] ?? null;
 }
 
+/** What valibot finds wrong. */
+export interface KeyIssue {
+  /** What the value must be. */
+  readonly message: string;
+  /** Where it lies; left out for the whole file. */
+  readonly path?: readonly { readonly key: unknown }[] | undefined;
+}
+
 /**
  * Says what is wrong with a key.
  *
- * @param issues What valibot found.
+ * @param issues What was found.
  * @returns The first of them, as `key: what it must be`.
  */
-export function firstIssue([issue]: readonly [v.BaseIssue<unknown>, ...v.BaseIssue<unknown>[]]): string {
-  const key = v.getDotPath(issue);
-  return `${key ? `${key}: ` : ""}${issue.message}`;
+export function firstIssue([{ path = [], message }]: readonly [KeyIssue, ...KeyIssue[]]): string {
+  return [...path.length > 0 ? [path.map(({ key }) => key).join(".")] : [], message].join(": ");
 }

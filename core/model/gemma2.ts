@@ -4,8 +4,12 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, LayerTypes, misfit, Positive, Size, TokenId } from "./config_keys.ts";
+import { BOS, firstIssue, misfit } from "./config_keys.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
+
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const Raw = v.pipe(
   v.object({
@@ -24,7 +28,7 @@ const Raw = v.pipe(
     attn_logit_softcapping: v.optional(v.nullable(Positive), 50),
     final_logit_softcapping: v.optional(v.nullable(Positive), 30),
     tie_word_embeddings: v.optional(v.boolean(), true),
-    layer_types: v.nullish(LayerTypes),
+    layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
     rope_theta: v.optional(Positive),
     rope_scaling: v.optional(v.null("scaled rotary embeddings are not part of Gemma-2")),
     rope_parameters: v.optional(v.object({

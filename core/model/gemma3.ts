@@ -5,9 +5,12 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, LayerTypes, misfit, Positive, Size, TokenId } from "./config_keys.ts";
+import { BOS, firstIssue, misfit } from "./config_keys.ts";
 import type { DecoderConfig, Rope } from "./decoder_config.ts";
 
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const RopeType = v.picklist(["default", "linear"], "rotary embeddings are scaled linearly or not at all");
 
 /** A rotary embedding; `type` is what the older generation calls `rope_type`. */
@@ -37,7 +40,7 @@ const Text = v.object({
   attn_logit_softcapping: v.nullish(v.never("Gemma-3 has no soft cap on scores")),
   final_logit_softcapping: v.nullish(Positive),
   tie_word_embeddings: v.optional(v.boolean()),
-  layer_types: v.nullish(LayerTypes),
+  layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
   rope_theta: v.optional(Positive, 1_000_000),
   rope_local_base_freq: v.optional(Positive, 10_000),
   rope_scaling: v.nullish(RopeKeys),

@@ -5,11 +5,17 @@
 
 /** A token that is matched in the text before any other step. */
 export interface AddedToken {
+  /** Its index in the vocabulary. */
   id?: number;
+  /** How it is spelled. */
   content: string;
+  /** Whether it stands for something that is no text. */
   special?: boolean;
+  /** Whether it takes the spaces before it, */
   lstrip?: boolean;
+  /** and those behind it. */
   rstrip?: boolean;
+  /** Whether it must not touch a letter. */
   single_word?: boolean;
 }
 

@@ -3,7 +3,7 @@
     python ../shared/data/make_gemma3_270m.py /tmp/gemma3-270m      # Google's terms apply: nothing of it may be committed
     python tests/reference/compare_gemma3_270m.py /tmp/gemma3-270m  # run `./run setup` once: it brings the embedded text
 
-(torch 2.13.0, transformers 5.23.0, safetensors 0.8.0; 5 GB, two minutes.) The contexts are the beginnings of State of the Union addresses, which are in the public
+(torch 2.13.0, transformers 5.23.0, safetensors 0.8.0; 5 GB, two to five minutes.) The contexts are the beginnings of State of the Union addresses, which are in the public
 domain; the last one is longer than the window. Exits with 1 when a site is further than 1e-4 in relative L2, or a token's loss further than 1e-4 nats and
 1e-4 of itself. Losses are those of Hugging Face's float32 logits, summed in float64: PyTorch's float32 sum over 262,144 tokens is itself off by 5e-4. Beside the first context, the
 yardsticks: how far Hugging Face's float32 and bfloat16 are from its float64.
