@@ -134,14 +134,23 @@ async function examineFeatures(): Promise<Pick<Adapter, "features" | "subgroup_l
     // The same adapter as openGpu's; one serves for a single device.
     const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
     const feature = name as GPUFeatureName;
-    const device = await adapter?.requestDevice({ requiredFeatures: [feature] }).catch(() => null);
-    if (!adapter || !device) continue;
+    const device = adapter && await deviceWith(adapter, feature);
+    if (!device) continue;
     features[name] = device.features.has(feature);
     device.destroy();
     const { subgroupMinSize, subgroupMaxSize } = adapter.info;
     if (name === "subgroups" && features[name]) subgroup_lanes = [subgroupMinSize, subgroupMaxSize];
   }
   return { features, subgroup_lanes };
+}
+
+/** A device with a feature; null where it is refused. Deno 2.6 refuses by throwing, and gives no promise. */
+async function deviceWith(adapter: GPUAdapter, feature: GPUFeatureName): Promise<GPUDevice | null> {
+  try {
+    return await adapter.requestDevice({ requiredFeatures: [feature] });
+  } catch {
+    return null;
+  }
 }
 
 async function tryKernels(gpu: Gpu, problems: Problem[]): Promise<Roofline | null> {
