@@ -27,6 +27,7 @@ const COMMON = {
   sample_every: 100,
   samples_per_feature: 100,
   sample_threshold: 0.1,
+  encoder_norm: 0.3,
   precision: "f32",
 } as const;
 
@@ -151,6 +152,12 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
     flags: "--aux-weight <x>",
     setting: "aux_weight",
     text: "weight of the auxiliary loss of dead features",
+    isReal: true,
+  },
+  {
+    flags: "--encoder-norm <x>",
+    setting: "encoder_norm",
+    text: "length of the encoder's rows at the start",
     isReal: true,
   },
   { flags: "--aux-k <n>", setting: "aux_k", text: "dead features kept per token for it" },

@@ -94,7 +94,7 @@ export function checkSettings(settings: RunSettings): void {
     if (isCount(settings[name])) continue;
     throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
   }
-  const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
+  const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens } = settings;
   if (buffer_tokens * passes < batch_tokens) {
     throw new SettingError({
       setting: "buffer_tokens",
@@ -106,6 +106,13 @@ export function checkSettings(settings: RunSettings): void {
   if (!Number.isInteger(context) || context < 2) {
     const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
     throw new SettingError({ setting: "context", value: context, requirement });
+  }
+  if (!(encoder_norm > 0 && Number.isFinite(encoder_norm))) {
+    throw new SettingError({
+      setting: "encoder_norm",
+      value: encoder_norm,
+      requirement: "it must be a positive number",
+    });
   }
   if (!(sample_threshold >= 0)) {
     throw new SettingError({
