@@ -28,6 +28,7 @@ const COMMON = {
   samples_per_feature: 100,
   sample_threshold: 0.1,
   encoder_norm: 0.3,
+  encoder_bias_rate: 1,
   precision: "f32",
 } as const;
 
@@ -147,6 +148,12 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
   { flags: "--batch <tokens>", setting: "batch_tokens", text: "tokens per step" },
   { flags: "--context <tokens>", setting: "context", text: "tokens per context, BOS included" },
   { flags: "--learning-rate <x>", setting: "learning_rate", text: "peak learning rate of Adam", isReal: true },
+  {
+    flags: "--bias-rate <x>",
+    setting: "encoder_bias_rate",
+    text: "learning rate of the encoder's biases, as a multiple of it",
+    isReal: true,
+  },
   { flags: "--warmup <steps>", setting: "warmup_steps", text: "steps of linear warm-up" },
   {
     flags: "--aux-weight <x>",

@@ -207,7 +207,8 @@ export class Stepper {
   }
 
   #update(pass: Pass, x: Tensor, step: number): void {
-    const { batch_tokens: tokens, epsilon, aux_weight } = this.#recipe, { d_in, d_out, groups } = this.#shape;
+    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate } = this.#recipe,
+      { d_in, d_out, groups } = this.#shape;
     // The kernels see the betas as float32: the bias corrections must be those of the same numbers.
     const beta1 = Math.fround(this.#recipe.beta1), beta2 = Math.fround(this.#recipe.beta2);
     const adam = {
@@ -236,7 +237,7 @@ export class Stepper {
     pass.run(
       encoderStep,
       { start, token, slope, x, encoder: weight, mean, square, bias: encoderBias },
-      { tokens, features: this.#features, width: d_in, ...adam },
+      { tokens, features: this.#features, width: d_in, ...adam, bias_step_size: adam.step_size * encoder_bias_rate },
       { LANES: this.#lanes },
     );
     pass.run(trackInactive, { start, inactive }, { tokens, features: this.#features });

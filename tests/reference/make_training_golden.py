@@ -16,7 +16,7 @@ torch.manual_seed(17)
 torch.set_default_dtype(torch.float32)
 D_IN, D_OUT, GROUPS, K, BATCH, STEPS = 24, 20, [16, 32, 16], 4, 32, 50
 AUX_K, AUX_WEIGHT, DEAD_AFTER = 8, 1 / 32, 3 * BATCH
-LR, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
+LR, BIAS_RATE, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 4, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
 F = sum(GROUPS)
 ENDS = [sum(GROUPS[: g + 1]) for g in range(len(GROUPS))]
 
@@ -65,7 +65,7 @@ b_enc[40:] -= 3.0  # these start out dead
 initial = {"W_enc": W_enc.clone(), "b_enc": b_enc.clone(), "W_dec": W_dec.clone(), "b_dec": b_dec.clone()}
 parameters = [torch.nn.Parameter(p) for p in (W_enc, b_enc, W_dec, b_dec)]
 W_enc, b_enc, W_dec, b_dec = parameters
-optimiser = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=EPS)
+optimiser = torch.optim.Adam([{"params": [W_enc, W_dec, b_dec], "rate": 1}, {"params": [b_enc], "rate": BIAS_RATE}], lr=LR, betas=BETAS, eps=EPS)
 
 inactive = torch.zeros(F, dtype=torch.int64)
 threshold = None
@@ -87,7 +87,7 @@ for step in range(1, STEPS + 1):
     loss.backward()
     with torch.no_grad():
         W_dec.grad -= (W_dec.grad * W_dec).sum(1, keepdim=True) * W_dec
-    for group in optimiser.param_groups: group["lr"] = learning_rate(step)
+    for group in optimiser.param_groups: group["lr"] = group["rate"] * learning_rate(step)
     optimiser.step()
     with torch.no_grad():
         W_dec /= W_dec.norm(dim=1, keepdim=True)
@@ -99,7 +99,8 @@ for step in range(1, STEPS + 1):
     log.append({"loss": loss.item(), "aux_loss": aux_loss.item(), "fvu": [e.item() / variance for e in errors],
                 "l0": (f > 0).sum().item() / BATCH, "dead": int((inactive >= DEAD_AFTER).sum()), "threshold": threshold})
 
-recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "warmup_steps": WARMUP,
+recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "encoder_bias_rate": BIAS_RATE,
+          "warmup_steps": WARMUP,
           "final_lr_fraction": FINAL, "beta1": BETAS[0], "beta2": BETAS[1], "epsilon": EPS, "aux_weight": AUX_WEIGHT, "aux_k": AUX_K,
           "dead_after_tokens": DEAD_AFTER, "threshold_rate": RATE, "seed": 0}
 tensors = {"x": x_raw, "y": y_raw}
