@@ -69,7 +69,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
   const operands = args.filter((arg) => !arg.startsWith("-"));
   const chosen = operands[0] === "help" ? operands[1] : operands[0];
   const program = new Command("mtc")
-    .description("Trains Matryoshka transcoders on Gemma-2 layers and explains what they learned.")
+    .description("Trains Matryoshka transcoders on layers of Gemma-2 and Gemma-3 and explains what they learned.")
     .version(configuration.version)
     .addHelpText("after", "\nExample:\n  mtc train && mtc report --out analysis_results");
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {

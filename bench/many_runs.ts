@@ -1,23 +1,34 @@
 /**
- * Many small runs in one process: each is trained, evaluated and reported on by the commands themselves. Memory of GPU and host must stay where
- * the first run left it, or a sweep could not be one process.
+ * Many small runs in one process and on one device, as a sweep would have them: each is trained, finished, evaluated and reported on.
+ * Memory of GPU and host must stay where the first runs left it.
  * @module
  */
 
 import { Command } from "commander";
 import { join } from "node:path";
 import { wholeNumberOption } from "../commands/options.ts";
-import { main } from "../main.ts";
+import { trainCommand } from "../commands/train/command.ts";
+import { estimate } from "../commands/train/estimate.ts";
+import { newRequest, planOf, type TrainOptions, type TrainRequest } from "../commands/train/request.ts";
+import { type Gpu, openGpu } from "../core/gpu/device.ts";
+import { openScope } from "../core/gpu/scope.ts";
+import { openModel } from "../core/model/files.ts";
+import { evaluateTranscoders } from "../core/passes/evaluation.ts";
+import { loadRunModel, modelOf, openFinishedRun } from "../core/runs/finished.ts";
+import { tapsOf } from "../core/runs/ids.ts";
+import { openTokenSource } from "../core/text/source.ts";
+import { finish } from "../core/training/finish.ts";
+import { train } from "../core/training/session.ts";
+import { main, preferVulkan } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
 import { numeric, table } from "../reports/markdown/markdown.ts";
-import { LiveBuffers } from "./live_buffers.ts";
 import { describeMachine } from "./machine.ts";
 
 /** Memory after a run. */
 interface Sample {
   readonly run: number;
   readonly gpuBytes: number;
-  readonly buffers: number;
+  readonly bindGroups: number;
   readonly resident: number;
   readonly heap: number;
 }
@@ -27,46 +38,79 @@ const SETTINGS = [
   ...["--samples", "10", "--sample-tokens", "2048", "--evaluation-tokens", "1024"],
 ];
 
-async function run(...args: string[]): Promise<void> {
-  const { log, error } = console, said: unknown[] = [];
-  console.log = console.error = (...parts: unknown[]) => void said.push(...parts);
-  const code = await main(args).finally(() => Object.assign(console, { log, error }));
-  if (code !== 0) throw new Error(`mtc ${args.join(" ")} ended with ${code}: ${said.join("\n")}`);
+const TOKENS = 1024;
+
+/** Lets a command work without a word. */
+async function quietly<T>(work: () => Promise<T>): Promise<T> {
+  const { log, error } = console;
+  console.log = console.error = () => {};
+  return await work().finally(() => Object.assign(console, { log, error }));
+}
+
+/** What `mtc train` makes of a command line. */
+async function requestFor(...args: string[]): Promise<TrainRequest> {
+  let options: TrainOptions | undefined;
+  const command = trainCommand().action((given: TrainOptions) => void (options = given));
+  await command.parseAsync(args, { from: "user" });
+  return await newRequest(options!, command);
+}
+
+async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
+  using gpu = openScope(device);
+  await quietly(() => estimate(gpu, request));
+  const plan = planOf(request, gpu.adapter);
+  const observer = { loading() {}, filling() {}, rounded() {}, stepped() {} };
+  const { decoder, transcoders } = await train(gpu, plan, observer);
+  await finish(gpu, plan, decoder, transcoders, { sampling() {}, evaluating() {} });
+  await request.model.weights.close();
+}
+
+async function evaluateRun(device: Gpu, directory: string): Promise<void> {
+  using gpu = openScope(device);
+  const transcoders = await openFinishedRun(directory), [{ config: settings }] = transcoders;
+  const files = await openModel(modelOf(transcoders)), taps = tapsOf(transcoders.map(({ config }) => config));
+  const decoder = await loadRunModel(gpu, files, transcoders, { taps }), { context } = settings;
+  const held = { tokenizer: files, data: "builtin", split: "held_out", context, seed: null } as const;
+  const source = await openTokenSource(held);
+  await evaluateTranscoders({ gpu, decoder, source, settings, transcoders, tokens: TOKENS });
+  source.close();
+  await files.weights.close();
 }
 
 async function manyRuns({ runs }: { runs: number }): Promise<void> {
-  const buffers = new LiveBuffers(), folder = await Deno.makeTempDir({ prefix: "mtc-many-" });
-  const samples: Sample[] = [];
+  preferVulkan();
+  using gpu = await openGpu(null);
+  const folder = await Deno.makeTempDir({ prefix: "mtc-many-" }), samples: Sample[] = [];
   try {
     for (let n = 1; n <= runs; n++) {
-      const name = `run${n}`, directory = join(folder, name);
-      await run("train", ...SETTINGS, "--seed", String(n), "--runs", folder, "--name", name);
-      await run("evaluate", "--run", directory);
-      await run("report", "--runs", directory, "--out", join(folder, "reports"));
+      const directory = join(folder, `run${n}`), place = ["--runs", folder, "--name", `run${n}`];
+      await trainRun(gpu, await requestFor(...SETTINGS, "--seed", String(n), ...place));
+      await evaluateRun(gpu, directory);
+      const code = await quietly(() => main(["report", "--runs", directory, "--out", join(folder, "reports")]));
+      if (code !== 0) throw new Error(`mtc report ended with ${code}`);
       await Deno.remove(directory, { recursive: true });
-      const { rss, heapUsed } = Deno.memoryUsage();
-      samples.push({ run: n, gpuBytes: buffers.bytes, buffers: buffers.count, resident: rss, heap: heapUsed });
+      const { rss: resident, heapUsed: heap } = Deno.memoryUsage();
+      samples.push({ run: n, gpuBytes: gpu.memory.bytes, bindGroups: gpu.shared.bindGroups.size, resident, heap });
       console.error(`${n} of ${runs}`);
     }
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
-  const adapter = (await navigator.gpu.requestAdapter())?.info.description ?? "no adapter";
-  console.log(render(await describeMachine(adapter), samples));
+  console.log(render(await describeMachine(gpu.adapter), samples));
 }
 
 function render(machine: string, samples: readonly Sample[]): string {
   const mebibytes = (bytes: number) => decimal(bytes / 2 ** 20, 1);
-  const rows = samples.map(({ run, gpuBytes, buffers, resident, heap }) => [
+  const rows = samples.map(({ run, gpuBytes, bindGroups, resident, heap }) => [
     integer(run),
-    ...[mebibytes(gpuBytes), integer(buffers), mebibytes(resident), mebibytes(heap)],
+    ...[mebibytes(gpuBytes), integer(bindGroups), mebibytes(resident), mebibytes(heap)],
   ]);
-  const columns = ["after run", "GPU buffers, MiB", "buffers", "resident MiB", "JavaScript's heap, MiB"].map(numeric);
+  const columns = ["after run", "tensors, MiB", "bind groups", "resident MiB", "JavaScript's heap, MiB"].map(numeric);
   return `${machine}\n\n${table(columns, rows)}`;
 }
 
 await new Command("many-runs")
-  .description("Trains, evaluates and reports on small runs in one process and watches memory.")
+  .description("Trains, evaluates and reports on small runs in one process, on one device, and watches memory.")
   .addOption(wholeNumberOption("--runs <n>", "how many", { value: 20 }))
   .action(manyRuns)
   .parseAsync(Deno.args, { from: "user" });

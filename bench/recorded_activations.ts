@@ -10,11 +10,11 @@
 
 import { Command } from "commander";
 import { EvaluationSums } from "../core/analysis/evaluation.ts";
-import { createTensor, downloadAll, type Gpu, openGpu, settle, tensorFrom } from "../core/gpu/device.ts";
-import { oneBlock, recordGather, recordPrepared, type RowBlocks } from "../core/gpu/row_blocks.ts";
+import { createTensor, downloadAll, type Gpu, openGpu, settle, tensorFrom, upload } from "../core/gpu/device.ts";
+import { createRowBlocks, recordGather, recordPrepared, type RowBlocks } from "../core/gpu/row_blocks.ts";
 import { Pass } from "../core/gpu/run.ts";
 import { openScope } from "../core/gpu/scope.ts";
-import { front } from "../core/gpu/tensor.ts";
+import { elements, front } from "../core/gpu/tensor.ts";
 import { tuneTiles } from "../core/gpu/tune.ts";
 import { openSafetensors } from "../core/files/safetensors.ts";
 import { permutation, randomGenerator } from "../core/random.ts";
@@ -26,7 +26,7 @@ import {
   meanVariance,
   measureActivations,
 } from "../core/training/initialise.ts";
-import { allocateTranscoder, folded } from "../core/training/plan.ts";
+import { allocateTranscoder, folded } from "../core/training/transcoder.ts";
 import { checkSettings } from "../core/training/recipe.ts";
 import { readWeights } from "../core/training/state.ts";
 import { Encoder } from "../core/transcoder/encode.ts";
@@ -51,10 +51,14 @@ interface End {
 
 async function load(gpu: Gpu, path: string): Promise<End> {
   const file = await openSafetensors(path), [rows, width] = file.info("x").shape;
-  const tensor = tensorFrom(gpu, path, [rows, width], await file.readF32("x"));
+  const activations = createRowBlocks(gpu, path, rows, width), x = await file.readF32("x");
   await file.close();
-  await settle(gpu);
-  return { rows, width, activations: oneBlock(tensor) };
+  for (const [b, block] of activations.blocks.entries()) {
+    const first = b * activations.rowsPerBlock * width;
+    upload(gpu, block, x.subarray(first, first + elements(block.shape)));
+    await settle(gpu);
+  }
+  return { rows, width, activations };
 }
 
 /** How activations could be prepared otherwise than they are. */

@@ -14,7 +14,6 @@ import { Stepper } from "../core/training/step.ts";
 import { main } from "../main.ts";
 import { decimal, integer } from "../reports/format.ts";
 import { numeric, table } from "../reports/markdown/markdown.ts";
-import { LiveBuffers } from "./live_buffers.ts";
 import { describeMachine } from "./machine.ts";
 
 /** The process at one step. */
@@ -30,7 +29,7 @@ interface Sample {
 class Watch {
   waits = 0;
   readonly #samples = new Map<number, Sample>();
-  readonly #buffers = new LiveBuffers();
+  readonly #live = new Map<GPUBuffer, number>();
 
   /** By step; of a step that was rehearsed for the estimate, the real one, which came later. */
   get samples(): Sample[] {
@@ -40,6 +39,7 @@ class Watch {
   /** @param every Steps between samples. */
   constructor(readonly every: number) {
     this.#countWaits();
+    this.#countBuffers();
     this.#countSteps();
   }
 
@@ -56,6 +56,19 @@ class Watch {
     };
   }
 
+  #countBuffers(): void {
+    const live = this.#live, { createBuffer } = GPUDevice.prototype, { destroy } = GPUBuffer.prototype;
+    GPUDevice.prototype.createBuffer = function (descriptor) {
+      const buffer = createBuffer.call(this, descriptor);
+      live.set(buffer, descriptor.size);
+      return buffer;
+    };
+    GPUBuffer.prototype.destroy = function () {
+      live.delete(this);
+      return destroy.call(this);
+    };
+  }
+
   #countSteps(): void {
     const sample = (step: number) => this.#sample(step), { record } = Stepper.prototype;
     Stepper.prototype.record = function (pass, x, y, step, slot) {
@@ -66,7 +79,8 @@ class Watch {
 
   #sample(step: number): void {
     if (step !== 1 && step % this.every !== 0) return;
-    const { waits } = this, { bytes: gpuBytes, count: buffers } = this.#buffers;
+    const gpuBytes = [...this.#live.values()].reduce((sum, size) => sum + size, 0);
+    const { waits } = this, buffers = this.#live.size;
     this.#samples.set(step, { step, waits, resident: Deno.memoryUsage().rss, gpuBytes, buffers });
   }
 }

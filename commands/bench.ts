@@ -26,7 +26,7 @@ interface BenchOptions {
   json?: true;
 }
 
-/** The layers of Gemma-2-2B that a pass to the activations of layer 17 runs through. */
+/** The layers of Gemma-2-2B that a forward pass to the activations of layer 17 runs through. */
 const LAYERS_2B = 18;
 /** Tokens that the published recipe trains on. */
 const PUBLISHED_TOKENS = PUBLISHED.steps * PUBLISHED.batch_tokens;
@@ -61,7 +61,7 @@ async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions):
 interface Projection {
   /** Tokens per second through the layers up to the activations of layer 17. */
   readonly harvest_tokens_per_s: number;
-  /** Seconds to harvest the recipe's tokens. */
+  /** Seconds of the forward passes over the recipe's tokens. */
   readonly harvest_s: number;
   /** Seconds of the recipe's steps. */
   readonly steps_s: number;

@@ -99,14 +99,12 @@ function driverRemedy(drivers: readonly string[]): string {
 }
 
 async function examineAdapter(drivers: readonly string[], problems: Problem[]): Promise<Adapter | null> {
-  let gpu: Gpu;
-  try {
-    gpu = await openGpu();
-  } catch (error) {
+  using gpu = await openGpu().catch((error) => {
     if (!(error instanceof UserError)) throw error;
     problems.push({ what: "WebGPU finds no usable adapter", remedy: driverRemedy(drivers) });
     return null;
-  }
+  });
+  if (gpu === null) return null;
   const limits = Object.fromEntries(LIMIT_NAMES.map((name) => [name, gpu.limits[name]])) as Record<Limit, number>;
   for (const name of LIMIT_NAMES) {
     if (limits[name] >= LIMITS[name].least) continue;
@@ -117,7 +115,6 @@ async function examineAdapter(drivers: readonly string[], problems: Problem[]): 
   }
   const features = await examineFeatures();
   const roofline = await tryKernels(gpu, problems);
-  gpu.device.destroy();
   return {
     name: gpu.adapter,
     isSoftware: gpu.isCpu,

@@ -4,8 +4,8 @@
  */
 
 import { Command } from "commander";
-import type { Tap } from "../core/model/sites.ts";
 import type { Precision } from "../core/gpu/products.ts";
+import { parseSites, SITES, type Tap, tapName, widthOf } from "../core/model/sites.ts";
 import { jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
@@ -21,8 +21,7 @@ interface HarvestOptions {
   readonly json?: true;
 }
 
-async function parseTaps({ layers, sites }: HarvestOptions): Promise<Tap[]> {
-  const { parseSites } = await import("../core/model/sites.ts");
+function tapsFrom({ layers, sites }: HarvestOptions): Tap[] {
   const chosen = parseSites(sites);
   return layers.flatMap((layer) => chosen.map((site) => ({ layer, site })));
 }
@@ -34,13 +33,12 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { loadDecoder } = await import("../core/model/forward.ts");
   const { describeErrors } = await import("../core/passes/precision.ts");
   const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/passes/harvest.ts");
-  const { tapName, widthOf } = await import("../core/model/sites.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
 
   const { context, contexts, out } = options;
-  const taps = await parseTaps(options);
+  const taps = tapsFrom(options);
   await requireEmpty(out);
   const files = await openModelVisibly(options.model);
   using gpu = await openGpu(undefined, options.precision);
@@ -96,7 +94,7 @@ export function harvestCommand(): Command {
     .description("Writes activations of chosen layers and sites to safetensors shards.")
     .option(
       "-m, --model <model>",
-      "a Hugging Face Gemma-2 directory, hf:OWNER/NAME[@REVISION], or the embedded model",
+      "a Hugging Face directory of Gemma-2 or Gemma-3, hf:OWNER/NAME[@REVISION], or the embedded model",
       "builtin",
     )
     .option(
@@ -104,11 +102,7 @@ export function harvestCommand(): Command {
       "text as for mtc train (default: the embedded text); its training documents are used",
     )
     .addOption(layersOption("layers, counted from 0, for example 0,1").makeOptionMandatory())
-    .option(
-      "-s, --sites <list>",
-      "resid_pre, attn_in, attn_heads, attn_out, resid_mid, mlp_in, mlp_neurons, mlp_out, resid_post",
-      "resid_mid,mlp_out",
-    )
+    .option("-s, --sites <list>", SITES.join(", "), "resid_mid,mlp_out")
     .addOption(
       wholeNumberOption("-c, --context <tokens>", "tokens per context, BOS included", { least: 2, value: 64 }),
     )

@@ -138,7 +138,7 @@ export function layersOption(text: string): Option {
 /**
  * Declares `--precision`.
  *
- * @param isMeasured Whether the command measures what the rounding does, as those that harvest activations do.
+ * @param isMeasured Whether the command measures what the rounding does, as `mtc train` and `mtc harvest` do.
  * @returns The option, f32 unless it is given.
  */
 export function precisionOption(isMeasured = true): Option {

@@ -74,8 +74,10 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { analyzeTranscoder, comparePairs } = await import("../core/runs/analysed.ts");
   const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
-  const choice = chooseTranscoders(await findTranscoders(runs));
-  const notes = leftOut(choice, (config) => describeId(idOf(config)));
+  const unreadable: string[] = [];
+  const found = await findTranscoders(runs, (path, { message }) => unreadable.push(`${path} was skipped: ${message}`));
+  const choice = chooseTranscoders(found);
+  const notes = [...leftOut(choice, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
 
   const transcoders: TranscoderAnalysis[] = [];

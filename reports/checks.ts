@@ -1,5 +1,5 @@
 /**
- * The success metrics of a run, each passed or failed, and the verdict they add up to.
+ * The success metrics of a transcoder, each passed or failed, and the verdict they add up to.
  * @module
  */
 import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
@@ -20,7 +20,7 @@ export interface Check {
   decisive: boolean;
 }
 
-/** The verdict on a run. */
+/** The verdict on a transcoder. */
 export interface Verdict {
   /** `good`: every check passed; `doubtful`: only warnings failed; `bad`: a decisive check failed. */
   level: "good" | "doubtful" | "bad";
@@ -154,7 +154,7 @@ function dead({ evaluation }: TranscoderAnalysis): Check {
   };
 }
 
-/** The success metrics of a run, in the order in which they are read. */
+/** The success metrics of a transcoder, in the order in which they are read. */
 export function successChecks(transcoder: TranscoderAnalysis): Check[] {
   return [completed, finite, converged, stable, heldOutFvu, sparsity, dead].map((check) => check(transcoder));
 }

@@ -3,6 +3,8 @@
  * @module
  */
 import type { ThresholdSummary } from "../core/analysis/threshold_summary.ts";
+import { tapName } from "../core/model/sites.ts";
+import type { Mapping } from "../core/runs/ids.ts";
 
 /** Rounds to `digits` decimals and separates thousands: 1234.5 -> `1,234.50`. */
 export function decimal(value: number, digits: number): string {
@@ -96,4 +98,15 @@ export function times(count: number): string {
 /** The text with a capital first letter. */
 export function capital(text: string): string {
   return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+/**
+ * What is predicted from what: the sites, with their layers where these differ.
+ *
+ * @param mapping The transcoder's.
+ * @param written How each end is written.
+ */
+export function mappingText({ source, target }: Mapping, written: (end: string) => string = (end) => end): string {
+  const ends = source.layer === target.layer ? [source.site, target.site] : [source, target].map(tapName);
+  return ends.map(written).join(" → ");
 }

@@ -27,7 +27,7 @@ export interface ReportInput {
   transcoders: readonly TranscoderAnalysis[];
   /** A comparison for every pair of them. */
   comparisons: readonly ComparedPair[];
-  /** A sentence for every run that was left out. */
+  /** A sentence for every transcoder that was left out. */
   notes: string[];
   /** When the reports are made; the only thing in them that is not a function of the runs. */
   generated: Date;

@@ -17,7 +17,7 @@ export const thresholds = {
   deadShare: 0.05,
   /** Success: over the last fifth of the training the loss changes by no more than this share. */
   lastFifthChange: 0.05,
-  /** Success: the final loss lies no more than this share above the lowest one of the run. */
+  /** Success: the final loss lies no more than this share above the lowest one of the training. */
   aboveLowest: 0.1,
   /** A logged loss this many times the running median is a jump. */
   jump: 1.5,

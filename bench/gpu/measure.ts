@@ -10,13 +10,14 @@ import { Command, Option } from "commander";
 import process from "node:process";
 import { median } from "../../core/analysis/statistics.ts";
 import { benchmark, type BenchmarkFigures, shareOfRoofline } from "../../core/bench/benchmark.ts";
-import { GEMMA2_2B, randomModel, SMALL_GEMMA2 } from "../../core/bench/random_model.ts";
+import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { bellCurve } from "../../core/bench/random_numbers.ts";
 import { ForwardWorkload, StepWorkload, type Workload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { createTensor, type Gpu, openGpu, upload } from "../../core/gpu/device.ts";
 import { candidateTiles, type Precision, type TileName } from "../../core/gpu/products.ts";
 import { Pass } from "../../core/gpu/run.ts";
+import { openScope } from "../../core/gpu/scope.ts";
 import { elements, type Tensor } from "../../core/gpu/tensor.ts";
 import type { NeededProduct } from "../../core/gpu/tune.ts";
 import { WallClock } from "../../core/gpu/wall_clock.ts";
@@ -25,6 +26,7 @@ import { benchTable } from "../../commands/bench_table.ts";
 import { EMBEDDED, PUBLISHED } from "../../commands/train/settings.ts";
 import { preferVulkan } from "../../main.ts";
 import { describeMachine } from "../machine.ts";
+import { SMALL_GEMMA2 } from "../small_gemma2.ts";
 
 /** What every part tells. */
 interface Figures {
@@ -98,9 +100,10 @@ function fillRandomly(gpu: Gpu, tensor: Tensor, asPairs = false): void {
 
 async function measureProduct(gpu: Gpu, product: NamedProduct, tiles: readonly TileName[], repeats: number) {
   const { what, rows, columns, depth, weight: format, epilogue } = product, size = { rows, columns, depth };
-  const x = createTensor(gpu, "x", [rows, depth]), bias = createTensor(gpu, "bias", [rows]);
-  const weight = createTensor(gpu, "W", [depth, format === "bf16" ? columns / 2 : columns]);
-  const y = createTensor(gpu, "y", [rows, epilogue === "geglu" ? columns / 2 : columns]);
+  using scratch = openScope(gpu);
+  const x = createTensor(scratch, "x", [rows, depth]), bias = createTensor(scratch, "bias", [rows]);
+  const weight = createTensor(scratch, "W", [depth, format === "bf16" ? columns / 2 : columns]);
+  const y = createTensor(scratch, "y", [rows, epilogue === "geglu" ? columns / 2 : columns]);
   fillRandomly(gpu, x);
   fillRandomly(gpu, weight, format === "bf16");
   const clock = await WallClock.start(gpu), pass = new Pass(gpu), figures: ProductFigures["tiles"][number][] = [];
@@ -125,7 +128,6 @@ async function measureProduct(gpu: Gpu, product: NamedProduct, tiles: readonly T
     figures.push({ tile, flops_per_s: 2 * rows * columns * depth / median(samples) });
     console.error(`${what}, ${tile}: ${figures.at(-1)!.flops_per_s.toExponential(3)} operations per second`);
   }
-  for (const { buffer } of [x, bias, weight, y]) buffer.destroy();
   return { what, rows, columns, depth, tiles: figures };
 }
 

@@ -11,7 +11,7 @@ import { Command, Option } from "commander";
 import { fileURLToPath } from "node:url";
 import { wholeNumberOption } from "../../commands/options.ts";
 import { median } from "../../core/analysis/statistics.ts";
-import { GEMMA2_2B, randomModel, SMALL_GEMMA2 } from "../../core/bench/random_model.ts";
+import { GEMMA2_2B, randomModel } from "../../core/bench/random_model.ts";
 import { ForwardWorkload, StepWorkload } from "../../core/bench/workloads.ts";
 import { UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
@@ -23,6 +23,7 @@ import { decimal, integer, significant } from "../../reports/format.ts";
 import { numeric, table } from "../../reports/markdown/markdown.ts";
 import { preferVulkan } from "../../main.ts";
 import { describeMachine } from "../machine.ts";
+import { SMALL_GEMMA2 } from "../small_gemma2.ts";
 import { Child } from "./child.ts";
 import { ProductWorkload } from "./product_workload.ts";
 

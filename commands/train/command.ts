@@ -36,7 +36,11 @@ export function trainCommand(): Command {
       "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
         "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
-    .option("-m, --model <model>", "a Hugging Face Gemma-2 directory, or hf:OWNER/NAME[@REVISION]", BUILTIN)
+    .option(
+      "-m, --model <model>",
+      "a Hugging Face directory of Gemma-2 or Gemma-3, or hf:OWNER/NAME[@REVISION]",
+      BUILTIN,
+    )
     .option(
       "-d, --data <paths...>",
       `text: ${TEXT_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
@@ -140,8 +144,8 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
 async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
-  const { parts } = error, goOn = `then go on with: mtc train --resume ${directory}`;
-  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}; ${goOn}` });
+  const { parts } = error, goOn = `go on with: mtc train --resume ${directory}`;
+  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });
 }
 
 /** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */

@@ -86,8 +86,8 @@ export class TrainDisplay {
   /** The observer of what follows the last step. */
   get finishObserver(): FinishObserver {
     return {
-      sampling: (done, tokens) => this.#passing("Sampling", done, tokens),
-      evaluating: (done, tokens) => this.#passing("Evaluating", done, tokens),
+      sampling: (done, tokens) => this.#reading("Sampling", done, tokens),
+      evaluating: (done, tokens) => this.#reading("Evaluating", done, tokens),
     };
   }
 
@@ -141,7 +141,7 @@ export class TrainDisplay {
     this.#enter("Training")?.show(step, steps, note, left, short);
   }
 
-  #passing(name: string, done: number, tokens: number): void {
+  #reading(name: string, done: number, tokens: number): void {
     this.#enter(name)?.advance({ done, total: tokens, unit: "tokens" });
   }
 

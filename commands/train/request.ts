@@ -11,7 +11,7 @@ import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
-import { BUILTIN, type ModelFiles } from "../../core/model/files.ts";
+import { BUILTIN } from "../../core/model/files.ts";
 import { configOf } from "../../core/model/config.ts";
 import { widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
@@ -19,9 +19,9 @@ import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import { dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
-import { idOf, type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
+import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
@@ -58,16 +58,8 @@ export interface TrainOptions extends Record<string, unknown> {
   json?: boolean;
 }
 
-/** What is trained, once the command line is understood. */
-export interface TrainRequest {
-  readonly directory: string;
-  readonly settings: RunSettings;
-  readonly mappings: readonly Mapping[];
-  /** The directory of each transcoder in the run's, in the order of the mappings. */
-  readonly names: readonly string[];
-  readonly model: ModelFiles;
-  readonly data: DataPaths;
-  readonly resumed: readonly TranscoderConfig[] | null;
+/** What is trained, once the command line is understood: a plan, but for what only an open device can say. */
+export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
   /** Whether a resumed run has nothing left to do. */
   readonly isFinished: boolean;
 }
@@ -220,20 +212,38 @@ export async function resumedRequest(directory: string, command: Command): Promi
       remedy: "leave the option out or start another run",
     });
   }
-  const { names, configs } = await readConfigs(directory), [first] = configs;
+  const { names, configs } = await readConfigs(directory), [first] = configs, settings = settingsOf(first);
+  checkRead(settings, join(directory, names[0], CONFIG_FILE));
   const finished = await Promise.all(
     directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   return {
     directory,
     names,
-    settings: settingsOf(first),
+    settings,
     mappings: configs.map(({ source, target }) => ({ source, target })),
     model: await openModelVisibly(first.model.path ?? BUILTIN),
     data: dataOf(first),
     resumed: configs,
     isFinished: finished.every(Boolean),
   };
+}
+
+/** A config.json may have been changed since it was written. */
+function checkRead(settings: RunSettings, path: string): void {
+  try {
+    checkSettings(settings);
+  } catch (error) {
+    if (!(error instanceof SettingError)) throw error;
+    const { parts: { requirement }, bad: { setting, value } } = error;
+    const remedy = "correct it, restore it or start another run";
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: `${setting}: ${requirement}`,
+      found: `it is ${value}`,
+      remedy,
+    });
+  }
 }
 
 /** The directories of a run's transcoders, and their config.json files. */
@@ -269,20 +279,12 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @param adapter The GPU's name, part of config.json.
  * @returns What training and finishing need.
  */
-export function planOf(
-  { directory, settings, mappings, names, model, data, resumed }: TrainRequest,
-  adapter: string,
-): TrainingPlan {
+export function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): TrainingPlan {
+  const { settings, model, data, resumed } = plan;
   const config = configOf(model), { layers, dModel, vocabSize } = config;
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
-    directory,
-    settings,
-    mappings,
-    names,
-    model,
-    data,
-    resumed,
+    ...plan,
     describe: ({ source, target }, text) => ({
       mtc_version: configuration.version,
       adapter,

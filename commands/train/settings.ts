@@ -80,7 +80,7 @@ export function defaultLayers(layers: number, isEmbedded: boolean): number[] {
  * @returns The tap.
  * @throws {UsageError} When there is no such site.
  */
-export function parseTap(text: string, layer: number): Tap {
+function parseTap(text: string, layer: number): Tap {
   const named = /^layer(\d+)\.(.*)$/.exec(text);
   return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer, site: parseSite(text) };
 }
@@ -99,7 +99,7 @@ export function mappingsFor(layers: readonly number[], source: string, target: s
   return layers.toSorted((a, b) => a - b).map((layer) => {
     checkLayer(layer, modelLayers);
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
-    checkLayer(from.layer, modelLayers);
+    checkLayer(from.layer, modelLayers, "choose another --source");
     if (depthOf(from) < depthOf(to)) return { source: from, target: to };
     throw new UsageError({
       action: `train ${tapName(from)} -> ${tapName(to)}`,

@@ -10,7 +10,7 @@ import { quantile } from "./statistics.ts";
 export type Interval = [number, number];
 
 /** Resamples behind each interval. */
-export const RESAMPLES = 1000;
+const RESAMPLES = 1000;
 /** Separates these draws from other uses of the generator. */
 const BOOTSTRAP_STREAM = 0x626f6f74;
 

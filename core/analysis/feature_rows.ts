@@ -54,7 +54,7 @@ export interface FeatureWeights {
 }
 
 /** How a feature's top samples are spread over tokens. */
-export interface TokenSpread {
+interface TokenSpread {
   /** The most frequent token; the lowest id among equals. */
   readonly token: number;
   /** Its share of the samples. */
@@ -69,7 +69,7 @@ export interface TokenSpread {
  * @param tokens Token ids, at least one.
  * @returns The most frequent one and the entropy.
  */
-export function tokenSpread(tokens: readonly number[]): TokenSpread {
+function tokenSpread(tokens: readonly number[]): TokenSpread {
   const counts = new Map<number, number>();
   for (const token of tokens) counts.set(token, (counts.get(token) ?? 0) + 1);
   const [[token, most]] = [...counts].sort(([a, n], [b, m]) => m - n || a - b);

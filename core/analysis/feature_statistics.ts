@@ -1,5 +1,5 @@
 /**
- * Statistics over the features of one run: how strongly, how often and how selectively they fire.
+ * Statistics over the features of one transcoder: how strongly, how often and how selectively they fire.
  * @module
  */
 import type { FeatureRow } from "./feature_rows.ts";
@@ -27,7 +27,7 @@ export interface GroupStatistics {
   shareOfActivations: number;
 }
 
-/** What the features of one run look like together. */
+/** What the features of one transcoder look like together. */
 export interface FeatureStatistics {
   /** Tokens of the final pass, from the counts of the most frequent feature; 0 when none fired. */
   passTokens: number;
@@ -37,7 +37,7 @@ export interface FeatureStatistics {
   withSamples: number;
   /** Samples kept, all features together. */
   samples: number;
-  /** Features whose samples reached the cap of the run. */
+  /** Features whose samples reached the most that are kept. */
   atSampleCap: number;
   /** Summary over alive features of the largest activation. */
   maxActivation: Summary;
@@ -92,7 +92,7 @@ function sampleHistogram(features: readonly FeatureRow[], cap: number): Histogra
   );
 }
 
-/** Statistics over all features of a run. */
+/** Statistics over all features of a transcoder. */
 export function featureStatistics(
   features: readonly FeatureRow[],
   { groups, samples_per_feature }: { readonly groups: readonly number[]; readonly samples_per_feature: number },

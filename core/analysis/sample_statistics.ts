@@ -1,5 +1,5 @@
 /**
- * What the samples of a run say: the tokens on which features peak, and the contexts of a few chosen features.
+ * What the samples of a transcoder say: the tokens on which features peak, and the contexts of a few chosen features.
  * @module
  */
 
@@ -51,7 +51,7 @@ export interface FeatureExample extends FeatureSamples {
   tokens: TokenCount[];
 }
 
-/** What one pass over samples.jsonl yields. */
+/** What one reading of samples.jsonl yields. */
 export interface SampleStatistics {
   /** The chosen features, by feature index. */
   examples: Map<number, FeatureExample>;

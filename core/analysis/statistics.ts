@@ -41,7 +41,7 @@ export interface Line {
   correlation: number;
 }
 
-/** Mean, population standard deviation and extremes in one pass over `values`, in float64; NaN when empty or when a value is NaN. */
+/** Mean, population standard deviation and extremes of `values`, in float64; NaN when empty or when a value is NaN. */
 export function moments(values: ArrayLike<number>): { mean: number; std: number; min: number; max: number } {
   const n = values.length;
   let sum = 0, min = Infinity, max = -Infinity;

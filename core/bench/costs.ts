@@ -10,6 +10,7 @@
  * @module
  */
 
+import { METRICS_EXTRA } from "../../wgsl/transcoder/step.ts";
 import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
 import type { Dispatch } from "./recording_pass.ts";
 
@@ -77,6 +78,11 @@ const ROWS: Readonly<Record<string, Row>> = {
   norm_add_norm: {
     flops: ({ rows, width }, _, { NORM_NEXT }) => (NORM_NEXT ? 9 : 5) * rows * width,
     touched: (_p, _s, { NORM_NEXT }): Record<string, number> => NORM_NEXT ? {} : { next_gain: 0, next: 0 },
+  },
+  head_norm: {
+    flops: ({ rows, heads, key_value_heads, head_dim }) => 4 * rows * (heads + key_value_heads) * head_dim,
+    inPlace: ["qkv"],
+    touched: ({ rows, heads, key_value_heads, head_dim }) => ({ qkv: rows * (heads + key_value_heads) * head_dim }),
   },
   rotary: {
     flops: ({ contexts, context, heads, key_value_heads, head_dim }) =>
@@ -178,7 +184,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     flops: ({ tokens, prefixes, width }) => tokens * (prefixes + 1) + width,
     touched: ({ prefixes, width }) => ({
       moments: width,
-      ring: prefixes + 6,
+      ring: prefixes + METRICS_EXTRA,
       selection: 1,
       aux_selection: 1,
       state: 1,

@@ -28,7 +28,7 @@ export interface RandomModelSizes {
   readonly head_dim: number;
   /** Tokens that every other layer sees. */
   readonly sliding_window: number;
-  /** Tokens of the vocabulary; {@link RANDOM_VOCABULARY} if left out: only a head's cost depends on it. */
+  /** Tokens of the vocabulary; 1,024 if left out: only a head's cost depends on it. */
   readonly vocab_size?: number;
 }
 
@@ -44,20 +44,8 @@ export const GEMMA2_2B: RandomModelSizes = {
   sliding_window: 4096,
 };
 
-/** So small that a software driver runs all layers in a second: for trying out what measures the large one. */
-export const SMALL_GEMMA2: RandomModelSizes = {
-  name: "random weights of a small shape",
-  num_hidden_layers: 26,
-  hidden_size: 128,
-  intermediate_size: 512,
-  num_attention_heads: 4,
-  num_key_value_heads: 2,
-  head_dim: 32,
-  sliding_window: 4096,
-};
-
 /** Tokens of a random model's vocabulary. */
-export const RANDOM_VOCABULARY = 1024;
+const RANDOM_VOCABULARY = 1024;
 
 /** How many numbers there are before they repeat: a prime, so that no row of a matrix equals another. */
 const PERIOD = 262_139;
@@ -90,6 +78,7 @@ export function randomModel(sizes: RandomModelSizes): ModelFiles {
     config: text(json),
     tokenizerJson: text({}),
     tokenizerConfig: text({}),
+    vocabSize: json.vocab_size,
     weights: new TensorSource(name, [file]),
   };
 }

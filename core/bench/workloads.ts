@@ -156,7 +156,7 @@ export class ForwardWorkload implements Workload {
   readonly name = "Forward pass";
   /** For tables. */
   readonly sizes: string;
-  /** Tokens of a pass. */
+  /** Tokens of a forward pass. */
   readonly tokens: number;
   readonly #decoder: Decoder;
   readonly #batch: { readonly contexts: number; readonly context: number; readonly ids: Uint32Array<ArrayBuffer> };
@@ -174,9 +174,9 @@ export class ForwardWorkload implements Workload {
    *
    * @param gpu The device.
    * @param files The model.
-   * @param taps What the pass is for.
+   * @param taps What the forward pass is for.
    * @param context Tokens per context.
-   * @param maxTokens The most tokens per pass; less where the adapter binds less, at least one context.
+   * @param maxTokens The most tokens per forward pass; less where the adapter binds less, at least one context.
    * @param precision What its products round their inputs to.
    * @returns The workload, with as many contexts as training would take.
    * @throws {UserError} When the model cannot be loaded, or the adapter cannot bind its tensors.
@@ -197,7 +197,7 @@ export class ForwardWorkload implements Workload {
     return new ForwardWorkload(decoder, sizes, contexts, context);
   }
 
-  /** Records one pass; the embedding is gathered on the host at once. */
+  /** Records one forward pass; the embedding is gathered on the host at once. */
   record(pass: Pass): void {
     this.#decoder.forward(pass, this.#batch);
   }

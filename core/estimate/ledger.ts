@@ -54,11 +54,11 @@ export class Overflow extends Error {
 }
 
 /** What the driver keeps for data on their way to the device, until the next wait. */
-export const UPLOADS = "uploads under way";
+const UPLOADS = "uploads under way";
 /** The uniform blocks of all kernels, which are made anew when there are more. */
-export const PARAMETERS = "kernel parameters";
+const PARAMETERS = "kernel parameters";
 /** What is read back, and nothing else, is mapped. */
-export const READBACK = "reading back";
+const READBACK = "reading back";
 
 /** Counts what is done on its {@link gpu}. */
 export class Ledger {

@@ -3,9 +3,10 @@
  * @module
  */
 
-import { CACHED_ROWS } from "../model/embedding.ts";
+import { SAMPLE_QUANTILES } from "../analysis/samples.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { openScope } from "../gpu/scope.ts";
+import { CACHED_ROWS } from "../model/embedding.ts";
+import { countedPerContext } from "../text/contexts.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
@@ -63,12 +64,12 @@ export const BEGINNING: Standing = { step: 0, written: 0 };
 
 /** Bytes of a sample in samples.jsonl: 199 on the embedded text, more where characters take several bytes. */
 const SAMPLE_BYTES = 220;
-/** Samples at quantiles of each feature, beside the top ones. */
-const QUANTILE_SAMPLES = 10;
 /** Bytes of a feature's row in features.csv, and of a row in metrics.csv. */
 const FEATURE_ROW_BYTES = 120, METRICS_ROW_BYTES = 180;
 /** Memory of the Worker that reads text, with what it leaves to the garbage collector, and for each byte of its tokenizer.json: measured. */
 const WORKER_BYTES = 160e6, WORKER_BYTES_PER_TOKENIZER_BYTE = 20;
+/** Memory of the tokenizer that spells the samples at the end, for each byte of its tokenizer.json: 310 MB for Gemma 3's 33 MB. */
+const SPELLING_BYTES_PER_TOKENIZER_BYTE = 10;
 /** Bytes per second at which checkpoints are read back, turned and written: 390 MB of a 2B transcoder took 4.2 s on two busy cores. */
 const CHECKPOINT_RATE = 90e6;
 /** Seconds to write a sample as text; measured on two cores. */
@@ -134,6 +135,7 @@ function hostNeed({ model }: PlannedRun, rehearsal: Rehearsal, base: number): Ne
   return needOf([
     { name: "program", amount: base },
     { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
+    { name: "tokenizer for samples", amount: SPELLING_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
     { name: "embedding rows", amount: 4 * config.dModel * rows },
     { name: "samples", amount: samples.training + samples.final },
     { name: "checkpoints and transfers", amount: copies },
@@ -141,25 +143,25 @@ function hostNeed({ model }: PlannedRun, rehearsal: Rehearsal, base: number): Ne
 }
 
 function diskNeed({ settings, mappings }: PlannedRun, { checkpoint }: Rehearsal, standing: Standing): Need {
-  const { groups, steps, log_every, checkpoint_every } = settings, layers = mappings.length;
+  const { groups, steps, log_every, checkpoint_every } = settings, transcoders = mappings.length;
   const features = featureCount(groups), { state, weights, samples } = checkpoint;
   // A checkpoint is whole before an older one is removed.
   const checkpoints = Math.min(CHECKPOINTS_KEPT + 1, Math.ceil(steps / checkpoint_every));
   const tables = features * FEATURE_ROW_BYTES + Math.ceil(steps / log_every) * METRICS_ROW_BYTES;
   const need = needOf([
-    { name: "checkpoints", amount: layers * checkpoints * (state + weights + samples) },
-    { name: "samples", amount: layers * samplesWritten(settings) * SAMPLE_BYTES },
-    { name: "finished transcoders", amount: layers * weights },
-    { name: "tables", amount: layers * tables },
+    { name: "checkpoints", amount: transcoders * checkpoints * (state + weights + samples) },
+    { name: "samples", amount: transcoders * samplesWritten(settings) * SAMPLE_BYTES },
+    { name: "finished transcoders", amount: transcoders * weights },
+    { name: "tables", amount: transcoders * tables },
   ]);
   if (standing.written === 0) return need;
   const already = { name: "there already", amount: -Math.min(need.peak, standing.written) };
   return needOf([...need.parts, already]);
 }
 
-/** Samples in the files of a layer: those of training, those of the final pass, and those at quantiles. */
+/** Samples in the files of a transcoder: those of training, those of the final pass, and those at quantiles. */
 function samplesWritten({ groups, samples_per_feature }: PlannedRun["settings"]): number {
-  return featureCount(groups) * (2 * samples_per_feature + QUANTILE_SAMPLES);
+  return featureCount(groups) * (2 * samples_per_feature + SAMPLE_QUANTILES.length);
 }
 
 function needOf(parts: readonly Part[]): Need {
@@ -184,8 +186,7 @@ export async function estimateDuration(
 ): Promise<Duration> {
   const { config, contextsPerForward } = rehearsal;
   // On the run's own device, so that what is compiled for it is compiled once; a trace would give every dispatch a pass of its own.
-  using scratch = openScope({ ...gpu, trace: null });
-  const speed = await measureSpeed(scratch, run, config, contextsPerForward);
+  const speed = await measureSpeed({ ...gpu, trace: null }, run, config, contextsPerForward);
   return durationOf(run, rehearsal, standing, speed);
 }
 
@@ -200,24 +201,24 @@ export async function estimateDuration(
  */
 export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Standing, speed: Speed): Duration {
   const { settings, mappings } = run, { buffer, flops, checkpoint } = rehearsal, { step } = standing;
-  const layers = mappings.length, steps = settings.steps - step;
-  const perContext = settings.context - (settings.include_bos ? 0 : 1);
+  const transcoders = mappings.length, steps = settings.steps - step;
+  const perContext = countedPerContext(settings.context, settings.include_bos);
   const forward = (contexts: number) => contexts * flops.forward / rehearsal.contextsPerForward / speed.forwardFlops;
-  const passing = (tokens: number) => forward(tokens / perContext) + tokens * layers * speed.sampleSeconds;
+  const reading = (tokens: number) => forward(tokens / perContext) + tokens * transcoders * speed.sampleSeconds;
   // A resumed run fills its current buffer once more.
   const fills = Math.ceil(settings.steps / buffer.steps) - Math.floor(step / buffer.steps);
   const checkpoints = Math.ceil(settings.steps / settings.checkpoint_every) -
     Math.floor(step / settings.checkpoint_every);
-  const perCheckpoint = layers * (checkpoint.state + checkpoint.weights + checkpoint.samples) / CHECKPOINT_RATE;
+  const perCheckpoint = transcoders * (checkpoint.state + checkpoint.weights + checkpoint.samples) / CHECKPOINT_RATE;
   const start = step > 0 ? 0 : flops.start / speed.forwardFlops;
   const phases = [
     { name: "loading", amount: rehearsal.modelLayers * speed.loadLayerSeconds },
     { name: "harvesting", amount: steps > 0 ? fills * forward(buffer.contexts) : 0 },
-    { name: "training", amount: start + steps * layers * speed.stepSeconds },
+    { name: "training", amount: start + steps * transcoders * speed.stepSeconds },
     { name: "checkpoints", amount: checkpoints * perCheckpoint },
-    { name: "final pass", amount: passing(settings.sample_tokens) },
-    { name: "evaluation", amount: passing(settings.evaluation_tokens) },
-    { name: "writing samples", amount: layers * samplesWritten(settings) * SAMPLE_WRITE_S },
+    { name: "final pass", amount: reading(settings.sample_tokens) },
+    { name: "evaluation", amount: reading(settings.evaluation_tokens) },
+    { name: "writing samples", amount: transcoders * samplesWritten(settings) * SAMPLE_WRITE_S },
   ];
   const seconds = phases.reduce((sum, { amount }) => sum + amount, 0);
   return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };

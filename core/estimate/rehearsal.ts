@@ -24,11 +24,12 @@ import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
-import { allocateTranscoder, type TrainedParts, type TrainingPlan } from "../training/plan.ts";
+import type { TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { type Mapping, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
+import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
 import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
@@ -290,7 +291,9 @@ function blankText(context: number, isLast: boolean): ContextSource {
 export function flopsOf(dispatches: readonly Dispatched[]): number {
   return dispatches.reduce((sum, { kernel, params: p }) => {
     if ("depth" in p) return sum + 2 * p.rows * p.columns * p.depth;
-    // Scores and their sum over values, each for half of all pairs of tokens.
-    return kernel === "attention" ? sum + 2 * p.contexts * p.context ** 2 * p.heads * p.head_dim : sum;
+    if (kernel !== "attention") return sum;
+    // Scores and their sum over values, each for the pairs of tokens that see each other: half of all where the window is no shorter.
+    const window = Math.min(p.window, p.context), pairs = window * (p.context - window / 2);
+    return sum + 4 * p.contexts * pairs * p.heads * p.head_dim;
   }, 0);
 }

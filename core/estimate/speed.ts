@@ -11,6 +11,7 @@ import { reachOf } from "../model/reach.ts";
 import { loadLayers } from "../model/weights.ts";
 import { type Gpu, tensorFrom } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { WallClock } from "../gpu/wall_clock.ts";
 import { Encoder } from "../transcoder/encode.ts";
@@ -50,7 +51,7 @@ const COMPILING_TOKENS = 8;
 /**
  * Measures.
  *
- * @param gpu The device; all that is allocated for this is held until the handle's owner is closed.
+ * @param gpu The device; all memory of the measurement is given back.
  * @param run The run.
  * @param config Its model.
  * @param contexts Contexts per forward pass.
@@ -84,13 +85,14 @@ async function best(clock: WallClock, submit: () => void): Promise<number> {
 async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig, most: number) {
   const { context, precision } = run.settings;
   const taps = [{ layer: 0, site: "mlp_out" }] as const, reach = reachOf(taps);
+  using scratch = openScope(gpu);
   const load = async (on: Gpu) => {
-    const layers = await loadLayers(on, blankTensors(run.model.weights, on === gpu), config, reach);
-    return (maxTokens: number) =>
-      new Decoder(on, config, { taps, maxTokens, context, precision }, embeddingOf(config), layers);
+    const layers = await loadLayers(on, blankTensors(run.model.weights, on === scratch), config, reach);
+    return (scope: Gpu, maxTokens: number) =>
+      new Decoder(scope, config, { taps, maxTokens, context, precision }, embeddingOf(config), layers);
   };
   const started = performance.now();
-  const create = await load(gpu);
+  const create = await load(scratch);
   const loadLayerSeconds = (performance.now() - started) / 1000;
   const ledger = new Ledger(gpu), count = await load(ledger.gpu);
   const pass = new Pass(gpu), counted = new Pass(ledger.gpu);
@@ -99,12 +101,14 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
     on.submit();
   };
   for (let contexts = 1;;) {
-    const tokens = contexts * context, model = create(tokens);
+    // Each round's tensors make room for the next one's, which are larger.
+    using round = openScope(scratch);
+    const tokens = contexts * context, model = create(round, tokens);
     if (contexts === 1) await clock.seconds(forward(model, pass, 1, Math.min(context, COMPILING_TOKENS)));
     const seconds = await best(clock, forward(model, pass, contexts));
     if (seconds >= TELLING_S || contexts === most) {
       ledger.dispatches.length = 0;
-      forward(count(tokens), counted, contexts)();
+      forward(count(ledger.gpu, tokens), counted, contexts)();
       return { forwardFlops: flopsOf(ledger.dispatches) / seconds, forwardTokens: tokens, loadLayerSeconds };
     }
     contexts = Math.min(most, contexts * Math.max(2, Math.ceil(TELLING_S / seconds)));
@@ -116,30 +120,32 @@ async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, co
   const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(shape.d_in);
   noise(weights.encoder, deviation);
   noise(weights.decoder, deviation);
-  const state = createTrainingState(gpu, shape, weights);
+  using scratch = openScope(gpu);
+  const state = createTrainingState(scratch, shape, weights);
   const activations = (label: string, width: number) =>
-    tensorFrom(gpu, label, [batch, width], noise(new Float32Array(batch * width), 1));
-  const x = activations("source", shape.d_in), y = activations("target", shape.d_out);
-  const stepOf = (tokens: number) => {
-    const stepper = new Stepper(gpu, { ...run.settings, batch_tokens: tokens }, shape, state), pass = new Pass(gpu);
-    return () => {
+    tensorFrom(scratch, label, [batch, width], noise(new Float32Array(batch * width), 1));
+  const x = activations("source", shape.d_in), y = activations("target", shape.d_out), pass = new Pass(gpu);
+  const timeSteps = async (tokens: number, isFirst: boolean) => {
+    using own = openScope(scratch);
+    const stepper = new Stepper(own, { ...run.settings, batch_tokens: tokens }, shape, state);
+    const step = () => {
       stepper.record(pass, x, y, 1, 0);
       pass.submit();
     };
+    // The first step compiles the kernels.
+    if (isFirst) await clock.seconds(step);
+    return await best(clock, step);
   };
 
-  const small = Math.ceil(batch / 16), smallStep = stepOf(small);
-  // The first step compiles the kernels.
-  await clock.seconds(smallStep);
-  const ofSmall = await best(clock, smallStep);
+  const small = Math.ceil(batch / 16), ofSmall = await timeSteps(small, true);
   const tokens = Math.min(batch, Math.max(2 * small, Math.floor(small * BEARABLE_S / ofSmall)));
-  const seconds = await best(clock, stepOf(tokens));
+  const seconds = await timeSteps(tokens, false);
   // Adam's share does not depend on the batch: seconds = fixed + perToken * tokens.
   const perToken = tokens > small ? Math.max(0, (seconds - ofSmall) / (tokens - small)) : 0;
   return {
     stepSeconds: seconds + perToken * (batch - tokens),
     stepTokens: tokens,
-    sampleSeconds: await measureSampling(gpu, run, { shape, ...await readWeights(gpu, shape, state) }, x, tokens),
+    sampleSeconds: await measureSampling(scratch, run, { shape, ...await readWeights(gpu, shape, state) }, x, tokens),
   };
 }
 

@@ -9,7 +9,10 @@ import { weightFiles } from "./checkpoint_index.ts";
 import { bfloat16ToFloat32, firstNotFinite } from "./floats.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
-/** The weights of one model. Names are given without the `model.` that some checkpoints put in front. */
+/** What checkpoints put in front of the names of a language model's tensors: nothing, or what it is a part of. */
+const PREFIXES = ["model.", "", "language_model.model.", "model.language_model.", "language_model."];
+
+/** The weights of one model. Names are given without what some checkpoints put in front. */
 export class TensorSource {
   /** What the model is called in messages. */
   readonly where: string;
@@ -61,7 +64,7 @@ export class TensorSource {
   }
 
   #find(name: string, shape: readonly number[]): { file: SafetensorsFile; full: string } {
-    const names = [`model.${name}`, name];
+    const names = PREFIXES.map((prefix) => prefix + name);
     for (const full of names) {
       const file = this.files.find(({ tensors }) => tensors.has(full));
       if (!file) continue;
@@ -76,7 +79,7 @@ export class TensorSource {
     }
     throw new UserError({
       action: `load ${this.where}`,
-      requirement: `it needs a tensor "${names.join('" or "')}"`,
+      requirement: `it needs a tensor "${names.slice(0, 2).join('" or "')}", or the same behind "language_model."`,
       found: "its safetensors files have none",
       remedy: "download the missing shard or take a complete checkpoint",
     });

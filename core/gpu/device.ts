@@ -68,32 +68,13 @@ export async function openGpu(
       remedy: INSTALL_HINT,
     });
   }
-  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
-  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
-    adapter.limits;
   const canTime = onKernel !== null && adapter.features.has("timestamp-query");
   const name = adapter.info.description || adapter.info.device || "unnamed adapter";
   const isCpu = /llvmpipe|lavapipe|swiftshader|WARP/i.test(name);
   // Deno grants features that its adapters do not list; a version that does not know one leaves it out of device.features.
   const wanted = { "timestamp-query": canTime, subgroups: isCpu, "shader-f16": precision === "f16" };
   const features = Object.entries(wanted).filter(([, is]) => is).map(([feature]) => feature as GPUFeatureName);
-  let device: GPUDevice;
-  try {
-    device = await adapter.requestDevice({
-      requiredFeatures: features,
-      requiredLimits: {
-        maxBufferSize,
-        maxStorageBufferBindingSize,
-        maxComputeWorkgroupStorageSize,
-        maxComputeInvocationsPerWorkgroup,
-        maxComputeWorkgroupSizeX,
-        maxStorageBuffersPerShaderStage,
-      },
-    });
-  } catch (error) {
-    const found = (error as Error).message;
-    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: INSTALL_HINT });
-  }
+  const device = await deviceOf(adapter, features);
   if (precision === "f16" && !device.features.has("shader-f16")) {
     throw new UserError({
       action: "use --precision f16",
@@ -131,6 +112,29 @@ export async function openGpu(
       device.destroy();
     },
   });
+}
+
+/** Opens a device with those limits of its adapter that tensors and kernels come near. */
+async function deviceOf(adapter: GPUAdapter, requiredFeatures: GPUFeatureName[]): Promise<GPUDevice> {
+  const { maxBufferSize, maxStorageBufferBindingSize, maxComputeWorkgroupStorageSize } = adapter.limits;
+  const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupSizeX, maxStorageBuffersPerShaderStage } =
+    adapter.limits;
+  try {
+    return await adapter.requestDevice({
+      requiredFeatures,
+      requiredLimits: {
+        maxBufferSize,
+        maxStorageBufferBindingSize,
+        maxComputeWorkgroupStorageSize,
+        maxComputeInvocationsPerWorkgroup,
+        maxComputeWorkgroupSizeX,
+        maxStorageBuffersPerShaderStage,
+      },
+    });
+  } catch (error) {
+    const found = (error as Error).message;
+    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: INSTALL_HINT });
+  }
 }
 
 /**
@@ -178,6 +182,7 @@ export function createTensor(gpu: Gpu, label: string, shape: readonly number[], 
  * @param tensor The destination.
  * @param data Elements of the tensor's type, at most as many as it holds from `first` on.
  * @param first The first element to overwrite.
+ * @throws {RangeError} When there are more.
  */
 export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Array | Int32Array, first = 0): void {
   if (first + data.length > elements(tensor.shape)) {
@@ -199,7 +204,9 @@ export function upload(gpu: Gpu, tensor: Tensor, data: Float32Array | Uint32Arra
  * @param label What the tensor is.
  * @param shape Extents, outermost first.
  * @param data Its elements; their array type decides the element type.
- * @returns The tensor.
+ * @returns The tensor; it lives as long as the handle's owner.
+ * @throws {TooLargeToBind} As {@link createTensor}.
+ * @throws {RangeError} When there are more than the shape has room for.
  */
 export function tensorFrom(
   gpu: Gpu,

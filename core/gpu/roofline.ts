@@ -114,12 +114,12 @@ function fillRandomly(gpu: Gpu, tensor: Tensor): void {
   const encoder = gpu.device.createCommandEncoder();
   // WebGPU refuses copies within one buffer, so they go through a second one.
   const block = filled * ELEMENT_BYTES;
-  const between = gpu.device.createBuffer({ size: block, usage: GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST });
+  using scratch = openScope(gpu);
+  const { buffer: between } = createTensor(scratch, "random block", [filled]);
   encoder.copyBufferToBuffer(tensor.buffer, 0, between, 0, block);
   for (; filled < count; filled += block / ELEMENT_BYTES) {
     const bytes = Math.min(block, (count - filled) * ELEMENT_BYTES);
     encoder.copyBufferToBuffer(between, 0, tensor.buffer, filled * ELEMENT_BYTES, bytes);
   }
   gpu.device.queue.submit([encoder.finish()]);
-  between.destroy();
 }

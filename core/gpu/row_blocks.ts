@@ -4,7 +4,7 @@
  * @module
  */
 
-import { gatherRows, prepareRows } from "../../wgsl/transcoder/step.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
 import { createTensor, type Gpu } from "./device.ts";
 import type { Pass } from "./run.ts";
 import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";

@@ -71,7 +71,7 @@ export class BindGroups {
   forget(buffer: GPUBuffer): void {
     const id = this.#ids.get(buffer);
     if (id === undefined) return;
-    for (const key of this.#keys.get(id) ?? []) this.#groups.delete(key);
+    for (const key of this.#keys.get(id) ?? []) this.#drop(key);
     this.#keys.delete(id);
     this.#ids.delete(buffer);
   }
@@ -80,6 +80,12 @@ export class BindGroups {
   clear(): void {
     this.#groups.clear();
     this.#keys.clear();
+  }
+
+  /** Drops a group, and what its other buffers, which may live for ever, know of it. */
+  #drop(key: string): void {
+    this.#groups.delete(key);
+    for (const id of key.split(" ").slice(1)) this.#keys.get(Number(id))?.delete(key);
   }
 
   #idOf(buffer: GPUBuffer): number {

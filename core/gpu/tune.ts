@@ -49,19 +49,23 @@ const ROUND_S = 0.02;
  * @param gpu The device.
  * @param products What a run will multiply.
  * @param cache The file to remember choices in; null for none.
+ * @returns The tiles of these products, by the keys of `tileKey`.
  * @throws {UserError} When the device fails or its memory is exhausted.
  */
 export async function tuneTiles(
   gpu: Gpu,
   products: readonly NeededProduct[],
   cache: string | null = cacheFile(),
-): Promise<void> {
+): Promise<Record<string, TileName>> {
+  const { tiles } = gpu.shared, tuned = products.filter(({ depth }) => depth % 4 === 0);
+  const keyOf = (product: NeededProduct) => tileKey(gpu, product, product.precision ?? "f32");
   const missing = new Map<string, NeededProduct>();
-  for (const product of products) {
-    const key = tileKey(gpu, product, product.precision ?? "f32");
-    if (!gpu.shared.tiles.has(key) && product.depth % 4 === 0) missing.set(key, product);
-  }
-  if (missing.size === 0) return;
+  for (const product of tuned) if (!tiles.has(keyOf(product))) missing.set(keyOf(product), product);
+  if (missing.size > 0) await findTiles(gpu, missing, cache);
+  return Object.fromEntries(tuned.map((product) => [keyOf(product), tiles.get(keyOf(product))!]));
+}
+
+async function findTiles(gpu: Gpu, missing: ReadonlyMap<string, NeededProduct>, cache: string | null): Promise<void> {
   const known = cache === null ? {} : await readCache(cache);
   // What is known of another version of the driver or the runtime says nothing about this one.
   const here = known[`${gpu.adapter}, Deno ${Deno.version.deno}`] ??= {};
@@ -120,7 +124,7 @@ type Choices = Record<string, Record<string, TileName>>;
 async function readCache(path: string): Promise<Choices> {
   try {
     const read = JSON.parse(await Deno.readTextFile(path)) as Choices;
-    const isSound = !Array.isArray(read) &&
+    const isSound = typeof read === "object" && !Array.isArray(read) &&
       Object.values(read).every((choices) => Object.values(choices).every((tile) => tile in TILES));
     return isSound ? read : {};
   } catch {

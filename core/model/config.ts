@@ -5,12 +5,18 @@
 
 import { UserError } from "../errors.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
+import { describeForeign } from "./foreign.ts";
 import { parseGemma2 } from "./gemma2.ts";
+import { parseGemma3, parseGemma3Text } from "./gemma3.ts";
 
-export type { DecoderConfig, LayerType } from "./decoder_config.ts";
+export type { DecoderConfig, LayerType, Rope } from "./decoder_config.ts";
 
 /** Readers of config.json by its `model_type`; each gives the configuration, or says what is wrong. */
-const FAMILIES: Readonly<Record<string, (json: unknown) => DecoderConfig | string>> = { gemma2: parseGemma2 };
+const FAMILIES: Readonly<Record<string, (json: unknown) => DecoderConfig | string>> = {
+  gemma2: parseGemma2,
+  gemma3: parseGemma3,
+  gemma3_text: parseGemma3Text,
+};
 
 /** The part of an opened model that says how large it is. */
 export type Described = {
@@ -53,8 +59,7 @@ export function parseConfig(json: Uint8Array, path: string): DecoderConfig {
   const modelType = (value as { model_type?: unknown } | null)?.model_type;
   const family = typeof modelType === "string" && Object.hasOwn(FAMILIES, modelType) ? FAMILIES[modelType] : null;
   if (family === null) {
-    const found = modelType === undefined ? "there is none" : `it is ${JSON.stringify(modelType)}`;
-    throw unusable(path, 'model_type: this must be a Gemma-2 model ("gemma2")', found);
+    throw unusable(path, "it must be a Gemma-2 or Gemma-3 text model", describeForeign(modelType));
   }
   const config = family(value);
   if (typeof config === "string") throw unusable(path, config);
@@ -66,6 +71,6 @@ function unusable(path: string, requirement: string, found?: string): UserError 
     action: `use the model of ${path}`,
     requirement,
     found,
-    remedy: "choose a Hugging Face Gemma-2 directory",
+    remedy: "choose a Hugging Face directory of Gemma-2 or Gemma-3",
   });
 }

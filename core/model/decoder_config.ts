@@ -6,6 +6,14 @@
 /** What a layer's attention sees: the last `slidingWindow` tokens or the whole context. */
 export type LayerType = "sliding_attention" | "full_attention";
 
+/** A rotary embedding's wavelengths. */
+export interface Rope {
+  /** Their base. */
+  readonly theta: number;
+  /** Frequencies are divided by it; 1 for none. */
+  readonly factor: number;
+}
+
 /** A decoder's sizes and constants. */
 export interface DecoderConfig {
   /** Number of layers. */
@@ -30,8 +38,10 @@ export interface DecoderConfig {
   readonly slidingWindow: number;
   /** One entry per layer. */
   readonly layerTypes: readonly LayerType[];
-  /** The base of the rotary embedding's wavelengths, by what a layer sees. */
-  readonly ropeTheta: Readonly<Record<LayerType, number>>;
+  /** The rotary embedding, by what a layer sees. */
+  readonly rope: Readonly<Record<LayerType, Rope>>;
+  /** Whether each query head and each key head is normed before it turns. */
+  readonly hasHeadNorm: boolean;
   /** Scores are multiplied by this number to the power -1/2. */
   readonly queryPreAttnScalar: number;
   /** Scores s become cap * tanh(s / cap); null for no cap. */

@@ -11,7 +11,8 @@ import { placeOf, type Tap, tapName, widthOf } from "./sites.ts";
 
 /**
  * A change of one site in one forward pass. All that is computed from the site sees the change, and so does a tap of it; what is computed
- * only for a site that is replaced does not run. Several edits of a site take effect in their order.
+ * only for a site that is replaced does not run. Several edits of a site take effect in their order. Tensors are the caller's own: one that
+ * the model fills, such as another tap's, would change on the way.
  */
 export type Edit =
   /** The site's activations are these instead. */

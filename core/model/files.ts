@@ -28,6 +28,8 @@ export interface ModelFiles {
   readonly tokenizerJson: Uint8Array;
   /** tokenizer_config.json; `{}` when the directory has none. */
   readonly tokenizerConfig: Uint8Array;
+  /** How many tokens the model embeds; tokenizer.json may have more. */
+  readonly vocabSize: number;
   /** The weights; close them when the model is loaded and no longer run. */
   readonly weights: TensorSource;
 }
@@ -41,7 +43,7 @@ export const BUILTIN = "builtin";
  * @param model A Hugging Face directory, `hf:owner/name` with or without `@revision`, or {@link BUILTIN}.
  * @param onDownload Told often while a download is under way.
  * @returns Its files.
- * @throws {UserError} When a file is missing, truncated or malformed, or cannot be had from the hub.
+ * @throws {UserError} When it is of no known family, a file is missing, truncated or malformed, or it cannot be had from the hub.
  */
 export async function openModel(
   model: string,
@@ -50,7 +52,9 @@ export async function openModel(
   if (model === BUILTIN) {
     const { weights, ...files } = await builtinModel();
     const file = await parseSafetensors(weights, "the embedded model.safetensors");
-    return { name: "tiny-gemma2", path: null, ...files, weights: new TensorSource("the embedded model", [file]) };
+    const { vocabSize } = parseConfig(files.config, "the embedded config.json");
+    const source = new TensorSource("the embedded model", [file]);
+    return { name: "tiny-gemma2", path: null, ...files, vocabSize, weights: source };
   }
   if (isHubReference(model)) {
     const { fetchModel } = await import("../hub/models.ts"); // and with it a client that local models do not need
@@ -61,8 +65,10 @@ export async function openModel(
 }
 
 async function openDirectory(model: string): Promise<Omit<ModelFiles, "name" | "path">> {
+  const config = await readPart(model, "config.json"), { vocabSize } = parseConfig(config, join(model, "config.json"));
   return {
-    config: await readPart(model, "config.json"),
+    config,
+    vocabSize,
     tokenizerJson: await readPart(model, "tokenizer.json"),
     tokenizerConfig: await readPart(model, "tokenizer_config.json", "{}"),
     weights: await openShards(model),

@@ -5,16 +5,16 @@
 
 import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
-import { type Precision, tileFor } from "../gpu/products.ts";
+import { type Precision, tileFor, type TileName } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
 import { add } from "../../wgsl/model/edits.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
+import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { matmul } from "../../wgsl/shared/matmul.ts";
-import { configOf, type DecoderConfig, type LayerType } from "./config.ts";
+import { configOf, type DecoderConfig, type LayerType, type Rope } from "./config.ts";
 import { type Edit, editsByPlace, isReplaced, recordEdits } from "./edits.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
@@ -86,8 +86,8 @@ export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderO
   const embedding = new Embedding(files.weights, config);
   const layers = await loadLayers(gpu, files.weights, config, reach, onLoading);
   const head = options.head ? await loadHead(gpu, files.weights, config, headColumns(gpu, config, maxTokens)) : null;
-  await tuneTiles(gpu, productsOf(layers, maxTokens, options.precision ?? "f32"));
-  return new Decoder(gpu, config, options, embedding, layers, head);
+  const tiles = await tuneTiles(gpu, productsOf(layers, maxTokens, options.precision ?? "f32"));
+  return new Decoder(gpu, config, options, embedding, layers, head, tiles);
 }
 
 /** What a forward pass must get to: the taps, and what the head reads. */
@@ -119,13 +119,15 @@ export class Decoder {
   readonly contextsAtOnce: number;
   /** What the layers' products round their inputs to, unless a forward says otherwise. */
   readonly precision: Precision;
+  /** The tiles that the layers' products were tuned to; none where the model was not loaded but made. */
+  readonly tiles: Readonly<Record<string, TileName>>;
   readonly #gpu: Gpu;
   readonly #options: DecoderOptions;
   readonly #wanted: readonly Tap[];
   readonly #reach: Reach;
   readonly #embedding: Pick<Embedding, "gather">;
   readonly #layers: readonly LayerWeights[];
-  /** (cos, sin) by position: [context, head_dim / 2, 2]; one tensor where the bases are the same. */
+  /** (cos, sin) by position: [context, head_dim / 2, 2]; one tensor where the wavelengths are the same. */
   readonly #turns: Readonly<Record<LayerType, Tensor>>;
   readonly #scratch: Scratch;
   readonly #embedded: Tensor;
@@ -145,6 +147,7 @@ export class Decoder {
    * @param embedding The token embedding.
    * @param layers The weights of what is within reach of the taps and the head.
    * @param head The head's weights; null where it is not wanted.
+   * @param tiles What the products were tuned to.
    */
   constructor(
     gpu: Gpu,
@@ -153,7 +156,9 @@ export class Decoder {
     embedding: Pick<Embedding, "gather">,
     layers: readonly LayerWeights[],
     head: HeadWeights | null = null,
+    tiles: Readonly<Record<string, TileName>> = {},
   ) {
+    this.tiles = tiles;
     this.#gpu = gpu;
     this.config = config;
     this.taps = options.taps;
@@ -248,11 +253,16 @@ export class Decoder {
       pass.run(rmsNorm, { x: this.#embedded, gain, y: this.#at(0, "attn_in") }, norm, row);
     }
     for (let l = 0; l < reach.length; l++) {
-      const { qkv, attnOut, mlpInGain, gateUp, mlpOut } = this.#layers[l];
+      const { qkv, headGains, attnOut, mlpInGain, gateUp, mlpOut } = this.#layers[l];
       const mixed = this.#at(l, "attn_heads"), neurons = this.#at(l, "mlp_neurons");
       edit(l, "attn_in");
       if (has(l, "attn_heads")) {
         linear(this.#at(l, "attn_in"), qkv!, scratch.qkv);
+        if (headGains) {
+          const params = { rows: tokens, heads, key_value_heads: keyValueHeads, head_dim: headDim };
+          const lanes = { LANES: Math.min(this.#rowLanes, HEAD_NORM_LANES) };
+          pass.run(headNorm, { gain: headGains, qkv: scratch.qkv }, { ...params, epsilon: norm.epsilon }, lanes);
+        }
         const turns = this.#turns[this.config.layerTypes[l]];
         pass.run(rotary, { qkv: scratch.qkv, turns, rotated: scratch.rotated }, shape);
         pass.run(
@@ -345,13 +355,17 @@ export class Decoder {
   }
 }
 
+/** A head is at most a few hundred numbers wide. */
+const HEAD_NORM_LANES = 64;
+
 const EMBEDDED = tapName({ layer: 0, site: "resid_pre" });
 
-function createTurns(gpu: Gpu, { headDim, ropeTheta }: DecoderConfig, context: number): Record<LayerType, Tensor> {
-  const table = (theta: number) =>
-    tensorFrom(gpu, "rotary turns", [context, headDim / 2, 2], rotaryTurns(headDim, theta, context));
-  const full = table(ropeTheta.full_attention), isOne = ropeTheta.sliding_attention === ropeTheta.full_attention;
-  return { full_attention: full, sliding_attention: isOne ? full : table(ropeTheta.sliding_attention) };
+function createTurns(gpu: Gpu, { headDim, rope }: DecoderConfig, context: number): Record<LayerType, Tensor> {
+  const table = (rope: Rope) =>
+    tensorFrom(gpu, "rotary turns", [context, headDim / 2, 2], rotaryTurns(headDim, rope, context));
+  const { full_attention: far, sliding_attention: near } = rope, full = table(far);
+  const isOne = far.theta === near.theta && far.factor === near.factor;
+  return { full_attention: full, sliding_attention: isOne ? full : table(near) };
 }
 
 function createScratch(gpu: Gpu, config: DecoderConfig, { maxTokens, context }: DecoderOptions): Scratch {

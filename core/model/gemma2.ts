@@ -4,10 +4,12 @@
  */
 
 import * as v from "valibot";
+import { BOS, firstIssue, misfit } from "./config_keys.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
 
 const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
+const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const Raw = v.pipe(
   v.object({
@@ -18,7 +20,7 @@ const Raw = v.pipe(
     num_key_value_heads: Size,
     head_dim: Size,
     vocab_size: Size,
-    bos_token_id: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0)), 2),
+    bos_token_id: v.optional(TokenId, BOS),
     max_position_embeddings: Size,
     sliding_window: Size,
     query_pre_attn_scalar: Positive,
@@ -42,18 +44,6 @@ const Raw = v.pipe(
     (c) => c.rope_theta !== undefined || c.rope_parameters !== undefined,
     "rope_theta or rope_parameters is missing",
   ),
-  v.check(
-    (c) => c.num_attention_heads % c.num_key_value_heads === 0,
-    "num_key_value_heads must divide num_attention_heads",
-  ),
-  v.check((c) => c.head_dim % 2 === 0, "head_dim must be even"),
-  v.check((c) => c.hidden_size % 4 === 0, "hidden_size must be a multiple of 4"),
-  v.check((c) => c.intermediate_size % 4 === 0, "intermediate_size must be a multiple of 4"),
-  v.check((c) => !c.layer_types || c.layer_types.length === c.num_hidden_layers, "layer_types must name every layer"),
-  v.check(
-    (c) => (c.hidden_activation ?? c.hidden_act ?? "gelu_pytorch_tanh") === "gelu_pytorch_tanh",
-    "hidden_activation must be gelu_pytorch_tanh",
-  ),
 );
 
 /**
@@ -65,11 +55,10 @@ const Raw = v.pipe(
  */
 export function parseGemma2(json: unknown): DecoderConfig | string {
   const parsed = v.safeParse(Raw, json);
-  if (!parsed.success) {
-    const [issue] = parsed.issues, key = v.getDotPath(issue);
-    return `${key ? `${key}: ` : ""}${issue.message}`;
-  }
-  const c = parsed.output, theta = (c.rope_parameters?.rope_theta ?? c.rope_theta)!;
+  if (!parsed.success) return firstIssue(parsed.issues);
+  const c = parsed.output, wrong = misfit({ ...c, hidden_activation: c.hidden_activation ?? c.hidden_act });
+  if (wrong !== null) return wrong;
+  const rope = { theta: (c.rope_parameters?.rope_theta ?? c.rope_theta)!, factor: 1 };
   return {
     layers: c.num_hidden_layers,
     dModel: c.hidden_size,
@@ -83,7 +72,8 @@ export function parseGemma2(json: unknown): DecoderConfig | string {
     slidingWindow: c.sliding_window,
     layerTypes: c.layer_types ??
       Array.from({ length: c.num_hidden_layers }, (_, l) => l % 2 === 0 ? "sliding_attention" : "full_attention"),
-    ropeTheta: { sliding_attention: theta, full_attention: theta },
+    rope: { sliding_attention: rope, full_attention: rope },
+    hasHeadNorm: false,
     queryPreAttnScalar: c.query_pre_attn_scalar,
     attnSoftCap: c.attn_logit_softcapping,
     finalSoftCap: c.final_logit_softcapping,

@@ -26,7 +26,7 @@ const INPUTS: Readonly<Record<Site, readonly Site[]>> = {
 };
 
 /**
- * Finds the shortest pass to some sites.
+ * Finds the shortest forward pass to some sites.
  *
  * @param wanted The sites.
  * @param edits What is replaced need not be computed, nor what only it is computed from.

@@ -3,20 +3,22 @@
  * @module
  */
 
+import type { Rope } from "./config.ts";
+
 /**
- * Tabulates (cos, sin) of position * theta^(-2 i / head_dim). Frequencies and angles are rounded to f32 as Hugging Face does:
+ * Tabulates (cos, sin) of position * theta^(-2 i / head_dim) / factor. Frequencies and angles are rounded to f32 as Hugging Face does:
  * at position 8,000 a more exact angle would differ by 5e-4.
  *
  * @param headDim Width of a head.
- * @param theta The base of the wavelengths.
+ * @param rope The wavelengths.
  * @param context How many positions.
  * @returns f32 [context, head_dim / 2, 2].
  */
-export function rotaryTurns(headDim: number, theta: number, context: number): Float32Array<ArrayBuffer> {
+export function rotaryTurns(headDim: number, { theta, factor }: Rope, context: number): Float32Array<ArrayBuffer> {
   const half = headDim / 2;
   const frequencies = Float32Array.from(
     { length: half },
-    (_, i) => 1 / Math.fround(theta ** Math.fround(2 * i / headDim)),
+    (_, i) => Math.fround(1 / Math.fround(theta ** Math.fround(2 * i / headDim))) / factor,
   );
   const turns = new Float32Array(context * half * 2);
   for (let position = 0; position < context; position++) {

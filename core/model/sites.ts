@@ -145,14 +145,15 @@ export function parseSites(text: string): Site[] {
  *
  * @param layer The layer asked for, from 0.
  * @param layers How many the model has.
+ * @param remedy What the user can do.
  * @throws {UsageError} When it has not; the message gives the deepest layer's index.
  */
-export function checkLayer(layer: number, layers: number): void {
+export function checkLayer(layer: number, layers: number, remedy: string = `use --layers ${layers - 1}`): void {
   if (layer < layers) return;
   throw new UsageError({
     action: `take activations of layer ${layer}`,
     requirement: `the model's ${layers} layers are counted from 0 to ${layers - 1}`,
     found: `so the deepest is ${layers - 1}`,
-    remedy: `use --layers ${layers - 1}`,
+    remedy,
   });
 }

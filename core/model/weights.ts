@@ -41,6 +41,8 @@ export interface LayerWeights {
   readonly attnInGain: Tensor | null;
   /** `attn_heads`: d_model -> queries of all heads, then keys, then values of all key/value heads. */
   readonly qkv: Linear | null;
+  /** Likewise: gains of the norms of a query head and of a key head, f32 [2, head_dim]; null also in models that have none. */
+  readonly headGains: Tensor | null;
   /** `attn_out` */
   readonly attnOut: BranchWeights | null;
   /** `mlp_in`: gain of the pre-feedforward norm, f32 [d_model]. */
@@ -85,6 +87,9 @@ export async function loadLayers(
       attnInGain: sites.has("attn_in") ? await gain(`${at}.input_layernorm`) : null,
       qkv: sites.has("attn_heads")
         ? await linear(`${at}.self_attn`, dModel, [["q_proj", queries], ["k_proj", keys], ["v_proj", keys]])
+        : null,
+      headGains: config.hasHeadNorm && sites.has("attn_heads")
+        ? await loadHeadGains(gpu, source, `${at}.self_attn`, headDim)
         : null,
       attnOut: sites.has("attn_out")
         ? {
@@ -165,8 +170,19 @@ export async function loadHead(
 }
 
 async function loadGain(gpu: Gpu, source: TensorSource, name: string, width: number): Promise<Tensor> {
-  const weight = await source.readF32(`${name}.weight`, [width]);
-  return tensorFrom(gpu, `${name} gain`, [width], weight.map((w) => 1 + w));
+  return tensorFrom(gpu, `${name} gain`, [width], await readGain(source, name, width));
+}
+
+async function loadHeadGains(gpu: Gpu, source: TensorSource, prefix: string, headDim: number): Promise<Tensor> {
+  const gains = new Float32Array(2 * headDim);
+  for (const [i, name] of ["q_norm", "k_norm"].entries()) {
+    gains.set(await readGain(source, `${prefix}.${name}`, headDim), i * headDim);
+  }
+  return tensorFrom(gpu, `${prefix}.q_norm+k_norm gain`, [2, headDim], gains);
+}
+
+async function readGain(source: TensorSource, name: string, width: number): Promise<Float32Array<ArrayBuffer>> {
+  return (await source.readF32(`${name}.weight`, [width])).map((w) => 1 + w);
 }
 
 /** A projection by name, with its outputs. */

@@ -6,10 +6,10 @@
 import type { Gpu } from "../gpu/device.ts";
 import { openScope } from "../gpu/scope.ts";
 import type { Decoder } from "../model/forward.ts";
-import { NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
+import { countedPerContext, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { type HostFeatures, joinFeatures } from "../transcoder/encode.ts";
 import { FeatureReader, type PlacedTranscoder } from "./features.ts";
-import { contextsAtHand, countedPerContext, overText } from "./over_text.ts";
+import { contextsAtHand, overText } from "./over_text.ts";
 
 /** What is encoded with what. */
 export interface EncodeOptions {

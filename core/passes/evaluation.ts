@@ -10,11 +10,12 @@ import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Tap } from "../model/sites.ts";
+import { countedPerContext } from "../text/contexts.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
-import { type Analysis, countedPerContext, overText, type Piece, recordTaken } from "./over_text.ts";
+import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts";
 
 /**
  * Evaluates transcoders on held-out text with threshold inference.

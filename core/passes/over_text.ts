@@ -20,7 +20,7 @@ import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations, Decoder, ForwardOptions } from "../model/forward.ts";
 import { type Tap, tapIndex } from "../model/sites.ts";
-import { emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
+import { countedRows, emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
@@ -51,7 +51,10 @@ export interface Analysis<Result = unknown> {
    * object share another.
    */
   readonly forward?: ForwardOptions;
-  /** The most tokens that it takes at once; pieces are smaller where another analysis has less room. */
+  /**
+   * The most tokens that it takes at once; pieces are smaller where another analysis has less room. Infinity for one that takes each
+   * forward pass whole, from `batch` and `activations`: it hears of the first piece of each, and of no other.
+   */
   readonly tokensAtOnce: number;
   /** Records what it wants of a piece, into tensors of its own. The work before it in the pass, the forward included, is seen. */
   record(pass: Pass, piece: Piece): void;
@@ -165,11 +168,16 @@ async function* workOver(
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;
         const done = { contexts: contextsBefore + (isWhole ? batch.contexts : 0), tokens: tokensBefore + behind };
-        yield { pass, riding, piece: { batch, contextsBefore, activations, places, first, rows }, done };
+        const piece = { batch, contextsBefore, activations, places, first, rows };
+        yield { pass, riding: first === 0 ? riding : riding.filter(takesPieces), piece, done };
         pass = new Pass(gpu);
       }
     }
   }
+}
+
+function takesPieces({ tokensAtOnce }: Analysis): boolean {
+  return tokensAtOnce < Infinity;
 }
 
 /** One run of the model per batch: the shared one first, then each that an analysis asks for. */
@@ -188,6 +196,7 @@ function runsOf(analyses: readonly Analysis[]) {
  * @param piece The piece.
  * @param tap One of the model's taps.
  * @returns f32 [contexts * context, width]
+ * @throws {RangeError} When the model has no such tap.
  */
 export function activationsAt({ activations }: Pick<Piece, "activations">, tap: Tap): Activations {
   return activations[tapIndex(activations.map((taken) => taken.tap), tap)];
@@ -200,39 +209,11 @@ export function activationsAt({ activations }: Pick<Piece, "activations">, tap: 
  * @param piece The piece.
  * @param tap One of the model's taps.
  * @param y [piece.places.length, width], overwritten.
+ * @throws {RangeError} When the model has no such tap.
  */
 export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
   const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;
   recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first });
-}
-
-/**
- * The rows of a batch's activations that count.
- *
- * @param batch The contexts.
- * @param includeBos Whether BOS, the first token of each context, counts.
- * @returns Flat indices context * batch.context + column, ascending.
- */
-export function countedRows(
-  { contexts, context }: Pick<TokenBatch, "contexts" | "context">,
-  includeBos: boolean,
-): Uint32Array<ArrayBuffer> {
-  const columns = countedPerContext(context, includeBos), skip = context - columns;
-  return Uint32Array.from(
-    { length: contexts * columns },
-    (_, r) => Math.floor(r / columns) * context + skip + r % columns,
-  );
-}
-
-/**
- * How many of a context's tokens count.
- *
- * @param context Tokens per context, BOS included.
- * @param includeBos Whether BOS counts.
- * @returns All of them, or all but one.
- */
-export function countedPerContext(context: number, includeBos: boolean): number {
-  return includeBos ? context : context - 1;
 }
 
 /**

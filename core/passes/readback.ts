@@ -28,12 +28,8 @@ export function readActivations(
     forward,
     tokensAtOnce: Infinity,
     record() {},
-    read({ activations, first }) {
-      if (first > 0) return Promise.resolve([]);
-      return downloadAll(gpu, activations.map(({ tensor, tokens, width }) => viewOf(tensor, [tokens, width])));
-    },
-    take(piece, bytes) {
-      if (piece.first === 0) take(piece, bytes.map((taken) => new Float32Array(taken)));
-    },
+    read: ({ activations }) =>
+      downloadAll(gpu, activations.map(({ tensor, tokens, width }) => viewOf(tensor, [tokens, width]))),
+    take: (piece, bytes) => take(piece, bytes.map((taken) => new Float32Array(taken))),
   };
 }

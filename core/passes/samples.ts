@@ -5,9 +5,10 @@
 
 import { FeatureTally } from "../analysis/samples.ts";
 import { openScope } from "../gpu/scope.ts";
+import { countedPerContext } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { FeatureReader, type TextSettings, type TranscodersOnText } from "./features.ts";
-import { countedPerContext, overText } from "./over_text.ts";
+import { overText } from "./over_text.ts";
 
 /** Whose samples are taken from what. */
 export interface SampleOptions extends TranscodersOnText {

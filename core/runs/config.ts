@@ -116,7 +116,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     k: positive,
     steps: positive,
     batch_tokens: positive,
-    context: positive,
+    context: v.pipe(count, v.minValue(2)),
     seed: count,
     learning_rate: v.number(),
     warmup_steps: count,

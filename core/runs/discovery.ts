@@ -3,7 +3,7 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
@@ -87,10 +87,14 @@ export async function runsIn(path: string): Promise<string[]> {
  * Finds transcoders: the directory itself, those in it when it is a run, and those of the runs in it.
  *
  * @param root Where to look.
+ * @param passOver Hears of each whose config.json cannot be read, as long as there is one whose can; without it, none may be so.
  * @returns What was found, at least one.
  * @throws {UserError} When `root` is missing, is no directory, or holds none, or a config.json cannot be read.
  */
-export async function findTranscoders(root: string): Promise<TranscoderDirectory[]> {
+export async function findTranscoders(
+  root: string,
+  passOver?: (path: string, error: UserError) => void,
+): Promise<TranscoderDirectory[]> {
   const info = await Deno.stat(root).catch(() => undefined);
   if (!info?.isDirectory) {
     throw new UserError({
@@ -110,10 +114,20 @@ export async function findTranscoders(root: string): Promise<TranscoderDirectory
       remedy: "run `mtc train` first or name another directory with --runs",
     });
   }
-  return await Promise.all(paths.map(async (path) => {
-    const present = await Promise.all(FINISHED_FILES.map((file) => exists(join(path, file))));
-    return { path, config: await readConfig(path), missing: FINISHED_FILES.filter((_, i) => !present[i]) };
-  }));
+  const found: TranscoderDirectory[] = [], unreadable: { path: string; error: UserError }[] = [];
+  for (const path of paths) {
+    try {
+      const config = await readConfig(path);
+      const present = await Promise.all(FINISHED_FILES.map((file) => exists(join(path, file))));
+      found.push({ path, config, missing: FINISHED_FILES.filter((_, i) => !present[i]) });
+    } catch (error) {
+      if (!(error instanceof UserError) || passOver === undefined) throw error;
+      unreadable.push({ path, error });
+    }
+  }
+  if (found.length === 0) throw unreadable[0].error;
+  for (const { path, error } of unreadable) passOver!(path, error);
+  return found;
 }
 
 /**
@@ -140,7 +154,7 @@ export function chooseTranscoders(found: readonly TranscoderDirectory[]): Transc
       action: `report on ${path}`,
       requirement: "the run must be finished",
       found: `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
-      remedy: `finish it with \`mtc train --resume ${dirname(path)}\``,
+      remedy: `finish it with \`mtc train --resume ${join(path, "..")}\``,
     });
   }
   const chosen = [...newest.values()].sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));

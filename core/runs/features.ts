@@ -8,7 +8,7 @@ import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { exists } from "../files/exists.ts";
-import { featureCount, prefixEnds } from "../transcoder/shape.ts";
+import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { readText } from "./json.ts";
 import { type Column, headerLine, numberColumn, parseTable, rowLines } from "./table.ts";
 
@@ -102,7 +102,7 @@ export async function readFeatures(directory: string, groups: readonly number[])
   const path = join(directory, FEATURES_FILE);
   // Every key is one of the columns, all of which are read.
   const rows = parseTable(await readText(path), path, COLUMNS, () => ({}) as FeatureRow);
-  const ends = prefixEnds(groups), features = featureCount(groups), remedy = "restore it or train the run again";
+  const features = featureCount(groups), remedy = "restore it or train the run again";
   if (rows.length !== features) {
     throw new UserError({
       action: `read ${path}`,
@@ -112,7 +112,7 @@ export async function readFeatures(directory: string, groups: readonly number[])
     });
   }
   rows.forEach((row, index) => {
-    const group = ends.findIndex((end) => index < end);
+    const group = groupOf(groups, index);
     if (row.feature === index && row.group === group) return;
     throw new UserError({
       action: `read ${path}`,

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { contextsPerForward } from "../model/capacity.ts";
@@ -45,7 +45,7 @@ export async function openFinishedRun(path: string): Promise<FinishedTranscoder[
         action: `open the run ${directory}`,
         requirement: "it must be finished",
         found: `${TRANSCODER_FILE} is missing`,
-        remedy: `finish it with \`mtc train --resume ${dirname(directory)}\``,
+        remedy: `finish it with \`mtc train --resume ${join(directory, "..")}\``,
       });
     }
     found.push({ directory, config, transcoder: await readTranscoder(directory, config) });
@@ -101,8 +101,8 @@ export function modelOf([{ config }]: readonly FinishedTranscoder[]): string {
  * @param gpu Where to.
  * @param files That model, opened.
  * @param transcoders The run's transcoders.
- * @param options The sites wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out; who hears
- * of the layers as they are loaded.
+ * @param options What of the model is wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out.
+ * Contexts and precision are the run's.
  * @returns The model.
  * @throws {UserError} When the model cannot be read or is another one.
  */
@@ -110,11 +110,11 @@ export async function loadRunModel(
   gpu: Gpu,
   files: ModelFiles,
   [{ directory, config }]: readonly FinishedTranscoder[],
-  { taps, maxTokens, onLoading }: Omit<DecoderOptions, "context" | "maxTokens"> & Partial<DecoderOptions>,
+  options: Omit<DecoderOptions, "context" | "maxTokens" | "precision"> & Pick<Partial<DecoderOptions>, "maxTokens">,
 ): Promise<Decoder> {
   const { model, context, precision } = config;
-  const most = maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
-  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: most, context, precision, onLoading });
+  const maxTokens = options.maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
+  const decoder = await loadDecoder(gpu, files, { ...options, maxTokens, context, precision });
   const { layers, dModel, vocabSize } = decoder.config;
   if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return decoder;
   throw new UserError({

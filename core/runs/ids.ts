@@ -3,6 +3,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { SITES, type Tap, tapName } from "../model/sites.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -71,14 +72,28 @@ export function idOf({ model, source, target, groups, k, seed }: Mapping & {
  * | seed | `-seed1` |
  * | model | `-of-gemma-2-2b` |
  *
- * Several targets are joined by a plus: `layer9+layer10`.
+ * Several targets are joined by a plus: `layer9+layer10`. A name that is too long for a file is cut off, and ends in eight digits of
+ * a hash of the identity; so do names that a file system may take for the same, as models called `Gemma` and `gemma` have.
  *
  * @param ids The identities. Equal ones get equal names.
  * @returns The names, in their order.
  */
 export function nameTranscoders(ids: readonly TranscoderId[]): TranscoderName[] {
-  return ids.map((id) => nameAmong(id, ids.filter((other) => layersOf(other) === layersOf(id))));
+  const names = ids.map((id) => nameAmong(id, ids.filter((other) => layersOf(other) === layersOf(id))));
+  const identities = ids.map(describeId), folded = names.map(({ file }) => file.toLowerCase());
+  return names.map((name, i) => {
+    const isShared = folded.some((file, j) => file === folded[i] && identities[j] !== identities[i]);
+    if (!isShared && name.file.length <= LONGEST) return name;
+    const digits = createHash("sha256").update(identities[i]).digest("hex").slice(0, 8);
+    const file = `${name.file.slice(0, LONGEST - digits.length - 1)}-${digits}`;
+    if (!isShared) return { ...name, file };
+    const told = (text: string) => text.replace(/\)$/, `, ${digits})`);
+    return { file, title: told(name.title), phrase: told(name.phrase) };
+  });
 }
+
+/** Bytes: two such names, what a comparison adds to them and what a temporary name adds to that stay below the usual 255. */
+const LONGEST = 90;
 
 function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): TranscoderName {
   const { source, targets, groups, k, seed, model } = id, features = featureCount(groups);

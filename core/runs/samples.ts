@@ -1,6 +1,6 @@
 /**
- * samples.jsonl and training_samples.jsonl: a line per feature with activations and the text around them, those of the final
- * pass with frozen weights, and those met while the weights moved, with their steps.
+ * samples.jsonl and training_samples.jsonl: a line per feature with activations and the text around them, those that were found with
+ * frozen weights, and those met while the weights moved, with their steps.
  * @module
  */
 
@@ -10,13 +10,14 @@ import type { FeatureSamples, Sample } from "../analysis/sample_statistics.ts";
 import type { FeatureTally, SampledToken, SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
-import { featureCount, prefixEnds } from "../transcoder/shape.ts";
+import { NO_DOCUMENT } from "../text/contexts.ts";
+import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
 
-/** The name of the final pass's file. */
+/** The name of the file of those found with frozen weights. */
 export const SAMPLES_FILE = "samples.jsonl";
 /** The name of the training's file. */
-export const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
+const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
 
 /** Turns a sample's numbers into text. */
 export interface SampleTexts {
@@ -24,7 +25,7 @@ export interface SampleTexts {
   tokenText(id: number): string;
   /** The text of tokens in a row. */
   decode(ids: Uint32Array): string;
-  /** A document's name by its number. */
+  /** A document's name by its number; never asked for that of BOS, which belongs to none. */
   documentName(document: number): string;
 }
 
@@ -33,7 +34,7 @@ export interface SampleTexts {
  *
  * @param directory The transcoder's directory.
  * @param groups Features per Matryoshka group.
- * @param tally The samples of the final pass.
+ * @param tally The samples found with frozen weights.
  * @param texts Their text.
  * @throws {UserError} When the disk does not take it.
  */
@@ -71,10 +72,10 @@ export function writeTrainingSamples(
 }
 
 function writeLines(path: string, groups: readonly number[], line: (feature: number) => object): Promise<void> {
-  const encoder = new TextEncoder(), ends = prefixEnds(groups);
+  const encoder = new TextEncoder();
   return replaceFile(path, async (file) => {
     for (let feature = 0; feature < featureCount(groups); feature++) {
-      const group = ends.findIndex((end) => feature < end);
+      const group = groupOf(groups, feature);
       await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
     }
   });
@@ -87,7 +88,7 @@ function readable({ activation, token, before, after, document, position }: Samp
     token: texts.tokenText(token),
     before: texts.decode(before),
     after: texts.decode(after),
-    document: texts.documentName(document),
+    document: document === NO_DOCUMENT ? "" : texts.documentName(document),
     position,
   };
 }
@@ -101,7 +102,8 @@ const sampleEntries = {
   token: v.string(),
   before: v.string(),
   after: v.string(),
-  document: v.string(),
+  // Empty where the token is BOS, which belongs to none; mtc 0.1.0 left it out there, or made a name up.
+  document: v.optional(v.string(), ""),
   position: count,
 };
 

@@ -45,7 +45,7 @@ export interface Recipe {
 export interface RunSettings extends Recipe {
   /** Tokens per context, BOS included. */
   readonly context: number;
-  /** How many times each harvested activation is used. */
+  /** How many times each activation of the shuffle buffer is used. */
   readonly passes: number;
   /** The most tokens in the shuffle buffer. */
   readonly buffer_tokens: number;
@@ -63,7 +63,7 @@ export interface RunSettings extends Recipe {
   readonly samples_per_feature: number;
   /** Activations below this are not sampled. */
   readonly sample_threshold: number;
-  /** Tokens of the final pass that collects the samples. */
+  /** Tokens that the samples are collected from, read with frozen weights after the last step. */
   readonly sample_tokens: number;
   /** Held-out tokens of the final evaluation. */
   readonly evaluation_tokens: number;

@@ -35,7 +35,7 @@ export interface TokenBatch {
  * with that block.
  */
 export interface StreamPosition {
-  /** Passes over all documents that are finished. */
+  /** Readings of all documents that are finished. */
   epoch: number;
   /** Volumes of this epoch that are finished: a rank in the epoch's order. */
   volume: number;
@@ -95,4 +95,33 @@ export function sliceBatch(batch: TokenBatch, begin: number, end: number): Token
     document: document.slice(from, to),
     position: position.slice(from, to),
   };
+}
+
+/**
+ * The rows of a batch's activations that count.
+ *
+ * @param batch The contexts.
+ * @param includeBos Whether BOS, the first token of each context, counts.
+ * @returns Flat indices context * batch.context + column, ascending.
+ */
+export function countedRows(
+  { contexts, context }: Pick<TokenBatch, "contexts" | "context">,
+  includeBos: boolean,
+): Uint32Array<ArrayBuffer> {
+  const columns = countedPerContext(context, includeBos), skip = context - columns;
+  return Uint32Array.from(
+    { length: contexts * columns },
+    (_, r) => Math.floor(r / columns) * context + skip + r % columns,
+  );
+}
+
+/**
+ * How many of a context's tokens count.
+ *
+ * @param context Tokens per context, BOS included.
+ * @param includeBos Whether BOS counts.
+ * @returns All of them, or all but one.
+ */
+export function countedPerContext(context: number, includeBos: boolean): number {
+  return includeBos ? context : context - 1;
 }

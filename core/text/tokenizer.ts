@@ -4,7 +4,7 @@
  */
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
-import { ASCII, asciiBorders, splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
+import { type AddedToken, ASCII, asciiBorders, splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
 
 /** The contents of a model's two tokenizer files. */
 export interface TokenizerFiles {
@@ -12,6 +12,11 @@ export interface TokenizerFiles {
   tokenizerJson: Uint8Array;
   /** tokenizer_config.json: which tokens begin and end a text. */
   tokenizerConfig: Uint8Array;
+  /**
+   * How many tokens the model embeds. Special tokens beyond, such as those that stand for images, are then no part of the tokenizer, and text that
+   * spells one is text. All tokens are if left out.
+   */
+  vocabSize?: number;
 }
 
 /** A loaded tokenizer. Ids are those of tokenizer.json. */
@@ -54,7 +59,7 @@ const SPACE_SYMBOL = 0x2581; // ▁
  * @throws {UserError} when a file is malformed, of an unknown kind, or names no begin-of-text or end-of-text token.
  */
 export function loadTokenizer(files: TokenizerFiles): Tokenizer {
-  const spec = parseJson(files.tokenizerJson, "tokenizer.json") as TokenizerSpec;
+  const spec = embeddable(parseJson(files.tokenizerJson, "tokenizer.json"), files.vocabSize);
   const config = parseJson(files.tokenizerConfig, "tokenizer_config.json");
   const library = openLibrary(spec);
   const ids = [...library.get_vocab(true).values()];
@@ -157,9 +162,15 @@ function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {
   throw fail("it must hold a JSON object", "it holds something else");
 }
 
+/** A tokenizer without the special tokens that the model does not embed. */
+function embeddable(spec: TokenizerSpec, modelVocabSize = Infinity): TokenizerSpec {
+  const isKept = ({ id, special }: AddedToken) => !special || id === undefined || id < modelVocabSize;
+  return { ...spec, ...spec.added_tokens && { added_tokens: spec.added_tokens.filter(isKept) } };
+}
+
 /** A tokenizer file that is whole and not what a Gemma model has. */
 function unfit(name: string, requirement: string, found: string): UserError {
-  const remedy = "take the one that belongs to a Gemma-2 model";
+  const remedy = "take the one that belongs to a Gemma model";
   return new UserError({ action: `read ${name}`, requirement, found, remedy });
 }
 

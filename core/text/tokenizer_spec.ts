@@ -3,10 +3,26 @@
  * @module
  */
 
+/** A token that is matched in the text before any other step. */
+export interface AddedToken {
+  /** Its index in the vocabulary. */
+  id?: number;
+  /** How it is spelled. */
+  content: string;
+  /** Whether it stands for something that is no text. */
+  special?: boolean;
+  /** Whether it takes the spaces before it, */
+  lstrip?: boolean;
+  /** and those behind it. */
+  rstrip?: boolean;
+  /** Whether it must not touch a letter. */
+  single_word?: boolean;
+}
+
 /** The parts of tokenizer.json that are looked at; a file may lack any of them. */
 export interface TokenizerSpec {
   /** Tokens matched in the text before any other step. */
-  added_tokens?: { content: string; lstrip?: boolean; rstrip?: boolean; single_word?: boolean }[];
+  added_tokens?: AddedToken[];
   /** How the text is rewritten first. */
   normalizer?: { type: string; pattern?: { String?: string }; content?: string } | null;
   /** How the rewritten text is split before merging. */

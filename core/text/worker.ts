@@ -18,7 +18,7 @@ export interface TokenSourceOptions {
   tokenizer: TokenizerFiles;
   /** The text. */
   data: DataPaths;
-  /** "train" is endless; "held_out" ends after one pass in the documents' own order. */
+  /** "train" is endless; "held_out" ends after one reading in the documents' own order. */
   split: Split;
   /** Tokens per context, BOS included. */
   context: number;

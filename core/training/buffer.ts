@@ -14,7 +14,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations } from "../model/forward.ts";
 import { type Tap, tapIndex, widthOf, type Widths } from "../model/sites.ts";
 import type { RunSettings } from "../runs/settings.ts";
-import { copyContexts, emptyBatch, type TokenBatch } from "../text/contexts.ts";
+import { copyContexts, countedPerContext, countedRows, emptyBatch, type TokenBatch } from "../text/contexts.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
@@ -49,7 +49,7 @@ export type BufferSettings = Pick<
  */
 export function bufferLayout(settings: BufferSettings): BufferLayout {
   const { steps, batch_tokens: batchTokens, passes, buffer_tokens, context, include_bos: includeBos } = settings;
-  const perContext = includeBos ? context : context - 1;
+  const perContext = countedPerContext(context, includeBos);
   const mostSteps = Math.floor(buffer_tokens * passes / batchTokens);
   const buffers = Math.ceil(steps / mostSteps), stepsEach = Math.ceil(steps / buffers);
   const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
@@ -82,14 +82,15 @@ export class ShuffleBuffer {
    * @param widths The model, which knows how wide a tap is.
    * @param layout The buffer's sizes.
    * @param seed The run's seed.
+   * @throws {TooLargeToBind} When the adapter cannot bind the order, or a single row.
    */
   constructor(gpu: Gpu, taps: readonly Tap[], widths: Widths, layout: BufferLayout, seed: number) {
     this.layout = layout;
     this.taps = taps;
     this.#gpu = gpu;
     this.#seed = seed;
-    const rows = layout.contexts * layout.context,
-      drawable = layout.contexts * (layout.context - (layout.includeBos ? 0 : 1));
+    const rows = layout.contexts * layout.context;
+    const drawable = layout.contexts * countedPerContext(layout.context, layout.includeBos);
     this.activations = taps.map(({ site }, t) =>
       createRowBlocks(gpu, `buffer of tap ${t}`, rows, widthOf(widths, site))
     );
@@ -141,7 +142,7 @@ export class ShuffleBuffer {
 }
 
 /**
- * The rows of a buffer in the order they are drawn: one fresh permutation per pass.
+ * The rows of a buffer in the order they are drawn: one fresh permutation for each time that all are.
  *
  * @param layout The buffer's sizes.
  * @param seed The run's seed.
@@ -149,13 +150,11 @@ export class ShuffleBuffer {
  * @returns [passes * drawable rows] flat indices context * layout.context + column.
  */
 export function drawOrder(layout: BufferLayout, seed: number, n: number): Uint32Array<ArrayBuffer> {
-  const skip = layout.includeBos ? 0 : 1, columns = layout.context - skip, drawable = layout.contexts * columns;
+  const rows = countedRows(layout, layout.includeBos), drawable = rows.length;
   const order = new Uint32Array(layout.passes * drawable);
   for (let p = 0; p < layout.passes; p++) {
     const shuffled = permutation(drawable, randomGenerator(seed, ORDER_STREAM, n, p));
-    for (let r = 0; r < drawable; r++) {
-      order[p * drawable + r] = Math.floor(shuffled[r] / columns) * layout.context + skip + shuffled[r] % columns;
-    }
+    for (let r = 0; r < drawable; r++) order[p * drawable + r] = rows[shuffled[r]];
   }
   return order;
 }

@@ -8,18 +8,18 @@ import { lstat, mkdir, readdir, readFile, rename } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
-import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
 import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
+import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
-import { folded, type TranscoderInTraining } from "./plan.ts";
 import { readState, stateTensors, weightsOf } from "./state.ts";
 import type { TrainingState } from "./step.ts";
+import { folded, type TranscoderInTraining } from "./transcoder.ts";
 
 /** The part of a checkpoint that is no tensor, state.json. */
 export interface Progress {
@@ -191,8 +191,7 @@ export async function readCheckpoint(
     throw new UserError({
       ...error.parts,
       found: `${found}: the checkpoint is damaged`,
-      remedy:
-        `remove the directory ${path}, then resume once more: the checkpoint before it is taken, or the run starts over`,
+      remedy: `remove the directory ${path}, so that the checkpoint before it is taken or the run starts over`,
     });
   }
 }

@@ -11,7 +11,7 @@ import type { StreamPosition } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { fillBuffer } from "./filler.ts";
-import type { TranscoderInTraining } from "./plan.ts";
+import type { TranscoderInTraining } from "./transcoder.ts";
 
 /** Where a feed takes its tokens from and who hears of it. */
 export interface FeedOptions {

@@ -85,7 +85,6 @@ export class BufferFiller implements Analysis<void> {
 
   /** Records storing the forward pass. */
   record(pass: Pass, piece: Piece): void {
-    if (piece.first > 0) return;
     const activations = this.taps.map((tap) => activationsAt(piece, tap));
     this.#buffer.recordStore(pass, piece.batch, activations, piece.contextsBefore);
     this.#queued++;

@@ -1,6 +1,6 @@
 /**
- * What follows the last step: a pass over text with frozen weights that collects samples and feature statistics, the held-out
- * evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
+ * What follows the last step: text read with frozen weights for samples and feature statistics (the final pass of the reports), the
+ * held-out evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
  * @module
  */
 
@@ -16,7 +16,8 @@ import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
-import type { TrainedTranscoder, TrainingPlan } from "./plan.ts";
+import type { TrainingPlan } from "./plan.ts";
+import type { TrainedTranscoder } from "./transcoder.ts";
 import { collectSamples, type SampleOptions } from "../passes/samples.ts";
 
 /** How the end of a run tells what it is doing. */

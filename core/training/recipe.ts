@@ -60,6 +60,11 @@ export function checkRecipe(recipe: Recipe): void {
     `a whole number from 0 to the run's ${recipe.steps} steps`,
   );
   require(recipe.final_lr_fraction >= 0 && recipe.final_lr_fraction <= 1, "final_lr_fraction", "from 0 to 1");
+  for (const beta of ["beta1", "beta2"] as const) {
+    require(recipe[beta] >= 0 && recipe[beta] < 1, beta, "0 or more and below 1");
+  }
+  require(recipe.epsilon > 0 && Number.isFinite(recipe.epsilon), "epsilon", "a positive number");
+  require(recipe.threshold_rate >= 0 && recipe.threshold_rate <= 1, "threshold_rate", "from 0 to 1");
   require(recipe.aux_weight >= 0 && Number.isFinite(recipe.aux_weight), "aux_weight", "0 or a positive number");
   require(isCount(recipe.aux_k), "aux_k", "a positive whole number");
   require(

@@ -20,9 +20,10 @@ import { featureCount } from "../transcoder/shape.ts";
 import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
-import { finishedTranscoder, type TrainedTranscoder, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
+import type { TrainingPlan } from "./plan.ts";
 import { beginRun, checkUnchanged, newestCommonStep, restoreRun } from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
+import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** How a run tells what it is doing. */
 export interface TrainingObserver {
@@ -64,7 +65,7 @@ export async function train(
   signal?: AbortSignal,
 ): Promise<Trained> {
   const { settings, mappings, model, data, resumed } = plan, { context, seed } = settings;
-  const decoder = await loadModel(gpu, plan, observer);
+  const { decoder, tiles } = await loadModel(gpu, plan, observer);
   using memory = openScope(gpu);
   const buffer = new ShuffleBuffer(memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed);
   const last = resumed ? await newestCommonStep(plan) : 0;
@@ -78,7 +79,7 @@ export async function train(
     const feed = new Feed({ gpu, decoder, buffer, source, position, filling: observer.filling, signal });
     if (last < settings.steps && !await feed.fill(last + 1)) throw interruption(plan, last);
     const transcoders = restored?.transcoders ??
-      await beginRun(memory, plan, decoder, buffer, source.summary, observer.rounded);
+      await beginRun(memory, plan, decoder, tiles, buffer, source.summary, observer.rounded);
     const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped);
     await new Session(gpu, plan, transcoders, feed, log, elapsed, signal).run(last);
     const trained: TrainedTranscoder[] = [];
@@ -93,7 +94,7 @@ export async function train(
 }
 
 /** Loads the model and tunes the products of the run. What a run was tuned to, it keeps; another adapter has other tiles. */
-async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver): Promise<Decoder> {
+async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver) {
   const { settings, mappings, model, resumed } = plan, { context } = settings;
   const [before] = resumed ?? [];
   if (before?.adapter === gpu.adapter) {
@@ -104,11 +105,11 @@ async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObse
   const decoder = await loadDecoder(gpu, model, options);
   const rows = featureCount(settings.groups), columns = settings.batch_tokens;
   const depths = new Set(mappings.map(({ source }) => widthOf(decoder.config, source.site)));
-  await tuneTiles(
+  const own = await tuneTiles(
     gpu,
     [...depths].map((depth) => ({ rows, columns, depth, weight: "f32", epilogue: "bias_relu" })),
   );
-  return decoder;
+  return { decoder, tiles: { ...decoder.tiles, ...own } };
 }
 
 /** The steps of a run, once everything is in place. */

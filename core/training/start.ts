@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
 import type { Gpu } from "../gpu/device.ts";
+import type { TileName } from "../gpu/products.ts";
 import type { Decoder } from "../model/forward.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { precisionErrors } from "../passes/precision.ts";
@@ -23,7 +24,8 @@ import { type Preparation, type TranscoderWeights, zeroWeights } from "../transc
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
-import { allocateTranscoder, directoriesOf, type TrainingPlan, type TranscoderInTraining } from "./plan.ts";
+import { directoriesOf, type TrainingPlan } from "./plan.ts";
+import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** A run at its newest checkpoint. */
 export interface Restored extends Progress {
@@ -46,14 +48,14 @@ export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "n
  * Restores a resumed run.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
- * @param plan The run, with the config.json files of its transcoders.
+ * @param plan The run; it must be a resumed one.
  * @param step A step that every transcoder has a checkpoint of.
  * @returns The run as it was.
  * @throws {UserError} When a file is missing or damaged.
  */
 export async function restoreRun(
   gpu: Gpu,
-  plan: TrainingPlan & Pick<Required<TrainingPlan>, "resumed">,
+  plan: Pick<TrainingPlan, "directory" | "names" | "settings" | "resumed">,
   step: number,
 ): Promise<Restored> {
   const transcoders: TranscoderInTraining[] = [];
@@ -77,6 +79,7 @@ export async function restoreRun(
  * @param gpu The device; the transcoders live as long as this handle's owner.
  * @param plan The run; the config.json and the preparation of a resumed one, which ended before its first checkpoint, stay as they are.
  * @param decoder The model.
+ * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
  * @param text What the training text is like.
  * @param rounded Hears what rounding to 16 bits does to each tap's activations; only with `precision` f16.
@@ -87,6 +90,7 @@ export async function beginRun(
   gpu: Gpu,
   plan: TrainingPlan,
   decoder: Decoder,
+  tiles: Readonly<Record<string, TileName>>,
   buffer: ShuffleBuffer,
   text: TextSummary,
   rounded: (errors: Readonly<Record<string, number>>) => void,
@@ -101,7 +105,6 @@ export async function beginRun(
   };
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
   if (!resumed && decoder.precision !== "f32") rounded(precision_errors);
-  const tiles = Object.fromEntries(gpu.shared.tiles);
   const transcoders: TranscoderInTraining[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
@@ -120,7 +123,7 @@ export async function beginRun(
 
 function allocate(
   gpu: Gpu,
-  plan: TrainingPlan,
+  plan: Pick<TrainingPlan, "directory" | "names" | "settings">,
   i: number,
   config: TranscoderConfig,
   preparation: Preparation,
@@ -190,7 +193,7 @@ export function checkUnchanged(
       action: "resume",
       requirement: `${what} must be the ${then} that the run began with`,
       found: `they are ${now}`,
-      remedy: `put ${name} back as it was, or start another run`,
+      remedy: `put ${name} back as it was`,
     });
   const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
   const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");

@@ -37,7 +37,7 @@ export interface Parameter {
   readonly square: Tensor;
 }
 
-/** Everything that changes from step to step: what a checkpoint holds. Scaled space, not yet folded. */
+/** Everything that changes from step to step: what a checkpoint holds. For prepared activations, not yet folded. */
 export interface TrainingState {
   /** W_enc, feature-major: [features, d_in]. */
   readonly encoder: Parameter;
@@ -53,7 +53,7 @@ export interface TrainingState {
   readonly threshold: Tensor;
 }
 
-/** What one logged step measured, on its training batch, in scaled space. */
+/** What one logged step measured, on its training batch, as it is prepared. */
 export interface StepMetrics {
   /** (1/P) sum of the prefixes' mean squared errors, plus the auxiliary loss. */
   readonly loss: number;
@@ -81,7 +81,7 @@ export class Stepper {
   readonly selector: Selector;
   /** The same by feature, and behind them those that the dead features keep for the auxiliary loss. */
   readonly columns: FeatureColumns;
-  /** [METRICS_RING, prefixes + 6]; see wgsl/transcoder/step_metrics.wgsl. */
+  /** [METRICS_RING, prefixes + METRICS_EXTRA]; see wgsl/transcoder/step_metrics.wgsl. */
   readonly ring: Tensor;
   readonly #recipe: Recipe;
   readonly #shape: TranscoderShape;
@@ -138,8 +138,8 @@ export class Stepper {
    * Records one step.
    *
    * @param pass Where to record.
-   * @param x [batch_tokens, d_in] source activations, scaled.
-   * @param y [batch_tokens, d_out] target activations, scaled.
+   * @param x [batch_tokens, d_in] source activations, prepared.
+   * @param y [batch_tokens, d_out] target activations, prepared.
    * @param step The step's number, counted from 1.
    * @param slot The row of the metrics ring to fill, or null for a step that is not logged.
    */

@@ -10,9 +10,10 @@ import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { appendMetrics } from "../runs/metrics.ts";
 import type { HostFeatures } from "../transcoder/encode.ts";
 import type { Feed } from "./feed.ts";
-import type { TrainingPlan, TranscoderInTraining } from "./plan.ts";
+import type { TrainingPlan } from "./plan.ts";
 import { learningRate } from "./recipe.ts";
 import { METRICS_RING, type StepMetrics } from "./step.ts";
+import type { TranscoderInTraining } from "./transcoder.ts";
 
 /** The loss is no longer a number; going on from a checkpoint would lead there again. */
 export class Diverged extends UserError {

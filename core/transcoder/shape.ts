@@ -33,3 +33,14 @@ export function prefixEnds(groups: readonly number[]): number[] {
   let end = 0;
   return groups.map((size) => end += size);
 }
+
+/**
+ * The group that a feature belongs to.
+ *
+ * @param groups Features per group.
+ * @param feature The feature, below F.
+ * @returns The group's index.
+ */
+export function groupOf(groups: readonly number[], feature: number): number {
+  return prefixEnds(groups).findIndex((end) => feature < end);
+}

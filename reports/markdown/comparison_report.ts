@@ -7,7 +7,17 @@ import { interval } from "./analysis_report.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
-import { counted, decimal, duration, integer, percent, significant, thresholdText, timestamp } from "../format.ts";
+import {
+  counted,
+  decimal,
+  duration,
+  integer,
+  mappingText,
+  percent,
+  significant,
+  thresholdText,
+  timestamp,
+} from "../format.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
@@ -145,7 +155,7 @@ export function comparisonReport(comparison: ComparedPair, generated: Date): str
     bullets(both.map((transcoder) => `${transcoder.name.title}: ${verdict(transcoder).sentence}`)),
     `**Generated on:** ${timestamp(generated)} · **Runs:** ${
       both.map(({ path, config }) =>
-        `\`${path}\` (${plain(config.model.name)}, \`${config.source.site}\` → \`${config.target.site}\`)`
+        `\`${path}\` (${plain(config.model.name)}, ${mappingText(config, (end) => `\`${end}\``)})`
       )
         .join(" and ")
     }`,

@@ -15,7 +15,7 @@ const ranked = 20;
 export const FEATURES_WITH_CONTEXTS = 10;
 
 /** The token a feature peaks on, with its id and its share of the samples; a dash when the feature has no samples. */
-export function topToken(row: FeatureRow): string {
+function topToken(row: FeatureRow): string {
   if (!Number.isFinite(row.top_token_id)) return "–";
   return `${tokenCode(row.top_token)} ${row.top_token_id} (${percent(row.top_token_share, 0)})`;
 }

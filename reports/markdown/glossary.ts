@@ -25,7 +25,7 @@ const metricNames: Record<string, string> = {
   k: "k",
 };
 
-/** A bullet per figure: the run's own definitions of the held-out metrics, then those of the feature tables. */
+/** A bullet per figure: the evaluation's own definitions of the held-out metrics, then those of the feature tables. */
 export function glossary({ evaluation, config, statistics }: TranscoderAnalysis): string {
   const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
     `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
@@ -34,7 +34,7 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
   return bullets([
     ...measured,
     `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
-    `to targets that are scaled to a root mean square length of √${config.d_out} = ${
+    `to targets as they are prepared for training, whose root mean square length is √${config.d_out} = ${
       decimal(Math.sqrt(config.d_out), 1)
     }.`,
     `**Fires**: how often the feature is above the inference threshold in the final pass. ` +

@@ -12,7 +12,7 @@ const TITLE = "# Analysis Results";
 
 const link = (text: string, file: string) => `[${text}](${file})`;
 
-/** The page that links all reports. `notes` are the runs that were left out, one sentence each. */
+/** The page that links all reports. `notes` are the transcoders that were left out, one sentence each. */
 export function indexPage(
   transcoders: readonly TranscoderAnalysis[],
   comparisons: readonly ComparedPair[],

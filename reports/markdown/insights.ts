@@ -1,5 +1,5 @@
 /**
- * What the numbers of a run mean, in words. Each rule looks at one thing and quotes the numbers it judged;
+ * What the numbers of a transcoder mean, in words. Each rule looks at one thing and quotes the numbers it judged;
  * the limits are in thresholds.ts.
  * @module
  */
@@ -232,7 +232,7 @@ export interface Insight {
   text: string;
 }
 
-/** The insights of a run; rules that have nothing to say are left out. */
+/** The insights into a transcoder; rules that have nothing to say are left out. */
 export function insights(transcoder: TranscoderAnalysis): Insight[] {
   return Object.entries(RULES)
     .map(([id, rule]) => ({ id: id as InsightId, text: rule(transcoder) }))

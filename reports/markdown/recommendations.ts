@@ -1,5 +1,5 @@
 /**
- * What to do next. Each rule asks one question of the run; those that apply give one piece of advice, with its reason.
+ * What to do next. Each rule asks one question of the transcoder; those that apply give one piece of advice, with its reason.
  * @module
  */
 import { dirname } from "node:path";
@@ -159,7 +159,7 @@ function reading(transcoder: TranscoderAnalysis): string {
   return parts.length > 0 ? `**Start reading here.** ${capital(parts.join("; "))}.` : "";
 }
 
-/** The advice that follows from a run, most urgent first, one Markdown paragraph each. A diverged run deserves no other. */
+/** The advice that follows from an analysis, most urgent first, one Markdown paragraph each. A diverged training deserves no other. */
 export function recommendations(transcoder: TranscoderAnalysis): string[] {
   const fatal = diverged(transcoder);
   if (fatal !== "") return [fatal];

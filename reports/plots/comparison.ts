@@ -4,7 +4,7 @@
  */
 import type { SharedHistograms } from "../../core/analysis/comparison.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { decimal, percent, significant } from "../format.ts";
+import { decimal, mappingText, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, palette, panelSize, type Spec, upright } from "./theme.ts";
 
@@ -138,7 +138,7 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
     2,
     figureTitle(
       `${a.name.title} and ${b.name.phrase} side by side`,
-      [...new Set([a, b].map(({ config }) => `${config.model.name}, ${config.source.site} → ${config.target.site}`))]
+      [...new Set([a, b].map(({ config }) => `${config.model.name}, ${mappingText(config)}`))]
         .join(
           " and ",
         ),

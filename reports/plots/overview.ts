@@ -3,7 +3,7 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { decimal, integer, percent, significant } from "../format.ts";
+import { decimal, integer, mappingText, percent, significant } from "../format.ts";
 import {
   figureTitle,
   grid,
@@ -108,7 +108,7 @@ export function overviewFigure(transcoder: TranscoderAnalysis): Spec {
     2,
     figureTitle(
       `${transcoder.name.title}: features and weights at a glance`,
-      `${integer(config.features)} features, ${config.source.site} → ${config.target.site}, ${config.model.name}`,
+      `${integer(config.features)} features, ${mappingText(config)}, ${config.model.name}`,
     ),
     "independent",
   );

@@ -6,9 +6,10 @@ import { costOf } from "../../core/bench/costs.ts";
 import { attention, rotary } from "../../wgsl/model/attention.ts";
 import { add } from "../../wgsl/model/edits.ts";
 import { nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
+import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import { columnMoments, gatherRows, prepareRows } from "../../wgsl/transcoder/step.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
+import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 import { check, Meter, NOTHING, range } from "./meter.ts";
 
@@ -109,6 +110,19 @@ for (const NORM_NEXT of [0, 1]) {
     { NORM_NEXT },
   );
 }
+
+check(headNorm, { rows: 5, heads: 3, key_value_heads: 2, head_dim: 6, epsilon: 1e-6 }, (meter) => {
+  for (const r of range(5)) {
+    for (const h of range(5)) {
+      for (const d of range(6)) {
+        meter.read("qkv", r, h, d);
+        meter.read("gain", h < 3 ? 0 : 1, d);
+        meter.write("qkv", r, h, d);
+        meter.flops += 4; // square and sum, scale and gain
+      }
+    }
+  }
+});
 
 check(rotary, { contexts: 2, context: 16, heads: 3, key_value_heads: 1, head_dim: 6 }, (meter) => {
   for (const n of range(2)) {

@@ -51,6 +51,7 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
     /--groups 16,32,16: they must add up to --dictionary 100, they add up to 64/,
   ],
   ["a layer out of range", ["--layers", "6"], /counted from 0 to 5, so the deepest is 5; use --layers 5/],
+  ["a source in a layer out of range", ["--source", "layer6.resid_mid"], /layer 6: .*; choose another --source/],
   ["one of several layers out of range", ["--layers", "2,26"], /layer 26: .* so the deepest is 5/],
   [
     "layers that are none",
@@ -154,7 +155,7 @@ const badModels: [what: string, from: string, spoil: Spoil, message: RegExp][] =
     "another kind of model",
     TINY,
     editJson("config.json", (config) => Object.assign(config, { model_type: "llama" })),
-    /config\.json: model_type: this must be a Gemma-2 model/,
+    /config\.json: it must be a Gemma-2 or Gemma-3 text model, it is Llama/,
   ],
   ["missing weights", TINY, remove(WEIGHTS), /Cannot read .*model\.safetensors: there is no such file/],
   [
@@ -406,7 +407,7 @@ Deno.test({
       const { code, stdout, stderr } = await withMounts(script, join(directory, "runs"));
       assert.equal(code, 0, stderr);
       const message =
-        /^mtc: Cannot write .*layer4.checkpoints.*: the disk is full; free some space or choose another directory; then go on with: mtc train --resume .*run\ncode 1$/m;
+        /^mtc: Cannot write .*layer4.checkpoints.*: the disk is full; free some space or choose another directory, then go on with: mtc train --resume .*run\ncode 1$/m;
       assert.match(stderr, message);
       assert.match(
         stderr,

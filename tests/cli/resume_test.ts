@@ -253,6 +253,32 @@ Deno.test("refuses to resume transcoders that belong to different runs, or whose
   assertRefused(swapped, 1, /layer: it must be the target's layer, it is 3/);
 });
 
+Deno.test("refuses to resume with settings that cannot be trained, however they came into config.json", async () => {
+  const cases: [change: object, message: RegExp][] = [
+    [
+      { k: 65 },
+      /Cannot read .*layer2.config\.json: k: it must be .* from 1 to the dictionary's 64 features, it is 65; correct/,
+    ],
+    [
+      { batch_tokens: 5000 },
+      /buffer_tokens: .* at least 2500 for batch_tokens = 5000 and passes = 2, it is 1024; correct/,
+    ],
+    [{ context: 1 }, /context: expected >=2, it is 1; correct/],
+    [{ beta1: 1 }, /beta1: it must be 0 or more and below 1, it is 1; correct/],
+  ];
+  await copyRun("whole", "untrainable", "step_000030");
+  for (const [change, message] of cases) {
+    for (const layer of LAYERS) {
+      const config = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
+      await Deno.writeTextFile(
+        join(runs, "untrainable", layer, "config.json"),
+        JSON.stringify({ ...config, ...change }),
+      );
+    }
+    assertRefused(await resume("untrainable"), 1, message);
+  }
+});
+
 Deno.test("refuses to resume with another text or model than the run began with", async () => {
   await copyRun("whole", "changed", "step_000030");
   const change = async (edit: (config: TranscoderConfig) => object) => {
@@ -269,7 +295,7 @@ Deno.test("refuses to resume with another text or model than the run began with"
   assertRefused(
     text,
     1,
-    /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put/,
+    /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put [^;]*, then go on with: mtc train --resume \S+$/m,
   );
   const model = await change(({ model }) => ({ model: { ...model, d_model: 64 } }));
   assertRefused(model, 1, /the model's layers, width and vocabulary must be the 6, 64, 4096 that the run began with/);
@@ -300,7 +326,7 @@ for (const [i, [what, file, damage, message]] of damages.entries()) {
     assert.ok(sentence.startsWith(`mtc: Cannot read ${join(checkpoint, file)}: `), sentence);
     assert.match(
       sentence,
-      /: the checkpoint is damaged; remove the directory .*layer4.checkpoints.step_000020, then resume/,
+      /: the checkpoint is damaged; remove the directory .*step_000020, so that the checkpoint before it is taken or the run starts over, then go on with: mtc train --resume \S+$/,
     );
   });
 }

@@ -43,7 +43,13 @@ export async function openHollow2b(directory: string): Promise<ModelFiles> {
   await Deno.truncate(path, 8 + json.length + end);
   const empty = new Uint8Array();
   return {
-    ...{ name: "gemma-2-2b", path: directory, tokenizerJson: empty, tokenizerConfig: empty },
+    ...{
+      name: "gemma-2-2b",
+      path: directory,
+      tokenizerJson: empty,
+      tokenizerConfig: empty,
+      vocabSize: CONFIG.vocab_size,
+    },
     config: new TextEncoder().encode(JSON.stringify(CONFIG)),
     weights: await openShards(directory),
   };

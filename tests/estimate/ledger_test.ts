@@ -3,13 +3,16 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
+import { loadDecoder } from "../../core/model/forward.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
-import { rehearse } from "../../core/estimate/rehearsal.ts";
+import { openScope } from "../../core/gpu/scope.ts";
+import { flopsOf, rehearse } from "../../core/estimate/rehearsal.ts";
 import { finish } from "../../core/training/finish.ts";
-import type { Mapping } from "../../core/runs/ids.ts";
+import { type Mapping, tapsOf } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import { train } from "../../core/training/session.ts";
 import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
+import { openGoldenModel } from "../model/golden.ts";
 
 const settings: RunSettings = {
   ...EMBEDDED,
@@ -74,3 +77,40 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
 function live({ live }: ReturnType<typeof watch>): string[] {
   return [...live.values()];
 }
+
+Deno.test("attention is counted by the pairs of tokens that see each other", () => {
+  const flops = (window: number) => {
+    const params = { contexts: 3, context: 640, heads: 4, key_value_heads: 1, head_dim: 256, window };
+    return flopsOf([{ part: "forward pass", kernel: "attention", params }]);
+  };
+  for (const window of [64, 512, 640, 4096]) {
+    let pairs = 0;
+    for (let query = 0; query < 640; query++) pairs += Math.min(query + 1, window);
+    const exact = 4 * 3 * 4 * 256 * pairs, away = Math.abs(flops(window) - exact) / exact;
+    assert.ok(away < 0.01, `window ${window}: ${away}`);
+  }
+  assert.equal(flops(640), flops(4096));
+});
+
+Deno.test("layers that differ in what they see and how they turn are counted like those that are loaded", async () => {
+  const model = await openGoldenModel("gemma3/window"), context = 21;
+  const run = {
+    settings: { ...settings, context },
+    mappings: mappingsFor([6], "resid_mid", "mlp_out", 7),
+    model,
+    resumed: null,
+  };
+  const { tensors, contextsPerForward } = await rehearse(gpu, run, true);
+  const seen = watch(gpu), taps = tapsOf(run.mappings);
+  using scope = openScope(gpu);
+  await loadDecoder(scope, model, { taps, context, maxTokens: contextsPerForward * context });
+  const counted = tensors.filter(({ part }) => part === "model weights" || part === "forward pass");
+  assert.deepEqual(live(seen).sort(), counted.map(({ label, bytes }) => `${label} ${bytes}`).sort());
+  assert.equal(counted.filter(({ label }) => label.includes("q_norm+k_norm")).length, 7);
+  assert.equal(
+    counted.filter(({ label }) => label === "rotary turns").length,
+    2,
+    "near layers turn otherwise than far ones",
+  );
+  await model.weights.close();
+});

@@ -15,8 +15,9 @@ const here = () => Deno.makeTempDir().then((directory) => join(directory, "cache
 
 Deno.test("what is tuned is a candidate, is remembered, and is not measured again", async () => {
   const file = await here(), gpu = asGpu();
-  await tuneTiles(gpu, [product], file);
+  const tuned = await tuneTiles(gpu, [product], file);
   const key = tileKey(gpu, product, "f32"), chosen = gpu.shared.tiles.get(key)!;
+  assert.deepEqual(tuned, { [key]: chosen });
   assert.ok(candidateTiles(gpu).includes(chosen));
   assert.equal(tileFor(gpu, product), chosen);
   const written = JSON.parse(await Deno.readTextFile(file));
@@ -34,7 +35,8 @@ Deno.test("what is tuned is a candidate, is remembered, and is not measured agai
 Deno.test("what a run was tuned to before stays", async () => {
   const file = await here(), gpu = asGpu();
   gpu.shared.tiles.set(tileKey(gpu, product, "f32"), "shared64");
-  await tuneTiles(gpu, [product], file);
+  gpu.shared.tiles.set("another run's", "shared128");
+  assert.deepEqual(await tuneTiles(gpu, [product], file), { [tileKey(gpu, product, "f32")]: "shared64" });
   assert.equal(tileFor(gpu, product), "shared64");
   await assert.rejects(Deno.stat(file), Deno.errors.NotFound, "nothing was measured");
 });
@@ -42,7 +44,7 @@ Deno.test("what a run was tuned to before stays", async () => {
 Deno.test("a damaged cache is measured anew, and one that cannot be written does no harm", async () => {
   const file = await here();
   await Deno.mkdir(join(file, ".."), { recursive: true });
-  for (const content of ["{", `{"x": {"y": "no tile"}}`, "[]", "null"]) {
+  for (const content of ["{", `{"x": {"y": "no tile"}}`, "[]", "null", "5", `""`]) {
     await Deno.writeTextFile(file, content);
     const gpu = asGpu();
     await tuneTiles(gpu, [product], file);

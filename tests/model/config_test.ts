@@ -25,9 +25,15 @@ Deno.test("both generations of config.json give the same configuration", () => {
 });
 
 const refused: [Record<string, unknown>, RegExp][] = [
-  [{ model_type: "llama" }, /model_type: this must be a Gemma-2 model \("gemma2"\), it is "llama"/],
-  [{ model_type: "toString" }, /model_type: this must be a Gemma-2 model/],
-  [{ model_type: undefined }, /model_type: .*, there is none/],
+  [{ model_type: "llama" }, /it must be a Gemma-2 or Gemma-3 text model, it is Llama \(model_type "llama"\); choose/],
+  [{ model_type: "gemma" }, /it is Gemma 1 \(model_type "gemma"\)/],
+  [{ model_type: "gemma3n" }, /it is Gemma 3n \(/],
+  [{ model_type: "qwen3" }, /it is Qwen 3 \(/],
+  [{ model_type: "paligemma" }, /it is PaliGemma \(/],
+  [{ model_type: "siglip_vision_model" }, /it is SigLIP, a vision model \(/],
+  [{ model_type: "toString" }, /Gemma-3 text model, its model_type is "toString"/],
+  [{ model_type: ["gemma2"] }, /its model_type is \["gemma2"\]/],
+  [{ model_type: undefined }, /this config\.json has no model_type/],
   [{ hidden_size: undefined }, /hidden_size: /],
   [{ hidden_size: 128.5 }, /hidden_size: /],
   [{ hidden_size: 0 }, /hidden_size: /],
@@ -48,6 +54,98 @@ for (const [changes, message] of refused) {
     assert.throws(() => parse(changes), (error) => {
       assert.ok(error instanceof UserError);
       assert.match(error.message, /^Cannot use the model of config.json: /);
+      assert.match(error.message, message);
+      return true;
+    });
+  });
+}
+
+/** What google/gemma-3-4b-pt gives, as it lies on the hub: the rest is Hugging Face's to fill in. */
+const gemma3_4b = {
+  architectures: ["Gemma3ForConditionalGeneration"],
+  boi_token_index: 255_999,
+  eoi_token_index: 256_000,
+  eos_token_id: [1, 106],
+  image_token_index: 262_144,
+  model_type: "gemma3",
+  text_config: {
+    ...{ hidden_size: 2560, intermediate_size: 10_240, model_type: "gemma3_text", num_hidden_layers: 34 },
+    ...{ rope_scaling: { factor: 8, rope_type: "linear" }, sliding_window: 1024 },
+  },
+  vision_config: { hidden_size: 1152, model_type: "siglip_vision_model" },
+};
+const parseAny = (json: unknown) => parseConfig(new TextEncoder().encode(JSON.stringify(json)), "config.json");
+/** A Gemma-3 text model's configuration with keys changed, or removed where undefined. */
+const parse3 = (changes: Record<string, unknown>) => parseAny({ ...gemma3_4b.text_config, ...changes });
+
+Deno.test("a multimodal Gemma-3 is read as its text model, with the defaults that its config.json leaves out", () => {
+  const config = parseAny(gemma3_4b), { layerTypes, ...sizes } = config;
+  assert.deepEqual(sizes, {
+    ...{ layers: 34, dModel: 2560, dMlp: 10_240, heads: 8, keyValueHeads: 4, headDim: 256, vocabSize: 262_208 },
+    ...{ bosTokenId: 2, maxPositions: 131_072, slidingWindow: 1024, queryPreAttnScalar: 256, rmsNormEps: 1e-6 },
+    rope: { full_attention: { theta: 1_000_000, factor: 8 }, sliding_attention: { theta: 10_000, factor: 1 } },
+    ...{ hasHeadNorm: true, attnSoftCap: null, finalSoftCap: null, isHeadTied: true },
+  });
+  assert.deepEqual(
+    layerTypes.flatMap((type, l) => type === "full_attention" ? [l] : []),
+    [5, 11, 17, 23, 29],
+    "every sixth layer sees everything",
+  );
+  assert.deepEqual(parse3({}), config, "and so is the text model on its own");
+  assert.deepEqual(parseAny({ ...gemma3_4b, bos_token_id: 5 }).bosTokenId, 5);
+  assert.deepEqual(parseAny({ ...gemma3_4b, bos_token_id: 5, text_config: { bos_token_id: 6 } }).bosTokenId, 6);
+  assert.equal(parseAny({ ...gemma3_4b, tie_word_embeddings: false }).isHeadTied, false);
+});
+
+Deno.test("both generations of Gemma-3's config.json give the same configuration", () => {
+  const rope_parameters = {
+    full_attention: { rope_type: "linear", factor: 8, rope_theta: 1_000_000 },
+    sliding_attention: { rope_type: "default", rope_theta: 10_000 },
+  };
+  assert.deepEqual(parse3({ rope_scaling: undefined, rope_parameters }), parse3({}));
+  assert.deepEqual(parse3({ rope_scaling: { type: "linear", factor: 8 } }), parse3({}));
+  assert.deepEqual(parse3({ layer_types: parse3({}).layerTypes, sliding_window_pattern: 2 }), parse3({}));
+  assert.deepEqual(parse3({ num_hidden_layers: 4, sliding_window_pattern: 2 }).layerTypes, [
+    "sliding_attention",
+    "full_attention",
+    "sliding_attention",
+    "full_attention",
+  ]);
+  const { rope } = parse3({ rope_scaling: null, rope_theta: 7000, rope_local_base_freq: 70 });
+  assert.deepEqual(rope, { full_attention: { theta: 7000, factor: 1 }, sliding_attention: { theta: 70, factor: 1 } });
+  const unscaled = parse3({ rope_scaling: { rope_type: "default", factor: 3 }, bos_token_id: null });
+  assert.deepEqual([unscaled.rope.full_attention.factor, unscaled.bosTokenId], [1, 2]);
+  assert.equal(parse3({ final_logit_softcapping: 30 }).finalSoftCap, 30);
+});
+
+const refused3: [Record<string, unknown>, RegExp][] = [
+  [{ use_bidirectional_attention: true }, /use_bidirectional_attention: .*embedding model such as EmbeddingGemma/],
+  [{ attn_logit_softcapping: 50 }, /attn_logit_softcapping: Gemma-3 has no soft cap on scores/],
+  [{ rope_scaling: { rope_type: "yarn", factor: 8 } }, /rope_scaling.rope_type: rotary embeddings are scaled linearly/],
+  [{ rope_scaling: { rope_type: "linear" } }, /a linear rotary embedding must have a factor/],
+  [{ rope_parameters: { rope_type: "default", rope_theta: 1e4 } }, /rope_parameters.rope_theta: .*each layer type/],
+  [{ rope_parameters: { sliding_attention: { rope_type: "llama3" } } }, /sliding_attention.rope_type: /],
+  [{ head_dim: 31 }, /head_dim must be even/],
+  [{ num_key_value_heads: 3 }, /num_key_value_heads must divide num_attention_heads/],
+  [{ hidden_size: 0 }, /hidden_size: /],
+  [{ layer_types: ["full_attention"] }, /layer_types must name every layer/],
+  [{ hidden_activation: "silu" }, /hidden_activation must be gelu_pytorch_tanh/],
+  [{ attention_bias: true }, /attention_bias: Gemma-3 has no attention biases/],
+  [{ model_type: "gemma3" }, /text_config: there must be one, this Gemma-3 has no text model/],
+  [{ model_type: "gemma3", text_config: { head_dim: 31 } }, /text_config: head_dim must be even/],
+  [
+    { model_type: "gemma3", text_config: { model_type: "llama" } },
+    /text_config: model_type: this must be "gemma3_text"/,
+  ],
+];
+for (const [changes, message] of refused3) {
+  Deno.test(`refuses a Gemma-3 config.json with ${JSON.stringify(changes)}`, () => {
+    assert.throws(() => parse3(changes), (error) => {
+      assert.ok(error instanceof UserError);
+      assert.match(
+        error.message,
+        /^Cannot use the model of config.json: .*; choose a Hugging Face directory of Gemma-2/,
+      );
       assert.match(error.message, message);
       return true;
     });

@@ -15,63 +15,77 @@ import { activations, GOLDEN, openGolden, openGoldenModel, tail } from "./golden
 
 const gpu = await openGpu();
 const LAYER = 1, KINDS = ["replace", "add"] as const;
-const reference = await openGolden("window"), { batch } = reference, tokens = batch.contexts * batch.context;
-const files = await openGoldenModel("window"), config = configOf(files);
-const edits = await openSafetensors(`${GOLDEN}edits.safetensors`);
-const everywhere: readonly Tap[] = Array.from(
-  { length: config.layers },
-  (_, layer) => SITES.map((site) => ({ layer, site })),
-).flat();
-const load = (on: Gpu, taps: readonly Tap[]): Promise<Decoder> =>
-  loadDecoder(on, files, { taps, maxTokens: tokens, context: batch.context, head: true });
-const model = await load(gpu, everywhere);
 
-/** Every tap's activations by name, on the host. */
-async function run(decoder: Decoder, edits: readonly Edit[]): Promise<Record<string, Float32Array>> {
-  const taken = await activations(gpu, decoder, batch, { edits });
-  return Object.fromEntries(taken.map(([{ tap }, values]) => [tapName(tap), values]));
+/** A golden model that is edited, and what it gives where nothing is. */
+async function open(family: string) {
+  const name = `${family}/window`, { batch } = await openGolden(name), tokens = batch.contexts * batch.context;
+  const files = await openGoldenModel(name), config = configOf(files);
+  const everywhere: readonly Tap[] = Array.from(
+    { length: config.layers },
+    (_, layer) => SITES.map((site) => ({ layer, site })),
+  ).flat();
+  const load = (on: Gpu, taps: readonly Tap[]): Promise<Decoder> =>
+    loadDecoder(on, files, { taps, maxTokens: tokens, context: batch.context, head: true });
+  /** Every tap's activations by name, on the host. */
+  const run = async (decoder: Decoder, edits: readonly Edit[]): Promise<Record<string, Float32Array>> => {
+    const taken = await activations(gpu, decoder, batch, { edits });
+    return Object.fromEntries(taken.map(([{ tap }, values]) => [tapName(tap), values]));
+  };
+  const model = await load(gpu, everywhere), plain = await run(model, []);
+  const expected = await openSafetensors(`${GOLDEN}${family}/edits.safetensors`);
+  return { family, batch, tokens, config, everywhere, load, run, model, plain, expected };
 }
 
-const plain = await run(model, []);
+const gemma2 = await open("gemma2");
 
-for (const site of SITES) {
-  for (const kind of KINDS) {
-    Deno.test(`${kind} ${site}: what lies above is within 1e-5 of Hugging Face's, what lies below is untouched`, async () => {
-      using scope = openScope(gpu);
-      const width = widthOf(config, site), given = await edits.readF32(`given.${width}`);
-      const tap = { layer: LAYER, site }, tensor = tensorFrom(scope, "given", [tokens, width], given);
-      const changed = await run(model, [{ kind, tap, tensor }]);
-      const deepest = changed[`layer${config.layers - 1}.resid_post`];
-      const error = relativeL2(
-        tail(deepest, batch.context, 8, config.dModel),
-        await edits.readF32(`${kind}.${site}`),
-      );
-      assert.ok(error <= 1e-5, `relative L2 ${error.toExponential(2)}`);
-
-      const before = plain[tapName(tap)];
-      const expected = kind === "replace" ? given : given.map((value, i) => Math.fround(value + before[i]));
-      assert.deepEqual(changed[tapName(tap)], expected, "a tap reads the edited value");
-      for (const other of everywhere.filter((other) => depthOf(other) < depthOf(tap))) {
-        assert.deepEqual(changed[tapName(other)], plain[tapName(other)], tapName(other));
-      }
-
-      // With no tap but the last one, the rest of the scratch tensors is shared by all layers.
-      const alone = await load(scope, [{ layer: config.layers - 1, site: "resid_post" }]);
-      const [last] = Object.values(await run(alone, [{ kind, tap, tensor }]));
-      assert.deepEqual(last, deepest);
-      const pass = new Pass(gpu);
-      alone.forward(pass, batch, { edits: [{ kind, tap, tensor }] });
-      const loss = alone.recordLoss(pass, batch);
-      pass.submit();
-      const losses = new Float32Array(await download(gpu, loss));
-      const wanted = await edits.readF32(`${kind}.${site}.loss`), perContext = batch.context - 1;
-      wanted.forEach((value, i) => {
-        const actual = losses[Math.floor(i / perContext) * batch.context + i % perContext];
-        assert.ok(Math.abs(actual - value) <= 1e-4 * value, `token ${i}: loss ${actual}, expected ${value}`);
-      });
-    });
+for (const opened of [gemma2, await open("gemma3")]) {
+  for (const site of SITES) {
+    for (const kind of KINDS) againstHuggingFace(opened, site, kind);
   }
 }
+
+function againstHuggingFace(
+  { family, batch, tokens, config, everywhere, load, run, model, plain, expected: edits }: typeof gemma2,
+  site: Site,
+  kind: Edit["kind"],
+): void {
+  Deno.test(`${family}, ${kind} ${site}: what lies above is within 1e-5 of Hugging Face's, what lies below is untouched`, async () => {
+    using scope = openScope(gpu);
+    const width = widthOf(config, site), given = await edits.readF32(`given.${width}`);
+    const tap = { layer: LAYER, site }, tensor = tensorFrom(scope, "given", [tokens, width], given);
+    const changed = await run(model, [{ kind, tap, tensor }]);
+    const deepest = changed[`layer${config.layers - 1}.resid_post`];
+    const error = relativeL2(
+      tail(deepest, batch.context, 8, config.dModel),
+      await edits.readF32(`${kind}.${site}`),
+    );
+    assert.ok(error <= 1e-5, `relative L2 ${error.toExponential(2)}`);
+
+    const before = plain[tapName(tap)];
+    const expected = kind === "replace" ? given : given.map((value, i) => Math.fround(value + before[i]));
+    assert.deepEqual(changed[tapName(tap)], expected, "a tap reads the edited value");
+    for (const other of everywhere.filter((other) => depthOf(other) < depthOf(tap))) {
+      assert.deepEqual(changed[tapName(other)], plain[tapName(other)], tapName(other));
+    }
+
+    // With no tap but the last one, the rest of the scratch tensors is shared by all layers.
+    const alone = await load(scope, [{ layer: config.layers - 1, site: "resid_post" }]);
+    const [last] = Object.values(await run(alone, [{ kind, tap, tensor }]));
+    assert.deepEqual(last, deepest);
+    const pass = new Pass(gpu);
+    alone.forward(pass, batch, { edits: [{ kind, tap, tensor }] });
+    const loss = alone.recordLoss(pass, batch);
+    pass.submit();
+    const losses = new Float32Array(await download(gpu, loss));
+    const wanted = await edits.readF32(`${kind}.${site}.loss`), perContext = batch.context - 1;
+    wanted.forEach((value, i) => {
+      const actual = losses[Math.floor(i / perContext) * batch.context + i % perContext];
+      assert.ok(Math.abs(actual - value) <= 1e-4 * value, `token ${i}: loss ${actual}, expected ${value}`);
+    });
+  });
+}
+
+const { batch, tokens, config, everywhere, run, model, plain } = gemma2;
 
 Deno.test("after an edited pass one without edits gives the same bytes as ever", async () => {
   assert.deepEqual(await run(model, []), plain);

@@ -9,15 +9,15 @@ import { reachOf } from "../../core/model/reach.ts";
 import { SITES, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
 import { loadLayers } from "../../core/model/weights.ts";
 import { relativeL2 } from "../compare.ts";
-import { activations, openGolden, openGoldenModel, tail } from "./golden.ts";
+import { activations, MODELS, openGolden, openGoldenModel, tail } from "./golden.ts";
 
 const gpu = await openGpu();
 
 /** The tiles and lanes that GPUs get run here too. */
 const gpuShape = { ...gpu, isCpu: false };
 const RUNS = [
-  ...["builtin", "window", "shards", "uncapped", "long", "untied"].map((name) => ({ name, on: gpu, shape: "" })),
-  ...["builtin", "window"].map((name) => ({ name, on: gpuShape, shape: ", as on a GPU" })),
+  ...MODELS.map((name) => ({ name, on: gpu, shape: "" })),
+  ...["builtin", "gemma2/window", "gemma3/window"].map((name) => ({ name, on: gpuShape, shape: ", as on a GPU" })),
 ];
 
 for (const { name, on, shape } of RUNS) {
@@ -74,7 +74,9 @@ Deno.test("a batch gives the same whatever ran before it, beside it and at howev
 
 Deno.test("a layer's queries and keys turn by the base of what the layer sees", async () => {
   using scope = openScope(gpu);
-  const { batch } = await openGolden("uncapped"), files = await openGoldenModel("uncapped"), config = configOf(files);
+  const { batch } = await openGolden("gemma2/uncapped"),
+    files = await openGoldenModel("gemma2/uncapped"),
+    config = configOf(files);
   const tokens = batch.contexts * batch.context, taps: Tap[] = [{ layer: 1, site: "resid_post" }];
   const options = { taps, maxTokens: tokens, context: batch.context };
   const layers = await loadLayers(scope, files.weights, config, reachOf(taps));
@@ -84,7 +86,10 @@ Deno.test("a layer's queries and keys turn by the base of what the layer sees", 
       ...config,
       layerTypes: [layerType, layerType],
       slidingWindow: batch.context,
-      ropeTheta: { sliding_attention, full_attention },
+      rope: {
+        sliding_attention: { theta: sliding_attention, factor: 1 },
+        full_attention: { theta: full_attention, factor: 1 },
+      },
     };
     const decoder = new Decoder(scope, changed, options, new Embedding(files.weights, config), layers);
     const [[, values]] = await activations(scope, decoder, batch);

@@ -7,7 +7,15 @@ import { BUILTIN, type ModelFiles, openModel } from "../../core/model/files.ts";
 import type { Activations, Decoder, ForwardOptions } from "../../core/model/forward.ts";
 import { placeOf, type Tap, tapName } from "../../core/model/sites.ts";
 
-export const GOLDEN: string = new URL("../golden/gemma2/", import.meta.url).pathname;
+/** Where they lie; a model's name begins with its family's. */
+export const GOLDEN: string = new URL("../golden/", import.meta.url).pathname;
+
+/** All of them. */
+export const MODELS: readonly string[] = [
+  BUILTIN,
+  ...["window", "shards", "uncapped", "long", "untied"].map((name) => `gemma2/${name}`),
+  ...["window", "scaled", "single", "multimodal"].map((name) => `gemma3/${name}`),
+];
 
 export interface Golden {
   readonly file: SafetensorsFile;
@@ -18,7 +26,7 @@ export interface Golden {
 }
 
 export async function openGolden(name: string): Promise<Golden> {
-  const file = await openSafetensors(`${GOLDEN}${name}.safetensors`);
+  const file = await openSafetensors(`${GOLDEN}${name === BUILTIN ? "gemma2/builtin" : name}.safetensors`);
   const [contexts, context] = file.info("tokens").shape;
   const ids = Uint32Array.from(await file.read("tokens"));
   const expected = (tap: Tap) => file.readF32(tapName(placeOf(tap)));

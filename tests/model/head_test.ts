@@ -18,7 +18,7 @@ import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { assertWithin } from "../oracle/bounded.ts";
 import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
-import { openGolden, openGoldenModel } from "./golden.ts";
+import { MODELS, openGolden, openGoldenModel } from "./golden.ts";
 
 const gpu = await openGpu();
 
@@ -65,9 +65,13 @@ async function inBlocks(
   return new Decoder(gpu, config, options, new Embedding(weights, config), layers, head);
 }
 
-const MODELS = ["builtin", "window", "shards", "uncapped", "long", "untied"];
-// Of vocabularies of 67, 131 and 4096 tokens.
-const CUT: [name: string, columns: number][] = [["window", 8], ["untied", 44], ["builtin", 1000]];
+// Of vocabularies of 67, 131, 4096 and 67 tokens.
+const CUT: [name: string, columns: number][] = [
+  ["gemma2/window", 8],
+  ["gemma2/untied", 44],
+  ["builtin", 1000],
+  ["gemma3/window", 20],
+];
 const runs = [...MODELS.map((name): [string, null] => [name, null]), ...CUT];
 for (const [name, columns] of runs) {
   for (const isReplaced of [false, true]) {
@@ -96,7 +100,7 @@ for (const [name, columns] of runs) {
 }
 
 Deno.test("a head of bfloat16 stays so, and its blocks cover the vocabulary", async () => {
-  const files = await openGoldenModel("window"), config = configOf(files);
+  const files = await openGoldenModel("gemma2/window"), config = configOf(files);
   const { blocks } = await loadHead(gpu, files.weights, config, 20);
   assert.deepEqual(blocks.map(({ format, outputs }) => [format, outputs]), [
     ["bf16", 20],
@@ -108,7 +112,7 @@ Deno.test("a head of bfloat16 stays so, and its blocks cover the vocabulary", as
 });
 
 Deno.test("blocks of a large vocabulary fit what an adapter binds", async () => {
-  const files = await openGoldenModel("window");
+  const files = await openGoldenModel("gemma2/window");
   const gemma2_2b = { ...configOf(files), vocabSize: 256_000, dModel: 2304 };
   const columns = (mebibytes: number, tokens: number) =>
     headColumns(bindingAtMost(gpu, mebibytes * 2 ** 20), gemma2_2b, tokens);
@@ -121,7 +125,7 @@ Deno.test("blocks of a large vocabulary fit what an adapter binds", async () => 
 });
 
 Deno.test("a model that was loaded without its head says so", async () => {
-  const files = await openGoldenModel("window");
+  const files = await openGoldenModel("gemma2/window");
   const model = await loadDecoder(gpu, files, { taps: [{ layer: 0, site: "attn_in" }], maxTokens: 4, context: 4 });
   const batch = { contexts: 1, context: 4, ids: new Uint32Array(4) };
   assert.throws(() => model.recordLoss(new Pass(gpu), batch), /must be loaded with its head/);

@@ -1,7 +1,7 @@
 import { createTensor, downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { attention, BLOCK, rotary } from "../../wgsl/model/attention.ts";
-import { normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
+import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { assertClose } from "../compare.ts";
 import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
@@ -49,6 +49,26 @@ for (const lanes of [8, 64]) {
         relative: 1e-6,
       });
       assertClose("next when it is not wanted", untouchedOut, new Float32Array(rows * width).fill(7), ROUNDINGS);
+    });
+  }
+}
+
+for (const lanes of [8, 64]) {
+  for (
+    const [rows, heads, key_value_heads, head_dim] of [
+      ...[[1, 1, 1, 1], [13, 1, 1, 7], [3, 3, 1, 8], [2, 4, 2, 63], [5, 1, 1, 64], [2, 2, 1, 65], [1, 2, 2, 127]],
+      ...[[1, 5, 5, 129], [70_000, 1, 1, 2]],
+    ]
+  ) {
+    Deno.test(`head_norm: ${rows} x ${heads}/${key_value_heads} heads of ${head_dim}, ${lanes} lanes`, async () => {
+      const width = (heads + 2 * key_value_heads) * head_dim, epsilon = 1e-6;
+      const shape = { heads, key_value_heads, head_dim };
+      const data = gaussians(rows * width, 8), gain = gaussians(2 * head_dim, 9);
+      const qkv = tensorFrom(gpu, "qkv", [rows, width], data), gains = tensorFrom(gpu, "gains", [2, head_dim], gain);
+      const pass = new Pass(gpu);
+      pass.run(headNorm, { gain: gains, qkv }, { rows, ...shape, epsilon }, { LANES: lanes });
+      pass.submit();
+      assertClose("head_norm", await downloadF32(gpu, qkv), oracle.headNorm(data, gain, shape, epsilon), ROUNDINGS);
     });
   }
 }

@@ -2,11 +2,12 @@ import assert from "node:assert/strict";
 import { createTensor, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import type { Pass } from "../../core/gpu/run.ts";
-import { BUILTIN, openModel } from "../../core/model/files.ts";
+import { BUILTIN, type ModelFiles, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import type { Edit } from "../../core/model/edits.ts";
 import { reachOf } from "../../core/model/reach.ts";
 import { type Site, SITES, type Tap, tapName } from "../../core/model/sites.ts";
+import { openGoldenModel } from "./golden.ts";
 
 // Products without the name of their tile, which depends on the adapter.
 const ATTENTION = ["matmul bf16", "rotary", "attention", "matmul bf16", "norm_add_norm"];
@@ -30,9 +31,9 @@ const gpu = await openGpu();
 const files = await openModel(BUILTIN);
 
 /** The names of the kernels that a forward pass records. */
-async function kernelsOf(taps: readonly Tap[], edits: readonly Edit[] = []): Promise<string[]> {
+async function kernelsOf(taps: readonly Tap[], edits: readonly Edit[] = [], of: ModelFiles = files): Promise<string[]> {
   using scope = openScope(gpu);
-  const model = await loadDecoder(scope, files, { taps, maxTokens: 4, context: 4 });
+  const model = await loadDecoder(scope, of, { taps, maxTokens: 4, context: 4 });
   const ran: string[] = [];
   const pass = {
     run: (kernel: { name: string }) => ran.push(kernel.name.replace(/^matmul_[a-z]+\d*_/, "matmul ")),
@@ -44,6 +45,13 @@ async function kernelsOf(taps: readonly Tap[], edits: readonly Edit[] = []): Pro
 
 Deno.test("no kernel runs that no tap needs", async () => {
   for (const [tap, kernels] of expected) assert.deepEqual(await kernelsOf([tap]), kernels, tapName(tap));
+});
+
+Deno.test("where heads are normed, they are before they turn", async () => {
+  const gemma3 = await openGoldenModel("gemma3/window");
+  const kernels = await kernelsOf([{ layer: 0, site: "attn_out" }], [], gemma3);
+  assert.deepEqual(kernels, ["rms_norm", ATTENTION[0], "head_norm", ...ATTENTION.slice(1)]);
+  assert.deepEqual(await kernelsOf([{ layer: 0, site: "attn_in" }], [], gemma3), ["rms_norm"]);
 });
 
 /** What two layers run where nothing is edited. */

@@ -107,6 +107,36 @@ for (const [what, spoil, message] of spoilt) {
   });
 }
 
+/** Gemma-3's golden model of float32, and its multimodal one. */
+const SCALED = new URL("../golden/gemma3/scaled/", import.meta.url).pathname;
+const MULTIMODAL = new URL("../golden/gemma3/multimodal/", import.meta.url).pathname;
+
+/** Replaces a part of the names in a checkpoint's header by another of the same length. */
+async function renameTensors(directory: string, from: string, to: string): Promise<void> {
+  const path = join(directory, "model.safetensors"), bytes = await Deno.readFile(path);
+  const length = Number(new DataView(bytes.buffer).getBigUint64(0, true));
+  const header = new TextDecoder().decode(bytes.subarray(8, 8 + length));
+  assert.ok(header.includes(from) && from.length === to.length);
+  bytes.set(new TextEncoder().encode(header.replaceAll(from, to)), 8);
+  await Deno.writeFile(path, bytes);
+}
+
+Deno.test("refuses a Gemma-3 model without norms of its heads, or with NaN in them", async () => {
+  const missing = load((d) => renameTensors(d, "layers.1.self_attn.k_norm", "layers.1.self_attn.x_norm"), SCALED);
+  await assert.rejects(missing, /UserError: .* it needs a tensor "model\.layers\.1\.self_attn\.k_norm\.weight" or/);
+  const spoilt = load((d) => spoilTensor(d, "model.layers.0.self_attn.q_norm.weight", notANumber), SCALED);
+  await assert.rejects(spoilt, /tensor "model\.layers\.0\.self_attn\.q_norm\.weight" of .* element 0 is NaN/);
+});
+
+Deno.test("a multimodal model's tensors are found under both generations of names", async () => {
+  await load(() => Promise.resolve(), MULTIMODAL);
+  await load((d) => renameTensors(d, "language_model.model.", "model.language_model."), MULTIMODAL);
+  await assert.rejects(
+    load((d) => renameTensors(d, "language_model.model.", "language_model.other."), MULTIMODAL),
+    /it needs a tensor "model\.embed_tokens\.weight" or "embed_tokens\.weight", or the same behind "language_model\."/,
+  );
+});
+
 /** The second of two bfloat16, little-endian. */
 const second = (bits: number) => Uint8Array.of(0x80, 0x3f, bits & 255, bits >> 8);
 const spoiltBf16: [tensor: string, bits: number, value: string][] = [

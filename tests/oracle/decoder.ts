@@ -72,6 +72,24 @@ export function rotary(qkv: ArrayLike<number>, turns: ArrayLike<number>, shape: 
   return out;
 }
 
+/** Query and key heads of qkv normed, each by its own gain ([2, head_dim]: of queries, of keys); values as they are. */
+export function headNorm(
+  qkv: ArrayLike<number>,
+  gain: ArrayLike<number>,
+  shape: Omit<AttentionShape, "contexts" | "context">,
+  epsilon: number,
+): Float64Array {
+  const { heads, key_value_heads, head_dim } = shape, all = heads + 2 * key_value_heads;
+  const out = Float64Array.from(qkv), gains = Array.from(gain);
+  for (let h = 0; h < out.length / head_dim; h++) {
+    const kind = h % all < heads ? 0 : 1, first = h * head_dim;
+    if (h % all >= heads + key_value_heads) continue;
+    const own = gains.slice(kind * head_dim, (kind + 1) * head_dim);
+    out.set(rmsNorm(out.subarray(first, first + head_dim), own, head_dim, epsilon), first);
+  }
+  return out;
+}
+
 /** Softmax attention over turned queries and keys, its scores scaled, capped (0 is no cap), causal and windowed. */
 export function attention(
   turned: ArrayLike<number>,

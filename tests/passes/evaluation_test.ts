@@ -6,7 +6,7 @@ import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
 import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
-import { countedRows } from "../../core/passes/over_text.ts";
+import { countedRows } from "../../core/text/contexts.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
 import { randomText, sourceOf } from "./random_text.ts";

@@ -16,13 +16,13 @@ const ids = Uint32Array.from({ length: 16 }, (_, i) => i % 8 === 0 ? 2 : 10 + i)
 const batch = { ...emptyBatch(2, 8), ids };
 
 async function errorsOf(model: string, precision: "f32" | "f16") {
-  const gpu = await openGpu(null, precision), files = await openModel(model);
+  using gpu = await openGpu(null, precision);
+  const files = await openModel(model);
   try {
-    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 16, context: 8 });
+    const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 16, context: 8, precision });
     return await precisionErrors(gpu, decoder, batch);
   } finally {
     await files.weights.close();
-    gpu.device.destroy();
   }
 }
 

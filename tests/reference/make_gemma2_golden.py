@@ -68,10 +68,15 @@ MODELS = {
 }
 
 
+def layers_of(model):
+    """The decoder's layers, which in a multimodal model are those of its language model."""
+    return getattr(model.model, "language_model", model.model).layers
+
+
 def capture(model, tokens):
     """Activations at every site of every layer: name -> (contexts, context, width)."""
     found, handles = {}, []
-    for l, layer in enumerate(model.model.layers):
+    for l, layer in enumerate(layers_of(model)):
         for site, (module, side) in SITES.items():
             def hook(_, inputs, output, name=f"layer{l}.{site}", side=side):
                 found[name] = (inputs[0] if side == "input" else output).detach().clone()
@@ -94,7 +99,7 @@ def capture(model, tokens):
 def edited(model, layer, site, kind, given):
     """Replaces a site by a tensor, or adds the tensor to it, in place: whoever holds the activations sees the change."""
     path, side = {**SITES, **ENDS}[site]
-    module = model.model.layers[layer].get_submodule(path)
+    module = layers_of(model)[layer].get_submodule(path)
 
     def change(activations):
         activations.copy_(given) if kind == "replace" else activations.add_(given)
@@ -111,9 +116,9 @@ def distance(a, b):
     return max((torch.linalg.norm(a[n].double() - b[n].double()) / torch.linalg.norm(b[n].double())).item() for n in b)
 
 
-def write_expected(name, model, tokens, kept):
+def write_expected(out, name, model, tokens, kept):
     expected = capture(model.float(), tokens)
-    replacement = torch.randn(*tokens.shape, model.config.hidden_size)
+    replacement = torch.randn(*tokens.shape, model.config.get_text_config().hidden_size)
     with edited(model, 1, "mlp_out", "replace", replacement):
         replaced = capture(model, tokens)
     exact = capture(model.double(), tokens)
@@ -122,11 +127,11 @@ def write_expected(name, model, tokens, kept):
     tensors = {n: a[:, -kept:].contiguous() for n, a in sorted(expected.items()) if n not in ("loss", "logits")}
     tensors |= {"loss": expected["loss"], "logits": expected["logits"][:, -2:].contiguous(), "replacement": replacement,
                 "replaced.loss": replaced["loss"], "replaced.logits": replaced["logits"][:, -2:].contiguous()}
-    save_file({"tokens": tokens.to(torch.int32), **tensors}, f"{OUT}/{name}.safetensors")
+    save_file({"tokens": tokens.to(torch.int32), **tensors}, f"{out}/{name}.safetensors")
 
 
-def write_edits(model, tokens):
-    layer, deepest = 1, f"layer{model.config.num_hidden_layers - 1}.resid_post"
+def write_edits(out, model, tokens):
+    layer, deepest = 1, f"layer{len(layers_of(model)) - 1}.resid_post"
     plain, tensors = capture(model, tokens), {}
     for site in [*SITES, *ENDS]:
         width = (plain | {f"layer{layer}.resid_pre": plain["layer0.resid_post"]})[f"layer{layer}.{site}"].shape[-1]
@@ -137,23 +142,41 @@ def write_edits(model, tokens):
             assert distance({deepest: changed[deepest]}, {deepest: plain[deepest]}) > 0.01, f"{kind} {site} changed nothing"
             tensors[f"{kind}.{site}"] = changed[deepest][:, -8:].contiguous()
             tensors[f"{kind}.{site}.loss"] = changed["loss"]
-    save_file(tensors, f"{OUT}/edits.safetensors")
+    save_file(tensors, f"{out}/edits.safetensors")
+
+
+def randomise(model, dtype):
+    """Random weights that a type can hold."""
+    with torch.no_grad():
+        for parameter_name, parameter in model.named_parameters():
+            # Norm weights away from 0, and queries and keys large enough for a cap to bend the scores.
+            scale = 0.3 if "norm" in parameter_name else 0.4 if "q_proj" in parameter_name or "k_proj" in parameter_name else 0.15
+            parameter.copy_((torch.randn_like(parameter) * scale).to(dtype))
+
+
+def random_tokens(vocab_size, contexts, context):
+    tokens = torch.randint(3, vocab_size, (contexts, context))
+    tokens[:, 0] = 2
+    return tokens
 
 
 def write_checkpoint(name, model, dtype, shards, generation, prefix):
-    directory = f"{OUT}/{name}"
-    os.makedirs(directory)
     config = model.config.to_dict()
     config["architectures"], config["dtype"] = ["Gemma2ForCausalLM"], str(dtype).removeprefix("torch.")
     if generation == "old":
         config["rope_theta"] = config.pop("rope_parameters")["rope_theta"]
         config["torch_dtype"] = config.pop("dtype")
         del config["layer_types"]
-    json.dump(config, open(f"{directory}/config.json", "w"), indent=1)
     state = {n: t.to(dtype).contiguous() for n, t in model.state_dict().items()
              if n != "lm_head.weight" or not model.config.tie_word_embeddings}
     if not prefix:
         state = {n.removeprefix("model."): t for n, t in state.items()}
+    write_directory(f"{OUT}/{name}", config, state, shards)
+
+
+def write_directory(directory, config, state, shards):
+    os.makedirs(directory)
+    json.dump(config, open(f"{directory}/config.json", "w"), indent=1)
     names = sorted(state)
     if shards == 1:
         save_file(state, f"{directory}/model.safetensors", metadata={"format": "pt"})
@@ -165,6 +188,12 @@ def write_checkpoint(name, model, dtype, shards, generation, prefix):
     json.dump({}, open(f"{directory}/tokenizer.json", "w"))
 
 
+def make_readable(out):
+    for directory, _, files in os.walk(out):
+        for file in files:
+            os.chmod(f"{directory}/{file}", 0o644)
+
+
 def main():
     shutil.rmtree(OUT, ignore_errors=True)
     os.makedirs(OUT)
@@ -173,25 +202,16 @@ def main():
         config = Gemma2Config(max_position_embeddings=160, attn_implementation="eager", pad_token_id=0, eos_token_id=1,
                               bos_token_id=2, **spec["config"])
         model = Gemma2ForCausalLM(config).eval()
-        with torch.no_grad():
-            for parameter_name, parameter in model.named_parameters():
-                # Norm weights away from 0, and queries and keys large enough for the cap to bend the scores.
-                scale = 0.3 if "norm" in parameter_name else 0.4 if "q_proj" in parameter_name or "k_proj" in parameter_name else 0.15
-                parameter.copy_((torch.randn_like(parameter) * scale).to(spec["dtype"]))
+        randomise(model, spec["dtype"])
         write_checkpoint(name, model, spec["dtype"], spec["shards"], spec["generation"], spec.get("prefix", True))
-        tokens = torch.randint(3, spec["config"]["vocab_size"], (spec["contexts"], spec["context"]))
-        tokens[:, 0] = 2
+        tokens = random_tokens(spec["config"]["vocab_size"], spec["contexts"], spec["context"])
         if name == "window":
-            write_edits(model.float(), tokens)
-        write_expected(name, model, tokens, spec["kept"])
+            write_edits(OUT, model.float(), tokens)
+        write_expected(OUT, name, model, tokens, spec["kept"])
     model = Gemma2ForCausalLM.from_pretrained("core/builtin/tiny-gemma2", dtype=torch.float32, attn_implementation="eager").eval()
     torch.manual_seed(99)
-    tokens = torch.randint(3, 4096, (1, 80))
-    tokens[:, 0] = 2
-    write_expected("builtin", model, tokens, 6)
-    for directory, _, files in os.walk(OUT):
-        for file in files:
-            os.chmod(f"{directory}/{file}", 0o644)
+    write_expected(OUT, "builtin", model, random_tokens(4096, 1, 80), 6)
+    make_readable(OUT)
 
 
 if __name__ == "__main__":

@@ -213,6 +213,12 @@ Deno.test("a figure of two transcoders of one layer keeps them apart", async () 
     const [a, b] = await Promise.all(chosen.map((transcoder) => analyzeTranscoder(transcoder, 10)));
     const { title, concat } = JSON.parse(JSON.stringify(comparisonFigure(comparePair(a, b))));
     assert.match(title.text, /^Layer 2 \(from layer 1, seed 2\) and layer 2 \(seed 1\) side by side$/);
+    const mappings = ["tiny-gemma2, layer1.resid_mid → layer2.mlp_out", "tiny-gemma2, resid_mid → mlp_out"];
+    assert.equal(title.subtitle, mappings.join(" and "));
+    assert.match(
+      comparisonReport(comparePair(a, b), new Date()),
+      /\(tiny-gemma2, `layer1\.resid_mid` → `layer2\.mlp_out`\)/,
+    );
     for (const panel of concat) {
       const [{ encoding: { color } }] = [panel, ...panel.layer ?? []].filter(({ encoding }) => encoding?.color);
       assert.deepEqual(color.scale.domain, ["layer 2 (from layer 1, seed 2)", "layer 2 (seed 1)"]);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { FeatureTally } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { analysesOf } from "../../core/runs/analysed.ts";
 import { FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
@@ -7,9 +8,10 @@ import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
 import { appendMetrics, readMetrics, startMetrics } from "../../core/runs/metrics.ts";
-import { readSamples } from "../../core/runs/samples.ts";
+import { readSamples, writeSamples } from "../../core/runs/samples.ts";
 import { numberColumn, parseTable } from "../../core/runs/table.ts";
 import { readTranscoder, writeTranscoder } from "../../core/runs/transcoder.ts";
+import { emptyBatch, NO_DOCUMENT } from "../../core/text/contexts.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 
 const small = { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100 };
@@ -39,6 +41,7 @@ function rejects(action: () => Promise<unknown>, ...parts: (string | RegExp)[]):
 }
 
 const GROUPS = [4, 8, 4];
+const paths = (runs: readonly { path: string }[]) => runs.map(({ path }) => path);
 const allSamples = (path: string) => Array.fromAsync(readSamples(path, GROUPS));
 
 Deno.test("a whole run is read with its types", () =>
@@ -130,6 +133,24 @@ Deno.test("samples.jsonl: cut off inside a line, lines missing", () =>
     await rejects(() => allSamples(path), file, "token_id");
   }));
 
+Deno.test("samples.jsonl: BOS belongs to no document, in files of mtc 0.1.0 too, which left the name out", () =>
+  withRun(async (path) => {
+    const batch = {
+      ...emptyBatch(1, 3),
+      document: Uint32Array.of(NO_DOCUMENT, 0, 0),
+      position: Uint32Array.of(0, 0, 1),
+    };
+    const tally = new FeatureTally(16, 2, 0);
+    const rows = { rowStart: Uint32Array.of(0, 1, 2), index: Uint32Array.of(0, 0), value: Float32Array.of(2, 1) };
+    tally.add(rows, batch, Uint32Array.of(0, 1));
+    const texts = { tokenText: String, decode: String, documentName: (document: number) => ["speech.txt"][document] };
+    await writeSamples(path, GROUPS, tally, texts);
+    const documents = async () => (await allSamples(path))[0].top.map(({ document }) => document);
+    assert.deepEqual(await documents(), ["", "speech.txt"]);
+    await edit(join(path, "samples.jsonl"), (text) => text.replace('"document":"",', ""));
+    assert.deepEqual(await documents(), ["", "speech.txt"]);
+  }));
+
 Deno.test("weights of another shape are refused; what is not finite only where it is not looked for", () =>
   withRun(async (path, root) => {
     const config = await readConfig(path);
@@ -216,7 +237,20 @@ Deno.test("transcoders are found by their config.json, whatever their directorie
     await rejects(() => findTranscoders(root), "layer10", "complete JSON");
   }));
 
-const paths = (runs: readonly { path: string }[]) => runs.map(({ path }) => path);
+Deno.test("a config.json that cannot be read keeps nobody from the others, and is told of", () =>
+  withRun(async (path, root) => {
+    const damaged = await writeSyntheticRun(root, "damaged", { ...small, seed: 2 });
+    const newer = await writeSyntheticRun(root, "newer", { ...small, seed: 3 });
+    await edit(join(damaged, "config.json"), (text) => text.slice(0, 300));
+    await edit(join(newer, "config.json"), (text) => text.replace(/"format": \d+/, '"format": 99'));
+    const told: string[] = [];
+    const find = (root: string) => findTranscoders(root, (path, { message }) => told.push(`${path}: ${message}`));
+    assert.deepEqual(paths(await find(root)), [path]);
+    assert.equal(told.length, 2);
+    assert.ok(told[0].startsWith(damaged) && told[0].includes("complete JSON"), told[0]);
+    assert.ok(told[1].startsWith(newer) && told[1].includes("its format must be"), told[1]);
+    await rejects(() => find(newer), "its format must be");
+  }));
 
 Deno.test("of several runs of the same transcoder the newest finished one is chosen", () =>
   withRun(async (first, root) => {
@@ -267,4 +301,6 @@ Deno.test("when no run is finished the error says what is missing and how to go 
       "transcoder.safetensors, samples.jsonl are missing",
       `mtc train --resume ${join(root, "demo")}`,
     );
+    const here = found.map((directory) => ({ ...directory, path: "." }));
+    await rejects(() => Promise.resolve().then(() => chooseTranscoders(here)), "mtc train --resume ..`");
   }));

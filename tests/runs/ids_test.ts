@@ -63,6 +63,30 @@ Deno.test("titles say the same in words", () => {
   assert.equal(phrase, "layer 3 (layer1.attn_out to layer3.mlp_out)");
 });
 
+Deno.test("names are files on any file system: neither too long nor the same but for capital letters", () => {
+  const groups = [1152, 2304, 1152, 2304, 4608, 1152, 2304, 1152];
+  const long = [id(17, { model: "m".repeat(200) }), id(17, { groups }), id(17, { groups: groups.toReversed() })]
+    .map((each) => ({ ...each, source: tap(12, "attn_heads") }));
+  const names = files(...long, id(17, { k: 96, seed: 11 }));
+  assert.equal(new Set(names).size, 4);
+  // The longest file of a report about two, under its temporary name.
+  for (const name of names) {
+    assert.ok(`.${name}_vs_${name}_comparison.png.${crypto.randomUUID()}.tmp`.length <= 255, name);
+  }
+  assert.match(names[0], /^layer12\.attn_heads-to-layer17\.mlp_out-.*-[0-9a-f]{8}$/);
+  for (const models of [["Gemma", "gemma"], ["a b", "a_20b"]]) {
+    const alike = nameTranscoders([...models, "other"].map((model) => id(17, { model })));
+    for (const form of ["file", "title", "phrase"] as const) {
+      assert.equal(
+        new Set(alike.map((name) => name[form].toLowerCase())).size,
+        3,
+        alike.map((name) => name[form]).join(),
+      );
+    }
+    assert.equal(alike[2].file, "layer17-of-other");
+  }
+});
+
 /** Every combination of some values of every part of an identity. */
 function allIds(): TranscoderId[] {
   const sources = [1, 2, 3].flatMap((layer) => [tap(layer, "resid_mid"), tap(layer, "attn_out")]);

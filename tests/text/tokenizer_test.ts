@@ -115,6 +115,22 @@ Deno.test("loadTokenizer: malformed files are refused in one sentence", () => {
   refuses(golden.crossing_spec, { ...names, bos_token: "<s>" }, /tokenizer\.json: it must hold the bos_token "<s>"/);
 });
 
+Deno.test("special tokens that the model does not embed are text like any other; other tokens stay and are refused", () => {
+  const spec = embeddedSpec(), image = "<image_soft_token>";
+  const load = (special: boolean, vocabSize?: number) => {
+    const added_tokens = [...spec.added_tokens!, { id: 4096, content: image, special }];
+    return loadTokenizer({ ...files, tokenizerJson: bytes({ ...spec, added_tokens }), vocabSize });
+  };
+  const whole = load(true), text = load(true, 4096);
+  assert.deepEqual([...whole.encode(image)], [4096]);
+  assert.throws(() => whole.checkFitsModel(4096, 2), /ids must be below .* 4096, they go up to 4096/);
+  text.checkFitsModel(4096, 2);
+  assert.equal(text.vocabSize, 4096);
+  assert.deepEqual(text.encode(`see ${image}`), embedded.encode(`see ${image}`));
+  assert.deepEqual([...load(true, 4160).encode(image)], [4096], "a model with room for images has it");
+  assert.throws(() => load(false, 4096).checkFitsModel(4096, 2), /they go up to 4096/);
+});
+
 Deno.test("checkFitsModel: ids beyond the embedding and another BOS are refused", () => {
   embedded.checkFitsModel(4096, 2);
   embedded.checkFitsModel(5000, 2);

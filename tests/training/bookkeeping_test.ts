@@ -3,12 +3,11 @@
 import assert from "node:assert/strict";
 import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
 import {
   columnMoments,
   decoderBiasStep,
-  gatherRows,
   METRICS_EXTRA,
-  prepareRows,
   stepMetrics,
   trackInactive,
   trackThreshold,

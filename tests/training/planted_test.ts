@@ -22,7 +22,7 @@ import {
   meanVariance,
   measureActivations,
 } from "../../core/training/initialise.ts";
-import { allocateTranscoder } from "../../core/training/plan.ts";
+import { allocateTranscoder } from "../../core/training/transcoder.ts";
 import { type Columns, type Preparation, scaledBy } from "../../core/transcoder/weights.ts";
 import { gaussians } from "../random.ts";
 

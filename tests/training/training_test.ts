@@ -7,7 +7,7 @@ import { oneBlock, recordPrepared } from "../../core/gpu/row_blocks.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import type { Recipe } from "../../core/runs/settings.ts";
 import { choosePreparation, measureActivations } from "../../core/training/initialise.ts";
-import { allocateTranscoder } from "../../core/training/plan.ts";
+import { allocateTranscoder } from "../../core/training/transcoder.ts";
 import { readWeights } from "../../core/training/state.ts";
 import { foldPreparation } from "../../core/transcoder/weights.ts";
 import { EMBEDDED } from "../../commands/train/settings.ts";

@@ -1,6 +1,6 @@
 /**
- * The kernels of one training step, apart from the encoder's matrix product and the selection: gather, decode, the three
- * optimiser steps and the bookkeeping. One file declares the family, each kernel's text is a file of its own beside it.
+ * The kernels of one training step, apart from the gathering of its batch, the encoder's matrix product and the selection: decode,
+ * the three optimiser steps and the bookkeeping. One file declares the family, each kernel's text is a file of its own beside it.
  * @module
  */
 
@@ -10,14 +10,13 @@ import decodeSource from "./decode.wgsl" with { type: "text" };
 import decoderBiasStepSource from "./decoder_bias_step.wgsl" with { type: "text" };
 import decoderStepSource from "./decoder_step.wgsl" with { type: "text" };
 import encoderStepSource from "./encoder_step.wgsl" with { type: "text" };
-import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
-import prepareRowsSource from "./prepare_rows.wgsl" with { type: "text" };
 import quadsSource from "./quads.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import stepMetricsSource from "./step_metrics.wgsl" with { type: "text" };
 import trackInactiveSource from "./track_inactive.wgsl" with { type: "text" };
 import trackThresholdSource from "./track_threshold.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
+import { quadsOf } from "../shared/rows.ts";
 import { SELECTION_SIZE } from "./selection.ts";
 
 /** The uniform members that every optimiser step shares. */
@@ -25,39 +24,6 @@ const ADAM = { beta1: "f32", beta2: "f32", epsilon: "f32", step_size: "f32", cor
 
 /** The columns of a metrics row beside one error per prefix: loss, aux loss, variance, kept, dead, threshold. */
 export const METRICS_EXTRA = 6;
-
-/** Kernels that take columns four at a time would mix up the rows of any other width. */
-function quadsOf(width: number): number {
-  if (width % 4 === 0) return width / 4;
-  throw new RangeError(`Cannot take columns four at a time: the width must be a multiple of 4, it is ${width}`);
-}
-
-/** The uniform members of both gathers. */
-const GATHER = { rows: "u32", width: "u32", first: "u32", block_first: "u32", block_rows: "u32" } as const;
-
-/** y = the rows named by order[first ..], as far as they lie in this block of rows. */
-export const gatherRows = defineKernel({
-  name: "gather_rows",
-  source: gatherRowsSource,
-  bindings: { x: "read", order: "read", y: "write" },
-  params: GATHER,
-  constants: {},
-  shapes: ({ rows, width, first, block_rows }) => ({ x: [block_rows, width], order: [first + rows], y: [rows, width] }),
-  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
-});
-
-/** The same rows, each column less its mean and scaled. */
-export const prepareRows = defineKernel({
-  name: "prepare_rows",
-  source: prepareRowsSource,
-  bindings: { x: "read", order: "read", columns: "read", y: "write" },
-  params: GATHER,
-  constants: {},
-  shapes: ({ rows, width, first, block_rows }) => ({
-    ...{ x: [block_rows, width], order: [first + rows], columns: [2, width], y: [rows, width] },
-  }),
-  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
-});
 
 /** Mean and summed squared deviation of each column. */
 export const columnMoments = defineKernel({

@@ -1,0 +1,47 @@
+/**
+ * Rows of matrices whose columns are taken four at a time.
+ * @module
+ */
+
+import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
+import prepareRowsSource from "./prepare_rows.wgsl" with { type: "text" };
+import { defineKernel, linearGrid } from "../kernel.ts";
+
+/**
+ * How many columns are left when they are taken four at a time; kernels that do so would mix up the rows of any other width.
+ *
+ * @param width Columns.
+ * @returns A quarter of them.
+ * @throws {RangeError} When that is no whole number.
+ */
+export function quadsOf(width: number): number {
+  if (width % 4 === 0) return width / 4;
+  throw new RangeError(`Cannot take columns four at a time: the width must be a multiple of 4, it is ${width}`);
+}
+
+/** The uniform members of both gathers. */
+const GATHER = { rows: "u32", width: "u32", first: "u32", block_first: "u32", block_rows: "u32" } as const;
+
+/** y = the rows named by order[first ..], as far as they lie in this block of rows. */
+export const gatherRows = defineKernel({
+  name: "gather_rows",
+  source: gatherRowsSource,
+  bindings: { x: "read", order: "read", y: "write" },
+  params: GATHER,
+  constants: {},
+  shapes: ({ rows, width, first, block_rows }) => ({ x: [block_rows, width], order: [first + rows], y: [rows, width] }),
+  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
+});
+
+/** The same rows, each column less its mean and scaled. */
+export const prepareRows = defineKernel({
+  name: "prepare_rows",
+  source: prepareRowsSource,
+  bindings: { x: "read", order: "read", columns: "read", y: "write" },
+  params: GATHER,
+  constants: {},
+  shapes: ({ rows, width, first, block_rows }) => ({
+    ...{ x: [block_rows, width], order: [first + rows], columns: [2, width], y: [rows, width] },
+  }),
+  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
+});
