@@ -63,6 +63,7 @@ export const EMBEDDED: RunSettings = {
   warmup_steps: 30,
   aux_k: 64,
   dead_after_tokens: 20_480,
+  threshold_rate: 0.02,
   passes: 6,
   buffer_tokens: 102_400,
   checkpoint_every: 200,

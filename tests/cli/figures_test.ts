@@ -2,13 +2,12 @@
  * The figures of the whole program: text, model, buffer, steps, selection, optimiser and evaluation together. Each part
  * has tests of its own against float64 or PyTorch; this one notices when parts that are right are put together wrong.
  *
- * The expected figures are those of seed 2. Of what comes after a hundred steps, the margin is the standard deviation
- * over seeds 0 to 7 of this very run (on llvmpipe); seed 2 was chosen since it has every figure within 1.3 such
+ * The expected figures are those of seed 3. Of what comes after a hundred steps, the margin is the standard deviation
+ * over seeds 0 to 7 of this very run (on llvmpipe); seed 3 was chosen since it has every figure within 1.4 such
  * deviations of the mean. Adapters that round otherwise should come nowhere near the margins: source scales off by one
- * part in a million moved no figure of seed 2 by more than 1e-7, and with seed 5 a held-out FVU by 1e-4, L0 by 0.008 and
- * the dead features of one layer by 4. A target that is trained on with half of its scale puts the last loss fourteen
- * margins off, L0 eight and four. L0 is above k since the running threshold, a mean over about a hundred steps, has not
- * come to its end after so few.
+ * part in a million moved no figure of seed 3 by more than 1e-7, and with seed 5, where a feature was kept that had not
+ * been, a held-out FVU by 1e-4, L0 by 0.008 and the dead features of one layer by 4. A target that is trained on with half
+ * of its scale puts the last loss twelve margins off, the dead features of layer 4 seven.
  */
 
 import assert from "node:assert/strict";
@@ -21,18 +20,18 @@ import { BATCH, FEATURES, fileOf, K, LAYERS, PREFIXES, readJson, readTable, read
  */
 const FIRST: Record<number, Record<string, readonly number[]>> = {
   2: {
-    loss: [0.9232585, 0.5152619],
-    fvu_prefix_64: [0.9653565, 0.5790218],
-    fvu_prefix_192: [0.9041321, 0.4842134],
-    fvu_prefix_256: [0.8815039, 0.4865136],
-    threshold: [0.1512757, 0.1989334],
+    loss: [0.9139887, 0.5890951],
+    fvu_prefix_64: [0.9735643, 0.6382336],
+    fvu_prefix_192: [0.9134562, 0.5709336],
+    fvu_prefix_256: [0.8814881, 0.5720176],
+    threshold: [0.1545375, 0.4756337],
   },
   4: {
-    loss: [0.9339623, 0.6629839],
-    fvu_prefix_64: [0.9733635, 0.7074479],
-    fvu_prefix_192: [0.9207395, 0.6424728],
-    fvu_prefix_256: [0.895215, 0.6333558],
-    threshold: [0.152928, 0.1967641],
+    loss: [0.9325335, 0.6859488],
+    fvu_prefix_64: [0.9785471, 0.7144456],
+    fvu_prefix_192: [0.9311392, 0.6578951],
+    fvu_prefix_256: [0.9059312, 0.6533994],
+    threshold: [0.154239, 0.4512632],
   },
 };
 
@@ -42,44 +41,44 @@ type Expected = readonly [value: number, spread: number];
 /** The last row of metrics.csv. */
 const LAST_STEP: Record<number, Record<string, Expected>> = {
   2: {
-    loss: [0.325, 0.018],
-    aux_loss: [0.008642, 0.00051],
-    fvu_prefix_64: [0.3723, 0.019],
-    fvu_prefix_192: [0.2868, 0.016],
-    fvu_prefix_256: [0.271, 0.016],
-    dead_features: [30, 3.9],
-    threshold: [0.3447, 0.0094],
+    loss: [0.2872, 0.018],
+    aux_loss: [0.007686, 0.00051],
+    fvu_prefix_64: [0.3341, 0.019],
+    fvu_prefix_192: [0.263, 0.016],
+    fvu_prefix_256: [0.2479, 0.016],
+    dead_features: [24, 3.9],
+    threshold: [0.4187, 0.021],
   },
   4: {
-    loss: [0.4678, 0.022],
-    aux_loss: [0.01294, 0.00064],
-    fvu_prefix_64: [0.5145, 0.021],
-    fvu_prefix_192: [0.4252, 0.022],
-    fvu_prefix_256: [0.4094, 0.021],
-    dead_features: [30, 4],
-    threshold: [0.4436, 0.015],
+    loss: [0.425, 0.022],
+    aux_loss: [0.01166, 0.00064],
+    fvu_prefix_64: [0.4786, 0.021],
+    fvu_prefix_192: [0.3844, 0.022],
+    fvu_prefix_256: [0.3713, 0.021],
+    dead_features: [31, 4],
+    threshold: [0.5632, 0.024],
   },
 };
 
 /** evaluation.json; the FVU of a prefix stands under its end. */
 const HELD_OUT: Record<number, Record<string, Expected>> = {
   2: {
-    64: [0.3471, 0.0084],
-    192: [0.2924, 0.0052],
-    256: [0.2847, 0.0047],
-    explained_variance: [0.7157, 0.0046],
-    fvu_all_elements: [0.2514, 0.0042],
-    l0: [17.99, 0.32],
-    dead_features: [22, 3.3],
+    64: [0.3508, 0.0085],
+    192: [0.294, 0.0052],
+    256: [0.2857, 0.0048],
+    explained_variance: [0.7151, 0.0047],
+    fvu_all_elements: [0.2523, 0.0042],
+    l0: [15.67, 0.23],
+    dead_features: [21, 4.7],
   },
   4: {
-    64: [0.4839, 0.011],
-    192: [0.4129, 0.011],
-    256: [0.4031, 0.011],
-    explained_variance: [0.5976, 0.011],
-    fvu_all_elements: [0.2953, 0.0078],
-    l0: [19.52, 0.61],
-    dead_features: [19, 4.2],
+    64: [0.5058, 0.011],
+    192: [0.4338, 0.011],
+    256: [0.4248, 0.011],
+    explained_variance: [0.5771, 0.01],
+    fvu_all_elements: [0.3112, 0.0078],
+    l0: [15.88, 0.35],
+    dead_features: [25, 3.6],
   },
 };
 

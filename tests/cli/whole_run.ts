@@ -31,7 +31,7 @@ export const FINAL_TOKENS = 8192;
 /**
  * The seed of the run, not that of the default; the final pass reads the training text in the order of the next one.
  */
-export const SEED = 2;
+export const SEED = 3;
 /** Layers that transcoders are trained for, from resid_mid to mlp_out. */
 export const LAYERS: readonly number[] = [2, 4];
 /** Width of source and target. */
