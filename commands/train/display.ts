@@ -124,8 +124,10 @@ export class TrainDisplay {
   #stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void {
     const { steps } = this.#settings;
     this.#rate = tokensPerSecond;
-    const numbers = transcoders.map(({ name, metrics: { loss, fvu, l0, deadFeatures } }) =>
-      `${name} loss ${loss.toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${l0.toFixed(1)} dead ${deadFeatures}`
+    const numbers = transcoders.map(({ name, metrics: { loss, auxLoss, fvu, l0, deadFeatures } }) =>
+      `${name} loss ${(loss - auxLoss).toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${
+        l0.toFixed(1)
+      } dead ${deadFeatures}`
     );
     const each = (value: (metrics: SteppedTranscoder["metrics"]) => string) =>
       transcoders.map(({ metrics }) => value(metrics)).join("|");
@@ -133,7 +135,7 @@ export class TrainDisplay {
       `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
       `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
       `dead ${each(({ deadFeatures }) => String(deadFeatures))}`,
-      `loss ${each(({ loss }) => loss.toFixed(3))}`,
+      `loss ${each(({ loss, auxLoss }) => (loss - auxLoss).toFixed(3))}`,
       `${short1000(tokensPerSecond)} tokens/s`,
     ];
     const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));

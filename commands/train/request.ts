@@ -188,6 +188,10 @@ function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Com
       Math.ceil((changed.steps as number) * defaults.warmup_steps / defaults.steps),
     );
   }
+  // Its inference threshold must not look back to where activations were small yet: a running mean over a tenth of the run.
+  if (changed.steps !== undefined) {
+    changed.threshold_rate = Math.min(1, Math.max(defaults.threshold_rate, 10 / (changed.steps as number)));
+  }
   return { ...defaults, ...changed };
 }
 

@@ -41,7 +41,17 @@ export interface TrainingSettings {
   readonly warmup_steps: number;
 }
 
-/** The course of one training run. "Smoothed" is the median of up to {@link smoothingRows} logged values around a step. */
+/**
+ * The loss of the reconstructions alone: the auxiliary one comes and goes as features die and come back, however well the others do.
+ *
+ * @param row A logged step.
+ * @returns Mean squared error averaged over the prefixes.
+ */
+export function reconstructionLoss({ loss, aux_loss }: MetricsRow): number {
+  return loss - aux_loss;
+}
+
+/** The course of one training run, by its {@link reconstructionLoss}. "Smoothed" is the median of up to {@link smoothingRows} logged values around a step. */
 export interface TrainingCourse {
   /** Step of the last logged row. */
   lastStep: number;
@@ -116,7 +126,7 @@ function relativeChange(steps: readonly number[], losses: readonly number[]): nu
 
 /** The numbers of a training curve. `metrics` holds at least one row, by ascending step. */
 export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingSettings): TrainingCourse {
-  const losses = metrics.map((row) => row.loss);
+  const losses = metrics.map(reconstructionLoss);
   const smoothed = runningMedian(losses);
   const last = metrics[metrics.length - 1];
   const tail = lastFifth(metrics);

@@ -110,8 +110,9 @@ const ROWS: Readonly<Record<string, Row>> = {
     touched: ({ rows, columns }) => ({ logits: rows * columns }),
   },
 
-  gather_rows: {
-    flops: ({ rows, width }) => rows * width,
+  gather_rows: { touched: ({ rows, width }) => ({ x: rows * width, order: rows }) },
+  prepare_rows: {
+    flops: ({ rows, width }) => 2 * rows * width,
     touched: ({ rows, width }) => ({ x: rows * width, order: rows }),
   },
   column_moments: {

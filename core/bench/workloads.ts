@@ -16,7 +16,7 @@ import { tuneTiles } from "../gpu/tune.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import type { Recipe } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { oneBlock, recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
+import { oneBlock, recordPrepared, type RowBlocks } from "../gpu/row_blocks.ts";
 import { createTrainingState } from "../training/state.ts";
 import { Stepper } from "../training/step.ts";
 import { bellCurve } from "./random_numbers.ts";
@@ -57,6 +57,7 @@ const BUFFERED_BATCHES = 4;
 const RECIPE = {
   steps: 1_000_000,
   learning_rate: 3e-4,
+  encoder_bias_rate: 1,
   warmup_steps: 0,
   final_lr_fraction: 1,
   beta1: 0.9,
@@ -81,7 +82,7 @@ export class StepWorkload implements Workload {
   readonly #stepper: Stepper;
   readonly #features: number;
   readonly #order: Tensor;
-  readonly #sides: readonly { readonly buffer: RowBlocks; readonly batch: Tensor }[];
+  readonly #sides: readonly { readonly buffer: RowBlocks; readonly columns: Tensor; readonly batch: Tensor }[];
 
   /**
    * Makes a transcoder with random weights and a buffer of random activations, its product tuned as training tunes it.
@@ -109,6 +110,12 @@ export class StepWorkload implements Workload {
     };
     const side = (name: string, seed: number) => ({
       buffer: oneBlock(tensorFrom(gpu, `buffer of ${name}`, [rows, width], bellCurve(rows * width, 1, seed))),
+      columns: tensorFrom(
+        gpu,
+        `columns of ${name}`,
+        [2, width],
+        Float32Array.from({ length: 2 * width }, (_, c) => +(c >= width)),
+      ),
       batch: createTensor(gpu, name, [tokens, width]),
     });
     this.#gpu = gpu;
@@ -124,8 +131,8 @@ export class StepWorkload implements Workload {
   /** Records what one logged step of training records. */
   record(pass: Pass, n: number): void {
     const { tokens: rows } = this, first = (n - 1) % BUFFERED_BATCHES * rows;
-    for (const { buffer, batch } of this.#sides) {
-      recordGather(pass, buffer, this.#order, batch, { rows, width: this.#width, first, scale: 1 });
+    for (const { buffer, columns, batch } of this.#sides) {
+      recordPrepared(pass, buffer, this.#order, columns, batch, { rows, width: this.#width, first });
     }
     this.recordStep(pass, n);
   }

@@ -30,7 +30,7 @@ import { type Mapping, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
-import { zeroWeights } from "../transcoder/weights.ts";
+import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
 export type PlannedRun = Pick<TrainingPlan, "settings" | "mappings" | "model" | "resumed">;
@@ -113,7 +113,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     ledger.part = "first weights";
     if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
     ledger.part = `transcoder of layer ${mapping.target.layer}`;
-    transcoders.push(allocateTranscoder(trainingScope, settings, shape, zeroWeights(shape)));
+    transcoders.push(allocateTranscoder(trainingScope, settings, shape, unprepared(shape), zeroWeights(shape)));
   }
   endStage("starting");
   const startFlops = flopsOf(ledger.dispatches);
@@ -166,6 +166,11 @@ export function shapeOf({ settings }: PlannedRun, config: DecoderConfig, { sourc
   return { d_in: widthOf(config, source.site), d_out: widthOf(config, target.site), groups: settings.groups };
 }
 
+/** Stands in for what a run would measure. */
+function unprepared({ d_in, d_out }: TranscoderShape): Preparation {
+  return { source: scaledBy(d_in, 1), target: scaledBy(d_out, 1) };
+}
+
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
   const taps = tapsOf(run.mappings), { context } = run.settings;
   ledger.part = "model weights";
@@ -203,7 +208,7 @@ async function makeFirstWeights(
   await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
   await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
-  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target);
+  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target, unprepared(shape));
 }
 
 async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise<void> {

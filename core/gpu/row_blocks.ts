@@ -4,7 +4,7 @@
  * @module
  */
 
-import { gatherRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
 import { createTensor, type Gpu } from "./device.ts";
 import type { Pass } from "./run.ts";
 import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";
@@ -69,7 +69,7 @@ export function recordStore(pass: Pass, from: Tensor, to: RowBlocks, first: numb
   }
 }
 
-/** Which rows to gather, and what becomes of them. */
+/** Which rows to gather. */
 export interface Gathering {
   /** How many rows. */
   readonly rows: number;
@@ -77,12 +77,10 @@ export interface Gathering {
   readonly width: number;
   /** Where in the order the first of them stands. */
   readonly first: number;
-  /** What each element is multiplied by. */
-  readonly scale: number;
 }
 
 /**
- * Records y[r] = scale * from[order[first + r]].
+ * Records y[r] = from[order[first + r]].
  *
  * @param pass Where to record.
  * @param from The matrix.
@@ -94,5 +92,29 @@ export function recordGather(pass: Pass, from: RowBlocks, order: Tensor, y: Tens
   for (const [block, x] of from.blocks.entries()) {
     const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
     pass.run(gatherRows, { x, order, y }, { ...gathering, ...place });
+  }
+}
+
+/**
+ * Records y[r, c] = (from[order[first + r], c] - columns[0, c]) * columns[1, c].
+ *
+ * @param pass Where to record.
+ * @param from The matrix.
+ * @param order u32 row numbers, each less than the matrix has rows.
+ * @param columns [2, width] what is taken from each column, and what the rest is multiplied by.
+ * @param y [rows, width], overwritten.
+ * @param gathering Which rows.
+ */
+export function recordPrepared(
+  pass: Pass,
+  from: RowBlocks,
+  order: Tensor,
+  columns: Tensor,
+  y: Tensor,
+  gathering: Gathering,
+): void {
+  for (const [block, x] of from.blocks.entries()) {
+    const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
+    pass.run(prepareRows, { x, order, columns, y }, { ...gathering, ...place });
   }
 }

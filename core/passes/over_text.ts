@@ -213,7 +213,7 @@ export function activationsAt({ activations }: Pick<Piece, "activations">, tap: 
  */
 export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
   const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;
-  recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first, scale: 1 });
+  recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first });
 }
 
 /**

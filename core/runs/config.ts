@@ -10,6 +10,8 @@
  *
  * - 0, of mtc 0.1.0: no number.
  * - 1: the number.
+ * - 2: preparation.safetensors beside it in place of `scales`, which runs of older formats keep. An older mtc would go on with another
+ *   preparation than the run began with.
  * @module
  */
 
@@ -22,13 +24,12 @@ import { SITES, type Tap } from "../model/sites.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import type { Scales } from "../transcoder/weights.ts";
 import type { Mapping } from "./ids.ts";
 import { checked, parseJson, readText } from "./json.ts";
 import type { RunSettings } from "./settings.ts";
 
 /** The format of what this mtc writes. */
-export const FORMAT = 1;
+export const FORMAT = 2;
 /** The file's name. */
 export const CONFIG_FILE = "config.json";
 
@@ -60,8 +61,8 @@ export interface TranscoderDescription {
 
 /** What a run measures before its first step. */
 export interface MeasuredConfig {
-  /** Factors between raw activations and those trained on, measured on the first buffer. */
-  readonly scales: Scales;
+  /** Of formats 0 and 1: the factors between raw activations and those trained on. Newer runs have preparation.safetensors. */
+  readonly scales?: { readonly source: number; readonly target: number };
   /** The tiles of matrix products that the adapter was tuned to; `tileKey` says what the keys are. */
   readonly tiles: Readonly<Record<string, TileName>>;
   /** With f16, relative L2 of each tap's activations from those of float32, on the first contexts; empty with f32. */
@@ -136,9 +137,11 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     sample_threshold: v.number(),
     sample_tokens: count,
     evaluation_tokens: positive,
+    encoder_norm: v.optional(v.number(), 0.3),
+    encoder_bias_rate: v.optional(v.number(), 1),
     include_bos: v.boolean(),
     precision: v.picklist(precisions),
-    scales: v.object({ source: v.number(), target: v.number() }),
+    scales: v.optional(v.object({ source: v.number(), target: v.number() })),
     // A tile that this mtc does not have is as good as not tuned.
     tiles: v.pipe(
       v.record(v.string(), v.string()),

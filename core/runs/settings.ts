@@ -17,6 +17,8 @@ export interface Recipe {
   readonly batch_tokens: number;
   /** Peak learning rate of Adam. */
   readonly learning_rate: number;
+  /** The learning rate of the encoder's biases, as a multiple of it: each of them stands alone where d_in weights move together. */
+  readonly encoder_bias_rate: number;
   /** Steps of linear warm-up; the first step has learning_rate / warmup_steps. */
   readonly warmup_steps: number;
   /** The share of the peak learning rate that the cosine decay ends at. */
@@ -47,6 +49,8 @@ export interface RunSettings extends Recipe {
   readonly passes: number;
   /** The most tokens in the shuffle buffer. */
   readonly buffer_tokens: number;
+  /** Length of the encoder's rows at the start. */
+  readonly encoder_norm: number;
   /** Whether BOS tokens are trained on and counted. */
   readonly include_bos: boolean;
   /** Steps between rows of metrics.csv. */
@@ -73,7 +77,14 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
   ...{ final_lr_fraction: true, beta1: true, beta2: true, epsilon: true, aux_weight: true, aux_k: true },
   ...{ dead_after_tokens: true, threshold_rate: true, seed: true, context: true, passes: true, buffer_tokens: true },
   ...{ include_bos: true, log_every: true, checkpoint_every: true, sample_every: true, samples_per_feature: true },
-  ...{ sample_threshold: true, sample_tokens: true, evaluation_tokens: true, precision: true },
+  ...{
+    sample_threshold: true,
+    sample_tokens: true,
+    evaluation_tokens: true,
+    precision: true,
+    encoder_norm: true,
+    encoder_bias_rate: true,
+  },
 };
 
 /**

@@ -52,8 +52,7 @@ export const CHECKPOINTS_KEPT = 2;
 const FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors", "state.json"];
 
 /** What of a transcoder in training a checkpoint is made of. */
-export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples"> & {
-  readonly config: Pick<TranscoderInTraining["config"], "scales">;
+export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples" | "preparation"> & {
   readonly stepper: Pick<TranscoderInTraining["stepper"], "state">;
 };
 
@@ -68,7 +67,7 @@ export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "s
  */
 export async function writeCheckpoint(
   gpu: Gpu,
-  { directory, config, shape, stepper, samples }: Checkpointed,
+  { directory, preparation, shape, stepper, samples }: Checkpointed,
   progress: Progress,
 ): Promise<void> {
   const parent = checkpointsOf(directory);
@@ -78,7 +77,10 @@ export async function writeCheckpoint(
     const partial = await makeTemporaryDirectory(final);
     try {
       const state = await readState(gpu, stepper.state);
-      await saveTranscoder(join(partial, "transcoder.safetensors"), folded(shape, config, weightsOf(shape, state)));
+      await saveTranscoder(
+        join(partial, "transcoder.safetensors"),
+        folded(shape, preparation, weightsOf(shape, state)),
+      );
       await writeSafetensors(join(partial, "optimizer.safetensors"), [...state.values()]);
       await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
       await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");

@@ -4,7 +4,7 @@
  */
 
 import type { Gpu } from "../gpu/device.ts";
-import { recordGather } from "../gpu/row_blocks.ts";
+import { recordPrepared } from "../gpu/row_blocks.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { StreamPosition } from "../text/contexts.ts";
@@ -88,19 +88,17 @@ export class Feed {
   }
 
   /**
-   * Records gathering a step's batch, scaled, into the transcoder's own tensors.
+   * Records gathering a step's batch, prepared, into the transcoder's own tensors.
    *
    * @param pass Where to record.
    * @param transcoder Whose.
    * @param step The step.
    */
-  recordBatch(pass: Pass, { config, shape, x, y }: TranscoderInTraining, step: number): void {
-    const { source, target, scales } = config, { batchTokens: rows } = this.buffer.layout, { order } = this.buffer;
+  recordBatch(pass: Pass, { config, shape, columns, x, y }: TranscoderInTraining, step: number): void {
+    const { source, target } = config, { batchTokens: rows } = this.buffer.layout, { order } = this.buffer;
     const first = this.firstRow(step);
-    const from = { rows, width: shape.d_in, first, scale: scales.source };
-    const to = { rows, width: shape.d_out, first, scale: scales.target };
-    recordGather(pass, this.buffer.at(source), order, x, from);
-    recordGather(pass, this.buffer.at(target), order, y, to);
+    recordPrepared(pass, this.buffer.at(source), order, columns.source, x, { rows, width: shape.d_in, first });
+    recordPrepared(pass, this.buffer.at(target), order, columns.target, y, { rows, width: shape.d_out, first });
   }
 
   /**

@@ -1,5 +1,5 @@
 /**
- * What a run starts from: the scales of its activations and the first weights, measured on the first buffer.
+ * What a run starts from: how its activations are prepared and the first weights, both measured on the first buffer.
  * @module
  */
 
@@ -12,19 +12,21 @@ import { openScope } from "../gpu/scope.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import { randomGenerator } from "../random.ts";
+import type { RunSettings } from "../runs/settings.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import { recordGather, type RowBlocks } from "../gpu/row_blocks.ts";
-import type { TranscoderWeights } from "../transcoder/weights.ts";
+import { uploadPreparation } from "./prepared.ts";
+import { recordGather, recordPrepared, type RowBlocks } from "../gpu/row_blocks.ts";
+import type { Columns, Preparation, TranscoderWeights } from "../transcoder/weights.ts";
 
 /** The stream of random numbers that the first weights come from. */
 const WEIGHT_STREAM = 0x77656967;
 
-/** Statistics of activations, per dimension and overall. */
+/** Statistics of activations, dimension by dimension. */
 export interface ActivationStatistics {
-  /** [width] mean of each dimension. */
+  /** [width] mean of each. */
   readonly mean: Float64Array;
-  /** The factor that makes the mean squared norm equal the width. */
-  readonly scale: number;
+  /** [width] mean squared deviation from it. */
+  readonly variance: Float64Array;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface ActivationStatistics {
  * @param rows How many of them to take.
  * @param width Width of the activations.
  * @param atOnce The most rows per dispatch; what `rows` exceeds a multiple of it is left out.
- * @returns Mean and scale, combined in float64.
+ * @returns Means and variances, combined in float64.
  */
 export async function measureActivations(
   gpu: Gpu,
@@ -52,25 +54,58 @@ export async function measureActivations(
   const moments = createTensor(scratch, "measured moments", [slots, 2, width]);
   const pass = new Pass(gpu);
   for (let slot = 0; slot < slots; slot++) {
-    recordGather(pass, activations, order, gathered, { rows: batch, width, first: slot * batch, scale: 1 });
+    recordGather(pass, activations, order, gathered, { rows: batch, width, first: slot * batch });
     pass.run(columnMoments, { x: gathered, moments }, { rows: batch, width, slot });
   }
   pass.submit();
   const measured = await downloadF32(gpu, moments);
-  const mean = new Float64Array(width);
-  let meanSquare = 0;
+  const mean = new Float64Array(width), variance = new Float64Array(width);
+  for (let slot = 0; slot < slots; slot++) {
+    for (let c = 0; c < width; c++) mean[c] += measured[slot * 2 * width + c] / slots;
+  }
   for (let slot = 0; slot < slots; slot++) {
     for (let c = 0; c < width; c++) {
-      const slotMean = measured[slot * 2 * width + c], squares = measured[(slot * 2 + 1) * width + c];
-      mean[c] += slotMean / slots;
-      meanSquare += (squares / batch + slotMean ** 2) / slots;
+      const apart = measured[slot * 2 * width + c] - mean[c], squares = measured[(slot * 2 + 1) * width + c];
+      variance[c] += (squares / batch + apart ** 2) / slots;
     }
   }
-  return { mean, scale: Math.sqrt(width / meanSquare) };
+  return { mean, variance };
 }
 
-/** Length of the encoder's rows at the start; bench/training.md has what other lengths gave. */
-const ENCODER_SCALE = 0.3;
+/**
+ * The mean variance of the dimensions.
+ *
+ * @param statistics Of some activations.
+ * @returns Their squared distance from their mean per dimension; 0 when they are all the same.
+ */
+export function meanVariance({ variance }: ActivationStatistics): number {
+  return variance.reduce((sum, value) => sum + value, 0) / variance.length;
+}
+
+/** The least variance of a dimension, as a share of the mean one, that is still brought up to 1: what varies less stays smaller. */
+const LEAST_VARIANCE = 1e-6;
+
+/**
+ * Chooses how activations are prepared. Both ends are centred, as most of a residual stream is one constant vector. Each dimension of
+ * the source gets variance 1, as a few dimensions are a hundred times as large as others and all may matter. The target gets one factor,
+ * which makes its mean variance 1: what error counts is that of raw activations.
+ *
+ * @param source Measured at the source; its mean variance is above 0.
+ * @param target Measured at the target; likewise.
+ * @returns The preparation, all of whose numbers are float32.
+ */
+export function choosePreparation(source: ActivationStatistics, target: ActivationStatistics): Preparation {
+  const least = LEAST_VARIANCE * meanVariance(source), overall = meanVariance(target);
+  return {
+    source: rounded(source.mean, source.variance.map((variance) => Math.max(variance, least) ** -0.5)),
+    target: rounded(target.mean, target.variance.map(() => overall ** -0.5)),
+  };
+}
+
+function rounded(mean: Float64Array, scale: Float64Array): Columns {
+  return { mean: mean.map(Math.fround), scale: scale.map(Math.fround) };
+}
+
 /** Rows over which the covariance is taken: enough for a direction to start from. */
 const COVARIANCE_ROWS = 8192;
 
@@ -85,51 +120,54 @@ export function covarianceRows(order: Tensor): number {
 }
 
 /** Activations at one end of a transcoder, in a filled buffer. */
-export interface MeasuredActivations extends ActivationStatistics {
+export interface MeasuredActivations extends Pick<ActivationStatistics, "mean"> {
   /** [capacity, width] raw activations. */
   readonly activations: RowBlocks;
 }
 
 /**
- * The first weights in scaled space: encoder rows in random directions w, each decoder row the direction in which the target moves
- * along with them, Cov(target, source) w, of unit norm; no encoder bias, and the target's mean as decoder bias.
+ * The first weights, for prepared activations: encoder rows in random directions w, each decoder row the direction in which the target
+ * moves along with them, Cov(target, source) w, of unit norm; no encoder bias, and what the preparation leaves of the target's mean as
+ * decoder bias.
  *
  * For a transcoder this is what starting from transposed weights is for an autoencoder: a feature at first writes what goes
  * with what it reads.
  *
  * @param gpu The device.
  * @param shape The transcoder's sizes.
- * @param seed The run's seed.
+ * @param settings The run's seed, and the length of the encoder's rows.
  * @param order Row numbers of the buffer, shuffled.
  * @param source What the transcoder reads.
  * @param target What it is to predict.
+ * @param preparation How both are prepared.
  * @returns The weights.
  */
 export async function initialWeights(
   gpu: Gpu,
   shape: TranscoderShape,
-  seed: number,
+  { seed, encoder_norm }: Pick<RunSettings, "seed" | "encoder_norm">,
   order: Tensor,
   source: MeasuredActivations,
   target: MeasuredActivations,
+  preparation: Preparation,
 ): Promise<TranscoderWeights> {
   const features = featureCount(shape.groups), { d_in, d_out } = shape;
   const directions = Float32Array.from({ length: features * d_in }, gaussians(seed));
   normaliseRows(directions, d_in);
-  const rows = covarianceRows(order);
-  const decoder = await secondMoments(gpu, shape, directions, order, rows, source.activations, target.activations);
-  // Cov = E[y x^T] - E[y] E[x]^T, and the product over `rows` rows is rows times the first term applied to each direction.
-  for (let i = 0; i < features; i++) {
-    let along = 0;
-    for (let c = 0; c < d_in; c++) along += directions[i * d_in + c] * source.mean[c];
-    for (let c = 0; c < d_out; c++) decoder[i * d_out + c] -= rows * along * target.mean[c];
-  }
+  // Whatever the preparation leaves of the means, a covariance is about them.
+  const centred = {
+    source: { mean: source.mean, scale: preparation.source.scale },
+    target: { mean: target.mean, scale: preparation.target.scale },
+  };
+  const rows = covarianceRows(order), { activations: x } = source, { activations: y } = target;
+  const decoder = await secondMoments(gpu, shape, directions, order, rows, x, y, centred);
   normaliseRows(decoder, d_out);
+  const { mean, scale } = preparation.target;
   return {
-    encoder: directions.map((weight) => weight * ENCODER_SCALE),
+    encoder: directions.map((weight) => weight * encoder_norm),
     encoderBias: new Float32Array(features),
     decoder,
-    decoderBias: Float32Array.from(target.mean, (mean) => mean * target.scale),
+    decoderBias: Float32Array.from(target.mean, (value, c) => (value - mean[c]) * scale[c]),
   };
 }
 
@@ -142,8 +180,9 @@ export async function initialWeights(
  * @param directions [features, d_in].
  * @param order Row numbers of the buffer, shuffled.
  * @param rows How many of them are looked at.
- * @param source Activations x.
- * @param target Activations y.
+ * @param source Raw activations, which prepared are x.
+ * @param target Raw activations, which prepared are y.
+ * @param preparation How.
  * @returns [features, d_out].
  */
 export async function secondMoments(
@@ -154,6 +193,7 @@ export async function secondMoments(
   rows: number,
   source: RowBlocks,
   target: RowBlocks,
+  preparation: Preparation,
 ): Promise<Float32Array<ArrayBuffer>> {
   const features = featureCount(groups), padded = paddedColumns(d_out);
   using scratch = openScope(gpu);
@@ -163,9 +203,10 @@ export async function secondMoments(
   const y = tensor("target rows", rows, d_out), yColumns = tensor("target columns", d_out, rows);
   const yPadded = tensor("target rows, padded", rows, padded), moment = tensor("second moment", d_in, padded);
   const moved = tensor("second moment by direction", features, d_out);
+  const columns = uploadPreparation(scratch, preparation);
   const pass = new Pass(gpu);
-  recordGather(pass, source, order, x, { rows, width: d_in, first: 0, scale: 1 });
-  recordGather(pass, target, order, y, { rows, width: d_out, first: 0, scale: 1 });
+  recordPrepared(pass, source, order, columns.source, x, { rows, width: d_in, first: 0 });
+  recordPrepared(pass, target, order, columns.target, y, { rows, width: d_out, first: 0 });
   pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
   pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
   pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });

@@ -52,6 +52,8 @@ export function checkRecipe(recipe: Recipe): void {
   require(isCount(recipe.steps), "steps", "a positive whole number");
   require(isCount(recipe.batch_tokens), "batch_tokens", "a positive whole number");
   require(recipe.learning_rate > 0 && Number.isFinite(recipe.learning_rate), "learning_rate", "a positive number");
+  const { encoder_bias_rate: rate } = recipe;
+  require(rate > 0 && Number.isFinite(rate), "encoder_bias_rate", "a positive number");
   require(
     Number.isInteger(recipe.warmup_steps) && recipe.warmup_steps >= 0 && recipe.warmup_steps <= recipe.steps,
     "warmup_steps",
@@ -99,7 +101,7 @@ export function checkSettings(settings: RunSettings): void {
     if (isCount(settings[name])) continue;
     throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
   }
-  const { context, sample_threshold, buffer_tokens, passes, batch_tokens } = settings;
+  const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens } = settings;
   if (buffer_tokens * passes < batch_tokens) {
     throw new SettingError({
       setting: "buffer_tokens",
@@ -111,6 +113,13 @@ export function checkSettings(settings: RunSettings): void {
   if (!Number.isInteger(context) || context < 2) {
     const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
     throw new SettingError({ setting: "context", value: context, requirement });
+  }
+  if (!(encoder_norm > 0 && Number.isFinite(encoder_norm))) {
+    throw new SettingError({
+      setting: "encoder_norm",
+      value: encoder_norm,
+      requirement: "it must be a positive number",
+    });
   }
   if (!(sample_threshold >= 0)) {
     throw new SettingError({

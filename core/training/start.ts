@@ -16,13 +16,14 @@ import { precisionErrors } from "../passes/precision.ts";
 import { checkpointSteps } from "../runs/checkpoints.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { sliceBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { describeText, type TextSummary } from "../text/summary.ts";
-import { type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
+import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
-import { initialWeights, measureActivations } from "./initialise.ts";
+import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
 import { directoriesOf, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
@@ -60,7 +61,8 @@ export async function restoreRun(
   const transcoders: TranscoderInTraining[] = [];
   let progress: Progress;
   for (const [i, config] of plan.resumed!.entries()) {
-    const transcoder = allocate(gpu, plan, i, config, zeroWeights(config)),
+    const preparation = await readPreparation(directoriesOf(plan)[i], config);
+    const transcoder = allocate(gpu, plan, i, config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
     progress = await readCheckpoint(gpu, directory, step, stepper.state, samples);
     await truncateMetrics(directory, step);
@@ -71,17 +73,18 @@ export async function restoreRun(
 }
 
 /**
- * Begins a run: measures the first buffer, sets the scales, makes the first weights, writes config.json and an empty metrics.csv.
+ * Begins a run: measures the first buffer, chooses how activations are prepared, makes the first weights, writes config.json,
+ * preparation.safetensors and an empty metrics.csv.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
- * @param plan The run; the config.json of a resumed one, which ended before its first checkpoint, stays as it is.
+ * @param plan The run; the config.json and the preparation of a resumed one, which ended before its first checkpoint, stay as they are.
  * @param decoder The model.
  * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
  * @param text What the training text is like.
  * @param rounded Hears what rounding to 16 bits does to each tap's activations; only with `precision` f16.
  * @returns The transcoders before their first step.
- * @throws {UserError} When the activations have no scale, or the device or the disk fails.
+ * @throws {UserError} When the activations do not vary, or the device or the disk fails.
  */
 export async function beginRun(
   gpu: Gpu,
@@ -97,7 +100,7 @@ export async function beginRun(
   const measure = async (tap: Tap) => {
     const width = widthOf(decoder.config, tap.site), activations = buffer.at(tap);
     const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
-    checkScale(tap, statistics.scale);
+    checkVariance(tap, meanVariance(statistics));
     return { activations, ...statistics };
   };
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
@@ -105,11 +108,14 @@ export async function beginRun(
   const transcoders: TranscoderInTraining[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
-    const measured = { scales: { source: source.scale, target: target.scale }, tiles, precision_errors };
     const described = describe(mapping, text), { layer } = mapping.target;
-    const config = resumed?.[i] ?? { format: FORMAT, ...described, ...settings, layer, ...mapping, ...measured };
-    const weights = await initialWeights(gpu, config, settings.seed, order, source, target);
-    transcoders.push(allocate(gpu, plan, i, config, weights));
+    const config = resumed?.[i] ??
+      { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors };
+    const preparation = resumed
+      ? await readPreparation(directoriesOf(plan)[i], config)
+      : choosePreparation(source, target);
+    const weights = await initialWeights(gpu, config, settings, order, source, target, preparation);
+    transcoders.push(allocate(gpu, plan, i, config, preparation, weights));
   }
   await writeBeginnings(plan, transcoders);
   return transcoders;
@@ -120,9 +126,11 @@ function allocate(
   plan: Pick<TrainingPlan, "directory" | "names" | "settings">,
   i: number,
   config: TranscoderConfig,
+  preparation: Preparation,
   weights: TranscoderWeights,
 ): TranscoderInTraining {
-  return { directory: directoriesOf(plan)[i], config, ...allocateTranscoder(gpu, plan.settings, config, weights) };
+  const parts = allocateTranscoder(gpu, plan.settings, config, preparation, weights);
+  return { directory: directoriesOf(plan)[i], config, ...parts };
 }
 
 /** What 16-bit products do to the first contexts; nothing to tell with f32. */
@@ -152,10 +160,11 @@ async function writeBeginnings(
     Promise.reject(fileError("write", directory, error))
   );
   try {
-    for (const [i, { config }] of transcoders.entries()) {
+    for (const [i, { config, preparation }] of transcoders.entries()) {
       const path = join(partial, names[i]);
       await mkdir(path, { recursive: true });
       await startMetrics(path, config.groups);
+      await writePreparation(path, preparation);
       await writeConfig(path, config);
     }
     await rename(partial, directory);
@@ -194,13 +203,13 @@ export function checkUnchanged(
   }
 }
 
-/** Activations that are all zero or not finite have no scale. */
-function checkScale(tap: Tap, scale: number): void {
-  if (Number.isFinite(scale)) return;
+/** Activations that are all the same leave nothing to learn, and those that are not finite cannot be learnt. */
+function checkVariance(tap: Tap, variance: number): void {
+  if (variance > 0 && Number.isFinite(variance)) return;
   throw new UserError({
     action: `train on ${tapName(tap)}`,
-    requirement: "its activations must be finite numbers and not all zero",
-    found: `their scale is ${scale}`,
+    requirement: "its activations must be finite numbers and not all the same",
+    found: `their variance is ${variance}`,
     remedy: "check the model's weights",
   });
 }

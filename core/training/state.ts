@@ -15,7 +15,7 @@ import type { Parameter, TrainingState } from "./step.ts";
  *
  * @param gpu The device.
  * @param shape The transcoder's sizes.
- * @param weights Its weights in scaled space.
+ * @param weights Its weights, for prepared activations.
  * @returns The state.
  */
 export function createTrainingState(gpu: Gpu, shape: TranscoderShape, weights: TranscoderWeights): TrainingState {
@@ -94,7 +94,7 @@ export async function readState(
  *
  * @param shape The transcoder's sizes.
  * @param state The state, or the part of it that {@link readWeights} reads.
- * @returns The weights in scaled space, and the running threshold for each feature: training has one for all.
+ * @returns The weights for prepared activations, and the running threshold for each feature: training has one for all.
  */
 export function weightsOf(shape: TranscoderShape, state: HostState): Pick<Transcoder, "weights" | "thresholds"> {
   const [encoder, encoderBias, decoder, decoderBias, threshold] = WEIGHTS.map((name) =>

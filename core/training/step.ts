@@ -37,7 +37,7 @@ export interface Parameter {
   readonly square: Tensor;
 }
 
-/** Everything that changes from step to step: what a checkpoint holds. Scaled space, not yet folded. */
+/** Everything that changes from step to step: what a checkpoint holds. For prepared activations, not yet folded. */
 export interface TrainingState {
   /** W_enc, feature-major: [features, d_in]. */
   readonly encoder: Parameter;
@@ -53,7 +53,7 @@ export interface TrainingState {
   readonly threshold: Tensor;
 }
 
-/** What one logged step measured, on its training batch, in scaled space. */
+/** What one logged step measured, on its training batch, as it is prepared. */
 export interface StepMetrics {
   /** (1/P) sum of the prefixes' mean squared errors, plus the auxiliary loss. */
   readonly loss: number;
@@ -138,8 +138,8 @@ export class Stepper {
    * Records one step.
    *
    * @param pass Where to record.
-   * @param x [batch_tokens, d_in] source activations, scaled.
-   * @param y [batch_tokens, d_out] target activations, scaled.
+   * @param x [batch_tokens, d_in] source activations, prepared.
+   * @param y [batch_tokens, d_out] target activations, prepared.
    * @param step The step's number, counted from 1.
    * @param slot The row of the metrics ring to fill, or null for a step that is not logged.
    */
@@ -207,7 +207,8 @@ export class Stepper {
   }
 
   #update(pass: Pass, x: Tensor, step: number): void {
-    const { batch_tokens: tokens, epsilon, aux_weight } = this.#recipe, { d_in, d_out, groups } = this.#shape;
+    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate } = this.#recipe,
+      { d_in, d_out, groups } = this.#shape;
     // The kernels see the betas as float32: the bias corrections must be those of the same numbers.
     const beta1 = Math.fround(this.#recipe.beta1), beta2 = Math.fround(this.#recipe.beta2);
     const adam = {
@@ -236,7 +237,7 @@ export class Stepper {
     pass.run(
       encoderStep,
       { start, token, slope, x, encoder: weight, mean, square, bias: encoderBias },
-      { tokens, features: this.#features, width: d_in, ...adam },
+      { tokens, features: this.#features, width: d_in, ...adam, bias_step_size: adam.step_size * encoder_bias_rate },
       { LANES: this.#lanes },
     );
     pass.run(trackInactive, { start, inactive }, { tokens, features: this.#features });

@@ -9,7 +9,8 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { TranscoderConfig } from "../runs/config.ts";
 import type { RunSettings } from "../runs/settings.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import { foldScales, type Transcoder, type TranscoderWeights } from "../transcoder/weights.ts";
+import { foldPreparation, type Preparation, type Transcoder, type TranscoderWeights } from "../transcoder/weights.ts";
+import { type PreparationTensors, uploadPreparation } from "./prepared.ts";
 import { createTrainingState, readWeights } from "./state.ts";
 import { Stepper } from "./step.ts";
 
@@ -21,9 +22,13 @@ export interface TrainedParts {
   readonly stepper: Stepper;
   /** Samples of the training batches, with their steps. */
   readonly samples: SampleStore;
-  /** Scaled source of the current batch. */
+  /** How its activations are prepared. */
+  readonly preparation: Preparation;
+  /** The same on the GPU. */
+  readonly columns: PreparationTensors;
+  /** Prepared source of the current batch. */
   readonly x: Tensor;
-  /** Scaled target of the current batch. */
+  /** Prepared target of the current batch. */
   readonly y: Tensor;
 }
 
@@ -53,13 +58,15 @@ export interface TrainedTranscoder {
  * @param gpu The device.
  * @param settings The run's settings.
  * @param sizes The transcoder's sizes.
- * @param weights What it starts from, in scaled space.
+ * @param preparation How its activations are prepared.
+ * @param weights What it starts from, for prepared activations.
  * @returns The transcoder, before its first step.
  */
 export function allocateTranscoder(
   gpu: Gpu,
   settings: RunSettings,
   { d_in, d_out, groups }: TranscoderShape,
+  preparation: Preparation,
   weights: TranscoderWeights,
 ): TrainedParts {
   const shape = { d_in, d_out, groups };
@@ -67,6 +74,8 @@ export function allocateTranscoder(
     shape,
     stepper: new Stepper(gpu, settings, shape, createTrainingState(gpu, shape, weights)),
     samples: new SampleStore(featureCount(groups), settings.samples_per_feature),
+    preparation,
+    columns: uploadPreparation(gpu, preparation),
     x: createTensor(gpu, "batch source", [settings.batch_tokens, d_in]),
     y: createTensor(gpu, "batch target", [settings.batch_tokens, d_out]),
   };
@@ -76,16 +85,16 @@ export function allocateTranscoder(
  * A transcoder for raw activations.
  *
  * @param shape Its sizes.
- * @param config Its config.json, with the training scales.
- * @param scaled Weights and thresholds in scaled space.
- * @returns The scales folded in.
+ * @param preparation How its activations were prepared.
+ * @param prepared Weights and thresholds for prepared activations.
+ * @returns The preparation folded in.
  */
 export function folded(
   { d_in, d_out, groups }: TranscoderShape,
-  { scales }: Pick<TranscoderConfig, "scales">,
+  preparation: Preparation,
   { weights, thresholds }: Pick<Transcoder, "weights" | "thresholds">,
 ): Transcoder {
-  return { shape: { d_in, d_out, groups }, weights: foldScales(weights, scales), thresholds };
+  return { shape: { d_in, d_out, groups }, weights: foldPreparation(weights, preparation), thresholds };
 }
 
 /**
@@ -93,11 +102,11 @@ export function folded(
  *
  * @param gpu The device.
  * @param transcoder The transcoder.
- * @returns Its weights with the training scales folded in, and its running threshold for each feature.
+ * @returns Its weights with the preparation folded in, and its running threshold for each feature.
  */
 export async function finishedTranscoder(
   gpu: Gpu,
-  { shape, stepper, config }: TranscoderInTraining,
+  { shape, stepper, preparation }: TranscoderInTraining,
 ): Promise<Transcoder> {
-  return folded(shape, config, await readWeights(gpu, shape, stepper.state));
+  return folded(shape, preparation, await readWeights(gpu, shape, stepper.state));
 }

@@ -41,32 +41,56 @@ export function zeroWeights({ d_in, d_out, groups }: TranscoderShape): Transcode
 export interface Transcoder {
   /** Its sizes. */
   readonly shape: TranscoderShape;
-  /** Its weights, training scales folded in. */
+  /** Its weights, what prepared the activations folded in. */
   readonly weights: TranscoderWeights;
   /** [features]: an activation counts when it is above its feature's, strictly. Any number but NaN; infinity lets nothing through. */
   readonly thresholds: Float32Array<ArrayBuffer>;
 }
 
-/** Factors between raw activations and those trained on: x_scaled = scales.source * x. */
-export interface Scales {
+/** What becomes of the columns of activations before training sees them: prepared = (raw - mean) * scale, column by column. */
+export interface Columns {
+  /** [width] */
+  readonly mean: Float64Array;
+  /** [width], above 0. */
+  readonly scale: Float64Array;
+}
+
+/** How the activations at both ends of a transcoder are prepared for training. */
+export interface Preparation {
   /** Of the source. */
-  readonly source: number;
+  readonly source: Columns;
   /** Of the target. */
-  readonly target: number;
+  readonly target: Columns;
 }
 
 /**
- * Turns weights for scaled activations into weights for raw ones. Encoder bias and thresholds stay: pre-activations are the same.
+ * Columns that are all multiplied by one factor, their means left in.
  *
- * @param weights Weights for source * x and target * y.
- * @param scales The two factors, above 0.
- * @returns New weights for x and y.
+ * @param width How many.
+ * @param scale The factor, above 0.
+ * @returns The columns.
  */
-export function foldScales(weights: TranscoderWeights, scales: Scales): TranscoderWeights {
+export function scaledBy(width: number, scale: number): Columns {
+  return { mean: new Float64Array(width), scale: new Float64Array(width).fill(scale) };
+}
+
+/**
+ * Turns weights for prepared activations into weights for raw ones. Thresholds stay: pre-activations are the same.
+ *
+ * @param weights Weights for prepared activations.
+ * @param preparation How they were prepared.
+ * @returns New weights for raw activations.
+ */
+export function foldPreparation(weights: TranscoderWeights, { source, target }: Preparation): TranscoderWeights {
+  const d_in = source.scale.length, d_out = target.scale.length;
   return {
-    encoder: weights.encoder.map((weight) => weight * scales.source),
-    encoderBias: weights.encoderBias.slice(),
-    decoder: weights.decoder.map((weight) => weight / scales.target),
-    decoderBias: weights.decoderBias.map((bias) => bias / scales.target),
+    encoder: weights.encoder.map((weight, at) => weight * source.scale[at % d_in]),
+    encoderBias: weights.encoderBias.map((bias, i) => {
+      let atZero = 0;
+      for (let c = 0; c < d_in; c++) atZero += weights.encoder[i * d_in + c] * source.scale[c] * source.mean[c];
+      return bias - atZero;
+    }),
+    decoder: weights.decoder.map((weight, at) => weight / target.scale[at % d_out]),
+    decoderBias: weights.decoderBias.map((bias, c) => bias / target.scale[c] + target.mean[c]),
   };
 }

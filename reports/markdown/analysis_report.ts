@@ -190,7 +190,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     "## Held-out Evaluation",
     heldOut(transcoder),
     "## Model Weight Analysis",
-    "In the units of raw activations: the scales that training used are folded in.",
+    "In the units of raw activations: how training prepared them is folded in.",
     weightTable(transcoder),
     `![Four panels: strongest features, samples per feature, encoder weights, feature norms](${files.overview})`,
     "## Top Features by Activation",

@@ -34,7 +34,7 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
   return bullets([
     ...measured,
     `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
-    `to targets that are scaled to a root mean square length of √${config.d_out} = ${
+    `to targets as they are prepared for training, whose root mean square length is √${config.d_out} = ${
       decimal(Math.sqrt(config.d_out), 1)
     }.`,
     `**Fires**: how often the feature is above the inference threshold in the final pass. ` +

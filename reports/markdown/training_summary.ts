@@ -3,7 +3,7 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import type { MetricsRow } from "../../core/analysis/convergence.ts";
+import { type MetricsRow, reconstructionLoss } from "../../core/analysis/convergence.ts";
 import { checkTable, configuration, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
@@ -24,7 +24,7 @@ function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
     [numeric("Step"), numeric("Loss"), ...prefixes, numeric("L0"), numeric("Dead"), numeric("Learning rate")],
     milestones(metrics).map((row) => [
       integer(row.step),
-      significant(row.loss),
+      significant(reconstructionLoss(row)),
       ...row.fvu_per_prefix.map((fvu) => decimal(fvu, 3)),
       decimal(row.l0, 1),
       integer(row.dead_features),
@@ -38,7 +38,7 @@ function convergence(transcoder: TranscoderAnalysis): string {
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "";
   return bullets([
-    `**Loss:** ${significant(course.firstLoss)} at the first logged step, ${
+    `**Loss:** without the auxiliary one ${significant(course.firstLoss)} at the first logged step, ${
       significant(course.finalLoss)
     } at the last; ` +
     `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)} (running median).`,

@@ -2,6 +2,7 @@
  * <transcoder>_training_curves.png: small multiples against the training step.
  * @module
  */
+import { reconstructionLoss } from "../../core/analysis/convergence.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
@@ -100,7 +101,7 @@ export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
       ),
       y: "loss",
       points: [
-        ...series("each logged step", (row) => row.loss),
+        ...series("each logged step", reconstructionLoss),
         ...series("running median", (_, i) => course.smoothedLoss[i]),
       ],
       colors: { "each logged step": "#b8c4d0", "running median": palette[0] },

@@ -70,3 +70,15 @@ Deno.test("one logged row is enough for a course", () => {
   assert.equal(course.finalLoss, 1);
   assert.ok(Number.isNaN(course.lastFifthChange));
 });
+
+Deno.test("an auxiliary loss that comes when the first feature dies is no part of the course", () => {
+  const fallen = rows((step) => 1 / step);
+  const withDead = fallen.map((row) => {
+    const aux_loss = row.step > 500 ? 5 : 0;
+    return { ...row, loss: row.loss + aux_loss, aux_loss };
+  });
+  const { lossRatios, ...course } = trainingCourse(withDead, config), plain = trainingCourse(fallen, config);
+  assert.equal(course.lowestLossStep, plain.lowestLossStep);
+  assert.ok(Math.abs(course.finalLoss - plain.finalLoss) < 1e-12, `${course.finalLoss}`);
+  assert.ok(lossRatios.every(({ ratio }) => ratio < 1.5));
+});

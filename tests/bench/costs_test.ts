@@ -8,7 +8,7 @@ import { add } from "../../wgsl/model/edits.ts";
 import { nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
 import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import { gatherRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 import { check, Meter, NOTHING, range } from "./meter.ts";
@@ -218,13 +218,25 @@ for (const SOFT_CAP of [0, 30]) {
   );
 }
 
-check(gatherRows, { rows: 4, width: 5, first: 8, scale: 2, block_first: 0, block_rows: 100 }, (meter) => {
+check(gatherRows, { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100 }, (meter) => {
   for (const r of range(4)) {
     meter.read("order", 8 + r);
     for (const c of range(5)) {
       meter.read("x", 3 * r, c);
       meter.write("y", r, c);
-      meter.flops += 1;
+    }
+  }
+});
+
+check(prepareRows, { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100 }, (meter) => {
+  for (const r of range(4)) {
+    meter.read("order", 8 + r);
+    for (const c of range(5)) {
+      meter.read("x", 3 * r, c);
+      meter.read("columns", 0, c);
+      meter.read("columns", 1, c);
+      meter.write("y", r, c);
+      meter.flops += 1 + 1; // difference, product
     }
   }
 });

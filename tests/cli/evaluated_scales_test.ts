@@ -1,6 +1,6 @@
 /**
- * evaluation.json against float64 loops over the unfolded weights of the last checkpoint, in the scaled space that they
- * were trained in: the scales folded into the saved weights must change none of the figures.
+ * evaluation.json against float64 loops over the unfolded weights of the last checkpoint, in the prepared space that
+ * they were trained in: what is folded into the saved weights must change none of the figures.
  */
 
 import assert from "node:assert/strict";
@@ -24,7 +24,9 @@ const contexts = Math.ceil(FINAL_TOKENS / (CONTEXT - 1));
 const text = await reread({ split: "held_out" }, contexts, taps);
 const counted = Array.from({ length: text.rows }, (_, row) => row).filter((row) => row % CONTEXT > 0);
 
-const scaled = (values: Float32Array, scale: number) => values.map((value) => value * scale);
+/** Columns less their means, scaled. */
+const prepared = (values: Float32Array, mean: Float32Array, scale: Float32Array) =>
+  values.map((value, at) => (value - mean[at % WIDTH]) * scale[at % WIDTH]);
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
 
 /**
@@ -42,7 +44,7 @@ function activeFeatures({ value, slack }: Read, threshold: number) {
 }
 
 /**
- * Sums over the counted rows in scaled space: |y_hat_p - y|^2 per prefix, its part about the mean error, and |y -
+ * Sums over the counted rows in prepared space: |y_hat_p - y|^2 per prefix, its part about the mean error, and |y -
  * mean(y)|^2.
  */
 function squares(y: Float32Array, decoder: Float32Array, decoderBias: Float32Array, { value }: Read, active: Active) {
@@ -73,9 +75,10 @@ async function unfolded(layer: number, text: Reread) {
   const checkpoint = fileOf(layer, "checkpoints", `step_${String(STEPS).padStart(6, "0")}`, "optimizer.safetensors");
   const names = ["encoder", "encoder_bias", "decoder", "decoder_bias", "threshold"];
   const [encoder, encoderBias, decoder, decoderBias, [threshold]] = await readTensors(checkpoint, ...names);
-  const { scales } = await readJson(layer, "config.json");
-  const x = scaled(text.activations(layer, "resid_mid"), scales.source);
-  const y = scaled(text.activations(layer, "mlp_out"), scales.target);
+  const columns = ["source.mean", "source.scale", "target.mean", "target.scale"];
+  const [xMean, xScale, yMean, yScale] = await readTensors(fileOf(layer, "preparation.safetensors"), ...columns);
+  const x = prepared(text.activations(layer, "resid_mid"), xMean, xScale);
+  const y = prepared(text.activations(layer, "mlp_out"), yMean, yScale);
   const values = readFeatures(x, { weight: turned(encoder, WIDTH), bias: encoderBias.subarray(0, FEATURES) });
   const { active, unsure } = activeFeatures(values, threshold);
   const perToken = counted.map((row) => active.get(row)!.length);
@@ -84,7 +87,7 @@ async function unfolded(layer: number, text: Reread) {
 }
 
 for (const layer of LAYERS) {
-  Deno.test(`layer ${layer}: evaluation.json has the figures of the weights before their scales were folded in`, async () => {
+  Deno.test(`layer ${layer}: evaluation.json has the figures of the weights before the preparation was folded in`, async () => {
     const { errors, variance, constant, perToken, dead, unsure, threshold } = await unfolded(layer, text);
     const evaluation = await readJson(layer, "evaluation.json");
     assert.ok(

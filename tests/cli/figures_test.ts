@@ -2,12 +2,12 @@
  * The figures of the whole program: text, model, buffer, steps, selection, optimiser and evaluation together. Each part
  * has tests of its own against float64 or PyTorch; this one notices when parts that are right are put together wrong.
  *
- * The expected figures are those of seed 5. Of what comes after a hundred steps, the margin is the standard deviation
- * over seeds 0 to 7 of this very run (on llvmpipe); seed 5 was chosen since it has every figure within one such
- * deviation of the mean. Adapters that round otherwise come nowhere near the margins: with seed 0, a source scale off
- * by one part in a million moved no held-out FVU by more than 1e-4, L0 by 0.005 and dead features by 1, and products in
- * 16 bits, which are off by a thousandth, FVU by 1e-3. A target that is trained on with the source's scale puts the
- * last loss of layer 2 fifteen margins off, the first prefix's held-out FVU 23.
+ * The expected figures are those of seed 3. Of what comes after a hundred steps, the margin is the standard deviation
+ * over seeds 0 to 7 of this very run (on llvmpipe); seed 3 was chosen since it has every figure within 1.4 such
+ * deviations of the mean. Adapters that round otherwise should come nowhere near the margins: source scales off by one
+ * part in a million moved no figure of seed 3 by more than 1e-7, and with seed 5, where a feature was kept that had not
+ * been, a held-out FVU by 1e-4, L0 by 0.008 and the dead features of one layer by 4. A target that is trained on with half
+ * of its scale puts the last loss twelve margins off, the dead features of layer 4 seven.
  */
 
 import assert from "node:assert/strict";
@@ -20,18 +20,18 @@ import { BATCH, FEATURES, fileOf, K, LAYERS, PREFIXES, readJson, readTable, read
  */
 const FIRST: Record<number, Record<string, readonly number[]>> = {
   2: {
-    loss: [0.7598846, 0.4910406],
-    fvu_prefix_64: [0.9247163, 0.6045152],
-    fvu_prefix_192: [0.8331725, 0.5214361],
-    fvu_prefix_256: [0.79384, 0.5303155],
-    threshold: [0.4576446, 0.4718462],
+    loss: [0.9139887, 0.5890951],
+    fvu_prefix_64: [0.9735643, 0.6382336],
+    fvu_prefix_192: [0.9134562, 0.5709336],
+    fvu_prefix_256: [0.8814881, 0.5720176],
+    threshold: [0.1545375, 0.4756337],
   },
   4: {
-    loss: [0.6318011, 0.4754285],
-    fvu_prefix_64: [0.9242138, 0.6948535],
-    fvu_prefix_192: [0.8230525, 0.6279694],
-    fvu_prefix_256: [0.8100242, 0.6287476],
-    threshold: [0.4543189, 0.4623502],
+    loss: [0.9325335, 0.6859488],
+    fvu_prefix_64: [0.9785471, 0.7144456],
+    fvu_prefix_192: [0.9311392, 0.6578951],
+    fvu_prefix_256: [0.9059312, 0.6533994],
+    threshold: [0.154239, 0.4512632],
   },
 };
 
@@ -41,50 +41,50 @@ type Expected = readonly [value: number, spread: number];
 /** The last row of metrics.csv. */
 const LAST_STEP: Record<number, Record<string, Expected>> = {
   2: {
-    loss: [0.3021, 0.016],
-    aux_loss: [0.008386, 0.00042],
-    fvu_prefix_64: [0.3749, 0.02],
-    fvu_prefix_192: [0.3126, 0.016],
-    fvu_prefix_256: [0.301, 0.014],
-    dead_features: [25, 6.1],
-    threshold: [0.4781, 0.012],
+    loss: [0.2872, 0.018],
+    aux_loss: [0.007686, 0.00051],
+    fvu_prefix_64: [0.3341, 0.019],
+    fvu_prefix_192: [0.263, 0.016],
+    fvu_prefix_256: [0.2479, 0.016],
+    dead_features: [24, 3.9],
+    threshold: [0.4187, 0.021],
   },
   4: {
-    loss: [0.377, 0.021],
-    aux_loss: [0.0105, 0.00059],
-    fvu_prefix_64: [0.5392, 0.024],
-    fvu_prefix_192: [0.4461, 0.024],
-    fvu_prefix_256: [0.4337, 0.022],
-    dead_features: [28, 6.7],
-    threshold: [0.5064, 0.009],
+    loss: [0.425, 0.022],
+    aux_loss: [0.01166, 0.00064],
+    fvu_prefix_64: [0.4786, 0.021],
+    fvu_prefix_192: [0.3844, 0.022],
+    fvu_prefix_256: [0.3713, 0.021],
+    dead_features: [31, 4],
+    threshold: [0.5632, 0.024],
   },
 };
 
 /** evaluation.json; the FVU of a prefix stands under its end. */
 const HELD_OUT: Record<number, Record<string, Expected>> = {
   2: {
-    64: [0.3666, 0.0099],
-    192: [0.3171, 0.006],
-    256: [0.3087, 0.0049],
-    explained_variance: [0.6919, 0.0049],
-    fvu_all_elements: [0.2726, 0.0044],
-    l0: [15.75, 0.23],
-    dead_features: [17, 6.9],
+    64: [0.3508, 0.0085],
+    192: [0.294, 0.0052],
+    256: [0.2857, 0.0048],
+    explained_variance: [0.7151, 0.0047],
+    fvu_all_elements: [0.2523, 0.0042],
+    l0: [15.67, 0.23],
+    dead_features: [21, 4.7],
   },
   4: {
-    64: [0.5144, 0.013],
-    192: [0.441, 0.012],
-    256: [0.4333, 0.012],
-    explained_variance: [0.5675, 0.012],
-    fvu_all_elements: [0.3174, 0.0091],
-    l0: [16.69, 0.37],
-    dead_features: [29, 5],
+    64: [0.5058, 0.011],
+    192: [0.4338, 0.011],
+    256: [0.4248, 0.011],
+    explained_variance: [0.5771, 0.01],
+    fvu_all_elements: [0.3112, 0.0078],
+    l0: [15.88, 0.35],
+    dead_features: [25, 3.6],
   },
 };
 
 /** The schedule: the default's 30 steps of warm-up in 480, then a cosine that ends at a hundredth of the peak. */
 function scheduled(step: number): number {
-  const peak = 5e-3, warmup = 8;
+  const peak = 8e-3, warmup = 8;
   if (step <= warmup) return peak * step / warmup;
   const turn = Math.cos(Math.PI * (step - warmup) / (STEPS - warmup));
   return peak * (0.01 + 0.99 * (1 + turn) / 2);

@@ -3,7 +3,10 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
-import { finishedContent, MAIN, names, SMALL } from "./small_train.ts";
+import { PREPARATION_FILE, writePreparation } from "../../core/runs/preparation.ts";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
+import { openSafetensors } from "../../core/files/safetensors.ts";
+import { FINISHED, finishedContent, MAIN, names, SMALL } from "./small_train.ts";
 import { mtc, type Outcome } from "./tiny_run.ts";
 
 const runs = await Deno.makeTempDir();
@@ -148,7 +151,9 @@ Deno.test("Ctrl-C after the last step says so and loses nothing", async () => {
     stderr,
     /^mtc: Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume/m,
   );
-  assert.deepEqual(names(join(runs, "sampling", "layer2")), ["checkpoints", "config.json", "metrics.csv"]);
+  assert.deepEqual(names(join(runs, "sampling", "layer2")), [
+    ...["checkpoints", "config.json", "metrics.csv", "preparation.safetensors"],
+  ]);
   await assertSameEnd("sampling");
 });
 
@@ -338,30 +343,83 @@ Deno.test("without a damaged checkpoint of one layer, and with half a row of met
   await assertSameEnd("removed");
 });
 
-Deno.test("a run of mtc 0.1.0 goes on in directories of any name, with the same end", async () => {
-  await copyRun("whole", "old", "step_000030");
+Deno.test("a run of mtc 0.1.0 goes on with the preparation that it began with, in directories of any name", async () => {
+  const scales = { source: 0.5, target: 2 }, files = FINISHED.filter((name) => name !== PREPARATION_FILE);
+  for (const layer of LAYERS) {
+    const newer = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
+    const { format: _, encoder_norm: __, ...config } = newer;
+    await Deno.mkdir(join(runs, "old", layer), { recursive: true });
+    await Deno.writeTextFile(join(runs, "old", layer, "metrics.csv"), "");
+    const text = JSON.stringify({ ...config, scales }, null, 2) + "\n";
+    await Deno.writeTextFile(join(runs, "old", layer, "config.json"), text);
+  }
+  {
+    const { code, stderr } = await resume("old");
+    assert.equal(code, 0, stderr);
+  }
+  const contentOf = (run: string, name: string) => finishedContent(join(runs, run, name), files);
+  for (const [i, layer] of LAYERS.entries()) {
+    assert.ok(!names(join(runs, "old", layer)).includes(PREPARATION_FILE), "it stays what it was");
+    const { "config.json": config, "transcoder.safetensors": bytes } = await contentOf("old", layer);
+    assert.ok(!config.includes("format"), "it stays what it was");
+    assert.notEqual(bytes, whole[i]["transcoder.safetensors"]);
+    const checkpoint = join(runs, "old", layer, "checkpoints", "step_000030", "optimizer.safetensors");
+    const [encoder, encoderBias] = await readTensors(checkpoint, "encoder", "encoder_bias");
+    const { weights } = await loadTranscoder(join(runs, "old", layer, "transcoder.safetensors"));
+    assert.deepEqual(weights.encoder, encoder.map((weight) => weight * scales.source));
+    assert.deepEqual(
+      weights.encoderBias,
+      encoderBias.subarray(0, weights.encoderBias.length),
+      "no means are folded in",
+    );
+  }
+  await copyRun("old", "renamed", "step_000030");
   // In the order of their names, which is then not that of the layers.
   const renamed = { layer2: "shallow", layer4: "deep" };
   for (const [layer, name] of Object.entries(renamed)) {
-    const path = join(runs, "old", layer, "config.json");
-    const { format: _, ...config } = JSON.parse(await Deno.readTextFile(path));
-    await Deno.writeTextFile(path, JSON.stringify(config, null, 2) + "\n");
-    await Deno.rename(join(runs, "old", layer), join(runs, "old", name));
+    await Deno.rename(join(runs, "renamed", layer), join(runs, "renamed", name));
   }
-  const { code, stdout, stderr } = await mtc("train", "--resume", join(runs, "old"), "--json");
+  const { code, stdout, stderr } = await mtc("train", "--resume", join(runs, "renamed"), "--json");
   assert.equal(code, 0, stderr);
   const { layers } = JSON.parse(stdout);
   assert.deepEqual(
     layers.map(({ layer, path }: { layer: number; path: string }) => [layer, path]),
-    [[4, join(runs, "old", "deep")], [2, join(runs, "old", "shallow")]],
+    [[4, join(runs, "renamed", "deep")], [2, join(runs, "renamed", "shallow")]],
   );
-  for (const [i, name] of Object.values(renamed).entries()) {
-    const { "config.json": config, ...rest } = await finishedContent(join(runs, "old", name));
-    const { "config.json": _, ...expected } = whole[i];
-    assert.deepEqual(rest, expected);
-    assert.ok(!config.includes("format"), "it stays what it was");
+  for (const [layer, name] of Object.entries(renamed)) {
+    assert.deepEqual(await contentOf("renamed", name), await contentOf("old", layer));
   }
 });
+
+Deno.test("refuses to resume a run without its preparation, or with another transcoder's", async () => {
+  await copyRun("whole", "unprepared", "step_000030");
+  const path = join(runs, "unprepared", "layer4", PREPARATION_FILE);
+  await Deno.remove(path);
+  assertRefused(await resume("unprepared"), 1, /layer4.preparation\.safetensors: there is no such file/);
+  const end = (width: number, scale: number) => ({
+    mean: new Float64Array(width),
+    scale: new Float64Array(width).fill(scale),
+  });
+  const write = (width: number, scale: number) =>
+    writePreparation(dirname(path), { source: end(128, 1), target: end(width, scale) });
+  await write(64, 1);
+  assertRefused(await resume("unprepared"), 1, /target\.mean must have 128 numbers, each finite, it has 64; restore/);
+  await write(128, 0);
+  assertRefused(
+    await resume("unprepared"),
+    1,
+    /target\.scale must have 128 numbers, each above 0 .*, number 0 is 0; restore/,
+  );
+});
+
+async function readTensors(path: string, ...tensors: string[]): Promise<Float32Array[]> {
+  const file = await openSafetensors(path);
+  try {
+    return await Promise.all(tensors.map((name) => file.readF32(name)));
+  } finally {
+    await file.close();
+  }
+}
 
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */
 async function copyRun(from: string, to: string, without?: string): Promise<void> {
@@ -377,6 +435,9 @@ async function copyRun(from: string, to: string, without?: string): Promise<void
         );
       }
     }
-    for (const name of ["config.json", "metrics.csv"]) await Deno.copyFile(join(source, name), join(target, name));
+    for (const name of names(source)) {
+      if (!["config.json", "metrics.csv", PREPARATION_FILE].includes(name)) continue;
+      await Deno.copyFile(join(source, name), join(target, name));
+    }
   }
 }

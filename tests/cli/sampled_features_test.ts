@@ -16,7 +16,6 @@ import {
   LAYERS,
   PASSES,
   PREFIXES,
-  readJson,
   readLines,
   readTable,
   readTensors,
@@ -300,14 +299,24 @@ for (const layer of LAYERS) {
     }
   });
 
-  Deno.test(`layer ${layer}: the scales give source and target of the first buffer a mean square of 1`, async () => {
-    const { scales } = await readJson(layer, "config.json");
+  Deno.test(`layer ${layer}: prepared, the first buffer has mean 0 and in the source each dimension's variance is 1`, async () => {
     for (const [end, site] of [["source", "resid_mid"], ["target", "mlp_out"]] as const) {
+      const path = fileOf(layer, "preparation.safetensors");
+      const [mean, scale] = await readTensors(path, `${end}.mean`, `${end}.scale`);
       const x = trainingText.activations(layer, site).subarray(0, bufferContexts * CONTEXT * WIDTH);
-      const squares = x.reduce((sum, value, at) => Math.floor(at / WIDTH) % CONTEXT > 0 ? sum + value * value : sum, 0);
-      const meanSquare = squares / (bufferContexts * perContext * WIDTH);
+      const counted = bufferContexts * perContext, means = new Float64Array(WIDTH), squares = new Float64Array(WIDTH);
+      for (let row = 0; row < bufferContexts * CONTEXT; row++) {
+        if (row % CONTEXT === 0) continue;
+        for (let c = 0; c < WIDTH; c++) {
+          const value = (x[row * WIDTH + c] - mean[c]) * scale[c];
+          means[c] += value / counted;
+          squares[c] += value ** 2 / counted;
+        }
+      }
       // The program leaves out what a batch of its measurement would not fill: 46 of 5,166 rows.
-      assertClose(end, [scales[end] ** 2 * meanSquare], [1], { floor: 0.01, relative: 0 });
+      assertClose(`${end} means`, means, Array(WIDTH).fill(0), { floor: 0.02, relative: 0 });
+      const expected = end === "source" ? squares : [squares.reduce((sum, value) => sum + value / WIDTH, 0)];
+      assertClose(`${end} variances`, expected, Array(expected.length).fill(1), { floor: 0.03, relative: 0 });
     }
   });
 }

@@ -23,15 +23,16 @@ export const FINISHED: readonly string[] = [
   "evaluation.json",
   "features.csv",
   "metrics.csv",
+  "preparation.safetensors",
   "samples.jsonl",
   "training_samples.jsonl",
   "transcoder.safetensors",
 ];
 
 /** The content of a layer's finished files without what tells the time: equal for equal runs. */
-export async function finishedContent(layer: string): Promise<Record<string, string>> {
+export async function finishedContent(layer: string, files = FINISHED): Promise<Record<string, string>> {
   const content: Record<string, string> = {};
-  for (const name of FINISHED) content[name] = withoutTimes(name, await Deno.readFile(join(layer, name)));
+  for (const name of files) content[name] = withoutTimes(name, await Deno.readFile(join(layer, name)));
   return content;
 }
 

@@ -33,7 +33,7 @@ export const CONTEXT = 16;
 
 function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderConfig {
   return {
-    ...{ format: 1, mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
+    ...{ format: 2, mtc_version: "0.1.0", adapter: "test", created: "2026-01-02T03:04:05.000Z", layer },
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
     data: { name: "State of the Union", files: [], ...summary },
     source: { layer, site: "resid_mid" },
@@ -52,7 +52,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
     ...{ learning_rate: 3e-4, warmup_steps: 1, final_lr_fraction: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
     ...{ aux_weight: 1 / 32, aux_k: 4, dead_after_tokens: 1000, threshold_rate: 0.01, passes: 1, buffer_tokens: 1024 },
     ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 2, sample_threshold: 0.1 },
-    ...{ sample_tokens: 640, evaluation_tokens: 300, include_bos: false, scales: { source: 1, target: 1 } },
+    ...{ sample_tokens: 640, evaluation_tokens: 300, include_bos: false, encoder_norm: 0.3, encoder_bias_rate: 1 },
     ...{ precision: "f32" as const, tiles: {}, precision_errors: {} },
     ...changes,
   };

@@ -1,6 +1,7 @@
 /**
- * One run of `mtc train` whose figures are known: both layers of the embedded default at half its sizes, two buffers,
- * with dead features. It is trained once for all test files of one `./run test`, or for a file that is run alone.
+ * One run of `mtc train` whose figures are known: both layers of the embedded default at half its sizes, two buffers.
+ * Biases that move faster and an auxiliary loss that is weaker than the default's leave it dead features. It is trained
+ * once for all test files of one `./run test`, or for a file that is run alone.
  * @module
  */
 
@@ -30,7 +31,7 @@ export const FINAL_TOKENS = 8192;
 /**
  * The seed of the run, not that of the default; the final pass reads the training text in the order of the next one.
  */
-export const SEED = 5;
+export const SEED = 3;
 /** Layers that transcoders are trained for, from resid_mid to mlp_out. */
 export const LAYERS: readonly number[] = [2, 4];
 /** Width of source and target. */
@@ -39,7 +40,18 @@ export const WIDTH = 128;
 const SETTINGS: readonly string[] = [
   ...["--layers", LAYERS.join(), "--steps", `${STEPS}`, "--batch", `${BATCH}`, "--groups", "64,128,64", "--k", `${K}`],
   ...["--context", `${CONTEXT}`, "--buffer", "8192", "--passes", `${PASSES}`, "--seed", `${SEED}`],
-  ...["--checkpoint-every", "40", "--sample-every", "40", "--log-every", "10"],
+  ...[
+    "--aux-weight",
+    "0.03125",
+    "--bias-rate",
+    "40",
+    "--checkpoint-every",
+    "40",
+    "--sample-every",
+    "40",
+    "--log-every",
+    "10",
+  ],
   ...["--samples", `${SAMPLES}`, "--sample-threshold", `${SAMPLE_THRESHOLD}`],
   ...["--sample-tokens", `${FINAL_TOKENS}`, "--evaluation-tokens", `${FINAL_TOKENS}`],
 ];

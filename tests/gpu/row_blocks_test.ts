@@ -3,22 +3,34 @@
 import assert from "node:assert/strict";
 import { downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { createRowBlocks, oneBlock, recordGather, recordStore } from "../../core/gpu/row_blocks.ts";
+import {
+  createRowBlocks,
+  oneBlock,
+  recordGather,
+  recordPrepared,
+  recordStore,
+  type RowBlocks,
+} from "../../core/gpu/row_blocks.ts";
 import { bindingAtMost } from "./small_bindings.ts";
 import { gaussians } from "../random.ts";
 
 const gpu = await openGpu();
 const ROWS = 23, WIDTH = 8, ROW_BYTES = WIDTH * 4;
 const data = gaussians(ROWS * WIDTH, 1), whole = tensorFrom(gpu, "whole", [ROWS, WIDTH], data);
+const columns = tensorFrom(gpu, "columns", [2, WIDTH], gaussians(2 * WIDTH, 2));
 
-async function gather(from: Parameters<typeof recordGather>[1], order: number[], first: number) {
+/** Rows as they are, and the same prepared. */
+async function gather(from: RowBlocks, order: number[], first: number) {
   const rows = order.length - first;
-  const y = tensorFrom(gpu, "y", [rows, WIDTH], new Float32Array(rows * WIDTH).fill(NaN));
+  const [y, prepared] = ["y", "prepared"].map((label) =>
+    tensorFrom(gpu, label, [rows, WIDTH], new Float32Array(rows * WIDTH).fill(NaN))
+  );
   const pass = new Pass(gpu);
   const numbers = tensorFrom(gpu, "order", [order.length], Uint32Array.from(order));
-  recordGather(pass, from, numbers, y, { rows, width: WIDTH, first, scale: Math.fround(0.37) });
+  recordGather(pass, from, numbers, y, { rows, width: WIDTH, first });
+  recordPrepared(pass, from, numbers, columns, prepared, { rows, width: WIDTH, first });
   pass.submit();
-  return await downloadF32(gpu, y);
+  return [await downloadF32(gpu, y), await downloadF32(gpu, prepared)];
 }
 
 // The most rows of a block: one, two that do not divide, one less and as many as there are, and more.
@@ -40,7 +52,9 @@ for (const [most, blocks] of [[1, 23], [4, 6], [22, 2], [23, 1], [1000, 1]]) {
     assert.deepEqual(held.flatMap((block) => [...block]), [...data]);
 
     const order = Array.from({ length: 2 * ROWS }, (_, n) => (n * 9 + 4) % ROWS);
-    assert.deepEqual(await gather(matrix, order, 3), await gather(oneBlock(whole), order, 3));
+    const gathered = await gather(matrix, order, 3);
+    assert.deepEqual(gathered, await gather(oneBlock(whole), order, 3));
+    assert.ok(gathered.flatMap((rows) => [...rows]).every(Number.isFinite), "every row was written");
   });
 }
 

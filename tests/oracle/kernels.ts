@@ -134,6 +134,7 @@ export function encoderStep(
   entries: Entry[],
   x: Float32Array,
   params: AdamParams,
+  biasStep: number,
 ): { row: Adapted<Bounded>[]; bias: Adapted<Bounded> } {
   const width = row.weight.length;
   const mine = entries.filter((entry) => entry.feature === feature);
@@ -143,7 +144,7 @@ export function encoderStep(
       const gradient = dot(slopes, mine.map(({ token }) => exact(x[token * width + c])));
       return adam({ weight, mean: row.mean[c], square: row.square[c] }, gradient, params);
     }),
-    bias: adam(bias, sum(slopes), params),
+    bias: adam(bias, sum(slopes), { ...params, step_size: biasStep }),
   };
 }
 

@@ -252,14 +252,16 @@ export function transcoderStep(recipe: Recipe, state: OracleState, x: Matrix, y:
 /** Adam as Kingma and Ba wrote it, on every number of every parameter. */
 function adam(recipe: Recipe, { weights, mean, square, ...rest }: OracleState, gradient: Weights, step: number) {
   const { beta1, beta2, epsilon } = recipe, rate = learningRate(recipe, step);
-  const each = (rule: (w: number, g: number, m: number, v: number) => number): Weights => {
-    const row = (w: number[], g: number[], m: number[], v: number[]) => w.map((_, c) => rule(w[c], g[c], m[c], v[c]));
+  const each = (rule: (w: number, g: number, m: number, v: number, rate: number) => number): Weights => {
+    const row = (w: number[], g: number[], m: number[], v: number[], times = 1) =>
+      w.map((_, c) => rule(w[c], g[c], m[c], v[c], times * rate));
     const matrix = (key: "encoder" | "decoder") =>
       weights[key].map((_, i) => row(weights[key][i], gradient[key][i], mean[key][i], square[key][i]));
-    const vector = (key: "encoderBias" | "decoderBias") => row(weights[key], gradient[key], mean[key], square[key]);
+    const vector = (key: "encoderBias" | "decoderBias", times?: number) =>
+      row(weights[key], gradient[key], mean[key], square[key], times);
     return {
       encoder: matrix("encoder"),
-      encoderBias: vector("encoderBias"),
+      encoderBias: vector("encoderBias", recipe.encoder_bias_rate),
       decoder: matrix("decoder"),
       decoderBias: vector("decoderBias"),
     };
@@ -270,7 +272,7 @@ function adam(recipe: Recipe, { weights, mean, square, ...rest }: OracleState, g
     ...rest,
     mean: each((_, g, m) => newMean(g, m)),
     square: each((_, g, _m, v) => newSquare(g, v)),
-    weights: each((w, g, m, v) => {
+    weights: each((w, g, m, v, rate) => {
       const m_hat = newMean(g, m) / (1 - beta1 ** step), v_hat = newSquare(g, v) / (1 - beta2 ** step);
       return w - rate * m_hat / (Math.sqrt(v_hat) + epsilon);
     }),

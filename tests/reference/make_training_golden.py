@@ -1,9 +1,10 @@
 """Fifty training steps of a Matryoshka transcoder in plain PyTorch (dense, autograd, torch.optim.Adam): the golden file of
-tests/transcoder/training_test.ts.
+tests/training/training_test.ts.
 
 usage: python make_training_golden.py OUT.safetensors        (torch 2.13.0, CPU; safetensors)
 
-Written from shared/design/method.md: nested loss over all prefixes, batch top-k over the whole batch, auxiliary loss on the
+Written from shared/design/method.md: raw activations that are mostly a constant and two massive dimensions, prepared (source centred
+and each dimension scaled to variance 1, target centred and scaled to a mean variance of 1) and folded into the final weights; nested loss over all prefixes, batch top-k over the whole batch, auxiliary loss on the
 detached residual with the aux_k * B strongest activations of dead features, decoder gradient projected, Adam, rows normalised
 after the step, inference threshold as a running mean of the smallest kept activation.
 """
@@ -15,7 +16,7 @@ torch.manual_seed(17)
 torch.set_default_dtype(torch.float32)
 D_IN, D_OUT, GROUPS, K, BATCH, STEPS = 24, 20, [16, 32, 16], 4, 32, 50
 AUX_K, AUX_WEIGHT, DEAD_AFTER = 8, 1 / 32, 3 * BATCH
-LR, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
+LR, BIAS_RATE, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 4, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
 F = sum(GROUPS)
 ENDS = [sum(GROUPS[: g + 1]) for g in range(len(GROUPS))]
 
@@ -40,15 +41,31 @@ for step in range(STEPS):
     xs.append(x)
     ys.append(torch.tanh(x @ mix) + 0.3)
 x_all, y_all = torch.stack(xs), torch.stack(ys)
+# As a residual stream has it: a constant ten times the spread, and two dimensions a hundred times as large as the others.
+spread = torch.ones(D_IN)
+spread[[3, 17]] = 100
+x_raw = (x_all + 10 * x_all.std() * torch.randn(D_IN)) * spread
+y_raw = 50 * (y_all + 10 * y_all.std() * torch.randn(D_OUT))
+
+def prepared(raw, by_dimension):
+    """Raw activations [STEPS, BATCH, width] centred and scaled; their float32 mean and scale, from float64 statistics."""
+    flat = raw.double().flatten(0, 1)
+    mean, variance = flat.mean(0), flat.var(0, unbiased=False)
+    scale = (variance if by_dimension else variance.mean().expand_as(variance)).rsqrt()
+    mean, scale = mean.float(), scale.float()
+    return (raw - mean) * scale, mean, scale
+
+x_all, x_mean, x_scale = prepared(x_raw, True)
+y_all, y_mean, y_scale = prepared(y_raw, False)
 
 W_dec = torch.nn.functional.normalize(torch.randn(F, D_OUT), dim=1)
 W_enc = torch.nn.functional.normalize(torch.randn(F, D_IN), dim=1)
-b_enc, b_dec = 0.01 * torch.randn(F) - 0.1, y_all[0].mean(0).clone()
-b_enc[40:] -= 1.0  # these start out dead
+b_enc, b_dec = 0.01 * torch.randn(F) - 0.1, torch.zeros(D_OUT)
+b_enc[40:] -= 3.0  # these start out dead
 initial = {"W_enc": W_enc.clone(), "b_enc": b_enc.clone(), "W_dec": W_dec.clone(), "b_dec": b_dec.clone()}
 parameters = [torch.nn.Parameter(p) for p in (W_enc, b_enc, W_dec, b_dec)]
 W_enc, b_enc, W_dec, b_dec = parameters
-optimiser = torch.optim.Adam(parameters, lr=LR, betas=BETAS, eps=EPS)
+optimiser = torch.optim.Adam([{"params": [W_enc, W_dec, b_dec], "rate": 1}, {"params": [b_enc], "rate": BIAS_RATE}], lr=LR, betas=BETAS, eps=EPS)
 
 inactive = torch.zeros(F, dtype=torch.int64)
 threshold = None
@@ -70,7 +87,7 @@ for step in range(1, STEPS + 1):
     loss.backward()
     with torch.no_grad():
         W_dec.grad -= (W_dec.grad * W_dec).sum(1, keepdim=True) * W_dec
-    for group in optimiser.param_groups: group["lr"] = learning_rate(step)
+    for group in optimiser.param_groups: group["lr"] = group["rate"] * learning_rate(step)
     optimiser.step()
     with torch.no_grad():
         W_dec /= W_dec.norm(dim=1, keepdim=True)
@@ -82,11 +99,17 @@ for step in range(1, STEPS + 1):
     log.append({"loss": loss.item(), "aux_loss": aux_loss.item(), "fvu": [e.item() / variance for e in errors],
                 "l0": (f > 0).sum().item() / BATCH, "dead": int((inactive >= DEAD_AFTER).sum()), "threshold": threshold})
 
-recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "warmup_steps": WARMUP,
+recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "encoder_bias_rate": BIAS_RATE,
+          "warmup_steps": WARMUP,
           "final_lr_fraction": FINAL, "beta1": BETAS[0], "beta2": BETAS[1], "epsilon": EPS, "aux_weight": AUX_WEIGHT, "aux_k": AUX_K,
           "dead_after_tokens": DEAD_AFTER, "threshold_rate": RATE, "seed": 0}
-tensors = {"x": x_all, "y": y_all}
+tensors = {"x": x_raw, "y": y_raw}
+tensors |= {"source.mean": x_mean, "source.scale": x_scale, "target.mean": y_mean, "target.scale": y_scale}
 tensors |= {f"initial.{k}": v for k, v in initial.items()}
 tensors |= {f"final.{k}": v.detach() for k, v in zip(("W_enc", "b_enc", "W_dec", "b_dec"), parameters)}
+with torch.no_grad():
+    wide = W_enc.double() * x_scale.double()
+    tensors |= {"folded.W_enc": wide.float(), "folded.b_enc": (b_enc.double() - wide @ x_mean.double()).float(),
+                "folded.W_dec": W_dec / y_scale, "folded.b_dec": b_dec / y_scale + y_mean}
 save_file({k: v.contiguous() for k, v in tensors.items()}, sys.argv[1], metadata={"recipe": json.dumps(recipe), "log": json.dumps(log)})
 print("steps with aux loss:", sum(r["aux_loss"] > 0 for r in log), "first, last loss:", log[0]["loss"], log[-1]["loss"])

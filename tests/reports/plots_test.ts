@@ -58,7 +58,6 @@ const goalsOf = (view: View, field: string) =>
   view.layer!.slice(1).map(({ data }) => column(data!.values, field)).flat();
 
 const single: [title: string, series: string, column: string, unit: string][] = [
-  ["Loss", "each logged step", "loss", "loss"],
   ["L0", "L0", "l0", "active features per token"],
   ["Dead features", "dead", "dead_features", "features"],
   ["Learning rate", "rate", "learning_rate", "learning rate"],
@@ -71,13 +70,21 @@ for (const [title, series, name, unit] of single) {
   });
 }
 
+/** Without the auxiliary loss, which comes and goes with the dead features. */
+const losses = a.metrics.map((row) => Number(row.loss) - Number(row.aux_loss));
+
+Deno.test("training curves: Loss is loss less aux_loss of metrics.csv", () => {
+  assert.notDeepEqual(losses, numbers(a.metrics, "loss"));
+  assertLine("Loss", "each logged step", losses);
+  assert.equal(panelOf(curves, "Loss").layer![0].encoding!.y.title, "loss");
+});
+
 Deno.test("training curves: the FVU of each prefix is its column of metrics.csv", () => {
   PREFIXES.forEach((end) => assertLine("FVU of each prefix", `first ${end}`, numbers(a.metrics, `fvu_prefix_${end}`)));
   assert.equal(linesOf("FVU of each prefix").size, PREFIXES.length);
 });
 
 Deno.test("training curves: the running median of the loss is that of up to four values on either side", () => {
-  const losses = numbers(a.metrics, "loss");
   const medians = losses.map((_, i) => {
     const window = losses.slice(i - Math.min(4, i), i + Math.min(4, i) + 1).sort((x, y) => x - y);
     const half = (window.length - 1) / 2;

@@ -228,7 +228,7 @@ function config(run: SyntheticRun, tokens: number) {
   const features = run.groups.reduce((sum, group) => sum + group, 0);
   const site = (name: string) => ({ layer: run.layer, site: name });
   return {
-    format: 1,
+    format: 2,
     mtc_version: "0.1.0",
     adapter: "llvmpipe (LLVM 19.1.7, 256 bits)",
     created: run.created,
@@ -269,7 +269,7 @@ function config(run: SyntheticRun, tokens: number) {
     sample_tokens: tokens,
     evaluation_tokens: 80640,
     include_bos: false,
-    ...{ precision: "f32", scales: { source: 0.1, target: 0.2 }, tiles: {}, precision_errors: {} },
+    ...{ precision: "f32", encoder_norm: 0.3, encoder_bias_rate: 1, tiles: {}, precision_errors: {} },
   };
 }
 

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { gatherRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
 import {
   columnMoments,
   decoderBiasStep,
@@ -26,28 +26,67 @@ const bitsOf = (value: number) => new Uint32Array(Float32Array.of(value).buffer)
 // One workgroup has 64 invocations, one per four elements.
 for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [5, 52]]) {
   Deno.test(`gather_rows: ${rows} x ${width}, exactly, and only the rows of the block`, async () => {
-    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6, scale = Math.fround(0.37);
+    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6;
     const x = gaussians(capacity * width, 1);
     const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
     const y = rubbish(rows * width + 4), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
     const pass = new Pass(gpu), place = { block_first: blockFirst, block_rows: blockRows };
-    pass.run(gatherRows, { x: f32(block), order: u32(order), y }, { rows, width, first, scale, ...place });
+    pass.run(gatherRows, { x: f32(block), order: u32(order), y }, { rows, width, first, ...place });
     pass.submit();
     const actual = await downloadF32(gpu, y);
-    // A product of two float32 numbers fits in a float64, so this rounds once, like the kernel.
     const expected = Array.from({ length: rows * width }, (_, at) => {
       const row = order[first + Math.floor(at / width)];
       const isInside = row >= blockFirst && row < blockFirst + blockRows;
-      return isInside ? Math.fround(scale * x[row * width + at % width]) : NaN;
+      return isInside ? x[row * width + at % width] : NaN;
     });
     assert.deepEqual(Array.from(actual.subarray(0, rows * width)), expected);
     assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
   });
 }
 
+for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [1, 252], [1, 260], [5, 52]]) {
+  Deno.test(`prepare_rows: ${rows} x ${width}, against float64, and only the rows of the block`, async () => {
+    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6;
+    // Means a hundred times the spread, as the massive dimensions of a residual stream have them, and scales of any size.
+    const mean = gaussians(width, 3).map((value, c) => c % 3 === 0 ? 100 * value : value);
+    const scale = gaussians(width, 4).map((value) => Math.exp(3 * value));
+    const x = gaussians(capacity * width, 1).map((value, at) => value + mean[at % width]);
+    const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
+    const y = rubbish(rows * width + 4), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
+    const pass = new Pass(gpu), place = { block_first: blockFirst, block_rows: blockRows };
+    const columns = f32(Float32Array.of(...mean, ...scale));
+    pass.run(prepareRows, { x: f32(block), order: u32(order), columns, y }, { rows, width, first, ...place });
+    pass.submit();
+    const actual = await downloadF32(gpu, y);
+    const isInside = (r: number) => order[first + r] >= blockFirst && order[first + r] < blockFirst + blockRows;
+    const places = Array.from({ length: rows * width }, (_, at) => at);
+    const inside = places.filter((at) => isInside(Math.floor(at / width)));
+    const expected = inside.map((at) => {
+      const row = order[first + Math.floor(at / width)], c = at % width;
+      return product(difference(exact(x[row * width + c]), exact(mean[c])), exact(scale[c]));
+    });
+    assertWithin("prepared", Float32Array.from(inside, (at) => actual[at]), expected);
+    for (const at of places) assert.equal(Number.isNaN(actual[at]), !isInside(Math.floor(at / width)), `${at}`);
+    assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
+  });
+}
+
+Deno.test("prepare_rows with one factor and no means is a product rounded once: older runs go on with their bits", async () => {
+  const rows = 5, width = 28, x = gaussians(rows * width, 1), scale = Math.fround(0.37), y = rubbish(rows * width);
+  const columns = f32(Float32Array.from({ length: 2 * width }, (_, c) => c < width ? 0 : scale)),
+    order = u32([0, 1, 2, 3, 4]);
+  const pass = new Pass(gpu), params = { rows, width, first: 0, block_first: 0, block_rows: rows };
+  pass.run(prepareRows, { x: f32(x), order, columns, y }, params);
+  pass.submit();
+  // A product of two float32 numbers fits in a float64.
+  assert.deepEqual(await downloadF32(gpu, y), x.map((value) => scale * value));
+});
+
 Deno.test("a width that is no multiple of 4 is refused: rows would be mixed up", () => {
-  const params = { rows: 2, width: 6, first: 0, scale: 1, block_first: 0, block_rows: 2 };
-  assert.throws(() => gatherRows.workgroups(params, {}), /the width must be a multiple of 4, it is 6/);
+  const params = { rows: 2, width: 6, first: 0, block_first: 0, block_rows: 2 };
+  for (const { workgroups } of [gatherRows, prepareRows]) {
+    assert.throws(() => workgroups(params, {}), /the width must be a multiple of 4, it is 6/);
+  }
 });
 
 for (const [rows, width] of [[1, 1], [2, 63], [13, 64], [31, 65], [1000, 3]]) {

@@ -8,7 +8,7 @@ import { Pass } from "../../core/gpu/run.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { type BufferLayout, bufferLayout, drawOrder, ShuffleBuffer } from "../../core/training/buffer.ts";
 import { fillBuffer } from "../../core/training/filler.ts";
-import { initialWeights, measureActivations } from "../../core/training/initialise.ts";
+import { choosePreparation, initialWeights, measureActivations } from "../../core/training/initialise.ts";
 import { recordGather } from "../../core/gpu/row_blocks.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { randomText, sourceOf } from "../passes/random_text.ts";
@@ -95,7 +95,7 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
     const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
     for (const activations of buffer.activations) {
       const pass = new Pass(gpu);
-      recordGather(pass, activations, buffer.order, y, { rows, width, first: 0, scale: 1 });
+      recordGather(pass, activations, buffer.order, y, { rows, width, first: 0 });
       pass.submit();
       drawn.push(await downloadF32(gpu, y));
     }
@@ -104,9 +104,10 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
       ...await measureActivations(gpu, activations, buffer.order, rows, width, 64),
     })));
     const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
-    const weights = await initialWeights(gpu, shape, 0, buffer.order, from, to);
+    const preparation = choosePreparation(from, to), start = { seed: 0, encoder_norm: 1 };
+    const weights = await initialWeights(gpu, shape, start, buffer.order, from, to, preparation);
     const blocks = buffer.activations.map((activations) => activations.blocks.length);
-    return { blocks, drawn, scales: measured.map(({ mean, scale }) => ({ mean, scale })), weights };
+    return { blocks, drawn, preparation, weights };
   };
   const { blocks: one, ...whole } = await fill(160), { blocks: several, ...parts } = await fill(37);
   assert.deepEqual([one, several], [[1, 1], [5, 5]]);

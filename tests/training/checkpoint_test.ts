@@ -11,7 +11,7 @@ import { elements } from "../../core/gpu/tensor.ts";
 import { readCheckpoint, tidyTranscoder, writeCheckpoint } from "../../core/training/checkpoint.ts";
 import { createTrainingState, readWeights, stateTensors } from "../../core/training/state.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
-import { foldScales, zeroWeights } from "../../core/transcoder/weights.ts";
+import { foldPreparation, zeroWeights } from "../../core/transcoder/weights.ts";
 import type { TrainingState } from "../../core/training/step.ts";
 import { names } from "../cli/small_train.ts";
 import { inDirectory } from "../cli/tiny_run.ts";
@@ -54,10 +54,13 @@ const position = { epoch: 1, volume: 2, file: 3, record: 44, byte: 5 * 2 ** 40, 
 const progressAt = (step: number) => ({ step, position, elapsed_s: 4.25 });
 
 async function write(directory: string, step: number, state = filledState(step), samples = filledSamples(step)) {
-  const config = { scales: { source: 2, target: 4 } };
-  await writeCheckpoint(gpu, { directory, config, shape, stepper: { state }, samples }, progressAt(step));
+  await writeCheckpoint(gpu, { directory, preparation, shape, stepper: { state }, samples }, progressAt(step));
 }
 
+const preparation = {
+  source: { mean: Float64Array.of(1, -2, 3, 40, 0), scale: Float64Array.of(2, 0.5, 3, 4, 5) },
+  target: { mean: Float64Array.of(7, 0, -1), scale: Float64Array.of(4, 4, 4) },
+};
 const checkpoints = (directory: string) => names(join(directory, "checkpoints"));
 
 Deno.test("a checkpoint gives back every bit: state, samples, progress", () =>
@@ -72,16 +75,16 @@ Deno.test("a checkpoint gives back every bit: state, samples, progress", () =>
     assert.deepEqual(samplesOf(store), samplesOf(samples));
   }));
 
-Deno.test("a checkpoint's transcoder is that of its state, the scales folded in", () =>
+Deno.test("a checkpoint's transcoder is that of its state, the preparation folded in", () =>
   inDirectory(async (directory) => {
     const state = filledState(3);
     await write(directory, 500, state);
     const { weights, thresholds } = await loadTranscoder(
       join(directory, "checkpoints", "step_000500", "transcoder.safetensors"),
     );
-    const scaled = await readWeights(gpu, shape, state);
-    assert.deepEqual(weights, foldScales(scaled.weights, { source: 2, target: 4 }));
-    assert.deepEqual(thresholds, scaled.thresholds);
+    const prepared = await readWeights(gpu, shape, state);
+    assert.deepEqual(weights, foldPreparation(prepared.weights, preparation));
+    assert.deepEqual(thresholds, prepared.thresholds);
   }));
 
 Deno.test("the two newest checkpoints are kept; one of the same step is replaced", () =>

@@ -153,6 +153,7 @@ for (const [lanes, width] of WIDTHS) {
     const x = gaussians(tokens * width, 3), old = parameter(features * width, 4), oldBias = parameter(features, 8);
     const [encoder, mean, square] = [f32(old.weight), f32(old.mean), f32(old.square)];
     const bias = f32(Float32Array.of(...oldBias.weight, ...oldBias.mean, ...oldBias.square));
+    const biasStep = Math.fround(7 * params.step_size);
     const pass = new Pass(gpu);
     pass.run(
       encoderStep,
@@ -165,14 +166,22 @@ for (const [lanes, width] of WIDTHS) {
         square,
         bias,
       },
-      { tokens, features, width, ...params },
+      { tokens, features, width, ...params, bias_step_size: biasStep },
       { LANES: lanes },
     );
     pass.submit();
     const [weights, means, squares, biases] = await read([encoder, mean, square, bias]);
     for (let i = 0; i < features; i++) {
       const b = { weight: oldBias.weight[i], mean: oldBias.mean[i], square: oldBias.square[i] };
-      const expected = oracle.encoderStep(i, sliceRow(old, i, width), b, [...entries, ...auxEntries], x, params);
+      const expected = oracle.encoderStep(
+        i,
+        sliceRow(old, i, width),
+        b,
+        [...entries, ...auxEntries],
+        x,
+        params,
+        biasStep,
+      );
       const actual = sliceRow({ weight: weights, mean: means, square: squares }, i, width);
       for (const key of ["weight", "mean", "square"] as const) {
         assertWithin(`${key} of feature ${i}`, actual[key], expected.row.map((element) => element[key]));

@@ -29,6 +29,7 @@ const SMALL: Recipe = {
   steps: 8,
   batch_tokens: 11,
   learning_rate: 0.02,
+  encoder_bias_rate: 3,
   warmup_steps: 2,
   final_lr_fraction: 0.01,
   beta1: 0.9,

@@ -3,11 +3,15 @@
 import assert from "node:assert/strict";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { oneBlock, recordPrepared } from "../../core/gpu/row_blocks.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import type { Recipe } from "../../core/runs/settings.ts";
-import { createTrainingState, readWeights } from "../../core/training/state.ts";
-import { Stepper } from "../../core/training/step.ts";
-import { relativeL2 } from "../compare.ts";
+import { choosePreparation, measureActivations } from "../../core/training/initialise.ts";
+import { allocateTranscoder } from "../../core/training/transcoder.ts";
+import { readWeights } from "../../core/training/state.ts";
+import { foldPreparation } from "../../core/transcoder/weights.ts";
+import { EMBEDDED } from "../../commands/train/settings.ts";
+import { assertClose, relativeL2 } from "../compare.ts";
 
 interface LoggedStep {
   loss: number;
@@ -26,31 +30,50 @@ const read = (name: string) => golden.readF32(name);
 const [x, y] = [await read("x"), await read("y")];
 const shape = { d_in: 24, d_out: 20, groups: recipe.groups };
 
+/** All batches, one after the other, as a full buffer holds them. */
+const { batch_tokens: rows } = recipe, capacity = recipe.steps * rows;
+const order = tensorFrom(gpu, "order", [capacity], Uint32Array.from({ length: capacity }, (_, row) => row));
+const source = oneBlock(tensorFrom(gpu, "source", [capacity, shape.d_in], x));
+const target = oneBlock(tensorFrom(gpu, "target", [capacity, shape.d_out], y));
+
 async function train() {
-  const state = createTrainingState(gpu, shape, {
+  const from = await measureActivations(gpu, source, order, capacity, shape.d_in, rows);
+  const to = await measureActivations(gpu, target, order, capacity, shape.d_out, rows);
+  const preparation = choosePreparation(from, to);
+  const initial = {
     encoder: await read("initial.W_enc"),
     encoderBias: await read("initial.b_enc"),
     decoder: await read("initial.W_dec"),
     decoderBias: await read("initial.b_dec"),
-  });
-  const stepper = new Stepper(gpu, recipe, shape, state);
+  };
+  const parts = allocateTranscoder(gpu, { ...EMBEDDED, ...recipe }, shape, preparation, initial);
+  const { stepper, columns, x: prepared, y: wanted } = parts;
   for (let step = 1; step <= recipe.steps; step++) {
-    const batch = (data: Float32Array, width: number) => {
-      const size = recipe.batch_tokens * width;
-      return tensorFrom(gpu, "batch", [recipe.batch_tokens, width], data.subarray((step - 1) * size, step * size));
-    };
-    const pass = new Pass(gpu);
-    stepper.record(pass, batch(x, shape.d_in), batch(y, shape.d_out), step, step - 1);
+    const pass = new Pass(gpu), first = (step - 1) * rows;
+    recordPrepared(pass, source, order, columns.source, prepared, { rows, width: shape.d_in, first });
+    recordPrepared(pass, target, order, columns.target, wanted, { rows, width: shape.d_out, first });
+    stepper.record(pass, prepared, wanted, step, step - 1);
     pass.submit();
   }
   const ring = await downloadF32(gpu, stepper.ring);
   return {
-    weights: await readWeights(gpu, shape, state),
+    preparation,
+    weights: await readWeights(gpu, shape, stepper.state),
     metrics: log.map((_, slot) => stepper.metrics(ring, slot)),
   };
 }
 
-const { weights, metrics } = await train();
+const { preparation, weights, metrics } = await train();
+
+Deno.test("fifty training steps: activations are prepared as PyTorch prepares them", async () => {
+  for (const end of ["source", "target"] as const) {
+    const { mean, scale } = preparation[end], near = { floor: 0, relative: 1e-5 };
+    assertClose(`${end} scale`, scale, await read(`${end}.scale`), near);
+    // In units of the spread, which is what an error in the mean shifts the prepared activations by.
+    const expected = (await read(`${end}.mean`)).map((value, c) => value * scale[c]);
+    assertClose(`${end} mean`, mean.map((value, c) => value * scale[c]), expected, { floor: 1e-5, relative: 0 });
+  }
+});
 
 Deno.test("fifty training steps: losses and metrics are PyTorch's within 1e-4", () => {
   let worst = 0;
@@ -92,7 +115,23 @@ for (
   });
 }
 
+const folded = foldPreparation(weights.weights, preparation);
+for (
+  const [name, actual] of [
+    ["W_enc", folded.encoder],
+    ["b_enc", folded.encoderBias],
+    ["W_dec", folded.decoder],
+    ["b_dec", folded.decoderBias],
+  ] as const
+) {
+  Deno.test(`fifty training steps: ${name} for raw activations is PyTorch's within 1e-3 relative L2`, async () => {
+    const difference = relativeL2(actual, await read(`folded.${name}`));
+    console.log(`      relative L2 ${difference.toExponential(1)}`);
+    assert.ok(difference <= 1e-3, `${difference}`);
+  });
+}
+
 Deno.test("the same fifty steps again give the same bytes", async () => {
   const again = await train();
-  assert.deepEqual(again, { weights, metrics });
+  assert.deepEqual(again, { preparation, weights, metrics });
 });

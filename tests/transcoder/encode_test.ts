@@ -4,7 +4,7 @@ import { Pass } from "../../core/gpu/run.ts";
 import { Encoder, type HostFeatures } from "../../core/transcoder/encode.ts";
 import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
-import { foldScales, type Transcoder } from "../../core/transcoder/weights.ts";
+import { foldPreparation, type Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose, gamma } from "../compare.ts";
 import { columnsOf, entriesOf, keepAbove, rowsOf } from "../oracle/top_k.ts";
 import { gaussians, uniform } from "../random.ts";
@@ -146,14 +146,20 @@ Deno.test("more tokens than a dispatch holds, and more features than expected, g
   assert.deepEqual(await narrow.encode(x, 23), whole);
 });
 
-Deno.test("folded weights on raw activations are unfolded weights on scaled ones", async () => {
-  const tokens = 50, scales = { source: 0.137, target: 3.1 };
+Deno.test("folded weights on raw activations are unfolded weights on prepared ones", async () => {
+  const tokens = 50,
+    columns = (width: number, seed: number) => ({
+      mean: Float64Array.from(gaussians(width, seed)),
+      scale: Float64Array.from(gaussians(width, seed + 1), (value) => 2 ** Math.round(value)),
+    });
+  const source = columns(24, 20), target = columns(20, 30);
   const unfolded = randomTranscoder({ d_in: 24, d_out: 20, groups: [16, 16] }, 0.4, 7);
-  const folded = { ...unfolded, weights: foldScales(unfolded.weights, scales) };
-  const scaled = gaussians(tokens * 24, 8), raw = scaled.map((value) => value / scales.source);
+  const folded = { ...unfolded, weights: foldPreparation(unfolded.weights, { source, target }) };
+  const prepared = gaussians(tokens * 24, 8);
+  const raw = prepared.map((value, at) => value / source.scale[at % 24] + source.mean[at % 24]);
   const encode = (transcoder: Transcoder, x: Float32Array) =>
     new Encoder(gpu, transcoder, tokens).encode(tensorFrom(gpu, "x", [tokens, 24], x), tokens);
-  const expected = await encode(unfolded, scaled), actual = await encode(folded, raw);
+  const expected = await encode(unfolded, prepared), actual = await encode(folded, raw);
   assert.deepEqual(actual.index, expected.index);
   assertClose("activations", actual.value, expected.value, { floor: 1e-6, relative: 1e-6 });
   const reconstruct = (transcoder: Transcoder, { rowStart, index, value }: HostFeatures) =>
@@ -163,7 +169,7 @@ Deno.test("folded weights on raw activations are unfolded weights on scaled ones
       );
       return [...reconstructionOf(transcoder, kept, Infinity)];
     }).flat();
-  const wanted = reconstruct(unfolded, expected).map((y) => y / scales.target);
+  const wanted = reconstruct(unfolded, expected).map((y, at) => y / target.scale[at % 20] + target.mean[at % 20]);
   assertClose("reconstruction", reconstruct(folded, actual), wanted, { floor: 1e-6, relative: 1e-6 });
 });
 

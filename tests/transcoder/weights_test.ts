@@ -1,12 +1,26 @@
 import assert from "node:assert/strict";
-import { foldScales } from "../../core/transcoder/weights.ts";
+import { foldPreparation, scaledBy } from "../../core/transcoder/weights.ts";
 import { randomTranscoder } from "./random_transcoder.ts";
 
-Deno.test("folding multiplies the encoder and divides the decoder and its bias", () => {
+Deno.test("folding one factor for each end multiplies the encoder and divides the decoder and its bias, to the bit", () => {
   const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4, 2, 1] }, 0.75, 1);
-  const folded = foldScales(weights, { source: 0.5, target: 4 });
-  assert.deepEqual(folded.encoder, weights.encoder.map((x) => x / 2));
+  const folded = foldPreparation(weights, { source: scaledBy(5, 0.137), target: scaledBy(3, 4) });
+  assert.deepEqual(folded.encoder, weights.encoder.map((x) => x * 0.137));
   assert.deepEqual(folded.encoderBias, weights.encoderBias);
   assert.deepEqual(folded.decoder, weights.decoder.map((x) => x / 4));
   assert.deepEqual(folded.decoderBias, weights.decoderBias.map((x) => x / 4));
+});
+
+Deno.test("folding by column: each column its own factor, means into the biases", () => {
+  const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4, 2, 1] }, 0.75, 1);
+  const source = { mean: Float64Array.of(0, 8, -2, 0.5, 64), scale: Float64Array.of(1, 2, 0.5, 4, 0.25) };
+  const target = { mean: Float64Array.of(16, -4, 0), scale: Float64Array.of(2, 0.5, 8) };
+  const folded = foldPreparation(weights, { source, target });
+  assert.deepEqual(folded.encoder, weights.encoder.map((x, at) => x * [1, 2, 0.5, 4, 0.25][at % 5]));
+  assert.deepEqual(folded.decoder, weights.decoder.map((x, at) => x / [2, 0.5, 8][at % 3]));
+  assert.deepEqual(folded.decoderBias, weights.decoderBias.map((x, c) => x / [2, 0.5, 8][c] + [16, -4, 0][c]));
+  weights.encoderBias.forEach((bias, i) => {
+    const [, b, c, d, e] = weights.encoder.subarray(5 * i, 5 * i + 5);
+    assert.equal(folded.encoderBias[i], Math.fround(bias - (16 * b - c + 2 * d + 16 * e)));
+  });
 });

@@ -1,9 +1,9 @@
-// y[r] = scale * x[order[first + r] - block_first] for the rows whose number lies in block_first .. block_first + block_rows - 1.
+// y[r] = x[order[first + r] - block_first] for the rows whose number lies in block_first .. block_first + block_rows - 1.
 // x [block_rows, width] one block of the rows that order numbers; order [..] row numbers; y [rows, width];
 // the width is a multiple of 4.
 // One invocation per four elements of y, spread over a linear grid; one whose row lies in another block writes nothing.
-// One rounding per element; y is overwritten once every block had its dispatch.
-struct Params { rows: u32, width: u32, first: u32, scale: f32, block_first: u32, block_rows: u32 }
+// No rounding; y is overwritten once every block had its dispatch.
+struct Params { rows: u32, width: u32, first: u32, block_first: u32, block_rows: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
@@ -23,5 +23,5 @@ fn main(
   // Rows before the block wrap around to numbers beyond it.
   let place = order[params.first + row] - params.block_first;
   if (place >= params.block_rows) { return; }
-  y[i] = params.scale * x[place * quads + column];
+  y[i] = x[place * quads + column];
 }

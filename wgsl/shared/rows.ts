@@ -4,6 +4,7 @@
  */
 
 import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
+import prepareRowsSource from "./prepare_rows.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
 
 /**
@@ -18,13 +19,29 @@ export function quadsOf(width: number): number {
   throw new RangeError(`Cannot take columns four at a time: the width must be a multiple of 4, it is ${width}`);
 }
 
-/** y = scale * the rows named by order[first ..], as far as they lie in this block of rows. */
+/** The uniform members of both gathers. */
+const GATHER = { rows: "u32", width: "u32", first: "u32", block_first: "u32", block_rows: "u32" } as const;
+
+/** y = the rows named by order[first ..], as far as they lie in this block of rows. */
 export const gatherRows = defineKernel({
   name: "gather_rows",
   source: gatherRowsSource,
   bindings: { x: "read", order: "read", y: "write" },
-  params: { rows: "u32", width: "u32", first: "u32", scale: "f32", block_first: "u32", block_rows: "u32" },
+  params: GATHER,
   constants: {},
   shapes: ({ rows, width, first, block_rows }) => ({ x: [block_rows, width], order: [first + rows], y: [rows, width] }),
+  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
+});
+
+/** The same rows, each column less its mean and scaled. */
+export const prepareRows = defineKernel({
+  name: "prepare_rows",
+  source: prepareRowsSource,
+  bindings: { x: "read", order: "read", columns: "read", y: "write" },
+  params: GATHER,
+  constants: {},
+  shapes: ({ rows, width, first, block_rows }) => ({
+    ...{ x: [block_rows, width], order: [first + rows], columns: [2, width], y: [rows, width] },
+  }),
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });

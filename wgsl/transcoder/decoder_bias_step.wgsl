@@ -17,7 +17,7 @@ fn main(@builtin(global_invocation_id) id: vec3u) {
   var sum = 0.0;
   for (var b = 0u; b < params.tokens; b++) { sum += residual[b * params.width + c]; }
   let width = params.width;
-  let updated = adam(vec4f(bias[c]), vec4f(params.scale * sum), vec4f(bias[width + c]), vec4f(bias[2u * width + c]));
+  let updated = adam(params.step_size, vec4f(bias[c]), vec4f(params.scale * sum), vec4f(bias[width + c]), vec4f(bias[2u * width + c]));
   bias[c] = updated.weight.x;
   bias[width + c] = updated.mean.x;
   bias[2u * width + c] = updated.square.x;

@@ -82,7 +82,7 @@ fn main(
   for (var q = lane; q < QUADS; q += LANES) {
     let at = base + q;
     let w = decoder[at];
-    let updated = adam(w, row[q] - projection * w, mean[at], square[at]);
+    let updated = adam(params.step_size, w, row[q] - projection * w, mean[at], square[at]);
     mean[at] = updated.mean;
     square[at] = updated.square;
     row[q] = updated.weight;

@@ -1,5 +1,6 @@
 // One training step of the encoder rows and their biases.
-//   g_w = sum over entries of slope_e x[b_e],   g_b = sum over entries of slope_e,   main and aux, then Adam on both.
+//   g_w = sum over entries of slope_e x[b_e],   g_b = sum over entries of slope_e,   main and aux, then Adam on both,
+// the biases with a step size of their own.
 // start [2, features + 1], token, slope [entries]: the kept tokens by feature and the gradients of their activations, row 0 of
 // start for the main selection, row 1 for that of the dead features; x [tokens, width]; encoder, mean, square [features, width];
 // bias [3, features] with its Adam mean and square; the width is a multiple of 4.
@@ -9,7 +10,7 @@
 override LANES: u32 = 64u;
 struct Params {
   tokens: u32, features: u32, width: u32,
-  beta1: f32, beta2: f32, epsilon: f32, step_size: f32, correction: f32,
+  beta1: f32, beta2: f32, epsilon: f32, step_size: f32, correction: f32, bias_step_size: f32,
 }
 @group(0) @binding(0) var<storage, read> start: array<u32>;
 @group(0) @binding(1) var<storage, read> token: array<u32>;
@@ -36,7 +37,7 @@ fn add_sources(first: u32, end: u32, place: Place, sum: Sums) -> Sums {
 }
 
 fn update(at: u32, gradient: vec4f) {
-  let updated = adam(encoder[at], gradient, mean[at], square[at]);
+  let updated = adam(params.step_size, encoder[at], gradient, mean[at], square[at]);
   encoder[at] = updated.weight;
   mean[at] = updated.mean;
   square[at] = updated.square;
@@ -66,7 +67,7 @@ fn main(
     for (var e = start[i]; e < start[i + 1u]; e++) { g += slope[e]; }
     for (var e = start[aux_i]; e < start[aux_i + 1u]; e++) { g += slope[e]; }
     let F = params.features;
-    let updated = adam(vec4f(bias[i]), vec4f(g), vec4f(bias[F + i]), vec4f(bias[2u * F + i]));
+    let updated = adam(params.bias_step_size, vec4f(bias[i]), vec4f(g), vec4f(bias[F + i]), vec4f(bias[2u * F + i]));
     bias[i] = updated.weight.x;
     bias[F + i] = updated.mean.x;
     bias[2u * F + i] = updated.square.x;

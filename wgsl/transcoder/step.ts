@@ -144,7 +144,7 @@ export const encoderStep = defineKernel({
     square: "write",
     bias: "write",
   },
-  params: { tokens: "u32", features: "u32", width: "u32", ...ADAM },
+  params: { tokens: "u32", features: "u32", width: "u32", ...ADAM, bias_step_size: "f32" },
   constants: { LANES: 64 },
   shapes: ({ tokens, features, width }) => ({
     start: [2, features + 1],
