@@ -33,7 +33,7 @@ import { declared, NUMBER_OPTIONS } from "./settings.ts";
 export function trainCommand(): Command {
   const command = new Command("train")
     .description(
-      "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
+      "Harvests activations and trains a Matryoshka transcoder per layer and source from one forward pass. Without options it trains on the " +
         "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
     .option(
@@ -47,8 +47,8 @@ export function trainCommand(): Command {
     )
     .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
-      "--source <site>",
-      "where activations are read: a site of the same layer, or one like layer8.resid_mid",
+      "--source <sites>",
+      "where activations are read: a site of the same layer, one like layer8.resid_mid, or several with commas for a transcoder each",
       "resid_mid",
     )
     .option("--target <site>", "where those to be predicted are", "mlp_out")
