@@ -2,7 +2,7 @@
  * Trains a transcoder on activations that were recorded elsewhere (bench/record_activations.py), with the product's own preparation,
  * first weights and steps, and evaluates it on held-out ones: for the choice of defaults, where a model need not run again for each try.
  *
- *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none]
+ *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--stop 600]
  *
  * DIRECTORY has train.TAP.safetensors and held_out.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
  * seconds, held-out FVU per prefix with threshold inference, L0 and dead features.
@@ -82,17 +82,18 @@ function centred(statistics: ActivationStatistics): Columns {
 async function train(
   gpu: Gpu,
   settings: RunSettings,
+  stop: number,
   prepare: string,
   source: End,
   target: End,
 ): Promise<Transcoder> {
-  const { steps, batch_tokens: rows, seed, groups } = settings;
+  const { batch_tokens: rows, seed, groups } = settings;
   const shape: TranscoderShape = { d_in: source.width, d_out: target.width, groups };
   await tuneTiles(gpu, [
     { rows: featureCount(groups), columns: rows, depth: shape.d_in, weight: "f32", epilogue: "bias_relu" },
   ]);
   using memory = openScope(gpu);
-  const passes = Math.ceil(steps * rows / source.rows), drawn = new Uint32Array(passes * source.rows);
+  const passes = Math.ceil(stop * rows / source.rows), drawn = new Uint32Array(passes * source.rows);
   for (let p = 0; p < passes; p++) drawn.set(permutation(source.rows, randomGenerator(seed, p)), p * source.rows);
   const order = tensorFrom(memory, "order", [drawn.length], drawn);
   const measure = async (end: End) => ({
@@ -103,7 +104,7 @@ async function train(
   const preparation = PREPARATIONS[prepare](from, to);
   const weights = await initialWeights(gpu, shape, settings, order, from, to, preparation);
   const { stepper, columns, x, y } = allocateTranscoder(memory, settings, shape, preparation, weights);
-  for (let step = 1; step <= steps; step++) {
+  for (let step = 1; step <= stop; step++) {
     const pass = new Pass(gpu), first = (step - 1) * rows;
     recordPrepared(pass, source.activations, order, columns.source, x, { rows, width: shape.d_in, first });
     recordPrepared(pass, target.activations, order, columns.target, y, { rows, width: shape.d_out, first });
@@ -147,13 +148,20 @@ async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End
   return sums.result({ thresholds: transcoder.thresholds, k });
 }
 
+interface Options {
+  set: string[];
+  prepare: string;
+  stop?: number;
+}
+
 const command = new Command("recorded_activations")
   .argument("<directory>")
   .argument("<source>")
   .argument("<target>")
   .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
   .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
-  .action(async (directory: string, source: string, target: string, options: { set: string[]; prepare: string }) => {
+  .option("--stop <step>", "the last step, where the settings' schedule is to be cut short", Number)
+  .action(async (directory: string, source: string, target: string, options: Options) => {
     preferVulkan();
     const changes = Object.fromEntries(options.set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
     const settings = { ...SETTINGS, ...changes };
@@ -164,6 +172,7 @@ const command = new Command("recorded_activations")
     const transcoder = await train(
       gpu,
       settings,
+      options.stop ?? settings.steps,
       options.prepare,
       await end("train", source),
       await end("train", target),
@@ -171,9 +180,12 @@ const command = new Command("recorded_activations")
     const seconds = (performance.now() - started) / 1000;
     const held = [await end("held_out", source), await end("held_out", target)] as const;
     const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
+    const stopped = options.stop === undefined ? "" : `, stopped at step ${options.stop}`;
     const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");
     console.log(
-      `${source} ${target} ${options.prepare} ${options.set.join(" ")}: ${seconds.toFixed(0)} s, FVU ${fvus}, ` +
+      `${source} ${target} ${options.prepare} ${options.set.join(" ")}${stopped}: ${
+        seconds.toFixed(0)
+      } s, FVU ${fvus}, ` +
         `L0 ${l0.toFixed(1)}, ${dead_features} dead`,
     );
   });
