@@ -90,18 +90,17 @@ export interface DimensionSums {
  * Dimensions that do not vary in it are left out.
  *
  * @param resamples From {@link drawResamples}.
- * @param tokens One number of tokens per item.
+ * @param tokens Tokens of each resample.
  * @param items Sums per item, all of one width.
  * @returns One mean per resample; NaN where nothing varies.
  */
 export function resampledMeanRatios(
   resamples: readonly Uint16Array[],
-  tokens: readonly number[],
+  tokens: Float64Array,
   items: readonly DimensionSums[],
 ): Float64Array {
   const sums = new Float64Array(resamples.length), dimensions = new Uint32Array(resamples.length);
-  const resampledTokens = resampledSums(resamples, tokens), width = items[0].target.length;
-  const column = new Float64Array(3 * items.length);
+  const width = items[0].target.length, column = new Float64Array(3 * items.length);
   for (let d = 0; d < width; d++) {
     items.forEach(({ target, targetSquares, residualSquares }, i) => {
       column[3 * i] = target[d];
@@ -117,7 +116,7 @@ export function resampledMeanRatios(
         squares += count * column[at + 1];
         residual += count * column[at + 2];
       }
-      const variance = squares - y * y / resampledTokens[r];
+      const variance = squares - y * y / tokens[r];
       if (!(variance > 0)) return;
       sums[r] += residual / variance;
       dimensions[r]++;

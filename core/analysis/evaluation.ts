@@ -14,7 +14,7 @@ import {
 } from "./bootstrap.ts";
 import { DEFINITIONS_OF_THE_LINEAR_MAP, DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
 import { quantile } from "./statistics.ts";
-import { spreadOf, type TargetVariance } from "./target_variance.ts";
+import { type TargetVariance, varianceSpread } from "./target_variance.ts";
 import { summarizeThresholds } from "./threshold_summary.ts";
 
 /** What is measured of any reconstruction. Files of older versions have `fvu` and `ci95` alone. */
@@ -133,29 +133,23 @@ export interface EvaluatedSettings {
   readonly linearMapTokens?: number;
 }
 
-/** The sums over one context. */
+/** The sums over one context. Reconstructions are those of the prefixes, and behind them that of the linear map. */
 interface ContextSums {
   tokens: number;
   /** sum y, [d_out] */
   readonly target: Float64Array;
   /** sum |y|^2 */
   targetSquares: number;
+  /** sum |y_hat - y|^2, [reconstructions] */
+  readonly residualSquares: Float64Array;
+  /** sum of the cosines, [reconstructions] */
+  readonly cosines: Float64Array;
+  /** sum of active features, [prefixes] */
+  readonly active: Float64Array;
   /** sum (y - y_0)^2 by dimension, [d_out], y_0 being the very first token's: so that what does not vary has exactly none */
   readonly dimensionSquares: Float64Array;
   /** sum (y_hat - y)^2 by dimension, [d_out], of the whole dictionary */
   readonly dimensionResiduals: Float64Array;
-  /** sum of active features of each prefix, [prefixes] */
-  readonly active: Float64Array;
-}
-
-/** The sums over one reconstruction: a prefix, or the linear map. */
-interface ReconstructionSums {
-  /** sum |y_hat - y|^2 of each context */
-  readonly squares: number[];
-  /** sum of the tokens' cosines of each context */
-  readonly cosines: number[];
-  /** sum (y_hat - y)^2 by dimension, [d_out] */
-  readonly columns: Float64Array;
 }
 
 /** Adds up measurements; memory grows with contexts * d_out and with tokens. */
@@ -163,10 +157,10 @@ export class EvaluationSums {
   readonly #prefixEnds: readonly number[];
   readonly #width: number;
   readonly #contexts: ContextSums[] = [];
-  readonly #prefixes: readonly ReconstructionSums[];
-  readonly #linear: ReconstructionSums;
   /** sum of y_hat - y, [d_out] */
   readonly #residual: Float64Array;
+  /** sum (y_hat - y)^2 by dimension, [d_out] of each reconstruction */
+  readonly #columnSquares: readonly Float64Array[];
   readonly #fired: Uint8Array;
   readonly #activePerToken: number[] = [];
   /** The first token's target. */
@@ -179,12 +173,10 @@ export class EvaluationSums {
    * @param width d_out.
    */
   constructor(prefixEnds: readonly number[], width: number) {
-    const nothing = (): ReconstructionSums => ({ squares: [], cosines: [], columns: new Float64Array(width) });
     this.#prefixEnds = prefixEnds;
     this.#width = width;
-    this.#prefixes = prefixEnds.map(nothing);
-    this.#linear = nothing();
     this.#residual = new Float64Array(width);
+    this.#columnSquares = [...prefixEnds, "linear map"].map(() => new Float64Array(width));
     this.#fired = new Uint8Array(prefixEnds[prefixEnds.length - 1]);
   }
 
@@ -212,9 +204,27 @@ export class EvaluationSums {
       sums.tokens++;
       this.#activePerToken.push(active[b * prefixes + prefixes - 1]);
     }
-    addMeasured(this.#prefixes, context, measured);
-    if (linear) addMeasured([this.#linear], context, linear);
+    this.#addReconstructions(context, measured, 0, prefixes);
+    if (linear) this.#addReconstructions(context, linear, prefixes, 1);
     for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
+  }
+
+  #addReconstructions(
+    context: ArrayLike<number>,
+    { squares, columnSquares, cosines }: MeasuredReconstructions,
+    first: number,
+    count: number,
+  ): void {
+    for (let b = 0; b < context.length; b++) {
+      const sums = this.#context(context[b]);
+      for (let r = 0, at = b * count; r < count; r++, at++) {
+        sums.residualSquares[first + r] += squares[at];
+        if (cosines) sums.cosines[first + r] += cosines[at];
+      }
+    }
+    for (let at = 0; at < columnSquares.length; at++) {
+      this.#columnSquares[first + Math.floor(at / this.#width)][at % this.#width] += columnSquares[at];
+    }
   }
 
   /**
@@ -226,51 +236,52 @@ export class EvaluationSums {
    */
   result({ thresholds, k, linearMapTokens }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
+    const units = this.#contexts, last = this.#prefixEnds.length - 1;
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
-    const variance = targetSquares - meanSquares, dimensions = this.#dimensions(), variances = variancesOf(dimensions);
+    const variance = targetSquares - meanSquares;
+    const residualSquares = total(units.map((unit) => unit.residualSquares[last]));
     const residualMeanSquares = squaredLength(this.#residual) / tokens;
-    const { resampledVariance, resamples, resampledTokens } = this.#resample();
-    const meanPerToken = (perContext: readonly number[]) => ({
-      mean: total(perContext) / tokens,
-      ci95: interval95(resampledSums(resamples, perContext).map((sum, r) => sum / resampledTokens[r])),
-    });
-    const figuresOf = ({ squares, cosines, columns }: ReconstructionSums): ReconstructionFigures => {
-      const cosine = linearMapTokens === undefined ? null : meanPerToken(cosines);
+    const { resampledVariance, resamples, resampledTokens } = resample(units);
+    const dimensions = dimensionsOf(units, this.#origin!), variances = variancesOf(dimensions, tokens);
+    const meanPerToken = (sums: readonly number[]): [mean: number, ci95: Interval] => [
+      total(sums) / tokens,
+      interval95(resampledSums(resamples, sums).map((sum, r) => sum / resampledTokens[r])),
+    ];
+    const reconstruction = (which: number): ReconstructionFigures => {
+      const squares = units.map((unit) => unit.residualSquares[which]);
+      const [cosine, cosine_ci95] = meanPerToken(units.map((unit) => unit.cosines[which]));
       return {
         fvu: total(squares) / variance,
         ci95: interval95(resampledSums(resamples, squares).map((sum, r) => sum / resampledVariance[r])),
-        fvu_unit_variance: meanRatio(columns, variances),
-        ...cosine && { cosine: cosine.mean, cosine_ci95: cosine.ci95 },
+        fvu_unit_variance: meanRatio(this.#columnSquares[which], variances),
+        ...linearMapTokens !== undefined && { cosine, cosine_ci95 },
       };
     };
-    const prefixes = this.#prefixes.map((sums, p): PrefixFigures => {
-      const l0 = meanPerToken(this.#contexts.map(({ active }) => active[p]));
-      return { prefix: this.#prefixEnds[p], ...figuresOf(sums), l0: l0.mean, l0_ci95: l0.ci95 };
+    const prefixes = this.#prefixEnds.map((prefix, p) => {
+      const [l0, l0_ci95] = meanPerToken(units.map((unit) => unit.active[p]));
+      return { prefix, ...reconstruction(p), l0, l0_ci95 };
     });
-    const whole = prefixes[prefixes.length - 1], residualSquares = total(this.#prefixes[prefixes.length - 1].squares);
-    const perContext = this.#contexts.map((context) => context.tokens);
-    const unitVariance = resampledMeanRatios(resamples, perContext, dimensions);
+    const { fvu, ci95, fvu_unit_variance, cosine, cosine_ci95, l0, l0_ci95 } = prefixes[last];
     const threshold = summarizeThresholds(thresholds);
     const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
-    const { cosine, cosine_ci95 } = whole;
     return {
       tokens,
       contexts: this.#contexts.length,
       ...threshold,
-      fvu: whole.fvu,
-      fvu_ci95: whole.ci95,
+      fvu,
+      fvu_ci95: ci95,
       fvu_per_prefix: prefixes,
-      fvu_unit_variance: whole.fvu_unit_variance,
-      fvu_unit_variance_ci95: interval95(unitVariance),
-      target_variance: spreadOf(variances),
+      fvu_unit_variance,
+      fvu_unit_variance_ci95: interval95(resampledMeanRatios(resamples, resampledTokens, dimensions)),
+      target_variance: varianceSpread(variances),
       ...linearMapTokens !== undefined && {
         ...{ cosine, cosine_ci95 },
-        linear_map: { tokens: linearMapTokens, ...figuresOf(this.#linear) },
+        linear_map: { tokens: linearMapTokens, ...reconstruction(last + 1) },
       },
       explained_variance: 1 - (residualSquares - residualMeanSquares) / variance,
       fvu_all_elements: residualSquares / (targetSquares - grandMeanSquares),
-      l0: whole.l0!,
-      l0_ci95: whole.l0_ci95!,
+      l0,
+      l0_ci95,
       l0_quantiles: activeQuantiles(this.#activePerToken),
       k,
       dead_features: deadFeatures,
@@ -284,24 +295,17 @@ export class EvaluationSums {
   }
 
   #context(number: number): ContextSums {
+    const width = this.#width, prefixes = this.#prefixEnds.length;
     return this.#contexts[number] ??= {
       tokens: 0,
-      target: new Float64Array(this.#width),
+      target: new Float64Array(width),
       targetSquares: 0,
-      dimensionSquares: new Float64Array(this.#width),
-      dimensionResiduals: new Float64Array(this.#width),
-      active: new Float64Array(this.#prefixEnds.length),
+      residualSquares: new Float64Array(prefixes + 1),
+      cosines: new Float64Array(prefixes + 1),
+      active: new Float64Array(prefixes),
+      dimensionSquares: new Float64Array(width),
+      dimensionResiduals: new Float64Array(width),
     };
-  }
-
-  /** The sums of each context by dimension, targets counted from the first token's. */
-  #dimensions(): (DimensionSums & { readonly tokens: number })[] {
-    return this.#contexts.map(({ tokens, target, dimensionSquares, dimensionResiduals }) => ({
-      tokens,
-      target: target.map((sum, d) => sum - tokens * this.#origin![d]),
-      targetSquares: dimensionSquares,
-      residualSquares: dimensionResiduals,
-    }));
   }
 
   /** n, sum |y|^2, n |mean(y)|^2 with the mean per dimension, and the same with the mean over all elements. */
@@ -315,39 +319,31 @@ export class EvaluationSums {
       grandMeanSquares: total(sum) ** 2 / (tokens * this.#width),
     };
   }
-
-  /** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
-  #resample() {
-    const resamples = drawResamples(this.#contexts.length);
-    const resampledTokens = resampledSums(resamples, this.#contexts.map((context) => context.tokens));
-    const squares = resampledSums(resamples, this.#contexts.map((context) => context.targetSquares));
-    const lengths = resampledSquaredLengths(resamples, this.#contexts.map((context) => context.target));
-    const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
-    return { resamples, resampledTokens, resampledVariance };
-  }
 }
 
-function addMeasured(
-  reconstructions: readonly ReconstructionSums[],
-  context: ArrayLike<number>,
-  { squares, columnSquares, cosines }: MeasuredReconstructions,
-): void {
-  const count = reconstructions.length;
-  reconstructions.forEach((sums, p) => {
-    for (let b = 0; b < context.length; b++) {
-      const c = context[b], at = b * count + p;
-      sums.squares[c] = (sums.squares[c] ?? 0) + squares[at];
-      sums.cosines[c] = (sums.cosines[c] ?? 0) + (cosines?.[at] ?? 0);
-    }
-    for (let d = 0, { columns } = sums; d < columns.length; d++) columns[d] += columnSquares[p * columns.length + d];
-  });
+/** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
+function resample(units: readonly ContextSums[]) {
+  const resamples = drawResamples(units.length);
+  const resampledTokens = resampledSums(resamples, units.map((unit) => unit.tokens));
+  const squares = resampledSums(resamples, units.map((unit) => unit.targetSquares));
+  const lengths = resampledSquaredLengths(resamples, units.map((unit) => unit.target));
+  const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
+  return { resamples, resampledTokens, resampledVariance };
+}
+
+/** The sums by dimension, targets counted from the first token's. */
+function dimensionsOf(units: readonly ContextSums[], origin: Float32Array): DimensionSums[] {
+  return units.map(({ tokens, target, dimensionSquares, dimensionResiduals }) => ({
+    target: target.map((sum, d) => sum - tokens * origin[d]),
+    targetSquares: dimensionSquares,
+    residualSquares: dimensionResiduals,
+  }));
 }
 
 /** [width] sum (y - mean(y))^2 of each dimension. */
-function variancesOf(contexts: readonly (DimensionSums & { readonly tokens: number })[]): Float64Array {
-  const tokens = total(contexts.map((context) => context.tokens));
-  const targets = sumOf(contexts.map(({ target }) => target));
-  return sumOf(contexts.map(({ targetSquares }) => targetSquares)).map((sum, d) => sum - targets[d] ** 2 / tokens);
+function variancesOf(units: readonly DimensionSums[], tokens: number): Float64Array {
+  const targets = sumOf(units.map(({ target }) => target));
+  return sumOf(units.map(({ targetSquares }) => targetSquares)).map((sum, d) => sum - targets[d] ** 2 / tokens);
 }
 
 /** The mean of a[d] / b[d] over the dimensions whose b is above 0; NaN where there is none. */

@@ -23,7 +23,7 @@ export interface TargetVariance {
  * @param variance [width] variance of each dimension, in any unit.
  * @returns Shares; NaN where nothing varies.
  */
-export function spreadOf(variance: Float64Array): TargetVariance {
+export function varianceSpread(variance: Float64Array): TargetVariance {
   const falling = variance.toSorted().reverse(), whole = sumOf(falling);
   const share = (count: number) => sumOf(falling.subarray(0, count)) / whole;
   return {

@@ -5,7 +5,7 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { spreadOf, type TargetVariance } from "../analysis/target_variance.ts";
+import { type TargetVariance, varianceSpread } from "../analysis/target_variance.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
@@ -120,7 +120,7 @@ export async function beginRun(
   const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
-    observer.measured(mapping.target, spreadOf(target.variance));
+    observer.measured(mapping.target, varianceSpread(target.variance));
     const described = describe(mapping, text), { layer } = mapping.target;
     const config = resumed?.[i] ??
       { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors };

@@ -12,7 +12,7 @@ import {
   type MeasuredBatch,
   type MeasuredReconstructions,
 } from "../../core/analysis/evaluation.ts";
-import { spreadOf } from "../../core/analysis/target_variance.ts";
+import { varianceSpread } from "../../core/analysis/target_variance.ts";
 import { summarizeThresholds } from "../../core/analysis/threshold_summary.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians, uniform } from "../random.ts";
@@ -154,11 +154,11 @@ Deno.test("a massive dimension decides FVU, not FVU at unit variance; a dimensio
 
 Deno.test("the spread of a variance: shares of the 1, 5 and 20 largest", () => {
   const variance = Float64Array.from({ length: 40 }, (_, d) => d === 7 ? 100 : d === 30 ? 0 : 1);
-  assert.deepEqual(spreadOf(variance), {
+  assert.deepEqual(varianceSpread(variance), {
     ...{ top_1: 100 / 138, top_5: 104 / 138, top_20: 119 / 138 },
     ...{ largest_dimension: 7, constant_dimensions: 1 },
   });
-  assert.ok(Number.isNaN(spreadOf(new Float64Array(3)).top_1), "nothing varies");
+  assert.ok(Number.isNaN(varianceSpread(new Float64Array(3)).top_1), "nothing varies");
 });
 
 Deno.test("the linear map is measured as the prefixes are, and cosines are about its mean", () => {
@@ -280,7 +280,7 @@ Deno.test("bootstrap: mean ratios leave out a dimension that does not vary in a 
   ];
   // Variances: (4, 0), (36 - 25, 54 - 36), (0, 4).
   const expected = [2 / 4, (6 / 11 + 11 / 18) / 2, 16 / 4];
-  assertClose("ratios", resampledMeanRatios(resamples, [2, 2], items), expected, { floor: 0, relative: 1e-12 });
+  assertClose("ratios", resampledMeanRatios(resamples, of(4, 4, 4), items), expected, { floor: 0, relative: 1e-12 });
 });
 
 Deno.test("a diverged transcoder's figures are NaN, not a crash", () => {
