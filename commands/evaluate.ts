@@ -83,7 +83,9 @@ async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
     return;
   }
   const { evaluationTable } = await import("../reports/evaluation_table.ts");
-  const named = transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, evaluation: evaluations[i] }));
+  const named = transcoders.map(({ name: { phrase }, config }, i) => {
+    return { name: phrase, config, evaluation: evaluations[i] };
+  });
   console.log(evaluationTable(named, config.include_bos));
 }
 

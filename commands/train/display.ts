@@ -126,7 +126,7 @@ export class TrainDisplay {
 
   #measured(target: Tap, variance: TargetVariance): void {
     const warning = decisiveDimension(tapName(target), variance);
-    if (warning === null) return;
+    if (warning === "") return;
     this.stop();
     console.error(`mtc: ${warning}`);
   }

@@ -3,7 +3,6 @@
  * @module
  */
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { interval } from "./analysis_report.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
@@ -12,12 +11,14 @@ import {
   decimal,
   duration,
   integer,
+  interval,
   mappingText,
   percent,
   significant,
   thresholdText,
   timestamp,
 } from "../format.ts";
+import { varianceShares } from "../target_variance.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
@@ -40,6 +41,17 @@ function metricsTable(comparison: ComparedPair): string {
       `FVU, first ${counted(prefix, "feature")}`,
       ({ evaluation }) => decimal(evaluation.fvu_per_prefix[i].fvu, 4),
     ]),
+    ["FVU of the best linear map", ({ evaluation: { linear_map } }) => linear_map ? decimal(linear_map.fvu, 4) : "–"],
+    ["FVU of the mean", () => "1"],
+    [
+      "FVU at unit variance",
+      ({ evaluation: { fvu_unit_variance: fvu } }) => fvu === undefined ? "–" : decimal(fvu, 4),
+    ],
+    ["Cosine", ({ evaluation: { cosine } }) => cosine === undefined ? "–" : decimal(cosine, 4)],
+    [
+      "Target variance in the 1 / 5 / 20 largest dimensions",
+      ({ evaluation: { target_variance } }) => target_variance ? varianceShares(target_variance) : "–",
+    ],
     ["Explained variance", ({ evaluation }) => decimal(evaluation.explained_variance, 4)],
     ["Held-out L0", ({ evaluation }) => decimal(evaluation.l0, 2)],
     ["k", ({ config }) => integer(config.k)],
