@@ -35,8 +35,13 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
+  /** A row that is left out where no transcoder has the figure, as without a linear map. */
+  const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined) =>
+    transcoders.some(({ evaluation }) => cell(evaluation) !== undefined)
+      ? [row(name, (evaluation) => cell(evaluation) ?? "–")]
+      : [];
   const measured = (value: number | undefined, ends: Interval | undefined) =>
-    value === undefined || ends === undefined ? "–" : withInterval(value, ends, 4);
+    value === undefined || ends === undefined ? undefined : withInterval(value, ends, 4);
   return [
     `${counted(first.tokens, "held-out token")} in ${counted(first.contexts, "context")}, ` +
     `BOS ${bosCounts ? "included" : "excluded"}; intervals cover 95 % (bootstrap over contexts).`,
@@ -47,8 +52,11 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
     "",
     table(["", ...transcoders.map(({ name }) => numeric(name))], [
       row("FVU", ({ fvu, fvu_ci95 }) => withInterval(fvu, fvu_ci95, 4)),
-      row("FVU at unit variance", ({ fvu_unit_variance: fvu, fvu_unit_variance_ci95: ends }) => measured(fvu, ends)),
-      row("Cosine", ({ cosine, cosine_ci95 }) => measured(cosine, cosine_ci95)),
+      ...optional(
+        "FVU at unit variance",
+        ({ fvu_unit_variance: fvu, fvu_unit_variance_ci95: ends }) => measured(fvu, ends),
+      ),
+      ...optional("Cosine", ({ cosine, cosine_ci95 }) => measured(cosine, cosine_ci95)),
       row("Explained variance (dictionary_learning)", ({ explained_variance }) => decimal(explained_variance, 4)),
       row("FVU, variance of all elements", ({ fvu_all_elements }) => decimal(fvu_all_elements, 4)),
       row(

@@ -83,7 +83,8 @@ Deno.test("evaluation.json: a range of thresholds is read where there is one", (
   }));
 
 Deno.test("evaluation.json of a version without references and spread is read, and one with them keeps every figure", () =>
-  withRun(async (path) => {
+  withRun(async (path, root) => {
+    await writeSyntheticRun(root, "demo", { ...small, linearFvu: NaN });
     const { cosine, fvu_unit_variance, target_variance, linear_map, ...old } = await readEvaluation(path);
     assert.deepEqual([cosine, fvu_unit_variance, target_variance, linear_map], [
       undefined,
