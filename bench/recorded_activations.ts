@@ -9,15 +9,15 @@
  */
 
 import { Command } from "commander";
-import { EvaluationSums } from "../core/analysis/evaluation.ts";
-import { createTensor, downloadAll, type Gpu, openGpu, settle, tensorFrom, upload } from "../core/gpu/device.ts";
+import { downloadAll, type Gpu, openGpu, settle, tensorFrom, upload } from "../core/gpu/device.ts";
 import { createRowBlocks, recordGather, recordPrepared, type RowBlocks } from "../core/gpu/row_blocks.ts";
 import { Pass } from "../core/gpu/run.ts";
 import { openScope } from "../core/gpu/scope.ts";
-import { elements, front } from "../core/gpu/tensor.ts";
+import { elements } from "../core/gpu/tensor.ts";
 import { tuneTiles } from "../core/gpu/tune.ts";
 import { openSafetensors } from "../core/files/safetensors.ts";
 import { permutation, randomGenerator } from "../core/random.ts";
+import { EvaluatedTranscoder } from "../core/passes/evaluated_transcoder.ts";
 import type { RunSettings } from "../core/runs/settings.ts";
 import {
   type ActivationStatistics,
@@ -30,8 +30,7 @@ import { allocateTranscoder, folded } from "../core/training/transcoder.ts";
 import { checkSettings } from "../core/training/recipe.ts";
 import { readWeights } from "../core/training/state.ts";
 import { Encoder } from "../core/transcoder/encode.ts";
-import { Reconstructor } from "../core/transcoder/reconstruct.ts";
-import { featureCount, prefixEnds, type TranscoderShape } from "../core/transcoder/shape.ts";
+import { featureCount, type TranscoderShape } from "../core/transcoder/shape.ts";
 import { type Columns, type Preparation, scaledBy, type Transcoder } from "../core/transcoder/weights.ts";
 import { EMBEDDED } from "../commands/train/settings.ts";
 import { preferVulkan } from "../main.ts";
@@ -121,31 +120,20 @@ async function train(
 
 async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End, target: End) {
   const { shape } = transcoder, encoder = new Encoder(gpu, transcoder, 1024), { batchTokens } = encoder;
-  const reconstructor = new Reconstructor(gpu, transcoder, batchTokens);
-  const x = createTensor(gpu, "x", [batchTokens, shape.d_in]), y = createTensor(gpu, "y", [batchTokens, shape.d_out]);
+  // Only where they stand in a model is unknown here, and nobody asks.
+  const tap = { layer: 0, site: "resid_mid" } as const, config = { source: tap, target: tap, k };
+  const evaluated = new EvaluatedTranscoder(gpu, { transcoder, config }, encoder, batchTokens);
   const order = tensorFrom(gpu, "all rows", [source.rows], Uint32Array.from({ length: source.rows }, (_, n) => n));
-  const sums = new EvaluationSums(prefixEnds(shape.groups), shape.d_out);
   for (let first = 0; first < source.rows; first += batchTokens) {
     const rows = Math.min(batchTokens, source.rows - first), pass = new Pass(gpu);
-    recordGather(pass, source.activations, order, x, { rows, width: shape.d_in, first });
-    recordGather(pass, target.activations, order, y, { rows, width: shape.d_out, first });
-    encoder.recordEncode(pass, x, rows);
-    encoder.recordFires(pass, rows);
-    reconstructor.record(pass, encoder.kept, y, rows);
+    recordGather(pass, source.activations, order, evaluated.x, { rows, width: shape.d_in, first });
+    recordGather(pass, target.activations, order, evaluated.y, { rows, width: shape.d_out, first });
+    evaluated.record(pass, rows);
     pass.submit();
-    const wanted = [front(y, rows), front(reconstructor.residual, rows), front(reconstructor.squares, rows)];
-    const [kept, fires] = [front(encoder.kept.rowStart, rows + 1), encoder.fires];
-    const [targets, residual, squares, rowStart, fired] = await downloadAll(gpu, [...wanted, kept, fires]);
-    sums.add({
-      context: Array.from({ length: rows }, (_, r) => Math.floor((first + r) / 127)),
-      target: new Float32Array(targets),
-      residual: new Float32Array(residual),
-      squares: new Float32Array(squares),
-      rowStart: new Uint32Array(rowStart),
-      fires: new Uint32Array(fired),
-    });
+    const context = Array.from({ length: rows }, (_, r) => Math.floor((first + r) / 127));
+    evaluated.add(context, await downloadAll(gpu, evaluated.measured(rows)));
   }
-  return sums.result({ thresholds: transcoder.thresholds, k });
+  return evaluated.result();
 }
 
 interface Options {

@@ -187,11 +187,17 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
     return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
   }
   console.log("\nHeld-out text, threshold inference:");
-  for (const [i, { evaluation: { fvu, fvu_per_prefix, l0, dead_features } }] of transcoders.entries()) {
-    const dead = `dead ${dead_features} of ${features}`;
-    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+  for (const [i, { evaluation }] of transcoders.entries()) {
+    const { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
+    const dead = `dead ${dead_features} of ${features}`,
+      map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
+    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
-    if (prefixes) console.log(`    FVU ${prefixes} features`);
+    const others = [
+      ...prefixes ? [`${prefixes} features`] : [],
+      ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
+    ];
+    if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
   }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
