@@ -16,6 +16,7 @@ import { train } from "../../core/training/session.ts";
 import { Diverged } from "../../core/training/step_log.ts";
 import { bytes } from "../bytes.ts";
 import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
+import { spreadText, textRead } from "../../reports/held_out.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
@@ -186,12 +187,14 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
   if (asJson) {
     return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
   }
-  console.log("\nHeld-out text, threshold inference:");
-  for (const [i, { evaluation: { fvu, fvu_per_prefix, l0, dead_features } }] of transcoders.entries()) {
+  console.log(`\nHeld-out text, ${textRead(transcoders[0].evaluation)}, threshold inference:`);
+  for (const [i, { evaluation }] of transcoders.entries()) {
+    const { fvu, fvu_per_prefix, l0, dead_features } = evaluation;
     const dead = `dead ${dead_features} of ${features}`;
     console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     if (prefixes) console.log(`    FVU ${prefixes} features`);
+    console.log(`    FVU of documents, least, median, largest: ${spreadText(evaluation, 3)}`);
   }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);

@@ -94,8 +94,9 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
-  // The held-out text is needed last, and a run should not find out then that there is too little of it.
-  (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
+  // A run should not find out late that there is too little text for it, or for what is held out.
+  const { context, seed } = settings;
+  (await openTokenSource({ tokenizer: model, data, split: "train", context, seed })).close();
   const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
   const files = names.map(({ file }) => file);
   return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };

@@ -231,7 +231,8 @@ async function finish(
   ledger.part = "final pass";
   const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
-  await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens });
+  const text = { split: "test", documents: null, documentName: String } as const;
+  await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens, text });
   return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 

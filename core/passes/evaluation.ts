@@ -3,7 +3,7 @@
  * @module
  */
 
-import { type Evaluation, EvaluationSums } from "../analysis/evaluation.ts";
+import { type EvaluatedText, type Evaluation, EvaluationSums } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -15,7 +15,17 @@ import { Encoder } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
-import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts";
+import { type Analysis, type ContextSource, overText, type Piece, recordTaken } from "./over_text.ts";
+
+/** Which transcoders on what. */
+export interface EvaluationOptions extends TranscodersOnText {
+  /** Contexts of one document each, which are read to their end. */
+  readonly source: ContextSource;
+  /** How many tokens the source was asked for. */
+  readonly tokens: number;
+  /** What is known of the source's text. */
+  readonly text: EvaluatedText;
+}
 
 /**
  * Evaluates transcoders on held-out text with threshold inference.
@@ -25,24 +35,24 @@ import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts
  * @throws {UserError} When there is no text or the device fails.
  * @throws The signal's reason once it is aborted.
  */
-export async function evaluateTranscoders(options: TranscodersOnText): Promise<Evaluation[]> {
-  const { gpu, decoder, transcoders, tokens, onProgress } = options;
+export async function evaluateTranscoders(options: EvaluationOptions): Promise<Evaluation[]> {
+  const { gpu, decoder, transcoders, tokens, text, onProgress } = options;
   const { context, include_bos: includeBos } = options.settings;
   const perContext = countedPerContext(context, includeBos);
   using scratch = openScope(gpu);
   const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
   const taken = await overText({
     ...options,
-    contexts: Math.ceil(tokens / perContext),
+    contexts: Infinity,
     includeBos,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [evaluator]);
-  if (taken.contexts > 0) return evaluator.results();
+  if (taken.contexts > 0) return evaluator.results(text);
   throw new UserError({
     action: "evaluate",
-    requirement: `there must be a held-out context of ${context} tokens`,
-    found: "there is none",
-    remedy: "give more text or --tokens",
+    requirement: `the text for ${text.split} must hold something`,
+    found: "it is empty",
+    remedy: "give more text",
   });
 }
 
@@ -108,12 +118,16 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
 
   /** Adds up what was read. */
   take({ places, batch, contextsBefore }: Piece, bytes: readonly ArrayBuffer[]): void {
-    const context = places.map((place) => contextsBefore + Math.floor(place / batch.context));
+    const rows = places.map((place) => Math.floor(place / batch.context));
+    const context = rows.map((row) => contextsBefore + row);
+    // BOS is of no document; what stands behind it is.
+    const document = rows.map((row) => batch.document[row * batch.context + 1]);
     const perLane = bytes.length / this.#lanes.length;
     this.#lanes.forEach(({ sums }, i) => {
       const [target, residual, squares, rowStart, fires] = bytes.slice(i * perLane, (i + 1) * perLane);
       sums.add({
         context,
+        document,
         target: new Float32Array(target),
         residual: new Float32Array(residual),
         squares: new Float32Array(squares),
@@ -123,9 +137,9 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
     });
   }
 
-  results(): Evaluation[] {
+  results(text: EvaluatedText): Evaluation[] {
     return this.#lanes.map(({ sums, placed: { transcoder: { thresholds }, config: { k } } }) =>
-      sums.result({ thresholds, k })
+      sums.result({ thresholds, k, text })
     );
   }
 }

@@ -18,14 +18,22 @@ const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const interval = v.tuple([measured, measured]);
 
+const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
+
 const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
+  split: v.optional(v.picklist(["validation", "test"])),
+  documents: v.optional(count),
+  split_documents: v.optional(v.nullable(count)),
+  resampled: v.optional(v.picklist(["documents", "contexts"])),
   threshold: measured,
   threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
   fvu_ci95: interval,
   fvu_per_prefix: v.pipe(v.array(v.object({ prefix: positive, fvu: measured, ci95: interval })), v.minLength(1)),
+  fvu_over_documents: v.optional(v.object({ min: documentFvu, median: measured, max: documentFvu })),
+  fvu_per_document: v.optional(v.array(documentFvu)),
   explained_variance: measured,
   fvu_all_elements: measured,
   l0: measured,

@@ -14,7 +14,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations } from "../model/forward.ts";
 import { type Tap, tapIndex, widthOf, type Widths } from "../model/sites.ts";
 import type { RunSettings } from "../runs/settings.ts";
-import { copyContexts, countedPerContext, countedRows, emptyBatch, type TokenBatch } from "../text/contexts.ts";
+import { copyContexts, countedPerContext, emptyBatch, type TokenBatch } from "../text/contexts.ts";
 
 /** The stream of random numbers that orders buffer rows. */
 const ORDER_STREAM = 0x62756666;
@@ -150,11 +150,15 @@ export class ShuffleBuffer {
  * @returns [passes * drawable rows] flat indices context * layout.context + column.
  */
 export function drawOrder(layout: BufferLayout, seed: number, n: number): Uint32Array<ArrayBuffer> {
-  const rows = countedRows(layout, layout.includeBos), drawable = rows.length;
+  const perContext = countedPerContext(layout.context, layout.includeBos), skip = layout.context - perContext;
+  const drawable = layout.contexts * perContext;
   const order = new Uint32Array(layout.passes * drawable);
   for (let p = 0; p < layout.passes; p++) {
     const shuffled = permutation(drawable, randomGenerator(seed, ORDER_STREAM, n, p));
-    for (let r = 0; r < drawable; r++) order[p * drawable + r] = rows[shuffled[r]];
+    for (let r = 0; r < drawable; r++) {
+      const row = shuffled[r];
+      order[p * drawable + r] = Math.floor(row / perContext) * layout.context + skip + row % perContext;
+    }
   }
   return order;
 }

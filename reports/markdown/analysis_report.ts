@@ -21,6 +21,7 @@ import {
   thresholdText,
   timestamp,
 } from "../format.ts";
+import { documentFvus, intervalBasis, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -100,9 +101,13 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
 /** A text that was read as a stream has no documents that were counted. */
 function textSize({ train_documents, held_out_documents, bytes, file_count }: TranscoderConfig["data"]): string {
   if (train_documents === null || held_out_documents === null) {
-    return `${fileSize(bytes)} in ${counted(file_count, "file")}, read as a stream; every 20th document held out`;
+    return `${fileSize(bytes)} in ${
+      counted(file_count, "file")
+    }, read as a stream; every 20th document held out, in turn for validation and test`;
   }
-  return `${counted(train_documents, "document")} to train on, ${integer(held_out_documents)} held out`;
+  return `${counted(train_documents, "document")} to train on, ${
+    integer(held_out_documents)
+  } held out for validation and test`;
 }
 
 function heldOut({ evaluation, config }: TranscoderAnalysis): string {
@@ -126,13 +131,12 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
       decimal((i === 0 ? 1 : evaluation.fvu_per_prefix[i - 1].fvu) - fvu, 4),
     ]),
   );
-  return `${counted(evaluation.tokens, "token")} in ${
-    counted(evaluation.contexts, "context")
-  } of documents that were ` +
-    `never trained on; BOS ${config.include_bos ? "included" : "excluded"}; features are active above ${
-      evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
-    }.` +
-    `\n\n${metrics}\n\n${prefixes}`;
+  const read = `${textRead(evaluation)}; BOS ${
+    config.include_bos ? "included" : "excluded"
+  }; features are active above ${
+    evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
+  }. Intervals cover ${intervalBasis(evaluation)}.`;
+  return [read, metrics, prefixes, documentFvus(evaluation)].filter((part) => part !== "").join("\n\n");
 }
 
 function weightTable({ weights }: TranscoderAnalysis): string {

@@ -26,7 +26,7 @@ export async function mtc(...args: string[]): Promise<Outcome> {
   }
 }
 
-const { summary } = await openCorpus("builtin", "held_out");
+const { summary } = await openCorpus("builtin", "test");
 
 export const GROUPS = [12, 20];
 export const CONTEXT = 16;

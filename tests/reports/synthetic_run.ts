@@ -199,9 +199,13 @@ function evaluation(run: SyntheticRun, ends: number[]) {
   const number = (x: number) => Number.isFinite(run.divergesAt) ? null : x;
   const interval = (x: number, half: number) => [number(x - half), number(x + half)];
   const features = ends[ends.length - 1];
+  const ofDocuments = [["a_b.txt", 40000, 0], ["c.txt", 30640, 0.02], ["d.txt", 10000, -0.03]].map((
+    [document, tokens, above],
+  ) => ({ document, tokens, fvu: number(run.fvu + Number(above)) }));
   return {
     tokens: 80640,
     contexts: 1280,
+    ...{ split: "test", documents: 3, split_documents: 12, resampled: "contexts" },
     threshold: number(0.81),
     fvu: number(run.fvu),
     fvu_ci95: interval(run.fvu, 0.006),
@@ -209,6 +213,8 @@ function evaluation(run: SyntheticRun, ends: number[]) {
       const fvu = run.fvu * (1 + 0.35 * (ends.length - 1 - i));
       return { prefix, fvu: number(fvu), ci95: interval(fvu, 0.006) };
     }),
+    fvu_over_documents: { min: ofDocuments[2], median: ofDocuments[0].fvu, max: ofDocuments[1] },
+    fvu_per_document: ofDocuments,
     explained_variance: number(1 - run.fvu + 0.002),
     fvu_all_elements: number(run.fvu * 0.96),
     l0: number(run.l0),
