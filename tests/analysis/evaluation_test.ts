@@ -180,7 +180,7 @@ for (const documents of [SIX, THREE, Array(CONTEXTS).fill(3)]) {
 Deno.test("many documents are not listed, their spread is told all the same", () => {
   const sums = new EvaluationSums(ENDS, WIDTH);
   for (let n = 0; n < 8; n++) {
-    const { context, document, ...rest } = batch(0, TOKENS, fires);
+    const { context, ...rest } = batch(0, TOKENS, fires);
     sums.add({
       ...rest,
       context: Array.from(context, (c) => c + n * CONTEXTS),
