@@ -146,7 +146,7 @@ async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End
       fires: new Uint32Array(fired),
     });
   }
-  const text = { split: "validation", documents: null, documentName: String } as const;
+  const text = { split: "validation", documents: null, excluded: 0, documentName: String } as const;
   return sums.result({ thresholds: transcoder.thresholds, k, text });
 }
 

@@ -5,7 +5,7 @@
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../core/analysis/evaluation.ts";
 import { decimal, integer, percent, thresholdText } from "./format.ts";
-import { intervalBasis, textRead } from "./held_out.ts";
+import { intervalBasis, leftOut, textRead } from "./held_out.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
 
 function withInterval(value: number, [low, high]: Interval, digits: number): string {
@@ -38,7 +38,7 @@ export function evaluationTable(
     })
   );
   return [
-    `${textRead(first)}, BOS ${bosCounts ? "included" : "excluded"}; intervals cover ${intervalBasis(first)}.`,
+    `${textRead(first)}, ${leftOut(first, bosCounts)}; intervals cover ${intervalBasis(first)}.`,
     "",
     table(["", ...transcoders.map(({ name }) => numeric(name))], [
       row("FVU", ({ fvu, fvu_ci95 }) => withInterval(fvu, fvu_ci95, 4)),

@@ -21,6 +21,14 @@ export function textRead({ tokens, contexts, split, documents, split_documents }
   return `${read} of ${all}${counted(split_documents, noun)}`;
 }
 
+/** What did not count: `BOS excluded, 12 tokens left out for their ids`. */
+export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean): string {
+  const others = excluded_tokens > 0
+    ? `, ${counted(excluded_tokens, "token")} left out for ${excluded_tokens === 1 ? "its id" : "their ids"}`
+    : "";
+  return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
+}
+
 /** What the intervals cover: `95 % (bootstrap over documents)`. */
 export function intervalBasis({ resampled = "contexts" }: Evaluation): string {
   return `95 % (bootstrap over ${resampled})`;

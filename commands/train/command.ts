@@ -61,6 +61,10 @@ export function trainCommand(): Command {
       ),
     )
     .option("--include-bos", "train on and count BOS tokens too")
+    .option(
+      "--exclude-tokens <tokens...>",
+      "tokens that are left out of training, metrics and samples: ids, or spellings, or `none` (default: BOS, EOS and padding)",
+    )
     .addOption(precisionOption());
   NUMBER_OPTIONS.map(declared).forEach((option) => command.addOption(option));
   return command

@@ -11,6 +11,9 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
     "every document gives one as far as they go round, the rest in proportion to its length, evenly spaced in it.",
   split:
     "Every 20th document is held out from training, in turn for validation, by which choices are made, and for the test.",
+  excluded_tokens:
+    "Tokens of these contexts that were left out for their ids wherever they stand: special ones (BOS, EOS, padding) and others " +
+    "that were named. What fills up a context behind the end of its document is no token.",
   documents: "Documents of this part of the text that these tokens are of.",
   split_documents: "All documents of this part; null when the text is read as a stream, of which some blocks are read.",
   resampled:

@@ -16,6 +16,8 @@ export interface Evaluation {
   contexts: number;
   /** Which held-out part they are of; absent, like all that concerns documents, where an mtc before 0.2 evaluated. */
   split?: "validation" | "test";
+  /** Tokens of these contexts that do not count for their ids: special ones, and those of `--exclude-tokens`. */
+  excluded_tokens?: number;
   /** Documents that they are of. */
   documents?: number;
   /** Documents of that part; null when the text is read as a stream, which nobody counts. */
@@ -68,7 +70,7 @@ export interface DocumentFvu {
 
 /** What one transcoder did with some tokens. All rows are tokens, BOS already left out. */
 export interface MeasuredBatch {
-  /** [tokens] the context of each token: numbers from 0 without gaps, never falling from one batch to the next. */
+  /** [tokens] the context of each token: numbers that never fall from one batch to the next. */
   readonly context: ArrayLike<number>;
   /** [tokens] the document of each token's context, which has tokens of no other. */
   readonly document: ArrayLike<number>;
@@ -100,6 +102,8 @@ export interface EvaluatedText {
   readonly split: "validation" | "test";
   /** Documents of that part, read or not; null when nobody counted them. */
   readonly documents: number | null;
+  /** Tokens that were left out for their ids. */
+  readonly excluded: number;
   /** The name of a document by its number in {@link MeasuredBatch}. */
   documentName(document: number): string;
 }
@@ -128,6 +132,8 @@ export class EvaluationSums {
   readonly #prefixEnds: readonly number[];
   readonly #width: number;
   readonly #contexts: ContextSums[] = [];
+  /** The number of the last one. */
+  #number: number | null = null;
   /** sum of y_hat - y, [d_out] */
   readonly #residual: Float64Array;
   readonly #fired: Uint8Array;
@@ -203,6 +209,7 @@ export class EvaluationSums {
       tokens,
       contexts: this.#contexts.length,
       split: text.split,
+      excluded_tokens: text.excluded,
       documents: documents.length,
       split_documents: text.documents,
       resampled,
@@ -229,7 +236,9 @@ export class EvaluationSums {
   }
 
   #context(number: number, document: number): ContextSums {
-    return this.#contexts[number] ??= this.#zero(document);
+    if (number !== this.#number) this.#contexts.push(this.#zero(document));
+    this.#number = number;
+    return this.#contexts[this.#contexts.length - 1];
   }
 
   #zero(document: number): ContextSums {

@@ -227,7 +227,8 @@ async function finish(
   transcoders: readonly PlacedTranscoder[],
 ): Promise<number> {
   const { gpu } = ledger, source = blankText(settings.context, true);
-  const common = { gpu, decoder, source, settings, transcoders };
+  // A blank text has one token, which may be a special one.
+  const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [] }, transcoders };
   ledger.part = "final pass";
   const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";

@@ -24,7 +24,7 @@ export interface EvaluationOptions extends TranscodersOnText {
   /** How many tokens the source was asked for. */
   readonly tokens: number;
   /** What is known of the source's text. */
-  readonly text: EvaluatedText;
+  readonly text: Omit<EvaluatedText, "excluded">;
 }
 
 /**
@@ -37,7 +37,7 @@ export interface EvaluationOptions extends TranscodersOnText {
  */
 export async function evaluateTranscoders(options: EvaluationOptions): Promise<Evaluation[]> {
   const { gpu, decoder, transcoders, tokens, text, onProgress } = options;
-  const { context, include_bos: includeBos } = options.settings;
+  const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   const perContext = countedPerContext(context, includeBos);
   using scratch = openScope(gpu);
   const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
@@ -45,13 +45,14 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
     ...options,
     contexts: Infinity,
     includeBos,
+    excluded,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [evaluator]);
-  if (taken.contexts > 0) return evaluator.results(text);
+  if (taken.tokens > 0) return evaluator.results({ ...text, excluded: taken.excluded });
   throw new UserError({
     action: "evaluate",
-    requirement: `the text for ${text.split} must hold something`,
-    found: "it is empty",
+    requirement: `the text for ${text.split} must hold a token that is not left out`,
+    found: "it has none",
     remedy: "give more text",
   });
 }

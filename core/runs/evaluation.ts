@@ -24,6 +24,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
   split: v.optional(v.picklist(["validation", "test"])),
+  excluded_tokens: v.optional(count),
   documents: v.optional(count),
   split_documents: v.optional(v.nullable(count)),
   resampled: v.optional(v.picklist(["documents", "contexts"])),

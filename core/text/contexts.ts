@@ -103,16 +103,19 @@ export function sliceBatch(batch: TokenBatch, begin: number, end: number): Token
  *
  * @param batch The contexts.
  * @param includeBos Whether BOS, the first token of each context, counts.
+ * @param excluded Ids of tokens that do not count wherever else they stand; none if left out.
  * @returns Flat indices context * batch.context + column, ascending.
  */
 export function countedRows(
-  { contexts, context, document }: Pick<TokenBatch, "contexts" | "context" | "document">,
+  { contexts, context, ids, document }: Omit<TokenBatch, "position">,
   includeBos: boolean,
+  excluded: readonly number[] = [],
 ): Uint32Array<ArrayBuffer> {
+  const isExcluded = new Set(excluded);
   const rows = new Uint32Array(contexts * context);
   let count = 0;
   for (let row = 0; row < rows.length; row++) {
-    const isCounted = row % context === 0 ? includeBos : document[row] !== NO_DOCUMENT;
+    const isCounted = row % context === 0 ? includeBos : document[row] !== NO_DOCUMENT && !isExcluded.has(ids[row]);
     if (isCounted) rows[count++] = row;
   }
   return rows.slice(0, count);

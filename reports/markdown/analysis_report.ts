@@ -21,7 +21,7 @@ import {
   thresholdText,
   timestamp,
 } from "../format.ts";
-import { documentFvus, intervalBasis, textRead } from "../held_out.ts";
+import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -95,6 +95,9 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
       counted(config.batch_tokens, "token")
     } ` +
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
+    ...config.exclude_tokens.length === 0 ? [] : [
+      `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from training, metrics and samples`,
+    ],
   ]);
 }
 
@@ -131,9 +134,7 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
       decimal((i === 0 ? 1 : evaluation.fvu_per_prefix[i - 1].fvu) - fvu, 4),
     ]),
   );
-  const read = `${textRead(evaluation)}; BOS ${
-    config.include_bos ? "included" : "excluded"
-  }; features are active above ${
+  const read = `${textRead(evaluation)}; ${leftOut(evaluation, config.include_bos)}; features are active above ${
     evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
   }. Intervals cover ${intervalBasis(evaluation)}.`;
   return [read, metrics, prefixes, documentFvus(evaluation)].filter((part) => part !== "").join("\n\n");

@@ -23,6 +23,7 @@ const metricNames: Record<string, string> = {
   tokens: "Held-out tokens",
   contexts: "Held-out contexts",
   split: "Held-out part",
+  excluded_tokens: "Tokens left out",
   documents: "Documents read",
   split_documents: "Documents of the part",
   resampled: "Resampled",

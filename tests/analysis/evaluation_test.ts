@@ -37,7 +37,7 @@ const SHARED = new Float32Array(8).fill(0.25), OWN = Float32Array.of(0.5, 0, -1,
 /** The document of each context: three of them, or six. */
 const THREE = [5, 5, 5, 2, 2, 2, 9], SIX = [5, 5, 4, 2, 1, 0, 9];
 let documentOf = SIX;
-const text = { split: "test", documents: 8, documentName: (document: number) => `d${document}` } as const;
+const text = { split: "test", documents: 8, excluded: 2, documentName: (document: number) => `d${document}` } as const;
 
 function evaluate(cuts: number[], thresholds = SHARED, documents = SIX): Evaluation {
   documentOf = documents;

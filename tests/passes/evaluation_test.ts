@@ -114,8 +114,29 @@ Deno.test("BOS counts when it is asked for, with the document behind it", async 
   assert.deepEqual(fvu_per_document!.map(({ tokens }) => tokens), [31, 27, 34]);
   const batch = {
     ...randomText(3, 3, 1),
+    ids: Uint32Array.of(2, 8, 2, 2, 1, 1, 2, 1, 9),
     document: Uint32Array.of(NO_DOCUMENT, 0, 0, NO_DOCUMENT, 0, NO_DOCUMENT, 5, 5, 5),
   };
   assert.deepEqual([...countedRows(batch, false)], [1, 2, 4, 7, 8]);
   assert.deepEqual([...countedRows(batch, true)], [0, 1, 2, 3, 4, 6, 7, 8]);
+  assert.deepEqual([...countedRows(batch, false, [1, 2])], [1, 8], "special tokens in mid-row do not count");
+  assert.deepEqual([...countedRows(batch, true, [1])], [0, 1, 2, 3, 6, 8]);
+});
+
+Deno.test("tokens that are left out count in nothing, and are counted; contexts of them alone are passed over", async () => {
+  const ids = whole.ids.map((id, row) =>
+    row % CONTEXT > 0 && (row % 7 === 0 || Math.floor(row / CONTEXT) === 5) ? 1 : id
+  );
+  const source = () => sourceOf({ ...whole, ids }), decoder = await load(1);
+  const settings = { context: CONTEXT, include_bos: false, exclude_tokens: [0, 1, 2] };
+  const [all] = await evaluateTranscoders({ ...options, decoder, source: source(), tokens: 99 });
+  const [kept] = await evaluateTranscoders({ ...options, decoder, source: source(), tokens: 99, settings });
+  const left = [...ids.keys()].filter((row) => whole.document[row] !== NO_DOCUMENT && ids[row] === 1).length;
+  assert.deepEqual([all.tokens, all.excluded_tokens, all.contexts], [81, 0, 11]);
+  assert.deepEqual([kept.tokens, kept.excluded_tokens, kept.contexts], [81 - left, left, 10]);
+  assert.ok(left > 10 && Number.isFinite(kept.fvu + kept.fvu_ci95[0] + kept.l0));
+  const only = evaluateTranscoders({
+    ...{ ...options, decoder, source: sourceOf({ ...whole, ids: ids.map(() => 1) }), tokens: 99, settings },
+  });
+  await assert.rejects(only, { name: "UserError", message: /must hold a token that is not left out, it has none/ });
 });

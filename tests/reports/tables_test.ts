@@ -6,7 +6,7 @@
 import assert from "node:assert/strict";
 import { comparePair } from "../../core/runs/analysed.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
-import { documentFvus, intervalBasis, spreadText, textRead } from "../../reports/held_out.ts";
+import { documentFvus, intervalBasis, leftOut, spreadText, textRead } from "../../reports/held_out.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
@@ -306,6 +306,12 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
   ]);
   const many = documentFvus({ ...rest, documents: 300, fvu_per_document: undefined });
   assert.match(many, /^FVU of single documents: median 0\.1800, from .* tokens\)\.$/);
+  assert.equal(leftOut(old, true), "BOS included");
+  assert.equal(leftOut({ ...evaluation, excluded_tokens: 1 }, false), "BOS excluded, 1 token left out for its id");
+  assert.equal(
+    leftOut({ ...evaluation, excluded_tokens: 1200 }, false),
+    "BOS excluded, 1,200 tokens left out for their ids",
+  );
   assert.equal(spreadText(evaluation, 3), "0.150 (d.txt), 0.180, 0.200 (c.txt)");
 });
 
