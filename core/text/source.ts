@@ -58,7 +58,10 @@ export async function openTokenSource(options: TokenSourceOptions): Promise<Toke
  * @param split The part that the source was opened with.
  * @returns The part, its documents and their names.
  */
-export function evaluatedText<S extends HeldOutSplit>(source: TokenSource, split: S) {
+export function evaluatedText(
+  source: TokenSource,
+  split: HeldOutSplit,
+): Pick<TokenSource, "documents" | "documentName"> & { readonly split: HeldOutSplit } {
   return { split, documents: source.documents, documentName: (document: number) => source.documentName(document) };
 }
 

@@ -18,7 +18,7 @@ export type Split = "train" | HeldOutSplit;
 const HOLD_OUT_EVERY = 20;
 
 /** So many documents have one for validation and one for the test. */
-export const LEAST_DOCUMENTS = HOLD_OUT_EVERY + 1;
+export const LEAST_DOCUMENTS: number = HOLD_OUT_EVERY + 1;
 
 /** The number of a piece that was cut off a held-out piece: documents are cut into 20 at most. */
 const CUT_OFF_PIECE = HOLD_OUT_EVERY + 1;
