@@ -3,8 +3,9 @@
  * @module
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UserError } from "../core/errors.ts";
+import { HELD_OUT_SPLITS, type HeldOutSplit } from "../core/text/split.ts";
 import type { TextSummary } from "../core/text/summary.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
@@ -13,10 +14,11 @@ import { Progress } from "./progress.ts";
 interface EvaluateOptions {
   run: string;
   tokens?: number;
+  split: HeldOutSplit;
   json?: true;
 }
 
-async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: number) {
+async function evaluateRun(transcoders: readonly FinishedTranscoder[], split: HeldOutSplit, tokens: number) {
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
@@ -24,7 +26,7 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
   const { dataOf } = await import("../core/runs/config.ts");
   const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
-  const { openTokenSource } = await import("../core/text/source.ts");
+  const { evaluatedText, openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
   const placed = await Promise.all(transcoders.map(async (transcoder) => {
     return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
@@ -34,7 +36,7 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
   const taps = tapsOf(transcoders.map(({ config }) => config));
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
   const data = dataOf(config);
-  const source = await openTokenSource({ tokenizer: files, data, split: "held_out", context, seed: null });
+  const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });
   const progress = new Progress("Evaluating");
   try {
     await requireSameText(directory, config.data, source.summary);
@@ -45,6 +47,7 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
       settings: config,
       transcoders: placed,
       tokens,
+      text: evaluatedText(source, split),
       onProgress: (done) => progress.advance({ done, total: tokens, unit: "tokens" }),
     });
   } finally {
@@ -70,11 +73,11 @@ async function requireSameText(
   });
 }
 
-async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
+async function evaluate({ run, tokens, split, json }: EvaluateOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
   const transcoders = await openFinishedRun(run);
   const [{ config }] = transcoders;
-  const evaluations = await evaluateRun(transcoders, tokens ?? config.evaluation_tokens);
+  const evaluations = await evaluateRun(transcoders, split, tokens ?? config.evaluation_tokens);
   if (json) {
     const all = transcoders.map(({ directory, config: { target } }, i) => {
       return { run: directory, layer: target.layer, ...evaluations[i] };
@@ -96,6 +99,13 @@ export function evaluateCommand(): Command {
     .addOption(runOption())
     .addOption(
       wholeNumberOption("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)"),
+    )
+    .addOption(
+      new Option(
+        "--split <part>",
+        "which held-out documents: those that choices are made by, or those that figures are published of",
+      )
+        .choices(HELD_OUT_SPLITS).default("test" satisfies HeldOutSplit),
     )
     .addOption(jsonOption())
     .addHelpText("after", "\nExample:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu")

@@ -1,12 +1,12 @@
 /**
- * The bootstrap: how much a figure would move if other contexts had been drawn.
+ * The bootstrap: how much a figure would move if other documents, or other contexts, had been drawn.
  * @module
  */
 
 import { randomGenerator } from "../random.ts";
 import { quantile } from "./statistics.ts";
 
-/** Lower and upper end of a 95 % bootstrap interval over contexts. */
+/** Lower and upper end of a 95 % bootstrap interval. */
 export type Interval = [number, number];
 
 /** Resamples behind each interval. */

@@ -86,6 +86,8 @@ export interface TextOptions {
   readonly isReadOnce?: boolean;
   /** Whether BOS, the first token of each context, counts. */
   readonly includeBos: boolean;
+  /** Ids of tokens that do not count wherever else they stand; none if left out. */
+  readonly excluded?: readonly number[];
   /** Called after each piece. */
   readonly onProgress?: (done: TextProgress) => void;
   /** Ends the work before the next piece, or behind the last one, by throwing its reason. */
@@ -94,6 +96,8 @@ export interface TextOptions {
 
 /** What went through the model. */
 export interface TextTaken extends TextProgress {
+  /** Tokens that did not count for their ids. */
+  readonly excluded: number;
   /** Where the source stands behind it; null when it had no context at all. */
   readonly position: StreamPosition | null;
 }
@@ -113,7 +117,12 @@ export async function overText(text: TextOptions, analyses: readonly Analysis[])
   for (const tap of analyses.flatMap(({ taps }) => taps)) tapIndex(decoder.taps, tap);
   using scratch = openScope(gpu);
   const rows = createTensor(scratch, "counted rows", [decoder.maxTokens], "u32");
-  const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = { contexts: 0, tokens: 0, position: null };
+  const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = {
+    contexts: 0,
+    tokens: 0,
+    excluded: 0,
+    position: null,
+  };
   await overlapped(workOver(text, analyses, rows, taken), {
     submit({ pass, riding, piece }) {
       signal?.throwIfAborted();
@@ -145,7 +154,7 @@ interface Work {
 }
 
 async function* workOver(
-  { gpu, decoder, source, contexts, isReadOnce, includeBos }: TextOptions,
+  { gpu, decoder, source, contexts, isReadOnce, includeBos, excluded }: TextOptions,
   analyses: readonly Analysis[],
   rows: Tensor,
   taken: { -readonly [K in keyof TextTaken]: TextTaken[K] },
@@ -155,11 +164,14 @@ async function* workOver(
     const { batch, position, done } = await source.next(Math.min(decoder.contextsAtOnce, contexts - taken.contexts));
     isEnd = done || (isReadOnce === true && position.epoch > 0);
     if (batch.contexts === 0) continue;
-    const counted = countedRows(batch, includeBos), { contexts: contextsBefore, tokens: tokensBefore } = taken;
+    const counted = countedRows(batch, includeBos, excluded),
+      { contexts: contextsBefore, tokens: tokensBefore } = taken;
     upload(gpu, rows, counted);
     taken.contexts += batch.contexts;
     taken.tokens += counted.length;
     taken.position = position;
+    if (excluded !== undefined) taken.excluded += countedRows(batch, includeBos).length - counted.length;
+    if (counted.length === 0) continue;
     for (const { forward, riding, tokensAtOnce } of runs) {
       const isLast = riding === runs.at(-1)!.riding;
       let pass = new Pass(gpu);

@@ -31,10 +31,16 @@ const prefix = v.object({
   l0: v.optional(measured),
   l0_ci95: v.optional(interval),
 });
+const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
 
 const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
+  split: v.optional(v.picklist(["validation", "test"])),
+  excluded_tokens: v.optional(count),
+  documents: v.optional(count),
+  split_documents: v.optional(v.nullable(count)),
+  resampled: v.optional(v.picklist(["documents", "contexts"])),
   threshold: measured,
   threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
@@ -49,6 +55,8 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   cosine: v.optional(measured),
   cosine_ci95: v.optional(interval),
   linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),
+  fvu_over_documents: v.optional(v.object({ min: documentFvu, median: measured, max: documentFvu })),
+  fvu_per_document: v.optional(v.array(documentFvu)),
   explained_variance: measured,
   fvu_all_elements: measured,
   l0: measured,

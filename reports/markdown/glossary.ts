@@ -28,6 +28,13 @@ const metricNames: Record<string, string> = {
   threshold_range: "Threshold range",
   tokens: "Held-out tokens",
   contexts: "Held-out contexts",
+  split: "Held-out part",
+  excluded_tokens: "Tokens left out",
+  documents: "Documents read",
+  split_documents: "Documents of the part",
+  resampled: "Resampled",
+  fvu_over_documents: "FVU over documents",
+  fvu_per_document: "FVU per document",
   k: "k",
 };
 

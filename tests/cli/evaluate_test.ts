@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
+import type { DocumentFvu } from "../../core/analysis/evaluation.ts";
+import {
+  DEFINITIONS_OF_LISTED_DOCUMENTS,
+  DEFINITIONS_OF_THRESHOLDS,
+  EVALUATION_DEFINITIONS,
+} from "../../core/analysis/definitions.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 Deno.test("mtc evaluate --json: a layer's directory gives an object with every figure and its definition", () =>
@@ -10,14 +15,50 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
     assert.equal(code, 0, stderr);
     assert.ok(!stderr.includes("mtc:"), stderr);
     const found = JSON.parse(stdout);
-    assert.deepEqual(found.definitions, EVALUATION_DEFINITIONS);
-    for (const key of Object.keys(EVALUATION_DEFINITIONS)) assert.ok(key in found, key);
-    // 100 tokens are rounded up to whole contexts of 15 tokens behind BOS.
+    const definitions = { ...EVALUATION_DEFINITIONS, ...DEFINITIONS_OF_LISTED_DOCUMENTS };
+    assert.deepEqual(found.definitions, definitions);
+    for (const key of Object.keys(definitions)) assert.ok(key in found, key);
+    // 100 tokens are rounded up to whole contexts of 15 tokens behind BOS; the longest address has two of the seven.
     assert.deepEqual([found.run, found.layer, found.tokens, found.contexts], [layer, 2, 105, 7]);
+    assert.deepEqual([found.split, found.documents, found.split_documents, found.resampled], [
+      "test",
+      6,
+      6,
+      "documents",
+    ]);
+    const each = found.fvu_per_document.map((
+      { document, tokens }: DocumentFvu,
+    ) => [parseInt(document), tokens]);
+    assert.deepEqual(each, [[1810, 15], [1850, 15], [1890, 30], [1930, 15], [1969, 15], [2009, 15]]);
     assert.deepEqual(found.fvu_per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
     assert.equal(found.fvu, found.fvu_per_prefix[1].fvu);
     assert.ok(found.fvu_ci95[0] < found.fvu && found.fvu < found.fvu_ci95[1]);
     assert.equal(found.dead_fraction, found.dead_features / 32);
+  }));
+
+Deno.test("mtc evaluate --split validation: the other held-out addresses", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const { stdout, stderr } = await mtc(
+      "evaluate",
+      "--run",
+      layer,
+      "--split",
+      "validation",
+      "--tokens",
+      "1",
+      "--json",
+    );
+    const { split, tokens, documents, split_documents, resampled, fvu_per_document } = JSON.parse(stdout);
+    assert.deepEqual(
+      [split, tokens, documents, split_documents, resampled],
+      ["validation", 15, 1, 6, "contexts"],
+      stderr,
+    );
+    assert.equal(fvu_per_document[0].document, "1870_ulysses_s_grant_r.txt", "the middle of the text");
+    const refused = await mtc("evaluate", "--run", layer, "--split", "train");
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /Allowed choices are validation, test/);
   }));
 
 Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
@@ -27,7 +68,10 @@ Deno.test("mtc evaluate: a run's directory gives all its layers, on as many toke
     await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
+    assert.match(
+      stdout,
+      /^300 tokens in 20 contexts of all 6 test documents, BOS excluded; intervals cover 95 % \(bootstrap over documents\)/,
+    );
     assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
     assert.equal(
       stdout.match(/^\| first 12 features \| +[\d.]+ \| +[\d.]+ to [\d.]+ \| +[\d.]+ \| +[\d.]+ \|/gm)!.length,

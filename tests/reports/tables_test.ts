@@ -6,6 +6,7 @@
 import assert from "node:assert/strict";
 import { comparePair } from "../../core/runs/analysed.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
+import { documentFvus, intervalBasis, leftOut, spreadText, textRead } from "../../reports/held_out.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
@@ -309,6 +310,47 @@ Deno.test("comparison: which layer fires more often and more strongly follows th
   assert.match(selectivity, /layer 4 peak on more mixed tokens: median entropy 3\.5 against 3\.0 bits.* less bound/);
 });
 
+Deno.test("held-out documents: how many of how many, their spread, and a row for each", () => {
+  const sentence =
+    "FVU of single documents: median 0.1800, from 0.1500 (d.txt, 10,000 tokens) to 0.2000 (c.txt, 30,640 tokens).";
+  for (const text of [report, summary]) {
+    assert.ok(text.includes("80,640 tokens in 1,280 contexts of 3 of 12 test documents"));
+    assert.match(text, /[iI]ntervals cover 95 % \(bootstrap over contexts\)\.$/m);
+    assert.ok(text.includes(sentence));
+    const rows = [...tableWith(text, "FVU of the document")];
+    assert.deepEqual(rows.map(([name, row]) => [name, row.Tokens, row["FVU of the document"]]), [
+      ["a_b.txt", "40,000", "0.1800"],
+      ["c.txt", "30,640", "0.2000"],
+      ["d.txt", "10,000", "0.1500"],
+    ]);
+  }
+});
+
+Deno.test("held-out documents: what is said of a whole part, of a streamed text, of one document, of an old file", () => {
+  const { evaluation } = a.layer, read = "80,640 tokens in 1,280 contexts of ";
+  const said = (changes: Partial<typeof evaluation>) => textRead({ ...evaluation, ...changes });
+  assert.equal(said({ documents: 12 }), `${read}all 12 test documents`);
+  assert.equal(said({ split: "validation", split_documents: null }), `${read}3 validation documents`);
+  assert.equal(said({ documents: 1, split_documents: 1 }), `${read}the only test document`);
+  const { split: _, documents: __, split_documents: ___, resampled: ____, ...rest } = evaluation;
+  const { fvu_over_documents: _____, fvu_per_document: ______, ...old } = rest;
+  assert.equal(textRead(old), `${read}documents that were never trained on`);
+  assert.deepEqual([intervalBasis(old), spreadText(old, 3), documentFvus(old)], [
+    "95 % (bootstrap over contexts)",
+    "",
+    "",
+  ]);
+  const many = documentFvus({ ...rest, documents: 300, fvu_per_document: undefined });
+  assert.match(many, /^FVU of single documents: median 0\.1800, from .* tokens\)\.$/);
+  assert.equal(leftOut(old, true), "BOS included");
+  assert.equal(leftOut({ ...evaluation, excluded_tokens: 1 }, false), "BOS excluded, 1 token left out for its id");
+  assert.equal(
+    leftOut({ ...evaluation, excluded_tokens: 1200 }, false),
+    "BOS excluded, 1,200 tokens left out for their ids",
+  );
+  assert.equal(spreadText(evaluation, 3), "0.150 (d.txt), 0.180, 0.200 (c.txt)");
+});
+
 Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per figure and a column per layer", () => {
   const evaluations = [a.layer, b.layer].map((layer, i) => ({ ...layer, name: `layer ${2 + 2 * i}` }));
   const text = evaluationTable(evaluations, false), [first, second] = text.split("Layer 4\n");
@@ -328,6 +370,14 @@ Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per f
   assert.deepEqual(of("FVU, variance of all elements"), ["0.1728", "0.2400"]);
   assert.deepEqual(of("L0"), ["46.30 [45.90, 46.70]", "46.30 [45.90, 46.70]"]);
   assert.deepEqual(of("L0 at 5, 25, 50, 75, 95 % of tokens"), Array(2).fill("21, 36, 45, 56, 78"));
+  assert.deepEqual(of("FVU of documents: least, median, largest"), [
+    "0.1500, 0.1800, 0.2000",
+    "0.2200, 0.2500, 0.2700",
+  ]);
+  const documents = tableWith(text, "FVU of the document");
+  assert.deepEqual([...documents.keys()], ["a_b.txt", "c.txt", "d.txt"]);
+  const { Tokens, "layer 2": shallow, "layer 4": deep } = documents.get("c.txt")!;
+  assert.deepEqual([Tokens, shallow, deep], ["30,640", "0.2000", "0.2700"]);
   assert.deepEqual(of("k in training"), ["48", "48"]);
   assert.deepEqual(of("Dead features"), ["13 (10.2 %)", "0 (0.0 %)"]);
 });
