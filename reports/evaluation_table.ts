@@ -4,6 +4,7 @@
  */
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../core/analysis/evaluation.ts";
+import type { LossEvaluation, PredictionFigures, SplicedFigures } from "../core/analysis/loss.ts";
 import { counted, decimal, integer, percent, thresholdText } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
@@ -51,5 +52,69 @@ export function evaluationTable(
         ({ dead_features, dead_fraction }) => `${integer(dead_features)} (${percent(dead_fraction)})`,
       ),
     ]),
+  ].join("\n");
+}
+
+/** The predictions of the model as it is, ablated, and with each prefix in place: a row for each. */
+export function lossTable(
+  clean: LossEvaluation["clean"],
+  { zero, mean, per_prefix }: {
+    zero: PredictionFigures;
+    mean: PredictionFigures;
+    per_prefix: readonly SplicedFigures[];
+  },
+  named: readonly string[],
+): string {
+  const columns = [
+    "Cross-entropy",
+    "KL from the model",
+    "Same top token",
+    "Recovered, of zeros",
+    "Recovered, of means",
+  ];
+  const share = (value: number, [low, high]: Interval) => `${percent(value)} [${percent(low)}, ${percent(high)}]`;
+  const figures = ({ ce, ce_ci95, kl, kl_ci95, top1, top1_ci95 }: PredictionFigures) => [
+    withInterval(ce, ce_ci95, 3),
+    withInterval(kl, kl_ci95, 3),
+    share(top1, top1_ci95),
+  ];
+  return table(["In place", ...columns.map(numeric)], [
+    ["the model's own", withInterval(clean.ce, clean.ce_ci95, 3), "", "", "", ""],
+    ["zeros", ...figures(zero), "", ""],
+    ["means", ...figures(mean), "", ""],
+    ...per_prefix.map((spliced, p) => [
+      named[p],
+      ...figures(spliced),
+      share(spliced.recovered_zero, spliced.recovered_zero_ci95),
+      share(spliced.recovered_mean, spliced.recovered_mean_ci95),
+    ]),
+  ]);
+}
+
+/** What stands in the place of the targets, for the rows of {@link lossTable}. */
+export function prefixNames(per_prefix: readonly ({ prefix: number } | { prefixes: readonly number[] })[]): string[] {
+  return per_prefix.map((spliced) => {
+    const sizes = "prefix" in spliced ? [spliced.prefix] : [...new Set(spliced.prefixes)];
+    return `${sizes.map(integer).join(" + ")} features${"prefix" in spliced ? "" : sizes.length === 1 ? " each" : ""}`;
+  });
+}
+
+/** A table per transcoder, and one of all at once where that was measured, under a line on what was measured. */
+export function lossTables(transcoders: readonly { name: string; loss: LossEvaluation }[]): string {
+  const [{ loss: { tokens, contexts, clean, replacement_model } }] = transcoders;
+  return [
+    `Loss over ${counted(tokens, "held-out prediction")} in ${
+      counted(contexts, "context")
+    }, in nats; what is replaced is replaced at every ` +
+    "counted token.",
+    ...transcoders.flatMap((
+      { name, loss },
+    ) => ["", `${name}:`, "", lossTable(clean, loss, prefixNames(loss.per_prefix))]),
+    ...replacement_model
+      ? [
+        ...["", `${replacement_model.targets.join(", ")} at once:`, ""],
+        lossTable(clean, replacement_model, prefixNames(replacement_model.per_prefix)),
+      ]
+      : [],
   ].join("\n");
 }

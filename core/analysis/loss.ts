@@ -1,0 +1,223 @@
+/**
+ * What a transcoder in the place of the MLP, or of whatever it predicts, does to the model's predictions; summed in float64 by context.
+ * @module
+ */
+
+import { drawResamples, type Interval, interval95, resampledSums } from "./bootstrap.ts";
+
+/** The figures of a changed model's predictions. {@link LOSS_DEFINITIONS} defines each. */
+export interface PredictionFigures {
+  /** Mean next-token cross-entropy, in nats. */
+  ce: number;
+  /** Its interval. */
+  ce_ci95: Interval;
+  /** Mean KL(clean || changed), in nats. */
+  kl: number;
+  /** Its interval. */
+  kl_ci95: Interval;
+  /** The share of predictions whose most probable token is the clean model's. */
+  top1: number;
+  /** Its interval. */
+  top1_ci95: Interval;
+}
+
+/** Those of a model with transcoders spliced in. */
+export interface SplicedFigures extends PredictionFigures {
+  /** (CE_zero - CE) / (CE_zero - CE_clean) */
+  recovered_zero: number;
+  /** Its interval. */
+  recovered_zero_ci95: Interval;
+  /** (CE_mean - CE) / (CE_mean - CE_clean) */
+  recovered_mean: number;
+  /** Its interval. */
+  recovered_mean_ci95: Interval;
+}
+
+/** Ablations of some targets, and transcoders in their place. */
+export interface Replacement<Prefix> {
+  /** The targets are zero. */
+  zero: PredictionFigures;
+  /** The targets are their means. */
+  mean: PredictionFigures;
+  /** Transcoders in their place, the shortest prefix first, the whole dictionary last. */
+  per_prefix: (Prefix & SplicedFigures)[];
+}
+
+/** The section `loss` of evaluation.json. */
+export interface LossEvaluation extends Replacement<{ prefix: number }> {
+  /** Predictions that were counted. */
+  tokens: number;
+  /** Held-out contexts they lie in. */
+  contexts: number;
+  /** The model as it is. */
+  clean: { ce: number; ce_ci95: Interval };
+  /** All transcoders of the run at once, where there are several; of each the prefix of the same rank. */
+  replacement_model?: Replacement<{ prefixes: number[] }> & { targets: string[] };
+  /** One sentence per figure that says exactly what it is. */
+  definitions: Record<string, string>;
+}
+
+/** The exact definition of every figure of the section `loss`. */
+export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
+  tokens:
+    "Predictions that were counted: those made at a counted token that is not the last of its context. The loss of a prediction at " +
+    "token i is -log of the probability that the model gives token i + 1. Every counted token's target is replaced, also the last one's of a " +
+    "context; tokens that are not counted, such as BOS, keep what the model computes for them.",
+  contexts: "Held-out contexts that these predictions lie in.",
+  clean: "The model as it is.",
+  ce: "Mean next-token cross-entropy over the predictions, in nats.",
+  kl: "Mean over the predictions of KL(clean || changed), of the whole distribution over the vocabulary, in nats.",
+  top1: "The share of the predictions whose most probable token is the clean model's.",
+  zero: "The target is zero at every counted token.",
+  mean:
+    "The target is its mean over the counted tokens of the very contexts that are measured, at every counted token.",
+  per_prefix:
+    "The target is the transcoder's reconstruction with threshold inference at every counted token; only features below the prefix's " +
+    "end take part.",
+  recovered_zero:
+    "(CE_zero - CE_spliced) / (CE_zero - CE_clean): 1 where the model loses nothing, 0 where it loses as much as by zeros.",
+  recovered_mean: "(CE_mean - CE_spliced) / (CE_mean - CE_clean).",
+  replacement_model:
+    "All targets of the run ablated at once, or all transcoders spliced in at once: each reads its source from the model that " +
+    "those below it have changed already.",
+  ci95:
+    "95 % intervals: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, the same for all figures, so that a share " +
+    "recovered is that of one resample.",
+};
+
+/** Some predictions of one model. */
+export interface MeasuredPredictions {
+  /** The context of each: numbers from 0 without gaps, never falling from one batch to the next. */
+  readonly context: ArrayLike<number>;
+  /** Its loss, in nats. */
+  readonly loss: ArrayLike<number>;
+  /** KL(clean || this model), in nats. */
+  readonly kl: ArrayLike<number>;
+  /** 1 where both models' most probable token is the same, 0 elsewhere. */
+  readonly same: ArrayLike<number>;
+}
+
+/** Adds up the predictions of one model, context by context. */
+export class PredictionSums {
+  /** Predictions, */
+  readonly tokens: number[] = [];
+  /** their losses, */
+  readonly loss: number[] = [];
+  /** their KL */
+  readonly kl: number[] = [];
+  /** and how many agree with the clean model, by context. */
+  readonly same: number[] = [];
+
+  /**
+   * Adds a batch.
+   *
+   * @param batch Its predictions.
+   */
+  add({ context, loss, kl, same }: MeasuredPredictions): void {
+    for (let i = 0; i < context.length; i++) {
+      const c = context[i];
+      this.tokens[c] = (this.tokens[c] ?? 0) + 1;
+      this.loss[c] = (this.loss[c] ?? 0) + loss[i];
+      this.kl[c] = (this.kl[c] ?? 0) + kl[i];
+      this.same[c] = (this.same[c] ?? 0) + same[i];
+    }
+  }
+}
+
+/** The same predictions of models with some targets ablated, and with transcoders in their place. */
+export interface ReplacementSums {
+  /** With zeros. */
+  readonly zero: PredictionSums;
+  /** With means. */
+  readonly mean: PredictionSums;
+  /** With each prefix. */
+  readonly prefixes: readonly PredictionSums[];
+}
+
+/** Means and shares recovered, on one set of resamples. */
+export class LossFigures {
+  readonly #clean: PredictionSums;
+  readonly #tokens: Means;
+  readonly #resamples: readonly Uint16Array[];
+
+  /**
+   * Draws the resamples.
+   *
+   * @param clean The predictions of the model as it is; at least one.
+   */
+  constructor(clean: PredictionSums) {
+    this.#clean = clean;
+    this.#resamples = drawResamples(clean.tokens.length);
+    this.#tokens = this.#sums(clean.tokens);
+  }
+
+  /**
+   * What all transcoders share.
+   *
+   * @returns Counts, and the model as it is.
+   */
+  common(): Pick<LossEvaluation, "tokens" | "contexts" | "clean"> {
+    const ce = this.#means(this.#clean.loss);
+    return {
+      tokens: this.#tokens.value,
+      contexts: this.#clean.tokens.length,
+      clean: { ce: ce.value, ce_ci95: interval95(ce.resampled) },
+    };
+  }
+
+  /**
+   * The figures of a replacement.
+   *
+   * @param sums Of the same predictions as the clean model's.
+   * @param prefixes What is said of each prefix beside its figures.
+   * @returns Ablations and prefixes.
+   */
+  replacement<Prefix>({ zero, mean, prefixes }: ReplacementSums, named: readonly Prefix[]): Replacement<Prefix> {
+    const clean = this.#means(this.#clean.loss);
+    const shareOf = (ablated: PredictionSums, spliced: PredictionSums): [number, Interval] => {
+      const without = this.#means(ablated.loss), within = this.#means(spliced.loss);
+      const shares = without.resampled.map((ce, r) => (ce - within.resampled[r]) / (ce - clean.resampled[r]));
+      return [(without.value - within.value) / (without.value - clean.value), interval95(shares)];
+    };
+    return {
+      zero: this.#figures(zero),
+      mean: this.#figures(mean),
+      per_prefix: prefixes.map((spliced, p) => {
+        const [recovered_zero, recovered_zero_ci95] = shareOf(zero, spliced);
+        const [recovered_mean, recovered_mean_ci95] = shareOf(mean, spliced);
+        const recovered = { recovered_zero, recovered_zero_ci95, recovered_mean, recovered_mean_ci95 };
+        return { ...named[p], ...this.#figures(spliced), ...recovered };
+      }),
+    };
+  }
+
+  #figures({ loss, kl, same }: PredictionSums): PredictionFigures {
+    const [ce, divergence, agreement] = [loss, kl, same].map((sums) => this.#means(sums));
+    return {
+      ce: ce.value,
+      ce_ci95: interval95(ce.resampled),
+      kl: divergence.value,
+      kl_ci95: interval95(divergence.resampled),
+      top1: agreement.value,
+      top1_ci95: interval95(agreement.resampled),
+    };
+  }
+
+  #means(sums: readonly number[]): Means {
+    const { value, resampled } = this.#sums(sums), tokens = this.#tokens;
+    return { value: value / tokens.value, resampled: resampled.map((sum, r) => sum / tokens.resampled[r]) };
+  }
+
+  #sums(values: readonly number[]): Means {
+    return {
+      value: values.reduce((sum, value) => sum + value, 0),
+      resampled: resampledSums(this.#resamples, values),
+    };
+  }
+}
+
+/** A figure over all contexts, and over each resample of them. */
+interface Means {
+  readonly value: number;
+  readonly resampled: Float64Array;
+}

@@ -1,0 +1,297 @@
+/**
+ * Loss recovered: how well the model predicts held-out text with transcoders in the place of what they were trained to predict, against
+ * the model as it is and against zeros and means in that place.
+ *
+ * The text goes through the model once for the means of the targets, and then once for each way to change it; every forward pass is a
+ * whole one with its head, which computes the clean model's logits again beside the changed model's, since those of a large vocabulary are
+ * too many to keep. A transcoder reads its source in the very pass that it changes. So where all of a run are spliced in at once, a deeper
+ * one reads what those below it have made of the model: that is the replacement model.
+ *
+ * A prediction at token i is that of token i + 1. It is counted where token i is, and has a successor in its context. The target is
+ * replaced at every counted token, so a prediction feels the replacement at its own token and, through attention, at those before it. Tokens
+ * that are not counted (BOS) keep what the model computes for them.
+ * @module
+ */
+
+import { LOSS_DEFINITIONS, type LossEvaluation, LossFigures, PredictionSums } from "../analysis/loss.ts";
+import { UserError } from "../errors.ts";
+import { createTensor, downloadAll, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
+import type { Edit } from "../model/edits.ts";
+import type { Decoder } from "../model/forward.ts";
+import { placeOf, type Tap, tapName } from "../model/sites.ts";
+import { countedPerContext, type TokenBatch } from "../text/contexts.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
+import { columnMoments } from "../../wgsl/transcoder/step.ts";
+import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
+import { ablation, Splice } from "./splice.ts";
+
+/** Transcoders and a text; the model must be loaded with its head. */
+export interface LossOptions extends TranscodersOnText {
+  /** Whether a text with fewer tokens than `tokens` is refused. */
+  readonly needsAll?: boolean;
+}
+
+/**
+ * Measures the loss of the model with transcoders spliced in.
+ *
+ * @param options Which on what. Its progress counts the tokens of all forward passes.
+ * @returns One evaluation per transcoder, in their order. Where there are several and no two predict the same, each has the figures of all
+ * at once too.
+ * @throws {UserError} When there is too little text or the device fails.
+ * @throws {RangeError} When the model was loaded without its head, sources and targets.
+ * @throws The signal's reason once it is aborted.
+ */
+export async function measureLoss(options: LossOptions): Promise<LossEvaluation[]> {
+  const { gpu, decoder, transcoders, settings: { context, include_bos: includeBos }, signal, onProgress } = options;
+  const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
+  const changes = changesOf(transcoders);
+  const forwards = 2 + changes.reduce((sum, { ranks }) => sum + 2 + ranks.length, 0);
+  const tokens = forwards * contexts * countedPerContext(context, includeBos);
+  let done = 0;
+  const taken = ({ places }: Piece) => onProgress?.(done += places.length, tokens);
+  const along = (analyses: readonly Analysis[]) =>
+    overText({ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, signal }, analyses);
+
+  using scratch = openScope(gpu);
+  const means = new TargetMeans(scratch, transcoders, decoder.maxTokens, taken);
+  await along([means]);
+  const lanes = transcoders.map((placed, i) => ({
+    target: placed.config.target,
+    zero: createTensor(scratch, "zeros", [1, placed.transcoder.shape.d_out]),
+    mean: tensorFrom(scratch, "target's mean", [1, placed.transcoder.shape.d_out], means.of(i)),
+    splice: new Splice(scratch, placed, decoder.maxTokens),
+  }));
+  const clean = new Clean(scratch, decoder, taken);
+  const measured = changes.map(({ members, ranks }) => {
+    const changed = (edit: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit) =>
+      new Changed(gpu, decoder, clean.normed, (counted) => members.map((m, i) => edit(lanes[m], i, counted)), taken);
+    return {
+      zero: changed(({ target, zero }, _, counted) => ablation(target, zero, counted)),
+      mean: changed(({ target, mean }, _, counted) => ablation(target, mean, counted)),
+      prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edit(counted, rank[i]))),
+    };
+  });
+  await along([clean, ...measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes])]);
+  return evaluationsOf(transcoders, changes, clean.sums, measured);
+}
+
+/** A change of the model that is measured: ablations and splices of some transcoders' targets. */
+interface Change {
+  /** The transcoders, by number. */
+  readonly members: readonly number[];
+  /** For each way to splice them in, the rank of each one's prefix. */
+  readonly ranks: readonly (readonly number[])[];
+}
+
+/** Each transcoder alone, then all at once where they can be. */
+function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
+  const prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
+  const alone = prefixes.map((count, i) => ({ members: [i], ranks: Array.from({ length: count }, (_, p) => [p]) }));
+  const targets = new Set(transcoders.map(({ config: { target } }) => tapName(placeOf(target))));
+  if (transcoders.length === 1 || targets.size < transcoders.length) return alone;
+  // Dictionaries with different numbers of prefixes have only their ends in common.
+  const isAlike = prefixes.every((count) => count === prefixes[0]);
+  const ranks = isAlike ? alone[0].ranks.map(([p]) => prefixes.map(() => p)) : [prefixes.map((count) => count - 1)];
+  return [...alone, { members: prefixes.map((_, i) => i), ranks }];
+}
+
+function evaluationsOf(
+  transcoders: readonly PlacedTranscoder[],
+  changes: readonly Change[],
+  clean: PredictionSums,
+  measured: readonly { zero: Changed; mean: Changed; prefixes: readonly Changed[] }[],
+): LossEvaluation[] {
+  const figures = new LossFigures(clean), common = figures.common();
+  const ends = transcoders.map(({ transcoder: { shape } }) => prefixEnds(shape.groups));
+  const replacement = <Prefix>(change: number, named: readonly Prefix[]) => {
+    const { zero, mean, prefixes } = measured[change];
+    return figures.replacement({ zero: zero.sums, mean: mean.sums, prefixes: prefixes.map(({ sums }) => sums) }, named);
+  };
+  const together = changes.slice(transcoders.length).map(({ members, ranks }, i) => ({
+    targets: members.map((m) => tapName(transcoders[m].config.target)),
+    ...replacement(
+      transcoders.length + i,
+      ranks.map((rank) => ({ prefixes: members.map((m, at) => ends[m][rank[at]]) })),
+    ),
+  }));
+  return transcoders.map((_, i) => ({
+    ...common,
+    ...replacement(i, ends[i].map((prefix) => ({ prefix }))),
+    ...together.length > 0 ? { replacement_model: together[0] } : {},
+    definitions: { ...LOSS_DEFINITIONS },
+  }));
+}
+
+/** The contexts to measure, kept on the host since the text goes through the model more than once. */
+async function contextsOf(
+  { decoder, source, tokens, needsAll, settings: { context, include_bos: includeBos } }: LossOptions,
+): Promise<TokenBatch[]> {
+  const perContext = countedPerContext(context, includeBos), wanted = Math.ceil(tokens / perContext);
+  const action = "measure the loss", batches: TokenBatch[] = [];
+  if (perContext < 2) {
+    throw new UserError({
+      action,
+      requirement: "a counted token must have a successor in its context",
+      found: `contexts have ${context} tokens, BOS included`,
+      remedy: "train with a longer --context",
+    });
+  }
+  let found = 0;
+  for (let isEnd = false; found < wanted && !isEnd;) {
+    const { batch, done } = await source.next(Math.min(decoder.contextsAtOnce, wanted - found));
+    isEnd = done;
+    if (batch.contexts > 0) batches.push(batch);
+    found += batch.contexts;
+  }
+  if (found === 0) {
+    throw new UserError({
+      action,
+      requirement: `there must be a held-out context of ${context} tokens`,
+      found: "there is none",
+      remedy: "give more text",
+    });
+  }
+  if (found === wanted || !needsAll) return batches;
+  throw new UserError({
+    action: `${action} on ${tokens} tokens`,
+    requirement: "the held-out text must have as many in whole contexts",
+    found: `it has ${found * perContext}`,
+    remedy: `use --loss-tokens ${found * perContext} or less`,
+  });
+}
+
+/** The mean of each target over the counted tokens. */
+class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
+  readonly taps: readonly Tap[];
+  readonly tokensAtOnce: number;
+  readonly #gpu: Gpu;
+  readonly #lanes: readonly { readonly y: Tensor; readonly moments: Tensor; readonly sum: Float64Array }[];
+  readonly #taken: (piece: Piece) => void;
+  #tokens = 0;
+
+  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, taken: (piece: Piece) => void) {
+    this.taps = transcoders.map(({ config: { target } }) => target);
+    this.tokensAtOnce = maxTokens;
+    this.#gpu = gpu;
+    this.#lanes = transcoders.map(({ transcoder: { shape: { d_out } } }) => ({
+      y: createTensor(gpu, "target", [maxTokens, d_out]),
+      moments: createTensor(gpu, "target's moments", [2, d_out]),
+      sum: new Float64Array(d_out),
+    }));
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, piece: Piece): void {
+    this.#lanes.forEach(({ y, moments, sum: { length: width } }, i) => {
+      recordTaken(pass, piece, this.taps[i], y);
+      pass.run(columnMoments, { x: y, moments }, { rows: piece.places.length, width, slot: 0 });
+    });
+  }
+
+  read(): Promise<ArrayBuffer[]> {
+    return downloadAll(this.#gpu, this.#lanes.map(({ moments }) => front(moments, 1)));
+  }
+
+  take(piece: Piece, means: readonly ArrayBuffer[]): void {
+    const tokens = piece.places.length;
+    this.#tokens += tokens;
+    this.#lanes.forEach(({ sum }, i) => new Float32Array(means[i]).forEach((mean, d) => sum[d] += tokens * mean));
+    this.#taken(piece);
+  }
+
+  of(transcoder: number): Float32Array {
+    return Float32Array.from(this.#lanes[transcoder].sum, (sum) => sum / this.#tokens);
+  }
+}
+
+/** The predictions of the model as it is. */
+class Clean implements Analysis<Float32Array> {
+  readonly taps: readonly Tap[] = [];
+  readonly tokensAtOnce = Infinity;
+  readonly sums: PredictionSums = new PredictionSums();
+  /** What the head reads of the batch at hand: f32 [tokens, d_model]. */
+  readonly normed: Tensor;
+  readonly #gpu: Gpu;
+  readonly #decoder: Decoder;
+  readonly #taken: (piece: Piece) => void;
+  #loss: Tensor | null = null;
+
+  constructor(gpu: Gpu, decoder: Decoder, taken: (piece: Piece) => void) {
+    this.normed = createTensor(gpu, "clean model's normed residual", [decoder.maxTokens, decoder.config.dModel]);
+    this.#gpu = gpu;
+    this.#decoder = decoder;
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, { batch }: Piece): void {
+    this.#decoder.recordNormed(pass, batch.ids.length, this.normed);
+    this.#loss = this.#decoder.recordLoss(pass, batch);
+  }
+
+  read({ batch }: Piece): Promise<Float32Array> {
+    return downloadF32(this.#gpu, front(this.#loss!, batch.ids.length));
+  }
+
+  take(piece: Piece, loss: Float32Array): void {
+    const { context, places } = predictionsOf(piece);
+    this.sums.add({
+      context,
+      loss: places.map((place) => loss[place]),
+      kl: places.map(() => 0),
+      same: places.map(() => 1),
+    });
+    this.#taken(piece);
+  }
+}
+
+/** The predictions of an edited model, held against the clean one's. */
+class Changed implements Analysis<Float32Array> {
+  readonly taps: readonly Tap[] = [];
+  readonly tokensAtOnce = Infinity;
+  readonly sums: PredictionSums = new PredictionSums();
+  readonly forward: (counted: CountedTokens) => { readonly edits: readonly Edit[] };
+  readonly #gpu: Gpu;
+  readonly #decoder: Decoder;
+  readonly #clean: Tensor;
+  readonly #taken: (piece: Piece) => void;
+  #comparison: Tensor | null = null;
+
+  constructor(
+    gpu: Gpu,
+    decoder: Decoder,
+    clean: Tensor,
+    edits: (counted: CountedTokens) => Edit[],
+    taken: (piece: Piece) => void,
+  ) {
+    this.forward = (counted) => ({ edits: edits(counted) });
+    this.#gpu = gpu;
+    this.#decoder = decoder;
+    this.#clean = clean;
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, { batch }: Piece): void {
+    this.#comparison = this.#decoder.recordComparison(pass, batch, this.#clean);
+  }
+
+  read({ batch }: Piece): Promise<Float32Array> {
+    return downloadF32(this.#gpu, front(this.#comparison!, batch.ids.length));
+  }
+
+  take(piece: Piece, comparison: Float32Array): void {
+    const { context, places } = predictionsOf(piece);
+    const [loss, kl, same] = [0, 1, 2].map((column) => places.map((place) => comparison[3 * place + column]));
+    this.sums.add({ context, loss, kl, same });
+    this.#taken(piece);
+  }
+}
+
+/** The counted tokens that have a successor, and the context of each. */
+function predictionsOf({ batch: { context: length }, contextsBefore, places: counted }: Piece) {
+  const places = Array.from(counted).filter((place) => place % length < length - 1);
+  return { places, context: places.map((place) => contextsBefore + Math.floor(place / length)) };
+}
