@@ -56,13 +56,12 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
   const along = (analyses: readonly Analysis[]) =>
     overText({ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, signal }, analyses);
 
+  const means = await meansOf(gpu, transcoders, decoder.maxTokens, along, taken);
   using scratch = openScope(gpu);
-  const means = new TargetMeans(scratch, transcoders, decoder.maxTokens, taken);
-  await along([means]);
   const lanes = transcoders.map((placed, i) => ({
     target: placed.config.target,
     zero: createTensor(scratch, "zeros", [1, placed.transcoder.shape.d_out]),
-    mean: tensorFrom(scratch, "target's mean", [1, placed.transcoder.shape.d_out], means.of(i)),
+    mean: tensorFrom(scratch, "target's mean", [1, placed.transcoder.shape.d_out], means[i]),
     splice: new Splice(scratch, placed, decoder.maxTokens),
   }));
   const clean = new Clean(scratch, decoder, taken);
@@ -165,46 +164,63 @@ async function contextsOf(
 }
 
 /** The mean of each target over the counted tokens. */
+async function meansOf(
+  gpu: Gpu,
+  transcoders: readonly PlacedTranscoder[],
+  maxTokens: number,
+  along: (analyses: readonly Analysis[]) => Promise<unknown>,
+  taken: (piece: Piece) => void,
+): Promise<Float32Array[]> {
+  using scratch = openScope(gpu);
+  const means = new TargetMeans(scratch, transcoders, maxTokens, taken);
+  await along([means]);
+  return means.results();
+}
+
+/** Sums the targets: means in f32 on the GPU, piece by piece, sums of those in float64 here. */
 class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
   readonly tokensAtOnce: number;
   readonly #gpu: Gpu;
-  readonly #lanes: readonly { readonly y: Tensor; readonly moments: Tensor; readonly sum: Float64Array }[];
+  /** f32 [tokensAtOnce, d_out] of the target that is recorded. */
+  readonly #y: Tensor;
+  readonly #moments: readonly Tensor[];
+  readonly #sums: readonly Float64Array[];
   readonly #taken: (piece: Piece) => void;
   #tokens = 0;
 
   constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, taken: (piece: Piece) => void) {
+    const widths = transcoders.map(({ transcoder: { shape: { d_out } } }) => d_out);
     this.taps = transcoders.map(({ config: { target } }) => target);
     this.tokensAtOnce = maxTokens;
     this.#gpu = gpu;
-    this.#lanes = transcoders.map(({ transcoder: { shape: { d_out } } }) => ({
-      y: createTensor(gpu, "target", [maxTokens, d_out]),
-      moments: createTensor(gpu, "target's moments", [2, d_out]),
-      sum: new Float64Array(d_out),
-    }));
+    this.#y = createTensor(gpu, "target", [maxTokens, Math.max(...widths)]);
+    this.#moments = widths.map((width) => createTensor(gpu, "target's moments", [2, width]));
+    this.#sums = widths.map((width) => new Float64Array(width));
     this.#taken = taken;
   }
 
   record(pass: Pass, piece: Piece): void {
-    this.#lanes.forEach(({ y, moments, sum: { length: width } }, i) => {
-      recordTaken(pass, piece, this.taps[i], y);
-      pass.run(columnMoments, { x: y, moments }, { rows: piece.places.length, width, slot: 0 });
+    this.#moments.forEach((moments, i) => {
+      const [, width] = moments.shape;
+      recordTaken(pass, piece, this.taps[i], this.#y);
+      pass.run(columnMoments, { x: this.#y, moments }, { rows: piece.places.length, width, slot: 0 });
     });
   }
 
   read(): Promise<ArrayBuffer[]> {
-    return downloadAll(this.#gpu, this.#lanes.map(({ moments }) => front(moments, 1)));
+    return downloadAll(this.#gpu, this.#moments.map((moments) => front(moments, 1)));
   }
 
   take(piece: Piece, means: readonly ArrayBuffer[]): void {
     const tokens = piece.places.length;
     this.#tokens += tokens;
-    this.#lanes.forEach(({ sum }, i) => new Float32Array(means[i]).forEach((mean, d) => sum[d] += tokens * mean));
+    this.#sums.forEach((sum, i) => new Float32Array(means[i]).forEach((mean, d) => sum[d] += tokens * mean));
     this.#taken(piece);
   }
 
-  of(transcoder: number): Float32Array {
-    return Float32Array.from(this.#lanes[transcoder].sum, (sum) => sum / this.#tokens);
+  results(): Float32Array[] {
+    return this.#sums.map((sum) => Float32Array.from(sum, (value) => value / this.#tokens));
   }
 }
 

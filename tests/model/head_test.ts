@@ -12,7 +12,7 @@ import { Decoder, type DecoderOptions, loadDecoder } from "../../core/model/forw
 import { headColumns } from "../../core/model/head.ts";
 import { reachOf } from "../../core/model/reach.ts";
 import { loadHead, loadLayers } from "../../core/model/weights.ts";
-import { nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
 import { relativeL2 } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { assertWithin } from "../oracle/bounded.ts";
@@ -173,5 +173,61 @@ for (const [rows, blocks, lanes, cap, size] of cases) {
     const rowsOf = Array.from({ length: rows }, (_, r) => capped.slice(r * vocabulary, (r + 1) * vocabulary));
     const expected = rowsOf.map((row, r) => oracle.nextTokenLoss(row, blocks, targets[r]));
     assertWithin("loss", await downloadF32(gpu, loss), expected);
+  });
+}
+
+for (const [rows, blocks, lanes, cap, size] of cases) {
+  Deno.test(`compare_predictions: ${rows} rows, blocks of ${blocks}, ${lanes} lanes, cap ${cap}, size ${size}`, async () => {
+    const vocabulary = blocks.reduce((a, b) => a + b);
+    using scope = openScope(gpu);
+    const own = gaussians(rows * vocabulary, vocabulary).map((value) => size * value);
+    // One reference is the same, others are near and far.
+    const noise = gaussians(rows * vocabulary, vocabulary + 1);
+    const other = own.map((value, i) => value + [0, 0.01, 1, size][Math.floor(i / vocabulary) % 4] * noise[i]);
+    // Equal largest products, in one block and in two: the first counts.
+    if (vocabulary > 2) {
+      own[0] =
+        own[vocabulary - 1] =
+        other[1] =
+        other[vocabulary - 1] =
+          5 * size + 1;
+      other[0] = own[1] = 5 * size;
+    }
+    const targets = Uint32Array.from(
+      { length: rows },
+      (_, r) => [0, vocabulary - 1, NO_TOKEN][r] ?? (r * 31) % vocabulary,
+    );
+    const target_token = tensorFrom(scope, "targets", [rows], targets);
+    const state = tensorFrom(scope, "state", [rows, 8], new Float32Array(rows * 8).fill(7));
+    const result = createTensor(scope, "result", [rows, 3]), pass = new Pass(gpu);
+    let first = 0;
+    for (const columns of blocks) {
+      const [product, reference] = [own, other].map((products) => {
+        const part = new Float32Array(rows * columns);
+        for (let r = 0; r < rows; r++) {
+          part.set(products.subarray(r * vocabulary + first, r * vocabulary + first + columns), r * columns);
+        }
+        return tensorFrom(scope, "products", [rows, columns], part);
+      });
+      const tensors = { product, reference, target_token, state, result };
+      const constants = { LANES: lanes, SOFT_CAP: cap };
+      pass.run(comparePredictions, tensors, { rows, columns, first, vocabulary }, constants);
+      first += columns;
+    }
+    pass.submit();
+    const found = await downloadF32(gpu, result);
+    const rowsOf = (products: Float32Array) =>
+      Array.from({ length: rows }, (_, r) => [...products.subarray(r * vocabulary, (r + 1) * vocabulary)]);
+    const capped = (row: number[]) => row.map((value) => oracle.softCapped(value, cap));
+    const [rowsHere, rowsThere] = [rowsOf(own), rowsOf(other)];
+    const column = (c: number) => found.filter((_, i) => i % 3 === c);
+    assertWithin("loss", column(0), rowsHere.map((row, r) => oracle.nextTokenLoss(capped(row), blocks, targets[r])));
+    assertWithin(
+      "KL",
+      column(1),
+      rowsHere.map((row, r) => oracle.divergence(capped(row), capped(rowsThere[r]), blocks)),
+    );
+    const largest = (row: number[]) => row.indexOf(Math.max(...row));
+    assert.deepEqual([...column(2)], rowsHere.map((row, r) => largest(row) === largest(rowsThere[r]) ? 1 : 0));
   });
 }
