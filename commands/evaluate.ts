@@ -38,27 +38,27 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], { tokens,
   const files = await openModelVisibly(modelOf(transcoders));
   try {
     using gpu = await openGpu(undefined, config.precision);
-    const evaluations = await onHeldOut(
-      gpu,
-      files,
-      transcoders,
-      "Evaluating",
-      {},
-      ({ advance, ...text }) =>
-        evaluateTranscoders({ ...text, tokens: tokens ?? config.evaluation_tokens, onProgress: advance }),
-    );
-    if (!loss && lossTokens === undefined) return { evaluations };
-    const needsAll = lossTokens !== undefined;
-    const losses = await onHeldOut(
-      gpu,
-      files,
-      transcoders,
-      "Measuring the loss",
-      { head: true },
-      ({ advance, ...text }) =>
-        measureLoss({ ...text, tokens: lossTokens ?? LOSS_TOKENS, needsAll, onProgress: advance }),
-    );
-    return { evaluations, losses };
+    const evaluate = () =>
+      onHeldOut(
+        gpu,
+        files,
+        transcoders,
+        "Evaluating",
+        {},
+        ({ advance, ...text }) =>
+          evaluateTranscoders({ ...text, tokens: tokens ?? config.evaluation_tokens, onProgress: advance }),
+      );
+    const measure = () =>
+      onHeldOut(gpu, files, transcoders, "Measuring the loss", { head: true }, ({ advance, ...text }) =>
+        measureLoss({
+          ...text,
+          tokens: lossTokens ?? LOSS_TOKENS,
+          needsAll: lossTokens !== undefined,
+          onProgress: advance,
+        }));
+    // The loss comes first: it is what may be refused.
+    const losses = loss || lossTokens !== undefined ? await measure() : undefined;
+    return { evaluations: await evaluate(), losses };
   } finally {
     await files.weights.close();
   }

@@ -99,22 +99,28 @@ export function prefixNames(per_prefix: readonly ({ prefix: number } | { prefixe
   });
 }
 
-/** A table per transcoder, and one of all at once where that was measured, under a line on what was measured. */
+/** What was measured of the predictions, in a sentence. */
+export function lossSentence({ tokens, contexts }: LossEvaluation): string {
+  return `${counted(tokens, "held-out prediction")} in ${
+    counted(contexts, "context")
+  }; losses and KL in nats, and what stands in ` +
+    "place does so at every counted token; intervals cover 95 % (bootstrap over contexts).";
+}
+
+/** The predictions with all transcoders of a run in place, where that was measured. */
+export function replacementTable({ clean, replacement_model }: LossEvaluation): string {
+  if (replacement_model === undefined) return "";
+  return lossTable(clean, replacement_model, prefixNames(replacement_model.per_prefix));
+}
+
+/** A table per transcoder, and one of all at once where that was measured, under a sentence on what was. */
 export function lossTables(transcoders: readonly { name: string; loss: LossEvaluation }[]): string {
-  const [{ loss: { tokens, contexts, clean, replacement_model } }] = transcoders;
-  return [
-    `Loss over ${counted(tokens, "held-out prediction")} in ${
-      counted(contexts, "context")
-    }, in nats; what is replaced is replaced at every ` +
-    "counted token.",
-    ...transcoders.flatMap((
-      { name, loss },
-    ) => ["", `${name}:`, "", lossTable(clean, loss, prefixNames(loss.per_prefix))]),
-    ...replacement_model
-      ? [
-        ...["", `${replacement_model.targets.join(", ")} at once:`, ""],
-        lossTable(clean, replacement_model, prefixNames(replacement_model.per_prefix)),
-      ]
-      : [],
-  ].join("\n");
+  const [{ loss }] = transcoders, { replacement_model } = loss;
+  const own = transcoders.map(({ name, loss }) =>
+    `${name}:\n\n${lossTable(loss.clean, loss, prefixNames(loss.per_prefix))}`
+  );
+  const together = replacement_model
+    ? [`${replacement_model.targets.join(", ")} at once:\n\n${replacementTable(loss)}`]
+    : [];
+  return [lossSentence(loss), ...own, ...together].join("\n\n");
 }
