@@ -107,20 +107,20 @@ export function lossSentence({ tokens, contexts }: LossEvaluation): string {
     "place does so at every counted token; intervals cover 95 % (bootstrap over contexts).";
 }
 
-/** The predictions with all transcoders of a run in place, where that was measured. */
+/** The predictions with several transcoders of a run in place, where that was measured. */
 export function replacementTable({ clean, replacement_model }: LossEvaluation): string {
   if (replacement_model === undefined) return "";
   return lossTable(clean, replacement_model, prefixNames(replacement_model.per_prefix));
 }
 
-/** A table per transcoder, and one of all at once where that was measured, under a sentence on what was. */
+/** A table per transcoder, and one for those that were in place at once, under a sentence on what was measured. */
 export function lossTables(transcoders: readonly { name: string; loss: LossEvaluation }[]): string {
-  const [{ loss }] = transcoders, { replacement_model } = loss;
-  const own = transcoders.map(({ name, loss }) =>
+  const sections = transcoders.map(({ name, loss }) =>
     `${name}:\n\n${lossTable(loss.clean, loss, prefixNames(loss.per_prefix))}`
   );
-  const together = replacement_model
-    ? [`${replacement_model.targets.join(", ")} at once:\n\n${replacementTable(loss)}`]
-    : [];
-  return [lossSentence(loss), ...own, ...together].join("\n\n");
+  const together = transcoders.flatMap(({ loss }) => {
+    const members = loss.replacement_model?.transcoders;
+    return members ? [`${members.join(" and ")} at once:\n\n${replacementTable(loss)}`] : [];
+  });
+  return [lossSentence(transcoders[0].loss), ...sections, ...new Set(together)].join("\n\n");
 }

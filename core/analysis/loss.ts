@@ -51,8 +51,8 @@ export interface LossEvaluation extends Replacement<{ prefix: number }> {
   contexts: number;
   /** The model as it is. */
   clean: { ce: number; ce_ci95: Interval };
-  /** All transcoders of the run at once, where there are several; of each the prefix of the same rank. */
-  replacement_model?: Replacement<{ prefixes: number[] }> & { targets: string[] };
+  /** This transcoder and others of the run at once, where there are some: `layer2.resid_mid -> layer2.mlp_out`; of each the prefix of one rank. */
+  replacement_model?: Replacement<{ prefixes: number[] }> & { transcoders: string[] };
   /** One sentence per figure that says exactly what it is. */
   definitions: Record<string, string>;
 }
@@ -78,8 +78,8 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
     "(CE_zero - CE_spliced) / (CE_zero - CE_clean): 1 where the model loses nothing, 0 where it loses as much as by zeros.",
   recovered_mean: "(CE_mean - CE_spliced) / (CE_mean - CE_clean).",
   replacement_model:
-    "All targets of the run ablated at once, or all transcoders spliced in at once: each reads its source from the model that " +
-    "those below it have changed already.",
+    "The targets of several transcoders of the run ablated at once, or all of them spliced in at once: each reads its source from the model " +
+    "that those below it have changed already.",
   ci95:
     "95 % intervals: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, the same for all figures, so that a share " +
     "recovered is that of one resample.",

@@ -39,8 +39,8 @@ export interface LossOptions extends TranscodersOnText {
  * Measures the loss of the model with transcoders spliced in.
  *
  * @param options Which on what. Its progress counts the tokens of all forward passes.
- * @returns One evaluation per transcoder, in their order. Where there are several and no two predict the same, each has the figures of all
- * at once too.
+ * @returns One evaluation per transcoder, in their order, each with the figures of all at once too: where two predict the same, of those
+ * that map the same sites in different layers.
  * @throws {UserError} When there is too little text or the device fails.
  * @throws {RangeError} When the model was loaded without its head, sources and targets.
  * @throws The signal's reason once it is aborted.
@@ -86,16 +86,25 @@ interface Change {
   readonly ranks: readonly (readonly number[])[];
 }
 
-/** Each transcoder alone, then all at once where they can be. */
+/** Each transcoder alone, then those that work together. */
 function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
-  const prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
-  const alone = prefixes.map((count, i) => ({ members: [i], ranks: Array.from({ length: count }, (_, p) => [p]) }));
-  const targets = new Set(transcoders.map(({ config: { target } }) => tapName(placeOf(target))));
-  if (transcoders.length === 1 || targets.size < transcoders.length) return alone;
-  // Dictionaries with different numbers of prefixes have only their ends in common.
-  const isAlike = prefixes.every((count) => count === prefixes[0]);
-  const ranks = isAlike ? alone[0].ranks.map(([p]) => prefixes.map(() => p)) : [prefixes.map((count) => count - 1)];
-  return [...alone, { members: prefixes.map((_, i) => i), ranks }];
+  const all = transcoders.map((_, i) => i),
+    prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
+  const alone = all.map((i) => ({ members: [i], ranks: Array.from({ length: prefixes[i] }, (_, p) => [p]) }));
+  const isApart = (members: readonly number[]) =>
+    new Set(members.map((m) => tapName(placeOf(transcoders[m].config.target)))).size === members.length;
+  // Two of one target cannot stand in its place at once; those that map the same sites in different layers can.
+  const sites = ({ config: { source, target } }: PlacedTranscoder) => `${source.site} ${target.site}`;
+  const teams = isApart(all) ? [all] : Object.values(Object.groupBy(all, (i) => sites(transcoders[i])));
+  const together = teams.flatMap((members = []) => {
+    if (members.length === 1 || !isApart(members)) return [];
+    const counts = members.map((m) => prefixes[m]), [count] = counts;
+    // Dictionaries with different numbers of prefixes have only their ends in common.
+    const isAlike = counts.every((other) => other === count);
+    const ranks = isAlike ? alone[members[0]].ranks.map(([p]) => members.map(() => p)) : [counts.map((n) => n - 1)];
+    return [{ members, ranks }];
+  });
+  return [...alone, ...together];
 }
 
 function evaluationsOf(
@@ -110,19 +119,26 @@ function evaluationsOf(
     const { zero, mean, prefixes } = measured[change];
     return figures.replacement({ zero: zero.sums, mean: mean.sums, prefixes: prefixes.map(({ sums }) => sums) }, named);
   };
+  const mapping = ({ config: { source, target } }: PlacedTranscoder) => `${tapName(source)} -> ${tapName(target)}`;
   const together = changes.slice(transcoders.length).map(({ members, ranks }, i) => ({
-    targets: members.map((m) => tapName(transcoders[m].config.target)),
-    ...replacement(
-      transcoders.length + i,
-      ranks.map((rank) => ({ prefixes: members.map((m, at) => ends[m][rank[at]]) })),
-    ),
+    members,
+    figures: {
+      transcoders: members.map((m) => mapping(transcoders[m])),
+      ...replacement(
+        transcoders.length + i,
+        ranks.map((rank) => ({ prefixes: members.map((m, at) => ends[m][rank[at]]) })),
+      ),
+    },
   }));
-  return transcoders.map((_, i) => ({
-    ...common,
-    ...replacement(i, ends[i].map((prefix) => ({ prefix }))),
-    ...together.length > 0 ? { replacement_model: together[0] } : {},
-    definitions: { ...LOSS_DEFINITIONS },
-  }));
+  return transcoders.map((_, i) => {
+    const team = together.find(({ members }) => members.includes(i));
+    return {
+      ...common,
+      ...replacement(i, ends[i].map((prefix) => ({ prefix }))),
+      ...team ? { replacement_model: team.figures } : {},
+      definitions: { ...LOSS_DEFINITIONS },
+    };
+  });
 }
 
 /** The contexts to measure, kept on the host since the text goes through the model more than once. */

@@ -50,7 +50,7 @@ const lossSchema: v.GenericSchema<unknown, LossEvaluation> = v.object({
   ...ablations,
   per_prefix: v.pipe(v.array(v.object({ prefix: positive, ...spliced })), v.minLength(1)),
   replacement_model: v.optional(v.object({
-    targets: v.array(v.string()),
+    transcoders: v.array(v.string()),
     ...ablations,
     per_prefix: v.pipe(v.array(v.object({ prefixes: v.array(positive), ...spliced })), v.minLength(1)),
   })),

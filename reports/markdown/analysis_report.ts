@@ -141,8 +141,8 @@ function lossRecovered({ evaluation: { loss } }: TranscoderAnalysis): string[] {
   if (loss === undefined) return [];
   const own = ["## Loss Recovered", lossSentence(loss), lossTable(loss.clean, loss, prefixNames(loss.per_prefix))];
   if (loss.replacement_model === undefined) return own;
-  const targets = loss.replacement_model.targets.map((target) => `\`${target}\``).join(", ");
-  return [...own, `The same with all of the run's transcoders in place at once (${targets}):`, replacementTable(loss)];
+  const members = loss.replacement_model.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+  return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
 }
 
 function weightTable({ weights }: TranscoderAnalysis): string {

@@ -67,7 +67,8 @@ Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, 
       // 100 tokens are rounded up to 7 contexts, each with 14 counted tokens that have a successor.
       assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [30, 98, 7]);
       assert.deepEqual(loss.per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
-      assert.deepEqual(loss.replacement_model.targets, ["layer2.mlp_out", "layer4.mlp_out"]);
+      const mappings = [2, 4].map((layer) => `layer${layer}.resid_mid -> layer${layer}.mlp_out`);
+      assert.deepEqual(loss.replacement_model.transcoders, mappings);
       assert.ok(loss.zero.kl_ci95[0] < loss.zero.kl && loss.zero.kl < loss.zero.kl_ci95[1]);
       assert.deepEqual(await readEvaluation(directory), evaluation, "a run without the file gets what was measured");
     }

@@ -8,7 +8,7 @@ import { openScope } from "../../core/gpu/scope.ts";
 import type { Edit } from "../../core/model/edits.ts";
 import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
-import type { Tap } from "../../core/model/sites.ts";
+import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { PredictionFigures } from "../../core/analysis/loss.ts";
 import type { PlacedTranscoder } from "../../core/passes/features.ts";
 import { measureLoss } from "../../core/passes/loss.ts";
@@ -69,7 +69,7 @@ for (const family of Object.keys(MAPPINGS)) {
   const counted = countedRows(batch, false);
 
   /** Each token's loss, KL and agreement with some targets changed. */
-  async function predict(members: readonly number[], how: typeof HOW[number]) {
+  const predict = async (members: readonly number[], how: typeof HOW[number]) => {
     using scope = openScope(gpu);
     const width = decoder.config.dModel, tokens = contexts * context;
     const rows = tensorFrom(scope, "rows", [tokens], counted), places = { places: counted, rows };
@@ -93,7 +93,7 @@ for (const family of Object.keys(MAPPINGS)) {
     const comparison = decoder.recordComparison(pass, batch, normed);
     pass.submit();
     return new Float32Array(await download(gpu, comparison), 0, 3 * tokens);
-  }
+  };
 
   for (const [who, members] of Object.entries(WHO)) {
     for (const how of HOW) {
@@ -131,8 +131,8 @@ for (const family of Object.keys(MAPPINGS)) {
       assertClose("clean", [a.clean.ce], [clean], { floor: 0, relative: 1e-5 });
       const { replacement_model } = a;
       assert.deepEqual(replacement_model, b.replacement_model);
-      const names = MAPPINGS[family].map(({ target: { layer, site } }) => `layer${layer}.${site}`);
-      assert.deepEqual(replacement_model!.targets, names);
+      const names = MAPPINGS[family].map(({ source, target }) => `${tapName(source)} -> ${tapName(target)}`);
+      assert.deepEqual(replacement_model!.transcoders, names);
       assert.deepEqual(replacement_model!.per_prefix.map(({ prefixes }) => prefixes), [[6, 6], [16, 16]]);
       assert.deepEqual(a.per_prefix.map(({ prefix }) => prefix), [6, 16]);
       for (const [who, { zero, mean: means, per_prefix }] of Object.entries({ a, b, all: replacement_model! })) {
@@ -236,6 +236,34 @@ Deno.test("a transcoder that gives the target's mean recovers nothing of it", as
   });
   const [{ mean, per_prefix: [{ recovered_mean, kl }] }] = await measure([constant]);
   assertClose("recovered", [recovered_mean, kl], [0, mean.kl], { floor: 1e-5, relative: 0 });
+});
+
+Deno.test("where two predict the same, those that map the same sites in different layers work together", async () => {
+  const places: [Tap, Tap][] = [[tap(1, "resid_mid"), tap(1, "mlp_out")], [tap(1, "mlp_in"), tap(1, "mlp_out")], [
+    SOURCE,
+    TARGET,
+  ]];
+  const transcoders = places.map(([source, target], seed) => {
+    const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: seed === 2 ? [5] : [3, 5] }, 0.5, seed);
+    return { transcoder, config: { source, target, k: 1 } };
+  });
+  using scope = openScope(gpu);
+  const options = { taps: places.flat(), maxTokens: 3 * CONTEXT, context: CONTEXT, head: true };
+  const common = { gpu, decoder: await loadDecoder(scope, files, options), settings, tokens: 1e6 };
+  const [a, b, c] = await measureLoss({ ...common, source: sourceOf(text), transcoders });
+  assert.deepEqual(a.replacement_model!.transcoders, [
+    "layer1.resid_mid -> layer1.mlp_out",
+    "layer3.resid_mid -> layer3.mlp_out",
+  ]);
+  assert.deepEqual([b.replacement_model, c.replacement_model], [undefined, a.replacement_model]);
+  // They differ in their number of prefixes, so only their whole dictionaries go together.
+  assert.deepEqual(a.replacement_model!.per_prefix.map(({ prefixes }) => prefixes), [[8, 5]]);
+  const [{ replacement_model }] = await measureLoss({
+    ...common,
+    source: sourceOf(text),
+    transcoders: [transcoders[0], transcoders[2]],
+  });
+  assert.deepEqual(replacement_model, a.replacement_model, "the third is not in the way");
 });
 
 Deno.test("a dictionary that takes fewer tokens at once than a forward pass has gives the same, and BOS keeps its own", async () => {

@@ -103,7 +103,7 @@ Deno.test("predictions: each figure of the section in its own row, with all tran
     ...{ tokens: 2046, contexts: 33, clean: { ce: 3, ce_ci95: [2.75, 3.25] }, zero: figures(6), mean: figures(5) },
     per_prefix: [{ prefix: 1152, ...spliced(4) }],
     replacement_model: {
-      targets: ["layer2.mlp_out", "layer4.mlp_out"],
+      transcoders: ["layer2.resid_mid -> layer2.mlp_out", "layer4.resid_mid -> layer4.mlp_out"],
       ...{ zero: figures(16), mean: figures(15), per_prefix: [{ prefixes: [1152, 1152], ...spliced(14) }] },
     },
     definitions: LOSS_DEFINITIONS,
