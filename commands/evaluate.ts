@@ -23,8 +23,8 @@ interface EvaluateOptions {
 }
 
 /**
- * Held-out tokens that the loss is measured on unless asked otherwise. The text goes through the whole model a dozen times: seconds for the
- * embedded one, minutes for Gemma 3 270M on two cores. A share recovered is known to one or two hundredths then.
+ * Held-out tokens that the loss is measured on unless asked otherwise. The text goes through the whole model some ten times: seconds for the
+ * embedded one, minutes for Gemma 3 270M on two cores. A share recovered is known to about five hundredths then.
  */
 const LOSS_TOKENS = 2048;
 

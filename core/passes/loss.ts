@@ -49,7 +49,9 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
   const { gpu, decoder, transcoders, settings: { context, include_bos: includeBos }, signal, onProgress } = options;
   const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
   const changes = changesOf(transcoders);
-  const forwards = 2 + changes.reduce((sum, { ranks }) => sum + 2 + ranks.length, 0);
+  const targetsOf = ({ members }: Change) => members.map((m) => tapName(transcoders[m].config.target)).join();
+  const ablations = 2 * new Set(changes.map(targetsOf)).size;
+  const forwards = 2 + ablations + changes.reduce((sum, { ranks }) => sum + ranks.length, 0);
   const tokens = forwards * contexts * countedPerContext(context, includeBos);
   let done = 0;
   const taken = ({ places }: Piece) => onProgress?.(done += places.length, tokens);
@@ -65,16 +67,24 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
     splice: new Splice(scratch, placed, decoder.maxTokens),
   }));
   const clean = new Clean(scratch, decoder, taken);
-  const measured = changes.map(({ members, ranks }) => {
+  // Transcoders of one target share its ablations.
+  const ablated = new Map<string, { readonly zero: Changed; readonly mean: Changed }>();
+  const measured = changes.map((change) => {
+    const { members, ranks } = change, targets = targetsOf(change);
     const changed = (edit: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit) =>
       new Changed(gpu, decoder, clean.normed, (counted) => members.map((m, i) => edit(lanes[m], i, counted)), taken);
-    return {
+    const { zero, mean } = ablated.get(targets) ?? {
       zero: changed(({ target, zero }, _, counted) => ablation(target, zero, counted)),
       mean: changed(({ target, mean }, _, counted) => ablation(target, mean, counted)),
+    };
+    ablated.set(targets, { zero, mean });
+    return {
+      zero,
+      mean,
       prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edit(counted, rank[i]))),
     };
   });
-  await along([clean, ...measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes])]);
+  await along([clean, ...new Set(measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes]))]);
   return evaluationsOf(transcoders, changes, clean.sums, measured);
 }
 

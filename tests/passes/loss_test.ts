@@ -250,12 +250,19 @@ Deno.test("where two predict the same, those that map the same sites in differen
   using scope = openScope(gpu);
   const options = { taps: places.flat(), maxTokens: 3 * CONTEXT, context: CONTEXT, head: true };
   const common = { gpu, decoder: await loadDecoder(scope, files, options), settings, tokens: 1e6 };
-  const [a, b, c] = await measureLoss({ ...common, source: sourceOf(text), transcoders });
+  let forwarded = 0;
+  const onProgress = (done: number, total: number) => {
+    assert.ok(done <= total);
+    forwarded = done;
+  };
+  const [a, b, c] = await measureLoss({ ...common, source: sourceOf(text), transcoders, onProgress });
   assert.deepEqual(a.replacement_model!.transcoders, [
     "layer1.resid_mid -> layer1.mlp_out",
     "layer3.resid_mid -> layer3.mlp_out",
   ]);
   assert.deepEqual([b.replacement_model, c.replacement_model], [undefined, a.replacement_model]);
+  // Means and the clean model; the ablations of two targets and of both; two and two prefixes, one, and one of two at once.
+  assert.deepEqual([b.zero, b.mean, forwarded], [a.zero, a.mean, (2 + 6 + 6) * 3 * (CONTEXT - 1)]);
   // They differ in their number of prefixes, so only their whole dictionaries go together.
   assert.deepEqual(a.replacement_model!.per_prefix.map(({ prefixes }) => prefixes), [[8, 5]]);
   const [{ replacement_model }] = await measureLoss({
