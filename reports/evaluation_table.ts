@@ -100,11 +100,12 @@ export function prefixNames(per_prefix: readonly ({ prefix: number } | { prefixe
 }
 
 /** What was measured of the predictions, in a sentence. */
-export function lossSentence({ tokens, contexts }: LossEvaluation): string {
-  return `${counted(tokens, "held-out prediction")} in ${
-    counted(contexts, "context")
-  }; losses and KL in nats, and what stands in ` +
-    "place does so at every counted token; intervals cover 95 % (bootstrap over contexts).";
+export function lossSentence({ tokens, contexts, documents, resampled }: LossEvaluation): string {
+  const where = `${counted(contexts, "context")} of ${counted(documents, "document")}`;
+  return `${
+    counted(tokens, "held-out prediction")
+  } in ${where}; losses and KL in nats, and what stands in place does so at every ` +
+    `counted token; intervals cover 95 % (bootstrap over ${resampled}).`;
 }
 
 /** The predictions with several transcoders of a run in place, where that was measured. */

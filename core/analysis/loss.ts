@@ -47,8 +47,12 @@ export interface Replacement<Prefix> {
 export interface LossEvaluation extends Replacement<{ prefix: number }> {
   /** Predictions that were counted. */
   tokens: number;
-  /** Held-out contexts they lie in. */
+  /** Held-out contexts they lie in, */
   contexts: number;
+  /** and documents. */
+  documents: number;
+  /** What the intervals resample. */
+  resampled: "documents" | "contexts";
   /** The model as it is. */
   clean: { ce: number; ce_ci95: Interval };
   /** This transcoder and others of the run at once, where there are some: `layer2.resid_mid -> layer2.mlp_out`; of each the prefix of one rank. */
@@ -64,6 +68,10 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
     "token i is -log of the probability that the model gives token i + 1. Every counted token's target is replaced, also the last one's of a " +
     "context; tokens that are not counted, such as BOS, keep what the model computes for them.",
   contexts: "Held-out contexts that these predictions lie in.",
+  documents: "Documents that these contexts begin with.",
+  resampled:
+    "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says nothing of how other " +
+    "documents would differ.",
   clean: "The model as it is.",
   ce: "Mean next-token cross-entropy over the predictions, in nats.",
   kl: "Mean over the predictions of KL(clean || changed), of the whole distribution over the vocabulary, in nats.",
@@ -81,14 +89,16 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
     "The targets of several transcoders of the run ablated at once, or all of them spliced in at once: each reads its source from the model " +
     "that those below it have changed already.",
   ci95:
-    "95 % intervals: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, the same for all figures, so that a share " +
-    "recovered is that of one resample.",
+    "95 % intervals: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of what `resampled` names, the same for all figures, so that " +
+    "a share recovered is that of one resample.",
 };
 
 /** Some predictions of one model. */
 export interface MeasuredPredictions {
-  /** The context of each: numbers from 0 without gaps, never falling from one batch to the next. */
+  /** The context of each: a number that no other context of any batch has. */
   readonly context: ArrayLike<number>;
+  /** The document of its context, by number. */
+  readonly document: ArrayLike<number>;
   /** Its loss, in nats. */
   readonly loss: ArrayLike<number>;
   /** KL(clean || this model), in nats. */
@@ -97,32 +107,43 @@ export interface MeasuredPredictions {
   readonly same: ArrayLike<number>;
 }
 
+/** The sums over the predictions of one context. */
+interface ContextSums {
+  readonly document: number;
+  tokens: number;
+  loss: number;
+  kl: number;
+  same: number;
+}
+
 /** Adds up the predictions of one model, context by context. */
 export class PredictionSums {
-  /** Predictions, */
-  readonly tokens: number[] = [];
-  /** their losses, */
-  readonly loss: number[] = [];
-  /** their KL */
-  readonly kl: number[] = [];
-  /** and how many agree with the clean model, by context. */
-  readonly same: number[] = [];
+  readonly #contexts = new Map<number, ContextSums>();
 
   /**
    * Adds a batch.
    *
    * @param batch Its predictions.
    */
-  add({ context, loss, kl, same }: MeasuredPredictions): void {
+  add({ context, document, loss, kl, same }: MeasuredPredictions): void {
     for (let i = 0; i < context.length; i++) {
-      const c = context[i];
-      this.tokens[c] = (this.tokens[c] ?? 0) + 1;
-      this.loss[c] = (this.loss[c] ?? 0) + loss[i];
-      this.kl[c] = (this.kl[c] ?? 0) + kl[i];
-      this.same[c] = (this.same[c] ?? 0) + same[i];
+      const sums = this.#contexts.get(context[i]) ?? { document: document[i], tokens: 0, loss: 0, kl: 0, same: 0 };
+      sums.tokens++;
+      sums.loss += loss[i];
+      sums.kl += kl[i];
+      sums.same += same[i];
+      this.#contexts.set(context[i], sums);
     }
   }
+
+  /** The sums of each context, in the order in which they first came. */
+  get contexts(): ContextSums[] {
+    return [...this.#contexts.values()];
+  }
 }
+
+/** Resamples of fewer documents than this are too few to tell anything: 5 can be drawn in 126 ways. */
+const LEAST_DOCUMENTS = 5;
 
 /** The same predictions of models with some targets ablated, and with transcoders in their place. */
 export interface ReplacementSums {
@@ -136,19 +157,30 @@ export interface ReplacementSums {
 
 /** Means and shares recovered, on one set of resamples. */
 export class LossFigures {
-  readonly #clean: PredictionSums;
-  readonly #tokens: Means;
+  readonly #contexts: number;
+  readonly #documents: number;
+  readonly #resampled: LossEvaluation["resampled"];
+  /** What each context is resampled with: its number among documents, or among contexts. */
+  readonly #units: readonly number[];
   readonly #resamples: readonly Uint16Array[];
+  readonly #tokens: Means;
+  readonly #cleanLoss: Means;
 
   /**
    * Draws the resamples.
    *
    * @param clean The predictions of the model as it is; at least one.
    */
-  constructor(clean: PredictionSums) {
-    this.#clean = clean;
-    this.#resamples = drawResamples(clean.tokens.length);
-    this.#tokens = this.#sums(clean.tokens);
+  constructor({ contexts }: PredictionSums) {
+    const documents = [...new Set(contexts.map(({ document }) => document))];
+    this.#contexts = contexts.length;
+    this.#documents = documents.length;
+    this.#resampled = documents.length < LEAST_DOCUMENTS ? "contexts" : "documents";
+    const isByDocument = this.#resampled === "documents";
+    this.#units = contexts.map(({ document }, c) => isByDocument ? documents.indexOf(document) : c);
+    this.#resamples = drawResamples(isByDocument ? documents.length : contexts.length);
+    this.#tokens = this.#sums(contexts.map(({ tokens }) => tokens));
+    this.#cleanLoss = this.#means(contexts.map(({ loss }) => loss));
   }
 
   /**
@@ -156,12 +188,14 @@ export class LossFigures {
    *
    * @returns Counts, and the model as it is.
    */
-  common(): Pick<LossEvaluation, "tokens" | "contexts" | "clean"> {
-    const ce = this.#means(this.#clean.loss);
+  common(): Pick<LossEvaluation, "tokens" | "contexts" | "documents" | "resampled" | "clean"> {
+    const { value: ce, resampled } = this.#cleanLoss;
     return {
       tokens: this.#tokens.value,
-      contexts: this.#clean.tokens.length,
-      clean: { ce: ce.value, ce_ci95: interval95(ce.resampled) },
+      contexts: this.#contexts,
+      documents: this.#documents,
+      resampled: this.#resampled,
+      clean: { ce, ce_ci95: interval95(resampled) },
     };
   }
 
@@ -169,13 +203,14 @@ export class LossFigures {
    * The figures of a replacement.
    *
    * @param sums Of the same predictions as the clean model's.
-   * @param prefixes What is said of each prefix beside its figures.
+   * @param named What is said of each prefix beside its figures.
    * @returns Ablations and prefixes.
    */
   replacement<Prefix>({ zero, mean, prefixes }: ReplacementSums, named: readonly Prefix[]): Replacement<Prefix> {
-    const clean = this.#means(this.#clean.loss);
+    const clean = this.#cleanLoss,
+      lossOf = ({ contexts }: PredictionSums) => this.#means(contexts.map(({ loss }) => loss));
     const shareOf = (ablated: PredictionSums, spliced: PredictionSums): [number, Interval] => {
-      const without = this.#means(ablated.loss), within = this.#means(spliced.loss);
+      const without = lossOf(ablated), within = lossOf(spliced);
       const shares = without.resampled.map((ce, r) => (ce - within.resampled[r]) / (ce - clean.resampled[r]));
       return [(without.value - within.value) / (without.value - clean.value), interval95(shares)];
     };
@@ -191,32 +226,36 @@ export class LossFigures {
     };
   }
 
-  #figures({ loss, kl, same }: PredictionSums): PredictionFigures {
-    const [ce, divergence, agreement] = [loss, kl, same].map((sums) => this.#means(sums));
+  #figures({ contexts }: PredictionSums): PredictionFigures {
+    const [ce, kl, top1] = (["loss", "kl", "same"] as const).map((key) =>
+      this.#means(contexts.map((sums) => sums[key]))
+    );
     return {
       ce: ce.value,
       ce_ci95: interval95(ce.resampled),
-      kl: divergence.value,
-      kl_ci95: interval95(divergence.resampled),
-      top1: agreement.value,
-      top1_ci95: interval95(agreement.resampled),
+      kl: kl.value,
+      kl_ci95: interval95(kl.resampled),
+      top1: top1.value,
+      top1_ci95: interval95(top1.resampled),
     };
   }
 
-  #means(sums: readonly number[]): Means {
-    const { value, resampled } = this.#sums(sums), tokens = this.#tokens;
+  #means(perContext: readonly number[]): Means {
+    const { value, resampled } = this.#sums(perContext), tokens = this.#tokens;
     return { value: value / tokens.value, resampled: resampled.map((sum, r) => sum / tokens.resampled[r]) };
   }
 
-  #sums(values: readonly number[]): Means {
+  #sums(perContext: readonly number[]): Means {
+    const perUnit = new Float64Array(this.#resamples[0].length);
+    perContext.forEach((value, c) => perUnit[this.#units[c]] += value);
     return {
-      value: values.reduce((sum, value) => sum + value, 0),
-      resampled: resampledSums(this.#resamples, values),
+      value: perContext.reduce((sum, value) => sum + value, 0),
+      resampled: resampledSums(this.#resamples, perUnit),
     };
   }
 }
 
-/** A figure over all contexts, and over each resample of them. */
+/** A figure over all contexts, and over each resample. */
 interface Means {
   readonly value: number;
   readonly resampled: Float64Array;

@@ -22,7 +22,7 @@ import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder } from "../model/forward.ts";
 import { placeOf, type Tap, tapName } from "../model/sites.ts";
-import { countedPerContext, type TokenBatch } from "../text/contexts.ts";
+import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
@@ -46,13 +46,13 @@ export interface LossOptions extends TranscodersOnText {
  * @throws The signal's reason once it is aborted.
  */
 export async function measureLoss(options: LossOptions): Promise<LossEvaluation[]> {
-  const { gpu, decoder, transcoders, settings: { context, include_bos: includeBos }, signal, onProgress } = options;
+  const { gpu, decoder, transcoders, settings: { include_bos: includeBos }, signal, onProgress } = options;
   const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
   const changes = changesOf(transcoders);
   const targetsOf = ({ members }: Change) => members.map((m) => tapName(transcoders[m].config.target)).join();
   const ablations = 2 * new Set(changes.map(targetsOf)).size;
   const forwards = 2 + ablations + changes.reduce((sum, { ranks }) => sum + ranks.length, 0);
-  const tokens = forwards * contexts * countedPerContext(context, includeBos);
+  const tokens = forwards * batches.reduce((sum, batch) => sum + countedRows(batch, includeBos).length, 0);
   let done = 0;
   const taken = ({ places }: Piece) => onProgress?.(done += places.length, tokens);
   const along = (analyses: readonly Analysis[]) =>
@@ -155,7 +155,7 @@ function evaluationsOf(
 async function contextsOf(
   { decoder, source, tokens, needsAll, settings: { context, include_bos: includeBos } }: LossOptions,
 ): Promise<TokenBatch[]> {
-  const perContext = countedPerContext(context, includeBos), wanted = Math.ceil(tokens / perContext);
+  const perContext = countedPerContext(context, includeBos);
   const action = "measure the loss", batches: TokenBatch[] = [];
   if (perContext < 2) {
     throw new UserError({
@@ -166,11 +166,13 @@ async function contextsOf(
     });
   }
   let found = 0;
-  for (let isEnd = false; found < wanted && !isEnd;) {
-    const { batch, done } = await source.next(Math.min(decoder.contextsAtOnce, wanted - found));
+  for (let isEnd = false; found < tokens && !isEnd;) {
+    const { batch, done } = await source.next(
+      Math.min(decoder.contextsAtOnce, Math.ceil((tokens - found) / perContext)),
+    );
     isEnd = done;
     if (batch.contexts > 0) batches.push(batch);
-    found += batch.contexts;
+    found += countedRows(batch, includeBos).length;
   }
   if (found === 0) {
     throw new UserError({
@@ -180,12 +182,12 @@ async function contextsOf(
       remedy: "give more text",
     });
   }
-  if (found === wanted || !needsAll) return batches;
+  if (found >= tokens || !needsAll) return batches;
   throw new UserError({
     action: `${action} on ${tokens} tokens`,
     requirement: "the held-out text must have as many in whole contexts",
-    found: `it has ${found * perContext}`,
-    remedy: `use --loss-tokens ${found * perContext} or less`,
+    found: `it has ${found}`,
+    remedy: `use --loss-tokens ${found} or less`,
   });
 }
 
@@ -279,9 +281,9 @@ class Clean implements Analysis<Float32Array> {
   }
 
   take(piece: Piece, loss: Float32Array): void {
-    const { context, places } = predictionsOf(piece);
+    const { places, ...where } = predictionsOf(piece);
     this.sums.add({
-      context,
+      ...where,
       loss: places.map((place) => loss[place]),
       kl: places.map(() => 0),
       same: places.map(() => 1),
@@ -325,15 +327,22 @@ class Changed implements Analysis<Float32Array> {
   }
 
   take(piece: Piece, comparison: Float32Array): void {
-    const { context, places } = predictionsOf(piece);
+    const { places, ...where } = predictionsOf(piece);
     const [loss, kl, same] = [0, 1, 2].map((column) => places.map((place) => comparison[3 * place + column]));
-    this.sums.add({ context, loss, kl, same });
+    this.sums.add({ ...where, loss, kl, same });
     this.#taken(piece);
   }
 }
 
-/** The counted tokens that have a successor, and the context of each. */
-function predictionsOf({ batch: { context: length }, contextsBefore, places: counted }: Piece) {
-  const places = Array.from(counted).filter((place) => place % length < length - 1);
-  return { places, context: places.map((place) => contextsBefore + Math.floor(place / length)) };
+/** The counted tokens that a token of the text follows, with context and document of each. */
+function predictionsOf({ batch, contextsBefore, places: counted }: Piece) {
+  const { context: length, document: documents } = batch;
+  const isFollowed = (place: number) => place % length < length - 1 && documents[place + 1] !== NO_DOCUMENT;
+  const places = Array.from(counted).filter(isFollowed), rows = places.map((place) => Math.floor(place / length));
+  // BOS is of no document; what stands behind it is.
+  return {
+    places,
+    context: rows.map((row) => contextsBefore + row),
+    document: rows.map((row) => documents[row * length + 1]),
+  };
 }

@@ -46,6 +46,8 @@ const definitions = v.record(v.string(), v.string());
 const lossSchema: v.GenericSchema<unknown, LossEvaluation> = v.object({
   tokens: count,
   contexts: count,
+  documents: count,
+  resampled: v.picklist(["documents", "contexts"]),
   clean: v.object({ ce: measured, ce_ci95: interval }),
   ...ablations,
   per_prefix: v.pipe(v.array(v.object({ prefix: positive, ...spliced })), v.minLength(1)),

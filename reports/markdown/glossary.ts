@@ -29,6 +29,8 @@ const metricNames: Record<string, string> = {
 const lossNames: Record<string, string> = {
   tokens: "Held-out predictions",
   contexts: "Their contexts",
+  documents: "Their documents",
+  resampled: "Resampled for losses",
   clean: "The model's own",
   ce: "Cross-entropy",
   kl: "KL from the model",

@@ -82,7 +82,7 @@ Deno.test("mtc evaluate --loss: a table for readers; what training measured stay
     await Deno.writeTextFile(path, JSON.stringify({ ...trained, k: 77 }));
     const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "45", "--loss-tokens", "30");
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /^28 held-out predictions in 2 contexts; /m);
+    assert.match(stdout, /^28 held-out predictions in 2 contexts of 1 document; /m);
     assert.match(stdout, /^\| 12 features +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| .* % \[.*\] \|$/m);
     const { loss, ...stored } = JSON.parse(await Deno.readTextFile(path));
     assert.deepEqual([stored, loss.tokens], [{ ...trained, k: 77 }, 28]);

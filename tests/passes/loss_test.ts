@@ -13,7 +13,7 @@ import type { PredictionFigures } from "../../core/analysis/loss.ts";
 import type { PlacedTranscoder } from "../../core/passes/features.ts";
 import { measureLoss } from "../../core/passes/loss.ts";
 import { ablation, Splice } from "../../core/passes/splice.ts";
-import { countedRows, emptyBatch, type TokenBatch } from "../../core/text/contexts.ts";
+import { countedRows, emptyBatch, NO_DOCUMENT, type TokenBatch } from "../../core/text/contexts.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
@@ -298,6 +298,17 @@ Deno.test("a dictionary that takes fewer tokens at once than a forward pass has 
     if (row % CONTEXT === 0) assert.deepEqual(a, b);
     else assert.notDeepEqual(a, b);
   }
+});
+
+Deno.test("what no token of the text follows predicts nothing that counts", async () => {
+  const filled = { ...text, document: text.document.slice() };
+  filled.document.fill(NO_DOCUMENT, CONTEXT - 3, CONTEXT);
+  const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, 0.5, 1);
+  const transcoders = [{ transcoder, config: { source: SOURCE, target: TARGET, k: 1 } }];
+  const [{ tokens, contexts, documents, resampled }] = await measureLoss({
+    ...{ gpu, decoder, settings, transcoders, source: sourceOf(filled), tokens: 1e6 },
+  });
+  assert.deepEqual([tokens, contexts, documents, resampled], [3 * (CONTEXT - 2) - 3, 3, 1, "contexts"]);
 });
 
 Deno.test("a text that is too short is refused where all tokens are needed, and what is too little for any prediction always", async () => {

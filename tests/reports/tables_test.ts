@@ -100,7 +100,15 @@ Deno.test("predictions: each figure of the section in its own row, with all tran
     recovered_mean_ci95: [-0.75, -0.25] as [number, number],
   });
   const loss: LossEvaluation = {
-    ...{ tokens: 2046, contexts: 33, clean: { ce: 3, ce_ci95: [2.75, 3.25] }, zero: figures(6), mean: figures(5) },
+    ...{
+      tokens: 2046,
+      contexts: 33,
+      documents: 6,
+      resampled: "documents",
+      clean: { ce: 3, ce_ci95: [2.75, 3.25] },
+      zero: figures(6),
+      mean: figures(5),
+    },
     per_prefix: [{ prefix: 1152, ...spliced(4) }],
     replacement_model: {
       transcoders: ["layer2.resid_mid -> layer2.mlp_out", "layer4.resid_mid -> layer4.mlp_out"],
@@ -110,7 +118,7 @@ Deno.test("predictions: each figure of the section in its own row, with all tran
   };
   assert.ok(!report.includes("Loss Recovered"));
   const told = analysisReport({ ...a.layer, evaluation: { ...a.layer.evaluation, loss } }, generated);
-  assert.match(told, /^2,046 held-out predictions in 33 contexts; losses and KL in nats/m);
+  assert.match(told, /^2,046 held-out predictions in 33 contexts of 6 documents; .*bootstrap over documents/m);
   for (const [name, sentence] of Object.entries(LOSS_DEFINITIONS)) assert.ok(told.includes(plain(sentence)), name);
   const [own, together] = told.match(/(^\|.*\n?)+/gm)!.filter((table) => table.includes("Same top token"));
   const cells = (table: string) =>
