@@ -77,9 +77,13 @@ async function onHeldOut<T>(
   const { openScope } = await import("../core/gpu/scope.ts");
   const { loadRunModel } = await import("../core/runs/finished.ts");
   const { dataOf } = await import("../core/runs/config.ts");
+  const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
+  const placed = await Promise.all(transcoders.map(async (transcoder) => {
+    return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
+  }));
   using gpu = openScope(device);
   const taps = tapsOf(transcoders.map(({ config }) => config));
   const decoder = await loadVisibly((onLoading) =>
@@ -91,7 +95,7 @@ async function onHeldOut<T>(
   try {
     await requireSameText(directory, config.data, source.summary);
     const advance = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
-    return await measure({ gpu, decoder, source, settings: config, transcoders, advance });
+    return await measure({ gpu, decoder, source, settings: config, transcoders: placed, advance });
   } finally {
     progress.stop();
     source.close();
@@ -131,12 +135,13 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
     });
     console.log(JSON.stringify(all.length === 1 && all[0].run === options.run ? all[0] : all, null, 2));
   } else {
-    const { evaluationTable, lossTables } = await import("../reports/evaluation_table.ts");
-    const named = transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, evaluation: measured[i] }));
+    const { evaluationTable } = await import("../reports/evaluation_table.ts");
+    const { lossTables } = await import("../reports/loss_table.ts");
+    const named = transcoders.map(({ name: { phrase }, config }, i) => {
+      return { name: phrase, config, evaluation: measured[i] };
+    });
     console.log(evaluationTable(named, config.include_bos));
-    if (losses) {
-      console.log(`\n${lossTables(transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, loss: losses[i] })))}`);
-    }
+    if (losses) console.log(`\n${lossTables(losses.map((loss, i) => ({ name: named[i].name, loss })))}`);
   }
   if (losses) await storeLosses(transcoders, measured);
 }

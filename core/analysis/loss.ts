@@ -108,17 +108,22 @@ export interface MeasuredPredictions {
 }
 
 /** The sums over the predictions of one context. */
-interface ContextSums {
+export interface ContextPredictions {
+  /** The context's document. */
   readonly document: number;
+  /** Predictions, */
   tokens: number;
+  /** their losses, */
   loss: number;
+  /** their KL, */
   kl: number;
+  /** and how many agree with the clean model. */
   same: number;
 }
 
 /** Adds up the predictions of one model, context by context. */
 export class PredictionSums {
-  readonly #contexts = new Map<number, ContextSums>();
+  readonly #contexts = new Map<number, ContextPredictions>();
 
   /**
    * Adds a batch.
@@ -137,7 +142,7 @@ export class PredictionSums {
   }
 
   /** The sums of each context, in the order in which they first came. */
-  get contexts(): ContextSums[] {
+  get contexts(): ContextPredictions[] {
     return [...this.#contexts.values()];
   }
 }

@@ -4,14 +4,17 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { lossCourse, nonFiniteWeights } from "../checks.ts";
+import { lossCourse, missedFvu, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
+  const map = evaluation.linear_map?.fvu;
   const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained ` +
-    `(95 % CI ${percent(low)} to ${percent(high)})`;
+    `(95 % CI ${percent(low)} to ${percent(high)}${
+      map === undefined ? "" : `; the best linear map leaves ${percent(map)}`
+    })`;
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;
   if (fvu >= thresholds.fvuUseless) {
@@ -20,6 +23,7 @@ function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   if (fvu >= thresholds.fvu) {
     return `**Reconstruction: too poor.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
   }
+  if (missedFvu(evaluation) !== "") return `**Reconstruction: no better than a linear map.** ${capital(measured)}.`;
   const word = fvu < thresholds.fvuVeryGood ? "very good" : "good";
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }

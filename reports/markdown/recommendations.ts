@@ -4,7 +4,7 @@
  */
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { jumps, lossCourse, nonFiniteWeights } from "../checks.ts";
+import { jumps, lossCourse, missedFvu, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
 import { thresholds } from "../thresholds.ts";
@@ -24,8 +24,9 @@ function unfinished({ course, config, path }: TranscoderAnalysis): string {
 
 function reconstruction(transcoder: TranscoderAnalysis): string {
   const { evaluation, config } = transcoder;
-  if (!(evaluation.fvu >= thresholds.fvu)) return "";
-  const missing = `Held-out FVU ${decimal(evaluation.fvu, 3)} misses the goal of ${decimal(thresholds.fvu, 2)}.`;
+  const missed = missedFvu(evaluation);
+  if (missed === "" || Number.isNaN(evaluation.fvu)) return "";
+  const missing = `${capital(missed)}.`;
   if (lossCourse(transcoder) === "falling") {
     return `**Train longer.** ${missing} The loss was still falling after ${counted(config.steps, "step")}.`;
   }
@@ -46,7 +47,7 @@ function course(transcoder: TranscoderAnalysis): string {
         setting(config.learning_rate)
       }): the loss rose again before the end.`;
     case "falling":
-      return evaluation.fvu >= thresholds.fvu
+      return missedFvu(evaluation) !== ""
         ? ""
         : `**More steps would still help.** The loss was falling when the ${integer(config.steps)} steps ended.`;
     default:
@@ -105,7 +106,7 @@ function overfitting({ evaluation, course, config }: TranscoderAnalysis): string
 }
 
 function firstGroup({ evaluation, config }: TranscoderAnalysis): string {
-  const enough = evaluation.fvu_per_prefix.find(({ fvu }) => fvu < thresholds.fvu);
+  const enough = evaluation.fvu_per_prefix.find(({ fvu }) => missedFvu({ ...evaluation, fvu }) === "");
   if (!enough || enough.prefix === config.features) return "";
   return `**Begin with the first ${
     integer(enough.prefix)
@@ -116,7 +117,7 @@ function firstGroup({ evaluation, config }: TranscoderAnalysis): string {
 function lastGroup({ evaluation, config }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   const gain = prefixes.length < 2 ? NaN : prefixes[prefixes.length - 2].fvu - evaluation.fvu;
-  if (!(gain < thresholds.groupGain && evaluation.fvu < thresholds.fvu)) return "";
+  if (!(gain < thresholds.groupGain && missedFvu(evaluation) === "")) return "";
   return `**A smaller dictionary may do.** The last ${
     integer(config.groups[config.groups.length - 1])
   } features lower FVU by ` +
@@ -146,7 +147,7 @@ function samples(transcoder: TranscoderAnalysis): string {
 }
 
 function reading(transcoder: TranscoderAnalysis): string {
-  if (!(transcoder.evaluation.fvu < thresholds.fvu)) return "";
+  if (missedFvu(transcoder.evaluation) !== "") return "";
   const sampled = transcoder.statistics.strongest.filter((row) => row.sample_count >= thresholds.rareFires);
   const contextual = sampled.filter((row) => row.top_token_share < thresholds.tokenDetector).slice(0, 3);
   const detectors = sampled.filter((row) => row.top_token_share >= thresholds.tokenDetector).slice(0, 3);
