@@ -10,7 +10,8 @@ import { numeric, plain, table } from "./markdown/markdown.ts";
 import { caveats, reconstructionTable } from "./reconstructions.ts";
 import { varianceShares } from "./target_variance.ts";
 
-function withInterval(value: number, [low, high]: Interval, digits: number): string {
+/** `0.1720 [0.1644, 0.1803]` */
+export function withInterval(value: number, [low, high]: Interval, digits: number): string {
   return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
 }
 

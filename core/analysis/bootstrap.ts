@@ -11,6 +11,8 @@ export type Interval = [number, number];
 
 /** Resamples behind each interval. */
 const RESAMPLES = 1000;
+/** Resamples of fewer documents than this are too few to tell anything: 5 can be drawn in 126 ways. */
+export const LEAST_RESAMPLED_DOCUMENTS = 5;
 /** Separates these draws from other uses of the generator. */
 const BOOTSTRAP_STREAM = 0x626f6f74;
 

@@ -8,6 +8,7 @@ import {
   drawResamples,
   type Interval,
   interval95,
+  LEAST_RESAMPLED_DOCUMENTS,
   resampledMeanRatios,
   resampledSquaredLengths,
   resampledSums,
@@ -180,8 +181,6 @@ export interface EvaluatedText {
 
 /** Documents are listed one by one up to so many. */
 export const LISTED_DOCUMENTS = 50;
-/** Resamples of fewer documents than this are too few to tell anything: 5 can be drawn in 126 ways. */
-const LEAST_RESAMPLED = 5;
 
 /**
  * The sums over one context, or over all contexts of a document. Reconstructions are those of the prefixes, and behind them that of the
@@ -297,7 +296,8 @@ export class EvaluationSums {
    */
   result({ thresholds, k, linearMapTokens, text }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
-    const documents = this.#documents(), resampled = documents.length < LEAST_RESAMPLED ? "contexts" : "documents";
+    const documents = this.#documents(),
+      resampled = documents.length < LEAST_RESAMPLED_DOCUMENTS ? "contexts" : "documents";
     const units = resampled === "documents" ? documents : this.#contexts, last = this.#prefixEnds.length - 1;
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
     const variance = targetSquares - meanSquares;

@@ -26,6 +26,14 @@ import type { TokenSource } from "../text/source.ts";
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
 export type ContextSource = Pick<TokenSource, "next">;
 
+/** The counted tokens of a batch, as flat indices context * batch.context + column, ascending. */
+export interface CountedTokens {
+  /** On the host. */
+  readonly places: Uint32Array;
+  /** u32, on the GPU; it may be read until the next batch's first piece is recorded. */
+  readonly rows: Tensor;
+}
+
 /** Some counted tokens of one forward pass. */
 export interface Piece {
   /** The contexts that the model ran on. */
@@ -47,10 +55,11 @@ export interface Analysis<Result = unknown> {
   /** The sites that it reads. */
   readonly taps: readonly Tap[];
   /**
-   * How the model is to run for it. Analyses without this share one forward pass per batch, which comes first; those with the same
-   * object share another.
+   * How the model is to run for it, the same for each batch or by what is counted of it. Analyses without this share one forward pass per
+   * batch, which comes first; those with the same object or function share another. All of a batch's come before the next batch, in the
+   * order of the analyses.
    */
-  readonly forward?: ForwardOptions;
+  readonly forward?: ForwardOptions | ((counted: CountedTokens) => ForwardOptions);
   /**
    * The most tokens that it takes at once; pieces are smaller where another analysis has less room. Infinity for one that takes each
    * forward pass whole, from `batch` and `activations`: it hears of the first piece of each, and of no other.
@@ -175,7 +184,8 @@ async function* workOver(
     for (const { forward, riding, tokensAtOnce } of runs) {
       const isLast = riding === runs.at(-1)!.riding;
       let pass = new Pass(gpu);
-      const activations = decoder.forward(pass, batch, forward);
+      const options = typeof forward === "function" ? forward({ places: counted, rows }) : forward;
+      const activations = decoder.forward(pass, batch, options);
       for (let first = 0; first < counted.length; first += tokensAtOnce) {
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation } from "../analysis/evaluation.ts";
+import type { LossEvaluation } from "../analysis/loss.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
 
@@ -33,7 +34,45 @@ const prefix = v.object({
 });
 const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
 
-const schema: v.GenericSchema<unknown, Evaluation> = v.object({
+/** What evaluation.json holds: the figures at the end of training, and those of `mtc evaluate --loss` once that was asked for. */
+export interface StoredEvaluation extends Evaluation {
+  /** The model's predictions with the transcoder in the target's place. */
+  loss?: LossEvaluation;
+}
+
+const predictions = {
+  ce: measured,
+  ce_ci95: interval,
+  kl: measured,
+  kl_ci95: interval,
+  top1: measured,
+  top1_ci95: interval,
+};
+const spliced = {
+  ...predictions,
+  recovered_zero: measured,
+  recovered_zero_ci95: interval,
+  recovered_mean: measured,
+  recovered_mean_ci95: interval,
+};
+const ablations = { zero: v.object(predictions), mean: v.object(predictions) };
+const lossSchema: v.GenericSchema<unknown, LossEvaluation> = v.object({
+  tokens: count,
+  contexts: count,
+  documents: count,
+  resampled: v.picklist(["documents", "contexts"]),
+  clean: v.object({ ce: measured, ce_ci95: interval }),
+  ...ablations,
+  per_prefix: v.pipe(v.array(v.object({ prefix: positive, ...spliced })), v.minLength(1)),
+  replacement_model: v.optional(v.object({
+    transcoders: v.array(v.string()),
+    ...ablations,
+    per_prefix: v.pipe(v.array(v.object({ prefixes: v.array(positive), ...spliced })), v.minLength(1)),
+  })),
+  definitions: v.record(v.string(), v.string()),
+});
+
+const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   tokens: count,
   contexts: count,
   split: v.optional(v.picklist(["validation", "test"])),
@@ -65,6 +104,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   k: positive,
   dead_features: measured,
   dead_fraction: measured,
+  loss: v.optional(lossSchema),
   definitions: v.record(v.string(), v.string()),
 });
 
@@ -75,7 +115,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
  * @param evaluation The figures; NaN becomes null.
  * @throws {UserError} When the disk does not take it.
  */
-export function writeEvaluation(directory: string, evaluation: Evaluation): Promise<void> {
+export function writeEvaluation(directory: string, evaluation: StoredEvaluation): Promise<void> {
   return writeFileAtomic(join(directory, EVALUATION_FILE), JSON.stringify(evaluation, null, 2) + "\n");
 }
 
@@ -86,7 +126,7 @@ export function writeEvaluation(directory: string, evaluation: Evaluation): Prom
  * @returns The figures; `null` where a number belongs becomes NaN.
  * @throws {UserError} When it is missing, cut off, or a figure is absent.
  */
-export async function readEvaluation(directory: string): Promise<Evaluation> {
+export async function readEvaluation(directory: string): Promise<StoredEvaluation> {
   const path = join(directory, EVALUATION_FILE);
   return checked(v.safeParser(schema), parseJson(await readText(path), path), path);
 }

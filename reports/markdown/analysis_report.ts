@@ -6,6 +6,7 @@ import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts"
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, successChecks, verdict } from "../checks.ts";
+import { lossSentence, lossTable, prefixNames, replacementTable } from "../loss_table.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { filesOf } from "../file_names.ts";
 import {
@@ -145,6 +146,15 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
   return parts.filter((part) => part !== "").join("\n\n");
 }
 
+/** How well the model predicts with the transcoder in place; nothing where that was not measured. */
+function lossRecovered({ evaluation: { loss } }: TranscoderAnalysis): string[] {
+  if (loss === undefined) return [];
+  const own = ["## Loss Recovered", lossSentence(loss), lossTable(loss.clean, loss, prefixNames(loss.per_prefix))];
+  if (loss.replacement_model === undefined) return own;
+  const members = loss.replacement_model.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+  return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
+}
+
 function weightTable({ weights }: TranscoderAnalysis): string {
   const row = (name: string, shape: string, { mean, std, min, max }: Omit<TensorStatistics, "shape" | "nonFinite">) => [
     name,
@@ -199,6 +209,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     configuration(transcoder),
     "## Held-out Evaluation",
     heldOut(transcoder),
+    ...lossRecovered(transcoder),
     "## Model Weight Analysis",
     "In the units of raw activations: how training prepared them is folded in.",
     weightTable(transcoder),

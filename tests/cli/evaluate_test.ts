@@ -6,6 +6,8 @@ import {
   DEFINITIONS_OF_THRESHOLDS,
   EVALUATION_DEFINITIONS,
 } from "../../core/analysis/definitions.ts";
+import { LOSS_DEFINITIONS } from "../../core/analysis/loss.ts";
+import { readEvaluation } from "../../core/runs/evaluation.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 Deno.test("mtc evaluate --json: a layer's directory gives an object with every figure and its definition", () =>
@@ -92,6 +94,61 @@ Deno.test("mtc evaluate: features with thresholds of their own are told as such,
     assert.equal(found.definitions.threshold, DEFINITIONS_OF_THRESHOLDS.threshold);
   }));
 
+Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, kept in evaluation.json", () =>
+  inDirectory(async (run) => {
+    const layers = [await writeTinyLayer(run, 2), await writeTinyLayer(run, 4)];
+    const { code, stdout, stderr } = await mtc(
+      "evaluate",
+      "--run",
+      run,
+      "--tokens",
+      "30",
+      "--loss-tokens",
+      "100",
+      "--json",
+    );
+    assert.equal(code, 0, stderr);
+    const found = JSON.parse(stdout);
+    for (const [i, directory] of layers.entries()) {
+      const { run: _, layer: __, ...evaluation } = found[i], { loss } = evaluation;
+      assert.deepEqual(loss.definitions, LOSS_DEFINITIONS);
+      // 100 tokens are rounded up to 7 contexts, each with 14 counted tokens that have a successor.
+      assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [30, 98, 7]);
+      assert.deepEqual(loss.per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
+      const mappings = [2, 4].map((layer) => `layer${layer}.resid_mid -> layer${layer}.mlp_out`);
+      assert.deepEqual(loss.replacement_model.transcoders, mappings);
+      assert.ok(loss.zero.kl_ci95[0] < loss.zero.kl && loss.zero.kl < loss.zero.kl_ci95[1]);
+      assert.deepEqual(await readEvaluation(directory), evaluation, "a run without the file gets what was measured");
+    }
+  }));
+
+Deno.test("mtc evaluate --loss: a table for readers; what training measured stays in evaluation.json", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2), path = join(layer, "evaluation.json");
+    assert.equal((await mtc("evaluate", "--run", layer, "--tokens", "30", "--loss-tokens", "15")).code, 0);
+    const { loss: _, ...trained } = JSON.parse(await Deno.readTextFile(path));
+    await Deno.writeTextFile(path, JSON.stringify({ ...trained, k: 77 }));
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "45", "--loss-tokens", "30");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^28 held-out predictions in 2 contexts of 2 documents; /m);
+    assert.match(stdout, /^\| 12 features +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| .* % \[.*\] \|$/m);
+    const { loss, ...stored } = JSON.parse(await Deno.readTextFile(path));
+    assert.deepEqual([stored, loss.tokens], [{ ...trained, k: 77 }, 28]);
+  }));
+
+Deno.test("mtc evaluate --loss: a run that cannot be written to is measured all the same, and one sentence says so", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const args = ["run", "-A", `--deny-write=${layer}`, new URL("../../main.ts", import.meta.url).pathname];
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...args, "evaluate", "--run", layer, "--tokens", "15", "--loss-tokens", "15"],
+    }).output();
+    const [told, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(code, 0, said);
+    assert.match(told, /^\| zeros /m);
+    assert.match(said, /^mtc: the loss is not kept for the reports: Cannot write .*evaluation.json: [^\n]*\n$/m);
+  }));
+
 type Fault = [name: string, spoil: (layer: string, run: string) => Promise<string[]>, code: number, message: RegExp];
 
 const FAULTS: Fault[] = [
@@ -175,6 +232,12 @@ const FAULTS: Fault[] = [
     },
     1,
     /transcoders must share model, text and context, those of .*layer3 are not those of .*layer2/,
+  ],
+  [
+    "no tokens of loss",
+    (layer) => Promise.resolve([layer, "--loss-tokens", "0"]),
+    2,
+    /--loss-tokens: it must be a whole number above 0, it is "0"/,
   ],
   [
     "no tokens",

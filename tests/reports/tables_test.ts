@@ -5,11 +5,14 @@
 
 import assert from "node:assert/strict";
 import { comparePair } from "../../core/runs/analysed.ts";
+import { LOSS_DEFINITIONS, type LossEvaluation } from "../../core/analysis/loss.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
 import { documentFvus, intervalBasis, leftOut, spreadText, textRead } from "../../reports/held_out.ts";
+import { lossTables } from "../../reports/loss_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
+import { plain } from "../../reports/markdown/markdown.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import { assertClose } from "../compare.ts";
 import {
@@ -108,6 +111,70 @@ Deno.test("held-out metrics: each figure of evaluation.json in its own row", () 
     "Dead features": [`${dead} (${percent(1)(dead / FEATURES)})`, ""],
     "Inference threshold": ["0.8100", ""],
   });
+});
+
+Deno.test("predictions: each figure of the section in its own row, with all transcoders at once below; none where there is no section", () => {
+  const figures = (ce: number) => {
+    const around = (value: number): [number, number] => [value - 0.25, value + 0.5];
+    return {
+      ce,
+      ce_ci95: around(ce),
+      kl: ce / 2,
+      kl_ci95: around(ce / 2),
+      top1: 0.25,
+      top1_ci95: [0.125, 0.375] as [number, number],
+    };
+  };
+  const spliced = (ce: number) => ({
+    ...figures(ce),
+    recovered_zero: 0.75,
+    recovered_zero_ci95: [0.5, 0.875] as [number, number],
+    recovered_mean: -0.5,
+    recovered_mean_ci95: [-0.75, -0.25] as [number, number],
+  });
+  const loss: LossEvaluation = {
+    ...{
+      tokens: 2046,
+      contexts: 33,
+      documents: 6,
+      resampled: "documents",
+      clean: { ce: 3, ce_ci95: [2.75, 3.25] },
+      zero: figures(6),
+      mean: figures(5),
+    },
+    per_prefix: [{ prefix: 1152, ...spliced(4) }],
+    replacement_model: {
+      transcoders: ["layer2.resid_mid -> layer2.mlp_out", "layer4.resid_mid -> layer4.mlp_out"],
+      ...{ zero: figures(16), mean: figures(15), per_prefix: [{ prefixes: [1152, 1152], ...spliced(14) }] },
+    },
+    definitions: LOSS_DEFINITIONS,
+  };
+  assert.ok(!report.includes("Loss Recovered"));
+  const told = analysisReport({ ...a.layer, evaluation: { ...a.layer.evaluation, loss } }, generated);
+  assert.match(told, /^2,046 held-out predictions in 33 contexts of 6 documents; .*bootstrap over documents/m);
+  for (const [name, sentence] of Object.entries(LOSS_DEFINITIONS)) assert.ok(told.includes(plain(sentence)), name);
+  const [own, together] = told.match(/(^\|.*\n?)+/gm)!.filter((table) => table.includes("Same top token"));
+  const cells = (table: string) =>
+    Object.fromEntries(
+      table.trim().split("\n").slice(2).map((line) => {
+        const [name, ...values] = line.split("|").slice(1, -1).map((cell) => cell.trim());
+        return [name, values];
+      }),
+    );
+  const same = "25.0 % [12.5 %, 37.5 %]", shares = ["75.0 % [50.0 %, 87.5 %]", "-50.0 % [-75.0 %, -25.0 %]"];
+  assert.deepEqual(cells(own), {
+    "the model's own": ["3.000 [2.750, 3.250]", "", "", "", ""],
+    "zeros": ["6.000 [5.750, 6.500]", "3.000 [2.750, 3.500]", same, "", ""],
+    "means": ["5.000 [4.750, 5.500]", "2.500 [2.250, 3.000]", same, "", ""],
+    "1,152 features": ["4.000 [3.750, 4.500]", "2.000 [1.750, 2.500]", same, ...shares],
+  });
+  assert.deepEqual(cells(together)["1,152 features each"], [
+    "14.000 [13.750, 14.500]",
+    "7.000 [6.750, 7.500]",
+    same,
+    ...shares,
+  ]);
+  assert.equal(lossTables([{ name: "layer 2", loss }]).match(/^\| zeros/gm)!.length, 2);
 });
 
 Deno.test("weights: mean, deviation and range of every tensor, and of the norms of encoder columns and decoder rows", () => {
