@@ -158,7 +158,7 @@ Deno.test({
     const texts = Array.from({ length: 400 }, () => Array.from({ length: 2000 }, word).join(" "));
     await withFile("a.jsonl", jsonl(texts), async (path) => {
       const before = runningWorkers(), options = { data: [path], context: 100_000 };
-      await withSource(options, async (source) => void await source.next(2));
+      await withSource(options, async (source) => void await source.next(5));
       await withSource(options, async (source) => {
         // Both work side by side: after two runs of the second the first would still be at those that nobody wants.
         await source.next(2);
