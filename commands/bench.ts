@@ -9,13 +9,17 @@ import type { StepSizes, Workload } from "../core/bench/workloads.ts";
 import { UsageError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import type { Precision } from "../core/gpu/products.ts";
+import type { ModelFiles } from "../core/model/files.ts";
+import { checkLayer } from "../core/model/sites.ts";
 import { duration, integer } from "../reports/format.ts";
-import { jsonOption, precisionOption, wholeNumberOption } from "./options.ts";
+import { jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Pace, Progress } from "./progress.ts";
-import { EMBEDDED, groupsFor, PUBLISHED } from "./train/settings.ts";
+import { defaultLayers, EMBEDDED, groupsFor, PUBLISHED } from "./train/settings.ts";
 
 interface BenchOptions {
-  shape: "embedded" | "2b";
+  model: string;
+  layers?: number[];
+  shape?: "2b";
   dictionary?: number;
   batch?: number;
   context?: number;
@@ -33,11 +37,36 @@ const PUBLISHED_TOKENS = PUBLISHED.steps * PUBLISHED.batch_tokens;
 /** Tokens of a forward pass of one 2B layer on a CPU, where 1,024 of them take ten seconds. */
 const CPU_TOKENS_2B = 512;
 
+/** What is measured: a model, with the step of the embedded recipe or of the published one. */
+interface Subject {
+  readonly files: ModelFiles;
+  /** Width of its residual stream. */
+  readonly width: number;
+  readonly isEmbedded: boolean;
+  /** Those that a run trains. */
+  readonly layers: readonly number[];
+}
+
+/** What the options name is refused here, before a device is opened. */
+async function openSubject({ model, layers: given, shape }: BenchOptions): Promise<Subject> {
+  if (shape === "2b") {
+    const { GEMMA2_2B, randomModel } = await import("../core/bench/random_model.ts");
+    return { files: randomModel(GEMMA2_2B), width: GEMMA2_2B.hidden_size, isEmbedded: false, layers: [0] };
+  }
+  const { configOf } = await import("../core/model/config.ts");
+  const { BUILTIN } = await import("../core/model/files.ts");
+  const { openModelVisibly } = await import("./open_model.ts");
+  const files = await openModelVisibly(model), isEmbedded = model === BUILTIN, { dModel, layers } = configOf(files);
+  const trained = given ?? defaultLayers(layers, isEmbedded);
+  for (const layer of trained) checkLayer(layer, layers);
+  return { files, width: dModel, isEmbedded, layers: trained };
+}
+
 /** The sizes of the step: a recipe's, with the command line's changes. */
-function stepSizes({ shape, dictionary, batch }: BenchOptions): StepSizes {
-  const { groups, k, aux_k, batch_tokens } = shape === "2b" ? PUBLISHED : EMBEDDED;
+function stepSizes({ width, isEmbedded }: Subject, { dictionary, batch }: BenchOptions): StepSizes {
+  const { groups, k, aux_k, batch_tokens } = isEmbedded ? EMBEDDED : PUBLISHED;
   return {
-    width: shape === "2b" ? 2304 : 128,
+    width,
     groups: dictionary === undefined ? groups : groupsFor(dictionary),
     k: Math.min(k, dictionary ?? k),
     aux_k,
@@ -45,16 +74,17 @@ function stepSizes({ shape, dictionary, batch }: BenchOptions): StepSizes {
   };
 }
 
-async function makeWorkloads(gpu: Gpu, sizes: StepSizes, options: BenchOptions): Promise<Workload[]> {
+async function makeWorkloads(gpu: Gpu, subject: Subject, options: BenchOptions): Promise<Workload[]> {
   const { ForwardWorkload, StepWorkload } = await import("../core/bench/workloads.ts");
-  const { GEMMA2_2B, randomModel } = await import("../core/bench/random_model.ts");
-  const { BUILTIN, openModel } = await import("../core/model/files.ts");
-  const { shape, context = PUBLISHED.context } = options, is2b = shape === "2b";
-  const step = await StepWorkload.make(gpu, sizes);
-  const files = is2b ? randomModel(GEMMA2_2B) : await openModel(BUILTIN), layer = is2b ? 0 : 4;
-  const taps = [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const;
-  const maxTokens = is2b && gpu.isCpu ? CPU_TOKENS_2B : Infinity;
-  return [step, await ForwardWorkload.load(gpu, files, taps, context, maxTokens, options.precision)];
+  const { shape, context = PUBLISHED.context, precision } = options, { files, layers } = subject;
+  const step = await StepWorkload.make(gpu, stepSizes(subject, options));
+  const taps = layers.flatMap((layer) => [{ layer, site: "resid_mid" } as const, { layer, site: "mlp_out" } as const]);
+  if (shape === "2b") {
+    const maxTokens = gpu.isCpu ? CPU_TOKENS_2B : Infinity;
+    return [step, await ForwardWorkload.load(gpu, files, taps, context, maxTokens, precision)];
+  }
+  const { loadModelWorkloads } = await import("../core/bench/model_workloads.ts");
+  return [step, ...await loadModelWorkloads(gpu, files, { taps, context, precision })];
 }
 
 /** What the figures of one layer and one step mean for the published recipe. */
@@ -129,18 +159,20 @@ async function asJson(figures: BenchmarkFigures, projection: Projection | null) 
 async function bench(options: BenchOptions): Promise<void> {
   if (options.showShader !== undefined) return await showShader(options.showShader);
   if (options.kernel !== undefined) await findKernels(options.kernel);
-  const sizes = stepSizes(options);
+  const subject = await openSubject(options), { weights } = subject.files;
+  stepSizes(subject, options); // refuses a dictionary that cannot be divided
   const { benchmark } = await import("../core/bench/benchmark.ts");
   const progress = new Progress("Benchmarking");
   let figures: BenchmarkFigures, pace = new Pace();
   try {
-    const make = (gpu: Gpu) => makeWorkloads(gpu, sizes, options);
+    const make = (gpu: Gpu) => makeWorkloads(gpu, subject, options);
     figures = await benchmark(make, options.precision, options.repeats, (label, done, all) => {
       if (done === 0) pace = new Pace(); // what is done before measuring begins tells nothing
       progress.show(done, all, label, pace.left(done, all));
     });
   } finally {
     progress.stop();
+    await weights.close();
   }
   const isPublished = options.shape === "2b" && options.dictionary === undefined && options.batch === undefined;
   const projection = isPublished ? project(figures.workloads) : null;
@@ -157,12 +189,18 @@ async function bench(options: BenchOptions): Promise<void> {
 export function benchCommand(): Command {
   return new Command("bench")
     .description(
-      "Times every kernel of a training step and a forward pass, on random numbers, and holds it against a roofline " +
-        "that it measures itself: the largest copy and the largest f32 matrix product.",
+      "Times every kernel of a training step on random numbers, of a model's forward pass to the layers that are trained, " +
+        "and of the whole model with its loss, the weights of its first layer in place of every layer's. It holds them " +
+        "against a roofline that it measures itself: the largest copy and the largest f32 matrix product.",
     )
     .addOption(
-      new Option("--shape <name>", "sizes: the embedded default's, or Gemma-2-2B's (one layer)")
-        .choices(["embedded", "2b"]).default("embedded"),
+      new Option("-m, --model <model>", "a Hugging Face directory of Gemma-2 or Gemma-3, or hf:OWNER/NAME[@REVISION]")
+        .default("builtin"),
+    )
+    .addOption(layersOption("layers that a run trains: the shorter pass goes to the deepest (default: as mtc train)"))
+    .addOption(
+      new Option("--shape <name>", "Gemma-2-2B's sizes instead of a model: one layer with random weights")
+        .choices(["2b"]).conflicts(["model", "layers"]),
     )
     .addOption(wholeNumberOption("-d, --dictionary <n>", "features of the dictionary"))
     .addOption(wholeNumberOption("--batch <tokens>", "tokens per step"))
@@ -172,6 +210,9 @@ export function benchCommand(): Command {
     .option("--kernel <name>", "list only kernels whose name contains this")
     .option("--show-shader <kernel>", "print a kernel's WGSL text and do nothing else")
     .addOption(jsonOption("JSON, with every rate's operations, bytes and times"))
-    .addHelpText("after", "\nExample:\n  mtc bench --shape 2b --json | jq .roofline")
+    .addHelpText(
+      "after",
+      "\nExample:\n  mtc bench --model gemma-3-270m --layers 12\n  mtc bench --shape 2b --json | jq .roofline",
+    )
     .action(bench);
 }

@@ -49,12 +49,17 @@ function roofShare(share: number, by = ""): string {
   return `${percent(share, share < 0.0995 ? 1 : 0)} ${by.padEnd("compute".length)}`;
 }
 
+/** A model's products go by what they multiply with: all of them are one kernel or two. */
+function nameOf({ kernel, weight }: KernelFigures): string {
+  return weight ?? kernel;
+}
+
 function kernelRow(figures: KernelFigures, all_ms: number | null, roofline: Roofline): string[] {
-  const { kernel, dispatches, milliseconds } = figures, rate = rates(figures, milliseconds, roofline);
-  if (milliseconds === null) return [kernel, integer(dispatches), "-", "", ...rate];
+  const { dispatches, milliseconds } = figures, rate = rates(figures, milliseconds, roofline), name = nameOf(figures);
+  if (milliseconds === null) return [name, integer(dispatches), "-", "", ...rate];
   const { share, by } = boundOf(figures, milliseconds, roofline), part = milliseconds / all_ms!;
   return [
-    kernel,
+    name,
     integer(dispatches),
     significant(milliseconds, 3),
     `${INDENT}${bar(part)} ${percent(part).padStart(6)}`,
@@ -64,7 +69,7 @@ function kernelRow(figures: KernelFigures, all_ms: number | null, roofline: Roof
 }
 
 function workloadTable(figures: WorkloadFigures, roofline: Roofline, isShown: (kernel: string) => boolean): string[] {
-  const { name, sizes, tokens, wall_ms, wall_range_ms, host_ms, kernels_ms, total, kernels } = figures;
+  const { name, sizes, tokens, wall_ms, wall_range_ms, host_ms, embedding_ms, kernels_ms, total, kernels } = figures;
   const shown = kernels.filter(({ kernel }) => isShown(kernel));
   if (shown.length === 0) return [];
   const [least, most] = wall_range_ms;
@@ -74,7 +79,7 @@ function workloadTable(figures: WorkloadFigures, roofline: Roofline, isShown: (k
     roofShare(shareOfRoofline(kernels, milliseconds, roofline)),
   ];
   const range = `${significant(least, 3)} to ${significant(most, 3)}`;
-  const nameWidth = Math.max(ALL.length, ...shown.map(({ kernel }) => kernel.length));
+  const nameWidth = Math.max(ALL.length, ...shown.map((kernel) => nameOf(kernel).length));
   const unit = arithmeticUnit(roofline).name;
   const heading = ["kernel", "calls", "ms", `${INDENT}of the time`, unit, "GB/s", "of roofline   "];
   return [
@@ -90,10 +95,17 @@ function workloadTable(figures: WorkloadFigures, roofline: Roofline, isShown: (k
       ),
     ]),
     line(nameWidth, ["wall clock", "", significant(wall_ms, 4), INDENT + range, ...whole(wall_ms)], pc.bold),
-    `  ${integer(1000 * tokens / wall_ms)} tokens/s; the host needs ${
-      significant(host_ms, 2)
-    } ms to record and submit.`,
+    `  ${integer(1000 * tokens / wall_ms)} tokens/s; the host needs ${significant(host_ms, 2)} ms to record and submit${
+      embedding_ms === null ? "" : `, ${significant(embedding_ms, 2)} of them to embed tokens`
+    }.`,
+    ...productsLine(shown).map((text) => pc.dim(text)),
   ];
+}
+
+/** The kernels of the rows that go by a weight. */
+function productsLine(shown: readonly KernelFigures[]): string[] {
+  const products = new Set(shown.filter(({ weight }) => weight !== null).map(({ kernel }) => kernel));
+  return products.size > 0 ? [`  Products: ${[...products].toSorted().join(", ")}.`] : [];
 }
 
 /**

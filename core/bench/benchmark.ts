@@ -58,7 +58,7 @@ export async function benchmark(
   // Without a trace: these are times by the wall clock.
   const plain: Gpu = { ...gpu, trace: null };
   const before = await measureRoofline(plain, ROOFLINE_S);
-  onProgress("Making random weights", 0, 1);
+  onProgress("Making weights", 0, 1);
   const workloads = await makeWorkloads(gpu);
   onProgress("Compiling", 0, 1);
   const figures = await measureWorkloads(gpu, clock, workloads, repeats, (done, all) => {

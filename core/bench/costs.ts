@@ -222,7 +222,7 @@ function rowOf({ name, params }: Dispatch["kernel"]): Row | undefined {
  * @returns Operations and bytes.
  * @throws {RangeError} When the kernel has no row.
  */
-export function costOf({ kernel, params, constants }: Dispatch, sparsity: Sparsity): Cost {
+export function costOf({ kernel, params, constants }: Omit<Dispatch, "weight">, sparsity: Sparsity): Cost {
   const row = rowOf(kernel);
   if (!row) throw new RangeError(`Cannot count the work of "${kernel.name}": core/bench/costs.ts has no row for it`);
   const { flops, inPlace = [], touched } = row;

@@ -9,13 +9,15 @@ import { Pass } from "../gpu/run.ts";
 import type { KernelTime } from "../gpu/timing.ts";
 import { WallClock } from "../gpu/wall_clock.ts";
 import { type Cost, costOf } from "./costs.ts";
-import { RecordingPass } from "./recording_pass.ts";
+import { type Dispatch, RecordingPass } from "./recording_pass.ts";
 import type { Workload } from "./workloads.ts";
 
-/** All dispatches of one kernel in one run of a workload. */
+/** All dispatches of one kernel in one run of a workload; those with one weight, in a model's products. */
 export interface KernelFigures extends Cost {
   /** The kernel's name. */
   readonly kernel: string;
+  /** What of a model it multiplies with: `o_proj` of all layers, or the head's `vocabulary`; null for nothing of a model. */
+  readonly weight: string | null;
   /** How often it is dispatched. */
   readonly dispatches: number;
   /** Milliseconds of them together by the GPU's clock, median over the repeats; null where the adapter has no such clock. */
@@ -36,6 +38,8 @@ export interface WorkloadFigures {
   readonly wall_range_ms: readonly [least: number, most: number];
   /** Milliseconds that the host takes to record and submit one run to an empty queue. */
   readonly host_ms: number;
+  /** Those among them in which it gathers the embedded tokens; null where there are none, or nobody asked. */
+  readonly embedding_ms: number | null;
   /** Milliseconds of all kernels together; null where the adapter has no such clock. */
   readonly kernels_ms: number | null;
   /** Operations and bytes of all kernels together. */
@@ -72,7 +76,8 @@ export class KernelClock {
 class Samples {
   readonly wall: number[] = [];
   readonly host: number[] = [];
-  /** By kernel: one sum per repeat. */
+  readonly embedding: number[] = [];
+  /** By row: one sum per repeat. */
   readonly kernels = new Map<string, number[]>();
   queued = 1;
   runs = 0;
@@ -129,22 +134,23 @@ async function warmUp(gpu: Gpu, untraced: Gpu, wall: WallClock, samples: Samples
 }
 
 /** One pass per run, as training does; returns the host's milliseconds for the first, which finds the queue empty. */
-function submitRuns(gpu: Gpu, samples: Samples): number {
+function submitRuns(gpu: Gpu, samples: Samples): { whole: number; embedding: number } {
   const begun = performance.now(), pass = new Pass(gpu);
-  let first = 0;
+  let first = { whole: 0, embedding: 0 };
   for (let i = 0; i < samples.queued; i++) {
     samples.workload.record(pass, ++samples.runs);
     pass.submit();
-    first ||= performance.now() - begun;
+    if (i === 0) first = { whole: performance.now() - begun, embedding: samples.workload.embedding_ms ?? 0 };
   }
   return first;
 }
 
 async function timeOnce(untraced: Gpu, wall: WallClock, samples: Samples): Promise<void> {
-  let host = 0;
+  let host = { whole: 0, embedding: 0 };
   const seconds = await wall.seconds(() => host = submitRuns(untraced, samples));
   samples.wall.push(1000 * seconds / samples.queued);
-  samples.host.push(host);
+  samples.host.push(host.whole);
+  samples.embedding.push(host.embedding);
 }
 
 async function traceOnce(gpu: Gpu, clock: KernelClock, samples: Samples): Promise<void> {
@@ -153,22 +159,31 @@ async function traceOnce(gpu: Gpu, clock: KernelClock, samples: Samples): Promis
   pass.submit();
   await settle(gpu);
   const times = await clock.take(gpu), sums = new Map<string, number>();
-  for (const { kernel, milliseconds } of times) sums.set(kernel, (sums.get(kernel) ?? 0) + milliseconds);
-  for (const [kernel, sum] of sums) {
-    samples.kernels.set(kernel, [...samples.kernels.get(kernel) ?? [], sum]);
+  for (const [i, { milliseconds }] of times.entries()) {
+    const row = rowOf(pass.dispatches[i]);
+    sums.set(row, (sums.get(row) ?? 0) + milliseconds);
+  }
+  for (const [row, sum] of sums) {
+    samples.kernels.set(row, [...samples.kernels.get(row) ?? [], sum]);
   }
   samples.pass = pass;
 }
 
-async function figuresOf({ workload, wall, host, kernels, pass }: Samples): Promise<WorkloadFigures> {
+/** What dispatches of one row have in common. */
+function rowOf({ kernel: { name }, weight }: Dispatch): string {
+  return weight === null ? name : `${name} ${weight}`;
+}
+
+async function figuresOf({ workload, wall, host, embedding, kernels, pass }: Samples): Promise<WorkloadFigures> {
   const sparsity = await workload.sparsity();
   const rows = new Map<string, KernelFigures>();
   for (const dispatch of pass!.dispatches) {
-    const { name } = dispatch.kernel, { flops, bytes } = costOf(dispatch, sparsity);
-    const row = rows.get(name) ?? { kernel: name, dispatches: 0, flops: 0, bytes: 0 };
-    const sums = kernels.get(name);
-    rows.set(name, {
-      kernel: name,
+    const { kernel: { name: kernel }, weight } = dispatch, { flops, bytes } = costOf(dispatch, sparsity);
+    const key = rowOf(dispatch), sums = kernels.get(key);
+    const row = rows.get(key) ?? { dispatches: 0, flops: 0, bytes: 0 };
+    rows.set(key, {
+      kernel,
+      weight,
       dispatches: row.dispatches + 1,
       flops: row.flops + flops,
       bytes: row.bytes + bytes,
@@ -184,6 +199,7 @@ async function figuresOf({ workload, wall, host, kernels, pass }: Samples): Prom
     wall_ms: median(wall),
     wall_range_ms: [Math.min(...wall), Math.max(...wall)],
     host_ms: median(host),
+    embedding_ms: workload.embedding_ms === undefined ? null : median(embedding),
     kernels_ms: kernels.size > 0 ? sum(({ milliseconds }) => milliseconds!) : null,
     total: { flops: sum(({ flops }) => flops), bytes: sum(({ bytes }) => bytes) },
     kernels: figures,

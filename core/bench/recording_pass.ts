@@ -16,6 +16,17 @@ export interface Dispatch {
   readonly params: Readonly<Record<string, number>>;
   /** All its overrides, defaults included. */
   readonly constants: Readonly<Record<string, number>>;
+  /** What of a model it multiplies with: `o_proj`, whatever the layer, or `vocabulary` in the head; null for nothing of a model. */
+  readonly weight: string | null;
+}
+
+/** A model's matrices by the labels that core/model/weights.ts gives them: one of a layer, or a block of the head's. */
+const MODEL_WEIGHT =
+  /^layers\.\d+\.(?:self_attn|mlp)\.(?<projection>.+)$|^(?<head>embed_tokens|lm_head) from token \d+ on$/;
+
+function modelWeight(label: string | undefined): string | null {
+  const { projection, head } = MODEL_WEIGHT.exec(label ?? "")?.groups ?? {};
+  return projection ?? (head ? "vocabulary" : null);
 }
 
 /** Records like any pass and lists its dispatches, in the order in which a trace reports them. */
@@ -54,6 +65,12 @@ export class RecordingPass extends Pass {
     const all = { ...kernel.constants, ...constants } as ConstantValues<C>;
     // An empty grid is not dispatched, so no trace hears of it.
     if (kernel.workgroups(params, all).some((count) => count === 0)) return;
-    this.dispatches.push({ kernel: kernel as unknown as Kernel, params, constants: all });
+    const { weight }: Readonly<Record<string, Tensor>> = tensors;
+    this.dispatches.push({
+      kernel: kernel as unknown as Kernel,
+      params,
+      constants: all,
+      weight: modelWeight(weight?.label),
+    });
   }
 }

@@ -30,6 +30,8 @@ export interface Workload {
   readonly sizes: string;
   /** Tokens that one run takes in. */
   readonly tokens: number;
+  /** Milliseconds that the last recording took to gather embedded tokens; left out where nobody measures them. */
+  readonly embedding_ms?: number;
   /** Records one run; submit before the next. `n` counts runs from 1. */
   record(pass: Pass, n: number): void;
   /** How much of the dictionary the last run used; zeros where there is none. Waits for the GPU. */
@@ -208,6 +210,12 @@ export class ForwardWorkload implements Workload {
   }
 }
 
-function count(value: number): string {
+/**
+ * Writes a number for a workload's sizes.
+ *
+ * @param value A whole number.
+ * @returns For example `1,024`.
+ */
+export function count(value: number): string {
   return value.toLocaleString("en-US");
 }

@@ -13,8 +13,9 @@ import type { Reply, Request, TokenSourceOptions } from "./worker.ts";
 const WORKER_URL = new URL("./worker.ts", import.meta.url);
 
 /**
- * The Worker packs this many runs of 8,192 tokens ahead (1.5 MB): at 7,500 tokens/s in the model they last 17 seconds, enough to
- * read the next block from a disk or the hub meanwhile.
+ * The most runs of 8,192 tokens that the Worker packs ahead (1.5 MB): at 7,500 tokens/s in the model they last 17 seconds, enough to
+ * read the next block from a disk or the hub meanwhile. One is at first, and twice as many with each that is taken: a model that takes
+ * minutes for a run would share its cores with a Worker that packs what nobody may come to take.
  */
 const AHEAD_RUNS = 16;
 
@@ -117,6 +118,8 @@ class PrefetchingSource implements TokenSource {
   readonly #context: number;
   /** Runs that are asked for, in order. */
   #ahead: Promise<Reply>[] = [];
+  /** How many they are to be. */
+  #aheadRuns = 1;
   /** The run that contexts are taken from, and how many were. */
   #run: Extract<Reply, { kind: "run" }> | undefined;
   #taken = 0;
@@ -166,7 +169,8 @@ class PrefetchingSource implements TokenSource {
   async #hasMore(): Promise<boolean> {
     while (this.#run === undefined || this.#taken === this.#run.batch.contexts) {
       if (this.#run?.ended) return false;
-      while (this.#ahead.length <= AHEAD_RUNS) this.#ahead.push(this.#request());
+      while (this.#ahead.length <= this.#aheadRuns) this.#ahead.push(this.#request());
+      this.#aheadRuns = Math.min(AHEAD_RUNS, 2 * this.#aheadRuns);
       const reply = await this.#ahead.shift()!;
       if (reply.kind !== "run") throw new Error(`Cannot read contexts: the Worker answered "${reply.kind}"`);
       this.#run = reply;

@@ -89,7 +89,16 @@ async function open(options: TokenSourceOptions): Promise<Reply> {
 }
 
 async function next(): Promise<Reply> {
+  await toEventLoop();
   const run = first ?? await stream.next(contexts);
   first = undefined;
   return { kind: "run", ended: run.positions.length < contexts, ...run };
+}
+
+/**
+ * Lets the event loop turn. Deno ends a Worker that was terminated only there, so without this a closed one would go on with every run
+ * that it was asked for, on a core of its own and in half a gigabyte where the vocabulary is Gemma-3's.
+ */
+function toEventLoop(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
 }

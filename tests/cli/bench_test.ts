@@ -21,8 +21,12 @@ Deno.test("mtc bench --json: a small step and the embedded pass, each kernel wit
   assert.match(adapter, /\w/);
   assert.ok(roofline.flops_per_s > 0 && roofline.bytes_per_s > 0);
   assert.equal(projection, null);
-  assert.deepEqual(workloads.map(({ name }: { name: string }) => name), ["Training step", "Forward pass"]);
-  const [step, pass] = workloads;
+  assert.deepEqual(workloads.map(({ name }: { name: string }) => name), [
+    "Training step",
+    "Forward pass",
+    "Whole model",
+  ]);
+  const [step, pass, whole] = workloads;
   assert.equal(step.sizes, "32 tokens × 128 → 64 features, k 32");
   assert.equal(step.tokens, 32);
   const names = new Set(KERNELS.map(({ name }) => name));
@@ -44,6 +48,50 @@ Deno.test("mtc bench --json: a small step and the embedded pass, each kernel wit
     products.reduce((sum: number, { flops }: { flops: number }) => sum + flops, 0),
     5 * pass.tokens * perToken,
   );
+  // All six layers, and the vocabulary of 4,096 in the head.
+  const ofModel = whole.kernels.filter(({ weight }: { weight: string | null }) => weight !== null);
+  assert.equal(
+    ofModel.reduce((sum: number, { flops }: { flops: number }) => sum + flops, 0),
+    whole.tokens * (6 * perToken + 2 * 128 * 4096),
+  );
+});
+
+Deno.test("mtc bench --model: each matrix of a Gemma-3 of its own, to the layer that is asked for and whole", async () => {
+  const model = fileURLToPath(new URL("../golden/gemma3/window", import.meta.url));
+  const args = [
+    "--model",
+    model,
+    "--layers",
+    "1,3",
+    "--context",
+    "24",
+    "-d",
+    "64",
+    "--batch",
+    "32",
+    "-r",
+    "1",
+    "--json",
+  ];
+  const { code, stdout, stderr } = await bench(...args);
+  assert.equal(code, 0, stderr);
+  const [step, pass, whole] = JSON.parse(stdout).workloads;
+  assert.match(step.sizes, /^32 tokens × 20 → 64 features/);
+  assert.match(pass.sizes, /^window, layers 0 to 3, [\d,]+ contexts of 24 tokens$/);
+  assert.match(whole.sizes, /^window, 7 layers, loss over 67 tokens, /);
+  const dispatches = ({ kernels }: typeof pass) =>
+    Object.fromEntries(
+      kernels.filter(({ weight }: { weight: string | null }) => weight !== null)
+        .map(({ weight, dispatches }: { weight: string; dispatches: number }) => [weight, dispatches]),
+    );
+  const perLayer = (layers: number) => ({
+    ...{ "q_proj+k_proj+v_proj": layers, "o_proj": layers, "gate_proj+up_proj": layers, "down_proj": layers },
+  });
+  assert.deepEqual(dispatches(pass), perLayer(4));
+  assert.deepEqual(dispatches(whole), { ...perLayer(7), vocabulary: 1 });
+  assert.deepEqual(dispatches(step), {});
+  for (const { embedding_ms, host_ms } of [pass, whole]) assert.ok(embedding_ms > 0 && embedding_ms < host_ms);
+  assert.equal(step.embedding_ms, null);
 });
 
 Deno.test("mtc bench prints tables of at most 100 columns; --kernel lists only some kernels", async () => {
@@ -67,7 +115,9 @@ for (
     [["--kernel", "nonesuch"], /^mtc: Cannot find a kernel: /],
     [["--dictionary", "63"], /^mtc: Cannot divide --dictionary 63: /],
     [["--batch", "0"], /^mtc: Cannot read --batch: it must be a whole number above 0, it is "0"; give 1 or more\n$/],
-    [["--shape", "7b"], /^mtc: .*--shape <name>.*embedded, 2b/],
+    [["--shape", "7b"], /^mtc: .*--shape <name>.*2b/],
+    [["--shape", "2b", "--model", "gemma"], /^mtc: .*--shape.*cannot be used with.*--model/],
+    [["--layers", "9"], /^mtc: .*9/],
   ] as const
 ) {
   Deno.test(`mtc bench ${args.join(" ")} is refused with exit code 2`, async () => {

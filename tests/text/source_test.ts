@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type ContextBatch, NO_DOCUMENT, START } from "../../core/text/contexts.ts";
+import { randomGenerator } from "../../core/random.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { openTokenSource, type TokenSource } from "../../core/text/source.ts";
 import { ContextStream } from "../../core/text/stream.ts";
@@ -140,6 +141,37 @@ Deno.test("close: what is under way and what comes later fails", async () => {
       await assert.rejects(source.next(4), /closed/);
     });
   });
+});
+
+/** Workers of this process that run; Linux alone tells. */
+function runningWorkers(): number {
+  const names = [...Deno.readDirSync("/proc/self/task")].map(({ name }) => {
+    try {
+      return Deno.readTextFileSync(`/proc/self/task/${name}/comm`);
+    } catch {
+      return ""; // it has just ended
+    }
+  });
+  return names.filter((name) => name.startsWith("worker-")).length;
+}
+
+Deno.test({
+  name: "a closed source's Worker ends, however many runs it was asked for",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    // Words that are never met twice, so that each run takes its time.
+    const random = randomGenerator(1), word = () => random.u32().toString(36);
+    const texts = Array.from({ length: 400 }, () => Array.from({ length: 2000 }, word).join(" "));
+    await withFile("a.jsonl", jsonl(texts), async (path) => {
+      const before = runningWorkers(), options = { data: [path], context: 100_000 };
+      await withSource(options, async (source) => void await source.next(5));
+      await withSource(options, async (source) => {
+        // Both work side by side: after two runs of the second the first would still be at those that nobody wants.
+        await source.next(2);
+        assert.equal(runningWorkers(), before + 1);
+      });
+    });
+  },
 });
 
 Deno.test("the embedded text gives the bytes that it gave before texts were streamed", async () => {
