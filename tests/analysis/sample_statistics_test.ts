@@ -57,6 +57,11 @@ function row(feature: number, changes: Partial<FeatureRow>): FeatureRow {
     top_token_share: 0.5,
     token_entropy_bits: 1,
     dead: false,
+    main_token_id: 1,
+    main_token: "a",
+    main_token_share: 0.4,
+    main_token_share_most: 0.4,
+    main_token_occurrences: 20,
     ...changes,
   };
 }
