@@ -76,10 +76,17 @@ export function learning({ course }: TranscoderAnalysis): Learning {
   return gain + 2 * error < thresholds.doublingGain ? "level" : "unknown";
 }
 
-/** What a doubling of the steps would take off the FVU: `about 16 % per doubling of the steps (± 1 %)`. */
-export function perDoubling({ course: { outlook: { gain, error } } }: TranscoderAnalysis): string {
-  if (!Number.isFinite(gain)) return `too few of the steps were logged to tell`;
-  return `about ${percent(Math.max(0, gain), 0)} of the FVU per doubling of the steps (± ${percent(2 * error, 0)})`;
+/** What a doubling of the steps would take off the FVU: `about 16 %`. */
+export function perDoubling({ course: { outlook: { gain } } }: TranscoderAnalysis): string {
+  return `about ${percent(Math.max(0, gain), 0)}`;
+}
+
+/** The same where it does not decide: with what the noise alone makes of it. */
+export function unsurePerDoubling(transcoder: TranscoderAnalysis): string {
+  const { gain, error } = transcoder.course.outlook;
+  return Number.isFinite(gain)
+    ? `${perDoubling(transcoder)} ± ${percent(2 * error, 0)}`
+    : "too few of the steps were logged to tell";
 }
 
 function converged(transcoder: TranscoderAnalysis): Check {
@@ -88,9 +95,9 @@ function converged(transcoder: TranscoderAnalysis): Check {
     diverged: "the loss did not fall below its first value",
     risen: `the final loss lies ${percent(course.finalLoss / course.lowestLoss - 1)} above its lowest value`,
     rising: `the loss rose by ${percent(course.lastFifthChange)} over the last fifth`,
-    improving: `unfinished, still improving: ${perDoubling(transcoder)}`,
-    level: perDoubling(transcoder),
-    unknown: `undecided: ${perDoubling(transcoder)}`,
+    improving: `unfinished, still improving: by ${perDoubling(transcoder)}`,
+    level: `by ${perDoubling(transcoder)}`,
+    unknown: `undecided: ${unsurePerDoubling(transcoder)}`,
   };
   return {
     id: "converged",
@@ -182,14 +189,19 @@ export const LIMITS_COME_FROM =
   "and for what twice the steps would give are mtc's own.";
 
 /** What each failed check means, in a few words. */
-function failure(check: Check, { evaluation, course, config }: TranscoderAnalysis): string {
+function failure(check: Check, transcoder: TranscoderAnalysis): string {
+  const { evaluation, course, config } = transcoder;
   switch (check.id) {
     case "completed":
       return `training stopped at step ${integer(course.lastStep)} of ${integer(config.steps)}`;
     case "finite":
       return check.found;
     case "converged":
-      return course.firstNonFiniteStep === null ? `learning has not levelled off (${check.found})` : "";
+      return course.firstNonFiniteStep !== null
+        ? ""
+        : learning(transcoder) === "improving"
+        ? `training is unfinished, twice the steps would lower FVU by ${perDoubling(transcoder)}`
+        : `learning has not levelled off (${check.found})`;
     case "stable":
       return course.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
     case "fvu":

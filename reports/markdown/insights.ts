@@ -8,7 +8,7 @@ import type { RankCorrelation } from "../../core/analysis/feature_statistics.ts"
 import { median } from "../../core/analysis/statistics.ts";
 import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { learning, nonFiniteWeights, perDoubling } from "../checks.ts";
+import { learning, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
 import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
@@ -95,8 +95,10 @@ function utilization(transcoder: TranscoderAnalysis): string {
     : `${percent(evaluation.dead_fraction)} of the features do not fire.** ${integer(evaluation.dead_features)} of ${
       counted(config.features, "feature")
     } are silent on the ${text}; on more text some of them may not be.`;
-  return `**Feature utilization: ${dead} In the final pass ${integer(dense)} fired on more than ` +
-    `${percent(denseDensity(config), 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
+  return `**Feature utilization: ${dead} In the final pass ${dense === 0 ? "none" : integer(dense)} fired on ` +
+    `more than ${percent(denseDensity(config), 0)} of the tokens, ${
+      rare === 0 ? "none" : integer(rare)
+    } fewer than ${thresholds.rareFires} times.`;
 }
 
 function strengthAndFrequency({ correlation, chance }: RankCorrelation): string {
@@ -121,11 +123,12 @@ function activations({ statistics }: TranscoderAnalysis): string {
 
 function coverage({ statistics, config }: TranscoderAnalysis): string {
   const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
-  return `**Sample collection: ${
-    percent(statistics.atSampleCap / config.features)
-  } of the features have all ${config.samples_per_feature} samples.** ${
-    percent(statistics.withSamples / config.features)
-  } have some, ${decimal(average, 1)} on average.`;
+  const others = statistics.atSampleCap === config.features
+    ? ""
+    : ` ${percent(statistics.withSamples / config.features)} have some, ${decimal(average, 1)} on average.`;
+  return `**Sample collection: ${percent(statistics.atSampleCap / config.features)} of the features have all ${
+    counted(config.samples_per_feature, "sample")
+  }.**${others}`;
 }
 
 /** The features that are token detectors, and those that can be judged. */
@@ -164,11 +167,9 @@ function selectivity(transcoder: TranscoderAnalysis): string {
   return `**Token selectivity: ${
     percent(found.length / judged, 0)
   } of the features are token detectors**, with one token on ` +
-    `at least ${percent(DETECTOR_SHARE, 0)} of all their activations (${integer(found.length)} of ${integer(judged)}; ${
-      integer(few)
-    } with fewer than ${JUDGED_FIRES} activations are not judged${
-      close > 0 ? `, ${integer(close)} lie too near to the limit` : ""
-    }).${detail}${entropy}`;
+    `at least ${percent(DETECTOR_SHARE, 0)} of all their activations (${integer(found.length)} of ${integer(judged)}${
+      few > 0 ? `; ${integer(few)} with fewer than ${JUDGED_FIRES} activations are not judged` : ""
+    }${close > 0 ? `; ${integer(close)} lie too near to the limit` : ""}).${detail}${entropy}`;
 }
 
 /** Held-out FVU less that of the last training batches, where it is more than their different selection explains; else 0. */
@@ -212,7 +213,7 @@ export function afterDoubling({ evaluation, course }: TranscoderAnalysis): strin
 }
 
 function training(transcoder: TranscoderAnalysis): string {
-  const { course, config, evaluation } = transcoder;
+  const { course } = transcoder;
   switch (learning(transcoder)) {
     case "diverged":
       return course.firstNonFiniteStep === null
@@ -227,15 +228,14 @@ function training(transcoder: TranscoderAnalysis): string {
         percent(course.lastFifthChange)
       } over the last fifth.`;
     case "improving":
-      return `**Training: unfinished, still improving.** It gains ${perDoubling(transcoder)}: ${
-        counted(2 * config.steps, "step")
-      } instead of ${integer(config.steps)} should bring held-out FVU from ${decimal(evaluation.fvu, 2)} to about ${
-        afterDoubling(transcoder)
-      }. That the loss lies level at the end is the decaying learning rate's doing.`;
+      return `**Training: unfinished, still improving.** FVU falls by ${
+        perDoubling(transcoder)
+      } per doubling of the steps. ` +
+        "That the loss lies level at the end is the decaying learning rate's doing.";
     case "level":
-      return `**Training: levelled off.** More steps would bring little: ${perDoubling(transcoder)}.`;
+      return `**Training: levelled off.** Twice the steps would lower FVU by ${perDoubling(transcoder)}.`;
     case "unknown":
-      return `**Training: undecided.** Whether more steps would help cannot be told: ${perDoubling(transcoder)}.`;
+      return `**Training: undecided.** Whether more steps would help cannot be told: ${unsurePerDoubling(transcoder)}.`;
   }
 }
 

@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { DETECTOR_SHARE, tokenBinding } from "../../core/analysis/token_binding.ts";
-import { jumps, learning, nonFiniteWeights, perDoubling } from "../checks.ts";
+import { jumps, learning, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import {
   afterDoubling,
@@ -36,9 +36,9 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
   if (!(evaluation.fvu >= thresholds.fvu)) return "";
   const missing = `Held-out FVU ${decimal(evaluation.fvu, 3)} misses the goal of ${decimal(thresholds.fvu, 2)}.`;
   if (learning(transcoder) === "improving") {
-    return `**Train longer.** ${missing} Learning was not finished after ${counted(config.steps, "step")}: it gains ${
-      perDoubling(transcoder)
-    }, so that twice as many should reach about ${afterDoubling(transcoder)}.`;
+    return `**Train longer.** ${missing} ${counted(2 * config.steps, "step")} instead of ${
+      integer(config.steps)
+    } should bring it to about ${afterDoubling(transcoder)}.`;
   }
   if (evaluation.dead_fraction >= thresholds.deadShare) {
     return `**Look at the dead features first.** ${missing} ${
@@ -61,9 +61,9 @@ function course(transcoder: TranscoderAnalysis): string {
     case "improving":
       return evaluation.fvu >= thresholds.fvu
         ? ""
-        : `**More steps would still help.** Learning gains ${perDoubling(transcoder)}: with ${
-          integer(2 * config.steps)
-        } held-out FVU should come to about ${afterDoubling(transcoder)}.`;
+        : `**More steps would still help.** ${counted(2 * config.steps, "step")} instead of ${
+          integer(config.steps)
+        } should bring held-out FVU from ${decimal(evaluation.fvu, 2)} to about ${afterDoubling(transcoder)}.`;
     default:
       return "";
   }

@@ -142,8 +142,9 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
       color: groupColor(transcoder, "right"),
     },
   };
+  const limited = least < cap && cap < most ? [{ fires: cap }] : [];
   const limit = {
-    data: { values: least < cap && cap < most ? [{ fires: cap }] : [] },
+    data: { values: limited },
     mark: { type: "rule", color: "#5f6368", strokeDash: [4, 4] },
     encoding: { x },
   };
@@ -152,7 +153,8 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
     height: 420,
     title: figureTitle(
       `${transcoder.name.title}: how strongly features fire against how often`,
-      `one dot per feature; the largest of many activations is larger by chance alone; dashed: the limit of ${cap} samples` +
+      `one dot per feature; the largest of many activations is larger by chance alone` +
+        (limited.length > 0 ? `; dashed: the limit of ${cap} samples` : "") +
         (silent > 0 ? `; ${integer(silent)} silent features not shown` : ""),
     ),
     layer: [points, limit],

@@ -279,7 +279,7 @@ Deno.test("insights: token detectors of those that can be judged, beside what ch
     /^\*\*Token selectivity: 25 % of the features are token detectors\*\*, with one token on at least 50 % of all/,
   );
   assert.ok(
-    text.includes(`(10 of 40; ${few} with fewer than 50 activations are not judged, ${living - few - 40} lie too near`),
+    text.includes(`(10 of 40; ${few} with fewer than 50 activations are not judged; ${living - few - 40} lie too near`),
   );
   // 250 of 100,000 tokens, of which 0.5 * 50 are met.
   assert.match(
