@@ -48,7 +48,8 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `**Token detector**: a feature with at least ${
       percent(DETECTOR_SHARE, 0)
     } of all its activations in the final pass on one token ` +
-    `(main_token in features.csv). Features with fewer than ${JUDGED_FIRES} activations are not judged.`,
+    `(main_token in features.csv). Features with fewer than ${JUDGED_FIRES} activations are not judged. ` +
+    `In the embedded model 2 % of random directions that fire as often are token detectors (reports/sentences.md).`,
     `**Gain per doubling**: the share of FVU that twice the steps would take away, by a line through log FVU over log ` +
     `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
     `was off by 3 % of the FVU (root mean square), and too high where learning levels off.`,
