@@ -61,8 +61,8 @@ function finite(transcoder: TranscoderAnalysis): Check {
 }
 
 /**
- * What the course of the training says: the first of these that applies. `improving` and `level` are what twice the steps would give, by
- * its 95 % interval; `unknown` where that lies on both sides of the limit or too few steps were logged.
+ * What the course of the training says: the first of these that applies. `improving` and `level` are what twice the steps would
+ * give, by its 95 % interval; `unknown` where that lies on both sides of the limit or too few steps were logged.
  */
 export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown";
 
@@ -173,8 +173,8 @@ function dead({ evaluation }: TranscoderAnalysis): Check {
 }
 
 /**
- * The success metrics of a transcoder, in the order in which they are read. That a run came to its end with finite numbers and without
- * jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail.
+ * The success metrics of a transcoder, in the order in which they are read. That a run came to its end with finite numbers and
+ * without jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail.
  */
 export function successChecks(transcoder: TranscoderAnalysis): Check[] {
   const [troubles, goals] = [[completed, finite, stable], [heldOutFvu, sparsity, dead, converged]]
@@ -183,10 +183,10 @@ export function successChecks(transcoder: TranscoderAnalysis): Check[] {
 }
 
 /** Where the limits of the success metrics come from. */
-export const LIMITS_COME_FROM =
+export const LIMITS_COME_FROM: string =
   `FVU below ${decimal(thresholds.fvu, 2)} and an L0 near k are the goals of the plan for layer 17 of Gemma-2-2B ` +
-  "(k = 48); for another model, layer or dictionary they are a yardstick, not what is possible there. The limits for dead features " +
-  "and for what twice the steps would give are mtc's own.";
+  "(k = 48); for another model, layer or dictionary they are a yardstick, not what is possible there. The limits for dead " +
+  "features and for what twice the steps would give are mtc's own.";
 
 /** What each failed check means, in a few words. */
 function failure(check: Check, transcoder: TranscoderAnalysis): string {

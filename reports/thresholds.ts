@@ -5,13 +5,13 @@
 
 /** The limits. Shares are between 0 and 1. */
 export const thresholds = {
-  /** Success: held-out FVU of the whole dictionary lies below this (the training plan's goal for layer 17 of Gemma-2-2B). */
+  /** Success: held-out FVU of the whole dictionary lies below this (the plan's goal for layer 17 of Gemma-2-2B). */
   fvu: 0.3,
   /** Success: held-out L0 differs from k by at most this share of k. */
   l0Tolerance: 0.2,
   /** Success: fewer features than this share are dead on held-out text. The ideal is none. */
   deadShare: 0.05,
-  /** Success: twice the steps would lower FVU by less than this share of it; three times what other seeds make of it (1.7 %). */
+  /** Success: twice the steps would lower FVU by less than this share of it; other seeds move it by a third of that. */
   doublingGain: 0.05,
   /** A loss that rises by more than this share over the last fifth of the training gets worse. */
   lastFifthRise: 0.05,
@@ -21,7 +21,7 @@ export const thresholds = {
   jump: 1.5,
   /** No more than this share of the logged steps are jumps. */
   jumpShare: 0.01,
-  /** Held-out FVU this much above that of the last training batches is more than batch top-k and easier text explained so far (0.02). */
+  /** Held-out FVU this much above that of the last batches is more than threshold and text have explained so far (0.02). */
   heldOutGap: 0.05,
   /** A group that lowers FVU by less than this adds little. */
   groupGain: 0.01,

@@ -1,5 +1,6 @@
 /**
- * Two transcoders side by side: distributions over shared bins, how far their medians lie apart, and the tokens that both detect.
+ * Two transcoders side by side: distributions over shared bins, how far their medians lie apart, and the tokens that both
+ * detect.
  * @module
  */
 import { randomGenerator } from "../random.ts";

@@ -39,7 +39,7 @@ export interface FeatureRow {
   token_entropy_bits: number;
   /** True when it never fired in the final pass. */
   dead: boolean;
-  /** Id of the token that is commonest among ALL its firings in the final pass; NaN when none stands out or none was counted. */
+  /** Id of the token that is commonest among ALL its firings in the final pass; NaN when none stands out or was counted. */
   main_token_id: number;
   /** That token as decoded. */
   main_token: string;

@@ -51,7 +51,7 @@ export interface FeatureStatistics {
   maxActivation: Summary;
   /** Summary over alive features of log10(density). */
   logDensity: Summary;
-  /** Summary of the token entropy in bits, over features whose samples are full: n samples cannot have more than log2 n bits. */
+  /** Summary of the token entropy in bits, over features whose samples are full: n samples have at most log2 n bits. */
   tokenEntropy: Summary;
   /** Summary over alive features of cos(W_enc[:, i], W_dec[i]); count 0 when the widths differ. */
   encoderDecoderCosine: Summary;
@@ -66,8 +66,8 @@ export interface FeatureStatistics {
 }
 
 /**
- * How features' mean activations go with how often they fire, by ranks within their groups, so that differences between groups play no part.
- * The mean and not the maximum: of more draws from one and the same pool the maximum is larger, the mean is not.
+ * How features' mean activations go with how often they fire, by ranks within their groups, so that differences between groups
+ * play no part. The mean and not the maximum: of more draws from one and the same pool the maximum is larger, the mean is not.
  */
 function strengthAndFrequency(alive: readonly FeatureRow[]): RankCorrelation {
   const measured = alive.filter((row) => Number.isFinite(row.mean_activation));

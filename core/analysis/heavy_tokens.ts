@@ -1,12 +1,13 @@
 /**
- * The commonest token of each feature over everything it fires on, counted in memory of fixed size while the text goes by (the
- * frequent items of Misra and Gries, 1982).
+ * The commonest token of each feature over everything it fires on, counted in memory of fixed size while the text goes by
+ * (the frequent items of Misra and Gries, 1982).
  * @module
  */
 
 /**
- * Tokens counted at once for each feature. A token's count is too small by at most 1 / (COUNTERS + 1) of the feature's other firings, so that
- * a token on half of them is missed by no more than 1.6 % of all; a feature that fires on no more than COUNTERS different tokens is counted exactly.
+ * Tokens counted at once for each feature. A token's count is too small by at most 1 / (COUNTERS + 1) of the feature's other
+ * firings, so that one on half of them lacks no more than 1.6 % of all; a feature that fires on no more than COUNTERS
+ * different tokens is counted exactly.
  */
 export const COUNTERS = 32;
 
@@ -20,7 +21,7 @@ export interface BoundedCount {
   readonly most: number;
 }
 
-/** For each feature the tokens that it fires on most. The same for equal sequences, however they are cut into batches. */
+/** For each feature the tokens that it fires on most; the same for equal sequences, however they are cut into batches. */
 export class HeavyTokens {
   /** [features, COUNTERS] the counted tokens. */
   readonly #tokens: Uint32Array;
@@ -66,7 +67,7 @@ export class HeavyTokens {
       counts[free] = 1;
       return;
     }
-    // The new token and one firing of each counted one go out together: that can happen to no more than 1 / (COUNTERS + 1) of all.
+    // The new token and one firing of each counted one go out together: at most to 1 / (COUNTERS + 1) of all.
     for (let at = first; at < end; at++) counts[at]--;
     this.#lowered[feature]++;
   }
@@ -75,8 +76,8 @@ export class HeavyTokens {
    * The token that a feature fired on most.
    *
    * @param feature The feature.
-   * @returns The token with the highest count, the lowest id among equals; null where none has one left. Where another was seen more
-   * often, both lie between these bounds.
+   * @returns The token with the highest count, the lowest id among equals; null where none has one left. Where another was
+   * seen more often, both lie between these bounds.
    */
   commonest(feature: number): BoundedCount | null {
     let best = -1;

@@ -79,7 +79,7 @@ function relation({ ci95: [low, high] }: SharedDistribution, more: string, less:
   return low > 0 ? more : high < 0 ? less : alike;
 }
 
-/** The differences that the numbers support, as sentences; distributions whose medians chance may have set apart are called alike. */
+/** The differences that the numbers support, as sentences; medians that chance may have set apart are called alike. */
 export function differences(comparison: ComparedPair): string[] {
   const { a, b, logDensity, logMaxActivation, tokenEntropy, detectors, sameModel } = comparison;
   const A = a.name.phrase, B = b.name.phrase, noun = nounOf(comparison);

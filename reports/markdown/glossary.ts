@@ -52,7 +52,7 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `In the embedded model 2 % of random directions that fire as often are token detectors (reports/sentences.md).`,
     `**Gain per doubling**: the share of FVU that twice the steps would take away, by a line through log FVU over log ` +
     `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
-    `was off by 3 % of the FVU (root mean square), and too high where learning levels off.`,
+    `was off by 2 % of the FVU (root mean square).`,
     `**Feature norm**: the Euclidean length of the feature's encoder column, |W_enc[:, i]|. ` +
     `**Decoder norm**: that of its decoder row, |W_dec[i]|, equal for all features because training normalises it.`,
     `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +

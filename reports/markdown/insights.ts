@@ -94,7 +94,7 @@ function utilization(transcoder: TranscoderAnalysis): string {
     ? `all ${counted(config.features, "feature")} fire.** Each at least once on the ${text}.`
     : `${percent(evaluation.dead_fraction)} of the features do not fire.** ${integer(evaluation.dead_features)} of ${
       counted(config.features, "feature")
-    } are silent on the ${text}; on more text some of them may not be.`;
+    } ${evaluation.dead_features === 1 ? "is" : "are"} silent on the ${text}; more of it may wake some.`;
   return `**Feature utilization: ${dead} In the final pass ${dense === 0 ? "none" : integer(dense)} fired on ` +
     `more than ${percent(denseDensity(config), 0)} of the tokens, ${
       rare === 0 ? "none" : integer(rare)

@@ -82,10 +82,12 @@ function instability(transcoder: TranscoderAnalysis): string {
 function dead({ evaluation, config }: TranscoderAnalysis): string {
   if (!(evaluation.dead_features > 0)) return "";
   if (evaluation.dead_fraction < thresholds.deadShare) {
-    return `**Keep an eye on the ${counted(evaluation.dead_features, "dead feature")}.** The ideal is none, though ` +
-      `${
-        percent(evaluation.dead_fraction)
-      } is within the limit. More held-out text would show which of them are only rare.`;
+    const [dead, they] = evaluation.dead_features === 1
+      ? ["dead feature", "it is"]
+      : [counted(evaluation.dead_features, "dead feature"), "they are"];
+    return `**Keep an eye on the ${dead}.** The ideal is none, though ${
+      percent(evaluation.dead_fraction)
+    } is within the limit. More held-out text would show whether ${they} only rare.`;
   }
   return `**Fight dead features.** Count a feature as dead earlier (now after ${
     counted(config.dead_after_tokens, "token")

@@ -114,7 +114,7 @@ export function overviewFigure(transcoder: TranscoderAnalysis): Spec {
   );
 }
 
-/** Largest activation of each feature against how often it fired, with the limit of the samples. No trend is drawn: the maximum grows with the number of draws. */
+/** Largest activation of each feature against how often it fired, with the limit of the samples. No trend: maxima grow with draws. */
 export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
   const { config, statistics } = transcoder;
   const { strongest } = statistics;
