@@ -11,6 +11,9 @@
  */
 export const COUNTERS = 32;
 
+/** Stands for no token. */
+const FREE = 0xffffffff;
+
 /** A count that is known between two bounds. */
 export interface BoundedCount {
   /** The counted token. */
@@ -23,9 +26,9 @@ export interface BoundedCount {
 
 /** For each feature the tokens that it fires on most; the same for equal sequences, however they are cut into batches. */
 export class HeavyTokens {
-  /** [features, COUNTERS] the counted tokens. */
+  /** [features, COUNTERS] the counted tokens, {@link FREE} where none is. */
   readonly #tokens: Uint32Array;
-  /** [features, COUNTERS] how often each was seen, less what it was lowered by; 0 where the place is free. */
+  /** [features, COUNTERS] how often each was seen, less what it was lowered by. */
   readonly #counts: Uint32Array;
   /** [features] how often all counters were lowered by one: the most that any token's count can lack. */
   readonly #lowered: Uint32Array;
@@ -36,7 +39,7 @@ export class HeavyTokens {
    * @param features Features of the dictionary.
    */
   constructor(features: number) {
-    this.#tokens = new Uint32Array(features * COUNTERS);
+    this.#tokens = new Uint32Array(features * COUNTERS).fill(FREE);
     this.#counts = new Uint32Array(features * COUNTERS);
     this.#lowered = new Uint32Array(features);
   }
@@ -56,11 +59,12 @@ export class HeavyTokens {
     const first = feature * COUNTERS, end = first + COUNTERS, tokens = this.#tokens, counts = this.#counts;
     let free = -1;
     for (let at = first; at < end; at++) {
-      if (counts[at] === 0) free = at;
-      else if (tokens[at] === token) {
+      const counted = tokens[at];
+      if (counted === token) {
         counts[at]++;
         return;
       }
+      if (counted === FREE) free = at;
     }
     if (free >= 0) {
       tokens[free] = token;
@@ -68,7 +72,7 @@ export class HeavyTokens {
       return;
     }
     // The new token and one firing of each counted one go out together: at most to 1 / (COUNTERS + 1) of all.
-    for (let at = first; at < end; at++) counts[at]--;
+    for (let at = first; at < end; at++) if (--counts[at] === 0) tokens[at] = FREE;
     this.#lowered[feature]++;
   }
 
