@@ -59,7 +59,7 @@ async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   using gpu = openScope(device);
   await quietly(() => estimate(gpu, request));
   const plan = planOf(request, gpu.adapter);
-  const observer = { loading() {}, filling() {}, rounded() {}, stepped() {} };
+  const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} };
   const { decoder, transcoders } = await train(gpu, plan, observer);
   await finish(gpu, plan, decoder, transcoders, { sampling() {}, evaluating() {} });
   await request.model.weights.close();

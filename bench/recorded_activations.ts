@@ -2,22 +2,22 @@
  * Trains a transcoder on activations that were recorded elsewhere (bench/record_activations.py), with the product's own preparation,
  * first weights and steps, and evaluates it on held-out ones: for the choice of defaults, where a model need not run again for each try.
  *
- *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none]
+ *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--stop 600]
  *
  * DIRECTORY has train.TAP.safetensors and held_out.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
  * seconds, held-out FVU per prefix with threshold inference, L0 and dead features.
  */
 
 import { Command } from "commander";
-import { EvaluationSums } from "../core/analysis/evaluation.ts";
-import { createTensor, downloadAll, type Gpu, openGpu, settle, tensorFrom, upload } from "../core/gpu/device.ts";
+import { downloadAll, type Gpu, openGpu, settle, tensorFrom, upload } from "../core/gpu/device.ts";
 import { createRowBlocks, recordGather, recordPrepared, type RowBlocks } from "../core/gpu/row_blocks.ts";
 import { Pass } from "../core/gpu/run.ts";
 import { openScope } from "../core/gpu/scope.ts";
-import { elements, front } from "../core/gpu/tensor.ts";
+import { elements } from "../core/gpu/tensor.ts";
 import { tuneTiles } from "../core/gpu/tune.ts";
 import { openSafetensors } from "../core/files/safetensors.ts";
 import { permutation, randomGenerator } from "../core/random.ts";
+import { EvaluatedTranscoder } from "../core/passes/evaluated_transcoder.ts";
 import type { RunSettings } from "../core/runs/settings.ts";
 import {
   type ActivationStatistics,
@@ -30,8 +30,7 @@ import { allocateTranscoder, folded } from "../core/training/transcoder.ts";
 import { checkSettings } from "../core/training/recipe.ts";
 import { readWeights } from "../core/training/state.ts";
 import { Encoder } from "../core/transcoder/encode.ts";
-import { Reconstructor } from "../core/transcoder/reconstruct.ts";
-import { featureCount, prefixEnds, type TranscoderShape } from "../core/transcoder/shape.ts";
+import { featureCount, type TranscoderShape } from "../core/transcoder/shape.ts";
 import { type Columns, type Preparation, scaledBy, type Transcoder } from "../core/transcoder/weights.ts";
 import { EMBEDDED } from "../commands/train/settings.ts";
 import { preferVulkan } from "../main.ts";
@@ -82,17 +81,18 @@ function centred(statistics: ActivationStatistics): Columns {
 async function train(
   gpu: Gpu,
   settings: RunSettings,
+  stop: number,
   prepare: string,
   source: End,
   target: End,
 ): Promise<Transcoder> {
-  const { steps, batch_tokens: rows, seed, groups } = settings;
+  const { batch_tokens: rows, seed, groups } = settings;
   const shape: TranscoderShape = { d_in: source.width, d_out: target.width, groups };
   await tuneTiles(gpu, [
     { rows: featureCount(groups), columns: rows, depth: shape.d_in, weight: "f32", epilogue: "bias_relu" },
   ]);
   using memory = openScope(gpu);
-  const passes = Math.ceil(steps * rows / source.rows), drawn = new Uint32Array(passes * source.rows);
+  const passes = Math.ceil(stop * rows / source.rows), drawn = new Uint32Array(passes * source.rows);
   for (let p = 0; p < passes; p++) drawn.set(permutation(source.rows, randomGenerator(seed, p)), p * source.rows);
   const order = tensorFrom(memory, "order", [drawn.length], drawn);
   const measure = async (end: End) => ({
@@ -103,7 +103,7 @@ async function train(
   const preparation = PREPARATIONS[prepare](from, to);
   const weights = await initialWeights(gpu, shape, settings, order, from, to, preparation);
   const { stepper, columns, x, y } = allocateTranscoder(memory, settings, shape, preparation, weights);
-  for (let step = 1; step <= steps; step++) {
+  for (let step = 1; step <= stop; step++) {
     const pass = new Pass(gpu), first = (step - 1) * rows;
     recordPrepared(pass, source.activations, order, columns.source, x, { rows, width: shape.d_in, first });
     recordPrepared(pass, target.activations, order, columns.target, y, { rows, width: shape.d_out, first });
@@ -120,31 +120,26 @@ async function train(
 
 async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End, target: End) {
   const { shape } = transcoder, encoder = new Encoder(gpu, transcoder, 1024), { batchTokens } = encoder;
-  const reconstructor = new Reconstructor(gpu, transcoder, batchTokens);
-  const x = createTensor(gpu, "x", [batchTokens, shape.d_in]), y = createTensor(gpu, "y", [batchTokens, shape.d_out]);
+  // Only where they stand in a model is unknown here, and nobody asks.
+  const tap = { layer: 0, site: "resid_mid" } as const, config = { source: tap, target: tap, k };
+  const evaluated = new EvaluatedTranscoder(gpu, { transcoder, config }, encoder, batchTokens);
   const order = tensorFrom(gpu, "all rows", [source.rows], Uint32Array.from({ length: source.rows }, (_, n) => n));
-  const sums = new EvaluationSums(prefixEnds(shape.groups), shape.d_out);
   for (let first = 0; first < source.rows; first += batchTokens) {
     const rows = Math.min(batchTokens, source.rows - first), pass = new Pass(gpu);
-    recordGather(pass, source.activations, order, x, { rows, width: shape.d_in, first });
-    recordGather(pass, target.activations, order, y, { rows, width: shape.d_out, first });
-    encoder.recordEncode(pass, x, rows);
-    encoder.recordFires(pass, rows);
-    reconstructor.record(pass, encoder.kept, y, rows);
+    recordGather(pass, source.activations, order, evaluated.x, { rows, width: shape.d_in, first });
+    recordGather(pass, target.activations, order, evaluated.y, { rows, width: shape.d_out, first });
+    evaluated.record(pass, rows);
     pass.submit();
-    const wanted = [front(y, rows), front(reconstructor.residual, rows), front(reconstructor.squares, rows)];
-    const [kept, fires] = [front(encoder.kept.rowStart, rows + 1), encoder.fires];
-    const [targets, residual, squares, rowStart, fired] = await downloadAll(gpu, [...wanted, kept, fires]);
-    sums.add({
-      context: Array.from({ length: rows }, (_, r) => Math.floor((first + r) / 127)),
-      target: new Float32Array(targets),
-      residual: new Float32Array(residual),
-      squares: new Float32Array(squares),
-      rowStart: new Uint32Array(rowStart),
-      fires: new Uint32Array(fired),
-    });
+    const context = Array.from({ length: rows }, (_, r) => Math.floor((first + r) / 127));
+    evaluated.add(context, await downloadAll(gpu, evaluated.measured(rows)));
   }
-  return sums.result({ thresholds: transcoder.thresholds, k });
+  return evaluated.result();
+}
+
+interface Options {
+  set: string[];
+  prepare: string;
+  stop?: number;
 }
 
 const command = new Command("recorded_activations")
@@ -153,7 +148,8 @@ const command = new Command("recorded_activations")
   .argument("<target>")
   .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
   .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
-  .action(async (directory: string, source: string, target: string, options: { set: string[]; prepare: string }) => {
+  .option("--stop <step>", "the last step, where the settings' schedule is to be cut short", Number)
+  .action(async (directory: string, source: string, target: string, options: Options) => {
     preferVulkan();
     const changes = Object.fromEntries(options.set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
     const settings = { ...SETTINGS, ...changes };
@@ -164,6 +160,7 @@ const command = new Command("recorded_activations")
     const transcoder = await train(
       gpu,
       settings,
+      options.stop ?? settings.steps,
       options.prepare,
       await end("train", source),
       await end("train", target),
@@ -171,9 +168,12 @@ const command = new Command("recorded_activations")
     const seconds = (performance.now() - started) / 1000;
     const held = [await end("held_out", source), await end("held_out", target)] as const;
     const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
+    const stopped = options.stop === undefined ? "" : `, stopped at step ${options.stop}`;
     const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");
     console.log(
-      `${source} ${target} ${options.prepare} ${options.set.join(" ")}: ${seconds.toFixed(0)} s, FVU ${fvus}, ` +
+      `${source} ${target} ${options.prepare} ${options.set.join(" ")}${stopped}: ${
+        seconds.toFixed(0)
+      } s, FVU ${fvus}, ` +
         `L0 ${l0.toFixed(1)}, ${dead_features} dead`,
     );
   });

@@ -22,9 +22,13 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
   const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
   const { dataOf } = await import("../core/runs/config.ts");
+  const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
+  const placed = await Promise.all(transcoders.map(async (transcoder) => {
+    return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
+  }));
   const files = await openModelVisibly(modelOf(transcoders));
   using gpu = await openGpu(undefined, config.precision);
   const taps = tapsOf(transcoders.map(({ config }) => config));
@@ -39,7 +43,7 @@ async function evaluateRun(transcoders: readonly FinishedTranscoder[], tokens: n
       decoder,
       source,
       settings: config,
-      transcoders,
+      transcoders: placed,
       tokens,
       onProgress: (done) => progress.advance({ done, total: tokens, unit: "tokens" }),
     });
@@ -79,7 +83,9 @@ async function evaluate({ run, tokens, json }: EvaluateOptions): Promise<void> {
     return;
   }
   const { evaluationTable } = await import("../reports/evaluation_table.ts");
-  const named = transcoders.map(({ name: { phrase } }, i) => ({ name: phrase, evaluation: evaluations[i] }));
+  const named = transcoders.map(({ name: { phrase }, config }, i) => {
+    return { name: phrase, config, evaluation: evaluations[i] };
+  });
   console.log(evaluationTable(named, config.include_bos));
 }
 

@@ -4,21 +4,30 @@
  */
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../core/analysis/evaluation.ts";
-import { counted, decimal, integer, percent, thresholdText } from "./format.ts";
+import { capital, counted, decimal, integer, percent, thresholdText } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
+import { caveats, reconstructionTable } from "./reconstructions.ts";
+import { varianceShares } from "./target_variance.ts";
 
 function withInterval(value: number, [low, high]: Interval, digits: number): string {
   return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
 }
 
+/** A transcoder that was evaluated. */
+export interface EvaluatedName {
+  /** What it is called among those evaluated with it. */
+  readonly name: string;
+  /** Its figures. */
+  readonly evaluation: Evaluation;
+  /** What its config.json says of the sizes and the target. */
+  readonly config: { readonly d_in: number; readonly target: { readonly site: string } };
+}
+
 /**
- * A row per figure and a column per evaluated transcoder, under a line on what was evaluated. All saw the same tokens; where their
- * dictionaries are grouped in different ways, a cell is empty for a prefix that one does not have.
+ * Under a line on what was evaluated, for each transcoder a table of its prefixes beside the mean and the linear map, then a table of the
+ * other figures, a row per figure and a column per transcoder. All saw the same tokens.
  */
-export function evaluationTable(
-  transcoders: readonly { name: string; evaluation: Evaluation }[],
-  bosCounts: boolean,
-): string {
+export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts: boolean): string {
   const [{ evaluation: first }] = transcoders;
   const row = (name: string, cell: (evaluation: Evaluation) => string) => [
     name,
@@ -26,22 +35,34 @@ export function evaluationTable(
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
-  const ends = transcoders.flatMap(({ evaluation }) => evaluation.fvu_per_prefix.map(({ prefix }) => prefix));
-  const prefixes = [...new Set(ends)].sort((a, b) => a - b).map((end) =>
-    row(`FVU of prefix ${integer(end)}`, ({ fvu_per_prefix }) => {
-      const found = fvu_per_prefix.find(({ prefix }) => prefix === end);
-      return found ? withInterval(found.fvu, found.ci95, 4) : "";
-    })
-  );
+  /** A row that is left out where no transcoder has the figure, as without a linear map. */
+  const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined) =>
+    transcoders.some(({ evaluation }) => cell(evaluation) !== undefined)
+      ? [row(name, (evaluation) => cell(evaluation) ?? "–")]
+      : [];
+  const measured = (value: number | undefined, ends: Interval | undefined) =>
+    value === undefined || ends === undefined ? undefined : withInterval(value, ends, 4);
   return [
     `${counted(first.tokens, "held-out token")} in ${counted(first.contexts, "context")}, ` +
     `BOS ${bosCounts ? "included" : "excluded"}; intervals cover 95 % (bootstrap over contexts).`,
+    ...transcoders.flatMap(({ name, evaluation, config }) => [
+      ...["", capital(name), "", reconstructionTable(evaluation)],
+      ...caveats(evaluation, config).flatMap((sentence) => ["", sentence.replaceAll(/\*\*|`/g, "")]),
+    ]),
     "",
     table(["", ...transcoders.map(({ name }) => numeric(name))], [
       row("FVU", ({ fvu, fvu_ci95 }) => withInterval(fvu, fvu_ci95, 4)),
-      ...prefixes,
+      ...optional(
+        "FVU at unit variance",
+        ({ fvu_unit_variance: fvu, fvu_unit_variance_ci95: ends }) => measured(fvu, ends),
+      ),
+      ...optional("Cosine", ({ cosine, cosine_ci95 }) => measured(cosine, cosine_ci95)),
       row("Explained variance (dictionary_learning)", ({ explained_variance }) => decimal(explained_variance, 4)),
       row("FVU, variance of all elements", ({ fvu_all_elements }) => decimal(fvu_all_elements, 4)),
+      row(
+        "Target variance in 1 / 5 / 20 dimensions",
+        ({ target_variance }) => target_variance ? varianceShares(target_variance) : "–",
+      ),
       row("L0", ({ l0, l0_ci95 }) => withInterval(l0, l0_ci95, 2)),
       row("L0 at 5, 25, 50, 75, 95 % of tokens", ({ l0_quantiles }) => quantiles(l0_quantiles)),
       row("k in training", ({ k }) => integer(k)),

@@ -90,6 +90,11 @@ export function confidence([low, high]: [number, number], digits: number, remark
   return ` (95 % CI ${decimal(low, digits)} to ${decimal(high, digits)}${remark})`;
 }
 
+/** `0.15 to 0.17`, or a dash when an end is not a number. */
+export function interval([low, high]: readonly [number, number], digits: number): string {
+  return Number.isFinite(low + high) ? `${decimal(low, digits)} to ${decimal(high, digits)}` : "–";
+}
+
 /** `once`, `twice`, `2.5 times`. */
 export function times(count: number): string {
   return count === 1 ? "once" : count === 2 ? "twice" : `${setting(count)} times`;

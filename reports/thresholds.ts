@@ -7,6 +7,10 @@
 export const thresholds = {
   /** Success: held-out FVU of the whole dictionary lies below this (the plan's goal for layer 17 of Gemma-2-2B). */
   fvu: 0.3,
+  /** A dimension of the target that holds more than this share of its variance decides the FVU: a real Gemma has 10 % or 74 %. */
+  decisiveDimension: 0.25,
+  /** A linear map that was fitted on fewer tokens than this per dimension of its source is not the best one there is. */
+  tokensPerDimension: 10,
   /** Success: held-out L0 differs from k by at most this share of k. */
   l0Tolerance: 0.2,
   /** Success: fewer features than this share are dead on held-out text. The ideal is none. */

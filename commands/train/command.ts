@@ -33,7 +33,7 @@ import { declared, NUMBER_OPTIONS } from "./settings.ts";
 export function trainCommand(): Command {
   const command = new Command("train")
     .description(
-      "Harvests activations and trains one Matryoshka transcoder per layer from one forward pass. Without options it trains on the " +
+      "Harvests activations and trains a Matryoshka transcoder per layer and source from one forward pass. Without options it trains on the " +
         "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
     .option(
@@ -47,8 +47,8 @@ export function trainCommand(): Command {
     )
     .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
-      "--source <site>",
-      "where activations are read: a site of the same layer, or one like layer8.resid_mid",
+      "--source <sites>",
+      "where activations are read: a site of the same layer, one like layer8.resid_mid, or several with commas for a transcoder each",
       "resid_mid",
     )
     .option("--target <site>", "where those to be predicted are", "mlp_out")
@@ -187,11 +187,17 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
     return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
   }
   console.log("\nHeld-out text, threshold inference:");
-  for (const [i, { evaluation: { fvu, fvu_per_prefix, l0, dead_features } }] of transcoders.entries()) {
-    const dead = `dead ${dead_features} of ${features}`;
-    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+  for (const [i, { evaluation }] of transcoders.entries()) {
+    const { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
+    const dead = `dead ${dead_features} of ${features}`,
+      map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
+    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
-    if (prefixes) console.log(`    FVU ${prefixes} features`);
+    const others = [
+      ...prefixes ? [`${prefixes} features`] : [],
+      ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
+    ];
+    if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
   }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);

@@ -11,7 +11,9 @@ import type { Mapping } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import type { TrainingObserver } from "../../core/training/session.ts";
 import type { SteppedTranscoder } from "../../core/training/step_log.ts";
-import { tapName } from "../../core/model/sites.ts";
+import { type Tap, tapName } from "../../core/model/sites.ts";
+import type { TargetVariance } from "../../core/analysis/target_variance.ts";
+import { decisiveDimension } from "../../reports/target_variance.ts";
 import { integer } from "../../reports/format.ts";
 import { perSecond, Progress } from "../progress.ts";
 
@@ -79,6 +81,7 @@ export class TrainDisplay {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
       rounded: (errors) => this.#rounded(errors),
+      measured: (target, variance) => this.#measured(target, variance),
       stepped: (step, transcoders, tokensPerSecond) => this.#stepped(step, transcoders, tokensPerSecond),
     };
   }
@@ -119,6 +122,13 @@ export class TrainDisplay {
   #rounded(errors: Readonly<Record<string, number>>): void {
     this.stop();
     console.error(`  ${describeErrors(errors)}`);
+  }
+
+  #measured(target: Tap, variance: TargetVariance): void {
+    const warning = decisiveDimension(tapName(target), variance);
+    if (warning === "") return;
+    this.stop();
+    console.error(`mtc: ${warning}`);
   }
 
   #stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void {

@@ -91,17 +91,19 @@ function parseTap(text: string, layer: number): Tap {
 }
 
 /**
- * One mapping per layer.
+ * One mapping per layer and source.
  *
  * @param layers The layers to train.
- * @param source `--source`.
+ * @param source `--source`: one place or several with commas between them, each once.
  * @param target `--target`.
  * @param modelLayers How many layers the model has.
- * @returns The mappings by ascending layer.
+ * @returns The mappings by ascending layer, those of a layer in the order of their sources.
  * @throws {UsageError} When the model lacks a layer, or a target does not come after its source.
  */
 export function mappingsFor(layers: readonly number[], source: string, target: string, modelLayers: number): Mapping[] {
-  return layers.toSorted((a, b) => a - b).map((layer) => {
+  const sources = [...new Set(source.split(","))];
+  const pairs = layers.toSorted((a, b) => a - b).flatMap((layer) => sources.map((source) => [layer, source] as const));
+  return pairs.map(([layer, source]) => {
     checkLayer(layer, modelLayers);
     const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
     checkLayer(from.layer, modelLayers, "choose another --source");

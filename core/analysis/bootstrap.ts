@@ -75,6 +75,56 @@ export function resampledSquaredLengths(
   return squared;
 }
 
+/** Sums over the tokens of one item, [width] each. */
+export interface DimensionSums {
+  /** sum y */
+  readonly target: Float64Array;
+  /** sum y^2 */
+  readonly targetSquares: Float64Array;
+  /** sum of the squared residuals of y */
+  readonly residualSquares: Float64Array;
+}
+
+/**
+ * For each resample the mean over dimensions of sum of squared residuals / sum (y - mean(y))^2, the mean of y being the resample's own.
+ * Dimensions that do not vary in it are left out.
+ *
+ * @param resamples From {@link drawResamples}.
+ * @param tokens Tokens of each resample.
+ * @param items Sums per item, all of one width.
+ * @returns One mean per resample; NaN where nothing varies.
+ */
+export function resampledMeanRatios(
+  resamples: readonly Uint16Array[],
+  tokens: Float64Array,
+  items: readonly DimensionSums[],
+): Float64Array {
+  const sums = new Float64Array(resamples.length), dimensions = new Uint32Array(resamples.length);
+  const width = items[0].target.length, column = new Float64Array(3 * items.length);
+  for (let d = 0; d < width; d++) {
+    items.forEach(({ target, targetSquares, residualSquares }, i) => {
+      column[3 * i] = target[d];
+      column[3 * i + 1] = targetSquares[d];
+      column[3 * i + 2] = residualSquares[d];
+    });
+    resamples.forEach((counts, r) => {
+      let y = 0, squares = 0, residual = 0;
+      for (let i = 0, at = 0; i < counts.length; i++, at += 3) {
+        const count = counts[i];
+        if (count === 0) continue;
+        y += count * column[at];
+        squares += count * column[at + 1];
+        residual += count * column[at + 2];
+      }
+      const variance = squares - y * y / tokens[r];
+      if (!(variance > 0)) return;
+      sums[r] += residual / variance;
+      dimensions[r]++;
+    });
+  }
+  return sums.map((sum, r) => sum / dimensions[r]);
+}
+
 /**
  * The middle 95 % of what the resamples gave.
  *

@@ -14,7 +14,16 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   fvu_ci95: "95 % interval of fvu: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, " +
     "each with the variance about its own mean.",
   fvu_per_prefix:
-    "The same figures for each Matryoshka prefix: only features below the prefix's end take part in y_hat.",
+    "The same figures for each Matryoshka prefix: only features below the prefix's end take part in y_hat, and are counted in l0.",
+  fvu_unit_variance:
+    "FVU with every dimension of the target scaled to variance 1: the mean over dimensions of sum (y - y_hat)^2 / " +
+    "sum (y - mean(y))^2, both over all tokens of that dimension; dimensions that do not vary are left out, " +
+    "target_variance.constant_dimensions counts them.",
+  fvu_unit_variance_ci95:
+    "95 % interval of fvu_unit_variance, by the same resamples of contexts, each with the variances about its own means.",
+  target_variance:
+    "How the target's variance is spread: the share of sum |y - mean(y)|^2 that lies in its largest dimension (top_1), in the " +
+    "five and in the twenty largest; which dimension is the largest, counted from 0; and how many do not vary.",
   explained_variance:
     "As dictionary_learning defines it: 1 - sum of the residual's variances / sum of the target's variances over " +
     "dimensions, both about their own means, so that a constant error costs nothing; here over all tokens at once.",
@@ -27,6 +36,18 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   k: "Features per token that batch top-k kept on average in training; l0 is what the threshold gives instead.",
   dead_features: "Features that are active on none of the tokens evaluated.",
   dead_fraction: "dead_features divided by the number of features.",
+};
+
+/** What joins {@link EVALUATION_DEFINITIONS} where there is a linear map. */
+export const DEFINITIONS_OF_THE_LINEAR_MAP: Readonly<Record<string, string>> = {
+  linear_map:
+    "The same figures of the best affine map y = x W + b from source to target on the same held-out tokens: least squares with a ridge " +
+    "of 1e-4 of the mean variance of the source's dimensions, each scaled to variance 1, fitted on that many tokens of training " +
+    "text. A transcoder whose fvu is not below the map's has found nothing that a matrix would not.",
+  cosine:
+    "Mean over tokens of the cosine between y - m and y_hat - m, where m is the target's mean over the training tokens that the " +
+    "linear map was fitted on; 0 for a token where either is 0.",
+  cosine_ci95: "95 % interval of cosine, by the same resamples of contexts.",
 };
 
 /** What takes the place of, and what joins, {@link EVALUATION_DEFINITIONS} where features have thresholds of their own. */

@@ -3,10 +3,49 @@
  * @module
  */
 
-import { drawResamples, type Interval, interval95, resampledSquaredLengths, resampledSums } from "./bootstrap.ts";
-import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
+import {
+  type DimensionSums,
+  drawResamples,
+  type Interval,
+  interval95,
+  resampledMeanRatios,
+  resampledSquaredLengths,
+  resampledSums,
+} from "./bootstrap.ts";
+import { DEFINITIONS_OF_THE_LINEAR_MAP, DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
 import { quantile } from "./statistics.ts";
+import { type TargetVariance, varianceSpread } from "./target_variance.ts";
 import { summarizeThresholds } from "./threshold_summary.ts";
+
+/** What is measured of any reconstruction. Files of older versions have `fvu` and `ci95` alone. */
+export interface ReconstructionFigures {
+  /** Fraction of variance unexplained. */
+  fvu: number;
+  /** Its interval. */
+  ci95: Interval;
+  /** The same with every dimension scaled to variance 1. */
+  fvu_unit_variance?: number;
+  /** Mean cosine between target and reconstruction, both less the target's mean; only there where that mean is known beforehand. */
+  cosine?: number;
+  /** Its interval. */
+  cosine_ci95?: Interval;
+}
+
+/** The figures of a Matryoshka prefix. */
+export interface PrefixFigures extends ReconstructionFigures {
+  /** Its end: features below it take part. */
+  prefix: number;
+  /** Mean number of active features per token that are below it. */
+  l0?: number;
+  /** Its interval. */
+  l0_ci95?: Interval;
+}
+
+/** The figures of the best linear map. */
+export interface LinearMapFigures extends ReconstructionFigures {
+  /** Training tokens that it was fitted on. */
+  tokens: number;
+}
 
 /** The figures of a transcoder on held-out text with threshold inference; {@link EVALUATION_DEFINITIONS} defines each. */
 export interface Evaluation {
@@ -23,7 +62,19 @@ export interface Evaluation {
   /** Its interval. */
   fvu_ci95: Interval;
   /** Likewise for each Matryoshka prefix, shortest first. */
-  fvu_per_prefix: { prefix: number; fvu: number; ci95: Interval }[];
+  fvu_per_prefix: PrefixFigures[];
+  /** FVU with every dimension of the target scaled to variance 1; files of older versions have none of what follows, up to the linear map. */
+  fvu_unit_variance?: number;
+  /** Its interval. */
+  fvu_unit_variance_ci95?: Interval;
+  /** How the target's variance is spread over its dimensions. */
+  target_variance?: TargetVariance;
+  /** Mean cosine between target and reconstruction, both less the target's mean; only there where there is a linear map. */
+  cosine?: number;
+  /** Its interval. */
+  cosine_ci95?: Interval;
+  /** What the best linear map does with the same tokens; only there where the run has one. */
+  linear_map?: LinearMapFigures;
   /** Explained variance as dictionary_learning defines it. */
   explained_variance: number;
   /** FVU against the variance over all elements, as the original project computed it. */
@@ -52,12 +103,24 @@ export interface MeasuredBatch {
   readonly target: Float32Array;
   /** [tokens, d_out] y_hat - y with all features. */
   readonly residual: Float32Array;
-  /** [tokens, prefixes] |y_hat_p - y|^2. */
-  readonly squares: Float32Array;
-  /** [tokens + 1] ascending: token b has rowStart[b + 1] - rowStart[b] active features. */
-  readonly rowStart: Uint32Array;
+  /** [tokens, prefixes] how many features of the prefix are active. */
+  readonly active: Uint32Array;
   /** [features] on how many of the tokens each feature is active. */
   readonly fires: Uint32Array;
+  /** What was measured of the prefixes. */
+  readonly prefixes: MeasuredReconstructions;
+  /** What was measured of the linear map, as of one prefix; null where there is none. */
+  readonly linear: MeasuredReconstructions | null;
+}
+
+/** What was measured of some reconstructions of the same tokens, at the same places of each array. */
+export interface MeasuredReconstructions {
+  /** [tokens, reconstructions] |y_hat - y|^2. */
+  readonly squares: Float32Array;
+  /** [reconstructions, d_out] sum over the tokens of (y_hat - y)^2. */
+  readonly columnSquares: Float32Array;
+  /** [tokens, reconstructions] cosine between y and y_hat, both less a mean; null where there is no linear map, and no mean is known. */
+  readonly cosines: Float32Array | null;
 }
 
 /** What an evaluation says beside its measurements. */
@@ -66,19 +129,27 @@ export interface EvaluatedSettings {
   readonly thresholds: Float32Array;
   /** Features kept per token in training. */
   readonly k: number;
+  /** Training tokens that the linear map was fitted on; left out where there is none. */
+  readonly linearMapTokens?: number;
 }
 
-/** The sums over one context. */
+/** The sums over one context. Reconstructions are those of the prefixes, and behind them that of the linear map. */
 interface ContextSums {
   tokens: number;
   /** sum y, [d_out] */
   readonly target: Float64Array;
   /** sum |y|^2 */
   targetSquares: number;
-  /** sum |y_hat_p - y|^2, [prefixes] */
+  /** sum |y_hat - y|^2, [reconstructions] */
   readonly residualSquares: Float64Array;
-  /** sum of active features */
-  active: number;
+  /** sum of the cosines, [reconstructions] */
+  readonly cosines: Float64Array;
+  /** sum of active features, [prefixes] */
+  readonly active: Float64Array;
+  /** sum (y - y_0)^2 by dimension, [d_out], y_0 being the very first token's: so that what does not vary has exactly none */
+  readonly dimensionSquares: Float64Array;
+  /** sum (y_hat - y)^2 by dimension, [d_out], of the whole dictionary */
+  readonly dimensionResiduals: Float64Array;
 }
 
 /** Adds up measurements; memory grows with contexts * d_out and with tokens. */
@@ -88,8 +159,12 @@ export class EvaluationSums {
   readonly #contexts: ContextSums[] = [];
   /** sum of y_hat - y, [d_out] */
   readonly #residual: Float64Array;
+  /** sum (y_hat - y)^2 by dimension, [d_out] of each reconstruction */
+  readonly #columnSquares: readonly Float64Array[];
   readonly #fired: Uint8Array;
   readonly #activePerToken: number[] = [];
+  /** The first token's target. */
+  #origin: Float32Array | null = null;
 
   /**
    * Starts at zero.
@@ -101,6 +176,7 @@ export class EvaluationSums {
     this.#prefixEnds = prefixEnds;
     this.#width = width;
     this.#residual = new Float64Array(width);
+    this.#columnSquares = [...prefixEnds, "linear map"].map(() => new Float64Array(width));
     this.#fired = new Uint8Array(prefixEnds[prefixEnds.length - 1]);
   }
 
@@ -109,25 +185,46 @@ export class EvaluationSums {
    *
    * @param batch Its measurements.
    */
-  add({ context, target, residual, squares, rowStart, fires }: MeasuredBatch): void {
+  add({ context, target, residual, active, fires, prefixes: measured, linear }: MeasuredBatch): void {
     const width = this.#width, prefixes = this.#prefixEnds.length, residualSum = this.#residual;
+    const origin = this.#origin ??= target.slice(0, width);
     for (let b = 0; b < context.length; b++) {
-      const sums = this.#context(context[b]), targetSum = sums.target;
+      const sums = this.#context(context[b]), { target: targetSum, dimensionSquares, dimensionResiduals } = sums;
       let square = 0;
       for (let d = 0, at = b * width; d < width; d++, at++) {
-        const y = target[at];
+        const y = target[at], r = residual[at], apart = y - origin[d];
         targetSum[d] += y;
         square += y * y;
-        residualSum[d] += residual[at];
+        residualSum[d] += r;
+        dimensionSquares[d] += apart * apart;
+        dimensionResiduals[d] += r * r;
       }
       sums.targetSquares += square;
-      for (let p = 0; p < prefixes; p++) sums.residualSquares[p] += squares[b * prefixes + p];
-      const active = rowStart[b + 1] - rowStart[b];
-      sums.active += active;
+      for (let p = 0; p < prefixes; p++) sums.active[p] += active[b * prefixes + p];
       sums.tokens++;
-      this.#activePerToken.push(active);
+      this.#activePerToken.push(active[b * prefixes + prefixes - 1]);
     }
+    this.#addReconstructions(context, measured, 0, prefixes);
+    if (linear) this.#addReconstructions(context, linear, prefixes, 1);
     for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
+  }
+
+  #addReconstructions(
+    context: ArrayLike<number>,
+    { squares, columnSquares, cosines }: MeasuredReconstructions,
+    first: number,
+    count: number,
+  ): void {
+    for (let b = 0; b < context.length; b++) {
+      const sums = this.#context(context[b]);
+      for (let r = 0, at = b * count; r < count; r++, at++) {
+        sums.residualSquares[first + r] += squares[at];
+        if (cosines) sums.cosines[first + r] += cosines[at];
+      }
+    }
+    for (let at = 0; at < columnSquares.length; at++) {
+      this.#columnSquares[first + Math.floor(at / this.#width)][at % this.#width] += columnSquares[at];
+    }
   }
 
   /**
@@ -137,62 +234,84 @@ export class EvaluationSums {
    * @returns The content of evaluation.json.
    * @throws {RangeError} When nothing was added.
    */
-  result({ thresholds, k }: EvaluatedSettings): Evaluation {
+  result({ thresholds, k, linearMapTokens }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
-    const prefixes = this.#prefixEnds.map((prefix, p) => ({ prefix, ...this.#prefixErrors(p) }));
+    const units = this.#contexts, last = this.#prefixEnds.length - 1;
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
     const variance = targetSquares - meanSquares;
-    const { squares: residualSquares } = prefixes[prefixes.length - 1];
+    const residualSquares = total(units.map((unit) => unit.residualSquares[last]));
     const residualMeanSquares = squaredLength(this.#residual) / tokens;
-    const { resampledVariance, resamples, resampledTokens } = this.#resample();
-    const fvus = prefixes.map(({ prefix, squares, perContext }) => ({
-      prefix,
-      fvu: squares / variance,
-      ci95: interval95(resampledSums(resamples, perContext).map((sum, r) => sum / resampledVariance[r])),
-    }));
-    const whole = fvus[fvus.length - 1];
+    const { resampledVariance, resamples, resampledTokens } = resample(units);
+    const dimensions = dimensionsOf(units, this.#origin!), variances = variancesOf(dimensions, tokens);
+    const meanPerToken = (sums: readonly number[]): [mean: number, ci95: Interval] => [
+      total(sums) / tokens,
+      interval95(resampledSums(resamples, sums).map((sum, r) => sum / resampledTokens[r])),
+    ];
+    const reconstruction = (which: number): ReconstructionFigures => {
+      const squares = units.map((unit) => unit.residualSquares[which]);
+      const [cosine, cosine_ci95] = meanPerToken(units.map((unit) => unit.cosines[which]));
+      return {
+        fvu: total(squares) / variance,
+        ci95: interval95(resampledSums(resamples, squares).map((sum, r) => sum / resampledVariance[r])),
+        fvu_unit_variance: meanRatio(this.#columnSquares[which], variances),
+        ...linearMapTokens !== undefined && { cosine, cosine_ci95 },
+      };
+    };
+    const prefixes = this.#prefixEnds.map((prefix, p) => {
+      const [l0, l0_ci95] = meanPerToken(units.map((unit) => unit.active[p]));
+      return { prefix, ...reconstruction(p), l0, l0_ci95 };
+    });
+    const { fvu, ci95, fvu_unit_variance, cosine, cosine_ci95, l0, l0_ci95 } = prefixes[last];
     const threshold = summarizeThresholds(thresholds);
-    const active = this.#contexts.map((context) => context.active);
     const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
     return {
       tokens,
       contexts: this.#contexts.length,
       ...threshold,
-      fvu: whole.fvu,
-      fvu_ci95: whole.ci95,
-      fvu_per_prefix: fvus,
+      fvu,
+      fvu_ci95: ci95,
+      fvu_per_prefix: prefixes,
+      fvu_unit_variance,
+      fvu_unit_variance_ci95: interval95(resampledMeanRatios(resamples, resampledTokens, dimensions)),
+      target_variance: varianceSpread(variances),
+      ...linearMapTokens !== undefined && {
+        ...{ cosine, cosine_ci95 },
+        linear_map: { tokens: linearMapTokens, ...reconstruction(last + 1) },
+      },
       explained_variance: 1 - (residualSquares - residualMeanSquares) / variance,
       fvu_all_elements: residualSquares / (targetSquares - grandMeanSquares),
-      l0: total(active) / tokens,
-      l0_ci95: interval95(resampledSums(resamples, active).map((sum, r) => sum / resampledTokens[r])),
+      l0,
+      l0_ci95,
       l0_quantiles: activeQuantiles(this.#activePerToken),
       k,
       dead_features: deadFeatures,
       dead_fraction: deadFeatures / this.#fired.length,
-      definitions: { ...EVALUATION_DEFINITIONS, ...threshold.threshold_range ? DEFINITIONS_OF_THRESHOLDS : {} },
+      definitions: {
+        ...EVALUATION_DEFINITIONS,
+        ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
+        ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,
+      },
     };
   }
 
   #context(number: number): ContextSums {
+    const width = this.#width, prefixes = this.#prefixEnds.length;
     return this.#contexts[number] ??= {
       tokens: 0,
-      target: new Float64Array(this.#width),
+      target: new Float64Array(width),
       targetSquares: 0,
-      residualSquares: new Float64Array(this.#prefixEnds.length),
-      active: 0,
+      residualSquares: new Float64Array(prefixes + 1),
+      cosines: new Float64Array(prefixes + 1),
+      active: new Float64Array(prefixes),
+      dimensionSquares: new Float64Array(width),
+      dimensionResiduals: new Float64Array(width),
     };
-  }
-
-  #prefixErrors(p: number): { squares: number; perContext: number[] } {
-    const perContext = this.#contexts.map(({ residualSquares }) => residualSquares[p]);
-    return { squares: total(perContext), perContext };
   }
 
   /** n, sum |y|^2, n |mean(y)|^2 with the mean per dimension, and the same with the mean over all elements. */
   #totals() {
     const tokens = total(this.#contexts.map((context) => context.tokens));
-    const sum = new Float64Array(this.#width);
-    for (const { target } of this.#contexts) target.forEach((value, d) => sum[d] += value);
+    const sum = sumOf(this.#contexts.map((context) => context.target));
     return {
       tokens,
       targetSquares: total(this.#contexts.map((context) => context.targetSquares)),
@@ -200,16 +319,48 @@ export class EvaluationSums {
       grandMeanSquares: total(sum) ** 2 / (tokens * this.#width),
     };
   }
+}
 
-  /** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
-  #resample() {
-    const resamples = drawResamples(this.#contexts.length);
-    const resampledTokens = resampledSums(resamples, this.#contexts.map((context) => context.tokens));
-    const squares = resampledSums(resamples, this.#contexts.map((context) => context.targetSquares));
-    const lengths = resampledSquaredLengths(resamples, this.#contexts.map((context) => context.target));
-    const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
-    return { resamples, resampledTokens, resampledVariance };
+/** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
+function resample(units: readonly ContextSums[]) {
+  const resamples = drawResamples(units.length);
+  const resampledTokens = resampledSums(resamples, units.map((unit) => unit.tokens));
+  const squares = resampledSums(resamples, units.map((unit) => unit.targetSquares));
+  const lengths = resampledSquaredLengths(resamples, units.map((unit) => unit.target));
+  const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
+  return { resamples, resampledTokens, resampledVariance };
+}
+
+/** The sums by dimension, targets counted from the first token's. */
+function dimensionsOf(units: readonly ContextSums[], origin: Float32Array): DimensionSums[] {
+  return units.map(({ tokens, target, dimensionSquares, dimensionResiduals }) => ({
+    target: target.map((sum, d) => sum - tokens * origin[d]),
+    targetSquares: dimensionSquares,
+    residualSquares: dimensionResiduals,
+  }));
+}
+
+/** [width] sum (y - mean(y))^2 of each dimension. */
+function variancesOf(units: readonly DimensionSums[], tokens: number): Float64Array {
+  const targets = sumOf(units.map(({ target }) => target));
+  return sumOf(units.map(({ targetSquares }) => targetSquares)).map((sum, d) => sum - targets[d] ** 2 / tokens);
+}
+
+/** The mean of a[d] / b[d] over the dimensions whose b is above 0; NaN where there is none. */
+function meanRatio(a: Float64Array, b: Float64Array): number {
+  let sum = 0, dimensions = 0;
+  for (let d = 0; d < a.length; d++) {
+    if (!(b[d] > 0)) continue;
+    sum += a[d] / b[d];
+    dimensions++;
   }
+  return sum / dimensions;
+}
+
+function sumOf(vectors: readonly Float64Array[]): Float64Array {
+  const sum = new Float64Array(vectors[0].length);
+  for (const vector of vectors) for (let d = 0; d < sum.length; d++) sum[d] += vector[d];
+  return sum;
 }
 
 function total(values: ArrayLike<number>): number {

@@ -190,6 +190,13 @@ const ROWS: Readonly<Record<string, Row>> = {
       state: 1,
     }),
   },
+
+  // Per prefix: a difference of suffix sums but for the last, and its square.
+  column_squares: { flops: ({ tokens, width, prefixes }) => (3 * prefixes - 1) * tokens * width },
+  // Likewise, and two sums, three products and three sums of them; the mean is taken away once per prefix.
+  cosines: { flops: ({ tokens, width, prefixes }) => (9 * prefixes - 1) * tokens * width },
+  linear_residual: { flops: ({ tokens, width }) => 4 * tokens * width, inPlace: ["residual"] },
+  prefix_counts: { touched: (_, s) => ({ index: s.kept }) },
 };
 
 /** Entries that a decoding sums; that of the dead features writes behind the residuals of the prefixes. */

@@ -189,10 +189,11 @@ function lessSamples(run: PlannedRun): Proposal[] {
 
 /** The deepest layers are left out first: those before them are needed on the way to them, not the other way round. */
 function fewerLayers(run: PlannedRun): Proposal[] {
-  return run.mappings.slice(1).map((_, left) => {
-    const mappings = run.mappings.slice(0, run.mappings.length - 1 - left);
-    const layers = [...new Set(mappings.map(({ target }) => target.layer))];
-    return { flags: [`--layers ${layers.join(",")}`], run: { ...run, mappings } };
+  const layers = [...new Set(run.mappings.map(({ target }) => target.layer))];
+  return layers.slice(1).map((_, left) => {
+    const kept = layers.slice(0, layers.length - 1 - left);
+    const mappings = run.mappings.filter(({ target }) => kept.includes(target.layer));
+    return { flags: [`--layers ${kept.join(",")}`], run: { ...run, mappings } };
   });
 }
 

@@ -9,7 +9,7 @@ import { CACHED_ROWS } from "../model/embedding.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
-import { type PlannedRun, type Rehearsal, rehearse, type Stage } from "./rehearsal.ts";
+import { type PlannedRun, type Rehearsal, rehearse, shapeOf, type Stage } from "./rehearsal.ts";
 import { measureSpeed, type Speed } from "./speed.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -127,18 +127,23 @@ function gpuNeed({ training, peaks }: Rehearsal): Need {
   return { parts, peak: bytes };
 }
 
-function hostNeed({ model }: PlannedRun, rehearsal: Rehearsal, base: number): Need {
-  const { config, samples, checkpoint, transfers, buffer } = rehearsal;
+function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
+  const { config, samples, checkpoint, transfers, buffer } = rehearsal, { model } = run;
   const rows = Math.min(CACHED_ROWS, config.vocabSize, buffer.contexts * buffer.context);
   // A checkpoint leaves to the garbage collector what was read back of the state, and the weights as they are, folded, and turned.
   const copies = Math.max(checkpoint.state + 3 * checkpoint.weights, transfers.readback, transfers.upload);
+  // The equations of the linear map are gone before the first checkpoint.
+  const equations = Math.max(...run.mappings.map((mapping) => {
+    const { d_in, d_out } = shapeOf(run, config, mapping);
+    return 8 * d_in * (d_in + d_out) + transfers.readback;
+  }));
   return needOf([
     { name: "program", amount: base },
     { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
     { name: "tokenizer for samples", amount: SPELLING_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
     { name: "embedding rows", amount: 4 * config.dModel * rows },
     { name: "samples", amount: samples.training + samples.final },
-    { name: "checkpoints and transfers", amount: copies },
+    { name: "checkpoints and transfers", amount: Math.max(copies, equations) },
   ]);
 }
 

@@ -23,6 +23,7 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
+import { sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import type { TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
@@ -30,6 +31,7 @@ import { type Mapping, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
+import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
@@ -126,7 +128,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const trained: PlacedTranscoder[] = [];
   for (const [i, { shape, stepper }] of transcoders.entries()) {
     const config = { ...mappings[i], k: settings.k };
-    trained.push({ config, transcoder: { shape, ...await readWeights(ledger.gpu, shape, stepper.state) } });
+    const transcoder = { shape, ...await readWeights(ledger.gpu, shape, stepper.state) };
+    trained.push({ config, transcoder, linearMap: blankMap(shape) });
   }
   endStage("training");
 
@@ -171,6 +174,12 @@ function unprepared({ d_in, d_out }: TranscoderShape): Preparation {
   return { source: scaledBy(d_in, 1), target: scaledBy(d_out, 1) };
 }
 
+/** Stands in for what a run would fit; one that was begun by a version that fitted none takes less. */
+function blankMap({ d_in, d_out }: TranscoderShape): LinearMap {
+  const [bias, targetMean] = [new Float32Array(d_out), new Float32Array(d_out)];
+  return { weight: new Float32Array(d_in * d_out), bias, targetMean, tokens: 1 };
+}
+
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
   const taps = tapsOf(run.mappings), { context } = run.settings;
   ledger.part = "model weights";
@@ -209,6 +218,7 @@ async function makeFirstWeights(
   await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target, unprepared(shape));
+  await sumProducts(gpu, shape, order, order.shape[0] / passes, source, target, unprepared(shape));
 }
 
 async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise<void> {

@@ -3,18 +3,16 @@
  * @module
  */
 
-import { type Evaluation, EvaluationSums } from "../analysis/evaluation.ts";
+import type { Evaluation } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
-import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
+import { downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
-import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Tap } from "../model/sites.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { Encoder } from "../transcoder/encode.ts";
-import { Reconstructor } from "../transcoder/reconstruct.ts";
-import { prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { EvaluatedTranscoder } from "./evaluated_transcoder.ts";
 import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts";
 
 /**
@@ -46,23 +44,13 @@ export async function evaluateTranscoders(options: TranscodersOnText): Promise<E
   });
 }
 
-/** One transcoder's tensors and sums. */
-interface Lane {
-  readonly placed: PlacedTranscoder;
-  readonly encoder: Encoder;
-  readonly reconstructor: Reconstructor;
-  readonly x: Tensor;
-  readonly y: Tensor;
-  readonly sums: EvaluationSums;
-}
-
 /** Measures piece after piece, all transcoders with one wait. */
 class Evaluator implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
   /** What the encoder with the least room takes. */
   readonly tokensAtOnce: number;
   readonly #gpu: Gpu;
-  readonly #lanes: readonly Lane[];
+  readonly #lanes: readonly EvaluatedTranscoder[];
 
   constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number) {
     const encoders = transcoders.map(({ transcoder }) => new Encoder(gpu, transcoder, maxTokens));
@@ -70,62 +58,34 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
     this.taps = transcoders.flatMap(({ config: { source, target } }) => [source, target]);
     this.tokensAtOnce = tokens;
     this.#gpu = gpu;
-    this.#lanes = transcoders.map((placed, i) => {
-      const { transcoder, transcoder: { shape } } = placed;
-      return {
-        placed,
-        encoder: encoders[i],
-        reconstructor: new Reconstructor(gpu, transcoder, tokens),
-        x: createTensor(gpu, "evaluated source", [tokens, shape.d_in]),
-        y: createTensor(gpu, "evaluated target", [tokens, shape.d_out]),
-        sums: new EvaluationSums(prefixEnds(shape.groups), shape.d_out),
-      };
-    });
+    this.#lanes = transcoders.map((placed, i) => new EvaluatedTranscoder(gpu, placed, encoders[i], tokens));
   }
 
   record(pass: Pass, piece: Piece): void {
-    const tokens = piece.places.length;
-    for (const { placed: { config }, encoder, reconstructor, x, y } of this.#lanes) {
-      recordTaken(pass, piece, config.source, x);
-      recordTaken(pass, piece, config.target, y);
-      encoder.recordEncode(pass, x, tokens);
-      encoder.recordFires(pass, tokens);
-      reconstructor.record(pass, encoder.kept, y, tokens);
+    for (const lane of this.#lanes) {
+      recordTaken(pass, piece, lane.config.source, lane.x);
+      recordTaken(pass, piece, lane.config.target, lane.y);
+      lane.record(pass, piece.places.length);
     }
   }
 
-  /** What the lanes measured: target, residual, squares, row starts and fires of each. */
+  /** What the lanes measured, one after the other. */
   read({ places: { length: tokens } }: Piece): Promise<ArrayBuffer[]> {
-    const measured = this.#lanes.map(({ encoder, reconstructor, y }) => [
-      front(y, tokens),
-      front(reconstructor.residual, tokens),
-      front(reconstructor.squares, tokens),
-      front(encoder.kept.rowStart, tokens + 1),
-      encoder.fires,
-    ]);
-    return downloadAll(this.#gpu, measured.flat());
+    return downloadAll(this.#gpu, this.#lanes.flatMap((lane) => lane.measured(tokens)));
   }
 
   /** Adds up what was read. */
   take({ places, batch, contextsBefore }: Piece, bytes: readonly ArrayBuffer[]): void {
     const context = places.map((place) => contextsBefore + Math.floor(place / batch.context));
-    const perLane = bytes.length / this.#lanes.length;
-    this.#lanes.forEach(({ sums }, i) => {
-      const [target, residual, squares, rowStart, fires] = bytes.slice(i * perLane, (i + 1) * perLane);
-      sums.add({
-        context,
-        target: new Float32Array(target),
-        residual: new Float32Array(residual),
-        squares: new Float32Array(squares),
-        rowStart: new Uint32Array(rowStart),
-        fires: new Uint32Array(fires),
-      });
-    });
+    let first = 0;
+    for (const lane of this.#lanes) {
+      const end = first + lane.measured(places.length).length;
+      lane.add(context, bytes.slice(first, end));
+      first = end;
+    }
   }
 
   results(): Evaluation[] {
-    return this.#lanes.map(({ sums, placed: { transcoder: { thresholds }, config: { k } } }) =>
-      sums.result({ thresholds, k })
-    );
+    return this.#lanes.map((lane) => lane.result());
   }
 }

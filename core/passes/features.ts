@@ -9,6 +9,7 @@ import type { Tensor } from "../gpu/tensor.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Tap } from "../model/sites.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
+import type { LinearMap } from "../transcoder/linear_map.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { type Analysis, type ContextSource, type Piece, recordTaken } from "./over_text.ts";
 
@@ -16,6 +17,8 @@ import { type Analysis, type ContextSource, type Piece, recordTaken } from "./ov
 export interface PlacedTranscoder {
   /** The transcoder. */
   readonly transcoder: Transcoder;
+  /** What an evaluation holds it against; null, or left out, where the run has none. */
+  readonly linearMap?: LinearMap | null;
   /** Its place in the model, and how it was trained. */
   readonly config: {
     /** Where its input is read. */

@@ -18,6 +18,20 @@ const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const interval = v.tuple([measured, measured]);
 
+const reconstruction = {
+  fvu: measured,
+  ci95: interval,
+  fvu_unit_variance: v.optional(measured),
+  cosine: v.optional(measured),
+  cosine_ci95: v.optional(interval),
+};
+const prefix = v.object({
+  prefix: positive,
+  ...reconstruction,
+  l0: v.optional(measured),
+  l0_ci95: v.optional(interval),
+});
+
 const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   tokens: count,
   contexts: count,
@@ -25,7 +39,16 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
   fvu_ci95: interval,
-  fvu_per_prefix: v.pipe(v.array(v.object({ prefix: positive, fvu: measured, ci95: interval })), v.minLength(1)),
+  fvu_per_prefix: v.pipe(v.array(prefix), v.minLength(1)),
+  fvu_unit_variance: v.optional(measured),
+  fvu_unit_variance_ci95: v.optional(interval),
+  target_variance: v.optional(v.object({
+    ...{ top_1: measured, top_5: measured, top_20: measured },
+    ...{ largest_dimension: count, constant_dimensions: count },
+  })),
+  cosine: v.optional(measured),
+  cosine_ci95: v.optional(interval),
+  linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),
   explained_variance: measured,
   fvu_all_elements: measured,
   l0: measured,

@@ -12,10 +12,12 @@ import type { Gpu } from "../gpu/device.ts";
 import { openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { writeEvaluation } from "../runs/evaluation.ts";
+import { readLinearMap } from "../runs/linear_map.ts";
 import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
+import type { PlacedTranscoder } from "../passes/features.ts";
 import type { TrainingPlan } from "./plan.ts";
 import type { TrainedTranscoder } from "./transcoder.ts";
 import { collectSamples, type SampleOptions } from "../passes/samples.ts";
@@ -61,6 +63,7 @@ export async function finish(
   try {
     const evaluations = await evaluateTranscoders({
       ...common,
+      transcoders: await Promise.all(trained.map(withLinearMap)),
       source,
       tokens: settings.evaluation_tokens,
       onProgress: observer.evaluating,
@@ -77,6 +80,11 @@ export async function finish(
   } finally {
     source.close();
   }
+}
+
+/** A transcoder with what it is to be held against. */
+async function withLinearMap(transcoder: TrainedTranscoder): Promise<PlacedTranscoder> {
+  return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
 }
 
 /** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */

@@ -21,18 +21,16 @@ import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { beginRun, checkUnchanged, newestCommonStep, restoreRun } from "./start.ts";
+import { type BeginningObserver, beginRun, checkUnchanged, newestCommonStep, restoreRun } from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
 import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** How a run tells what it is doing. */
-export interface TrainingObserver {
+export interface TrainingObserver extends BeginningObserver {
   /** The model's layers are being loaded: those done of those needed. */
   loading(layers: number, needed: number): void;
   /** Buffer number n is being filled: contexts done of all. */
   filling(n: number, done: number, contexts: number): void;
-  /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
-  rounded(errors: Readonly<Record<string, number>>): void;
   /** Steps were read back. */
   readonly stepped: SteppedListener;
 }
@@ -79,7 +77,7 @@ export async function train(
     const feed = new Feed({ gpu, decoder, buffer, source, position, filling: observer.filling, signal });
     if (last < settings.steps && !await feed.fill(last + 1)) throw interruption(plan, last);
     const transcoders = restored?.transcoders ??
-      await beginRun(memory, plan, decoder, tiles, buffer, source.summary, observer.rounded);
+      await beginRun(memory, plan, decoder, tiles, buffer, source.summary, observer);
     const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped);
     await new Session(gpu, plan, transcoders, feed, log, elapsed, signal).run(last);
     const trained: TrainedTranscoder[] = [];

@@ -5,6 +5,7 @@
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
+import { type TargetVariance, varianceSpread } from "../analysis/target_variance.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
@@ -16,14 +17,17 @@ import { precisionErrors } from "../passes/precision.ts";
 import { checkpointSteps } from "../runs/checkpoints.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import { writeLinearMap } from "../runs/linear_map.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { sliceBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { describeText, type TextSummary } from "../text/summary.ts";
+import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
+import { fitLinearMap, sumProducts } from "./linear_map.ts";
 import { directoriesOf, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
@@ -72,17 +76,25 @@ export async function restoreRun(
   return { ...progress!, transcoders };
 }
 
+/** Hears what a run finds out about its activations before it starts. */
+export interface BeginningObserver {
+  /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
+  rounded(errors: Readonly<Record<string, number>>): void;
+  /** How the variance of a transcoder's target is spread over its dimensions, in the first buffer. */
+  measured(target: Tap, variance: TargetVariance): void;
+}
+
 /**
- * Begins a run: measures the first buffer, chooses how activations are prepared, makes the first weights, writes config.json,
- * preparation.safetensors and an empty metrics.csv.
+ * Begins a run: measures the first buffer, chooses how activations are prepared, makes the first weights, fits the linear map that they
+ * are to be held against, writes config.json, preparation.safetensors, linear_map.safetensors and an empty metrics.csv.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
- * @param plan The run; the config.json and the preparation of a resumed one, which ended before its first checkpoint, stay as they are.
+ * @param plan The run; what a resumed one, which ended before its first checkpoint, has of these files but the last stays as it is.
  * @param decoder The model.
  * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
  * @param text What the training text is like.
- * @param rounded Hears what rounding to 16 bits does to each tap's activations; only with `precision` f16.
+ * @param observer Hears what the activations are like.
  * @returns The transcoders before their first step.
  * @throws {UserError} When the activations do not vary, or the device or the disk fails.
  */
@@ -93,7 +105,7 @@ export async function beginRun(
   tiles: Readonly<Record<string, TileName>>,
   buffer: ShuffleBuffer,
   text: TextSummary,
-  rounded: (errors: Readonly<Record<string, number>>) => void,
+  observer: BeginningObserver,
 ): Promise<TranscoderInTraining[]> {
   const { settings, mappings, describe, resumed } = plan, { order } = buffer;
   const rows = order.shape[0] / settings.passes;
@@ -104,10 +116,11 @@ export async function beginRun(
     return { activations, ...statistics };
   };
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
-  if (!resumed && decoder.precision !== "f32") rounded(precision_errors);
-  const transcoders: TranscoderInTraining[] = [];
+  if (!resumed && decoder.precision !== "f32") observer.rounded(precision_errors);
+  const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
+    observer.measured(mapping.target, varianceSpread(target.variance));
     const described = describe(mapping, text), { layer } = mapping.target;
     const config = resumed?.[i] ??
       { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors };
@@ -115,9 +128,13 @@ export async function beginRun(
       ? await readPreparation(directoriesOf(plan)[i], config)
       : choosePreparation(source, target);
     const weights = await initialWeights(gpu, config, settings, order, source, target, preparation);
+    if (!resumed) {
+      const { activations: x } = source, { activations: y } = target;
+      maps.push(fitLinearMap(await sumProducts(gpu, config, order, rows, x, y, preparation), preparation));
+    }
     transcoders.push(allocate(gpu, plan, i, config, preparation, weights));
   }
-  await writeBeginnings(plan, transcoders);
+  await writeBeginnings(plan, transcoders, maps);
   return transcoders;
 }
 
@@ -147,6 +164,7 @@ async function roundingErrors(
 async function writeBeginnings(
   { directory, names, resumed }: TrainingPlan,
   transcoders: readonly TranscoderInTraining[],
+  maps: readonly LinearMap[],
 ): Promise<void> {
   if (resumed) {
     // A run that was stopped before its first checkpoint starts over in its place, with its own config.json.
@@ -165,6 +183,7 @@ async function writeBeginnings(
       await mkdir(path, { recursive: true });
       await startMetrics(path, config.groups);
       await writePreparation(path, preparation);
+      await writeLinearMap(path, maps[i]);
       await writeConfig(path, config);
     }
     await rename(partial, directory);

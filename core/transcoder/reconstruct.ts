@@ -17,6 +17,8 @@ export class Reconstructor {
   readonly squares: Tensor;
   /** f32 [tokens, d_out]: y_P - y of the last recorded batch, for the whole dictionary. */
   readonly residual: Tensor;
+  /** f32 [prefixes, tokens, d_out]: suffix sums over the prefixes of y_p - y of the last recorded batch. */
+  readonly residuals: Tensor;
   readonly #width: number;
   readonly #features: number;
   readonly #prefixes: number;
@@ -24,7 +26,6 @@ export class Reconstructor {
   readonly #decoder: Tensor;
   readonly #bias: Tensor;
   readonly #ends: ReturnType<typeof prefixConstants>;
-  readonly #residuals: Tensor;
 
   /**
    * Uploads the decoder and allocates room for one batch.
@@ -43,7 +44,7 @@ export class Reconstructor {
     this.#decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
     this.#bias = tensorFrom(gpu, "b_dec", [d_out], weights.decoderBias);
     this.#ends = prefixConstants(prefixEnds(groups));
-    this.#residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
+    this.residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
     this.residual = createTensor(gpu, "residual", [maxTokens, d_out]);
     this.squares = createTensor(gpu, "squared residuals", [maxTokens, groups.length]);
   }
@@ -67,13 +68,13 @@ export class Reconstructor {
         decoder: this.#decoder,
         bias: this.#bias,
         target_y: y,
-        residual: this.#residuals,
+        residual: this.residuals,
         squares: this.squares,
       },
       { tokens, width, features: this.#features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
       { LANES: this.#lanes, ...this.#ends },
     );
     // Slabs hold suffix sums over the prefixes; the last one has only its own residual.
-    pass.copy(this.#residuals, (prefixes - 1) * tokens * width, this.residual, 0, tokens * width);
+    pass.copy(this.residuals, (prefixes - 1) * tokens * width, this.residual, 0, tokens * width);
   }
 }

@@ -15,6 +15,7 @@ import {
   duration,
   fileSize,
   integer,
+  interval,
   percent,
   setting,
   significant,
@@ -24,6 +25,8 @@ import {
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
+import { caveats, reconstructionTable } from "../reconstructions.ts";
+import { varianceShares } from "../target_variance.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
@@ -55,18 +58,15 @@ function executiveSummary({ evaluation, statistics, config, course }: Transcoder
     `**Average Samples per Feature:** ${
       decimal(average, 1)
     } (of those with samples; at most ${config.samples_per_feature})`,
-    `**Held-out FVU:** ${decimal(evaluation.fvu, 3)}${confidence(evaluation.fvu_ci95, 3)}`,
+    `**Held-out FVU:** ${decimal(evaluation.fvu, 3)}${confidence(evaluation.fvu_ci95, 3)}${
+      evaluation.linear_map ? `; the best linear map's is ${decimal(evaluation.linear_map.fvu, 3)}, the mean's 1` : ""
+    }`,
     `**Held-out L0:** ${decimal(evaluation.l0, 1)} (k = ${config.k})`,
     `**Training:** ${integer(course.lastStep)} of ${counted(config.steps, "step")}, ${
       counted(course.tokens, "token")
     }, ` +
     duration(course.seconds),
   ]);
-}
-
-/** `0.15 to 0.17`, or a dash when an end is not a number. */
-export function interval([low, high]: [number, number], digits: number): string {
-  return Number.isFinite(low + high) ? `${decimal(low, digits)} to ${decimal(high, digits)}` : "–";
 }
 
 /** What the transcoder is and how it was trained. */
@@ -106,33 +106,31 @@ function textSize({ train_documents, held_out_documents, bytes, file_count }: Tr
 }
 
 function heldOut({ evaluation, config }: TranscoderAnalysis): string {
-  const q = evaluation.l0_quantiles;
+  const q = evaluation.l0_quantiles, { fvu_unit_variance, fvu_unit_variance_ci95: unit, target_variance } = evaluation;
+  const { cosine, cosine_ci95 } = evaluation;
   const metrics = table(["Metric", numeric("Value"), numeric("95 % CI")], [
     ["FVU", decimal(evaluation.fvu, 4), interval(evaluation.fvu_ci95, 4)],
+    ...fvu_unit_variance !== undefined && unit
+      ? [["FVU at unit variance", decimal(fvu_unit_variance, 4), interval(unit, 4)]]
+      : [],
+    ...cosine !== undefined && cosine_ci95 ? [["Cosine", decimal(cosine, 4), interval(cosine_ci95, 4)]] : [],
     ["Explained variance", decimal(evaluation.explained_variance, 4), ""],
     ["FVU, all elements", decimal(evaluation.fvu_all_elements, 4), ""],
     ["L0", decimal(evaluation.l0, 2), interval(evaluation.l0_ci95, 2)],
     ["L0 at 5 / 25 / 50 / 75 / 95 % of the tokens", [q.p05, q.p25, q.p50, q.p75, q.p95].map(integer).join(" / "), ""],
+    ...target_variance
+      ? [["Target variance in the 1 / 5 / 20 largest dimensions", varianceShares(target_variance), ""]]
+      : [],
     ["Dead features", `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`, ""],
     ["Inference threshold", thresholdText(evaluation), ""],
   ]);
-  const prefixes = table(
-    ["Prefix", numeric("Features"), numeric("FVU"), numeric("95 % CI"), numeric("FVU lowered by the group")],
-    evaluation.fvu_per_prefix.map(({ prefix, fvu, ci95 }, i) => [
-      i === 0 ? "group 0" : `groups 0–${i}`,
-      integer(prefix),
-      decimal(fvu, 4),
-      interval(ci95, 4),
-      decimal((i === 0 ? 1 : evaluation.fvu_per_prefix[i - 1].fvu) - fvu, 4),
-    ]),
-  );
   return `${counted(evaluation.tokens, "token")} in ${
     counted(evaluation.contexts, "context")
   } of documents that were ` +
     `never trained on; BOS ${config.include_bos ? "included" : "excluded"}; features are active above ${
       evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
     }.` +
-    `\n\n${metrics}\n\n${prefixes}`;
+    `\n\n${metrics}\n\n${[reconstructionTable(evaluation), ...caveats(evaluation, config)].join("\n\n")}`;
 }
 
 function weightTable({ weights }: TranscoderAnalysis): string {

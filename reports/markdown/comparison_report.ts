@@ -3,9 +3,9 @@
  * @module
  */
 import type { Detectors, SharedDistribution } from "../../core/analysis/comparison.ts";
+import type { Evaluation } from "../../core/analysis/evaluation.ts";
 import { tapName } from "../../core/model/sites.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { interval } from "./analysis_report.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
@@ -14,17 +14,22 @@ import {
   decimal,
   duration,
   integer,
+  interval,
   mappingText,
   percent,
   significant,
   thresholdText,
   timestamp,
 } from "../format.ts";
+import { varianceShares } from "../target_variance.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
 
-function sideBySide({ a, b }: ComparedPair, rows: [string, (transcoder: TranscoderAnalysis) => string][]): string {
+/** A figure's name, and its cell for either transcoder. */
+type Row = [name: string, cell: (transcoder: TranscoderAnalysis) => string];
+
+function sideBySide({ a, b }: ComparedPair, rows: Row[]): string {
   const columns: Column[] = ["", numeric(a.name.title), numeric(b.name.title)];
   return table(columns, rows.map(([name, value]) => [name, value(a), value(b)]));
 }
@@ -32,16 +37,26 @@ function sideBySide({ a, b }: ComparedPair, rows: [string, (transcoder: Transcod
 function metricsTable(comparison: ComparedPair): string {
   const { evaluation: { fvu_per_prefix: a } } = comparison.a, { evaluation: { fvu_per_prefix: b } } = comparison.b;
   const samePrefixes = a.length === b.length && a.every(({ prefix }, i) => prefix === b[i].prefix);
+  /** A row that is left out where neither has the figure, as in files of older versions. */
+  const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined): Row[] =>
+    [comparison.a, comparison.b].some(({ evaluation }) => cell(evaluation) !== undefined)
+      ? [[name, ({ evaluation }) => cell(evaluation) ?? "–"]]
+      : [];
   return sideBySide(comparison, [
     ["Held-out FVU", ({ evaluation }) => decimal(evaluation.fvu, 4)],
     ["95 % CI", ({ evaluation }) => interval(evaluation.fvu_ci95, 4)],
-    ...(samePrefixes ? a : []).slice(0, -1).map((
-      { prefix },
-      i,
-    ): [string, (transcoder: TranscoderAnalysis) => string] => [
+    ...(samePrefixes ? a : []).slice(0, -1).map(({ prefix }, i): Row => [
       `FVU, first ${counted(prefix, "feature")}`,
       ({ evaluation }) => decimal(evaluation.fvu_per_prefix[i].fvu, 4),
     ]),
+    ...optional("FVU of the best linear map", ({ linear_map }) => linear_map && decimal(linear_map.fvu, 4)),
+    ["FVU of the mean", () => "1"],
+    ...optional("FVU at unit variance", ({ fvu_unit_variance: fvu }) => fvu === undefined ? fvu : decimal(fvu, 4)),
+    ...optional("Cosine", ({ cosine }) => cosine === undefined ? cosine : decimal(cosine, 4)),
+    ...optional(
+      "Target variance in the 1 / 5 / 20 largest dimensions",
+      ({ target_variance }) => target_variance && varianceShares(target_variance),
+    ),
     ["Explained variance", ({ evaluation }) => decimal(evaluation.explained_variance, 4)],
     ["Held-out L0", ({ evaluation }) => decimal(evaluation.l0, 2)],
     ["k", ({ config }) => integer(config.k)],

@@ -12,6 +12,12 @@ const metricNames: Record<string, string> = {
   fvu: "FVU",
   fvu_ci95: "95 % CI",
   fvu_per_prefix: "FVU per prefix",
+  fvu_unit_variance: "FVU at unit variance",
+  fvu_unit_variance_ci95: "95 % CI of FVU at unit variance",
+  target_variance: "Target variance",
+  cosine: "Cosine",
+  cosine_ci95: "95 % CI of the cosine",
+  linear_map: "Best linear map",
   explained_variance: "Explained variance",
   fvu_all_elements: "FVU, all elements",
   l0: "L0",
@@ -57,6 +63,7 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `**Decoder norm**: that of its decoder row, |W_dec[i]|, equal for all features because training normalises it.`,
     `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +
     `to reconstruct the target on its own.`,
+    `**Group's gain**: how much lower FVU is with the prefix's last group than without it; the first group is held against the mean.`,
     `**Std**: population standard deviation.`,
   ]);
 }

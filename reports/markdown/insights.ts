@@ -8,16 +8,22 @@ import type { RankCorrelation } from "../../core/analysis/feature_statistics.ts"
 import { median } from "../../core/analysis/statistics.ts";
 import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { learning, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
+import { learning, missedFvu, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
 import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
+  const map = evaluation.linear_map?.fvu;
   const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained ` +
-    `(95 % CI ${percent(low)} to ${percent(high)})`;
+    `(95 % CI ${percent(low)} to ${percent(high)}${
+      map === undefined ? "" : `; the best linear map leaves ${percent(map)}`
+    })`;
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;
+  if (fvu < thresholds.fvu && missedFvu(evaluation) !== "") {
+    return `**Reconstruction: no better than a linear map.** ${capital(measured)}.`;
+  }
   const word = high < thresholds.fvu ? "within the goal" : low >= thresholds.fvu ? "misses the goal" : "at the goal";
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }

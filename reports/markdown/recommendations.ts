@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { DETECTOR_SHARE, tokenBinding } from "../../core/analysis/token_binding.ts";
-import { jumps, learning, nonFiniteWeights } from "../checks.ts";
+import { jumps, learning, missedFvu, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import {
   afterDoubling,
@@ -33,8 +33,9 @@ function unfinished({ course, config, path }: TranscoderAnalysis): string {
 
 function reconstruction(transcoder: TranscoderAnalysis): string {
   const { evaluation, config } = transcoder;
-  if (!(evaluation.fvu >= thresholds.fvu)) return "";
-  const missing = `Held-out FVU ${decimal(evaluation.fvu, 3)} misses the goal of ${decimal(thresholds.fvu, 2)}.`;
+  const missed = missedFvu(evaluation);
+  if (missed === "" || Number.isNaN(evaluation.fvu)) return "";
+  const missing = `${capital(missed)}.`;
   if (learning(transcoder) === "improving") {
     return `**Train longer.** ${missing} ${counted(2 * config.steps, "step")} instead of ${
       integer(config.steps)
@@ -59,7 +60,7 @@ function course(transcoder: TranscoderAnalysis): string {
         setting(config.learning_rate)
       }): the loss rose again before the end.`;
     case "improving":
-      return evaluation.fvu >= thresholds.fvu
+      return missedFvu(evaluation) !== ""
         ? ""
         : `**More steps would still help.** ${counted(2 * config.steps, "step")} instead of ${
           integer(config.steps)
@@ -126,7 +127,7 @@ function overfitting(transcoder: TranscoderAnalysis): string {
 
 function firstGroup(transcoder: TranscoderAnalysis): string {
   const { evaluation, config } = transcoder;
-  const enough = evaluation.fvu_per_prefix.find(({ fvu }) => fvu < thresholds.fvu);
+  const enough = evaluation.fvu_per_prefix.find(({ fvu }) => missedFvu({ ...evaluation, fvu }) === "");
   if (!enough || enough.prefix === config.features) return "";
   return `**Begin with the first ${
     integer(enough.prefix)
@@ -139,7 +140,7 @@ function firstGroup(transcoder: TranscoderAnalysis): string {
 function lastGroup({ evaluation, config, statistics }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   const gain = prefixes.length < 2 ? NaN : prefixes[prefixes.length - 2].fvu - evaluation.fvu;
-  if (!(gain < thresholds.groupGain && evaluation.fvu < thresholds.fvu)) return "";
+  if (!(gain < thresholds.groupGain && missedFvu(evaluation) === "")) return "";
   return `**A smaller dictionary may do.** The last ${
     integer(config.groups[config.groups.length - 1])
   } features lower FVU by ` +
@@ -172,7 +173,7 @@ function samples(transcoder: TranscoderAnalysis): string {
 }
 
 function reading(transcoder: TranscoderAnalysis): string {
-  if (!(transcoder.evaluation.fvu < thresholds.fvu)) return "";
+  if (missedFvu(transcoder.evaluation) !== "") return "";
   const strongest = (binding: string) =>
     featureNames(
       transcoder.statistics.strongest.filter((row) => tokenBinding(row) === binding).slice(0, 3)

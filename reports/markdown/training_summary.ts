@@ -10,6 +10,7 @@ import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
 import { type InsightId, insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
+import { caveats, reconstructionTable } from "../reconstructions.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The logged rows nearest to the start, to the quarters, and to the end. */
@@ -89,6 +90,9 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     provenance(transcoder, generated),
     "## Success Metrics",
     checkTable(successChecks(transcoder)),
+    "## Held-out Reconstruction",
+    reconstructionTable(transcoder.evaluation),
+    ...caveats(transcoder.evaluation, transcoder.config),
     "## Training Curves",
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
     courseTable(transcoder),

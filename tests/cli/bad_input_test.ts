@@ -59,6 +59,7 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
     /Cannot read --layers: it must be whole numbers with commas between them, it is "2;4"/,
   ],
   ["a site that does not exist", ["--target", "mlp"], /a site is one of resid_pre, .* got "mlp"/],
+  ["one of several sources that does not exist", ["--source", "resid_mid,"], /a site is one of resid_pre, .* got ""/],
   [
     "a target before its source",
     ["--source", "resid_post", "--target", "resid_mid"],

@@ -29,7 +29,11 @@ Deno.test("mtc evaluate: a run's directory gives all its layers, on as many toke
     assert.equal(code, 0, stderr);
     assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
     assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
-    assert.match(stdout, /^\| FVU of prefix 12 +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| +[\d.]+ \[/m);
+    assert.equal(
+      stdout.match(/^\| first 12 features \| +[\d.]+ \| +[\d.]+ to [\d.]+ \| +[\d.]+ \| +[\d.]+ \|/gm)!.length,
+      2,
+    );
+    assert.doesNotMatch(stdout, /linear map|Cosine/, "these runs have no linear map");
     assert.match(stdout, /^\| Dead features +\| +\d+ \(/m);
   }));
 

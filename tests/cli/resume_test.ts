@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
+import { LINEAR_MAP_FILE } from "../../core/runs/linear_map.ts";
 import { PREPARATION_FILE, writePreparation } from "../../core/runs/preparation.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
@@ -152,7 +153,7 @@ Deno.test("Ctrl-C after the last step says so and loses nothing", async () => {
     /^mtc: Stopped after the last step, before the samples and the evaluation; go on with: mtc train --resume/m,
   );
   assert.deepEqual(names(join(runs, "sampling", "layer2")), [
-    ...["checkpoints", "config.json", "metrics.csv", "preparation.safetensors"],
+    ...["checkpoints", "config.json", "linear_map.safetensors", "metrics.csv", "preparation.safetensors"],
   ]);
   await assertSameEnd("sampling");
 });
@@ -344,7 +345,8 @@ Deno.test("without a damaged checkpoint of one layer, and with half a row of met
 });
 
 Deno.test("a run of mtc 0.1.0 goes on with the preparation that it began with, in directories of any name", async () => {
-  const scales = { source: 0.5, target: 2 }, files = FINISHED.filter((name) => name !== PREPARATION_FILE);
+  const scales = { source: 0.5, target: 2 },
+    files = FINISHED.filter((name) => name !== PREPARATION_FILE && name !== LINEAR_MAP_FILE);
   for (const layer of LAYERS) {
     const newer = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
     const { format: _, encoder_norm: __, ...config } = newer;

@@ -22,6 +22,7 @@ export const FINISHED: readonly string[] = [
   "config.json",
   "evaluation.json",
   "features.csv",
+  "linear_map.safetensors",
   "metrics.csv",
   "preparation.safetensors",
   "samples.jsonl",

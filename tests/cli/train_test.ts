@@ -41,6 +41,15 @@ for (const layer of ["layer2", "layer4"]) {
   });
 }
 
+Deno.test("several sources of a layer share one harvest, and each has the bytes that it has alone", async () => {
+  const both = await train("sources", "--layers", "4", "--source", "resid_mid,mlp_in,resid_mid");
+  const alone = await train("mlp-in", "--layers", "4", "--source", "mlp_in");
+  const ends = ["layer4.mlp_in-to-layer4.mlp_out", "layer4.resid_mid-to-layer4.mlp_out"];
+  assert.deepEqual(names(both), ends);
+  assert.deepEqual(await finishedContent(join(both, ends[0])), await finishedContent(join(alone, "layer4")));
+  assert.deepEqual(await finishedContent(join(both, ends[1])), await finishedContent(join(first, "layer4")));
+});
+
 Deno.test("another seed gives other bytes", async () => {
   const other = await train("other", "--seed", "1", "--layers", "4");
   const [a, b] = [await finishedContent(join(other, "layer4")), await finishedContent(join(first, "layer4"))];

@@ -120,6 +120,10 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
   const narrow = recipe([8, 17], { batch_tokens: 16, buffer_tokens: 65_536 });
   const alone = recipe([8], { batch_tokens: 16, buffer_tokens: 65_536 });
   await assertProposes(machine({ host: await of(alone) + 0.01 * GiB }), narrow, /^--(layers 8|buffer \d+)$/);
+  const pairs = { ...narrow, mappings: mappingsFor([8, 17], "resid_mid,mlp_in", "mlp_out", 26) };
+  const three = { ...pairs, mappings: pairs.mappings.slice(0, 3) };
+  // A layer goes with all of its sources.
+  await assertProposes(machine({ host: await of(three) + 0.01 * GiB }), pairs, /^--(layers 8|buffer \d+)$/);
   const least = recipe([8], { buffer_tokens: 1024 });
   await assertProposes(machine({ host: await of(least) + 0.1 * GiB }), both, /^--layers 8 --buffer \d+$/);
 });

@@ -58,6 +58,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
     loading() {},
     filling() {},
     rounded() {},
+    measured() {},
     stepped: () => whileTraining = live(seen),
   });
   const expected = rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`);

@@ -4,11 +4,13 @@ import { loadDecoder } from "../../core/model/forward.ts";
 import type { Tap } from "../../core/model/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
+import type { ReconstructionFigures } from "../../core/analysis/evaluation.ts";
 import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
 import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
 import { countedRows } from "../../core/text/contexts.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
+import { gaussians } from "../random.ts";
 import { randomText, sourceOf } from "./random_text.ts";
 import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
 
@@ -25,8 +27,16 @@ const load = (contexts: number) =>
 const decoder = await load(CONTEXTS);
 /** From -0.1 to 0.4, and two features that are never active. */
 const OWN = Float32Array.from({ length: 30 }, (_, i) => i < 2 ? Infinity : (i - 9) / 50 + 0.04);
+/** Some affine map; whether it is the best one does not matter here. */
+const MAP = {
+  weight: gaussians(WIDTH * WIDTH, 31).map((weight) => weight / 40),
+  bias: gaussians(WIDTH, 32),
+  targetMean: gaussians(WIDTH, 33).map((mean) => mean / 4),
+  tokens: 1234,
+};
 const transcoders = [
   {
+    linearMap: MAP,
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
     config: { source: TAPS[0], target: TAPS[1], k: 3 },
   },
@@ -46,6 +56,33 @@ const forward = decoder.forward(pass, whole);
 pass.submit();
 const activations = await Promise.all(forward.map(({ tensor }) => downloadF32(gpu, tensor)));
 
+/** Sums over tokens of what one reconstruction does. */
+interface Measured {
+  readonly squares: Float64Array;
+  cosines: number;
+}
+
+const nothing = (): Measured => ({ squares: new Float64Array(WIDTH), cosines: 0 });
+
+function add(measured: Measured, y: Float32Array, output: ArrayLike<number>): void {
+  let dot = 0, length = 0, made = 0;
+  y.forEach((value, d) => {
+    const [from, to] = [value - MAP.targetMean[d], output[d] - MAP.targetMean[d]];
+    measured.squares[d] += (output[d] - value) ** 2;
+    dot += from * to;
+    length += from ** 2;
+    made += to ** 2;
+  });
+  measured.cosines += dot / Math.sqrt(length * made);
+}
+
+function mapped(x: Float32Array): Float64Array {
+  return Float64Array.from(
+    MAP.bias,
+    (bias, c) => x.reduce((sum, value, i) => sum + value * MAP.weight[i * WIDTH + c], bias),
+  );
+}
+
 for (const [i, { transcoder, config }] of transcoders.entries()) {
   Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS`, async () => {
     const rows = [...Array(CONTEXTS * CONTEXT).keys()].filter((row) => row % CONTEXT > 0);
@@ -53,26 +90,46 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
     const [x, y] = [config.source, config.target].map((taken) => TAPS.indexOf(taken));
     const mean = new Float64Array(WIDTH);
     for (const r of rows) row(y, r).forEach((value, d) => mean[d] += value / rows.length);
-    const variance = rows.reduce((sum, r) => sum + row(y, r).reduce((s, value, d) => s + (value - mean[d]) ** 2, 0), 0);
-    const fired = new Set<number>();
-    let active = 0;
-    const errors = prefixEnds(transcoder.shape.groups).map(() => 0);
+    const deviations = new Float64Array(WIDTH);
+    for (const r of rows) row(y, r).forEach((value, d) => deviations[d] += (value - mean[d]) ** 2);
+    const fired = new Set<number>(), ends = prefixEnds(transcoder.shape.groups);
+    const active = ends.map(() => 0), measured = ends.map(nothing), linear = nothing();
     for (const r of rows) {
       const kept = [...activationsOf(transcoder, row(x, r)).entries()]
         .filter(([feature, a]) => a > Math.max(0, transcoder.thresholds[feature]));
-      active += kept.length;
       kept.forEach(([feature]) => fired.add(feature));
-      prefixEnds(transcoder.shape.groups).forEach((end, p) => {
-        const output = reconstructionOf(transcoder, kept, end);
-        errors[p] += row(y, r).reduce((sum, value, d) => sum + (output[d] - value) ** 2, 0);
+      ends.forEach((end, p) => {
+        active[p] += kept.filter(([feature]) => feature < end).length;
+        add(measured[p], row(y, r), reconstructionOf(transcoder, kept, end));
       });
+      if (i === 0) add(linear, row(y, r), mapped(row(x, r)));
     }
     const evaluation =
       (await evaluateTranscoders({ ...options, decoder: await load(4), source: sourceOf(whole), tokens: 1e6 }))[i];
     assert.deepEqual([evaluation.tokens, evaluation.contexts, evaluation.k], [rows.length, CONTEXTS, config.k]);
-    const expected = errors.map((error) => error / variance);
-    assertClose("fvu", evaluation.fvu_per_prefix.map(({ fvu }) => fvu), expected, { floor: 0, relative: 1e-4 });
-    assertClose("l0", [evaluation.l0], [active / rows.length], { floor: 1 / rows.length, relative: 0 });
+    const variance = deviations.reduce((sum, value) => sum + value, 0);
+    const assertFigures = (found: ReconstructionFigures, { squares, cosines }: Measured) => {
+      const near = { floor: 0, relative: 1e-4 }, fvu = squares.reduce((sum, value) => sum + value, 0) / variance;
+      assertClose("fvu", [found.fvu], [fvu], near);
+      const unit = squares.reduce((sum, value, d) => sum + value / deviations[d], 0) / WIDTH;
+      assertClose("fvu at unit variance", [found.fvu_unit_variance!], [unit], near);
+      if (i === 0) assertClose("cosine", [found.cosine!], [cosines / rows.length], { floor: 1e-5, relative: 0 });
+    };
+    evaluation.fvu_per_prefix.forEach((prefix, p) => assertFigures(prefix, measured[p]));
+    if (i === 0) {
+      assertFigures(evaluation.linear_map!, linear);
+      assert.equal(evaluation.linear_map!.tokens, MAP.tokens);
+    } else {
+      const { linear_map, cosine } = evaluation;
+      assert.deepEqual([linear_map, cosine], [undefined, undefined], "there is no map");
+    }
+    const counted = evaluation.fvu_per_prefix.map(({ l0 }) => l0!);
+    assertClose("l0", counted, active.map((count) => count / rows.length), { floor: 1 / rows.length, relative: 0 });
+    assert.equal(evaluation.l0, counted.at(-1));
+    const falling = deviations.toSorted().reverse(), { top_1, top_5, largest_dimension } = evaluation.target_variance!;
+    const shares = [falling[0], falling.slice(0, 5).reduce((a, b) => a + b)].map((part) => part / variance);
+    assertClose("top dimensions", [top_1, top_5], shares, { floor: 0, relative: 1e-5 });
+    assert.equal(largest_dimension, deviations.indexOf(falling[0]));
     const { threshold, threshold_range, definitions } = evaluation;
     assert.deepEqual({ threshold, threshold_range }, SUMMARIES[i]);
     assert.equal(definitions.threshold, (i === 0 ? EVALUATION_DEFINITIONS : DEFINITIONS_OF_THRESHOLDS).threshold);

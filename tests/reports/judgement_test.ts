@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { caveats } from "../../reports/reconstructions.ts";
+import { analysisReport } from "../../reports/markdown/analysis_report.ts";
+import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import { successChecks, verdict } from "../../reports/checks.ts";
 import { type Insight, insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
@@ -128,6 +131,43 @@ Deno.test("limits are exact: FVU 0.3 and 5 % dead fail, 20 % off k passes", asyn
   layer.evaluation.l0 = 57.7;
   layer.evaluation.fvu = 0.299;
   assert.deepEqual(failed(layer), ["l0", "dead"]);
+});
+
+Deno.test("a run that a linear map equals is no success, whatever its FVU, and says so", async () => {
+  const better = await analysis({ fvu: 0.18, linearFvu: 0.184 });
+  assert.deepEqual(failed(better), []);
+  const equal = await analysis({ fvu: 0.184, linearFvu: 0.184 });
+  assert.deepEqual(failed(equal), ["fvu"]);
+  const { requirement } = successChecks(equal).find(({ id }) => id === "fvu")!;
+  assert.equal(requirement, "Held-out FVU below 0.30 and below the best linear map's 0.184");
+  assert.match(verdict(equal).sentence, /held-out FVU is 0\.184, but the best linear map alone has 0\.184/);
+  told(insights(equal), /Reconstruction: no better than a linear map/);
+  told(recommendations(equal), /Held-out FVU is 0\.184, but the best linear map alone has 0\.184\./);
+  assert.ok(!recommendations(equal).some((text) => text.includes("Start reading")));
+  const poor = await analysis({ fvu: 0.62 });
+  assert.match(verdict(poor).sentence, /is 0\.620, it must be below 0\.30, and the best linear map alone has 0\.530/);
+  const old = await analysis({ fvu: 0.62, linearFvu: NaN });
+  assert.match(verdict(old).sentence, /is 0\.620, it must be below 0\.30\./);
+});
+
+Deno.test("what must be known to read FVU: a dimension that decides, dimensions without variance, a map fitted on little", async () => {
+  const said = ({ evaluation, config }: TranscoderAnalysis) => caveats(evaluation, config).join("\n");
+  const layer = await analysis({ topDimension: 0.25 });
+  assert.equal(said(layer), "");
+  layer.evaluation.target_variance!.top_1 = 0.74;
+  assert.match(
+    said(layer),
+    /One dimension decides:\*\* dimension 3 holds 74 % of the variance of `mlp_out`, so that FVU/,
+  );
+  assert.match(trainingSummary(layer, new Date()), /One dimension decides/);
+  assert.match(analysisReport(layer, new Date()), /One dimension decides/);
+  layer.evaluation.target_variance!.constant_dimensions = 1;
+  assert.match(
+    said(layer),
+    /^1 dimension of the target does not vary on the held-out text; FVU at unit variance leaves/m,
+  );
+  layer.evaluation.linear_map!.tokens = 159;
+  assert.match(said(layer), /^The linear map was fitted on 159 tokens for 16 dimensions, which is little/m);
 });
 
 Deno.test("an interval that contains the FVU limit is mentioned", async () => {

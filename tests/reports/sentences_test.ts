@@ -9,6 +9,7 @@ import { verdict } from "../../reports/checks.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
+import { caveats } from "../../reports/reconstructions.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
@@ -33,6 +34,9 @@ const runs = {
   short: await analysis({ steps: 40 }),
   jumping: await analysis({ spikes: [300, 400, 500] }),
   worse: evaluated({ fvu: 1.2, fvu_ci95: [1.1, 1.3] }),
+  linear: evaluated({ linear_map: { ...good.evaluation.linear_map!, fvu: 0.17 } }),
+  decided: evaluated({ target_variance: { ...good.evaluation.target_variance!, top_1: 0.5 } }),
+  unfitted: evaluated({ linear_map: { ...good.evaluation.linear_map!, tokens: 100 } }),
   unsure: evaluated({ fvu: 0.3, fvu_ci95: [0.29, 0.31] }),
   overfit: evaluated({ fvu: 0.26, fvu_ci95: [0.25, 0.27] }),
   harmful: prefixed({ fvu: 0.406, ci95: [0.4, 0.412] }),
@@ -71,6 +75,9 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Reconstruction: within the goal.", "good", "unsure"],
   ["Reconstruction: at the goal.", "unsure", "poor"],
   ["Reconstruction: misses the goal.", "poor", "unsure"],
+  ["Reconstruction: no better than a linear map.", "linear", "good"],
+  ["One dimension decides:", "decided", "good"],
+  ["The linear map was fitted on", "unfitted", "good"],
   ["Hierarchy: broken.", "harmful", "flat"],
   ["Hierarchy: the first 32 features are of no use alone.", "useless", "good"],
   ["Hierarchy: the first", "good", "harmful"],
@@ -151,6 +158,7 @@ const textsOf = (run: TranscoderAnalysis) => [
   verdict(run).sentence,
   ...insights(run).map(({ text }) => text),
   ...recommendations(run),
+  ...caveats(run.evaluation, run.config),
 ];
 
 for (const [sentence, said, silent] of ofOne) {
@@ -179,8 +187,16 @@ Deno.test("reports/sentences.md lists these sentences and no others, and what th
     sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*")
   );
   assert.deepEqual(listed.toSorted(), written.toSorted());
-  for (const source of ["checks.ts", "insights.ts", "recommendations.ts", "comparison_report.ts"]) {
-    const text = await read(source === "checks.ts" ? source : `markdown/${source}`);
+  for (
+    const source of [
+      "checks.ts",
+      "reconstructions.ts",
+      "markdown/insights.ts",
+      "markdown/recommendations.ts",
+      "markdown/comparison_report.ts",
+    ]
+  ) {
+    const text = await read(source);
     const bold = [...text.matchAll(/`\*\*(.+?)(?:\*\*|\$\{|`)/g), ...text.matchAll(/"\*\*(.+?)\*\*/g)].map(([, lead]) =>
       lead
     );

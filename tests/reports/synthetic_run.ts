@@ -27,6 +27,10 @@ export interface SyntheticRun {
   stoppedAt: number;
   /** Held-out FVU of the whole dictionary. */
   fvu: number;
+  /** FVU of the best linear map; NaN for the file of an older version, which has no references. */
+  linearFvu: number;
+  /** Share of the target's variance in its largest dimension. */
+  topDimension: number;
   /** Held-out L0. */
   l0: number;
   deadShare: number;
@@ -54,6 +58,8 @@ const good: SyntheticRun = {
   logEvery: 10,
   stoppedAt: Infinity,
   fvu: 0.18,
+  linearFvu: 0.53,
+  topDimension: 0.06,
   l0: 46.3,
   deadShare: 0,
   divergesAt: Infinity,
@@ -211,6 +217,15 @@ function evaluation(run: SyntheticRun, ends: number[]) {
   const number = (x: number) => Number.isFinite(run.divergesAt) ? null : x;
   const interval = (x: number, half: number) => [number(x - half), number(x + half)];
   const features = ends[ends.length - 1];
+  const references = Number.isFinite(run.linearFvu);
+  const reconstruction = (fvu: number) => ({
+    fvu: number(fvu),
+    ci95: interval(fvu, 0.006),
+    ...references && {
+      fvu_unit_variance: number(1.2 * fvu),
+      ...{ cosine: number(1 - fvu / 2), cosine_ci95: interval(1 - fvu / 2, 0.003) },
+    },
+  });
   return {
     tokens: 80640,
     contexts: 1280,
@@ -219,8 +234,19 @@ function evaluation(run: SyntheticRun, ends: number[]) {
     fvu_ci95: interval(run.fvu, 0.006),
     fvu_per_prefix: ends.map((prefix, i) => {
       const fvu = run.fvu * (1 + 0.35 * (ends.length - 1 - i));
-      return { prefix, fvu: number(fvu), ci95: interval(fvu, 0.006) };
+      const share = (i + 1) / ends.length;
+      const l0 = references && { l0: number(run.l0 * share), l0_ci95: interval(run.l0 * share, 0.4) };
+      return { prefix, ...reconstruction(fvu), ...l0 };
     }),
+    ...references && {
+      ...{ fvu_unit_variance: number(1.2 * run.fvu), fvu_unit_variance_ci95: interval(1.2 * run.fvu, 0.008) },
+      target_variance: {
+        ...{ top_1: run.topDimension, top_5: 0.4 + run.topDimension / 2, top_20: 0.6 + run.topDimension / 3 },
+        ...{ largest_dimension: 3, constant_dimensions: 0 },
+      },
+      ...{ cosine: number(1 - run.fvu / 2), cosine_ci95: interval(1 - run.fvu / 2, 0.003) },
+      linear_map: { tokens: 65_536, ...reconstruction(run.linearFvu) },
+    },
     explained_variance: number(1 - run.fvu + 0.002),
     fvu_all_elements: number(run.fvu * 0.96),
     l0: number(run.l0),

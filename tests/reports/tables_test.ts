@@ -40,25 +40,53 @@ function tableWith(text: string, name: string): Map<string, Cells> {
   return new Map(rows.map((cells) => [cells[0], Object.fromEntries(cells.map((cell, i) => [header[i], cell]))]));
 }
 
-/** The column of a table, top to bottom. */
-const columnOf = (text: string, column: string) => [...tableWith(text, column).values()].map((row) => row[column]);
-
 const fixed = (digits: number) => (value: number) => value.toFixed(digits);
 const percent = (digits: number) => (share: number) => `${(100 * share).toFixed(digits)} %`;
 /** Three significant digits of numbers between 0.001 and 1,000. */
 const three = (value: number) => Number(value.toPrecision(3));
 
-Deno.test("held-out prefixes: FVU is that of the prefix, and a group lowers it by what the prefix before had more", () => {
-  assert.deepEqual(columnOf(report, "FVU lowered by the group"), ["0.6940", "0.0630", "0.0630"]);
-  const rows = [...tableWith(report, "FVU lowered by the group").values()];
-  assert.deepEqual(rows.map((row) => row.Features), PREFIXES.map(String));
-  // 0.18 times 1.7, 1.35 and 1.
-  assert.deepEqual(rows.map((row) => row.FVU), ["0.3060", "0.2430", "0.1800"]);
-  assert.deepEqual(rows.map((row) => row["95 % CI"]), [
-    "0.3000 to 0.3120",
-    "0.2370 to 0.2490",
-    "0.1740 to 0.1860",
-  ]);
+Deno.test("reconstructions: mean and linear map above the prefixes, each with its own figures, in both reports", () => {
+  const expected = [
+    ["mean (1.0)", "1.0000", "–", "1.0000", "–", "–", ""],
+    ["best linear map", "0.5300", "0.5240 to 0.5360", "0.6360", "0.735", "–", ""],
+    // 0.18 times 1.7, 1.35 and 1; a group's gain is what the prefix before had more.
+    ["first 32 features", "0.3060", "0.3000 to 0.3120", "0.3672", "0.847", "15.4", "0.6940"],
+    ["first 96 features", "0.2430", "0.2370 to 0.2490", "0.2916", "0.879", "30.9", "0.0630"],
+    ["all 128 features", "0.1800", "0.1740 to 0.1860", "0.2160", "0.910", "46.3", "0.0630"],
+  ];
+  const columns = ["Reconstruction", "FVU", "95 % CI", "FVU, unit var.", "Cosine", "L0", "Group's gain"];
+  for (const text of [report, summary]) {
+    const rows = [...tableWith(text, "Group's gain").values()];
+    assert.deepEqual(rows.map((row) => columns.map((column) => row[column])), expected);
+  }
+});
+
+Deno.test("without references, as in a file of an older version, their rows and columns are left out", async () => {
+  const { layer } = await synthetic({ linearFvu: NaN }), text = analysisReport(layer, generated);
+  const rows = tableWith(text, "Group's gain");
+  assert.deepEqual([...rows.keys()], ["mean (1.0)", "first 32 features", "first 96 features", "all 128 features"]);
+  assert.deepEqual(Object.keys(rows.get("all 128 features")!), ["Reconstruction", "FVU", "95 % CI", "Group's gain"]);
+  const table = evaluationTable([{ ...layer, name: "layer 2" }], false);
+  for (
+    const said of [
+      text,
+      trainingSummary(layer, generated),
+      comparisonReport(comparePair(layer, layer), generated),
+      table,
+    ]
+  ) {
+    const found = said.match(/.*(linear map|FVU, unit|at unit variance|\bCosine\b|largest dimensions|undefined).*/)
+      ?.[0];
+    assert.equal(found, undefined);
+  }
+});
+
+Deno.test("tables of a real width are no wider than 100 columns", async () => {
+  const { layer } = await synthetic({ groups: [1152, 2304, 1152] });
+  const evaluated = [{ ...layer, name: "layer 2" }, { ...layer, name: "layer 17" }];
+  for (const line of evaluationTable(evaluated, false).split("\n")) {
+    if (line.startsWith("|")) assert.ok([...line].length <= 100, line);
+  }
 });
 
 Deno.test("held-out metrics: each figure of evaluation.json in its own row", () => {
@@ -68,10 +96,13 @@ Deno.test("held-out metrics: each figure of evaluation.json in its own row", () 
   const dead = Math.round(0.1 * FEATURES);
   assert.deepEqual(rows, {
     "FVU": ["0.1800", "0.1740 to 0.1860"],
+    "FVU at unit variance": ["0.2160", "0.2080 to 0.2240"],
+    "Cosine": ["0.9100", "0.9070 to 0.9130"],
     "Explained variance": ["0.8220", ""],
     "FVU, all elements": ["0.1728", ""],
     "L0": ["46.30", "45.90 to 46.70"],
     "L0 at 5 / 25 / 50 / 75 / 95 % of the tokens": ["21 / 36 / 45 / 56 / 78", ""],
+    "Target variance in the 1 / 5 / 20 largest dimensions": ["6.0 % / 43.0 % / 62.0 %", ""],
     "Dead features": [`${dead} (${percent(1)(dead / FEATURES)})`, ""],
     "Inference threshold": ["0.8100", ""],
   });
@@ -198,6 +229,11 @@ Deno.test("comparison: each layer's metrics stand in its own column", () => {
       "95 % CI": `${fixed(4)(fvu - 0.006)} to ${fixed(4)(fvu + 0.006)}`,
       "FVU, first 32 features": fixed(4)(1.7 * fvu),
       "FVU, first 96 features": fixed(4)(1.35 * fvu),
+      "FVU of the best linear map": "0.5300",
+      "FVU of the mean": "1",
+      "FVU at unit variance": fixed(4)(1.2 * fvu),
+      "Cosine": fixed(4)(1 - fvu / 2),
+      "Target variance in the 1 / 5 / 20 largest dimensions": "6.0 % / 43.0 % / 62.0 %",
       "Explained variance": fixed(4)(1 - fvu + 0.002),
       "Held-out L0": "46.30",
       "k": "48",
@@ -322,13 +358,21 @@ Deno.test("comparison: which layer fires more often and more strongly follows th
   assert.deepEqual(alike.slice(1, 4).map((text) => /about [a-z ]* (often|same|mixed)/.test(text)), [true, true, true]);
 });
 
-Deno.test("mtc evaluate's table: a row per figure, a column per layer", () => {
-  const evaluations = [a.layer, b.layer].map(({ evaluation }, i) => ({ name: `layer ${2 + 2 * i}`, evaluation }));
-  const table = evaluationTable(evaluations, false);
-  const rows = tableWith(table, "FVU"), of = (row: string) => [rows.get(row)!["layer 2"], rows.get(row)!["layer 4"]];
+Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per figure and a column per layer", () => {
+  const evaluations = [a.layer, b.layer].map((layer, i) => ({ ...layer, name: `layer ${2 + 2 * i}` }));
+  const text = evaluationTable(evaluations, false), [first, second] = text.split("Layer 4\n");
+  assert.match(first, /^Layer 2$/m);
+  const of = (row: string) => {
+    const cells = tableWith(second, "k in training").get(row)!;
+    return [cells["layer 2"], cells["layer 4"]];
+  };
+  const prefixes = [tableWith(first, "Group's gain"), tableWith(second, "Group's gain")];
+  assert.deepEqual(prefixes.map((rows) => rows.get("first 32 features")!.FVU), ["0.3060", "0.4250"]);
+  assert.deepEqual(prefixes.map((rows) => rows.get("best linear map")!.FVU), ["0.5300", "0.5300"]);
   assert.deepEqual(of("FVU"), ["0.1800 [0.1740, 0.1860]", "0.2500 [0.2440, 0.2560]"]);
-  assert.deepEqual(of("FVU of prefix 32"), ["0.3060 [0.3000, 0.3120]", "0.4250 [0.4190, 0.4310]"]);
-  assert.deepEqual(of("FVU of prefix 128"), of("FVU"));
+  assert.deepEqual(of("FVU at unit variance"), ["0.2160 [0.2080, 0.2240]", "0.3000 [0.2920, 0.3080]"]);
+  assert.deepEqual(of("Cosine"), ["0.9100 [0.9070, 0.9130]", "0.8750 [0.8720, 0.8780]"]);
+  assert.deepEqual(of("Target variance in 1 / 5 / 20 dimensions"), Array(2).fill("6.0 % / 43.0 % / 62.0 %"));
   assert.deepEqual(of("Explained variance (dictionary_learning)"), ["0.8220", "0.7520"]);
   assert.deepEqual(of("FVU, variance of all elements"), ["0.1728", "0.2400"]);
   assert.deepEqual(of("L0"), ["46.30 [45.90, 46.70]", "46.30 [45.90, 46.70]"]);

@@ -7,6 +7,7 @@ import { FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
+import { LINEAR_MAP_FILE, readLinearMap, writeLinearMap } from "../../core/runs/linear_map.ts";
 import { appendMetrics, readMetrics, startMetrics } from "../../core/runs/metrics.ts";
 import { readSamples, writeSamples } from "../../core/runs/samples.ts";
 import { numberColumn, parseTable } from "../../core/runs/table.ts";
@@ -79,6 +80,48 @@ Deno.test("evaluation.json: a range of thresholds is read where there is one", (
       (text) => text.replace('"fvu":', '"threshold_range": [0.125, 2],\n"fvu":'),
     );
     assert.deepEqual((await readEvaluation(path)).threshold_range, [0.125, 2]);
+  }));
+
+Deno.test("evaluation.json of a version without references and spread is read, and one with them keeps every figure", () =>
+  withRun(async (path, root) => {
+    await writeSyntheticRun(root, "demo", { ...small, linearFvu: NaN });
+    const { cosine, fvu_unit_variance, target_variance, linear_map, ...old } = await readEvaluation(path);
+    assert.deepEqual([cosine, fvu_unit_variance, target_variance, linear_map], [
+      undefined,
+      undefined,
+      undefined,
+      undefined,
+    ]);
+    const interval: [number, number] = [0.25, 0.5], figures = { fvu: 0.375, ci95: interval, fvu_unit_variance: 0.5 };
+    const cosines = { cosine: 0.75, cosine_ci95: interval };
+    const spread = { top_1: 0.5, top_5: 0.75, top_20: 1, largest_dimension: 3, constant_dimensions: 1 };
+    const evaluation = {
+      ...old,
+      fvu_per_prefix: [{ prefix: 16, ...figures, ...cosines, l0: 3, l0_ci95: interval }],
+      ...{ fvu_unit_variance: NaN, fvu_unit_variance_ci95: interval, target_variance: spread, ...cosines },
+      linear_map: { tokens: 77, ...figures, ...cosines },
+    };
+    await writeEvaluation(path, evaluation);
+    assert.deepEqual(await readEvaluation(path), evaluation);
+  }));
+
+Deno.test("linear_map.safetensors: none, whole, and what cannot be", () =>
+  withRun(async (path) => {
+    const sizes = { d_in: 6, d_out: 5 }, numbers = (count: number) => Float32Array.from({ length: count }, (_, i) => i);
+    assert.equal(await readLinearMap(path, sizes), null);
+    const map = { weight: numbers(30), bias: numbers(5), targetMean: numbers(5).map((x) => -x), tokens: 81_920 };
+    await writeLinearMap(path, map);
+    assert.deepEqual(await readLinearMap(path, sizes), map);
+    await rejects(
+      () => readLinearMap(path, { ...sizes, d_in: 7 }),
+      LINEAR_MAP_FILE,
+      "weight must have 35 numbers",
+      "30",
+    );
+    await writeLinearMap(path, { ...map, bias: numbers(5).fill(Infinity, 2) });
+    await rejects(() => readLinearMap(path, sizes), "bias must have 5 numbers, each finite, number 2 is Infinity");
+    await writeLinearMap(path, { ...map, tokens: 0 });
+    await rejects(() => readLinearMap(path, sizes), "its metadata must say on how many tokens", "it says 0");
   }));
 
 Deno.test("config.json: cut off, a missing setting, groups that do not add up", () =>

@@ -1,0 +1,180 @@
+/**
+ * A transcoder in an evaluation: encoding, reconstructing and measuring batches of activations, beside the linear map that it is held
+ * against.
+ * @module
+ */
+
+import { columnSquares, cosines, prefixCounts } from "../../wgsl/transcoder/figures.ts";
+import { prefixConstants } from "../../wgsl/transcoder/step.ts";
+import { type Evaluation, EvaluationSums, type MeasuredReconstructions } from "../analysis/evaluation.ts";
+import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
+import type { Encoder } from "../transcoder/encode.ts";
+import { type LinearMap, LinearReconstructor } from "../transcoder/linear_map.ts";
+import { Reconstructor } from "../transcoder/reconstruct.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
+import type { PlacedTranscoder } from "./features.ts";
+
+/** What is measured of some reconstructions: prefixes, or the linear map as one of them. */
+class Measurer {
+  /** f32 [reconstructions, d_out]. */
+  readonly #columnSquares: Tensor;
+  /** f32 [tokens, reconstructions]; null where no mean is known. */
+  readonly #cosines: Tensor | null;
+  readonly #gpu: Gpu;
+  readonly #mean: Tensor | null;
+  readonly #squares: Tensor;
+  readonly #residuals: Tensor;
+
+  /**
+   * @param gpu The device.
+   * @param residuals f32 [reconstructions, tokens, d_out] suffix sums of their residuals.
+   * @param squares f32 [tokens, reconstructions] the residuals' squared lengths.
+   * @param mean f32 [d_out] what cosines are taken about; null where they are not taken.
+   */
+  constructor(gpu: Gpu, residuals: Tensor, squares: Tensor, mean: Tensor | null) {
+    const [reconstructions, tokens, width] = residuals.shape;
+    this.#gpu = gpu;
+    this.#mean = mean;
+    this.#residuals = residuals;
+    this.#squares = squares;
+    this.#columnSquares = createTensor(gpu, "squared residuals by dimension", [reconstructions, width]);
+    this.#cosines = mean && createTensor(gpu, "cosines", [tokens, reconstructions]);
+  }
+
+  /** Records measuring what was recorded of `tokens` tokens. */
+  record(pass: Pass, y: Tensor, tokens: number): void {
+    const [prefixes, , width] = this.#residuals.shape, params = { tokens, width, prefixes };
+    pass.run(columnSquares, { residual: this.#residuals, squares: this.#columnSquares }, params);
+    if (!this.#mean || !this.#cosines) return;
+    const bindings = { target_y: y, mean: this.#mean, residual: this.#residuals, cosine: this.#cosines };
+    pass.run(cosines, bindings, params, { LANES: this.#gpu.isCpu ? 8 : 128 });
+  }
+
+  /** What is to be read back of so many tokens. */
+  measured(tokens: number): Tensor[] {
+    return [front(this.#squares, tokens), this.#columnSquares, ...this.#cosines ? [front(this.#cosines, tokens)] : []];
+  }
+}
+
+function reconstructionsOf([squares, columns, cosines]: readonly ArrayBuffer[]): MeasuredReconstructions {
+  return {
+    squares: new Float32Array(squares),
+    columnSquares: new Float32Array(columns),
+    cosines: cosines ? new Float32Array(cosines) : null,
+  };
+}
+
+/** One transcoder's tensors and sums. */
+export class EvaluatedTranscoder {
+  /** Its place in the model. */
+  readonly config: PlacedTranscoder["config"];
+  /** f32 [tokens, d_in]: raw source activations, to be filled before {@link record}. */
+  readonly x: Tensor;
+  /** f32 [tokens, d_out]: raw target activations, likewise. */
+  readonly y: Tensor;
+  readonly #placed: PlacedTranscoder;
+  readonly #sums: EvaluationSums;
+  readonly #encoder: Encoder;
+  readonly #reconstructor: Reconstructor;
+  /** u32 [tokens, prefixes]. */
+  readonly #active: Tensor;
+  readonly #prefixes: Measurer;
+  readonly #linear: { readonly reconstructor: LinearReconstructor; readonly measurer: Measurer } | null;
+
+  /**
+   * Uploads what reconstructs and allocates room for one batch.
+   *
+   * @param gpu The device.
+   * @param placed The transcoder, and the linear map that it is held against.
+   * @param encoder What encodes with it.
+   * @param tokens The most tokens of a batch; no more than the encoder takes at once.
+   * @throws {UserError} When a tensor is larger than the adapter can bind.
+   */
+  constructor(gpu: Gpu, placed: PlacedTranscoder, encoder: Encoder, tokens: number) {
+    const { transcoder, transcoder: { shape }, linearMap } = placed, ends = prefixEnds(shape.groups);
+    this.config = placed.config;
+    this.#placed = placed;
+    this.#encoder = encoder;
+    this.#reconstructor = new Reconstructor(gpu, transcoder, tokens);
+    this.x = createTensor(gpu, "evaluated source", [tokens, shape.d_in]);
+    this.y = createTensor(gpu, "evaluated target", [tokens, shape.d_out]);
+    this.#active = createTensor(gpu, "active features by prefix", [tokens, ends.length], "u32");
+    const mean = linearMap ? tensorFrom(gpu, "target mean", [shape.d_out], linearMap.targetMean) : null;
+    this.#prefixes = new Measurer(gpu, this.#reconstructor.residuals, this.#reconstructor.squares, mean);
+    this.#linear = linearMap ? measuredMap(gpu, linearMap, tokens, mean) : null;
+    this.#sums = new EvaluationSums(ends, shape.d_out);
+  }
+
+  /**
+   * Records encoding, reconstructing and measuring a batch.
+   *
+   * @param pass Where to record.
+   * @param tokens How many rows of {@link x} and {@link y}, from the first.
+   */
+  record(pass: Pass, tokens: number): void {
+    const { x, y } = this, { groups } = this.#placed.transcoder.shape, encoder = this.#encoder;
+    encoder.recordEncode(pass, x, tokens);
+    encoder.recordFires(pass, tokens);
+    const { rowStart, index } = encoder.kept, params = { tokens, prefixes: groups.length };
+    const bindings = { row_start: rowStart, index, counts: this.#active };
+    pass.run(prefixCounts, bindings, params, prefixConstants(prefixEnds(groups)));
+    this.#reconstructor.record(pass, encoder.kept, y, tokens);
+    this.#prefixes.record(pass, y, tokens);
+    this.#linear?.reconstructor.record(pass, x, y, tokens);
+    this.#linear?.measurer.record(pass, y, tokens);
+  }
+
+  /**
+   * What is to be read back of a batch.
+   *
+   * @param tokens How many it had.
+   * @returns Tensors, as many and in the same order each time.
+   */
+  measured(tokens: number): Tensor[] {
+    return [
+      front(this.y, tokens),
+      front(this.#reconstructor.residual, tokens),
+      front(this.#active, tokens),
+      this.#encoder.fires,
+      ...this.#prefixes.measured(tokens),
+      ...this.#linear?.measurer.measured(tokens) ?? [],
+    ];
+  }
+
+  /**
+   * Adds a batch up.
+   *
+   * @param context The context of each token: numbers from 0 without gaps, never falling from one batch to the next.
+   * @param bytes What was read of {@link measured}.
+   */
+  add(context: ArrayLike<number>, [target, residual, active, fires, ...measured]: readonly ArrayBuffer[]): void {
+    const half = this.#linear ? measured.length / 2 : measured.length;
+    this.#sums.add({
+      context,
+      target: new Float32Array(target),
+      residual: new Float32Array(residual),
+      active: new Uint32Array(active),
+      fires: new Uint32Array(fires),
+      prefixes: reconstructionsOf(measured.slice(0, half)),
+      linear: this.#linear ? reconstructionsOf(measured.slice(half)) : null,
+    });
+  }
+
+  /**
+   * The figures over everything added.
+   *
+   * @returns The content of evaluation.json.
+   * @throws {RangeError} When nothing was added.
+   */
+  result(): Evaluation {
+    const { transcoder: { thresholds }, config: { k }, linearMap } = this.#placed;
+    return this.#sums.result({ thresholds, k, linearMapTokens: linearMap?.tokens });
+  }
+}
+
+function measuredMap(gpu: Gpu, map: LinearMap, tokens: number, mean: Tensor | null) {
+  const reconstructor = new LinearReconstructor(gpu, map, tokens);
+  return { reconstructor, measurer: new Measurer(gpu, reconstructor.residuals, reconstructor.squares, mean) };
+}

@@ -1,0 +1,85 @@
+/**
+ * What reconstructions make of held-out text, beside what they are held against: the mean, whose FVU is 1 by definition, and the best
+ * linear map.
+ * @module
+ */
+import type { Evaluation, ReconstructionFigures } from "../core/analysis/evaluation.ts";
+import { counted, decimal, integer, interval } from "./format.ts";
+import { type Column, numeric, table } from "./markdown/markdown.ts";
+import { decisiveDimension } from "./target_variance.ts";
+import { thresholds } from "./thresholds.ts";
+
+/** Whether it was measured: files of older versions lack what came later, and runs of theirs a linear map. */
+function has(value: number | undefined): value is number {
+  return value !== undefined;
+}
+
+/** A row for the mean, for the linear map and for each prefix; columns that nothing was measured for are left out. */
+export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map }: Evaluation): string {
+  const whole = prefixes[prefixes.length - 1];
+  const optional: [Column, (row: ReconstructionFigures & { l0?: number }) => string][] = [];
+  if (has(whole.fvu_unit_variance)) {
+    optional.push([numeric("FVU, unit var."), ({ fvu_unit_variance: fvu }) => decimal(fvu ?? NaN, 4)]);
+  }
+  if (has(whole.cosine)) optional.push([numeric("Cosine"), ({ cosine }) => has(cosine) ? decimal(cosine, 3) : "–"]);
+  if (has(whole.l0)) optional.push([numeric("L0"), ({ l0 }) => has(l0) ? decimal(l0, 1) : "–"]);
+  const cells = optional.map(([, cell]) => cell);
+  const mean = { fvu: 1, ci95: [NaN, NaN], fvu_unit_variance: 1 } satisfies ReconstructionFigures;
+  const row = (name: string, figures: ReconstructionFigures, gain: string) => [
+    name,
+    decimal(figures.fvu, 4),
+    interval(figures.ci95, 4),
+    ...cells.map((cell) => cell(figures)),
+    gain,
+  ];
+  return table(
+    [
+      "Reconstruction",
+      numeric("FVU"),
+      numeric("95 % CI"),
+      ...optional.map(([column]) => column),
+      numeric("Group's gain"),
+    ],
+    [
+      row("mean (1.0)", mean, ""),
+      ...linear_map ? [row("best linear map", linear_map, "")] : [],
+      ...prefixes.map((figures, p) => {
+        const { prefix, fvu } = figures, name = p === prefixes.length - 1 ? "all" : "first";
+        const before = p === 0 ? 1 : prefixes[p - 1].fvu;
+        return row(`${name} ${counted(prefix, "feature")}`, figures, decimal(before - fvu, 4));
+      }),
+    ],
+  );
+}
+
+/**
+ * What must be known to read FVU: a dimension that decides it, dimensions that do not vary, and a linear map that was fitted on little.
+ *
+ * @param evaluation The figures.
+ * @param config What the source's width and the target's name are.
+ * @returns Sentences; none where there is nothing to beware of.
+ */
+export function caveats(
+  { target_variance, linear_map }: Evaluation,
+  { d_in, target }: { readonly d_in: number; readonly target: { readonly site: string } },
+): string[] {
+  const sentences: string[] = [];
+  const decisive = target_variance ? decisiveDimension(`\`${target.site}\``, target_variance) : "";
+  if (decisive !== "") sentences.push(`**One dimension decides:** ${decisive}.`);
+  if (target_variance && target_variance.constant_dimensions > 0) {
+    const { constant_dimensions: constant } = target_variance;
+    sentences.push(
+      `${counted(constant, "dimension")} of the target ${
+        constant === 1 ? "does" : "do"
+      } not vary on the held-out text; ` +
+        "FVU at unit variance leaves them out.",
+    );
+  }
+  if (linear_map && linear_map.tokens < thresholds.tokensPerDimension * d_in) {
+    sentences.push(
+      `The linear map was fitted on ${counted(linear_map.tokens, "token")} for ${integer(d_in)} dimensions, which is ` +
+        "little: the best one has a lower FVU.",
+    );
+  }
+  return sentences;
+}
