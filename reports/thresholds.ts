@@ -5,12 +5,8 @@
 
 /** The limits. Shares are between 0 and 1. */
 export const thresholds = {
-  /** Success: held-out FVU of the whole dictionary lies below this (the training plan's goal). */
+  /** Success: held-out FVU of the whole dictionary lies below this (the plan's goal for layer 17 of Gemma-2-2B). */
   fvu: 0.3,
-  /** Below this the reconstruction is called very good. */
-  fvuVeryGood: 0.1,
-  /** From here on the transcoder is hardly better than predicting the mean, whose FVU is 1. */
-  fvuUseless: 0.7,
   /** A dimension of the target that holds more than this share of its variance decides the FVU: a real Gemma has 10 % or 74 %. */
   decisiveDimension: 0.25,
   /** A linear map that was fitted on fewer tokens than this per dimension of its source is not the best one there is. */
@@ -19,15 +15,17 @@ export const thresholds = {
   l0Tolerance: 0.2,
   /** Success: fewer features than this share are dead on held-out text. The ideal is none. */
   deadShare: 0.05,
-  /** Success: over the last fifth of the training the loss changes by no more than this share. */
-  lastFifthChange: 0.05,
-  /** Success: the final loss lies no more than this share above the lowest one of the training. */
+  /** Success: twice the steps would lower FVU by less than this share of it; other seeds move it by a third of that. */
+  doublingGain: 0.05,
+  /** A loss that rises by more than this share over the last fifth of the training gets worse. */
+  lastFifthRise: 0.05,
+  /** The final loss lies no more than this share above the lowest one of the training. */
   aboveLowest: 0.1,
   /** A logged loss this many times the running median is a jump. */
   jump: 1.5,
-  /** Success: no more than this share of the logged steps are jumps. */
+  /** No more than this share of the logged steps are jumps. */
   jumpShare: 0.01,
-  /** Held-out FVU this much above that of the last training batches suggests overfitting or a threshold that is off. */
+  /** Held-out FVU this much above that of the last batches is more than threshold and text have explained so far (0.02). */
   heldOutGap: 0.05,
   /** A group that lowers FVU by less than this adds little. */
   groupGain: 0.01,
@@ -41,12 +39,6 @@ export const thresholds = {
   rareFires: 10,
   /** More rare features than this share deserve a warning. */
   rareShare: 0.2,
-  /** With this share of features at the sample cap, coverage is good. */
+  /** With less than this share of features at the sample cap, more text is worth reading. */
   sampleCoverage: 0.5,
-  /** A feature with one token on this share of its top samples is a token detector. */
-  tokenDetector: 0.5,
-  /** A largest activation this many times the median one is called an outlier. */
-  activationOutlier: 10,
-  /** An encoder norm this many times the median one is called an outlier. */
-  normOutlier: 4,
 } as const;

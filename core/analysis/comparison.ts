@@ -1,40 +1,47 @@
 /**
- * Two transcoders side by side: distributions over shared bins, and the tokens on which features of both peak.
+ * Two transcoders side by side: distributions over shared bins, how far their medians lie apart, and the tokens that both
+ * detect.
  * @module
  */
+import { randomGenerator } from "../random.ts";
+import { type Interval, interval95 } from "./bootstrap.ts";
 import type { FeatureRow } from "./feature_rows.ts";
 import type { FeatureStatistics } from "./feature_statistics.ts";
-import type { SampleStatistics, TokenCount } from "./sample_statistics.ts";
-import { type Histogram, histogram } from "./statistics.ts";
+import { type Histogram, histogram, median } from "./statistics.ts";
+import { tokenBinding } from "./token_binding.ts";
 
-/** A quantity of the features of both transcoders, counted in the same bins. */
-export interface SharedHistograms {
-  /** The first. */
+/** A quantity of the features of both transcoders. */
+export interface SharedDistribution {
+  /** The first's, counted in the same bins as the second's. */
   a: Histogram;
-  /** The second. */
+  /** The second's. */
   b: Histogram;
+  /** Median of the second less that of the first. */
+  difference: number;
+  /** 95 % bootstrap interval of the difference, over which features there are. */
+  ci95: Interval;
 }
 
-/** A token on which features of both transcoders peak. */
+/** A token that features of both transcoders detect. */
 export interface SharedToken {
   /** Vocabulary id. */
   id: number;
   /** Decoded text. */
   token: string;
-  /** Features of the first whose most frequent top token it is. */
+  /** The first's token detectors of it. */
   a: number;
-  /** Likewise for the second. */
+  /** Likewise of the second. */
   b: number;
 }
 
-/** How many different tokens the features of one transcoder peak on. */
-export interface TokenDiversity {
-  /** Different most frequent top tokens. */
-  distinct: number;
-  /** 2 to the power of the entropy of their distribution: as many equally frequent tokens would be as diverse. */
-  effective: number;
-  /** Features that have samples. */
+/** The token detectors of one transcoder. */
+export interface Detectors {
+  /** How many features are. */
   features: number;
+  /** How many different tokens they detect. */
+  tokens: number;
+  /** How many features can be judged at all. */
+  judged: number;
 }
 
 /** What is compared of a transcoder. */
@@ -43,61 +50,86 @@ export interface ComparedTranscoder {
   readonly features: readonly FeatureRow[];
   /** Statistics over them. */
   readonly statistics: FeatureStatistics;
-  /** Tokens from their samples. */
-  readonly samples: SampleStatistics;
+  /** The most samples per feature. */
+  readonly config: { readonly samples_per_feature: number };
 }
 
 /** Two transcoders, a and b, side by side. */
 export interface TranscoderComparison {
   /** log10 of the share of tokens on which a feature fires; features that fired. */
-  logDensity: SharedHistograms;
-  /** Largest activation of each feature that fired. */
-  maxActivation: SharedHistograms;
-  /** Entropy in bits of the tokens of each feature's top samples. */
-  tokenEntropy: SharedHistograms;
-  /** Diversity of the most frequent top tokens, of each. */
-  diversity: { a: TokenDiversity; b: TokenDiversity };
-  /** Tokens that are the most frequent one of features in both; those shared by most features first. */
+  logDensity: SharedDistribution;
+  /** log10 of the largest activation of each feature that fired. */
+  logMaxActivation: SharedDistribution;
+  /** Entropy in bits of the tokens of each feature's top samples; features whose samples are full. */
+  tokenEntropy: SharedDistribution;
+  /** The token detectors of each. */
+  detectors: { a: Detectors; b: Detectors };
+  /** Tokens that features of both detect; those shared by most features first. */
   sharedTokens: SharedToken[];
-  /** Shared tokens divided by the different tokens of either. */
-  tokenOverlap: number;
 }
 
-function sharedHistograms(a: number[], b: number[], bins: number): SharedHistograms {
+function sharedDistribution(a: number[], b: number[], bins: number): SharedDistribution {
   const finite = [...a, ...b].filter(Number.isFinite);
   const low = finite.reduce((least, value) => Math.min(least, value), Infinity);
   const high = finite.reduce((most, value) => Math.max(most, value), -Infinity);
-  return { a: histogram(a, bins, low, high), b: histogram(b, bins, low, high) };
+  return {
+    ...{ a: histogram(a, bins, low, high), b: histogram(b, bins, low, high) },
+    ...{ difference: median(b) - median(a), ci95: differenceInterval(a, b) },
+  };
 }
 
-function diversity(topTokens: TokenCount[]): TokenDiversity {
-  const features = topTokens.reduce((sum, { count }) => sum + count, 0);
-  const entropy = topTokens.reduce((sum, { count }) => sum - count / features * Math.log2(count / features), 0);
-  return { distinct: topTokens.length, effective: features > 0 ? 2 ** entropy : 0, features };
+/** Resamples behind an interval, and what separates their draws from other uses of the generator. */
+const RESAMPLES = 1000, STREAM = 0x6d656469;
+
+function differenceInterval(a: number[], b: number[]): Interval {
+  if (a.length === 0 || b.length === 0) return [NaN, NaN];
+  const random = randomGenerator(0, STREAM, a.length, b.length);
+  const drawMedian = (ascending: Float64Array) => {
+    const counts = new Uint32Array(ascending.length);
+    for (let n = 0; n < counts.length; n++) counts[random.below(counts.length)]++;
+    let at = 0;
+    for (let passed = counts[0]; 2 * passed < counts.length; passed += counts[at]) at++;
+    return ascending[at];
+  };
+  const first = Float64Array.from(a).sort(), second = Float64Array.from(b).sort();
+  return interval95(Float64Array.from({ length: RESAMPLES }, () => drawMedian(second) - drawMedian(first)));
 }
 
-function sharedTokens(a: TokenCount[], b: TokenCount[]): SharedToken[] {
-  const countInB = new Map(b.map(({ id, count }) => [id, count]));
-  return a
-    .filter(({ id }) => countInB.has(id))
-    .map(({ id, token, count }) => ({ id, token, a: count, b: countInB.get(id)! }))
+/** Token detectors, by the token's id. */
+function detectorsOf(features: readonly FeatureRow[]): Map<number, { token: string; count: number }> {
+  const found = new Map<number, { token: string; count: number }>();
+  for (const row of features.filter((row) => tokenBinding(row) === "detector")) {
+    const entry = found.get(row.main_token_id);
+    if (entry) entry.count++;
+    else found.set(row.main_token_id, { token: row.main_token, count: 1 });
+  }
+  return found;
+}
+
+function counted(features: readonly FeatureRow[]): Detectors {
+  const bindings = features.map(tokenBinding), of = (one: string) => bindings.filter((each) => each === one).length;
+  const detectors = of("detector");
+  return { features: detectors, tokens: detectorsOf(features).size, judged: detectors + of("mixed") };
+}
+
+function sharedTokens(a: readonly FeatureRow[], b: readonly FeatureRow[]): SharedToken[] {
+  const inB = detectorsOf(b);
+  return [...detectorsOf(a)]
+    .filter(([id]) => inB.has(id))
+    .map(([id, { token, count }]) => ({ id, token, a: count, b: inB.get(id)!.count }))
     .sort((x, y) => Math.min(y.a, y.b) - Math.min(x.a, x.b) || y.a + y.b - x.a - x.b || x.id - y.id);
 }
 
 /** Compares two transcoders. Their tokens say something of each other only where both are of the same model and text. */
 export function compareTranscoders(a: ComparedTranscoder, b: ComparedTranscoder): TranscoderComparison {
-  const logDensity = ({ statistics }: ComparedTranscoder) => statistics.strongest.map((row) => Math.log10(row.density));
-  const maxActivation = ({ statistics }: ComparedTranscoder) => statistics.strongest.map((row) => row.max_activation);
-  const entropy = ({ features }: ComparedTranscoder) =>
-    features.filter((row) => row.sample_count > 0).map((row) => row.token_entropy_bits);
-  const shared = sharedTokens(a.samples.topTokens, b.samples.topTokens);
-  const different = a.samples.topTokens.length + b.samples.topTokens.length - shared.length;
+  const of = (value: (transcoder: ComparedTranscoder) => number[]) => sharedDistribution(value(a), value(b), 30);
   return {
-    logDensity: sharedHistograms(logDensity(a), logDensity(b), 30),
-    maxActivation: sharedHistograms(maxActivation(a), maxActivation(b), 30),
-    tokenEntropy: sharedHistograms(entropy(a), entropy(b), 30),
-    diversity: { a: diversity(a.samples.topTokens), b: diversity(b.samples.topTokens) },
-    sharedTokens: shared,
-    tokenOverlap: different > 0 ? shared.length / different : 0,
+    logDensity: of(({ statistics }) => statistics.strongest.map((row) => Math.log10(row.density))),
+    logMaxActivation: of(({ statistics }) => statistics.strongest.map((row) => Math.log10(row.max_activation))),
+    tokenEntropy: of(({ features, config }) =>
+      features.filter((row) => row.sample_count >= config.samples_per_feature).map((row) => row.token_entropy_bits)
+    ),
+    detectors: { a: counted(a.features), b: counted(b.features) },
+    sharedTokens: sharedTokens(a.features, b.features),
   };
 }

@@ -3,6 +3,7 @@
  * whether it jumped. Nothing here is called good or bad; the limits for that are in reports/thresholds.ts.
  * @module
  */
+import { type Outlook, outlook } from "./outlook.ts";
 import { leastSquares, median } from "./statistics.ts";
 
 /** One logged step: the values of its training batch. The names are those of the columns of metrics.csv. */
@@ -79,14 +80,12 @@ export interface TrainingCourse {
   lossRatios: { step: number; ratio: number }[];
   /** Mean FVU of the whole dictionary in the last fifth's training batches. */
   trainingFvu: number;
-  /** Mean L0 of the last fifth's training batches. */
-  trainingL0: number;
   /** Dead features in the last row. */
   deadAtEnd: number;
   /** Most dead features in any row, and its step. */
   deadPeak: { step: number; count: number };
-  /** First row whose smoothed FVU of the whole dictionary is below 1.1 times the final one. */
-  nearFinalStep: number;
+  /** What more training would give. */
+  outlook: Outlook;
   /** Largest learning rate and its step. */
   peakLearningRate: { step: number; value: number };
   /** Learning rate of the last row. */
@@ -134,8 +133,6 @@ export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingS
   const noise = 1.4826 * median(lastFifth(losses).map((loss, i) => Math.abs(loss / tailSmoothed[i] - 1)));
   const lowest = smoothed.reduce((best, value, i) => value < smoothed[best] ? i : best, 0);
   const fvu = metrics.map((row) => row.fvu_per_prefix[row.fvu_per_prefix.length - 1]);
-  const smoothedFvu = runningMedian(fvu);
-  const nearFinal = smoothedFvu.findIndex((value) => value < 1.1 * smoothedFvu[smoothedFvu.length - 1]);
   const peakDead = metrics.reduce((best, row) => row.dead_features > best.dead_features ? row : best);
   const peakRate = metrics.reduce((best, row) => row.learning_rate > best.learning_rate ? row : best);
   return {
@@ -154,10 +151,9 @@ export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingS
       .map((row, i) => ({ step: row.step, ratio: losses[i] / smoothed[i] }))
       .filter(({ step, ratio }, i) => i >= smoothingRows / 2 && step > config.warmup_steps && Number.isFinite(ratio)),
     trainingFvu: mean(lastFifth(fvu)),
-    trainingL0: mean(tail.map((row) => row.l0)),
     deadAtEnd: last.dead_features,
     deadPeak: { step: peakDead.step, count: peakDead.dead_features },
-    nearFinalStep: nearFinal < 0 ? NaN : metrics[nearFinal].step,
+    outlook: outlook(metrics, config.warmup_steps),
     peakLearningRate: { step: peakRate.step, value: peakRate.learning_rate },
     finalLearningRate: last.learning_rate,
     tokens: last.tokens,

@@ -39,6 +39,16 @@ export interface FeatureRow {
   token_entropy_bits: number;
   /** True when it never fired in the final pass. */
   dead: boolean;
+  /** Id of the token that is commonest among ALL its firings in the final pass; NaN when none stands out or was counted. */
+  main_token_id: number;
+  /** That token as decoded. */
+  main_token: string;
+  /** Share of all its firings that are on that token, at least; exact when it fired on few different tokens. */
+  main_token_share: number;
+  /** The most that this share, or that of any other token, can be: the counting's upper bound. */
+  main_token_share_most: number;
+  /** How often that token occurs in the final pass, whether the feature fires or not. */
+  main_token_occurrences: number;
 }
 
 /** Weights for raw activations, feature-major: a feature is one row of the encoder and one of the decoder. */
@@ -99,6 +109,7 @@ export function featureRows(
     const fires = tally.fires[i], samples = tally.top.samples(i);
     const source = encoder.subarray(i * d_in, (i + 1) * d_in), target = decoder.subarray(i * d_out, (i + 1) * d_out);
     const sourceNorm = norm(source), targetNorm = norm(target);
+    const main = tally.mainToken(i);
     const spread = samples.length > 0 ? tokenSpread(samples.map(({ token }) => token)) : null;
     return {
       feature: i,
@@ -117,6 +128,11 @@ export function featureRows(
       top_token_share: spread?.share ?? NaN,
       token_entropy_bits: spread?.entropy ?? NaN,
       dead: fires === 0,
+      main_token_id: main?.token ?? NaN,
+      main_token: main ? tokenText(main.token) : "",
+      main_token_share: main ? main.least / fires : NaN,
+      main_token_share_most: main ? main.most / fires : NaN,
+      main_token_occurrences: main ? tally.occurrences(main.token) : NaN,
     };
   });
 }

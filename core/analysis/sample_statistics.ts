@@ -1,5 +1,5 @@
 /**
- * What the samples of a transcoder say: the tokens on which features peak, and the contexts of a few chosen features.
+ * What the samples of a few chosen features say: the tokens on which they peak, with their contexts.
  * @module
  */
 
@@ -55,10 +55,6 @@ export interface FeatureExample extends FeatureSamples {
 export interface SampleStatistics {
   /** The chosen features, by feature index. */
   examples: Map<number, FeatureExample>;
-  /** For each token, the number of features whose most frequent top token it is; most features first. */
-  topTokens: TokenCount[];
-  /** Features that have samples. */
-  featuresWithSamples: number;
 }
 
 /** Counts the tokens of a feature's top samples, most frequent first, ties by id. */
@@ -69,30 +65,17 @@ export function countTokens(samples: Pick<FeatureSamples, "top">): TokenCount[] 
     if (entry) entry.count++;
     else counts.set(id, { id, token, count: 1 });
   }
-  return [...counts.values()].sort(byCount);
+  return [...counts.values()].sort((a, b) => b.count - a.count || a.id - b.id);
 }
 
-function byCount(a: TokenCount, b: TokenCount): number {
-  return b.count - a.count || a.id - b.id;
-}
-
-/** Reads a stream of samples once; keeps the samples of the features in `wanted` and counts for the others. */
+/** Reads a stream of samples once and keeps those of the features in `wanted`. */
 export async function sampleStatistics(
   stream: AsyncIterable<FeatureSamples>,
   wanted: ReadonlySet<number>,
 ): Promise<SampleStatistics> {
   const examples = new Map<number, FeatureExample>();
-  const topTokens = new Map<number, TokenCount>();
-  let featuresWithSamples = 0;
   for await (const samples of stream) {
-    const tokens = countTokens(samples);
-    if (wanted.has(samples.feature)) examples.set(samples.feature, { ...samples, tokens });
-    if (tokens.length === 0) continue;
-    featuresWithSamples++;
-    const [{ id, token }] = tokens;
-    const entry = topTokens.get(id);
-    if (entry) entry.count++;
-    else topTokens.set(id, { id, token, count: 1 });
+    if (wanted.has(samples.feature)) examples.set(samples.feature, { ...samples, tokens: countTokens(samples) });
   }
-  return { examples, topTokens: [...topTokens.values()].sort(byCount), featuresWithSamples };
+  return { examples };
 }

@@ -4,6 +4,8 @@
  * @module
  */
 
+import { type BoundedCount, HeavyTokens } from "./heavy_tokens.ts";
+
 /** Contexts of tokens, one after the other: token `column` of context c is at c * context + column. */
 export interface SampledContexts {
   /** Tokens per context. */
@@ -207,6 +209,10 @@ export class FeatureTally {
   readonly maxima: Float32Array;
   /** Tokens seen. */
   tokens = 0;
+  /** How often each token was seen, by id. */
+  readonly #occurrences = new Map<number, number>();
+  /** The tokens that each feature fired on most. */
+  readonly #heavy: HeavyTokens;
   /** A uniform random sample of each feature's activations: those whose hashed place in the text comes first. */
   readonly #uniform: SampleStore;
 
@@ -220,14 +226,15 @@ export class FeatureTally {
   constructor(features: number, capacity: number, readonly minActivation: number) {
     this.top = new SampleStore(features, capacity);
     this.#uniform = new SampleStore(features, UNIFORM_CAPACITY);
+    this.#heavy = new HeavyTokens(features);
     this.fires = new Uint32Array(features);
     this.sums = new Float64Array(features);
     this.maxima = new Float32Array(features);
   }
 
-  /** The memory that its samples take. */
+  /** The memory that its samples and counters take. */
   get bytes(): number {
-    return this.top.bytes + this.#uniform.bytes;
+    return this.top.bytes + this.#uniform.bytes + this.#heavy.bytes;
   }
 
   /**
@@ -240,18 +247,40 @@ export class FeatureTally {
   add(rows: SparseRows, batch: SampledContexts, places: Uint32Array): void {
     this.tokens += places.length;
     for (let b = 0; b < places.length; b++) {
-      const at = places[b];
+      const at = places[b], token = batch.ids[at];
       const rank = placeHash(batch.document[at], batch.position[at]);
+      this.#occurrences.set(token, this.occurrences(token) + 1);
       for (let e = rows.rowStart[b]; e < rows.rowStart[b + 1]; e++) {
         const feature = rows.index[e], activation = rows.value[e];
         this.fires[feature]++;
         this.sums[feature] += activation;
+        this.#heavy.add(feature, token);
         if (activation > this.maxima[feature]) this.maxima[feature] = activation;
         if (activation < this.minActivation) continue;
         if (this.top.accepts(feature, activation)) this.top.offer(feature, activation, activation, 0, batch, at);
         if (this.#uniform.accepts(feature, rank)) this.#uniform.offer(feature, rank, activation, 0, batch, at);
       }
     }
+  }
+
+  /**
+   * How often a token was seen.
+   *
+   * @param token Its id.
+   * @returns Its count over the whole text, whatever fired.
+   */
+  occurrences(token: number): number {
+    return this.#occurrences.get(token) ?? 0;
+  }
+
+  /**
+   * The token that a feature fired on most, over all its firings.
+   *
+   * @param feature The feature.
+   * @returns The token and how often it was that; null where no token stands out at all.
+   */
+  mainToken(feature: number): BoundedCount | null {
+    return this.#heavy.commonest(feature);
   }
 
   /**

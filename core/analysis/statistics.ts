@@ -122,3 +122,13 @@ export function leastSquares(x: ArrayLike<number>, y: ArrayLike<number>): Line {
     correlation: yy > 0 ? xy / Math.sqrt(xx * yy) : NaN,
   };
 }
+
+/** The rank of each value, 1 for the least; equal values share the mean of their ranks. */
+export function ranks(values: readonly number[]): number[] {
+  const order = values.map((_, i) => i).sort((a, b) => values[a] - values[b]), found = new Array<number>(values.length);
+  for (let first = 0, end = 0; first < order.length; first = end) {
+    while (end < order.length && values[order[end]] === values[order[first]]) end++;
+    for (let at = first; at < end; at++) found[order[at]] = (first + 1 + end) / 2;
+  }
+  return found;
+}

@@ -38,14 +38,7 @@ const COLUMNS: readonly Column<FeatureRow>[] = [
   numberColumn("encoder_bias", measured),
   numberColumn("encoder_decoder_cosine", measured, true),
   numberColumn("top_token_id", id, true),
-  {
-    name: "top_token",
-    write: ({ top_token }) => JSON.stringify(top_token).slice(1, -1),
-    read(cell, row) {
-      row.top_token = unescaped(cell);
-      return true;
-    },
-  },
+  tokenColumn("top_token"),
   numberColumn("top_token_share", measured, true),
   numberColumn("token_entropy_bits", measured, true),
   {
@@ -56,7 +49,27 @@ const COLUMNS: readonly Column<FeatureRow>[] = [
       return row.dead || cell.trim() === "0";
     },
   },
+  // Files of mtc 0.1.0 lack what follows.
+  ...[
+    numberColumn<"main_token_id", FeatureRow>("main_token_id", id, true),
+    tokenColumn("main_token"),
+    numberColumn<"main_token_share", FeatureRow>("main_token_share", measured, true),
+    numberColumn<"main_token_share_most", FeatureRow>("main_token_share_most", measured, true),
+    numberColumn<"main_token_occurrences", FeatureRow>("main_token_occurrences", id, true),
+  ].map((column) => ({ ...column, since: "" })),
 ];
+
+/** A column of tokens as decoded, with JSON's escapes. */
+function tokenColumn(name: "top_token" | "main_token"): Column<FeatureRow> {
+  return {
+    name,
+    write: (row) => JSON.stringify(row[name]).slice(1, -1),
+    read(cell, row) {
+      row[name] = unescaped(cell);
+      return true;
+    },
+  };
+}
 
 /** Undoes JSON's escapes (`\n`, `\\`, `\u0007`); text that is no valid escape stays as it is. */
 function unescaped(text: string): string {

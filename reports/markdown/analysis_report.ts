@@ -5,7 +5,7 @@
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
-import { type Check, successChecks, verdict } from "../checks.ts";
+import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import { lossSentence, lossTable, prefixNames, replacementTable } from "../loss_table.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { filesOf } from "../file_names.ts";
@@ -39,12 +39,12 @@ export function provenance({ config, path }: TranscoderAnalysis, generated: Date
     `mtc ${plain(config.mtc_version)} on ${plain(config.adapter)}`;
 }
 
-/** The success metrics as a table. */
+/** The success metrics as a table, and where their limits come from. */
 export function checkTable(checks: Check[]): string {
   return table(
     ["Result", "Success metric", "Found"],
     checks.map((check) => [check.passed ? "✅ pass" : "❌ **fail**", check.requirement, check.found]),
-  );
+  ) + `\n\n${LIMITS_COME_FROM}`;
 }
 
 function executiveSummary({ evaluation, statistics, config, course }: TranscoderAnalysis): string {
@@ -187,7 +187,7 @@ function groupTable({ statistics, evaluation }: TranscoderAnalysis): string {
       percent(group.medianDensity, 2),
       decimal(group.medianMaxActivation, 2),
       decimal(group.medianEncoderNorm, 3),
-      `${decimal(group.medianTokenEntropy, 2)} bits`,
+      Number.isFinite(group.medianTokenEntropy) ? `${decimal(group.medianTokenEntropy, 2)} bits` : "–",
       percent(group.shareOfActivations),
       decimal(evaluation.fvu_per_prefix[i]?.fvu ?? NaN, 3),
     ]),
@@ -220,8 +220,8 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     "## Feature Analysis",
     featureAnalysis(transcoder),
     "## Matryoshka Hierarchy",
-    "Medians are over the features of the group that fired. *Activations* is the group's share of all activations of the " +
-    "final pass.",
+    "Medians are over the features of the group that fired, that of the token entropy over those with all their samples. " +
+    "*Activations* is the group's share of all activations of the final pass.",
     groupTable(transcoder),
     "## Key Insights",
     numbered(insights(transcoder).map(({ text }) => text)),

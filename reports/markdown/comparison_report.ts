@@ -2,7 +2,9 @@
  * <transcoder>_vs_<transcoder>_comparison.md: two transcoders side by side.
  * @module
  */
+import type { Detectors, SharedDistribution } from "../../core/analysis/comparison.ts";
 import type { Evaluation } from "../../core/analysis/evaluation.ts";
+import { tapName } from "../../core/model/sites.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { verdict } from "../checks.ts";
 import { topFeatures } from "./feature_sections.ts";
@@ -82,57 +84,68 @@ function distributionTable(comparison: ComparedPair): string {
     ["Largest activation", ({ statistics }) => significant(statistics.maxActivation.max)],
     ["Median of the maxima", ({ statistics }) => significant(statistics.maxActivation.median)],
     ["Median token entropy", ({ statistics }) => `${decimal(statistics.tokenEntropy.median, 2)} bits`],
-    ["Token detectors", (transcoder) => percent(detectorShare(transcoder))],
+    ["Token detectors", detectorShare],
     ["Median feature norm", ({ weights }) => significant(weights.encoderNorms.median, 3)],
   ]);
 }
 
-/** "higher", "lower" or nothing to say, for numbers that must differ by a tenth to be called different. */
-function relation(a: number, b: number, more: string, less: string): string {
-  if (!Number.isFinite(a) || !Number.isFinite(b)) return "";
-  return b > a * 1.1 ? more : b < a / 1.1 ? less : "";
+/** Which way the second's median lies from the first's, where the interval of their difference leaves 0 out. */
+function relation({ ci95: [low, high] }: SharedDistribution, more: string, less: string, alike: string): string {
+  return low > 0 ? more : high < 0 ? less : alike;
 }
 
-/** The differences that the numbers support, as sentences; distributions that hardly differ are called alike. */
+/** The differences that the numbers support, as sentences; medians that chance may have set apart are called alike. */
 export function differences(comparison: ComparedPair): string[] {
-  const { a, b, diversity } = comparison;
-  const A = a.name.phrase, B = b.name.phrase;
+  const { a, b, logDensity, logMaxActivation, tokenEntropy, detectors, sameModel } = comparison;
+  const A = a.name.phrase, B = b.name.phrase, noun = nounOf(comparison);
   const [aLow, aHigh] = a.evaluation.fvu_ci95, [bLow, bHigh] = b.evaluation.fvu_ci95;
   const fvus = `FVU ${decimal(a.evaluation.fvu, 3)} against ${decimal(b.evaluation.fvu, 3)}`;
-  const density = [10 ** a.statistics.logDensity.median, 10 ** b.statistics.logDensity.median];
-  const strength = [a.statistics.maxActivation.median, b.statistics.maxActivation.median];
-  const entropy = [a.statistics.tokenEntropy.median, b.statistics.tokenEntropy.median];
-  const mixed = entropy[1] - entropy[0];
+  const better = aHigh < bLow ? [a, B] as const : bHigh < aLow ? [b, A] as const : null;
+  const density = [a, b].map(({ statistics }) => percent(10 ** statistics.logDensity.median, 2));
+  const strength = [a, b].map(({ statistics }) => significant(statistics.maxActivation.median, 3));
+  const entropy = [a, b].map(({ statistics }) => decimal(statistics.tokenEntropy.median, 1));
+  const sameTarget = sameModel && tapName(a.config.target) === tapName(b.config.target);
+  const sameCap = a.config.samples_per_feature === b.config.samples_per_feature;
+  const factor = ({ ci95: [low, high] }: SharedDistribution) =>
+    `(95 % CI of the ratio ${decimal(10 ** low, 2)} to ${decimal(10 ** high, 2)})`;
+  const onTokens = ({ features, judged, tokens }: Detectors) =>
+    `${integer(features)} of ${counted(judged, "judged feature")} on ${counted(tokens, "different token")}`;
   return [
     !Number.isFinite(a.evaluation.fvu + b.evaluation.fvu)
       ? `**Reconstruction:** cannot be compared: ${fvus}.`
-      : aHigh < bLow
-      ? `**Reconstruction:** ${a.name.title} is reconstructed better than ${B}: ${fvus}; the intervals do not overlap.`
-      : bHigh < aLow
-      ? `**Reconstruction:** ${b.name.title} is reconstructed better than ${A}: ${fvus}; the intervals do not overlap.`
+      : better
+      ? `**Reconstruction:** ${better[0].name.title} is reconstructed better than ${
+        better[1]
+      }: ${fvus}; the intervals do not overlap.${
+        sameTarget ? "" : " As the targets differ, this says as much of them as of the transcoders."
+      }`
       : `**Reconstruction:** no clear difference: ${fvus}; the intervals overlap.`,
-    `**Frequency:** the median feature of ${B} fires ${
-      relation(density[0], density[1], "more often", "less often") || "about as often"
-    }: on ${percent(density[1], 2)} of the tokens, against ${percent(density[0], 2)} in ${A}.`,
-    `**Strength:** the median of the features' maxima is ${
-      relation(strength[0], strength[1], "larger", "smaller") || "about the same"
-    } in ${B}: ${significant(strength[1], 3)} against ${significant(strength[0], 3)}, in units in which both ${
-      nounOf(comparison)
-    }s' ` +
-    `targets have the same mean square.`,
-    Math.abs(mixed) < 0.25 || !Number.isFinite(mixed)
-      ? `**Selectivity:** features are about equally selective: median token entropy ${decimal(entropy[0], 1)} and ${
-        decimal(entropy[1], 1)
-      } bits.`
-      : `**Selectivity:** features of ${B} peak on ${mixed > 0 ? "more" : "less"} mixed tokens: median entropy ${
-        decimal(entropy[1], 1)
-      } against ${decimal(entropy[0], 1)} bits, which suggests features that are ${
-        mixed > 0 ? "less" : "more"
-      } bound to single tokens.`,
-    `**Diversity:** the features of ${A} peak on ${integer(diversity.a.distinct)} different tokens, ` +
-    `those of ${B} on ${integer(diversity.b.distinct)}; weighted by frequency that is worth ` +
-    `${decimal(diversity.a.effective, 0)} and ${decimal(diversity.b.effective, 0)} tokens.`,
-  ];
+    !hasInterval(logDensity)
+      ? ""
+      : `**Frequency:** the median feature of ${B} fires ${
+        relation(logDensity, "more often", "less often", "about as often")
+      }: on ${density[1]} of the tokens, against ${density[0]} in ${A} ${factor(logDensity)}.`,
+    !hasInterval(logMaxActivation)
+      ? ""
+      : `**Strength:** the median of the features' maxima is ${
+        relation(logMaxActivation, "larger", "smaller", "about the same")
+      } in ${B}: ${strength[1]} against ${strength[0]} ${factor(logMaxActivation)}, in units in which both ${noun}s' ` +
+        `targets have the same mean square.`,
+    !hasInterval(tokenEntropy) || !sameCap
+      ? ""
+      : `**Selectivity:** the strongest activations of ${B} are on ${
+        relation(tokenEntropy, "more mixed", "less mixed", "about as mixed")
+      } tokens: median entropy ${entropy[1]} against ${entropy[0]} bits (95 % CI of the difference ${
+        interval(tokenEntropy.ci95, 2)
+      }).`,
+    detectors.a.judged === 0 || detectors.b.judged === 0
+      ? ""
+      : `**Token detectors:** ${onTokens(detectors.a)} in ${A}, ${onTokens(detectors.b)} in ${B}.`,
+  ].filter((sentence) => sentence !== "");
+}
+
+function hasInterval({ ci95: [low, high] }: SharedDistribution): boolean {
+  return Number.isFinite(low + high);
 }
 
 /** What the two are to a reader: layers, unless they are of the same one. */
@@ -140,21 +153,23 @@ function nounOf({ a, b }: ComparedPair): string {
   return a.config.target.layer === b.config.target.layer ? "transcoder" : "layer";
 }
 
+/** A way from one to the other, no evidence that they are alike: frequent tokens are detected in any two. */
 function sharedTokenSection(comparison: ComparedPair): string {
-  const { a, b, sharedTokens, tokenOverlap, sameModel } = comparison, noun = nounOf(comparison);
+  const { a, b, sharedTokens, sameModel } = comparison, noun = nounOf(comparison);
   if (!sameModel) return "The runs differ in model or text; their tokens are not compared.";
-  if (sharedTokens.length === 0) return `No token is the top token of features in both ${noun}s.`;
+  if (sharedTokens.length === 0) return `No token has detectors in both ${noun}s.`;
   const shown = sharedTokens.slice(0, 20);
-  return `${counted(sharedTokens.length, "token")} (${percent(tokenOverlap)} of the top tokens of either ${noun}) ` +
-    `${sharedTokens.length === 1 ? "is" : "are"} the top token of features in both ${noun}s${
-      shown.length < sharedTokens.length ? `; the ${shown.length} that most features share` : ""
-    }:\n\n` +
+  return `${counted(sharedTokens.length, "token")} ${
+    sharedTokens.length === 1 ? "has" : "have"
+  } detectors in both ${noun}s${
+    shown.length < sharedTokens.length ? `; the ${shown.length} that most features share` : ""
+  }. Frequent tokens have some in any transcoder, so that this is a place to compare features, not evidence that they are alike.\n\n` +
     table(
       [
         "Token",
         numeric("Id"),
-        numeric(`Features in ${a.name.phrase}`),
-        numeric(`Features in ${b.name.phrase}`),
+        numeric(`Detectors in ${a.name.phrase}`),
+        numeric(`Detectors in ${b.name.phrase}`),
       ],
       shown.map((shared) => [tokenCode(shared.token), String(shared.id), integer(shared.a), integer(shared.b)]),
     );
@@ -183,7 +198,7 @@ export function comparisonReport(comparison: ComparedPair, generated: Date): str
     "## Distributions",
     distributionTable(comparison),
     ...both.flatMap((transcoder) => [`## Top Features of ${transcoder.name.title}`, topFeatures(transcoder, 10)]),
-    "## Shared Top Tokens",
+    "## Shared Token Detectors",
     sharedTokenSection(comparison),
     `Every figure is defined in [${filesOf(a.name).report}](${filesOf(a.name).report}#definitions).`,
   ]);

@@ -61,6 +61,16 @@ function contexts(example: FeatureExample): { label: string; sample: Sample }[] 
   ];
 }
 
+/** The token that most of ALL activations are on, with its share or the bounds of it. */
+function mainToken(row: FeatureRow): string {
+  const { main_token_share: least, main_token_share_most: most } = row;
+  if (!Number.isFinite(row.main_token_id)) return "";
+  const [low, high] = [percent(least, 0), percent(most, 0)];
+  return `\n- Commonest token of all activations: ${tokenCode(row.main_token)} ${row.main_token_id} (${
+    low === high ? low : `${low} to ${high}`
+  })`;
+}
+
 function featureSection(row: FeatureRow, example: FeatureExample): string {
   const tokens = example.tokens.slice(0, 5).map(({ token, id, count }) => `${tokenCode(token)} ${id} (${count})`);
   return `**Feature ${row.feature}** (group ${row.group})
@@ -71,7 +81,7 @@ function featureSection(row: FeatureRow, example: FeatureExample): string {
   } of the tokens)
 - Top tokens (of the samples): ${tokens.join(", ")}; ${example.tokens.length} different, entropy ${
     decimal(row.token_entropy_bits, 1)
-  } bits
+  } bits${mainToken(row)}
 
 ${contextBlock(contextLines(contexts(example)))}`;
 }

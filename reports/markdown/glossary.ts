@@ -3,7 +3,8 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { decimal, integer } from "../format.ts";
+import { DETECTOR_SHARE, JUDGED_FIRES } from "../../core/analysis/token_binding.ts";
+import { decimal, integer, percent } from "../format.ts";
 import { bullets, plain } from "./markdown.ts";
 
 /** Readable names of the metrics that evaluation.json defines. */
@@ -74,7 +75,16 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `**Samples**: activations kept with their context, the strongest first, at most ${config.samples_per_feature} per feature.`,
     `**Top token**: the most frequent token among the feature's samples; the percentage is its share of them.`,
     `**Token entropy**: entropy in bits of the samples' tokens. 0 bits: always the same token; ` +
-    `each further bit doubles the number of equally frequent tokens that would be as mixed.`,
+    `each further bit doubles the number of equally frequent tokens that would be as mixed. Of n samples it is log2 n at most, so that ` +
+    `medians are over features with all ${config.samples_per_feature}.`,
+    `**Token detector**: a feature with at least ${
+      percent(DETECTOR_SHARE, 0)
+    } of all its activations in the final pass on one token ` +
+    `(main_token in features.csv). Features with fewer than ${JUDGED_FIRES} activations are not judged. ` +
+    `In the embedded model 2 % of random directions that fire as often are token detectors (reports/sentences.md).`,
+    `**Gain per doubling**: the share of FVU that twice the steps would take away, by a line through log FVU over log ` +
+    `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
+    `was off by 2 % of the FVU (root mean square).`,
     `**Feature norm**: the Euclidean length of the feature's encoder column, |W_enc[:, i]|. ` +
     `**Decoder norm**: that of its decoder row, |W_dec[i]|, equal for all features because training normalises it.`,
     `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +

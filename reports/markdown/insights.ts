@@ -3,8 +3,12 @@
  * the limits are in thresholds.ts.
  * @module
  */
+import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
+import type { RankCorrelation } from "../../core/analysis/feature_statistics.ts";
+import { median } from "../../core/analysis/statistics.ts";
+import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { lossCourse, missedFvu, nonFiniteWeights } from "../checks.ts";
+import { learning, missedFvu, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
 import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
@@ -17,21 +21,23 @@ function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
     })`;
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;
-  if (fvu >= thresholds.fvuUseless) {
-    return `**Reconstruction: hardly better than predicting the mean.** ${capital(measured)}.`;
+  if (fvu < thresholds.fvu && missedFvu(evaluation) !== "") {
+    return `**Reconstruction: no better than a linear map.** ${capital(measured)}.`;
   }
-  if (fvu >= thresholds.fvu) {
-    return `**Reconstruction: too poor.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
-  }
-  if (missedFvu(evaluation) !== "") return `**Reconstruction: no better than a linear map.** ${capital(measured)}.`;
-  const word = fvu < thresholds.fvuVeryGood ? "very good" : "good";
+  const word = high < thresholds.fvu ? "within the goal" : low >= thresholds.fvu ? "misses the goal" : "at the goal";
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }
 
-function hierarchy({ evaluation, config }: TranscoderAnalysis): string {
+/** The share that the features below a group's end have in all activations of the final pass. */
+export function shareOfPrefix({ statistics }: TranscoderAnalysis, groups: number): number {
+  return statistics.groups.slice(0, groups).reduce((sum, { shareOfActivations }) => sum + shareOfActivations, 0);
+}
+
+function hierarchy(transcoder: TranscoderAnalysis): string {
+  const { evaluation, config, statistics } = transcoder;
   const prefixes = evaluation.fvu_per_prefix;
   if (prefixes.length < 2 || !Number.isFinite(evaluation.fvu)) return "";
-  const worse = prefixes.findIndex(({ fvu }, i) => i > 0 && fvu > prefixes[i - 1].fvu);
+  const worse = prefixes.findIndex(({ ci95: [low] }, i) => i > 0 && low > prefixes[i - 1].ci95[1]);
   if (worse > 0) {
     return `**Hierarchy: broken.** The first ${integer(prefixes[worse].prefix)} features reconstruct worse ` +
       `(FVU ${decimal(prefixes[worse].fvu, 3)}) than the first ${integer(prefixes[worse - 1].prefix)} ` +
@@ -44,12 +50,20 @@ function hierarchy({ evaluation, config }: TranscoderAnalysis): string {
   }
   const share = (1 - first.fvu) / (1 - evaluation.fvu);
   const gain = prefixes[prefixes.length - 2].fvu - evaluation.fvu;
-  return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features explain ` +
-    `${percent(share, 0)} of what the whole dictionary explains** (FVU ${decimal(first.fvu, 3)} alone). ` +
-    `The last group lowers FVU by ${decimal(gain, 3)}${gain < thresholds.groupGain ? ", which is little" : ""}.`;
+  const last = statistics.groups[statistics.groups.length - 1];
+  return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features, with ` +
+    `${percent(shareOfPrefix(transcoder, 1), 0)} of all activations, explain ${
+      percent(share, 0)
+    } of what the whole dictionary explains** (FVU ${decimal(first.fvu, 3)} alone). The last group, with ${
+      percent(last.shareOfActivations, 0)
+    } of the activations, ${
+      gain > 0
+        ? `lowers FVU by ${decimal(gain, 3)}${gain < thresholds.groupGain ? ", which is little" : ""}`
+        : "does not lower FVU"
+    }.`;
 }
 
-function sparsity({ evaluation, config, course }: TranscoderAnalysis): string {
+function sparsity({ evaluation, config }: TranscoderAnalysis): string {
   const { l0, l0_quantiles: q } = evaluation;
   const share = l0 / config.k - 1;
   const spread = `The middle 90 % of the tokens have ${integer(q.p05)} to ${integer(q.p95)} active features.`;
@@ -60,8 +74,7 @@ function sparsity({ evaluation, config, course }: TranscoderAnalysis): string {
   }
   return `**Sparsity: as asked.** Held-out tokens have ${
     decimal(l0, 1)
-  } active features with the inference threshold, ` +
-    `training batches had ${decimal(course.trainingL0, 1)}, k is ${config.k}. ${spread}`;
+  } active features with the inference threshold, k is ${config.k}. ${spread}`;
 }
 
 /** The share of tokens from which on a feature is dense. */
@@ -70,9 +83,8 @@ export function denseDensity({ k, features }: TranscoderAnalysis["config"]): num
 }
 
 /** Features that fire on more tokens than can share one meaning. */
-export function denseFeatures({ features, config }: TranscoderAnalysis): number[] {
-  return features.filter((row) => row.density > denseDensity(config))
-    .sort((a, b) => b.density - a.density).map((row) => row.feature);
+export function denseFeatures({ features, config }: TranscoderAnalysis): FeatureRow[] {
+  return features.filter((row) => row.density > denseDensity(config)).sort((a, b) => b.density - a.density);
 }
 
 /** Features with so few activations that their samples prove little. */
@@ -83,81 +95,107 @@ export function rareFeatures({ features }: TranscoderAnalysis): number {
 function utilization(transcoder: TranscoderAnalysis): string {
   const { evaluation, config } = transcoder;
   const dense = denseFeatures(transcoder).length, rare = rareFeatures(transcoder);
-  const word = evaluation.dead_features === 0
-    ? "every feature is used"
-    : evaluation.dead_fraction < thresholds.deadShare
-    ? "nearly every feature is used"
-    : evaluation.dead_fraction < 0.2
-    ? "a part of the dictionary is unused"
-    : evaluation.dead_fraction < 0.5
-    ? "much of the dictionary is wasted"
-    : "most of the dictionary is wasted";
+  const text = counted(evaluation.tokens, "held-out token");
   const dead = evaluation.dead_features === 0
-    ? `All ${counted(config.features, "feature")} fire on the ${counted(evaluation.tokens, "held-out token")}.`
-    : `${integer(evaluation.dead_features)} of ${counted(config.features, "feature")} ` +
-      `(${percent(evaluation.dead_fraction)}) never fire on the ${counted(evaluation.tokens, "held-out token")}.`;
-  return `**Feature utilization: ${word}.** ${dead} In the final pass ${integer(dense)} fired on more than ` +
-    `${percent(denseDensity(config), 0)} of the tokens, ${integer(rare)} fewer than ${thresholds.rareFires} times.`;
+    ? `all ${counted(config.features, "feature")} fire.** Each at least once on the ${text}.`
+    : `${percent(evaluation.dead_fraction)} of the features do not fire.** ${integer(evaluation.dead_features)} of ${
+      counted(config.features, "feature")
+    } ${evaluation.dead_features === 1 ? "is" : "are"} silent on the ${text}; more of it may wake some.`;
+  return `**Feature utilization: ${dead} In the final pass ${dense === 0 ? "none" : integer(dense)} fired on ` +
+    `more than ${percent(denseDensity(config), 0)} of the tokens, ${
+      rare === 0 ? "none" : integer(rare)
+    } fewer than ${thresholds.rareFires} times.`;
+}
+
+function strengthAndFrequency({ correlation, chance }: RankCorrelation): string {
+  if (!Number.isFinite(correlation)) return "";
+  const numbers = `rank correlation within the groups ${decimal(correlation, 2)}, by chance within ±${
+    decimal(chance, 2)
+  }`;
+  return Math.abs(correlation) <= chance
+    ? ` How strongly features fire on average shows no relation to how often (${numbers}).`
+    : ` Features that fire more often fire more ${correlation > 0 ? "strongly" : "weakly"} on average (${numbers}).`;
 }
 
 function activations({ statistics }: TranscoderAnalysis): string {
-  const { maxActivation, strongest, activationTrend } = statistics;
+  const { maxActivation, strongest } = statistics;
   if (strongest.length === 0) return "**Activations: none.** No feature fired in the final pass.";
   const ratio = maxActivation.max / maxActivation.median;
-  const outlier = ratio > thresholds.activationOutlier;
-  const r = activationTrend.correlation;
-  const trend = !Number.isFinite(r) || Math.abs(r) < 0.2
-    ? "Strong features are neither rarer nor more frequent than weak ones"
-    : r > 0
-    ? "Strong features tend to fire more often"
-    : "Strong features tend to fire less often";
-  return `**Activation distribution: ${outlier ? "a few features tower above the rest" : "no extreme outliers"}.** ` +
-    `Feature ${strongest[0].feature} reaches ${significant(maxActivation.max)}, ${
-      decimal(ratio, 1)
-    } times the median ` +
-    `feature's maximum of ${significant(maxActivation.median)}. ${trend} (r = ${
-      decimal(r, 2)
-    } between the logarithms; activations ` + `counted over ${integer(statistics.passTokens)} tokens).`;
+  return `**Activation distribution: the largest maximum is ${decimal(ratio, 1)} times the median feature's.** ` +
+    `Feature ${strongest[0].feature} reaches ${significant(maxActivation.max)}, the median feature ${
+      significant(maxActivation.median)
+    } in ${counted(statistics.passTokens, "token")}.` + strengthAndFrequency(statistics.strengthAndFrequency);
 }
 
 function coverage({ statistics, config }: TranscoderAnalysis): string {
-  const share = statistics.atSampleCap / config.features;
   const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
-  const word = share >= thresholds.sampleCoverage ? "good" : "thin";
-  return `**Sample collection: ${word} coverage.** ${
-    percent(statistics.withSamples / config.features)
-  } of the features ` +
-    `have samples, ${decimal(average, 1)} on average; ${percent(share)} have all ${config.samples_per_feature}.`;
+  const others = statistics.atSampleCap === config.features
+    ? ""
+    : ` ${percent(statistics.withSamples / config.features)} have some, ${decimal(average, 1)} on average.`;
+  return `**Sample collection: ${percent(statistics.atSampleCap / config.features)} of the features have all ${
+    counted(config.samples_per_feature, "sample")
+  }.**${others}`;
 }
 
-/** Share of the features with samples that peak on one token most of the time. */
-export function detectorShare({ features }: TranscoderAnalysis): number {
-  const sampled = features.filter((row) => row.sample_count > 0);
-  return sampled.filter((row) => row.top_token_share >= thresholds.tokenDetector).length / sampled.length;
+/** The features that are token detectors, and those that can be judged. */
+export function detectors({ features }: TranscoderAnalysis): { found: FeatureRow[]; judged: number } {
+  const found = features.filter((row) => tokenBinding(row) === "detector");
+  return { found, judged: found.length + features.filter((row) => tokenBinding(row) === "mixed").length };
+}
+
+/** The detectors as a share of the features that can be judged; a dash where none can. */
+export function detectorShare(transcoder: TranscoderAnalysis): string {
+  const { found, judged } = detectors(transcoder);
+  return judged > 0 ? percent(found.length / judged, 0) : "–";
 }
 
 function selectivity(transcoder: TranscoderAnalysis): string {
-  const { tokenEntropy } = transcoder.statistics;
-  if (tokenEntropy.count === 0) return "";
-  const share = detectorShare(transcoder);
+  const { found, judged } = detectors(transcoder), { tokenEntropy, passTokens } = transcoder.statistics;
+  if (judged === 0) return "";
+  const alive = transcoder.features.filter((row) => !row.dead);
+  const few = alive.filter(({ fires }) => fires < JUDGED_FIRES).length, close = alive.length - judged - few;
+  const reached = median(
+    found.map(({ fires, main_token_share, main_token_occurrences }) =>
+      fires * main_token_share / main_token_occurrences
+    ),
+  );
+  const chance = median(found.map(({ main_token_occurrences }) => main_token_occurrences / passTokens));
+  const detail = found.length === 0
+    ? ""
+    : ` If they fired at random, the share would be the token's own in the text, ${
+      percent(chance, 2)
+    } for the median one; they fire on ${percent(reached, 0)} of their token's occurrences (median).`;
+  const entropy = tokenEntropy.count === 0
+    ? ""
+    : ` The ${
+      counted(transcoder.config.samples_per_feature, "strongest activation")
+    } of the median feature are as mixed as ${decimal(2 ** tokenEntropy.median, 1)} equally frequent tokens would be.`;
   return `**Token selectivity: ${
-    percent(share, 0)
-  } of the features are token detectors**, which have one token on at ` +
-    `least ${
-      percent(thresholds.tokenDetector, 0)
-    } of their top samples. The others need their context to be understood. ` +
-    `The median token entropy is ${decimal(tokenEntropy.median, 1)} bits, as if ${
-      decimal(2 ** tokenEntropy.median, 1)
-    } tokens were equally frequent.`;
+    percent(found.length / judged, 0)
+  } of the features are token detectors**, with one token on ` +
+    `at least ${percent(DETECTOR_SHARE, 0)} of all their activations (${integer(found.length)} of ${integer(judged)}${
+      few > 0 ? `; ${integer(few)} with fewer than ${JUDGED_FIRES} activations are not judged` : ""
+    }${close > 0 ? `; ${integer(close)} lie too near to the limit` : ""}).${detail}${entropy}`;
 }
 
-function generalization({ evaluation, course }: TranscoderAnalysis): string {
+/** Held-out FVU less that of the last training batches, where it is more than their different selection explains; else 0. */
+export function generalizationGap({ evaluation, course }: TranscoderAnalysis): number {
   const gap = evaluation.fvu - course.trainingFvu;
-  if (!Number.isFinite(gap)) return "";
-  const numbers = `Held-out FVU ${decimal(evaluation.fvu, 3)}, last training batches ${decimal(course.trainingFvu, 3)}`;
-  return gap > thresholds.heldOutGap
-    ? `**Generalization: a gap.** ${numbers}. The transcoder overfits its text, or the inference threshold is off.`
-    : `**Generalization: no sign of overfitting.** ${numbers}.`;
+  return gap > thresholds.heldOutGap ? gap : 0;
+}
+
+/** Batches are selected by batch top-k and held-out text by the threshold, so that only a large difference says something. */
+function generalization(transcoder: TranscoderAnalysis): string {
+  const { evaluation, course, config } = transcoder;
+  if (generalizationGap(transcoder) === 0) return "";
+  const isOff = Math.abs(evaluation.l0 / config.k - 1) > thresholds.l0Tolerance;
+  return `**Generalization: a gap.** Held-out FVU is ${decimal(evaluation.fvu, 3)}, that of the last training batches ${
+    decimal(course.trainingFvu, 3)
+  }. ${
+    isOff
+      ? "The inference threshold is off, which is the likelier cause."
+      : "Either the transcoder has learned its text by heart, or the held-out text is of another kind."
+  }`;
 }
 
 function brokenWeights(transcoder: TranscoderAnalysis): string {
@@ -168,34 +206,42 @@ function brokenWeights(transcoder: TranscoderAnalysis): string {
 function encoderNorms(transcoder: TranscoderAnalysis): string {
   if (nonFiniteWeights(transcoder) > 0) return "";
   const { encoderNorms } = transcoder.weights;
-  const ratio = encoderNorms.max / encoderNorms.median;
-  return `**Encoder norms: ${ratio > thresholds.normOutlier ? "some features stand out" : "even"}.** Median ` +
-    `${significant(encoderNorms.median, 3)}, the largest is ${decimal(ratio, 1)} times that, 90 % lie between ` +
+  return `**Encoder norms: the largest is ${
+    decimal(encoderNorms.max / encoderNorms.median, 1)
+  } times the median.** Median ` +
+    `${significant(encoderNorms.median, 3)}; 90 % lie between ` +
     `${significant(encoderNorms.p05, 3)} and ${significant(encoderNorms.p95, 3)}.`;
+}
+
+/** The held-out FVU that a run of twice the steps should reach. */
+export function afterDoubling({ evaluation, course }: TranscoderAnalysis): string {
+  return decimal(evaluation.fvu * (1 - course.outlook.gain), 2);
 }
 
 function training(transcoder: TranscoderAnalysis): string {
   const { course } = transcoder;
-  const change = percent(Math.abs(course.lastFifthChange));
-  const near = Number.isFinite(course.nearFinalStep)
-    ? ` FVU first came within 10 % of its final value at step ${integer(course.nearFinalStep)}.`
-    : "";
-  switch (lossCourse(transcoder)) {
+  switch (learning(transcoder)) {
     case "diverged":
       return course.firstNonFiniteStep === null
-        ? `**Training: failed.** The loss ends at ${significant(course.finalLoss)}, above its first value ` +
+        ? `**Training: failed.** The loss ends at ${significant(course.finalLoss)}, not below its first value ` +
           `${significant(course.firstLoss)}.`
         : `**Training: diverged.** The loss is not a number from step ${integer(course.firstNonFiniteStep)} on.`;
     case "risen":
       return `**Training: got worse again.** The loss was lowest at step ${integer(course.lowestLossStep)} ` +
         `(${significant(course.lowestLoss)}) and ends at ${significant(course.finalLoss)}.`;
     case "rising":
-      return `**Training: getting worse at the end.** The loss rose by ${change} over the last fifth.`;
-    case "falling":
-      return `**Training: not finished learning.** The loss still fell by ${change} over the last fifth.${near}`;
-    case "settled":
-      return `**Training: settled.** The loss moved by ${change} over the last fifth, with noise of ` +
-        `${percent(course.noise)} between logged steps.${near}`;
+      return `**Training: getting worse at the end.** The loss rose by ${
+        percent(course.lastFifthChange)
+      } over the last fifth.`;
+    case "improving":
+      return `**Training: unfinished, still improving.** FVU falls by ${
+        perDoubling(transcoder)
+      } per doubling of the steps. ` +
+        "That the loss lies level at the end is the decaying learning rate's doing.";
+    case "level":
+      return `**Training: levelled off.** Twice the steps would lower FVU by ${perDoubling(transcoder)}.`;
+    case "unknown":
+      return `**Training: undecided.** Whether more steps would help cannot be told: ${unsurePerDoubling(transcoder)}.`;
   }
 }
 
@@ -243,7 +289,8 @@ export function insights(transcoder: TranscoderAnalysis): Insight[] {
     .filter(({ text }) => text !== "");
 }
 
-/** Names features for a sentence: `feature 3` or `features 3, 17 and 20`. */
+/** Names features for a sentence: `feature 3` or `features 3, 17 and 20`; empty without any. */
 export function featureNames(features: number[]): string {
+  if (features.length === 0) return "";
   return `feature${features.length === 1 ? "" : "s"} ${list(features.map(String))}`;
 }

@@ -4,9 +4,18 @@
  */
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { jumps, lossCourse, missedFvu, nonFiniteWeights } from "../checks.ts";
+import { DETECTOR_SHARE, tokenBinding } from "../../core/analysis/token_binding.ts";
+import { jumps, learning, missedFvu, nonFiniteWeights } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
-import { denseDensity, denseFeatures, detectorShare, featureNames, rareFeatures } from "./insights.ts";
+import {
+  afterDoubling,
+  denseDensity,
+  denseFeatures,
+  featureNames,
+  generalizationGap,
+  rareFeatures,
+  shareOfPrefix,
+} from "./insights.ts";
 import { thresholds } from "../thresholds.ts";
 
 function diverged(transcoder: TranscoderAnalysis): string {
@@ -27,29 +36,35 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
   const missed = missedFvu(evaluation);
   if (missed === "" || Number.isNaN(evaluation.fvu)) return "";
   const missing = `${capital(missed)}.`;
-  if (lossCourse(transcoder) === "falling") {
-    return `**Train longer.** ${missing} The loss was still falling after ${counted(config.steps, "step")}.`;
+  if (learning(transcoder) === "improving") {
+    return `**Train longer.** ${missing} ${counted(2 * config.steps, "step")} instead of ${
+      integer(config.steps)
+    } should bring it to about ${afterDoubling(transcoder)}.`;
   }
   if (evaluation.dead_fraction >= thresholds.deadShare) {
-    return `**Revive the dead features first.** ${missing} More features would not help while ` +
-      `${percent(evaluation.dead_fraction)} of them are unused.`;
+    return `**Look at the dead features first.** ${missing} ${
+      capital(percent(evaluation.dead_fraction))
+    } of the features are silent on held-out text, so that the dictionary in use is smaller than it could be.`;
   }
-  return `**Give the transcoder more room.** ${missing} The features are in use: raise k (now ${config.k}) or the ` +
-    `dictionary (now ${counted(config.features, "feature")}).`;
+  return `**Try more room.** ${missing} ${
+    learning(transcoder) === "level" ? "More steps would bring little and the features are in use; what" : "What"
+  } is left to try is a larger k (now ${config.k}) or dictionary (now ${counted(config.features, "feature")}).`;
 }
 
 function course(transcoder: TranscoderAnalysis): string {
   const { config, evaluation } = transcoder;
-  switch (lossCourse(transcoder)) {
+  switch (learning(transcoder)) {
     case "risen":
     case "rising":
       return `**Lower the learning rate** (it was ${
         setting(config.learning_rate)
       }): the loss rose again before the end.`;
-    case "falling":
+    case "improving":
       return missedFvu(evaluation) !== ""
         ? ""
-        : `**More steps would still help.** The loss was falling when the ${integer(config.steps)} steps ended.`;
+        : `**More steps would still help.** ${counted(2 * config.steps, "step")} instead of ${
+          integer(config.steps)
+        } should bring held-out FVU from ${decimal(evaluation.fvu, 2)} to about ${afterDoubling(transcoder)}.`;
     default:
       return "";
   }
@@ -62,24 +77,26 @@ function instability(transcoder: TranscoderAnalysis): string {
     `${integer(found[0].step)}): a longer warm-up or larger batches (now ${
       counted(transcoder.config.batch_tokens, "token")
     }) ` +
-    "would smooth them.";
+    "may smooth them.";
 }
 
 function dead({ evaluation, config }: TranscoderAnalysis): string {
   if (!(evaluation.dead_features > 0)) return "";
   if (evaluation.dead_fraction < thresholds.deadShare) {
-    return `**Keep an eye on the ${counted(evaluation.dead_features, "dead feature")}.** The ideal is none, though ` +
-      `${
-        percent(evaluation.dead_fraction)
-      } is within the limit. More held-out text would show which of them are only rare.`;
+    const [dead, they] = evaluation.dead_features === 1
+      ? ["dead feature", "it is"]
+      : [counted(evaluation.dead_features, "dead feature"), "they are"];
+    return `**Keep an eye on the ${dead}.** The ideal is none, though ${
+      percent(evaluation.dead_fraction)
+    } is within the limit. More held-out text would show whether ${they} only rare.`;
   }
   return `**Fight dead features.** Count a feature as dead earlier (now after ${
     counted(config.dead_after_tokens, "token")
   }), ` +
     `raise the auxiliary loss (weight ${setting(config.aux_weight)}, ${integer(config.aux_k)} features), ` +
-    `or take a smaller dictionary: about ${
-      integer(config.features * (1 - evaluation.dead_fraction))
-    } features are used.`;
+    `or take a smaller dictionary: ${integer(config.features - evaluation.dead_features)} features fire on the ${
+      counted(evaluation.tokens, "held-out token")
+    }.`;
 }
 
 function sparsity({ evaluation, config }: TranscoderAnalysis): string {
@@ -88,42 +105,48 @@ function sparsity({ evaluation, config }: TranscoderAnalysis): string {
   return `**Mend the inference threshold.** At ${thresholdText(evaluation, setting)} it lets ${
     share > 0 ? "too many" : "too few"
   } ` +
-    `features through (L0 ${
-      decimal(evaluation.l0, 1)
-    }, k = ${config.k}): a longer training lets its running mean settle.`;
+    `features through (L0 ${decimal(evaluation.l0, 1)}, k = ${config.k}). It is a running mean over about ${
+      counted(Math.round(1 / config.threshold_rate), "step")
+    } of the ${integer(config.steps)}${
+      1 / config.threshold_rate > config.steps / 10
+        ? ", so that it still holds what activations were earlier; a longer training mends that."
+        : ", which is recent enough; held-out text may be of another kind."
+    }`;
 }
 
-function overfitting({ evaluation, course, config }: TranscoderAnalysis): string {
-  if (!(evaluation.fvu - course.trainingFvu > thresholds.heldOutGap)) return "";
+function overfitting(transcoder: TranscoderAnalysis): string {
+  const { evaluation, config } = transcoder, gap = generalizationGap(transcoder);
+  if (gap === 0 || Math.abs(evaluation.l0 / config.k - 1) > thresholds.l0Tolerance) return "";
   const { train_documents, bytes } = config.data;
-  return `**Use more text or fewer passes.** Held-out FVU lies ${
-    decimal(evaluation.fvu - course.trainingFvu, 3)
-  } above ` +
+  return `**Try more text or fewer passes.** Held-out FVU lies ${decimal(gap, 3)} above ` +
     `that of the training batches; the run used ${
       train_documents === null ? `a part of ${fileSize(bytes)}` : counted(train_documents, "document")
     }, ` +
     `each activation ${times(config.passes)}.`;
 }
 
-function firstGroup({ evaluation, config }: TranscoderAnalysis): string {
+function firstGroup(transcoder: TranscoderAnalysis): string {
+  const { evaluation, config } = transcoder;
   const enough = evaluation.fvu_per_prefix.find(({ fvu }) => missedFvu({ ...evaluation, fvu }) === "");
   if (!enough || enough.prefix === config.features) return "";
   return `**Begin with the first ${
     integer(enough.prefix)
   } features** when a short list is wanted: they meet the FVU goal ` +
-    `alone (${decimal(enough.fvu, 3)}), and training made them the most general ones.`;
+    `alone (${decimal(enough.fvu, 3)}), with ${
+      percent(shareOfPrefix(transcoder, evaluation.fvu_per_prefix.indexOf(enough) + 1), 0)
+    } of all activations.`;
 }
 
-function lastGroup({ evaluation, config }: TranscoderAnalysis): string {
+function lastGroup({ evaluation, config, statistics }: TranscoderAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix;
   const gain = prefixes.length < 2 ? NaN : prefixes[prefixes.length - 2].fvu - evaluation.fvu;
   if (!(gain < thresholds.groupGain && missedFvu(evaluation) === "")) return "";
   return `**A smaller dictionary may do.** The last ${
     integer(config.groups[config.groups.length - 1])
   } features lower FVU by ` +
-    `only ${decimal(Math.max(gain, 0), 3)}; the first ${
-      integer(prefixes[prefixes.length - 2].prefix)
-    } are a valid transcoder ` + "of their own.";
+    `only ${decimal(Math.max(gain, 0), 3)}, with ${
+      percent(statistics.groups[statistics.groups.length - 1].shareOfActivations, 0)
+    } of the activations.`;
 }
 
 function dense(transcoder: TranscoderAnalysis): string {
@@ -131,7 +154,10 @@ function dense(transcoder: TranscoderAnalysis): string {
   if (found.length <= thresholds.denseShare * transcoder.config.features) return "";
   return `**Treat dense features with care.** ${integer(found.length)} fire on more than ${
     percent(denseDensity(transcoder.config), 0)
-  } ` + `of the tokens, foremost ${featureNames(found.slice(0, 5))}; one meaning is unlikely.`;
+  } ` + `of the tokens, foremost ${featureNames(found.slice(0, 5).map(({ feature }) => feature))}. Their samples are ` +
+    `their strongest activations, ${percent(found[0].sample_count / found[0].fires)} of those of feature ${
+      found[0].feature
+    }, and need not be like the others.`;
 }
 
 function samples(transcoder: TranscoderAnalysis): string {
@@ -148,16 +174,18 @@ function samples(transcoder: TranscoderAnalysis): string {
 
 function reading(transcoder: TranscoderAnalysis): string {
   if (missedFvu(transcoder.evaluation) !== "") return "";
-  const sampled = transcoder.statistics.strongest.filter((row) => row.sample_count >= thresholds.rareFires);
-  const contextual = sampled.filter((row) => row.top_token_share < thresholds.tokenDetector).slice(0, 3);
-  const detectors = sampled.filter((row) => row.top_token_share >= thresholds.tokenDetector).slice(0, 3);
+  const strongest = (binding: string) =>
+    featureNames(
+      transcoder.statistics.strongest.filter((row) => tokenBinding(row) === binding).slice(0, 3)
+        .map(({ feature }) => feature),
+    );
+  const [mixed, detectors] = [strongest("mixed"), strongest("detector")];
+  const half = percent(DETECTOR_SHARE, 0);
   const parts = [
-    contextual.length > 0 &&
-    `${featureNames(contextual.map((row) => row.feature))} fire strongly on many tokens, so that the context decides`,
-    detectors.length > 0 && `${featureNames(detectors.map((row) => row.feature))} are strong token detectors ` +
-      `(${percent(detectorShare(transcoder), 0)} of all features are)`,
+    mixed !== "" && `no token has ${half} of the activations of ${mixed}, so that their contexts are worth comparing`,
+    detectors !== "" && `one token has at least ${half} of those of ${detectors}`,
   ].filter((part) => part !== false);
-  return parts.length > 0 ? `**Start reading here.** ${capital(parts.join("; "))}.` : "";
+  return parts.length > 0 ? `**Start reading here.** Of the strongest features: ${parts.join("; ")}.` : "";
 }
 
 /** The advice that follows from an analysis, most urgent first, one Markdown paragraph each. A diverged training deserves no other. */

@@ -5,7 +5,7 @@
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type MetricsRow, reconstructionLoss } from "../../core/analysis/convergence.ts";
 import { checkTable, configuration, provenance } from "./analysis_report.ts";
-import { jumps, successChecks, verdict } from "../checks.ts";
+import { jumps, successChecks, unsurePerDoubling, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
 import { documentFvus, intervalBasis, textRead } from "../held_out.ts";
@@ -45,7 +45,11 @@ function convergence(transcoder: TranscoderAnalysis): string {
     } at the last; ` +
     `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)} (running median).`,
     `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${percent(course.lastFifthError)} ` +
-    `(a line through the running median ± what the noise alone could do).`,
+    `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and shows ` +
+    `no end of the learning.`,
+    `**Twice the steps** would lower FVU by: ${
+      unsurePerDoubling(transcoder)
+    } (a line through log FVU over log step of the last four fifths ± its scatter).`,
     `**Noise:** in the last fifth the loss scatters by ${percent(course.noise)} around its running median.`,
     `**Jumps:** ${
       found.length === 0

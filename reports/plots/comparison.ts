@@ -2,7 +2,7 @@
  * <transcoder>_vs_<transcoder>_comparison.png.
  * @module
  */
-import type { SharedHistograms } from "../../core/analysis/comparison.ts";
+import type { SharedDistribution } from "../../core/analysis/comparison.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, mappingText, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
@@ -68,7 +68,7 @@ function prefixPanel(comparison: ComparedPair): Spec {
 }
 
 /** Both histograms as outlines, as shares of each one's features, so that dictionaries of different size compare. */
-function outlinePanel(comparison: ComparedPair, histograms: SharedHistograms, title: Spec, xTitle: string): Spec {
+function outlinePanel(comparison: ComparedPair, histograms: SharedDistribution, title: Spec, xTitle: string): Spec {
   const values = ([["a", comparison.a], ["b", comparison.b]] as const).flatMap(([key, { name: { phrase } }]) => {
     const { edges, counts } = histograms[key];
     const total = counts.reduce((sum, count) => sum + count, 0);
@@ -116,12 +116,12 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
       ),
       outlinePanel(
         comparison,
-        comparison.maxActivation,
+        comparison.logMaxActivation,
         heading(
           "How strongly features fire",
           medians((transcoder) => significant(transcoder.statistics.maxActivation.median, 3)),
         ),
-        "maximum activation",
+        "log10 of the maximum activation",
       ),
       outlinePanel(
         comparison,
@@ -130,7 +130,7 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
           "How mixed their tokens are",
           `${
             medians((transcoder) => decimal(transcoder.statistics.tokenEntropy.median, 1))
-          } bits; 0 bits: always the same token`,
+          } bits; features with all their samples`,
         ),
         "token entropy of the top samples, bits",
       ),

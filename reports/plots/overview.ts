@@ -3,7 +3,7 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { decimal, integer, mappingText, percent, significant } from "../format.ts";
+import { integer, mappingText, percent, significant } from "../format.ts";
 import {
   figureTitle,
   grid,
@@ -114,13 +114,12 @@ export function overviewFigure(transcoder: TranscoderAnalysis): Spec {
   );
 }
 
-/** Largest activation of each feature against how often it fired, with the fitted line and the limit of the samples. */
+/** Largest activation of each feature against how often it fired, with the limit of the samples. No trend: maxima grow with draws. */
 export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
   const { config, statistics } = transcoder;
-  const { strongest, activationTrend: { slope, intercept, correlation } } = statistics;
+  const { strongest } = statistics;
   const fires = strongest.map((row) => row.fires);
   const [least, most] = [Math.min(...fires), Math.max(...fires)];
-  const at = (x: number) => ({ fires: x, value: 10 ** (intercept + slope * Math.log10(x)) });
   const silent = config.features - statistics.alive;
   const cap = config.samples_per_feature;
   const x = { field: "fires", type: "quantitative" };
@@ -143,13 +142,9 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
       color: groupColor(transcoder, "right"),
     },
   };
-  const trend = {
-    data: { values: Number.isFinite(slope) && most > least ? [at(least), at(most)] : [] },
-    mark: { type: "line", color: "black", strokeWidth: 2 },
-    encoding: { x, y: { field: "value", type: "quantitative" } },
-  };
+  const limited = least < cap && cap < most ? [{ fires: cap }] : [];
   const limit = {
-    data: { values: least < cap && cap < most ? [{ fires: cap }] : [] },
+    data: { values: limited },
     mark: { type: "rule", color: "#5f6368", strokeDash: [4, 4] },
     encoding: { x },
   };
@@ -158,11 +153,10 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
     height: 420,
     title: figureTitle(
       `${transcoder.name.title}: how strongly features fire against how often`,
-      `one dot per feature; line: power law by least squares, r = ${
-        decimal(correlation, 2)
-      }; dashed: the limit of ${cap} samples` +
+      `one dot per feature; the largest of many activations is larger by chance alone` +
+        (limited.length > 0 ? `; dashed: the limit of ${cap} samples` : "") +
         (silent > 0 ? `; ${integer(silent)} silent features not shown` : ""),
     ),
-    layer: [points, limit, trend],
+    layer: [points, limit],
   };
 }

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { uniform } from "../random.ts";
 import { type MetricsRow, trainingCourse } from "../../core/analysis/convergence.ts";
 
 const config = { steps: 1000, log_every: 10, warmup_steps: 50 };
@@ -22,7 +23,7 @@ function rows(loss: (step: number) => number, last = 1000): MetricsRow[] {
   });
 }
 
-Deno.test("a settled run: no change, no noise, completed", () => {
+Deno.test("a level loss: no change, no noise, completed", () => {
   const course = trainingCourse(rows((step) => 0.2 + Math.exp(-step / 30)), config);
   assert.ok(course.completed && course.firstNonFiniteStep === null);
   assert.ok(Math.abs(course.lastFifthChange) < 1e-6, `changed by ${course.lastFifthChange}`);
@@ -41,6 +42,21 @@ Deno.test("the change over the last fifth is that of a line, whatever single jum
   assert.equal(jump.step, 950);
   assert.ok(jump.ratio > 4.9);
   assert.ok(course.noise < 0.01, `noise ${course.noise}`);
+});
+
+Deno.test("twice the steps give what every doubling gave, with an error that noise explains; the first fifth does not matter", () => {
+  const gainOf = (loss: (step: number) => number, last?: number) => trainingCourse(rows(loss, last), config).outlook;
+  const power = gainOf((step) => step < 200 ? 5 : 0.2 * (step / 1000) ** Math.log2(1 - 0.15));
+  assert.ok(Math.abs(power.gain - 0.15) < 1e-12 && power.error < 1e-6, JSON.stringify(power));
+  const errors = Array.from({ length: 200 }, (_, seed) => {
+    const next = uniform(seed), noisy = gainOf((step) => 0.2 * (step / 1000) ** -0.2 * (1 + 0.05 * (next() - 0.5)));
+    return (noisy.gain - (1 - 2 ** -0.2)) / noisy.error;
+  });
+  const spread = Math.sqrt(errors.reduce((sum, error) => sum + error ** 2, 0) / errors.length);
+  assert.ok(spread > 0.85 && spread < 1.15, `errors are ${spread} times what is said`);
+  assert.deepEqual(gainOf(() => 1), { gain: 0, error: 0 });
+  assert.deepEqual(gainOf(() => 1, 90), { gain: NaN, error: NaN });
+  assert.ok(gainOf((step) => 1 + step / 1000).gain < 0, "a loss that rises gains nothing");
 });
 
 Deno.test("warm-up is no jump", () => {

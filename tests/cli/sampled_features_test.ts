@@ -181,6 +181,41 @@ for (const layer of LAYERS) {
     assert.ok(dead > 5 && dead < FEATURES / 4, `${dead} dead features: some, so that empty cells are tested`);
   });
 
+  Deno.test(`layer ${layer}: the commonest token of all firings lies within its bounds, and its occurrences are the text's`, () => {
+    const { activations, threshold, table } = pass;
+    const countOf = (rows: readonly number[]) => Map.groupBy(rows, (row) => finalText.ids[row]);
+    const occurrences = countOf(tokens(finalText));
+    let exact = 0;
+    for (const [feature, row] of table.entries()) {
+      const cell = cellsOf(row), fires = cell("fires"), token = cell("main_token_id");
+      if (Number.isNaN(token)) {
+        assert.equal(row.main_token, "");
+        continue;
+      }
+      const counts = countOf(activations[feature].slice(0, fires).map(({ row }) => row));
+      // What float32 may have seen on the other side of the threshold.
+      const unsure = activations[feature].filter(({ value, slack }) => Math.abs(value - threshold) <= slack).length +
+        1e-3;
+      const [least, most] = [cell("main_token_share") * fires, cell("main_token_share_most") * fires];
+      const found = counts.get(token)?.length ?? 0,
+        commonest = Math.max(...[...counts.values()].map(({ length }) => length));
+      assert.ok(found >= least - unsure && found <= most + unsure, what(feature, `main_token_share: ${found}`));
+      assert.ok(
+        commonest >= least - unsure && commonest <= most + unsure,
+        what(feature, `main_token_share_most: ${commonest}`),
+      );
+      assert.ok(most - least <= (fires - least) / 33 + 1e-3, what(feature, "main_token_share_most"));
+      assert.equal(
+        cell("main_token_occurrences"),
+        occurrences.get(token)!.length,
+        what(feature, "main_token_occurrences"),
+      );
+      assert.equal(row.main_token, JSON.stringify(tokenizer.tokenText(token)).slice(1, -1));
+      if (least === most) exact++;
+    }
+    assert.ok(exact > 5 && exact < FEATURES, `${exact} features are counted exactly: some, not all`);
+  });
+
   Deno.test(`layer ${layer}: group, norms, bias and cosine are those of the saved weights`, () => {
     const { encoder, decoder, bias, table } = pass;
     const rows = turned(encoder, FEATURES), lengths = norms(encoder, FEATURES);

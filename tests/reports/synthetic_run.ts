@@ -38,8 +38,10 @@ export interface SyntheticRun {
   divergesAt: number;
   /** Steps with a loss that is three times too large. */
   spikes: number[];
-  /** Exponential decay of the loss per step after the first half; 0 settles. */
+  /** Growth of loss and FVU per step after the first half, as an exponent. */
   lateSlope: number;
+  /** Share of the loss and FVU that each doubling of the steps takes away, about a level that is reached at the end. */
+  gain: number;
   seed: number;
   samplesPerFeature: number;
 }
@@ -63,6 +65,7 @@ const good: SyntheticRun = {
   divergesAt: Infinity,
   spikes: [],
   lateSlope: 0,
+  gain: 0,
   seed: 1,
   samplesPerFeature: 100,
 };
@@ -168,6 +171,14 @@ function feature(random: RandomGenerator, index: number, group: number, run: Syn
     topCount / count,
     entropy([...counts.values()]),
     dead ? 1 : 0,
+    // As much of all activations as of the samples, counted to one in a hundred.
+    ...(dead ? ["", "", "", "", ""] : [
+      topId,
+      JSON.stringify(words[topId - 100]).slice(1, -1),
+      topCount / count,
+      Math.min(1, topCount / count + 0.01),
+      2 * fires,
+    ]),
   ]; // deno-fmt-ignore
   return { line: JSON.stringify({ feature: index, group, fires, top, quantiles }), row: row.map(String) };
 }
@@ -177,9 +188,10 @@ function metricsRows(random: RandomGenerator, run: SyntheticRun, ends: number[])
   const rows = [[...header, "dead_features", "learning_rate", "threshold", "elapsed_s", "tokens_per_s"]];
   for (let step = run.logEvery; step <= Math.min(run.stoppedAt, run.steps); step += run.logEvery) {
     const noise = Math.exp(0.03 * random.gaussian());
-    const late = Math.exp(run.lateSlope * Math.max(0, step - run.steps / 2));
+    const late = Math.exp(run.lateSlope * Math.max(0, step - run.steps / 2)) *
+      (1 - run.gain) ** Math.log2(step / run.steps);
     const spike = run.spikes.includes(step) ? 3 : 1;
-    const fvu = (run.fvu * 0.97 + 0.9 * Math.exp(-step / 60)) * noise * late;
+    const fvu = (run.fvu * 0.97 + 0.9 * Math.exp(-step / 15)) * noise * late;
     const broken = step >= run.divergesAt;
     const value = (x: number) => broken ? "NaN" : String(Number(x.toPrecision(7)));
     const warmup = Math.min(1, step / 50);
@@ -332,7 +344,8 @@ export async function writeSyntheticRun(
     data,
   }); // deno-fmt-ignore
   const header = "feature,group,fires,density,mean_activation,max_activation,sample_count,encoder_norm,decoder_norm," +
-    "encoder_bias,encoder_decoder_cosine,top_token_id,top_token,top_token_share,token_entropy_bits,dead";
+    "encoder_bias,encoder_decoder_cosine,top_token_id,top_token,top_token_share,token_entropy_bits,dead," +
+    "main_token_id,main_token,main_token_share,main_token_share_most,main_token_occurrences";
   const write = (file: string, text: string) => Deno.writeTextFile(join(path, file), text);
   await write("config.json", JSON.stringify(config(run, tokens), null, 2));
   await write("metrics.csv", csvFormatRows(metricsRows(random, run, ends)) + "\n");

@@ -14,7 +14,6 @@ import { comparisonReport, differences } from "../../reports/markdown/comparison
 import { insights } from "../../reports/markdown/insights.ts";
 import { plain } from "../../reports/markdown/markdown.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
-import { assertClose } from "../compare.ts";
 import {
   alive,
   type Cells,
@@ -207,6 +206,7 @@ Deno.test("groups: medians over the living features of each group, and its share
   const all = numbers(a.features, "fires").reduce((sum, fires) => sum + fires, 0);
   const expected = GROUPS.map((size, group) => {
     const members = a.features.filter((row) => row.group === String(group)), living = alive(members);
+    const full = living.filter((row) => row.sample_count === "100");
     const start = PREFIXES[group] - size, median = (column: string) => middle(numbers(living, column));
     return {
       "Group": String(group),
@@ -215,7 +215,7 @@ Deno.test("groups: medians over the living features of each group, and its share
       "Density": percent(2)(median("density")),
       "Max activation": fixed(2)(median("max_activation")),
       "Feature norm": fixed(3)(median("encoder_norm")),
-      "Token entropy": `${fixed(2)(median("token_entropy_bits"))} bits`,
+      "Token entropy": full.length === 0 ? "–" : `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`,
       "Activations": percent(1)(numbers(members, "fires").reduce((sum, fires) => sum + fires, 0) / all),
       "FVU of its prefix": fixed(3)(a.evaluation.fvu_per_prefix[group].fvu),
     };
@@ -273,8 +273,16 @@ Deno.test("training summary: the dead features' peak and end are those of metric
 Deno.test("insights: what the first group explains and by how much the last one lowers FVU", () => {
   const { text: hierarchy } = insights(a.layer).find(({ id }) => id === "hierarchy")!;
   // (1 - 0.306) / (1 - 0.18)
-  assert.match(hierarchy, /the first 25 % of the features explain 85 % of what the whole dictionary explains/);
-  assert.match(hierarchy, /\(FVU 0\.306 alone\)\. The last group lowers FVU by 0\.063\.$/);
+  const fires = numbers(a.features, "fires"), sum = (values: number[]) => values.reduce((x, y) => x + y, 0);
+  const [first, last] = [fires.slice(0, 32), fires.slice(96)].map((group) => percent(0)(sum(group) / sum(fires)));
+  assert.ok(
+    hierarchy.startsWith(
+      `**Hierarchy: the first 25 % of the features, with ${first} of all activations, explain 85 % of`,
+    ),
+  );
+  assert.ok(
+    hierarchy.endsWith(`(FVU 0.306 alone). The last group, with ${last} of the activations, lowers FVU by 0.063.`),
+  );
 });
 
 /** What the comparison says of one layer: the cells of its column, by row. */
@@ -312,7 +320,11 @@ Deno.test("comparison: densities, maxima, entropies and norms are those of each 
   for (const [name, run] of [["Layer 2", a], ["Layer 4", b]] as const) {
     const found = sideOf("Median density", name), living = alive(run.features);
     const density = numbers(living, "density"), maxima = numbers(living, "max_activation");
-    const shares = numbers(living, "top_token_share");
+    const judged = living.filter(({ fires, main_token_share: least, main_token_share_most: most }) =>
+      Number(fires) >= 50 && (Number(least) >= 0.5 || Number(most) < 0.5)
+    );
+    const detectors = judged.filter(({ main_token_share }) => Number(main_token_share) >= 0.5);
+    const full = living.filter((row) => row.sample_count === "100");
     assert.equal(found["Median density"], percent(3)(10 ** middle(density.map(Math.log10))));
     // Ten times as often as the average feature, 48 of 128 per token, would be more than always; half of the tokens is
     // the limit.
@@ -320,46 +332,67 @@ Deno.test("comparison: densities, maxima, entropies and norms are those of each 
     assert.equal(found["Rare features"], String(numbers(living, "fires").filter((fires) => fires < 10).length));
     assert.equal(found["Largest activation"], fixed(2)(Math.max(...maxima)));
     assert.equal(found["Median of the maxima"], fixed(3)(middle(maxima)));
-    assert.equal(found["Median token entropy"], `${fixed(2)(middle(numbers(living, "token_entropy_bits")))} bits`);
-    assert.equal(found["Token detectors"], percent(1)(shares.filter((share) => share >= 0.5).length / shares.length));
+    assert.equal(found["Median token entropy"], `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`);
+    assert.equal(found["Token detectors"], percent(0)(detectors.length / judged.length));
     assert.equal(found["Median feature norm"], fixed(3)(middle(columnNorms(run.tensors.W_enc))));
   }
 });
 
-Deno.test("comparison: top tokens are counted, shared and weighted as worked out by hand", () => {
-  const topTokens = (counts: Record<number, number>) =>
-    Object.entries(counts).map(([id, count]) => ({ id: Number(id), token: ` t${id}`, count }));
-  const withTokens = (layer: typeof a.layer, counts: Record<number, number>) => ({
-    ...layer,
-    samples: { ...layer.samples, topTokens: topTokens(counts) },
+/** A layer whose features are these, with as many of the token on which half of their firings are as given. */
+function withDetectors(layer: typeof a.layer, counts: Record<number, number>): typeof a.layer {
+  const tokens = Object.entries(counts).flatMap(([id, count]) => Array<number>(count).fill(Number(id)));
+  const features = layer.features.map((row, i) => ({
+    ...row,
+    fires: i < 100 ? 50 : 49,
+    main_token_id: tokens[i] ?? 5,
+    main_token: ` t${tokens[i] ?? 5}`,
+    main_token_share: i < tokens.length ? 0.5 : 0.49,
+    main_token_share_most: i < tokens.length ? 0.51 : i < 40 ? 0.499 : 0.5,
+    main_token_occurrences: 250,
+  }));
+  return { ...layer, features };
+}
+
+Deno.test("comparison: token detectors are counted and shared as worked out by hand", () => {
+  const first = withDetectors(a.layer, { 7: 8, 8: 1, 9: 1, 10: 1, 11: 1 }),
+    second = withDetectors(b.layer, { 7: 3, 9: 3 });
+  const compared = comparePair(first, second);
+  assert.deepEqual(compared.detectors, {
+    a: { features: 12, tokens: 5, judged: 40 },
+    b: { features: 6, tokens: 2, judged: 40 },
   });
-  // Shares 2/3 and four times 1/12: an entropy of 2/3 log2(3/2) + 1/3 log2(12) = log2(3) bits.
-  const first = withTokens(a.layer, { 7: 8, 8: 1, 9: 1, 10: 1, 11: 1 }), second = withTokens(b.layer, { 7: 3, 9: 3 });
-  const compared = comparePair(first, second), { diversity } = compared;
-  const effective = [diversity.a.effective, diversity.b.effective];
-  assertClose("effective tokens", effective, [3, 2], { floor: 1e-12, relative: 0 });
-  assert.deepEqual([diversity.a.distinct, diversity.a.features, diversity.b.distinct, diversity.b.features], [
-    5,
-    12,
-    2,
-    6,
-  ]);
   assert.deepEqual(compared.sharedTokens.map(({ id, a, b }) => [id, a, b]), [[7, 8, 3], [9, 1, 3]]);
-  // Two of the five different tokens.
-  assert.equal(compared.tokenOverlap, 0.4);
   const [sentence] = differences(compared).slice(-1);
-  assert.match(sentence, /layer 2 peak on 5 different tokens, those of layer 4 on 2; .* worth 3 and 2 tokens\.$/);
+  const counts =
+    "12 of 40 judged features on 5 different tokens in layer 2, 6 of 40 judged features on 2 different tokens";
+  assert.equal(sentence, `**Token detectors:** ${counts} in layer 4.`);
   const text = comparisonReport(compared, generated);
-  assert.match(
-    text,
-    /^2 tokens \(40\.0 % of the top tokens of either layer\) are the top token of features in both layers:$/m,
-  );
-  const rows = [...tableWith(text, "Features in layer 4").values()];
-  const cells = rows.map((row) => [row.Token, row.Id, row["Features in layer 2"], row["Features in layer 4"]]);
+  assert.match(text, /^2 tokens have detectors in both layers\. .* not evidence that they are alike\.$/m);
+  const rows = [...tableWith(text, "Detectors in layer 4").values()];
+  const cells = rows.map((row) => [row.Token, row.Id, row["Detectors in layer 2"], row["Detectors in layer 4"]]);
   assert.deepEqual(cells, [["`␣t7`", "7", "8", "3"], ["`␣t9`", "9", "1", "3"]]);
 });
 
-Deno.test("comparison: which layer fires more often and more strongly follows the medians", () => {
+Deno.test("insights: token detectors of those that can be judged, beside what chance and their token's occurrences give", () => {
+  const layer = withDetectors(a.layer, { 7: 8, 8: 2 });
+  const { text } = insights(layer).find(({ id }) => id === "selectivity")!;
+  const living = layer.features.filter(({ dead }) => !dead).length;
+  const few = layer.features.filter(({ dead, fires }) => !dead && fires < 50).length;
+  assert.match(
+    text,
+    /^\*\*Token selectivity: 25 % of the features are token detectors\*\*, with one token on at least 50 % of all/,
+  );
+  assert.ok(
+    text.includes(`(10 of 40; ${few} with fewer than 50 activations are not judged; ${living - few - 40} lie too near`),
+  );
+  // 250 of 100,000 tokens, of which 0.5 * 50 are met.
+  assert.match(
+    text,
+    /the token's own in the text, 0\.25 % for the median one; they fire on 10 % of their token's occurrences/,
+  );
+});
+
+Deno.test("comparison: which layer fires more often and more strongly follows the medians, where they are surely apart", () => {
   const summary = (median: number) => ({ ...a.layer.statistics.maxActivation, median });
   const withMedians = (layer: typeof a.layer, density: number, max: number, entropy: number) => ({
     ...layer,
@@ -370,11 +403,27 @@ Deno.test("comparison: which layer fires more often and more strongly follows th
       tokenEntropy: summary(entropy),
     },
   });
-  const compared = comparePair(withMedians(a.layer, 0.01, 5, 3), withMedians(b.layer, 0.02, 4, 3.5));
-  const [, frequency, strength, selectivity] = differences(compared);
-  assert.match(frequency, /layer 4 fires more often: on 2\.00 % of the tokens, against 1\.00 % in layer 2/);
-  assert.match(strength, /is smaller in layer 4: 4\.00 against 5\.00/);
-  assert.match(selectivity, /layer 4 peak on more mixed tokens: median entropy 3\.5 against 3\.0 bits.* less bound/);
+  const pair = comparePair(withMedians(a.layer, 0.01, 5, 3), withMedians(b.layer, 0.02, 4, 3.5));
+  const between = (low: number, high: number) => ({ ...pair.logDensity, ci95: [low, high] as [number, number] });
+  const apart = {
+    ...pair,
+    logDensity: between(Math.log10(1.5), Math.log10(2.5)),
+    logMaxActivation: between(Math.log10(0.7), Math.log10(0.9)),
+    tokenEntropy: between(0.2, 0.8),
+  };
+  const [, frequency, strength, selectivity] = differences(apart);
+  assert.match(
+    frequency,
+    /layer 4 fires more often: on 2\.00 % of the tokens, against 1\.00 % in layer 2 .* 1\.50 to 2\.50\)/,
+  );
+  assert.match(strength, /is smaller in layer 4: 4\.00 against 5\.00 .* 0\.70 to 0\.90\)/);
+  assert.match(
+    selectivity,
+    /of layer 4 are on more mixed tokens: median entropy 3\.5 against 3\.0 bits .* 0\.20 to 0\.80\)/,
+  );
+  const unsure = between(-0.1, 0.3);
+  const alike = differences({ ...pair, logDensity: unsure, logMaxActivation: unsure, tokenEntropy: unsure });
+  assert.deepEqual(alike.slice(1, 4).map((text) => /about [a-z ]* (often|same|mixed)/.test(text)), [true, true, true]);
 });
 
 Deno.test("held-out documents: how many of how many, their spread, and a row for each", () => {

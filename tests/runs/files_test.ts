@@ -229,15 +229,17 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     // The keys of the new file are in the order of the schema.
     const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
-    const since = { encoder_norm: 0.3, encoder_bias_rate: 1, exclude_tokens: [] };
-    assert.deepEqual([format, rest], [FORMAT, { ...before, ...since }]);
+    const added = { encoder_norm: 0.3, encoder_bias_rate: 1, exclude_tokens: [] };
+    assert.deepEqual([format, rest], [FORMAT, { ...before, ...added }]);
     const metrics = await readMetrics(old, groups);
     await startMetrics(directory, groups);
     await appendMetrics(directory, groups, metrics);
     await same("metrics.csv");
     assert.deepEqual(metrics.map(({ step }) => step), [1, 5, 10, 15, 20, 25, 30]);
     await writeFeatures(directory, await readFeatures(old, groups));
-    await same("features.csv");
+    const since = "main_token_id,main_token,main_token_share,main_token_share_most,main_token_occurrences";
+    const grown = (line: string, i: number) => line === "" ? "" : i === 0 ? `${line},${since}` : `${line},,,,,`;
+    await same("features.csv", (text) => text.split("\n").map(grown).join("\n"));
     await writeEvaluation(directory, await readEvaluation(old));
     await same("evaluation.json");
     await writeTranscoder(directory, await readTranscoder(old, config));

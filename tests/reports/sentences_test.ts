@@ -1,0 +1,211 @@
+/**
+ * Every sentence of the reports that judges, with a run where it is said and one where it is false and not said. Held against
+ * reports/sentences.md and against the sources, so that none is missing in either.
+ */
+
+import assert from "node:assert/strict";
+import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { verdict } from "../../reports/checks.ts";
+import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
+import { insights } from "../../reports/markdown/insights.ts";
+import { recommendations } from "../../reports/markdown/recommendations.ts";
+import { caveats } from "../../reports/reconstructions.ts";
+import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
+
+const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
+const analysis = (changes: Partial<SyntheticRun> = {}) => syntheticAnalysis({ ...small, ...changes });
+
+const good = await analysis();
+const runs = {
+  good,
+  poor: await analysis({ fvu: 0.4 }),
+  useless: await analysis({ fvu: 0.75 }),
+  sparse: await analysis({ l0: 30 }),
+  dead: await analysis({ fvu: 0.4, deadShare: 0.3 }),
+  someDead: await analysis({ deadShare: 0.02 }),
+  silent: await analysis({ deadShare: 1 }),
+  stopped: await analysis({ stoppedAt: 400 }),
+  diverged: await analysis({ divergesAt: 300 }),
+  rising: await analysis({ lateSlope: 0.01 }),
+  risen: await analysis({ lateSlope: 0.004 }),
+  worsening: { ...good, course: { ...good.course, lastFifthChange: 0.06 } },
+  learning: await analysis({ gain: 0.15 }),
+  learningPoor: await analysis({ fvu: 0.4, gain: 0.15 }),
+  short: await analysis({ steps: 40 }),
+  jumping: await analysis({ spikes: [300, 400, 500] }),
+  worse: evaluated({ fvu: 1.2, fvu_ci95: [1.1, 1.3] }),
+  linear: evaluated({ linear_map: { ...good.evaluation.linear_map!, fvu: 0.17 } }),
+  decided: evaluated({ target_variance: { ...good.evaluation.target_variance!, top_1: 0.5 } }),
+  unfitted: evaluated({ linear_map: { ...good.evaluation.linear_map!, tokens: 100 } }),
+  unsure: evaluated({ fvu: 0.3, fvu_ci95: [0.29, 0.31] }),
+  overfit: evaluated({ fvu: 0.26, fvu_ci95: [0.25, 0.27] }),
+  harmful: prefixed({ fvu: 0.406, ci95: [0.4, 0.412] }),
+  flat: prefixed({ fvu: 0.184, ci95: [0.178, 0.19] }),
+  dense: featured((row) => ({ ...row, density: 0.6, fires: 60_000 })),
+  thin: { ...good, statistics: { ...good.statistics, atSampleCap: 10 } },
+  full: { ...good, statistics: { ...good.statistics, atSampleCap: 100 } },
+  unjudged: featured((row) => ({ ...row, fires: 49 })),
+  related: { ...good, statistics: { ...good.statistics, strengthAndFrequency: { correlation: -0.4, chance: 0.2 } } },
+  unrelated: { ...good, statistics: { ...good.statistics, strengthAndFrequency: { correlation: 0.1, chance: 0.2 } } },
+} satisfies Record<string, TranscoderAnalysis>;
+
+function evaluated(changes: Partial<TranscoderAnalysis["evaluation"]>): TranscoderAnalysis {
+  return { ...good, evaluation: { ...good.evaluation, ...changes } };
+}
+
+/** The good run with another prefix of 96 features. */
+function prefixed(changes: { fvu: number; ci95: [number, number] }): TranscoderAnalysis {
+  const { fvu_per_prefix: prefixes } = good.evaluation;
+  return evaluated({ fvu_per_prefix: prefixes.map((prefix, i) => i === 1 ? { ...prefix, ...changes } : prefix) });
+}
+
+function featured(change: (row: TranscoderAnalysis["features"][0]) => TranscoderAnalysis["features"][0]) {
+  return { ...good, features: good.features.map(change) };
+}
+
+type Run = keyof typeof runs;
+
+/** What a report on one run says; each sentence in a run where it is so and in one where it is not. */
+const ofOne: [sentence: string, said: Run, silent: Run][] = [
+  ["Good run.", "good", "learning"],
+  ["Usable,", "learning", "poor"],
+  ["Bad run.", "poor", "good"],
+  ["Reconstruction: none.", "diverged", "poor"],
+  ["Reconstruction: worse than none.", "worse", "useless"],
+  ["Reconstruction: within the goal.", "good", "unsure"],
+  ["Reconstruction: at the goal.", "unsure", "poor"],
+  ["Reconstruction: misses the goal.", "poor", "unsure"],
+  ["Reconstruction: no better than a linear map.", "linear", "good"],
+  ["One dimension decides:", "decided", "good"],
+  ["The linear map was fitted on", "unfitted", "good"],
+  ["Hierarchy: broken.", "harmful", "flat"],
+  ["Hierarchy: the first 32 features are of no use alone.", "useless", "good"],
+  ["Hierarchy: the first", "good", "harmful"],
+  ["Sparsity: unknown.", "diverged", "sparse"],
+  ["Sparsity: off.", "sparse", "good"],
+  ["Sparsity: as asked.", "good", "sparse"],
+  ["Feature utilization: all", "good", "someDead"],
+  ["Feature utilization:", "someDead", "good"],
+  ["Activations: none.", "silent", "good"],
+  ["Activation distribution:", "good", "silent"],
+  ["Features that fire more often fire more", "related", "unrelated"],
+  ["How strongly features fire on average shows no relation", "unrelated", "related"],
+  ["Token selectivity:", "good", "unjudged"],
+  ["Generalization: a gap.", "overfit", "good"],
+  ["Weights: broken.", "diverged", "good"],
+  ["Encoder norms:", "good", "diverged"],
+  ["Training: diverged.", "diverged", "rising"],
+  ["Training: failed.", "rising", "risen"],
+  ["Training: got worse again.", "risen", "good"],
+  ["Training: getting worse at the end.", "worsening", "good"],
+  ["Training: unfinished, still improving.", "learning", "good"],
+  ["Training: levelled off.", "good", "learning"],
+  ["Training: undecided.", "short", "good"],
+  ["Throw this transcoder away", "diverged", "worse"],
+  ["Finish the training.", "stopped", "good"],
+  ["Train longer.", "learningPoor", "poor"],
+  ["Look at the dead features first.", "dead", "poor"],
+  ["Try more room.", "poor", "learningPoor"],
+  ["Keep an eye on the", "someDead", "dead"],
+  ["Fight dead features.", "dead", "someDead"],
+  ["Mend the inference threshold.", "sparse", "good"],
+  ["Lower the learning rate", "risen", "learning"],
+  ["More steps would still help.", "learning", "good"],
+  ["Look at the jumps of the loss", "jumping", "good"],
+  ["Try more text or fewer passes.", "overfit", "good"],
+  ["Begin with the first", "good", "poor"],
+  ["A smaller dictionary may do.", "flat", "good"],
+  ["Treat dense features with care.", "dense", "good"],
+  ["Collect samples over more text.", "thin", "full"],
+  ["Start reading here.", "good", "poor"],
+];
+
+/** Said of any run. */
+const always = ["Sample collection:"];
+
+const other = await analysis({ layer: 4, fvu: 0.25, seed: 2 });
+const old = {
+  ...other,
+  features: other.features.map((row) => ({ ...row, main_token_share: NaN, main_token_share_most: NaN })),
+};
+
+/** What a comparison says, beside the good run with which, and where not. */
+const ofTwo: [sentence: string, said: TranscoderAnalysis, silent: TranscoderAnalysis][] = [
+  ["Reconstruction: cannot be compared", runs.diverged, other],
+  ["Reconstruction: Layer 2 is reconstructed better than", other, good],
+  ["Reconstruction: no clear difference", good, other],
+  ["Frequency:", other, runs.silent],
+  ["Strength:", other, runs.silent],
+  ["Selectivity:", other, runs.silent],
+  ["Token detectors:", other, old],
+  ["The runs differ in model or text.", await analysis({ model: "another" }), other],
+];
+
+const plain = (text: string) => text.replaceAll("**", "");
+
+/** Whether a paragraph begins so, or holds it behind its first sentence. */
+function says(texts: readonly string[], sentence: string): boolean {
+  const [text] = [texts.map(plain).map((text) => `\n${text}`).join("")];
+  const others = ["Feature utilization: all", "Hierarchy: the first 32 features are of no use alone."];
+  // The general form of a sentence is not said where the special one is.
+  if (others.some((special) => special !== sentence && special.startsWith(sentence) && text.includes(special))) {
+    return false;
+  }
+  return text.includes(`\n${sentence}`) || text.includes(`. ${sentence}`);
+}
+
+const textsOf = (run: TranscoderAnalysis) => [
+  verdict(run).sentence,
+  ...insights(run).map(({ text }) => text),
+  ...recommendations(run),
+  ...caveats(run.evaluation, run.config),
+];
+
+for (const [sentence, said, silent] of ofOne) {
+  Deno.test(`"${sentence}" is said where it is so, and not where it is not`, () => {
+    assert.ok(says(textsOf(runs[said]), sentence), textsOf(runs[said]).join("\n"));
+    assert.ok(!says(textsOf(runs[silent]), sentence), textsOf(runs[silent]).join("\n"));
+  });
+}
+
+for (const [sentence, said, silent] of ofTwo) {
+  Deno.test(`comparison: "${sentence}" is said where it is so, and not where it is not`, () => {
+    const lines = (b: TranscoderAnalysis) =>
+      comparisonReport(comparePair(good, b), new Date()).split("\n").map((line) => line.replace(/^- /, ""));
+    assert.ok(says(lines(said), sentence), lines(said).join("\n"));
+    assert.ok(!says(lines(silent), sentence), lines(silent).join("\n"));
+  });
+}
+
+Deno.test("reports/sentences.md lists these sentences and no others, and what the sources put in bold is among them", async () => {
+  const read = (name: string) => Deno.readTextFile(new URL(`../../reports/${name}`, import.meta.url));
+  const [table] = (await read("sentences.md")).split("\n## ");
+  const listed = [...table.matchAll(/^\| ([^|]+?) \|/gm)].map(([, cell]) => cell)
+    .filter((cell) => cell !== "Sentence");
+  const tested = [...ofOne, ...ofTwo].map(([sentence]) => sentence);
+  const written = [...tested, ...always].map((sentence) =>
+    sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*")
+  );
+  assert.deepEqual(listed.toSorted(), written.toSorted());
+  for (
+    const source of [
+      "checks.ts",
+      "reconstructions.ts",
+      "markdown/insights.ts",
+      "markdown/recommendations.ts",
+      "markdown/comparison_report.ts",
+    ]
+  ) {
+    const text = await read(source);
+    const bold = [...text.matchAll(/`\*\*(.+?)(?:\*\*|\$\{|`)/g), ...text.matchAll(/"\*\*(.+?)\*\*/g)].map(([, lead]) =>
+      lead
+    );
+    assert.ok(bold.length > 0, source);
+    for (const lead of bold.map((lead) => lead.trim()).filter((lead) => !["Generated on:", "Runs:"].includes(lead))) {
+      assert.ok(
+        written.some((sentence) => sentence.startsWith(lead) || lead.startsWith(sentence)),
+        `${source}: ${lead}`,
+      );
+    }
+  }
+});
