@@ -2,8 +2,8 @@
 
 usage: python bench/whiten_recorded.py DIRECTORY SOURCE TARGET     (numpy, safetensors; DIRECTORY from record_activations.py)
 
-Fits on train.*, measures on held_out.*. Prints FVU and unit-variance FVU of y ~ x A + b (ridge 1e-6 of the mean variance) and the shares of the target's
-variance in its top 1, 5 and 20 dimensions; writes {train,held_out}.SOURCE_whitened.safetensors, x W with W = (C + 3 % of the mean eigenvalue)^-1/2.
+Fits on train.*, measures on validation.*. Prints FVU and unit-variance FVU of y ~ x A + b (ridge 1e-6 of the mean variance) and the shares of the target's
+variance in its top 1, 5 and 20 dimensions; writes {train,validation}.SOURCE_whitened.safetensors, x W with W = (C + 3 % of the mean eigenvalue)^-1/2.
 """
 import sys
 import numpy as np
@@ -17,7 +17,7 @@ spread = x.std(0)
 gram = ((x - x_mean) / spread).T @ ((x - x_mean) / spread) / len(x)
 cross = ((x - x_mean) / spread).T @ (y - y_mean) / len(x)
 matrix = np.linalg.solve(gram + 1e-6 * np.eye(len(gram)), cross)
-held_x, held_y = read("held_out", source), read("held_out", target).astype(np.float64)
+held_x, held_y = read("validation", source), read("validation", target).astype(np.float64)
 residual = ((held_x - x_mean) / spread) @ matrix + y_mean - held_y
 lost, variance = (residual**2).sum(0), ((held_y - held_y.mean(0)) ** 2).sum(0)
 shares = np.cumsum(np.sort(variance)[::-1]) / variance.sum()
@@ -26,5 +26,5 @@ print(f"{source} -> {target}: linear map FVU {lost.sum() / variance.sum():.4f}, 
 
 eigenvalues, vectors = np.linalg.eigh(np.cov(x.T))
 whiten = vectors @ np.diag((eigenvalues + 0.03 * eigenvalues.mean()) ** -0.5) @ vectors.T
-for split in ("train", "held_out"):
+for split in ("train", "validation"):
     save_file({"x": ((read(split, source) - x_mean) @ whiten).astype(np.float32)}, f"{directory}/{split}.{source}_whitened.safetensors")
