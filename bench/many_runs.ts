@@ -16,7 +16,7 @@ import { openModel } from "../core/model/files.ts";
 import { evaluateTranscoders } from "../core/passes/evaluation.ts";
 import { loadRunModel, modelOf, openFinishedRun } from "../core/runs/finished.ts";
 import { tapsOf } from "../core/runs/ids.ts";
-import { openTokenSource } from "../core/text/source.ts";
+import { evaluatedText, openTokenSource } from "../core/text/source.ts";
 import { finish } from "../core/training/finish.ts";
 import { train } from "../core/training/session.ts";
 import { main, preferVulkan } from "../main.ts";
@@ -70,9 +70,10 @@ async function evaluateRun(device: Gpu, directory: string): Promise<void> {
   const transcoders = await openFinishedRun(directory), [{ config: settings }] = transcoders;
   const files = await openModel(modelOf(transcoders)), taps = tapsOf(transcoders.map(({ config }) => config));
   const decoder = await loadRunModel(gpu, files, transcoders, { taps }), { context } = settings;
-  const held = { tokenizer: files, data: "builtin", split: "held_out", context, seed: null } as const;
-  const source = await openTokenSource(held);
-  await evaluateTranscoders({ gpu, decoder, source, settings, transcoders, tokens: TOKENS });
+  const part = { data: "builtin", split: "test", tokens: TOKENS } as const;
+  const source = await openTokenSource({ tokenizer: files, context, seed: null, ...part });
+  const text = evaluatedText(source, part.split);
+  await evaluateTranscoders({ gpu, decoder, source, settings, transcoders, tokens: TOKENS, text });
   source.close();
   await files.weights.close();
 }

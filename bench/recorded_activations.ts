@@ -1,11 +1,11 @@
 /**
  * Trains a transcoder on activations that were recorded elsewhere (bench/record_activations.py), with the product's own preparation,
- * first weights and steps, and evaluates it on held-out ones: for the choice of defaults, where a model need not run again for each try.
+ * first weights and steps, and evaluates it on those for validation: for the choice of defaults, where a model need not run again for each try.
  *
  *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--stop 600]
  *
- * DIRECTORY has train.TAP.safetensors and held_out.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
- * seconds, held-out FVU per prefix with threshold inference, L0 and dead features.
+ * DIRECTORY has train.TAP.safetensors and validation.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
+ * seconds, validation FVU per prefix with threshold inference, L0 and dead features.
  */
 
 import { Command } from "commander";
@@ -131,9 +131,10 @@ async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End
     evaluated.record(pass, rows);
     pass.submit();
     const context = Array.from({ length: rows }, (_, r) => Math.floor((first + r) / 127));
-    evaluated.add(context, await downloadAll(gpu, evaluated.measured(rows)));
+    // Which document they are of, the recording does not tell.
+    evaluated.add(context, context, await downloadAll(gpu, evaluated.measured(rows)));
   }
-  return evaluated.result();
+  return evaluated.result({ split: "validation", documents: null, excluded: 0, documentName: String });
 }
 
 interface Options {
@@ -166,7 +167,7 @@ const command = new Command("recorded_activations")
       await end("train", target),
     );
     const seconds = (performance.now() - started) / 1000;
-    const held = [await end("held_out", source), await end("held_out", target)] as const;
+    const held = [await end("validation", source), await end("validation", target)] as const;
     const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
     const stopped = options.stop === undefined ? "" : `, stopped at step ${options.stop}`;
     const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");

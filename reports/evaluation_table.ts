@@ -4,12 +4,14 @@
  */
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../core/analysis/evaluation.ts";
-import { capital, counted, decimal, integer, percent, thresholdText } from "./format.ts";
-import { numeric, table } from "./markdown/markdown.ts";
+import { capital, decimal, integer, percent, thresholdText } from "./format.ts";
+import { intervalBasis, leftOut, textRead } from "./held_out.ts";
+import { numeric, plain, table } from "./markdown/markdown.ts";
 import { caveats, reconstructionTable } from "./reconstructions.ts";
 import { varianceShares } from "./target_variance.ts";
 
-function withInterval(value: number, [low, high]: Interval, digits: number): string {
+/** `0.1720 [0.1644, 0.1803]` */
+export function withInterval(value: number, [low, high]: Interval, digits: number): string {
   return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
 }
 
@@ -25,7 +27,7 @@ export interface EvaluatedName {
 
 /**
  * Under a line on what was evaluated, for each transcoder a table of its prefixes beside the mean and the linear map, then a table of the
- * other figures, a row per figure and a column per transcoder. All saw the same tokens.
+ * other figures, a row per figure and a column per transcoder, and the FVU of each document where they are few. All saw the same tokens.
  */
 export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts: boolean): string {
   const [{ evaluation: first }] = transcoders;
@@ -35,6 +37,8 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
+  const spread = ({ fvu_over_documents: found }: Evaluation) =>
+    found && [found.min.fvu, found.median, found.max.fvu].map((fvu) => decimal(fvu, 4)).join(", ");
   /** A row that is left out where no transcoder has the figure, as without a linear map. */
   const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined) =>
     transcoders.some(({ evaluation }) => cell(evaluation) !== undefined)
@@ -43,8 +47,7 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   const measured = (value: number | undefined, ends: Interval | undefined) =>
     value === undefined || ends === undefined ? undefined : withInterval(value, ends, 4);
   return [
-    `${counted(first.tokens, "held-out token")} in ${counted(first.contexts, "context")}, ` +
-    `BOS ${bosCounts ? "included" : "excluded"}; intervals cover 95 % (bootstrap over contexts).`,
+    `${textRead(first)}, ${leftOut(first, bosCounts)}; intervals cover ${intervalBasis(first)}.`,
     ...transcoders.flatMap(({ name, evaluation, config }) => [
       ...["", capital(name), "", reconstructionTable(evaluation)],
       ...caveats(evaluation, config).flatMap((sentence) => ["", sentence.replaceAll(/\*\*|`/g, "")]),
@@ -57,6 +60,7 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
         ({ fvu_unit_variance: fvu, fvu_unit_variance_ci95: ends }) => measured(fvu, ends),
       ),
       ...optional("Cosine", ({ cosine, cosine_ci95 }) => measured(cosine, cosine_ci95)),
+      ...optional("FVU of documents: least, median, largest", spread),
       row("Explained variance (dictionary_learning)", ({ explained_variance }) => decimal(explained_variance, 4)),
       row("FVU, variance of all elements", ({ fvu_all_elements }) => decimal(fvu_all_elements, 4)),
       row(
@@ -72,5 +76,18 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
         ({ dead_features, dead_fraction }) => `${integer(dead_features)} (${percent(dead_fraction)})`,
       ),
     ]),
+    ...documentTable(transcoders),
   ].join("\n");
+}
+
+function documentTable(transcoders: readonly { name: string; evaluation: Evaluation }[]): string[] {
+  const documents = transcoders[0].evaluation.fvu_per_document ?? [];
+  if (documents.length < 2) return [];
+  const rows = documents.map(({ document, tokens }, d) => [
+    plain(document),
+    integer(tokens),
+    ...transcoders.map(({ evaluation }) => decimal(evaluation.fvu_per_document?.[d].fvu ?? NaN, 4)),
+  ]);
+  const columns = ["FVU of the document", numeric("Tokens"), ...transcoders.map(({ name }) => numeric(name))];
+  return ["", table(columns, rows)];
 }

@@ -16,6 +16,7 @@ import { train } from "../../core/training/session.ts";
 import { Diverged } from "../../core/training/step_log.ts";
 import { bytes } from "../bytes.ts";
 import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
+import { spreadText, textRead } from "../../reports/held_out.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
@@ -60,6 +61,10 @@ export function trainCommand(): Command {
       ),
     )
     .option("--include-bos", "train on and count BOS tokens too")
+    .option(
+      "--exclude-tokens <tokens...>",
+      "tokens that are left out of training, metrics and samples: ids, or spellings, or `none` (default: BOS, EOS and padding)",
+    )
     .addOption(precisionOption());
   NUMBER_OPTIONS.map(declared).forEach((option) => command.addOption(option));
   return command
@@ -186,7 +191,7 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
   if (asJson) {
     return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
   }
-  console.log("\nHeld-out text, threshold inference:");
+  console.log(`\nHeld-out text, ${textRead(transcoders[0].evaluation)}, threshold inference:`);
   for (const [i, { evaluation }] of transcoders.entries()) {
     const { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
     const dead = `dead ${dead_features} of ${features}`,
@@ -198,6 +203,7 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
       ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
     ];
     if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
+    console.log(`    FVU of documents, least, median, largest: ${spreadText(evaluation, 3)}`);
   }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);

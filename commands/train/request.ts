@@ -33,6 +33,7 @@ import {
   checkWidths,
   defaultLayers,
   EMBEDDED,
+  excludedTokens,
   groupsFor,
   inFlags,
   mappingsFor,
@@ -50,6 +51,7 @@ export interface TrainOptions extends Record<string, unknown> {
   groups?: number[];
   dictionary?: number;
   includeBos?: boolean;
+  excludeTokens?: string[];
   precision: Precision;
   runs: string;
   name?: string;
@@ -75,9 +77,9 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
  */
 export async function newRequest(options: TrainOptions, command: Command): Promise<TrainRequest> {
   const isEmbedded = options.model === BUILTIN;
-  const settings = settingsFrom(options, isEmbedded ? EMBEDDED : PUBLISHED, command);
+  const chosen = settingsFrom(options, isEmbedded ? EMBEDDED : PUBLISHED, command);
   try {
-    checkSettings(settings);
+    checkSettings(chosen);
   } catch (error) {
     throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
   }
@@ -87,15 +89,19 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
   const model = await openModelVisibly(options.model);
   const config = configOf(model), { layers: modelLayers, vocabSize, bosTokenId } = config;
-  loadTokenizer(model).checkFitsModel(vocabSize, bosTokenId);
+  const tokenizer = loadTokenizer(model);
+  tokenizer.checkFitsModel(vocabSize, bosTokenId);
+  const exclude_tokens = excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
+  const settings: RunSettings = { ...chosen, exclude_tokens };
   const layers = options.layers ?? defaultLayers(modelLayers, isEmbedded);
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   checkWidths(mappings, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
-  // The held-out text is needed last, and a run should not find out then that there is too little of it.
-  (await openTokenSource({ tokenizer: model, data, split: "held_out", context: settings.context, seed: null })).close();
+  // A run should not find out late that there is too little text for it, or for what is held out.
+  const { context, seed } = settings;
+  (await openTokenSource({ tokenizer: model, data, split: "train", context, seed })).close();
   const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
   const files = names.map(({ file }) => file);
   return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };

@@ -1,16 +1,18 @@
 /**
- * The bootstrap: how much a figure would move if other contexts had been drawn.
+ * The bootstrap: how much a figure would move if other documents, or other contexts, had been drawn.
  * @module
  */
 
 import { randomGenerator } from "../random.ts";
 import { quantile } from "./statistics.ts";
 
-/** Lower and upper end of a 95 % bootstrap interval over contexts. */
+/** Lower and upper end of a 95 % bootstrap interval. */
 export type Interval = [number, number];
 
 /** Resamples behind each interval. */
 const RESAMPLES = 1000;
+/** Resamples of fewer documents than this are too few to tell anything: 5 can be drawn in 126 ways. */
+export const LEAST_RESAMPLED_DOCUMENTS = 5;
 /** Separates these draws from other uses of the generator. */
 const BOOTSTRAP_STREAM = 0x626f6f74;
 

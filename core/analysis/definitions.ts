@@ -6,12 +6,25 @@
 /** The exact definition of every measured key of evaluation.json. */
 export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   tokens: "Held-out tokens that were counted; BOS is not among them unless include_bos is set.",
-  contexts: "Held-out contexts that these tokens lie in; documents that training has seen are not among them.",
+  contexts:
+    "Held-out contexts that these tokens lie in, each with tokens of one document. Where there are more than were asked for, " +
+    "every document gives one as far as they go round, the rest in proportion to its length, evenly spaced in it.",
+  split:
+    "Every 20th document is held out from training, in turn for validation, by which choices are made, and for the test.",
+  excluded_tokens:
+    "Tokens of these contexts that were left out for their ids wherever they stand: special ones (BOS, EOS, padding) and others " +
+    "that were named. What fills up a context behind the end of its document is no token.",
+  documents: "Documents of this part of the text that these tokens are of.",
+  split_documents: "All documents of this part; null when the text is read as a stream, of which some blocks are read.",
+  resampled:
+    "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says " +
+    "nothing of how other documents would differ.",
   threshold: "A feature is active when relu(x W_enc + b_enc) is strictly above this, the same number for all features.",
   fvu:
     "Fraction of variance unexplained by the whole dictionary: sum |y - y_hat|^2 / sum |y - mean(y)|^2 over all tokens and " +
     "dimensions of the raw target activations, the mean taken per dimension over all tokens evaluated.",
-  fvu_ci95: "95 % interval of fvu: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of whole contexts, " +
+  fvu_ci95:
+    "95 % interval of fvu: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of what `resampled` names, " +
     "each with the variance about its own mean.",
   fvu_per_prefix:
     "The same figures for each Matryoshka prefix: only features below the prefix's end take part in y_hat, and are counted in l0.",
@@ -20,10 +33,13 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
     "sum (y - mean(y))^2, both over all tokens of that dimension; dimensions that do not vary are left out, " +
     "target_variance.constant_dimensions counts them.",
   fvu_unit_variance_ci95:
-    "95 % interval of fvu_unit_variance, by the same resamples of contexts, each with the variances about its own means.",
+    "95 % interval of fvu_unit_variance, by the same resamples, each with the variances about its own means.",
   target_variance:
     "How the target's variance is spread: the share of sum |y - mean(y)|^2 that lies in its largest dimension (top_1), in the " +
     "five and in the twenty largest; which dimension is the largest, counted from 0; and how many do not vary.",
+  fvu_over_documents:
+    "The least, the median and the largest FVU of single documents: a document's squared error over its squared distance " +
+    "from the mean of all tokens evaluated, so that fvu is their mean, weighted by that distance.",
   explained_variance:
     "As dictionary_learning defines it: 1 - sum of the residual's variances / sum of the target's variances over " +
     "dimensions, both about their own means, so that a constant error costs nothing; here over all tokens at once.",
@@ -31,7 +47,7 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
     "As the original project computed it: sum |y - y_hat|^2 / sum (y - m)^2 with one mean m over all tokens and " +
     "dimensions; smaller than fvu wherever dimensions differ in their means.",
   l0: "Mean number of active features per token.",
-  l0_ci95: "95 % interval of l0, by the same resamples of contexts.",
+  l0_ci95: "95 % interval of l0, by the same resamples.",
   l0_quantiles: "Quantiles over tokens of the number of active features, linear between neighbours.",
   k: "Features per token that batch top-k kept on average in training; l0 is what the threshold gives instead.",
   dead_features: "Features that are active on none of the tokens evaluated.",
@@ -47,7 +63,12 @@ export const DEFINITIONS_OF_THE_LINEAR_MAP: Readonly<Record<string, string>> = {
   cosine:
     "Mean over tokens of the cosine between y - m and y_hat - m, where m is the target's mean over the training tokens that the " +
     "linear map was fitted on; 0 for a token where either is 0.",
-  cosine_ci95: "95 % interval of cosine, by the same resamples of contexts.",
+  cosine_ci95: "95 % interval of cosine, by the same resamples.",
+};
+
+/** What joins {@link EVALUATION_DEFINITIONS} where documents are few enough to be listed. */
+export const DEFINITIONS_OF_LISTED_DOCUMENTS: Readonly<Record<string, string>> = {
+  fvu_per_document: "The FVU of every document, in the order of the text; fvu_over_documents defines it.",
 };
 
 /** What takes the place of, and what joins, {@link EVALUATION_DEFINITIONS} where features have thresholds of their own. */

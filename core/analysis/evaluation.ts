@@ -8,11 +8,17 @@ import {
   drawResamples,
   type Interval,
   interval95,
+  LEAST_RESAMPLED_DOCUMENTS,
   resampledMeanRatios,
   resampledSquaredLengths,
   resampledSums,
 } from "./bootstrap.ts";
-import { DEFINITIONS_OF_THE_LINEAR_MAP, DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "./definitions.ts";
+import {
+  DEFINITIONS_OF_LISTED_DOCUMENTS,
+  DEFINITIONS_OF_THE_LINEAR_MAP,
+  DEFINITIONS_OF_THRESHOLDS,
+  EVALUATION_DEFINITIONS,
+} from "./definitions.ts";
 import { quantile } from "./statistics.ts";
 import { type TargetVariance, varianceSpread } from "./target_variance.ts";
 import { summarizeThresholds } from "./threshold_summary.ts";
@@ -53,6 +59,20 @@ export interface Evaluation {
   tokens: number;
   /** Held-out contexts they lie in. */
   contexts: number;
+  /** Which held-out part they are of; absent, like all that concerns documents, where an mtc before 0.2 evaluated. */
+  split?: "validation" | "test";
+  /** Tokens of these contexts that do not count for their ids: special ones, and those of `--exclude-tokens`. */
+  excluded_tokens?: number;
+  /** Documents that they are of. */
+  documents?: number;
+  /** Documents of that part; null when the text is read as a stream, which nobody counts. */
+  split_documents?: number | null;
+  /** What the intervals resample. */
+  resampled?: "documents" | "contexts";
+  /** The FVU of single documents: the least, the median and the largest. */
+  fvu_over_documents?: { min: DocumentFvu; median: number; max: DocumentFvu };
+  /** Each document's; only there where they are at most {@link LISTED_DOCUMENTS}. */
+  fvu_per_document?: DocumentFvu[];
   /** The inference threshold; where features have thresholds of their own, the median of the finite ones. */
   threshold: number;
   /** The least and the largest finite threshold; only there where they differ. */
@@ -95,10 +115,22 @@ export interface Evaluation {
   definitions: Record<string, string>;
 }
 
+/** One document's figure. */
+export interface DocumentFvu {
+  /** Its name. */
+  document: string;
+  /** Its tokens that were counted. */
+  tokens: number;
+  /** Fraction of variance unexplained, by the whole dictionary. */
+  fvu: number;
+}
+
 /** What one transcoder did with some tokens. All rows are tokens, BOS already left out. */
 export interface MeasuredBatch {
-  /** [tokens] the context of each token: numbers from 0 without gaps, never falling from one batch to the next. */
+  /** [tokens] the context of each token: numbers that never fall from one batch to the next. */
   readonly context: ArrayLike<number>;
+  /** [tokens] the document of each token's context, which has tokens of no other. */
+  readonly document: ArrayLike<number>;
   /** [tokens, d_out] the target y. */
   readonly target: Float32Array;
   /** [tokens, d_out] y_hat - y with all features. */
@@ -131,10 +163,31 @@ export interface EvaluatedSettings {
   readonly k: number;
   /** Training tokens that the linear map was fitted on; left out where there is none. */
   readonly linearMapTokens?: number;
+  /** The part of the text that was read. */
+  readonly text: EvaluatedText;
 }
 
-/** The sums over one context. Reconstructions are those of the prefixes, and behind them that of the linear map. */
+/** What an evaluation says of the text that it read. */
+export interface EvaluatedText {
+  /** Which held-out part it is. */
+  readonly split: "validation" | "test";
+  /** Documents of that part, read or not; null when nobody counted them. */
+  readonly documents: number | null;
+  /** Tokens that were left out for their ids. */
+  readonly excluded: number;
+  /** The name of a document by its number in {@link MeasuredBatch}. */
+  documentName(document: number): string;
+}
+
+/** Documents are listed one by one up to so many. */
+export const LISTED_DOCUMENTS = 50;
+
+/**
+ * The sums over one context, or over all contexts of a document. Reconstructions are those of the prefixes, and behind them that of the
+ * linear map.
+ */
 interface ContextSums {
+  readonly document: number;
   tokens: number;
   /** sum y, [d_out] */
   readonly target: Float64Array;
@@ -152,11 +205,16 @@ interface ContextSums {
   readonly dimensionResiduals: Float64Array;
 }
 
+/** The sums of {@link ContextSums} that are vectors. */
+const VECTORS = ["target", "residualSquares", "cosines", "active", "dimensionSquares", "dimensionResiduals"] as const;
+
 /** Adds up measurements; memory grows with contexts * d_out and with tokens. */
 export class EvaluationSums {
   readonly #prefixEnds: readonly number[];
   readonly #width: number;
   readonly #contexts: ContextSums[] = [];
+  /** The number of the last one. */
+  #number: number | null = null;
   /** sum of y_hat - y, [d_out] */
   readonly #residual: Float64Array;
   /** sum (y_hat - y)^2 by dimension, [d_out] of each reconstruction */
@@ -185,11 +243,13 @@ export class EvaluationSums {
    *
    * @param batch Its measurements.
    */
-  add({ context, target, residual, active, fires, prefixes: measured, linear }: MeasuredBatch): void {
+  add(batch: MeasuredBatch): void {
+    const { context, document, target, residual, active, fires } = batch;
     const width = this.#width, prefixes = this.#prefixEnds.length, residualSum = this.#residual;
     const origin = this.#origin ??= target.slice(0, width);
+    const sums = Array.from({ length: context.length }, (_, b) => this.#context(context[b], document[b]));
     for (let b = 0; b < context.length; b++) {
-      const sums = this.#context(context[b]), { target: targetSum, dimensionSquares, dimensionResiduals } = sums;
+      const { target: targetSum, dimensionSquares, dimensionResiduals } = sums[b];
       let square = 0;
       for (let d = 0, at = b * width; d < width; d++, at++) {
         const y = target[at], r = residual[at], apart = y - origin[d];
@@ -199,27 +259,27 @@ export class EvaluationSums {
         dimensionSquares[d] += apart * apart;
         dimensionResiduals[d] += r * r;
       }
-      sums.targetSquares += square;
-      for (let p = 0; p < prefixes; p++) sums.active[p] += active[b * prefixes + p];
-      sums.tokens++;
+      sums[b].targetSquares += square;
+      for (let p = 0; p < prefixes; p++) sums[b].active[p] += active[b * prefixes + p];
+      sums[b].tokens++;
       this.#activePerToken.push(active[b * prefixes + prefixes - 1]);
     }
-    this.#addReconstructions(context, measured, 0, prefixes);
-    if (linear) this.#addReconstructions(context, linear, prefixes, 1);
+    this.#addReconstructions(sums, batch.prefixes, 0, prefixes);
+    if (batch.linear) this.#addReconstructions(sums, batch.linear, prefixes, 1);
     for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
   }
 
   #addReconstructions(
-    context: ArrayLike<number>,
+    sums: readonly ContextSums[],
     { squares, columnSquares, cosines }: MeasuredReconstructions,
     first: number,
     count: number,
   ): void {
-    for (let b = 0; b < context.length; b++) {
-      const sums = this.#context(context[b]);
+    for (let b = 0; b < sums.length; b++) {
+      const { residualSquares, cosines: cosineSums } = sums[b];
       for (let r = 0, at = b * count; r < count; r++, at++) {
-        sums.residualSquares[first + r] += squares[at];
-        if (cosines) sums.cosines[first + r] += cosines[at];
+        residualSquares[first + r] += squares[at];
+        if (cosines) cosineSums[first + r] += cosines[at];
       }
     }
     for (let at = 0; at < columnSquares.length; at++) {
@@ -234,9 +294,11 @@ export class EvaluationSums {
    * @returns The content of evaluation.json.
    * @throws {RangeError} When nothing was added.
    */
-  result({ thresholds, k, linearMapTokens }: EvaluatedSettings): Evaluation {
+  result({ thresholds, k, linearMapTokens, text }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
-    const units = this.#contexts, last = this.#prefixEnds.length - 1;
+    const documents = this.#documents(),
+      resampled = documents.length < LEAST_RESAMPLED_DOCUMENTS ? "contexts" : "documents";
+    const units = resampled === "documents" ? documents : this.#contexts, last = this.#prefixEnds.length - 1;
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
     const variance = targetSquares - meanSquares;
     const residualSquares = total(units.map((unit) => unit.residualSquares[last]));
@@ -263,14 +325,22 @@ export class EvaluationSums {
     });
     const { fvu, ci95, fvu_unit_variance, cosine, cosine_ci95, l0, l0_ci95 } = prefixes[last];
     const threshold = summarizeThresholds(thresholds);
+    const each = this.#perDocument(documents, text), isListed = each.length <= LISTED_DOCUMENTS;
     const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
     return {
       tokens,
       contexts: this.#contexts.length,
+      split: text.split,
+      excluded_tokens: text.excluded,
+      documents: documents.length,
+      split_documents: text.documents,
+      resampled,
       ...threshold,
       fvu,
       fvu_ci95: ci95,
       fvu_per_prefix: prefixes,
+      fvu_over_documents: spreadOf(each),
+      ...isListed && { fvu_per_document: each },
       fvu_unit_variance,
       fvu_unit_variance_ci95: interval95(resampledMeanRatios(resamples, resampledTokens, dimensions)),
       target_variance: varianceSpread(variances),
@@ -288,15 +358,23 @@ export class EvaluationSums {
       dead_fraction: deadFeatures / this.#fired.length,
       definitions: {
         ...EVALUATION_DEFINITIONS,
+        ...isListed && DEFINITIONS_OF_LISTED_DOCUMENTS,
         ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
         ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,
       },
     };
   }
 
-  #context(number: number): ContextSums {
+  #context(number: number, document: number): ContextSums {
+    if (number !== this.#number) this.#contexts.push(this.#zero(document));
+    this.#number = number;
+    return this.#contexts[this.#contexts.length - 1];
+  }
+
+  #zero(document: number): ContextSums {
     const width = this.#width, prefixes = this.#prefixEnds.length;
-    return this.#contexts[number] ??= {
+    return {
+      document,
       tokens: 0,
       target: new Float64Array(width),
       targetSquares: 0,
@@ -308,12 +386,37 @@ export class EvaluationSums {
     };
   }
 
+  /** The sums over each document, in the order in which they first come. */
+  #documents(): ContextSums[] {
+    const documents = new Map<number, ContextSums>();
+    for (const context of this.#contexts) {
+      const sums = documents.get(context.document) ?? this.#zero(context.document);
+      documents.set(context.document, sums);
+      sums.tokens += context.tokens;
+      sums.targetSquares += context.targetSquares;
+      for (const name of VECTORS) addTo(sums[name], context[name]);
+    }
+    return [...documents.values()];
+  }
+
+  /** Each document's squared error over its squared distance from the mean of all tokens, so that fvu is their weighted mean. */
+  #perDocument(documents: readonly ContextSums[], { documentName }: EvaluatedText): DocumentFvu[] {
+    const { tokens, sum } = this.#totals(), mean = sum.map((value) => value / tokens);
+    const meanSquare = squaredLength(mean), last = this.#prefixEnds.length - 1;
+    return documents.map(({ document, tokens, target, targetSquares, residualSquares }) => {
+      const along = target.reduce((sum, value, d) => sum + value * mean[d], 0);
+      const fvu = residualSquares[last] / (targetSquares - 2 * along + tokens * meanSquare);
+      return { document: documentName(document), tokens, fvu };
+    });
+  }
+
   /** n, sum |y|^2, n |mean(y)|^2 with the mean per dimension, and the same with the mean over all elements. */
   #totals() {
     const tokens = total(this.#contexts.map((context) => context.tokens));
     const sum = sumOf(this.#contexts.map((context) => context.target));
     return {
       tokens,
+      sum,
       targetSquares: total(this.#contexts.map((context) => context.targetSquares)),
       meanSquares: squaredLength(sum) / tokens,
       grandMeanSquares: total(sum) ** 2 / (tokens * this.#width),
@@ -321,7 +424,7 @@ export class EvaluationSums {
   }
 }
 
-/** The resamples of contexts, and the tokens and the variance (about its own mean) of each. */
+/** The resamples of documents or contexts, and the tokens and the variance (about its own mean) of each. */
 function resample(units: readonly ContextSums[]) {
   const resamples = drawResamples(units.length);
   const resampledTokens = resampledSums(resamples, units.map((unit) => unit.tokens));
@@ -329,6 +432,12 @@ function resample(units: readonly ContextSums[]) {
   const lengths = resampledSquaredLengths(resamples, units.map((unit) => unit.target));
   const resampledVariance = squares.map((sum, r) => sum - lengths[r] / resampledTokens[r]);
   return { resamples, resampledTokens, resampledVariance };
+}
+
+function spreadOf(documents: readonly DocumentFvu[]): Evaluation["fvu_over_documents"] {
+  const ascending = documents.toSorted((a, b) => a.fvu - b.fvu);
+  const median = quantile(Float64Array.from(ascending, ({ fvu }) => fvu), 0.5);
+  return { min: ascending[0], median, max: ascending[ascending.length - 1] };
 }
 
 /** The sums by dimension, targets counted from the first token's. */
@@ -359,8 +468,12 @@ function meanRatio(a: Float64Array, b: Float64Array): number {
 
 function sumOf(vectors: readonly Float64Array[]): Float64Array {
   const sum = new Float64Array(vectors[0].length);
-  for (const vector of vectors) for (let d = 0; d < sum.length; d++) sum[d] += vector[d];
+  for (const vector of vectors) addTo(sum, vector);
   return sum;
+}
+
+function addTo(sum: Float64Array, vector: Float64Array): void {
+  for (let d = 0; d < sum.length; d++) sum[d] += vector[d];
 }
 
 function total(values: ArrayLike<number>): number {

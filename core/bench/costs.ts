@@ -105,11 +105,17 @@ const ROWS: Readonly<Record<string, Row>> = {
     flops: ({ rows, columns }, _, { SOFT_CAP }) => (SOFT_CAP > 0 ? 6 : 3) * rows * columns,
     inPlace: ["state"],
   },
+  compare_predictions: {
+    // Of both: comparison, cap, difference, exponential, sum; and the difference of both, its product and sum.
+    flops: ({ rows, columns }, _, { SOFT_CAP }) => (2 * (SOFT_CAP > 0 ? 7 : 4) + 3) * rows * columns,
+    inPlace: ["state"],
+  },
   store_logits: {
     flops: ({ rows, columns }, _, { SOFT_CAP }) => (SOFT_CAP > 0 ? 3 : 0) * rows * columns,
     touched: ({ rows, columns }) => ({ logits: rows * columns }),
   },
 
+  scatter_rows: { touched: ({ rows, width }) => ({ order: rows, y: rows * width }) },
   gather_rows: { touched: ({ rows, width }) => ({ x: rows * width, order: rows }) },
   prepare_rows: {
     flops: ({ rows, width }) => 2 * rows * width,

@@ -237,11 +237,13 @@ async function finish(
   transcoders: readonly PlacedTranscoder[],
 ): Promise<number> {
   const { gpu } = ledger, source = blankText(settings.context, true);
-  const common = { gpu, decoder, source, settings, transcoders };
+  // A blank text has one token, which may be a special one.
+  const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [] }, transcoders };
   ledger.part = "final pass";
   const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
-  await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens });
+  const text = { split: "test", documents: null, documentName: String } as const;
+  await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens, text });
   return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
 }
 

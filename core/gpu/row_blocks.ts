@@ -4,7 +4,7 @@
  * @module
  */
 
-import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows, scatterRows } from "../../wgsl/shared/rows.ts";
 import { createTensor, type Gpu } from "./device.ts";
 import type { Pass } from "./run.ts";
 import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";
@@ -69,7 +69,7 @@ export function recordStore(pass: Pass, from: Tensor, to: RowBlocks, first: numb
   }
 }
 
-/** Which rows to gather. */
+/** Which rows to gather, or to scatter. */
 export interface Gathering {
   /** How many rows. */
   readonly rows: number;
@@ -93,6 +93,20 @@ export function recordGather(pass: Pass, from: RowBlocks, order: Tensor, y: Tens
     const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
     pass.run(gatherRows, { x, order, y }, { ...gathering, ...place });
   }
+}
+
+/**
+ * Records to[order[first + r]] = from[r], the way back of {@link recordGather}; other rows keep what they hold.
+ *
+ * @param pass Where to record.
+ * @param from [rows, width], or [1, width] for one row that goes to all places.
+ * @param order u32 row numbers, none of them twice, each less than `to` has rows.
+ * @param to [.., width]
+ * @param gathering Which rows.
+ */
+export function recordScatter(pass: Pass, from: Tensor, order: Tensor, to: Tensor, gathering: Gathering): void {
+  const x_rows = Math.min(from.shape[0], gathering.rows);
+  pass.run(scatterRows, { x: from, order, y: to }, { ...gathering, x_rows, y_rows: to.shape[0] });
 }
 
 /**

@@ -1,5 +1,5 @@
 /**
- * Edits of a forward pass: what is put in the place of a site's activations, or added to them.
+ * Edits of a forward pass: what is put in the place of a site's activations, is added to them, or is made of them on the way.
  * @module
  */
 
@@ -18,7 +18,18 @@ export type Edit =
   /** The site's activations are these instead. */
   | { readonly kind: "replace"; readonly tap: Tap; /** f32 [tokens, width of the site] */ readonly tensor: Tensor }
   /** These are added to the site's activations. */
-  | { readonly kind: "add"; readonly tap: Tap; /** f32 [tokens, width of the site] */ readonly tensor: Tensor };
+  | { readonly kind: "add"; readonly tap: Tap; /** f32 [tokens, width of the site] */ readonly tensor: Tensor }
+  /** The site's activations are computed, and then overwritten, all or some of them, by what this very pass has computed so far. */
+  | { readonly kind: "rewrite"; readonly tap: Tap; readonly record: RecordRewrite };
+
+/**
+ * Records what overwrites a site's activations.
+ *
+ * @param pass Where to record.
+ * @param activations f32 [tokens, width of the site], as computed.
+ * @param at The activations of this pass, edits included, at a tap of the model that does not lie above the site.
+ */
+export type RecordRewrite = (pass: Pass, activations: Tensor, at: (tap: Tap) => Tensor) => void;
 
 /** The edits of one forward pass, by the place that they change. */
 export type EditsByPlace = ReadonlyMap<string, readonly Edit[]>;
@@ -35,14 +46,17 @@ export type EditsByPlace = ReadonlyMap<string, readonly Edit[]>;
 export function editsByPlace(edits: readonly Edit[], config: DecoderConfig, tokens: number): EditsByPlace {
   const sorted = new Map<string, Edit[]>();
   for (const edit of edits) {
-    const { tap, tensor } = edit, needed = tokens * widthOf(config, tap.site), held = elements(tensor.shape);
+    const { tap } = edit;
     if (tap.layer >= config.layers) {
       throw new RangeError(`Cannot edit ${tapName(tap)}: the model has ${config.layers} layers, counted from 0`);
     }
-    if (held < needed) {
-      throw new RangeError(
-        `Cannot edit ${tapName(tap)}: the tensor must hold ${needed} elements, "${tensor.label}" holds ${held}`,
-      );
+    if (edit.kind !== "rewrite") {
+      const needed = tokens * widthOf(config, tap.site), held = elements(edit.tensor.shape);
+      if (held < needed) {
+        throw new RangeError(
+          `Cannot edit ${tapName(tap)}: the tensor must hold ${needed} elements, "${edit.tensor.label}" holds ${held}`,
+        );
+      }
     }
     const place = tapName(placeOf(tap));
     sorted.set(place, [...sorted.get(place) ?? [], edit]);
@@ -67,6 +81,7 @@ export function isReplaced(edits: readonly Edit[] | undefined): boolean {
  * @param edits Its edits; undefined for none.
  * @param activations What holds it: overwritten, or added to.
  * @param count Elements of the tokens at hand.
+ * @param at What holds a tap of the model.
  * @throws {RangeError} When a tensor is the place's own.
  */
 export function recordEdits(
@@ -74,8 +89,14 @@ export function recordEdits(
   edits: readonly Edit[] | undefined,
   activations: Tensor,
   count: number,
+  at: (tap: Tap) => Tensor,
 ): void {
-  for (const { kind, tap, tensor } of edits ?? []) {
+  for (const edit of edits ?? []) {
+    if (edit.kind === "rewrite") {
+      edit.record(pass, activations, at);
+      continue;
+    }
+    const { kind, tap, tensor } = edit;
     if (tensor.buffer === activations.buffer) {
       throw new RangeError(
         `Cannot edit ${tapName(tap)}: the tensor must be another than that which the pass fills there`,

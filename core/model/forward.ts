@@ -21,7 +21,7 @@ import type { ModelFiles } from "./files.ts";
 import { Head, headColumns } from "./head.ts";
 import { type Reach, reachOf } from "./reach.ts";
 import { rotaryTurns } from "./rotary.ts";
-import { checkLayer, placeOf, type Site, SITES, type Tap, tapName, widthOf } from "./sites.ts";
+import { checkLayer, placeOf, type Site, SITES, type Tap, tapIndex, tapName, widthOf } from "./sites.ts";
 import { type HeadWeights, type LayerWeights, type Linear, loadHead, loadLayers, productsOf } from "./weights.ts";
 
 /** Activations at one site of one layer, on the GPU. */
@@ -206,8 +206,10 @@ export class Decoder {
     const reach = edits.length === 0 ? this.#reach : reachOf(this.#wanted, edited), scratch = this.#scratch;
     const has = (layer: number, site: Site) => reach[layer]?.has(site) ?? false;
     const editsAt = (layer: number, site: Site) => edited.get(tapName(placeOf({ layer, site })));
-    const edit = (layer: number, site: Site) =>
-      recordEdits(pass, editsAt(layer, site), this.#at(layer, site), tokens * widthOf(this.config, site));
+    const edit = (layer: number, site: Site) => {
+      const count = tokens * widthOf(this.config, site);
+      recordEdits(pass, editsAt(layer, site), this.#at(layer, site), count, (tap) => this.#tap(tap));
+    };
     const row = { LANES: this.#rowLanes };
     const norm = { rows: tokens, width: dModel, epsilon: this.config.rmsNormEps };
     const shape = { contexts, context, heads, key_value_heads: keyValueHeads, head_dim: headDim };
@@ -317,6 +319,43 @@ export class Decoder {
    */
   recordLogits(pass: Pass, tokens: ArrayLike<number>, logits: Tensor): void {
     this.#requireHead().recordLogits(pass, tokens, logits);
+  }
+
+  /**
+   * Records what the head reads of the last forward, so that a later one's predictions can be held against it.
+   *
+   * @param pass The pass of that forward, or a later one.
+   * @param tokens Tokens of that forward.
+   * @param normed f32 [tokens, d_model], overwritten: what leaves the final norm.
+   * @throws {RangeError} When the model was loaded without its head.
+   */
+  recordNormed(pass: Pass, tokens: number, normed: Tensor): void {
+    this.#requireHead().recordNormed(pass, tokens, normed);
+  }
+
+  /**
+   * Records how the predictions of the last forward differ from those of an earlier one. The successors go to the GPU at once, so submit
+   * the pass before the next call.
+   *
+   * @param pass The pass of that forward, or a later one.
+   * @param batch The same batch.
+   * @param reference What {@link recordNormed} kept of the earlier one.
+   * @returns f32 [tokens, 3]: the loss as {@link recordLoss} gives it; KL(reference || this one) in nats; 1 where both think the same token
+   * the most probable, 0 elsewhere. The next call overwrites it.
+   * @throws {RangeError} When the model was loaded without its head.
+   */
+  recordComparison(
+    pass: Pass,
+    batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
+    reference: Tensor,
+  ): Tensor {
+    return this.#requireHead().recordComparison(pass, batch, reference);
+  }
+
+  /** What holds a tap of the model while a pass runs. */
+  #tap(tap: Tap): Tensor {
+    const { layer, site } = this.taps[tapIndex(this.taps, tap)];
+    return this.#at(layer, site);
   }
 
   /** The tensor that holds a site: its own when it is tapped, else one that later layers reuse. */

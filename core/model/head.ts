@@ -1,6 +1,6 @@
 /**
- * The model's head: final norm, products with the vocabulary, soft cap; and the loss of the token that follows. The vocabulary is taken in
- * blocks, so that neither its matrix nor its logits need be bound, or be there, as a whole.
+ * The model's head: final norm, products with the vocabulary, soft cap; the loss of the token that follows, and how two predictions differ.
+ * The vocabulary is taken in blocks, so that neither its matrix nor its logits need be bound, or be there, as a whole.
  *
  * It computes in f32 whatever the precision of the layers: what it gives is a measurement.
  * @module
@@ -11,11 +11,11 @@ import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import { nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
 import { rmsNorm } from "../../wgsl/model/norms.ts";
 import { COLUMN_ALIGNMENT, matmul } from "../../wgsl/shared/matmul.ts";
 import type { DecoderConfig } from "./config.ts";
-import type { HeadWeights } from "./weights.ts";
+import type { HeadWeights, Linear } from "./weights.ts";
 
 /** Logits of a block, of all tokens of a pass: 64 MiB, which every adapter binds. */
 const BLOCK_LOGITS = 2 ** 24;
@@ -47,6 +47,9 @@ export interface HeadTensors {
   readonly chosen: Tensor;
 }
 
+/** Hears of a block whose products were recorded: its columns, and the token that the first of them is. */
+type TakeBlock = (columns: number, first: number, block: Linear) => void;
+
 /** A model's head on the GPU. */
 export class Head {
   readonly #gpu: Gpu;
@@ -60,6 +63,8 @@ export class Head {
   /** See next_token_loss.wgsl: [tokens, 3] */
   readonly #state: Tensor;
   readonly #loss: Tensor;
+  /** What a comparison needs beside that; there from the first one on. */
+  #comparison: { readonly product: Tensor; readonly state: Tensor; readonly result: Tensor } | null = null;
   readonly #rowLanes: number;
 
   /**
@@ -92,8 +97,8 @@ export class Head {
    */
   recordLoss(pass: Pass, { contexts, context, ids }: Pick<TokenBatch, "contexts" | "context" | "ids">): Tensor {
     const rows = contexts * context;
-    upload(this.#gpu, this.#targets, ids.map((_, i) => i % context === context - 1 ? NO_TOKEN : ids[i + 1]));
-    this.#recordNorm(pass, rows);
+    this.#uploadTargets(context, ids);
+    this.recordNormed(pass, rows);
     this.#recordBlocks(pass, this.#tensors.normed, rows, (columns, first) => {
       pass.run(
         nextTokenLoss,
@@ -116,7 +121,7 @@ export class Head {
     const { vocabSize: vocabulary, dModel, finalSoftCap } = this.#config, { normed, chosen } = this.#tensors;
     const rows = tokens.length;
     if (rows === 0) return;
-    this.#recordNorm(pass, Math.max(...Array.from(tokens)) + 1);
+    this.recordNormed(pass, Math.max(...Array.from(tokens)) + 1);
     for (let r = 0; r < rows; r++) pass.copy(normed, tokens[r] * dModel, chosen, r * dModel, dModel);
     this.#recordBlocks(pass, chosen, rows, (columns, first) => {
       const params = { rows, columns, first, vocabulary };
@@ -124,19 +129,72 @@ export class Head {
     });
   }
 
-  #recordNorm(pass: Pass, rows: number): void {
-    const { residual, normed } = this.#tensors, { dModel: width, rmsNormEps: epsilon } = this.#config;
-    const tensors = { x: residual, gain: this.#weights.gain, y: normed };
+  /**
+   * Records the final norm.
+   *
+   * @param pass Where to record, behind the forward pass.
+   * @param rows Tokens, from the first.
+   * @param normed f32 [rows, d_model], overwritten; the head's own if left out.
+   */
+  recordNormed(pass: Pass, rows: number, normed: Tensor = this.#tensors.normed): void {
+    const { dModel: width, rmsNormEps: epsilon } = this.#config;
+    const tensors = { x: this.#tensors.residual, gain: this.#weights.gain, y: normed };
     pass.run(rmsNorm, tensors, { rows, width, epsilon }, { LANES: this.#rowLanes });
   }
 
-  #recordBlocks(pass: Pass, x: Tensor, rows: number, take: (columns: number, first: number) => void): void {
+  /**
+   * Records how predictions differ from others; see {@link Decoder.recordComparison}. The reference's products are computed anew, since all of
+   * them together may be too many to keep.
+   *
+   * @param pass Where to record, behind the forward pass.
+   * @param batch What went through it.
+   * @param reference f32 [tokens, d_model]: what left the final norm in the other forward pass.
+   * @returns f32 [tokens, 3]: loss, KL(reference || this) and whether both think the same token the most probable.
+   */
+  recordComparison(
+    pass: Pass,
+    { contexts, context, ids }: Pick<TokenBatch, "contexts" | "context" | "ids">,
+    reference: Tensor,
+  ): Tensor {
+    const rows = contexts * context, { product, state, result } = this.#comparison ??= this.#createComparison();
+    this.#uploadTargets(context, ids);
+    this.recordNormed(pass, rows);
+    this.#recordBlocks(pass, this.#tensors.normed, rows, (columns, first, block) => {
+      this.#recordProduct(pass, reference, rows, block, product);
+      pass.run(
+        comparePredictions,
+        { product: this.#product, reference: product, target_token: this.#targets, state, result },
+        { rows, columns, first, vocabulary: this.#config.vocabSize },
+        { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
+      );
+    });
+    return result;
+  }
+
+  #createComparison() {
+    const { shape, shape: [maxTokens] } = this.#product;
+    return {
+      product: createTensor(this.#gpu, "the reference's products with the vocabulary", shape),
+      state: createTensor(this.#gpu, "comparison state", [maxTokens, 8]),
+      result: createTensor(this.#gpu, "comparison", [maxTokens, 3]),
+    };
+  }
+
+  #uploadTargets(context: number, ids: Uint32Array<ArrayBuffer>): void {
+    upload(this.#gpu, this.#targets, ids.map((_, i) => i % context === context - 1 ? NO_TOKEN : ids[i + 1]));
+  }
+
+  #recordBlocks(pass: Pass, x: Tensor, rows: number, take: TakeBlock): void {
     let first = 0;
-    for (const { weight, format, inputs, outputs } of this.#weights.blocks) {
-      const size = { rows, columns: outputs, depth: inputs };
-      pass.run(matmul(tileFor(this.#gpu, size), format, "none"), { x, weight, y: this.#product }, size);
-      take(outputs, first);
-      first += outputs;
+    for (const block of this.#weights.blocks) {
+      this.#recordProduct(pass, x, rows, block, this.#product);
+      take(block.outputs, first, block);
+      first += block.outputs;
     }
+  }
+
+  #recordProduct(pass: Pass, x: Tensor, rows: number, { weight, format, inputs, outputs }: Linear, y: Tensor): void {
+    const size = { rows, columns: outputs, depth: inputs };
+    pass.run(matmul(tileFor(this.#gpu, size), format, "none"), { x, weight, y }, size);
   }
 }

@@ -6,7 +6,12 @@
 
 import { columnSquares, cosines, prefixCounts } from "../../wgsl/transcoder/figures.ts";
 import { prefixConstants } from "../../wgsl/transcoder/step.ts";
-import { type Evaluation, EvaluationSums, type MeasuredReconstructions } from "../analysis/evaluation.ts";
+import {
+  type EvaluatedText,
+  type Evaluation,
+  EvaluationSums,
+  type MeasuredReconstructions,
+} from "../analysis/evaluation.ts";
 import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
@@ -147,12 +152,18 @@ export class EvaluatedTranscoder {
    * Adds a batch up.
    *
    * @param context The context of each token: numbers from 0 without gaps, never falling from one batch to the next.
+   * @param document The number of each one's document.
    * @param bytes What was read of {@link measured}.
    */
-  add(context: ArrayLike<number>, [target, residual, active, fires, ...measured]: readonly ArrayBuffer[]): void {
+  add(
+    context: ArrayLike<number>,
+    document: ArrayLike<number>,
+    [target, residual, active, fires, ...measured]: readonly ArrayBuffer[],
+  ): void {
     const half = this.#linear ? measured.length / 2 : measured.length;
     this.#sums.add({
       context,
+      document,
       target: new Float32Array(target),
       residual: new Float32Array(residual),
       active: new Uint32Array(active),
@@ -165,12 +176,13 @@ export class EvaluatedTranscoder {
   /**
    * The figures over everything added.
    *
+   * @param text What they were read from.
    * @returns The content of evaluation.json.
    * @throws {RangeError} When nothing was added.
    */
-  result(): Evaluation {
+  result(text: EvaluatedText): Evaluation {
     const { transcoder: { thresholds }, config: { k }, linearMap } = this.#placed;
-    return this.#sums.result({ thresholds, k, linearMapTokens: linearMap?.tokens });
+    return this.#sums.result({ thresholds, k, linearMapTokens: linearMap?.tokens, text });
   }
 }
 

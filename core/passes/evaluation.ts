@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Evaluation } from "../analysis/evaluation.ts";
+import type { EvaluatedText, Evaluation } from "../analysis/evaluation.ts";
 import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -13,7 +13,17 @@ import { countedPerContext } from "../text/contexts.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { EvaluatedTranscoder } from "./evaluated_transcoder.ts";
-import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts";
+import { type Analysis, type ContextSource, overText, type Piece, recordTaken } from "./over_text.ts";
+
+/** Which transcoders on what. */
+export interface EvaluationOptions extends TranscodersOnText {
+  /** Contexts of one document each, which are read to their end. */
+  readonly source: ContextSource;
+  /** How many tokens the source was asked for. */
+  readonly tokens: number;
+  /** What is known of the source's text. */
+  readonly text: Omit<EvaluatedText, "excluded">;
+}
 
 /**
  * Evaluates transcoders on held-out text with threshold inference.
@@ -23,24 +33,25 @@ import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts
  * @throws {UserError} When there is no text or the device fails.
  * @throws The signal's reason once it is aborted.
  */
-export async function evaluateTranscoders(options: TranscodersOnText): Promise<Evaluation[]> {
-  const { gpu, decoder, transcoders, tokens, onProgress } = options;
-  const { context, include_bos: includeBos } = options.settings;
+export async function evaluateTranscoders(options: EvaluationOptions): Promise<Evaluation[]> {
+  const { gpu, decoder, transcoders, tokens, text, onProgress } = options;
+  const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   const perContext = countedPerContext(context, includeBos);
   using scratch = openScope(gpu);
   const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
   const taken = await overText({
     ...options,
-    contexts: Math.ceil(tokens / perContext),
+    contexts: Infinity,
     includeBos,
+    excluded,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [evaluator]);
-  if (taken.contexts > 0) return evaluator.results();
+  if (taken.tokens > 0) return evaluator.results({ ...text, excluded: taken.excluded });
   throw new UserError({
     action: "evaluate",
-    requirement: `there must be a held-out context of ${context} tokens`,
-    found: "there is none",
-    remedy: "give more text or --tokens",
+    requirement: `the text for ${text.split} must hold a token that is not left out`,
+    found: "it has none",
+    remedy: "give more text",
   });
 }
 
@@ -76,16 +87,19 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
 
   /** Adds up what was read. */
   take({ places, batch, contextsBefore }: Piece, bytes: readonly ArrayBuffer[]): void {
-    const context = places.map((place) => contextsBefore + Math.floor(place / batch.context));
+    const rows = places.map((place) => Math.floor(place / batch.context));
+    const context = rows.map((row) => contextsBefore + row);
+    // BOS is of no document; what stands behind it is.
+    const document = rows.map((row) => batch.document[row * batch.context + 1]);
     let first = 0;
     for (const lane of this.#lanes) {
       const end = first + lane.measured(places.length).length;
-      lane.add(context, bytes.slice(first, end));
+      lane.add(context, document, bytes.slice(first, end));
       first = end;
     }
   }
 
-  results(): Evaluation[] {
-    return this.#lanes.map((lane) => lane.result());
+  results(text: EvaluatedText): Evaluation[] {
+    return this.#lanes.map((lane) => lane.result(text));
   }
 }

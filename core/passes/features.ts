@@ -36,6 +36,8 @@ export interface TextSettings {
   readonly context: number;
   /** Whether BOS counts. */
   readonly include_bos: boolean;
+  /** Ids of tokens that do not count wherever else they stand; none if left out. */
+  readonly exclude_tokens?: readonly number[];
 }
 
 /** Finished transcoders of one run, and a text that they are taken over. */

@@ -26,6 +26,14 @@ import type { TokenSource } from "../text/source.ts";
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
 export type ContextSource = Pick<TokenSource, "next">;
 
+/** The counted tokens of a batch, as flat indices context * batch.context + column, ascending. */
+export interface CountedTokens {
+  /** On the host. */
+  readonly places: Uint32Array;
+  /** u32, on the GPU; it may be read until the next batch's first piece is recorded. */
+  readonly rows: Tensor;
+}
+
 /** Some counted tokens of one forward pass. */
 export interface Piece {
   /** The contexts that the model ran on. */
@@ -47,10 +55,11 @@ export interface Analysis<Result = unknown> {
   /** The sites that it reads. */
   readonly taps: readonly Tap[];
   /**
-   * How the model is to run for it. Analyses without this share one forward pass per batch, which comes first; those with the same
-   * object share another.
+   * How the model is to run for it, the same for each batch or by what is counted of it. Analyses without this share one forward pass per
+   * batch, which comes first; those with the same object or function share another. All of a batch's come before the next batch, in the
+   * order of the analyses.
    */
-  readonly forward?: ForwardOptions;
+  readonly forward?: ForwardOptions | ((counted: CountedTokens) => ForwardOptions);
   /**
    * The most tokens that it takes at once; pieces are smaller where another analysis has less room. Infinity for one that takes each
    * forward pass whole, from `batch` and `activations`: it hears of the first piece of each, and of no other.
@@ -86,6 +95,8 @@ export interface TextOptions {
   readonly isReadOnce?: boolean;
   /** Whether BOS, the first token of each context, counts. */
   readonly includeBos: boolean;
+  /** Ids of tokens that do not count wherever else they stand; none if left out. */
+  readonly excluded?: readonly number[];
   /** Called after each piece. */
   readonly onProgress?: (done: TextProgress) => void;
   /** Ends the work before the next piece, or behind the last one, by throwing its reason. */
@@ -94,6 +105,8 @@ export interface TextOptions {
 
 /** What went through the model. */
 export interface TextTaken extends TextProgress {
+  /** Tokens that did not count for their ids. */
+  readonly excluded: number;
   /** Where the source stands behind it; null when it had no context at all. */
   readonly position: StreamPosition | null;
 }
@@ -113,7 +126,12 @@ export async function overText(text: TextOptions, analyses: readonly Analysis[])
   for (const tap of analyses.flatMap(({ taps }) => taps)) tapIndex(decoder.taps, tap);
   using scratch = openScope(gpu);
   const rows = createTensor(scratch, "counted rows", [decoder.maxTokens], "u32");
-  const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = { contexts: 0, tokens: 0, position: null };
+  const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = {
+    contexts: 0,
+    tokens: 0,
+    excluded: 0,
+    position: null,
+  };
   await overlapped(workOver(text, analyses, rows, taken), {
     submit({ pass, riding, piece }) {
       signal?.throwIfAborted();
@@ -145,7 +163,7 @@ interface Work {
 }
 
 async function* workOver(
-  { gpu, decoder, source, contexts, isReadOnce, includeBos }: TextOptions,
+  { gpu, decoder, source, contexts, isReadOnce, includeBos, excluded }: TextOptions,
   analyses: readonly Analysis[],
   rows: Tensor,
   taken: { -readonly [K in keyof TextTaken]: TextTaken[K] },
@@ -155,15 +173,19 @@ async function* workOver(
     const { batch, position, done } = await source.next(Math.min(decoder.contextsAtOnce, contexts - taken.contexts));
     isEnd = done || (isReadOnce === true && position.epoch > 0);
     if (batch.contexts === 0) continue;
-    const counted = countedRows(batch, includeBos), { contexts: contextsBefore, tokens: tokensBefore } = taken;
+    const counted = countedRows(batch, includeBos, excluded),
+      { contexts: contextsBefore, tokens: tokensBefore } = taken;
     upload(gpu, rows, counted);
     taken.contexts += batch.contexts;
     taken.tokens += counted.length;
     taken.position = position;
+    if (excluded !== undefined) taken.excluded += countedRows(batch, includeBos).length - counted.length;
+    if (counted.length === 0) continue;
     for (const { forward, riding, tokensAtOnce } of runs) {
       const isLast = riding === runs.at(-1)!.riding;
       let pass = new Pass(gpu);
-      const activations = decoder.forward(pass, batch, forward);
+      const options = typeof forward === "function" ? forward({ places: counted, rows }) : forward;
+      const activations = decoder.forward(pass, batch, options);
       for (let first = 0; first < counted.length; first += tokensAtOnce) {
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;

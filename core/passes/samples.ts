@@ -31,7 +31,8 @@ export interface SampleOptions extends TranscodersOnText {
  */
 export async function collectSamples(options: SampleOptions): Promise<readonly FeatureTally[]> {
   const { gpu, decoder, transcoders, tokens, onProgress } = options;
-  const { context, include_bos: includeBos, samples_per_feature, sample_threshold } = options.settings;
+  const { context, include_bos: includeBos, exclude_tokens: excluded, samples_per_feature, sample_threshold } =
+    options.settings;
   const collected = transcoders.map(({ transcoder: { shape } }) =>
     new FeatureTally(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
@@ -48,6 +49,7 @@ export async function collectSamples(options: SampleOptions): Promise<readonly F
     contexts: Math.ceil(tokens / perContext),
     isReadOnce: true,
     includeBos,
+    excluded,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [reader]);
   return collected;

@@ -5,14 +5,13 @@
 
 import { compareTranscoders, type TranscoderComparison } from "../analysis/comparison.ts";
 import { type MetricsRow, type TrainingCourse, trainingCourse } from "../analysis/convergence.ts";
-import type { Evaluation } from "../analysis/evaluation.ts";
 import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
-import { readEvaluation } from "./evaluation.ts";
+import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
 import { readFeatures } from "./features.ts";
 import type { TranscoderName } from "./ids.ts";
 import { readMetrics } from "./metrics.ts";
@@ -30,7 +29,7 @@ export interface TranscoderAnalysis {
   /** metrics.csv. */
   readonly metrics: readonly MetricsRow[];
   /** evaluation.json. */
-  readonly evaluation: Evaluation;
+  readonly evaluation: StoredEvaluation;
   /** features.csv. */
   readonly features: readonly FeatureRow[];
   /** Statistics of the weights. */

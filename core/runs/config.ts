@@ -140,6 +140,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     encoder_norm: v.optional(v.number(), 0.3),
     encoder_bias_rate: v.optional(v.number(), 1),
     include_bos: v.boolean(),
+    exclude_tokens: v.optional(v.array(count), []),
     precision: v.picklist(precisions),
     scales: v.optional(v.object({ source: v.number(), target: v.number() })),
     // A tile that this mtc does not have is as good as not tuned.

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation } from "../analysis/evaluation.ts";
+import type { LossEvaluation } from "../analysis/loss.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
 
@@ -31,10 +32,54 @@ const prefix = v.object({
   l0: v.optional(measured),
   l0_ci95: v.optional(interval),
 });
+const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
 
-const schema: v.GenericSchema<unknown, Evaluation> = v.object({
+/** What evaluation.json holds: the figures at the end of training, and those of `mtc evaluate --loss` once that was asked for. */
+export interface StoredEvaluation extends Evaluation {
+  /** The model's predictions with the transcoder in the target's place. */
+  loss?: LossEvaluation;
+}
+
+const predictions = {
+  ce: measured,
+  ce_ci95: interval,
+  kl: measured,
+  kl_ci95: interval,
+  top1: measured,
+  top1_ci95: interval,
+};
+const spliced = {
+  ...predictions,
+  recovered_zero: measured,
+  recovered_zero_ci95: interval,
+  recovered_mean: measured,
+  recovered_mean_ci95: interval,
+};
+const ablations = { zero: v.object(predictions), mean: v.object(predictions) };
+const lossSchema: v.GenericSchema<unknown, LossEvaluation> = v.object({
   tokens: count,
   contexts: count,
+  documents: count,
+  resampled: v.picklist(["documents", "contexts"]),
+  clean: v.object({ ce: measured, ce_ci95: interval }),
+  ...ablations,
+  per_prefix: v.pipe(v.array(v.object({ prefix: positive, ...spliced })), v.minLength(1)),
+  replacement_model: v.optional(v.object({
+    transcoders: v.array(v.string()),
+    ...ablations,
+    per_prefix: v.pipe(v.array(v.object({ prefixes: v.array(positive), ...spliced })), v.minLength(1)),
+  })),
+  definitions: v.record(v.string(), v.string()),
+});
+
+const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
+  tokens: count,
+  contexts: count,
+  split: v.optional(v.picklist(["validation", "test"])),
+  excluded_tokens: v.optional(count),
+  documents: v.optional(count),
+  split_documents: v.optional(v.nullable(count)),
+  resampled: v.optional(v.picklist(["documents", "contexts"])),
   threshold: measured,
   threshold_range: v.optional(v.tuple([measured, measured])),
   fvu: measured,
@@ -49,6 +94,8 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   cosine: v.optional(measured),
   cosine_ci95: v.optional(interval),
   linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),
+  fvu_over_documents: v.optional(v.object({ min: documentFvu, median: measured, max: documentFvu })),
+  fvu_per_document: v.optional(v.array(documentFvu)),
   explained_variance: measured,
   fvu_all_elements: measured,
   l0: measured,
@@ -57,6 +104,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
   k: positive,
   dead_features: measured,
   dead_fraction: measured,
+  loss: v.optional(lossSchema),
   definitions: v.record(v.string(), v.string()),
 });
 
@@ -67,7 +115,7 @@ const schema: v.GenericSchema<unknown, Evaluation> = v.object({
  * @param evaluation The figures; NaN becomes null.
  * @throws {UserError} When the disk does not take it.
  */
-export function writeEvaluation(directory: string, evaluation: Evaluation): Promise<void> {
+export function writeEvaluation(directory: string, evaluation: StoredEvaluation): Promise<void> {
   return writeFileAtomic(join(directory, EVALUATION_FILE), JSON.stringify(evaluation, null, 2) + "\n");
 }
 
@@ -78,7 +126,7 @@ export function writeEvaluation(directory: string, evaluation: Evaluation): Prom
  * @returns The figures; `null` where a number belongs becomes NaN.
  * @throws {UserError} When it is missing, cut off, or a figure is absent.
  */
-export async function readEvaluation(directory: string): Promise<Evaluation> {
+export async function readEvaluation(directory: string): Promise<StoredEvaluation> {
   const path = join(directory, EVALUATION_FILE);
   return checked(v.safeParser(schema), parseJson(await readText(path), path), path);
 }

@@ -53,6 +53,8 @@ export interface RunSettings extends Recipe {
   readonly encoder_norm: number;
   /** Whether BOS tokens are trained on and counted. */
   readonly include_bos: boolean;
+  /** Ids of tokens that are left out of training, metrics and samples, wherever they stand but in the first place of a context. */
+  readonly exclude_tokens: readonly number[];
   /** Steps between rows of metrics.csv. */
   readonly log_every: number;
   /** Steps between checkpoints. */
@@ -76,7 +78,14 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
   ...{ groups: true, k: true, steps: true, batch_tokens: true, learning_rate: true, warmup_steps: true },
   ...{ final_lr_fraction: true, beta1: true, beta2: true, epsilon: true, aux_weight: true, aux_k: true },
   ...{ dead_after_tokens: true, threshold_rate: true, seed: true, context: true, passes: true, buffer_tokens: true },
-  ...{ include_bos: true, log_every: true, checkpoint_every: true, sample_every: true, samples_per_feature: true },
+  ...{
+    include_bos: true,
+    exclude_tokens: true,
+    log_every: true,
+    checkpoint_every: true,
+    sample_every: true,
+    samples_per_feature: true,
+  },
   ...{
     sample_threshold: true,
     sample_tokens: true,

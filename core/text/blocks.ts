@@ -7,7 +7,7 @@ import { UserError } from "../errors.ts";
 import type { Document, RecordPlace, TextRecord } from "./documents.ts";
 import type { TextFile } from "./files.ts";
 import { FILE_START, readRecords } from "./records.ts";
-import { HOLD_OUT_EVERY } from "./split.ts";
+import { LEAST_DOCUMENTS } from "./split.ts";
 
 /** Where a block begins: a file of its volume, and a place in that file. */
 export interface BlockStart extends RecordPlace {
@@ -67,13 +67,13 @@ export class Volume {
   async read(start: BlockStart): Promise<RawBlock> {
     if (this.#file === -1 || !isSame(start, this.#place)) await this.#seek(start);
     const documents: Document[] = [];
-    for (let characters = 0, pieces = 0; characters < this.#characters || pieces < HOLD_OUT_EVERY;) {
+    for (let characters = 0, pieces = 0; characters < this.#characters || pieces < LEAST_DOCUMENTS;) {
       if (!await this.#fill()) return { documents, next: null };
       const { record, byte, text } = this.#ahead[this.#taken++];
       const whole = this.#files[this.#file].format === "txt";
       documents.push({ file: this.#firstFile + this.#file, record: record - 1, piece: 0, text });
       characters += text.length + DOCUMENT_CHARACTERS;
-      pieces += whole ? HOLD_OUT_EVERY : 1;
+      pieces += whole ? LEAST_DOCUMENTS : 1;
       this.#place = { file: this.#file, record, byte };
     }
     return { documents, next: await this.#fill() ? this.#place : null };

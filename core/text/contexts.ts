@@ -5,7 +5,8 @@
  *     cut (context = 5):   [d0 d0 d0 EOS][d1 EOS d2 d2][d2 d2 EOS ...
  *     rows:            BOS d0 d0 d0 EOS / BOS d1 EOS d2 d2 / BOS d2 d2 EOS ...
  *
- * So no token is lost, repeated or padded; a row may hold the end of one document and the beginning of the next.
+ * So no token is lost, repeated or padded; a row may hold the end of one document and the beginning of the next. Held-out text is cut
+ * otherwise, see held_out.ts.
  *
  * A training stream shuffles the documents of each block, long ones in sections of about equal size: otherwise a shuffle buffer
  * would hold a handful of long documents and drift with their subjects. It also shuffles the volumes that the blocks come from.
@@ -13,7 +14,7 @@
  */
 import { VOLUME_START } from "./blocks.ts";
 
-/** `TokenBatch.document` where the token belongs to no document: at BOS. */
+/** `TokenBatch.document` where the token belongs to no document: at BOS, and where a row is filled up. */
 export const NO_DOCUMENT = 0xffffffff;
 
 /** Some contexts, row after row, with the origin of each token. */
@@ -24,9 +25,9 @@ export interface TokenBatch {
   context: number;
   /** (contexts, context): token ids; column 0 is BOS. */
   ids: Uint32Array<ArrayBuffer>;
-  /** (contexts, context): the document's number, see `TokenSource.documentName`; NO_DOCUMENT at BOS. */
+  /** (contexts, context): the document's number, see `TokenSource.documentName`; NO_DOCUMENT at BOS and where a row is filled up. */
   document: Uint32Array<ArrayBuffer>;
-  /** (contexts, context): the token's offset in that document, its EOS being the last; 0 at BOS. */
+  /** (contexts, context): the token's offset in that document, its EOS being the last; 0 at BOS and where a row is filled up. */
   position: Uint32Array<ArrayBuffer>;
 }
 
@@ -98,25 +99,30 @@ export function sliceBatch(batch: TokenBatch, begin: number, end: number): Token
 }
 
 /**
- * The rows of a batch's activations that count.
+ * The rows of a batch's activations that count: those of tokens, without what fills up a row that a document ends in.
  *
  * @param batch The contexts.
  * @param includeBos Whether BOS, the first token of each context, counts.
+ * @param excluded Ids of tokens that do not count wherever else they stand; none if left out.
  * @returns Flat indices context * batch.context + column, ascending.
  */
 export function countedRows(
-  { contexts, context }: Pick<TokenBatch, "contexts" | "context">,
+  { contexts, context, ids, document }: Omit<TokenBatch, "position">,
   includeBos: boolean,
+  excluded: readonly number[] = [],
 ): Uint32Array<ArrayBuffer> {
-  const columns = countedPerContext(context, includeBos), skip = context - columns;
-  return Uint32Array.from(
-    { length: contexts * columns },
-    (_, r) => Math.floor(r / columns) * context + skip + r % columns,
-  );
+  const isExcluded = new Set(excluded);
+  const rows = new Uint32Array(contexts * context);
+  let count = 0;
+  for (let row = 0; row < rows.length; row++) {
+    const isCounted = row % context === 0 ? includeBos : document[row] !== NO_DOCUMENT && !isExcluded.has(ids[row]);
+    if (isCounted) rows[count++] = row;
+  }
+  return rows.slice(0, count);
 }
 
 /**
- * How many of a context's tokens count.
+ * The most of a context's tokens that count.
  *
  * @param context Tokens per context, BOS included.
  * @param includeBos Whether BOS counts.

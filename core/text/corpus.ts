@@ -1,10 +1,10 @@
 /**
- * The corpus: all documents of a text on one side of the split, a block at a time.
+ * The corpus: all documents of one part of a text, a block at a time.
  *
  * A text that fits into one block is in memory as a whole. A larger one is streamed: its files, in their one order, make volumes
  * of at least a block's bytes, and each volume gives its blocks one after the other, since compressed files cannot be read from
  * the middle. Each block is split as a whole text is: every 20th document is held out. So the split is the same in every epoch
- * and in every order of the volumes, and held-out text is found without reading everything.
+ * and in every order of the volumes, and held-out text is found without reading everything (held_out.ts says how much).
  * @module
  */
 import { builtinDocuments } from "../builtin/text.ts";
@@ -20,7 +20,7 @@ import {
   shareNumbers,
 } from "./documents.ts";
 import { listTextFiles, type TextFile } from "./files.ts";
-import { requireBothSides, type Split, splitDocuments } from "./split.ts";
+import { requireAllParts, type Split, splitDocuments } from "./split.ts";
 import { fingerprintOf, type TextSummary } from "./summary.ts";
 
 /** A document with the number that its tokens carry. */
@@ -33,7 +33,7 @@ export interface NumberedDocument {
 
 /** Documents that are shuffled with one another. */
 export interface Block {
-  /** In their own order; none when this side of the split has none here. */
+  /** In their own order; none when this part of the text has none here. */
   readonly documents: readonly NumberedDocument[];
   /** Tells the order of this block from that of others; empty where there is only one. */
   readonly key: readonly number[];
@@ -53,11 +53,13 @@ export interface BlockSource {
   read(volume: number, start: BlockStart): Promise<Block>;
 }
 
-/** One side of a split text. */
+/** One part of a split text. */
 export interface Corpus extends BlockSource {
-  /** What is recorded of the text; the same for both sides. */
+  /** About how many blocks each volume has: one where that is all of the text. */
+  readonly blocks: readonly number[];
+  /** What is recorded of the text; the same for all parts. */
   readonly summary: TextSummary;
-  /** How this side's documents are called. */
+  /** How this part's documents are called. */
   readonly names: DocumentNames;
 }
 
@@ -68,10 +70,10 @@ export interface Corpus extends BlockSource {
 export const BLOCK_CHARACTERS = 2 ** 25;
 
 /**
- * Opens one side of a text; reads its first block to find out whether there is another.
+ * Opens one part of a text; reads its first block to find out whether there is another.
  *
  * @param data Where the text lies.
- * @param split Which side.
+ * @param split Which part.
  * @param characters A block ends with the document that brings it to this many.
  * @throws {UserError} when the text cannot be read or is too short to split.
  */
@@ -110,19 +112,20 @@ function wholeCorpus(
   size: Pick<TextSummary, "bytes" | "file_count">,
 ): Corpus {
   const name = (document: Document) => nameDocument(files[document.file], document);
-  const sides = splitDocuments(documents);
-  requireBothSides(sides);
-  const block: Block = { documents: sides[split].map(({ text }, number) => ({ number, text })), key: [], next: null };
+  const parts = splitDocuments(documents), { train, validation, test } = parts;
+  requireAllParts(parts);
+  const block: Block = { documents: parts[split].map(({ text }, number) => ({ number, text })), key: [], next: null };
   return {
     summary: {
-      documents: sides.train.length + sides.held_out.length,
-      train_documents: sides.train.length,
-      held_out_documents: sides.held_out.length,
+      documents: train.length + validation.length + test.length,
+      train_documents: train.length,
+      held_out_documents: validation.length + test.length,
       ...size,
       fingerprint: fingerprintOf(documents.flatMap((document) => [name(document), document.text])),
     },
-    names: { kind: "listed", names: sides[split].map(name) },
+    names: { kind: "listed", names: parts[split].map(name) },
     volumes: 1,
+    blocks: [1],
     read: () => Promise.resolve(block),
   };
 }
@@ -131,6 +134,7 @@ function wholeCorpus(
 class StreamedCorpus implements Corpus {
   readonly summary: TextSummary;
   readonly names: DocumentNames;
+  readonly blocks: readonly number[];
   readonly #files: readonly TextFile[];
   readonly #split: Split;
   readonly #characters: number;
@@ -146,6 +150,10 @@ class StreamedCorpus implements Corpus {
     this.#characters = characters;
     this.#first = shareNumbers(files.map(({ size }) => size));
     this.#bounds = boundaries(files, characters);
+    this.blocks = this.#bounds.slice(1).map((end, volume) => {
+      const bytes = files.slice(this.#bounds[volume], end).reduce((sum, { size }) => sum + size, 0);
+      return Math.max(1, Math.round(bytes / characters));
+    });
     this.names = {
       kind: "numbered",
       files: files.map(({ name, format }) => ({ name, format })),
@@ -173,9 +181,10 @@ class StreamedCorpus implements Corpus {
     }
     const { documents, next } = await this.#open.reader.read(start);
     // A record is not cut, as its numbers would be those of the records behind it.
-    const sides = splitDocuments(documents, ({ file }) => this.#files[file].format === "txt");
+    const isEnd = next === null && (start.file > 0 || start.record > 0);
+    const parts = splitDocuments(documents, ({ file }) => this.#files[file].format === "txt", isEnd);
     return {
-      documents: sides[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
+      documents: parts[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
       key: [volume, start.file, start.record],
       next,
     };

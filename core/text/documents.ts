@@ -41,7 +41,10 @@ export interface NamedFile {
   readonly format: TextFormat;
 }
 
-/** The name that samples and reports call a document by: `speech.txt`, `corpus.jsonl:12` (line 12), `speech.txt#3` (its third piece). */
+/**
+ * The name that samples and reports call a document by: `speech.txt`, `corpus.jsonl:12` (line 12), `speech.txt#3` (its third piece),
+ * `speech.txt#21` (what was cut off a held-out piece).
+ */
 export function nameDocument({ name, format }: NamedFile, { record, piece }: Omit<Document, "file" | "text">): string {
   return `${name}${format === "txt" ? "" : `:${record + 1}`}${piece === 0 ? "" : `#${piece}`}`;
 }
@@ -56,8 +59,8 @@ export type DocumentNames =
 
 /** Documents have numbers below this: NO_DOCUMENT is the largest u32. */
 const NUMBERS = 2 ** 32 - 1;
-/** Numbers that each file has at least: a `.txt` file is cut into 20 pieces at most. */
-const LEAST_NUMBERS = 21;
+/** Numbers that each file has at least: a `.txt` file is cut into 20 pieces at most, and one of them once more. */
+const LEAST_NUMBERS = 22;
 
 /**
  * Shares the numbers among files by their sizes: even of a terabyte, each 240 bytes of a file (compressed, if it is) have one.

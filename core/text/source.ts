@@ -5,6 +5,7 @@
 import { UserError } from "../errors.ts";
 import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
+import type { HeldOutSplit } from "./split.ts";
 import type { TextSummary } from "./summary.ts";
 import type { Reply, Request, TokenSourceOptions } from "./worker.ts";
 
@@ -21,10 +22,12 @@ const AHEAD_RUNS = 16;
 export interface TokenSource {
   /** What is recorded of the text. */
   readonly summary: TextSummary;
+  /** Documents of this part of the text; null when the text is read as a stream, which nobody counts. */
+  readonly documents: number | null;
   /** The name of a document by its number in `TokenBatch.document`; it may be asked for when the source is closed. */
   documentName(document: number): string;
   /**
-   * The next contexts: fewer than asked for, perhaps none, only where a "held_out" stream ends.
+   * The next contexts: fewer than asked for, perhaps none, only where a held-out part ends.
    * @throws {UserError} when the text cannot be tokenised.
    */
   next(contexts: number): Promise<ContextBatch>;
@@ -46,6 +49,20 @@ export async function openTokenSource(options: TokenSourceOptions): Promise<Toke
     worker.close();
     throw error;
   }
+}
+
+/**
+ * What an evaluation is told of the text that it reads.
+ *
+ * @param source Where it reads; it may be closed.
+ * @param split The part that the source was opened with.
+ * @returns The part, its documents and their names.
+ */
+export function evaluatedText(
+  source: TokenSource,
+  split: HeldOutSplit,
+): Pick<TokenSource, "documents" | "documentName"> & { readonly split: HeldOutSplit } {
+  return { split, documents: source.documents, documentName: (document: number) => source.documentName(document) };
 }
 
 /** Requests to the Worker and their replies, which come in the order of the requests. */
@@ -94,6 +111,7 @@ function errorOf(reply: Extract<Reply, { kind: "failed" }>): Error {
 
 class PrefetchingSource implements TokenSource {
   readonly summary: TextSummary;
+  readonly documents: number | null;
   readonly #names: DocumentNames;
   readonly #worker: TextWorker;
   readonly #context: number;
@@ -110,6 +128,7 @@ class PrefetchingSource implements TokenSource {
   constructor(worker: TextWorker, opened: Extract<Reply, { kind: "opened" }>, options: TokenSourceOptions) {
     this.#worker = worker;
     this.summary = opened.summary;
+    this.documents = opened.names.kind === "listed" ? opened.names.names.length : null;
     this.#names = opened.names;
     this.#context = options.context;
     this.#position = options.start ?? START;

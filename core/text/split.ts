@@ -1,51 +1,83 @@
 /**
- * The one rule by which documents are for training or held out.
+ * The one rule by which documents are for training or held out, and what is held out for which use.
  * @module
  */
 import { UserError } from "../errors.ts";
 import type { Document } from "./documents.ts";
 
-/** Which side of the rule a document is on. */
-export type Split = "train" | "held_out";
+/** Parts of a text that training never sees. */
+export const HELD_OUT_SPLITS = ["validation", "test"] as const;
+
+/** Whatever is chosen by looking at held-out text looks at "validation"; figures that are told to others are those of "test". */
+export type HeldOutSplit = typeof HELD_OUT_SPLITS[number];
+
+/** A part of a text. */
+export type Split = "train" | HeldOutSplit;
 
 /** Documents 0, 20, 40, ... are held out. */
-export const HOLD_OUT_EVERY = 20;
+const HOLD_OUT_EVERY = 20;
 
-/** Documents on both sides of the rule. */
+/** So many documents have one for validation and one for the test. */
+export const LEAST_DOCUMENTS: number = HOLD_OUT_EVERY + 1;
+
+/** The number of a piece that was cut off a held-out piece: documents are cut into 20 at most. */
+const CUT_OFF_PIECE = HOLD_OUT_EVERY + 1;
+
+/** The documents of each part, in order. */
 export type SplitDocuments = Record<Split, Document[]>;
 
 /**
- * Splits documents in their given order: every 20th, from the first on, is held out. Where there are fewer than 20, each
- * is first cut into pieces of similar size so that there are at least 20: after the line end nearest to the wanted place,
- * or before the nearest space where no line ends near by. The pieces of a document, joined, are the document.
+ * Splits documents in their given order. Every 20th, from the first on, is held out: documents 0, 40, 80, ... for validation, 20, 60,
+ * 100, ... for the test. The embedded default was chosen by its first held-out addresses, before there were two parts; this way round
+ * most of them (0 and 40, of 0, 20 and 40) are not in the test.
+ *
+ * Where there are fewer than 20 documents, each is first cut into pieces of similar size so that there are at least 20: after the line
+ * end nearest to the wanted place, or before the nearest space where no line ends near by. The pieces of a document, joined, are the
+ * document. Where only one document or piece is held out, it is cut in two in the same way; if that cannot be, the last one for training
+ * becomes the test.
  *
  * @param documents The documents.
  * @param mayCut Which of them may be cut; all if left out.
+ * @param mayLackTest Whether these are the end of a longer text, whose training is left as it is.
  */
 export function splitDocuments(
   documents: readonly Document[],
   mayCut: (document: Document) => boolean = () => true,
+  mayLackTest = false,
 ): SplitDocuments {
   const pieces = documents.length < HOLD_OUT_EVERY ? cutDocuments(documents, mayCut) : documents;
+  const train = pieces.filter((_, i) => i % HOLD_OUT_EVERY !== 0);
+  let heldOut = pieces.filter((_, i) => i % HOLD_OUT_EVERY === 0);
+  if (heldOut.length === 1 && mayCut(heldOut[0])) heldOut = halves(heldOut[0]);
+  if (heldOut.length === 1 && !mayLackTest) heldOut.push(...train.splice(-1));
   return {
-    held_out: pieces.filter((_, i) => i % HOLD_OUT_EVERY === 0),
-    train: pieces.filter((_, i) => i % HOLD_OUT_EVERY !== 0),
+    train,
+    validation: heldOut.filter((_, i) => i % 2 === 0),
+    test: heldOut.filter((_, i) => i % 2 === 1),
   };
 }
 
 /**
  * Makes sure that a whole text could be split.
  *
- * @throws {UserError} when it was too short for both sides to hold anything.
+ * @throws {UserError} when it was too short for each part to hold anything.
  */
-export function requireBothSides({ train, held_out }: SplitDocuments): void {
-  if (train.length > 0 && held_out.length > 0) return;
+export function requireAllParts({ train, validation, test }: SplitDocuments): void {
+  if (train.length > 0 && validation.length > 0 && test.length > 0) return;
   throw new UserError({
-    action: "split the text for training and held-out evaluation",
-    requirement: "it must have at least two documents, lines or words",
-    found: `it has ${train.length + held_out.length}`,
+    action: "split the text for training, validation and test",
+    requirement: "it must have at least three documents, lines or words",
+    found: `it has ${train.length + validation.length + test.length}`,
     remedy: "give more text",
   });
+}
+
+/** A document in two pieces, or whole where it cannot be cut. */
+function halves(document: Document): Document[] {
+  const pieces = cut(document, 2);
+  if (pieces.length === 1 || document.piece === 0) return pieces;
+  // The pieces of training keep their numbers.
+  return [{ ...pieces[0], piece: document.piece }, { ...pieces[1], piece: CUT_OFF_PIECE }];
 }
 
 function cutDocuments(documents: readonly Document[], mayCut: (document: Document) => boolean): Document[] {

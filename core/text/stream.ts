@@ -1,18 +1,18 @@
 /**
- * The stream of contexts over a source's blocks, one of which is in memory.
+ * The endless stream of training contexts over a source's blocks, one of which is in memory.
  * @module
  */
 import { UserError } from "../errors.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import { type BlockStart, VOLUME_START } from "./blocks.ts";
-import { emptyBatch, NO_DOCUMENT, sliceBatch, type StreamPosition, type TokenBatch } from "./contexts.ts";
+import { emptyBatch, NO_DOCUMENT, type StreamPosition, type TokenBatch } from "./contexts.ts";
 import type { BlockSource, NumberedDocument } from "./corpus.ts";
 
 /** Some contexts and where the stream stands after each of them. */
 export interface ContextRun {
   /** The contexts: as many as asked for, fewer only where the stream ends. */
   batch: TokenBatch;
-  /** (contexts): where the stream stands after each. */
+  /** (contexts): where the stream stands after each; START where it cannot be continued. */
   positions: StreamPosition[];
 }
 
@@ -20,8 +20,6 @@ export interface ContextRun {
 export interface ContextStreamOptions {
   /** The documents, in blocks. */
   source: BlockSource;
-  /** What they are, for messages. */
-  name: "training" | "held-out";
   /** The token ids of a text without special tokens; called when the stream comes to a document of a block, once. */
   encode: (text: string) => Uint32Array;
   /** Documents are shuffled in sections of about this many characters. */
@@ -34,8 +32,6 @@ export interface ContextStreamOptions {
   eosId: number;
   /** Names the order of volumes and sections, a fresh one in each epoch; null keeps the documents' own order. */
   seed: number | null;
-  /** Whether the stream begins anew after each pass. If not, an incomplete context at its end is dropped. */
-  endless: boolean;
   /** Where to begin; the beginning if left out. */
   start?: StreamPosition;
 }
@@ -45,7 +41,7 @@ const ORDER_STREAM = 0x6f726465;
 /** Likewise those of volumes. */
 const VOLUME_STREAM = 0x766f6c75;
 
-/** A stream of contexts over documents, one block of which is in memory. */
+/** A stream of contexts over documents, one block of which is in memory. It begins anew after each reading. */
 export class ContextStream {
   readonly #options: ContextStreamOptions;
   #epoch = 0;
@@ -106,24 +102,21 @@ export class ContextStream {
    * @throws {UserError} when a block cannot be read, and when the text is too short for a single context.
    */
   async next(contexts: number): Promise<ContextRun> {
-    const { context } = this.#options, positions: StreamPosition[] = [];
-    const batch = emptyBatch(contexts, context);
+    const batch = emptyBatch(contexts, this.#options.context), positions: StreamPosition[] = [];
     while (positions.length < contexts) {
-      if (!await this.#fillRow(batch, positions.length)) break;
+      await this.#fillRow(batch, positions.length);
       positions.push(this.position);
     }
-    return { batch: sliceBatch(batch, 0, positions.length), positions };
+    return { batch, positions };
   }
 
-  /** Writes one row; false when the stream ends before it is full. */
-  async #fillRow(batch: TokenBatch, row: number): Promise<boolean> {
-    const { context, bosId, endless } = this.#options;
+  async #fillRow(batch: TokenBatch, row: number): Promise<void> {
+    const { context, bosId } = this.#options;
     const end = (row + 1) * context;
     let at = row * context;
     batch.ids[at] = bosId;
     batch.document[at++] = NO_DOCUMENT;
     while (at < end) {
-      if (this.#epoch > 0 && !endless) return false;
       this.#block ??= await this.#readBlock();
       if (this.#rank === this.#block.sections) {
         this.#nextBlock(this.#block);
@@ -139,7 +132,6 @@ export class ContextStream {
       this.#taken += taken;
       if (this.#token === ids.length) this.#nextSection(this.#block);
     }
-    return true;
   }
 
   async #readBlock(): Promise<SectionedBlock> {
@@ -182,20 +174,19 @@ export class ContextStream {
 
   /** Called when an epoch ends. */
   #requireOneContext(): void {
-    const { context, name } = this.#options, needed = context - 1;
+    const needed = this.#options.context - 1;
     if (this.#taken >= needed) return;
     throw new UserError({
-      action: `make contexts of ${context} tokens`,
-      requirement: `the ${name} text must have at least ${needed} tokens`,
+      action: `make contexts of ${needed + 1} tokens`,
+      requirement: `the training text must have at least ${needed} tokens`,
       found: `it has ${this.#taken}`,
       remedy: "give more text or a smaller --context",
     });
   }
 
   async #seek({ epoch, volume, file, record, byte, section, token }: StreamPosition): Promise<void> {
-    const { source: { volumes }, endless } = this.#options;
+    const { volumes } = this.#options.source;
     this.#beginEpoch(epoch);
-    if (epoch > 0 && !endless) return; // behind the end
     this.#volumeRank = volume;
     this.#blockStart = { file, record, byte };
     this.#rank = section;

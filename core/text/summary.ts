@@ -10,7 +10,7 @@ export interface TextSummary {
   documents: number | null;
   /** Those for training. */
   train_documents: number | null;
-  /** Those held out. */
+  /** Those held out, for validation and for the test. */
   held_out_documents: number | null;
   /** Bytes of its files as they are stored; of the embedded text itself. */
   bytes: number;

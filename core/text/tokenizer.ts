@@ -25,6 +25,8 @@ export interface Tokenizer {
   readonly bosId: number;
   /** The token put behind each document. */
   readonly eosId: number;
+  /** The special tokens that stand for no text: BOS, EOS and, where there is one, padding. */
+  readonly specialIds: readonly number[];
   /** The largest id plus one. */
   readonly vocabSize: number;
   /** The ids of a text, without the special tokens that begin or end one. An empty text has none. */
@@ -40,6 +42,8 @@ export interface Tokenizer {
    * @throws {RangeError} for an id without token.
    */
   tokenText(id: number): string;
+  /** The id of a token as the vocabulary or a report spells it, `▁the` or ` the`; undefined where there is none. */
+  idOf(token: string): number | undefined;
   /**
    * Checks that the model can embed every id and begins its texts with the same token.
    * @throws {UserError} when it cannot or does not.
@@ -74,6 +78,7 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
   return {
     bosId,
     eosId,
+    specialIds: [...new Set([bosId, eosId, optionalId(library, config, "pad_token")].filter((id) => id !== undefined))],
     vocabSize,
     encode,
     decode: (ids) => {
@@ -88,6 +93,7 @@ export function loadTokenizer(files: TokenizerFiles): Tokenizer {
       const code = parseInt(byte[1], 16);
       return code < 0x80 ? String.fromCharCode(code) : token;
     },
+    idOf: (token) => library.token_to_id(token) ?? library.token_to_id(token.replaceAll(" ", "▁")),
     checkFitsModel: (modelVocabSize, modelBosId) => {
       const action = "use this tokenizer with the model";
       const remedy = "take tokenizer.json and tokenizer_config.json from the model's own directory";
@@ -189,12 +195,22 @@ function openLibrary(spec: TokenizerSpec): LibraryTokenizer {
 
 /** The id of the token that the config names, as a string or as an object with "content". */
 function specialId(library: LibraryTokenizer, config: Record<string, unknown>, key: string): number {
-  const entry = config[key] as { content?: unknown } | string | null | undefined;
-  const token = typeof entry === "string" ? entry : entry?.content;
+  const token = contentOf(config, key);
   if (typeof token !== "string") {
     throw unfit("tokenizer_config.json", `it must name the ${key}`, "it has none");
   }
   const id = library.token_to_id(token);
   if (id !== undefined) return id;
   throw unfit("tokenizer.json", `it must hold the ${key} "${token}"`, "it does not");
+}
+
+/** The id of a token that the config may name, and the tokenizer may have. */
+function optionalId(library: LibraryTokenizer, config: Record<string, unknown>, key: string): number | undefined {
+  const token = contentOf(config, key);
+  return typeof token === "string" ? library.token_to_id(token) : undefined;
+}
+
+function contentOf(config: Record<string, unknown>, key: string): unknown {
+  const entry = config[key] as { content?: unknown } | string | null | undefined;
+  return typeof entry === "string" ? entry : entry?.content;
 }

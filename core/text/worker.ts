@@ -7,6 +7,7 @@ import { type Reason, UserError } from "../errors.ts";
 import type { StreamPosition } from "./contexts.ts";
 import { openCorpus } from "./corpus.ts";
 import type { DataPaths, DocumentNames } from "./documents.ts";
+import { HeldOutStream } from "./held_out.ts";
 import type { Split } from "./split.ts";
 import { type ContextRun, ContextStream } from "./stream.ts";
 import type { TextSummary } from "./summary.ts";
@@ -18,14 +19,16 @@ export interface TokenSourceOptions {
   tokenizer: TokenizerFiles;
   /** The text. */
   data: DataPaths;
-  /** "train" is endless; "held_out" ends after one reading in the documents' own order. */
+  /** "train" is endless and packed; the held-out parts end, and have one document in each context. */
   split: Split;
   /** Tokens per context, BOS included. */
   context: number;
-  /** Names the order of the training documents; null keeps their own. Without effect on "held_out". */
+  /** Names the order of the training documents, null keeps their own; without effect on the held-out parts. */
   seed: number | null;
-  /** Where to begin; the beginning if left out. */
+  /** Where "train" begins; at its beginning if left out. */
   start?: StreamPosition;
+  /** How many tokens of a held-out part are drawn, rounded up to whole contexts; all if left out. */
+  tokens?: number;
 }
 
 /** What the Worker is asked: to open a stream, then again and again for its next run of contexts. */
@@ -49,9 +52,9 @@ const RUN_TOKENS = 8192;
 const SECTION_CHARACTERS = 4096;
 
 const scope = globalThis as unknown as WorkerScope;
-let stream: ContextStream;
+let stream: Pick<ContextStream, "next">;
 let contexts = 1;
-/** The first run, which tells whether the text is long enough; its failure is that of opening. */
+/** The first run for training, which tells whether the text is long enough; its failure is that of opening. */
 let first: ContextRun | undefined;
 let previous: Promise<void> = Promise.resolve();
 
@@ -71,25 +74,18 @@ async function answer(request: Request): Promise<void> {
   }
 }
 
-async function open({ tokenizer: files, data, split, context, seed, start }: TokenSourceOptions): Promise<Reply> {
-  const tokenizer = loadTokenizer(files);
-  const corpus = await openCorpus(data, split);
-  const endless = split === "train";
-  stream = await ContextStream.open({
-    source: corpus,
-    name: endless ? "training" : "held-out",
-    encode: tokenizer.encode,
-    sectionCharacters: SECTION_CHARACTERS,
-    context,
-    bosId: tokenizer.bosId,
-    eosId: tokenizer.eosId,
-    seed: endless ? seed : null,
-    endless,
-    start,
-  });
+async function open(options: TokenSourceOptions): Promise<Reply> {
+  const { tokenizer: files, data, split, context, seed, start, tokens = Infinity } = options;
+  const { encode, bosId, eosId } = loadTokenizer(files);
+  const source = await openCorpus(data, split), common = { source, encode, context, bosId, eosId };
   contexts = Math.max(1, Math.floor(RUN_TOKENS / context));
-  first = await stream.next(contexts);
-  return { kind: "opened", names: corpus.names, summary: corpus.summary };
+  if (split === "train") {
+    stream = await ContextStream.open({ ...common, sectionCharacters: SECTION_CHARACTERS, seed, start });
+    first = await stream.next(contexts);
+  } else {
+    stream = new HeldOutStream({ ...common, tokens });
+  }
+  return { kind: "opened", names: source.names, summary: source.summary };
 }
 
 async function next(): Promise<Reply> {

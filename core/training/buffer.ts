@@ -2,10 +2,12 @@
  * The shuffle buffer: activations of many contexts on the GPU, from which steps draw their batches. What fills it is in filler.ts.
  *
  * Buffer number n is a pure function of (seed, n, data): it holds the n-th run of contexts of the token source, and its rows are
- * used in `passes` permutations that depend on (seed, n) alone. BOS rows are stored, never drawn, unless they are asked for.
+ * used in permutations that depend on (seed, n) and on which of them count. BOS rows, and tokens that are left out, are stored and never
+ * drawn. Where tokens are left out, the others are drawn a little more often, so that every buffer serves as many steps.
  * @module
  */
 
+import { UserError } from "../errors.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { createRowBlocks, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
@@ -33,12 +35,14 @@ export interface BufferLayout {
   readonly batchTokens: number;
   /** Whether BOS rows are drawn. */
   readonly includeBos: boolean;
+  /** Ids of tokens that are not drawn wherever else they stand. */
+  readonly excluded: readonly number[];
 }
 
 /** What of a run's settings decides how it is cut into buffers. */
 export type BufferSettings = Pick<
   RunSettings,
-  "steps" | "batch_tokens" | "passes" | "buffer_tokens" | "context" | "include_bos"
+  "steps" | "batch_tokens" | "passes" | "buffer_tokens" | "context" | "include_bos" | "exclude_tokens"
 >;
 
 /**
@@ -49,11 +53,12 @@ export type BufferSettings = Pick<
  */
 export function bufferLayout(settings: BufferSettings): BufferLayout {
   const { steps, batch_tokens: batchTokens, passes, buffer_tokens, context, include_bos: includeBos } = settings;
+  const { exclude_tokens: excluded } = settings;
   const perContext = countedPerContext(context, includeBos);
   const mostSteps = Math.floor(buffer_tokens * passes / batchTokens);
   const buffers = Math.ceil(steps / mostSteps), stepsEach = Math.ceil(steps / buffers);
   const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
-  return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos };
+  return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos, excluded };
 }
 
 /** The shuffle buffer of one run, for all its taps. */
@@ -64,7 +69,7 @@ export class ShuffleBuffer {
   readonly taps: readonly Tap[];
   /** Per tap: [contexts * context, width of the tap] raw activations. */
   readonly activations: readonly RowBlocks[];
-  /** [passes * drawable rows] row numbers in the order they are drawn. */
+  /** [passes * the most drawable rows] row numbers in the order they are drawn. */
   readonly order: Tensor;
   /** The contexts of the current buffer; none before the first filling. */
   batch: TokenBatch;
@@ -134,9 +139,19 @@ export class ShuffleBuffer {
    * Sets the order in which a full buffer is drawn.
    *
    * @param n The buffer's number.
+   * @throws {UserError} When none of its tokens counts.
    */
   shuffle(n: number): void {
-    this.drawn = drawOrder(this.layout, this.#seed, n);
+    const { includeBos, excluded } = this.layout, rows = countedRows(this.batch, includeBos, excluded);
+    if (rows.length === 0) {
+      throw new UserError({
+        action: "fill the shuffle buffer",
+        requirement: "its contexts must have a token that is not left out",
+        found: "they have none",
+        remedy: "give other text, or leave out fewer tokens with --exclude-tokens",
+      });
+    }
+    this.drawn = drawOrder(rows, this.order.shape[0], this.#seed, n);
     upload(this.#gpu, this.order, this.drawn);
   }
 }
@@ -144,17 +159,17 @@ export class ShuffleBuffer {
 /**
  * The rows of a buffer in the order they are drawn: one fresh permutation for each time that all are.
  *
- * @param layout The buffer's sizes.
+ * @param rows Those that may be drawn, at least one.
+ * @param draws How many are drawn; where that is no multiple of the rows, the last permutation is cut off.
  * @param seed The run's seed.
  * @param n The buffer's number.
- * @returns [passes * drawable rows] flat indices context * layout.context + column.
+ * @returns [draws] some of the rows.
  */
-export function drawOrder(layout: BufferLayout, seed: number, n: number): Uint32Array<ArrayBuffer> {
-  const rows = countedRows(layout, layout.includeBos), drawable = rows.length;
-  const order = new Uint32Array(layout.passes * drawable);
-  for (let p = 0; p < layout.passes; p++) {
-    const shuffled = permutation(drawable, randomGenerator(seed, ORDER_STREAM, n, p));
-    for (let r = 0; r < drawable; r++) order[p * drawable + r] = rows[shuffled[r]];
+export function drawOrder(rows: Uint32Array, draws: number, seed: number, n: number): Uint32Array<ArrayBuffer> {
+  const order = new Uint32Array(draws);
+  for (let p = 0, drawn = 0; drawn < draws; p++) {
+    const shuffled = permutation(rows.length, randomGenerator(seed, ORDER_STREAM, n, p));
+    for (let r = 0; r < rows.length && drawn < draws; r++) order[drawn++] = rows[shuffled[r]];
   }
   return order;
 }

@@ -9,7 +9,7 @@ import type { FeatureTally } from "../analysis/samples.ts";
 import { Interrupted } from "../errors.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
-import { openTokenSource, type TokenSource } from "../text/source.ts";
+import { evaluatedText, openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import { writeEvaluation } from "../runs/evaluation.ts";
 import { readLinearMap } from "../runs/linear_map.ts";
@@ -57,15 +57,16 @@ export async function finish(
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
   const { tallies, documentName } = await sampleText(plan, sampled).catch(stop);
-  const held = { tokenizer: model, data, split: "held_out", context: settings.context, seed: null } as const;
-  const source = await openTokenSource(held);
-  observer.evaluating(0, settings.evaluation_tokens);
+  const { context, evaluation_tokens: tokens } = settings, split = "test";
+  const source = await openTokenSource({ tokenizer: model, data, split, context, seed: null, tokens });
+  observer.evaluating(0, tokens);
   try {
     const evaluations = await evaluateTranscoders({
       ...common,
       transcoders: await Promise.all(trained.map(withLinearMap)),
       source,
-      tokens: settings.evaluation_tokens,
+      tokens,
+      text: evaluatedText(source, split),
       onProgress: observer.evaluating,
     }).catch(stop);
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };

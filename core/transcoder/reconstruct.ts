@@ -1,5 +1,5 @@
 /**
- * Decoding with a finished transcoder, held against the true target.
+ * Decoding with a finished transcoder: what it gives, or what is missing to the true target.
  * @module
  */
 
@@ -25,7 +25,7 @@ export class Reconstructor {
   readonly #lanes: number;
   readonly #decoder: Tensor;
   readonly #bias: Tensor;
-  readonly #ends: ReturnType<typeof prefixConstants>;
+  readonly #prefixEnds: readonly number[];
 
   /**
    * Uploads the decoder and allocates room for one batch.
@@ -43,7 +43,7 @@ export class Reconstructor {
     this.#lanes = gpu.isCpu ? 8 : 128;
     this.#decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
     this.#bias = tensorFrom(gpu, "b_dec", [d_out], weights.decoderBias);
-    this.#ends = prefixConstants(prefixEnds(groups));
+    this.#prefixEnds = prefixEnds(groups);
     this.residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
     this.residual = createTensor(gpu, "residual", [maxTokens, d_out]);
     this.squares = createTensor(gpu, "squared residuals", [maxTokens, groups.length]);
@@ -72,9 +72,35 @@ export class Reconstructor {
         squares: this.squares,
       },
       { tokens, width, features: this.#features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
-      { LANES: this.#lanes, ...this.#ends },
+      { LANES: this.#lanes, ...prefixConstants(this.#prefixEnds) },
     );
     // Slabs hold suffix sums over the prefixes; the last one has only its own residual.
     pass.copy(this.residuals, (prefixes - 1) * tokens * width, this.residual, 0, tokens * width);
+  }
+
+  /**
+   * Records the reconstruction y_p of one batch itself. {@link squares} is overwritten and means nothing then.
+   *
+   * @param pass Where to record.
+   * @param features What each token keeps.
+   * @param prefix Which prefix, from 0 for the shortest.
+   * @param y f32 [tokens, d_out] raw target activations, overwritten.
+   * @param tokens How many, from 1 to the most.
+   */
+  recordPrefix(pass: Pass, features: Features, prefix: number, y: Tensor, tokens: number): void {
+    const { rowStart: row_start, index, value } = features, { squares } = this, width = this.#width;
+    pass.run(
+      decode,
+      // The target has no weight; it must only be bound.
+      {
+        ...{ row_start, index, value, squares, residual: y, target_y: this.residuals },
+        ...{ decoder: this.#decoder, bias: this.#bias },
+      },
+      {
+        ...{ tokens, width, features: this.#features, prefixes: 1 },
+        ...{ residual_first: 0, target_weight: 0, bias_weight: 1 },
+      },
+      { LANES: this.#lanes, ...prefixConstants([this.#prefixEnds[prefix]]) },
+    );
   }
 }

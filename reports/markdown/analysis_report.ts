@@ -6,6 +6,7 @@ import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts"
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
+import { lossSentence, lossTable, prefixNames, replacementTable } from "../loss_table.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { filesOf } from "../file_names.ts";
 import {
@@ -22,6 +23,7 @@ import {
   thresholdText,
   timestamp,
 } from "../format.ts";
+import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -94,15 +96,22 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
       counted(config.batch_tokens, "token")
     } ` +
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
+    ...config.exclude_tokens.length === 0 ? [] : [
+      `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from training, metrics and samples`,
+    ],
   ]);
 }
 
 /** A text that was read as a stream has no documents that were counted. */
 function textSize({ train_documents, held_out_documents, bytes, file_count }: TranscoderConfig["data"]): string {
   if (train_documents === null || held_out_documents === null) {
-    return `${fileSize(bytes)} in ${counted(file_count, "file")}, read as a stream; every 20th document held out`;
+    return `${fileSize(bytes)} in ${
+      counted(file_count, "file")
+    }, read as a stream; every 20th document held out, in turn for validation and test`;
   }
-  return `${counted(train_documents, "document")} to train on, ${integer(held_out_documents)} held out`;
+  return `${counted(train_documents, "document")} to train on, ${
+    integer(held_out_documents)
+  } held out for validation and test`;
 }
 
 function heldOut({ evaluation, config }: TranscoderAnalysis): string {
@@ -124,13 +133,26 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
     ["Dead features", `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`, ""],
     ["Inference threshold", thresholdText(evaluation), ""],
   ]);
-  return `${counted(evaluation.tokens, "token")} in ${
-    counted(evaluation.contexts, "context")
-  } of documents that were ` +
-    `never trained on; BOS ${config.include_bos ? "included" : "excluded"}; features are active above ${
-      evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
-    }.` +
-    `\n\n${metrics}\n\n${[reconstructionTable(evaluation), ...caveats(evaluation, config)].join("\n\n")}`;
+  const read = `${textRead(evaluation)}; ${leftOut(evaluation, config.include_bos)}; features are active above ${
+    evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
+  }. Intervals cover ${intervalBasis(evaluation)}.`;
+  const parts = [
+    read,
+    metrics,
+    reconstructionTable(evaluation),
+    ...caveats(evaluation, config),
+    documentFvus(evaluation),
+  ];
+  return parts.filter((part) => part !== "").join("\n\n");
+}
+
+/** How well the model predicts with the transcoder in place; nothing where that was not measured. */
+function lossRecovered({ evaluation: { loss } }: TranscoderAnalysis): string[] {
+  if (loss === undefined) return [];
+  const own = ["## Loss Recovered", lossSentence(loss), lossTable(loss.clean, loss, prefixNames(loss.per_prefix))];
+  if (loss.replacement_model === undefined) return own;
+  const members = loss.replacement_model.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+  return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
 }
 
 function weightTable({ weights }: TranscoderAnalysis): string {
@@ -187,6 +209,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     configuration(transcoder),
     "## Held-out Evaluation",
     heldOut(transcoder),
+    ...lossRecovered(transcoder),
     "## Model Weight Analysis",
     "In the units of raw activations: how training prepared them is folded in.",
     weightTable(transcoder),

@@ -29,17 +29,43 @@ const metricNames: Record<string, string> = {
   threshold_range: "Threshold range",
   tokens: "Held-out tokens",
   contexts: "Held-out contexts",
+  split: "Held-out part",
+  excluded_tokens: "Tokens left out",
+  documents: "Documents read",
+  split_documents: "Documents of the part",
+  resampled: "Resampled",
+  fvu_over_documents: "FVU over documents",
+  fvu_per_document: "FVU per document",
   k: "k",
+};
+
+/** Those of its section on the model's predictions. */
+const lossNames: Record<string, string> = {
+  tokens: "Held-out predictions",
+  contexts: "Their contexts",
+  documents: "Their documents",
+  resampled: "Resampled for losses",
+  clean: "The model's own",
+  ce: "Cross-entropy",
+  kl: "KL from the model",
+  top1: "Same top token",
+  zero: "Zeros in place",
+  mean: "Means in place",
+  per_prefix: "Features in place",
+  recovered_zero: "Recovered, of zeros",
+  recovered_mean: "Recovered, of means",
+  replacement_model: "All at once",
+  ci95: "95 % CI of losses",
 };
 
 /** A bullet per figure: the evaluation's own definitions of the held-out metrics, then those of the feature tables. */
 export function glossary({ evaluation, config, statistics }: TranscoderAnalysis): string {
-  const measured = Object.entries(evaluation.definitions).map(([name, sentence]) =>
-    `**${metricNames[name] ?? plain(name)}**: ${plain(sentence)}`
-  );
+  const defined = (definitions: Record<string, string>, names: Record<string, string>) =>
+    Object.entries(definitions).map(([name, sentence]) => `**${names[name] ?? plain(name)}**: ${plain(sentence)}`);
   const pass = `the final pass, ${integer(statistics.passTokens)} tokens read with frozen weights`;
   return bullets([
-    ...measured,
+    ...defined(evaluation.definitions, metricNames),
+    ...defined(evaluation.loss?.definitions ?? {}, lossNames),
     `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
     `to targets as they are prepared for training, whose root mean square length is √${config.d_out} = ${
       decimal(Math.sqrt(config.d_out), 1)

@@ -8,6 +8,7 @@ import { checkTable, configuration, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, unsurePerDoubling, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
+import { documentFvus, intervalBasis, textRead } from "../held_out.ts";
 import { type InsightId, insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
@@ -96,7 +97,9 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     "## Training Curves",
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
     courseTable(transcoder),
-    "These are values of single training batches with batch top-k; the success metrics above are held-out.",
+    "These are values of single training batches with batch top-k; the success metrics above are held-out: " +
+    `${textRead(transcoder.evaluation)}, intervals cover ${intervalBasis(transcoder.evaluation)}.`,
+    documentFvus(transcoder.evaluation),
     "## Convergence and Stability",
     convergence(transcoder),
     "## Throughput",

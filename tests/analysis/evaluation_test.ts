@@ -71,6 +71,7 @@ function batch(first: number, end: number, firedHere: Uint32Array, hasMap = true
   const tokens = Array.from({ length: end - first }, (_, b) => first + b);
   return {
     context: tokens.map((token) => Math.floor(token / PER_CONTEXT)),
+    document: tokens.map((token) => documentOf[Math.floor(token / PER_CONTEXT)]),
     target: target.slice(first * WIDTH, end * WIDTH),
     residual: errors[1].slice(first * WIDTH, end * WIDTH),
     active: Uint32Array.from(tokens.flatMap((token) => active[token])),
@@ -83,13 +84,19 @@ function batch(first: number, end: number, firedHere: Uint32Array, hasMap = true
 /** The threshold of all eight features, and thresholds that differ, one of them of a feature that is never active. */
 const SHARED = new Float32Array(8).fill(0.25), OWN = Float32Array.of(0.5, 0, -1, Infinity, 2, 0.25, 0.75, 1);
 
-function evaluate(cuts: number[], thresholds = SHARED, hasMap = true): Evaluation {
+/** The document of each context: three of them, or six. */
+const THREE = [5, 5, 5, 2, 2, 2, 9], SIX = [5, 5, 4, 2, 1, 0, 9];
+let documentOf = SIX;
+const text = { split: "test", documents: 8, excluded: 2, documentName: (document: number) => `d${document}` } as const;
+
+function evaluate(cuts: number[], thresholds = SHARED, documents = SIX, hasMap = true): Evaluation {
+  documentOf = documents;
   const sums = new EvaluationSums(ENDS, WIDTH);
   cuts.slice(1).forEach((end, i) => {
     // A feature that fires in the first batch alone is alive all the same.
     sums.add(batch(cuts[i], end, i === 0 ? fires : new Uint32Array(8), hasMap));
   });
-  return sums.result({ thresholds, k: 3, linearMapTokens: hasMap ? MAP_TOKENS : undefined });
+  return sums.result({ thresholds, k: 3, linearMapTokens: hasMap ? MAP_TOKENS : undefined, text });
 }
 
 const sum = (values: Iterable<number>) => [...values].reduce((a, b) => a + b, 0);
@@ -183,7 +190,7 @@ Deno.test("the linear map is measured as the prefixes are, and cosines are about
 
 Deno.test("without a linear map its figures and the cosines are absent, and nothing else changes", () => {
   const { linear_map: _, cosine: __, cosine_ci95: ___, fvu_per_prefix, definitions, ...rest } = evaluate([0, TOKENS]);
-  const bare = evaluate([0, TOKENS], SHARED, false);
+  const bare = evaluate([0, TOKENS], SHARED, SIX, false);
   const { fvu_per_prefix: prefixes, definitions: defined, ...others } = bare;
   assert.deepEqual(others, rest);
   assert.deepEqual(prefixes, fvu_per_prefix.map(({ cosine: _, cosine_ci95: __, ...figures }) => figures));
@@ -221,31 +228,89 @@ Deno.test("batches may be cut anywhere, inside contexts too", () => {
   assert.deepEqual(evaluate([0, 6, 7, 22, TOKENS]), evaluate([0, TOKENS]));
 });
 
-Deno.test("intervals are those of resamples written out, and come out the same twice", () => {
-  const evaluation = evaluate([0, TOKENS]);
-  const expected = drawResamples(CONTEXTS).map((counts) => {
-    const rows = [...counts].flatMap((count, c) =>
-      Array.from({ length: count * PER_CONTEXT }, (_, i) => c * PER_CONTEXT + i % PER_CONTEXT)
-    );
-    const variance = sum(dimensions.map((d) => deviation(rows.map((row) => target[row * WIDTH + d]))));
-    return {
-      fvu: sum(rows.map((row) => squaresOf(errors[1], row))) / variance,
-      l0: sum(rows.map((row) => allActive[row])) / rows.length,
-      fvu_unit_variance: unitVarianceFvu(errors[1], rows),
-      cosine: sum(rows.map((row) => cosineOf(errors[1], row))) / rows.length,
-    };
+/** The rows of each context, and of each document in the order of the text. */
+const contextRows = Array.from(
+  { length: CONTEXTS },
+  (_, c) => Array.from({ length: PER_CONTEXT }, (_, i) => c * PER_CONTEXT + i),
+);
+const documentRows = (documents: number[]) =>
+  [...new Set(documents)].map((document) => contextRows.filter((_, c) => documents[c] === document).flat());
+
+for (
+  const [resampled, documents, units] of [
+    ["documents", SIX, documentRows(SIX)],
+    ["contexts", THREE, contextRows],
+  ] as const
+) {
+  Deno.test(`intervals are those of resamples of ${resampled} written out, and come out the same twice`, () => {
+    const evaluation = evaluate([0, TOKENS], SHARED, documents);
+    assert.equal(evaluation.resampled, resampled);
+    const expected = drawResamples(units.length).map((counts) => {
+      const rows = [...counts].flatMap((count, unit) => Array.from({ length: count }, () => units[unit]).flat());
+      const variance = sum(dimensions.map((d) => deviation(rows.map((row) => target[row * WIDTH + d]))));
+      return {
+        fvu: sum(rows.map((row) => squaresOf(errors[1], row))) / variance,
+        l0: sum(rows.map((row) => allActive[row])) / rows.length,
+        fvu_unit_variance: unitVarianceFvu(errors[1], rows),
+        cosine: sum(rows.map((row) => cosineOf(errors[1], row))) / rows.length,
+      };
+    });
+    for (const name of ["fvu", "l0", "fvu_unit_variance", "cosine"] as const) {
+      const actual = evaluation[`${name}_ci95`]!;
+      const wanted = interval95(Float64Array.from(expected, (figures) => figures[name]));
+      assertClose(name, actual, wanted, { floor: 0, relative: 1e-6 });
+      assert.ok(actual[0] < evaluation[name]! && evaluation[name]! < actual[1]);
+    }
+    assert.deepEqual(evaluate([0, TOKENS], SHARED, documents), evaluation);
   });
-  const { fvu_ci95, l0_ci95, fvu_unit_variance_ci95, cosine_ci95 } = evaluation,
-    found = {
-      ...{ fvu: fvu_ci95, l0: l0_ci95, fvu_unit_variance: fvu_unit_variance_ci95!, cosine: cosine_ci95! },
-    };
-  for (const name of ["fvu", "l0", "fvu_unit_variance", "cosine"] as const) {
-    const actual = found[name];
-    const wanted = interval95(Float64Array.from(expected, (figures) => figures[name]));
-    assertClose(name, actual, wanted, { floor: 0, relative: 1e-6 });
-    assert.ok(actual[0] < evaluation[name]! && evaluation[name]! < actual[1]);
+}
+
+for (const documents of [SIX, THREE, Array(CONTEXTS).fill(3)]) {
+  Deno.test(`${new Set(documents).size} documents: each has its own FVU about the mean of all, and the whole is their mean`, () => {
+    const evaluation = evaluate([0, 6, 7, TOKENS], SHARED, documents), names = [...new Set(documents)];
+    const means = dimensions.map((d) => sum(column(target, d)) / TOKENS);
+    const distance = (row: number) => sum(dimensions.map((d) => (target[row * WIDTH + d] - means[d]) ** 2));
+    const squares = documentRows(documents).map((rows) => [
+      sum(rows.map((row) => squaresOf(errors[1], row))),
+      sum(rows.map(distance)),
+    ]);
+    const each = evaluation.fvu_per_document!, fvus = squares.map(([error, variance]) => error / variance);
+    assert.deepEqual(each.map(({ document }) => document), names.map((document) => `d${document}`));
+    assert.deepEqual(each.map(({ tokens }) => tokens), documentRows(documents).map((rows) => rows.length));
+    assertClose("fvu of documents", each.map(({ fvu }) => fvu), fvus, { floor: 0, relative: 1e-6 });
+    const whole = sum(squares.map(([error]) => error)) / sum(squares.map(([, variance]) => variance));
+    assertClose("fvu", [evaluation.fvu], [whole], { floor: 0, relative: 1e-6 });
+    const { documents: count, split, split_documents, fvu_over_documents: spread } = evaluation;
+    assert.deepEqual([count, split, split_documents], [names.length, "test", 8]);
+    const ascending = fvus.toSorted((a, b) => a - b), middle = ascending.length >> 1;
+    const median = ascending.length % 2 === 1 ? ascending[middle] : (ascending[middle - 1] + ascending[middle]) / 2;
+    assertClose(
+      "spread",
+      [spread!.min.fvu, spread!.median, spread!.max.fvu],
+      [ascending[0], median, ascending.at(-1)!],
+      {
+        floor: 0,
+        relative: 1e-6,
+      },
+    );
+    assert.equal(spread!.max.document, each[fvus.indexOf(ascending.at(-1)!)].document);
+  });
+}
+
+Deno.test("many documents are not listed, their spread is told all the same", () => {
+  const sums = new EvaluationSums(ENDS, WIDTH);
+  for (let n = 0; n < 8; n++) {
+    const { context, ...rest } = batch(0, TOKENS, fires);
+    sums.add({
+      ...rest,
+      context: Array.from(context, (c) => c + n * CONTEXTS),
+      document: Array.from(context, (c) => c + n * CONTEXTS),
+    });
   }
-  assert.deepEqual(evaluate([0, TOKENS]), evaluation);
+  const evaluation = sums.result({ thresholds: SHARED, k: 3, text });
+  assert.deepEqual([evaluation.documents, "fvu_per_document" in evaluation], [56, false]);
+  assert.equal("fvu_per_document" in evaluation.definitions, false);
+  assert.ok(evaluation.fvu_over_documents!.min.fvu < evaluation.fvu_over_documents!.max.fvu);
 });
 
 Deno.test("bootstrap: resamples have as many draws as there are items, means the right mean and spread", () => {
@@ -289,7 +354,7 @@ Deno.test("a diverged transcoder's figures are NaN, not a crash", () => {
   const { squares, columnSquares } = prefixes;
   const broken = { squares: squares.fill(NaN), columnSquares: columnSquares.fill(NaN), cosines: null };
   sums.add({ ...rest, prefixes: broken, residual: residual.fill(NaN) });
-  const evaluation = sums.result({ thresholds: SHARED.map(() => NaN), k: 3 });
+  const evaluation = sums.result({ thresholds: SHARED.map(() => NaN), k: 3, text });
   const { fvu, fvu_ci95, fvu_unit_variance, fvu_unit_variance_ci95, explained_variance } = evaluation;
   assert.deepEqual([fvu, fvu_ci95, explained_variance], [NaN, [NaN, NaN], NaN]);
   assert.deepEqual([fvu_unit_variance, fvu_unit_variance_ci95], [NaN, [NaN, NaN]]);

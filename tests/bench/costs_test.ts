@@ -5,10 +5,10 @@ import { KERNELS } from "../../core/bench/catalogue.ts";
 import { costOf } from "../../core/bench/costs.ts";
 import { attention, rotary } from "../../wgsl/model/attention.ts";
 import { add } from "../../wgsl/model/edits.ts";
-import { nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
 import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows, scatterRows } from "../../wgsl/shared/rows.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 import { check, Meter, NOTHING, range } from "./meter.ts";
@@ -202,6 +202,25 @@ for (const SOFT_CAP of [0, 30]) {
     { SOFT_CAP },
   );
   check(
+    comparePredictions,
+    params,
+    (meter) => {
+      for (const r of range(3)) {
+        meter.read("target_token", r);
+        for (const n of range(8)) meter.update("state", r, n);
+        for (const n of range(3)) meter.write("result", r, n);
+        for (const c of range(5)) {
+          meter.read("product", r, c);
+          meter.read("reference", r, c);
+          for (const _ of range(2)) meter.flops += 1 + capping + 1 + 1 + 1; // comparison; difference from the largest, exponential, sum
+          meter.flops += 1 + 1 + 1; // difference of both, product, sum
+        }
+      }
+    },
+    NOTHING,
+    { SOFT_CAP },
+  );
+  check(
     storeLogits,
     params,
     (meter) => {
@@ -224,6 +243,16 @@ check(gatherRows, { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100
     for (const c of range(5)) {
       meter.read("x", 3 * r, c);
       meter.write("y", r, c);
+    }
+  }
+});
+
+check(scatterRows, { rows: 4, width: 8, first: 8, x_rows: 4, y_rows: 100 }, (meter) => {
+  for (const r of range(4)) {
+    meter.read("order", 8 + r);
+    for (const c of range(8)) {
+      meter.read("x", r, c);
+      meter.write("y", 3 * r, c);
     }
   }
 });

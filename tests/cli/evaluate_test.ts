@@ -1,6 +1,13 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
+import type { DocumentFvu } from "../../core/analysis/evaluation.ts";
+import {
+  DEFINITIONS_OF_LISTED_DOCUMENTS,
+  DEFINITIONS_OF_THRESHOLDS,
+  EVALUATION_DEFINITIONS,
+} from "../../core/analysis/definitions.ts";
+import { LOSS_DEFINITIONS } from "../../core/analysis/loss.ts";
+import { readEvaluation } from "../../core/runs/evaluation.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 Deno.test("mtc evaluate --json: a layer's directory gives an object with every figure and its definition", () =>
@@ -10,14 +17,50 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
     assert.equal(code, 0, stderr);
     assert.ok(!stderr.includes("mtc:"), stderr);
     const found = JSON.parse(stdout);
-    assert.deepEqual(found.definitions, EVALUATION_DEFINITIONS);
-    for (const key of Object.keys(EVALUATION_DEFINITIONS)) assert.ok(key in found, key);
-    // 100 tokens are rounded up to whole contexts of 15 tokens behind BOS.
+    const definitions = { ...EVALUATION_DEFINITIONS, ...DEFINITIONS_OF_LISTED_DOCUMENTS };
+    assert.deepEqual(found.definitions, definitions);
+    for (const key of Object.keys(definitions)) assert.ok(key in found, key);
+    // 100 tokens are rounded up to whole contexts of 15 tokens behind BOS; the longest address has two of the seven.
     assert.deepEqual([found.run, found.layer, found.tokens, found.contexts], [layer, 2, 105, 7]);
+    assert.deepEqual([found.split, found.documents, found.split_documents, found.resampled], [
+      "test",
+      6,
+      6,
+      "documents",
+    ]);
+    const each = found.fvu_per_document.map((
+      { document, tokens }: DocumentFvu,
+    ) => [parseInt(document), tokens]);
+    assert.deepEqual(each, [[1810, 15], [1850, 15], [1890, 30], [1930, 15], [1969, 15], [2009, 15]]);
     assert.deepEqual(found.fvu_per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
     assert.equal(found.fvu, found.fvu_per_prefix[1].fvu);
     assert.ok(found.fvu_ci95[0] < found.fvu && found.fvu < found.fvu_ci95[1]);
     assert.equal(found.dead_fraction, found.dead_features / 32);
+  }));
+
+Deno.test("mtc evaluate --split validation: the other held-out addresses", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const { stdout, stderr } = await mtc(
+      "evaluate",
+      "--run",
+      layer,
+      "--split",
+      "validation",
+      "--tokens",
+      "1",
+      "--json",
+    );
+    const { split, tokens, documents, split_documents, resampled, fvu_per_document } = JSON.parse(stdout);
+    assert.deepEqual(
+      [split, tokens, documents, split_documents, resampled],
+      ["validation", 15, 1, 6, "contexts"],
+      stderr,
+    );
+    assert.equal(fvu_per_document[0].document, "1870_ulysses_s_grant_r.txt", "the middle of the text");
+    const refused = await mtc("evaluate", "--run", layer, "--split", "train");
+    assert.equal(refused.code, 2);
+    assert.match(refused.stderr, /Allowed choices are validation, test/);
   }));
 
 Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
@@ -27,7 +70,10 @@ Deno.test("mtc evaluate: a run's directory gives all its layers, on as many toke
     await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /^300 held-out tokens in 20 contexts, BOS excluded/);
+    assert.match(
+      stdout,
+      /^300 tokens in 20 contexts of all 6 test documents, BOS excluded; intervals cover 95 % \(bootstrap over documents\)/,
+    );
     assert.match(stdout, /\| +layer 2 \| +layer 3 \|/);
     assert.equal(
       stdout.match(/^\| first 12 features \| +[\d.]+ \| +[\d.]+ to [\d.]+ \| +[\d.]+ \| +[\d.]+ \|/gm)!.length,
@@ -46,6 +92,61 @@ Deno.test("mtc evaluate: features with thresholds of their own are told as such,
     const found = JSON.parse((await mtc(...args, "--json")).stdout);
     assert.deepEqual([found.threshold, found.threshold_range], [33 / 16, [1 / 8, 4]]);
     assert.equal(found.definitions.threshold, DEFINITIONS_OF_THRESHOLDS.threshold);
+  }));
+
+Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, kept in evaluation.json", () =>
+  inDirectory(async (run) => {
+    const layers = [await writeTinyLayer(run, 2), await writeTinyLayer(run, 4)];
+    const { code, stdout, stderr } = await mtc(
+      "evaluate",
+      "--run",
+      run,
+      "--tokens",
+      "30",
+      "--loss-tokens",
+      "100",
+      "--json",
+    );
+    assert.equal(code, 0, stderr);
+    const found = JSON.parse(stdout);
+    for (const [i, directory] of layers.entries()) {
+      const { run: _, layer: __, ...evaluation } = found[i], { loss } = evaluation;
+      assert.deepEqual(loss.definitions, LOSS_DEFINITIONS);
+      // 100 tokens are rounded up to 7 contexts, each with 14 counted tokens that have a successor.
+      assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [30, 98, 7]);
+      assert.deepEqual(loss.per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
+      const mappings = [2, 4].map((layer) => `layer${layer}.resid_mid -> layer${layer}.mlp_out`);
+      assert.deepEqual(loss.replacement_model.transcoders, mappings);
+      assert.ok(loss.zero.kl_ci95[0] < loss.zero.kl && loss.zero.kl < loss.zero.kl_ci95[1]);
+      assert.deepEqual(await readEvaluation(directory), evaluation, "a run without the file gets what was measured");
+    }
+  }));
+
+Deno.test("mtc evaluate --loss: a table for readers; what training measured stays in evaluation.json", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2), path = join(layer, "evaluation.json");
+    assert.equal((await mtc("evaluate", "--run", layer, "--tokens", "30", "--loss-tokens", "15")).code, 0);
+    const { loss: _, ...trained } = JSON.parse(await Deno.readTextFile(path));
+    await Deno.writeTextFile(path, JSON.stringify({ ...trained, k: 77 }));
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "45", "--loss-tokens", "30");
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /^28 held-out predictions in 2 contexts of 2 documents; /m);
+    assert.match(stdout, /^\| 12 features +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| .* % \[.*\] \|$/m);
+    const { loss, ...stored } = JSON.parse(await Deno.readTextFile(path));
+    assert.deepEqual([stored, loss.tokens], [{ ...trained, k: 77 }, 28]);
+  }));
+
+Deno.test("mtc evaluate --loss: a run that cannot be written to is measured all the same, and one sentence says so", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const args = ["run", "-A", `--deny-write=${layer}`, new URL("../../main.ts", import.meta.url).pathname];
+    const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: [...args, "evaluate", "--run", layer, "--tokens", "15", "--loss-tokens", "15"],
+    }).output();
+    const [told, said] = [stdout, stderr].map((bytes) => new TextDecoder().decode(bytes));
+    assert.equal(code, 0, said);
+    assert.match(told, /^\| zeros /m);
+    assert.match(said, /^mtc: the loss is not kept for the reports: Cannot write .*evaluation.json: [^\n]*\n$/m);
   }));
 
 type Fault = [name: string, spoil: (layer: string, run: string) => Promise<string[]>, code: number, message: RegExp];
@@ -131,6 +232,12 @@ const FAULTS: Fault[] = [
     },
     1,
     /transcoders must share model, text and context, those of .*layer3 are not those of .*layer2/,
+  ],
+  [
+    "no tokens of loss",
+    (layer) => Promise.resolve([layer, "--loss-tokens", "0"]),
+    2,
+    /--loss-tokens: it must be a whole number above 0, it is "0"/,
   ],
   [
     "no tokens",

@@ -4,8 +4,10 @@
  */
 
 import assert from "node:assert/strict";
+import type { DocumentFvu } from "../../core/analysis/evaluation.ts";
+import { builtinDocuments } from "../../core/builtin/text.ts";
 import { assertClose } from "../compare.ts";
-import { type Read, readFeatures, type Reread, reread, turned } from "./reread.ts";
+import { type Read, readFeatures, type Reread, reread, tokenizer, turned } from "./reread.ts";
 import {
   CONTEXT,
   FEATURES,
@@ -16,13 +18,21 @@ import {
   readJson,
   readTensors,
   STEPS,
+  WHOLE_RUN,
   WIDTH,
 } from "./whole_run.ts";
+import { mtc } from "./tiny_run.ts";
 
 const taps = LAYERS.flatMap((layer) => [{ layer, site: "resid_mid" }, { layer, site: "mlp_out" }] as const);
-const contexts = Math.ceil(FINAL_TOKENS / (CONTEXT - 1));
-const text = await reread({ split: "held_out" }, contexts, taps);
-const counted = Array.from({ length: text.rows }, (_, row) => row).filter((row) => row % CONTEXT > 0);
+const text = await reread({ split: "test", tokens: FINAL_TOKENS }, FINAL_TOKENS, taps);
+/** No special token counts, not even the EOS that stands for a document's end. */
+const counted = text.tokens.filter((row) => text.ids[row] > 2), contexts = text.rows / CONTEXT;
+
+/** Tokens of addresses, EOS included. */
+async function lengthsOf(years: readonly string[]): Promise<number[]> {
+  const documents = await builtinDocuments();
+  return years.map((year) => tokenizer.encode(documents.find(({ name }) => name.startsWith(year))!.text).length + 1);
+}
 
 /** Columns less their means, scaled. */
 const prepared = (values: Float32Array, mean: Float32Array, scale: Float32Array) =>
@@ -85,6 +95,40 @@ async function unfolded(layer: number, text: Reread) {
   const dead = FEATURES - new Set([...active.values()].flat()).size;
   return { ...squares(y, decoder, decoderBias, values, active), perToken, dead, unsure, threshold };
 }
+
+Deno.test("the text is drawn from all addresses of the test: rows by length, evenly spaced, of one address each", async () => {
+  const names = ["1810", "1850", "1890", "1930", "1969", "2009"], row = CONTEXT - 1;
+  const lengths = await lengthsOf(names), rows = lengths.map((length) => Math.ceil(length / row));
+  const wanted = Math.ceil(FINAL_TOKENS / row), left = wanted - names.length;
+  const free = rows.reduce((sum, count) => sum + count, 0) - names.length;
+  let before = 0, drawn = 0;
+  const expected = names.flatMap((name, d) => {
+    before += rows[d] - 1;
+    const share = 1 + Math.round(left * before / free) - drawn;
+    drawn += share - 1;
+    return Array.from({ length: share }, (_, n) => `${name} ${row * Math.floor((n + 0.5) * rows[d] / share)}`);
+  });
+  const first = Array.from({ length: contexts }, (_, c) => c * CONTEXT + 1);
+  assert.deepEqual(first.map((at) => `${parseInt(text.document(at))} ${text.position[at]}`), expected);
+  for (const at of counted) assert.equal(text.document(at), text.document(at - (at % CONTEXT) + 1));
+  const { documents, excluded_tokens, fvu_per_document: each } = await readJson(LAYERS[0], "evaluation.json");
+  assert.deepEqual([documents, excluded_tokens], [6, text.tokens.length - counted.length]);
+  const tokens = each.map(({ document, tokens }: DocumentFvu) => [document.slice(0, 4), tokens]);
+  assert.deepEqual(
+    tokens,
+    names.map((name) => [name, counted.filter((at) => text.document(at).startsWith(name)).length]),
+  );
+});
+
+Deno.test("mtc evaluate measures the finished run as training did, to the last digit", async () => {
+  const { code, stdout, stderr } = await mtc("evaluate", "--run", WHOLE_RUN, "--json");
+  assert.equal(code, 0, stderr);
+  for (const [i, layer] of LAYERS.entries()) {
+    const { run: _, layer: of, ...evaluation } = JSON.parse(stdout)[i];
+    assert.equal(of, layer);
+    assert.deepEqual(evaluation, await readJson(layer, "evaluation.json"));
+  }
+});
 
 for (const layer of LAYERS) {
   Deno.test(`layer ${layer}: evaluation.json has the figures of the weights before the preparation was folded in`, async () => {

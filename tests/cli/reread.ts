@@ -10,17 +10,21 @@ import { loadDecoder } from "../../core/model/forward.ts";
 import { type Site, type Tap, tapName } from "../../core/model/sites.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
+import { NO_DOCUMENT } from "../../core/text/contexts.ts";
 import { openTokenSource } from "../../core/text/source.ts";
+import type { HeldOutSplit } from "../../core/text/split.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { CONTEXT, WIDTH } from "./whole_run.ts";
 
-/** The order of a text: held-out text has one, training text one per seed. */
-export type TextOrder = { split: "held_out" } | { split: "train"; seed: number };
+/** The order of a text: so many tokens of a held-out part have one, training text one per seed. */
+export type TextOrder = { split: HeldOutSplit; tokens: number } | { split: "train"; seed: number };
 
 /** Text and activations. A token's row is context * CONTEXT + column; column 0 is BOS. */
 export interface Reread {
   /** Rows, BOS included. */
   readonly rows: number;
+  /** Rows of tokens of documents, ascending. */
+  readonly tokens: readonly number[];
   /** [rows] token ids. */
   readonly ids: Uint32Array;
   /** [rows] token offset in the document. */
@@ -45,7 +49,7 @@ export const tokenizer = loadTokenizer(model);
  * Reads the beginning of a text and runs the model on it.
  *
  * @param order Which text.
- * @param contexts How many contexts.
+ * @param contexts How many contexts; fewer where a held-out part ends.
  * @param taps The activations wanted.
  * @returns The text and the activations.
  */
@@ -53,11 +57,13 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
   using gpu = await openGpu();
   const decoder = await loadDecoder(gpu, model, { taps, maxTokens: AT_ONCE * CONTEXT, context: CONTEXT });
   const source = await openTokenSource({ tokenizer: model, data: "builtin", context: CONTEXT, seed: null, ...order });
-  const rows = contexts * CONTEXT;
-  const [ids, position, document] = [0, 1, 2].map(() => new Uint32Array(rows));
-  const activations = new Map(taps.map((tap) => [tapName(tap), new Float32Array(rows * WIDTH)]));
-  for (let done = 0; done < contexts;) {
-    const { batch } = await source.next(Math.min(AT_ONCE, contexts - done));
+  const [ids, position, document] = [0, 1, 2].map(() => new Uint32Array(contexts * CONTEXT));
+  const activations = new Map(taps.map((tap) => [tapName(tap), new Float32Array(contexts * CONTEXT * WIDTH)]));
+  let done = 0;
+  for (let isEnd = false; done < contexts && !isEnd;) {
+    const { batch, done: isLast } = await source.next(Math.min(AT_ONCE, contexts - done));
+    isEnd = isLast;
+    if (batch.contexts === 0) break;
     const at = done * CONTEXT, size = batch.contexts * CONTEXT * WIDTH;
     ids.set(batch.ids, at);
     position.set(batch.position, at);
@@ -71,10 +77,11 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
     done += batch.contexts;
   }
   source.close();
+  const rows = done * CONTEXT;
   return {
-    ...{ rows, ids, position },
+    ...{ rows, ids, position, tokens: rowsOf(document.subarray(0, rows)) },
     document: (row) => source.documentName(document[row]),
-    activations: (layer, site) => activations.get(tapName({ layer, site }))!,
+    activations: (layer, site) => activations.get(tapName({ layer, site }))!.subarray(0, rows * WIDTH),
     around(row, radius) {
       const start = row - row % CONTEXT;
       return {
@@ -84,6 +91,8 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
     },
   };
 }
+
+const rowsOf = (document: Uint32Array) => [...document.keys()].filter((row) => document[row] !== NO_DOCUMENT);
 
 /** A weight matrix of features, [width, features], and its bias. */
 export interface FeatureReader {

@@ -66,24 +66,22 @@ const finalText = await reread({ split: "train", seed: SEED + 1 }, Math.ceil(FIN
 /** Each of the two buffers holds so many contexts. */
 const bufferContexts = Math.ceil(STEPS_PER_BUFFER * BATCH / PASSES / perContext);
 const buffers = STEPS / STEPS_PER_BUFFER;
-const BUFFER_PLAN = {
-  context: CONTEXT,
-  passes: PASSES,
-  steps: STEPS_PER_BUFFER,
-  batchTokens: BATCH,
-  includeBos: false,
-};
 const trainingText = await reread({ split: "train", seed: SEED }, buffers * bufferContexts, taps);
+
+/** The tokens that count: no special one does. */
+function tokens({ rows, ids }: Reread): number[] {
+  return Array.from({ length: rows }, (_, row) => row).filter((row) => row % CONTEXT > 0 && ids[row] > 2);
+}
 
 /** The rows of the training text that a sampled step drew. */
 const drawn = new Map(SAMPLED_STEPS.map((step) => {
   const n = Math.floor((step - 1) / STEPS_PER_BUFFER), first = (step - 1) % STEPS_PER_BUFFER * BATCH;
-  const order = drawOrder({ ...BUFFER_PLAN, contexts: bufferContexts }, SEED, n).subarray(first, first + BATCH);
-  return [step, new Set(Array.from(order, (row) => n * bufferContexts * CONTEXT + row))];
+  const begin = n * bufferContexts * CONTEXT, end = begin + bufferContexts * CONTEXT;
+  const rows = Uint32Array.from(tokens(trainingText).filter((row) => row >= begin && row < end), (row) => row - begin);
+  const order = drawOrder(rows, PASSES * bufferContexts * perContext, SEED, n).subarray(first, first + BATCH);
+  return [step, new Set(Array.from(order, (row) => begin + row))];
 }));
 const drawnBy = (step: number) => drawn.get(step) ?? assert.fail(`step ${step} is none of the sampled ones`);
-
-const tokens = (text: Reread) => Array.from({ length: text.rows }, (_, row) => row).filter((row) => row % CONTEXT > 0);
 
 /** The row of each token by document and position. */
 function placesOf(text: Reread): Map<string, number> {

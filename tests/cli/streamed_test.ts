@@ -66,7 +66,7 @@ Deno.test("a streamed text: a killed run ends with the same bytes, another text 
     const report = await Deno.readTextFile(join(out, names(out).find((name) => name.endsWith("analysis_report.md"))!));
     assert.match(
       report,
-      /\*\*Text:\*\* texts \([\d.]+ .?[Bb]\w* in 2 files, read as a stream; every 20th document held out\)/,
+      /\*\*Text:\*\* texts \([\d.]+ .?[Bb]\w* in 2 files, read as a stream; every 20th document held out, in turn for validation and test\)/,
     );
   }));
 

@@ -180,6 +180,7 @@ Deno.test("text shorter than the final passes ask for is read to its end, once",
   await Deno.writeTextFile(text, "We the people of this country ask for peace, and for work.\n".repeat(400));
   const { code, stdout, stderr } = await mtc(
     ...["train", "--data", text, "--layers", "0", "--steps", "2", "--batch", "64", "--groups", "8,8", "--k", "2"],
+    ...["--exclude-tokens", "▁the", "--sample-every", "1"],
     ...[
       "--sample-tokens",
       "1000000000",
@@ -193,6 +194,15 @@ Deno.test("text shorter than the final passes ask for is read to its end, once",
     ],
   );
   assert.equal(code, 0, stderr);
-  const tokens = JSON.parse(stdout).layers[0].evaluation.tokens;
+  const { layers: [{ path, evaluation: { tokens, excluded_tokens } }] } = JSON.parse(stdout);
   assert.ok(tokens > 63 && tokens < 1000, `${tokens} held-out tokens`);
+  // The word that was left out stands in each of the lines, of which a fortieth are in the test.
+  assert.ok(excluded_tokens >= 8 && excluded_tokens <= 12, `${excluded_tokens} tokens left out`);
+  for (const name of ["samples.jsonl", "training_samples.jsonl"]) {
+    const samples = (await Deno.readTextFile(join(path, name))).trim().split("\n").flatMap((line) =>
+      JSON.parse(line).top
+    );
+    const sampled = new Set(samples.map(({ token }) => token));
+    assert.ok(sampled.size > 2 && !sampled.has(" the"), `${name}: ${[...sampled].join()}`);
+  }
 });

@@ -8,6 +8,7 @@ import {
   oneBlock,
   recordGather,
   recordPrepared,
+  recordScatter,
   recordStore,
   type RowBlocks,
 } from "../../core/gpu/row_blocks.ts";
@@ -56,6 +57,25 @@ for (const [most, blocks] of [[1, 23], [4, 6], [22, 2], [23, 1], [1000, 1]]) {
     assert.deepEqual(gathered, await gather(oneBlock(whole), order, 3));
     assert.ok(gathered.flatMap((rows) => [...rows]).every(Number.isFinite), "every row was written");
   });
+}
+
+// Rows that do not fill a workgroup's, all of them, and one; from the first place of the order, and from a later one.
+for (const [rows, first] of [[5, 0], [23, 0], [1, 4], [18, 5]]) {
+  for (const isOne of [false, true]) {
+    Deno.test(`${isOne ? "one row" : `${rows} rows`} scattered to ${rows} places from ${first} on: the others keep what they hold`, async () => {
+      const order = Uint32Array.from({ length: first + rows }, (_, n) => (n * 9 + 4) % ROWS);
+      const y = tensorFrom(gpu, "y", [ROWS, WIDTH], data), from = gaussians((isOne ? 1 : rows) * WIDTH, 3);
+      const x = tensorFrom(gpu, "x", [isOne ? 1 : rows, WIDTH], from);
+      const pass = new Pass(gpu), numbers = tensorFrom(gpu, "order", [order.length], order);
+      recordScatter(pass, x, numbers, y, { rows, width: WIDTH, first });
+      pass.submit();
+      const expected = Array.from({ length: ROWS }, (_, row) => {
+        const r = order.indexOf(row, first) - first, source = isOne ? 0 : r;
+        return r < 0 ? data.slice(row * WIDTH, (row + 1) * WIDTH) : from.slice(source * WIDTH, (source + 1) * WIDTH);
+      });
+      assert.deepEqual([...await downloadF32(gpu, y)], expected.flatMap((row) => [...row]));
+    });
+  }
 }
 
 Deno.test("a row that cannot be bound is refused in one sentence", () => {

@@ -1,7 +1,7 @@
 /** Edits of the forward pass, against Hugging Face with the same site replaced or added to, and against our own pass without them. */
 
 import assert from "node:assert/strict";
-import { createTensor, download, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { createTensor, download, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
@@ -47,7 +47,7 @@ for (const opened of [gemma2, await open("gemma3")]) {
 function againstHuggingFace(
   { family, batch, tokens, config, everywhere, load, run, model, plain, expected: edits }: typeof gemma2,
   site: Site,
-  kind: Edit["kind"],
+  kind: typeof KINDS[number],
 ): void {
   Deno.test(`${family}, ${kind} ${site}: what lies above is within 1e-5 of Hugging Face's, what lies below is untouched`, async () => {
     using scope = openScope(gpu);
@@ -101,6 +101,38 @@ Deno.test("what is added to a branch step by step is what is added to it in one 
       assert.ok(error <= 1e-6, `${site}: ${name} moves by ${error.toExponential(2)}`);
     }
   }
+});
+
+Deno.test("a rewrite sees the site as computed and the taps below as edited, and what it writes is there above", async () => {
+  using scope = openScope(gpu);
+  const width = config.dModel, given = gaussians(tokens * width, 4), below: Tap = { layer: 1, site: "attn_out" };
+  const tensor = tensorFrom(scope, "given", [tokens, width], given), mid: Tap = { layer: 1, site: "mlp_out" };
+  const seen = createTensor(scope, "seen", [tokens, width]);
+  const rewritten = await run(model, [
+    { kind: "replace", tap: below, tensor },
+    {
+      kind: "rewrite",
+      tap: mid,
+      record: (pass, activations, at) => {
+        pass.copy(activations, 0, seen, 0, tokens * width);
+        pass.copy(at(below), 0, activations, 0, tokens * width);
+      },
+    },
+  ]);
+  assert.deepEqual(rewritten["layer1.mlp_out"], given);
+  assert.deepEqual(
+    await downloadF32(gpu, seen),
+    (await run(model, [{ kind: "replace", tap: below, tensor }]))["layer1.mlp_out"],
+  );
+  const replaced = await run(model, [{ kind: "replace", tap: below, tensor }, { kind: "replace", tap: mid, tensor }]);
+  assert.deepEqual(rewritten["layer2.resid_post"], replaced["layer2.resid_post"]);
+
+  const few = await gemma2.load(scope, [mid]);
+  const stranger: Edit = { kind: "rewrite", tap: mid, record: (_, __, at) => void at(below) };
+  assert.throws(
+    () => few.forward(new Pass(gpu), batch, { edits: [stranger] }),
+    /layer1.attn_out must be among the taps/,
+  );
 });
 
 Deno.test("several edits of a place take effect in their order, whichever of its two names they use", async () => {

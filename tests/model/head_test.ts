@@ -12,8 +12,8 @@ import { Decoder, type DecoderOptions, loadDecoder } from "../../core/model/forw
 import { headColumns } from "../../core/model/head.ts";
 import { reachOf } from "../../core/model/reach.ts";
 import { loadHead, loadLayers } from "../../core/model/weights.ts";
-import { nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
-import { relativeL2 } from "../compare.ts";
+import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { assertClose, relativeL2 } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { assertWithin } from "../oracle/bounded.ts";
 import * as oracle from "../oracle/decoder.ts";
@@ -35,12 +35,19 @@ async function measure(name: string, columns: number | null, isReplaced: boolean
   const edits: Edit[] = isReplaced ? [{ kind: "replace", tap: { layer: 1, site: "mlp_out" }, tensor }] : [];
   const last = Array.from({ length: contexts }, (_, c) => [(c + 1) * context - 2, (c + 1) * context - 1]).flat();
   const logits = createTensor(scope, "logits", [last.length, vocabSize]);
-  const pass = new Pass(gpu);
+  const normed = createTensor(scope, "normed", [tokens, dModel]), pass = new Pass(gpu);
+  model.forward(pass, batch);
+  model.recordNormed(pass, tokens, normed);
+  pass.submit();
   model.forward(pass, batch, { edits });
   const loss = model.recordLoss(pass, batch);
   model.recordLogits(pass, last, logits);
   pass.submit();
-  const [losses, values] = (await downloadAll(gpu, [loss, logits])).map((bytes) => new Float32Array(bytes));
+  const comparison = model.recordComparison(pass, batch, normed);
+  pass.submit();
+  const [losses, values, compared] = (await downloadAll(gpu, [loss, logits, comparison])).map((bytes) =>
+    new Float32Array(bytes)
+  );
   await files.weights.close();
   const prefix = isReplaced ? "replaced." : "";
   return {
@@ -49,7 +56,26 @@ async function measure(name: string, columns: number | null, isReplaced: boolean
     expectedLoss: await file.readF32(`${prefix}loss`),
     logits: values,
     expectedLogits: await file.readF32(`${prefix}logits`),
+    compared: Array.from({ length: tokens }, (_, i) => [...compared.subarray(3 * i, 3 * i + 3)]),
+    last,
+    expectedDivergences: divergences(await file.readF32("logits"), await file.readF32(`${prefix}logits`), vocabSize),
   };
+}
+
+/** KL of the softmax of each row of logits from that of another, and whether the largest of both is the same token's. */
+function divergences(reference: Float32Array, logits: Float32Array, vocabulary: number): [kl: number, same: number][] {
+  return Array.from({ length: logits.length / vocabulary }, (_, r) => {
+    const [p, q] = [reference, logits].map((all) => [...all.subarray(r * vocabulary, (r + 1) * vocabulary)]);
+    const [logP, logQ] = [p, q].map((z) => {
+      const normaliser = Math.log(z.reduce((sum, value) => sum + Math.exp(value), 0));
+      return z.map((value) => value - normaliser);
+    });
+    const largest = (z: number[]) => z.indexOf(Math.max(...z));
+    return [
+      logP.reduce((sum, value, i) => sum + Math.exp(value) * (value - logQ[i]), 0),
+      largest(p) === largest(q) ? 1 : 0,
+    ];
+  });
 }
 
 /** A model whose vocabulary is cut as that of a large model would be. */
@@ -78,8 +104,12 @@ for (const [name, columns] of runs) {
     const how = `${columns === null ? "" : `, in blocks of ${columns}`}${
       isReplaced ? ", layer 1's mlp_out replaced" : ""
     }`;
-    Deno.test(`${name}${how}: losses within 1e-4 of Hugging Face's, logits within 1e-4 in relative L2`, async () => {
-      const { losses, context, expectedLoss, logits, expectedLogits } = await measure(name, columns, isReplaced);
+    Deno.test(`${name}${how}: losses and KL within 1e-4 of Hugging Face's, logits within 1e-4 in relative L2`, async () => {
+      const { losses, context, expectedLoss, logits, expectedLogits, ...differences } = await measure(
+        name,
+        columns,
+        isReplaced,
+      );
       let worst = 0;
       for (let i = 0, next = 0; i < losses.length; i++) {
         if (i % context === context - 1) {
@@ -95,6 +125,13 @@ for (const [name, columns] of runs) {
       }
       assert.ok(worst <= 1e-4, `a loss is ${worst.toExponential(2)} of itself away`);
       assert.ok(distance <= 1e-4, `logits are ${distance.toExponential(2)} away`);
+      const { compared, last, expectedDivergences } = differences;
+      assertClose("loss", compared.map(([loss]) => loss), losses, { floor: 1e-6, relative: 1e-6 });
+      expectedDivergences.forEach(([kl, same], r) => {
+        const [, found, isSame] = compared[last[r]];
+        assertClose("KL", [found], [kl], { floor: 1e-5, relative: 1e-4 });
+        assert.equal(isSame, same);
+      });
     });
   }
 }
@@ -173,5 +210,62 @@ for (const [rows, blocks, lanes, cap, size] of cases) {
     const rowsOf = Array.from({ length: rows }, (_, r) => capped.slice(r * vocabulary, (r + 1) * vocabulary));
     const expected = rowsOf.map((row, r) => oracle.nextTokenLoss(row, blocks, targets[r]));
     assertWithin("loss", await downloadF32(gpu, loss), expected);
+  });
+}
+
+for (const [rows, blocks, , cap, size] of cases) {
+  Deno.test(`compare_predictions: ${rows} rows, blocks of ${blocks}, cap ${cap}, size ${size}`, async () => {
+    const vocabulary = blocks.reduce((a, b) => a + b);
+    using scope = openScope(gpu);
+    const own = gaussians(rows * vocabulary, vocabulary).map((value) => size * value);
+    // One reference is the same, others are near and far.
+    const noise = gaussians(rows * vocabulary, vocabulary + 1);
+    const other = own.map((value, i) => value + [0, 0.01, 1, size][Math.floor(i / vocabulary) % 4] * noise[i]);
+    // Equal largest products, in one block and in two: the first counts.
+    if (vocabulary > 2) {
+      own[0] =
+        own[vocabulary - 1] =
+        other[1] =
+        other[vocabulary - 1] =
+          5 * size + 1;
+      other[0] = own[1] = 5 * size;
+    }
+    const targets = Uint32Array.from(
+      { length: rows },
+      (_, r) => [0, vocabulary - 1, NO_TOKEN][r] ?? (r * 31) % vocabulary,
+    );
+    const target_token = tensorFrom(scope, "targets", [rows], targets);
+    const state = tensorFrom(scope, "state", [rows, 8], new Float32Array(rows * 8).fill(7));
+    const result = createTensor(scope, "result", [rows, 3]), pass = new Pass(gpu);
+    let first = 0;
+    for (const columns of blocks) {
+      const [product, reference] = [own, other].map((products) => {
+        const part = new Float32Array(rows * columns);
+        for (let r = 0; r < rows; r++) {
+          part.set(products.subarray(r * vocabulary + first, r * vocabulary + first + columns), r * columns);
+        }
+        return tensorFrom(scope, "products", [rows, columns], part);
+      });
+      const tensors = { product, reference, target_token, state, result };
+      // A software driver takes seconds to compile more lanes.
+      const constants = { LANES: 8, SOFT_CAP: cap };
+      pass.run(comparePredictions, tensors, { rows, columns, first, vocabulary }, constants);
+      first += columns;
+    }
+    pass.submit();
+    const found = await downloadF32(gpu, result);
+    const rowsOf = (products: Float32Array) =>
+      Array.from({ length: rows }, (_, r) => [...products.subarray(r * vocabulary, (r + 1) * vocabulary)]);
+    const capped = (row: number[]) => row.map((value) => oracle.softCapped(value, cap));
+    const [rowsHere, rowsThere] = [rowsOf(own), rowsOf(other)];
+    const column = (c: number) => found.filter((_, i) => i % 3 === c);
+    assertWithin("loss", column(0), rowsHere.map((row, r) => oracle.nextTokenLoss(capped(row), blocks, targets[r])));
+    assertWithin(
+      "KL",
+      column(1),
+      rowsHere.map((row, r) => oracle.divergence(capped(row), capped(rowsThere[r]), blocks)),
+    );
+    const largest = (row: number[]) => row.indexOf(Math.max(...row));
+    assert.deepEqual([...column(2)], rowsHere.map((row, r) => largest(row) === largest(rowsThere[r]) ? 1 : 0));
   });
 }

@@ -58,7 +58,7 @@ Deno.test("where heads are normed, they are before they turn", async () => {
 const LAYERS = ["rms_norm", ...ATTENTION, ...MLP, ...ATTENTION, ...MLP];
 /** A branch whose output or whose sum is edited ends in steps. */
 const SUM = ["copy", "add"];
-const edited: [site: Site, kind: Edit["kind"], kernels: string[]][] = [
+const edited: [site: Site, kind: "replace" | "add", kernels: string[]][] = [
   ["resid_pre", "replace", [...["copy", "rms_norm"], ...ATTENTION, ...MLP]],
   ["attn_in", "replace", [...LAYERS.slice(0, 9), ...["copy"], ...ATTENTION, ...MLP]],
   ["attn_heads", "replace", [...LAYERS.slice(0, 9), ...["copy"], ...ATTENTION.slice(3), ...MLP]],

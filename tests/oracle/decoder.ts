@@ -139,19 +139,44 @@ export function softCapped(logit: number, cap: number): Bounded {
 /** next_token_loss.wgsl for one row: log sum exp of its logits less the target's, the sum taken block by block; 0 without a target. */
 export function nextTokenLoss(logits: readonly Bounded[], blocks: readonly number[], target: number): Bounded {
   if (target >= logits.length) return exact(0);
-  let first = 0, largest = exact(-Infinity), total = exact(0);
+  const { largest, total } = exponentials(logits, blocks);
+  return sum([logarithm(total), difference(largest, logits[target])]);
+}
+
+/** compare_predictions.wgsl for one row: KL(softmax(reference) || softmax(logits)). */
+export function divergence(
+  logits: readonly Bounded[],
+  reference: readonly Bounded[],
+  blocks: readonly number[],
+): Bounded {
+  const here = exponentials(logits, blocks);
+  const there = exponentials(reference, blocks, reference.map((logit, i) => difference(logit, logits[i])));
+  const logs = difference(logarithm(here.total), logarithm(there.total));
+  return sum([quotient(there.weighted, there.total), logs, difference(here.largest, there.largest)]);
+}
+
+/** The largest logit, sum exp(logit - largest), and the same sum with weights; taken in block by block. */
+function exponentials(
+  logits: readonly Bounded[],
+  blocks: readonly number[],
+  weights: readonly Bounded[] = logits,
+): { largest: Bounded; total: Bounded; weighted: Bounded } {
+  let first = 0, largest = exact(-Infinity), total = exact(0), weighted = exact(0);
   for (const columns of blocks) {
     const block = logits.slice(first, first + columns), top = maximum(block);
-    const own = sum(block.map((logit) => exponential(difference(logit, top))));
-    if (first === 0) [largest, total] = [top, own];
+    const terms = block.map((logit) => exponential(difference(logit, top)));
+    const own = sum(terms), ownWeighted = sum(terms.map((term, i) => product(term, weights[first + i])));
+    if (first === 0) [largest, total, weighted] = [top, own, ownWeighted];
     else {
-      const both = maximum([largest, top]);
+      const both = maximum([largest, top]), before = largest;
       const scaled = (part: Bounded, from: Bounded) => product(part, exponential(difference(from, both)));
-      [largest, total] = [both, sum([scaled(total, largest), scaled(own, top)])];
+      total = sum([scaled(total, before), scaled(own, top)]);
+      weighted = sum([scaled(weighted, before), scaled(ownWeighted, top)]);
+      largest = both;
     }
     first += columns;
   }
-  return sum([logarithm(total), difference(largest, logits[target])]);
+  return { largest, total, weighted };
 }
 
 /** The largest of some numbers, each of which may be off by its bound. */

@@ -7,7 +7,7 @@ import { Pass } from "../../core/gpu/run.ts";
 import type { ReconstructionFigures } from "../../core/analysis/evaluation.ts";
 import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/analysis/definitions.ts";
 import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
-import { countedRows } from "../../core/text/contexts.ts";
+import { countedRows, NO_DOCUMENT } from "../../core/text/contexts.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
@@ -18,7 +18,13 @@ const CONTEXT = 9, CONTEXTS = 11, WIDTH = 128;
 const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
 const TAPS = [tap(0, "resid_mid"), tap(0, "mlp_out"), tap(1, "resid_pre")];
 
+/** Three documents, two of which fill up their last context. */
 const whole = randomText(CONTEXTS, CONTEXT, 3);
+for (const [number, first, end] of [[4, 0, 31], [7, 4 * CONTEXT, 7 * CONTEXT], [9, 7 * CONTEXT, 11 * CONTEXT - 2]]) {
+  whole.document.fill(number, first, end);
+}
+whole.document.fill(NO_DOCUMENT, 31, 4 * CONTEXT).fill(NO_DOCUMENT, 11 * CONTEXT - 2);
+for (let bos = 0; bos < CONTEXTS * CONTEXT; bos += CONTEXT) whole.document[bos] = NO_DOCUMENT;
 
 const gpu = await openGpu();
 const files = await openModel("builtin");
@@ -49,7 +55,8 @@ const SUMMARIES = [
   { threshold: Math.fround(0.4), threshold_range: undefined },
   { threshold: (OWN[15] + OWN[16]) / 2, threshold_range: [OWN[2], OWN[29]] },
 ];
-const options = { gpu, decoder, settings: { context: CONTEXT, include_bos: false }, transcoders };
+const text = { split: "validation", documents: 3, documentName: (document: number) => `document ${document}` } as const;
+const options = { gpu, decoder, settings: { context: CONTEXT, include_bos: false }, transcoders, text };
 
 const pass = new Pass(gpu);
 const forward = decoder.forward(pass, whole);
@@ -84,8 +91,8 @@ function mapped(x: Float32Array): Float64Array {
 }
 
 for (const [i, { transcoder, config }] of transcoders.entries()) {
-  Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS`, async () => {
-    const rows = [...Array(CONTEXTS * CONTEXT).keys()].filter((row) => row % CONTEXT > 0);
+  Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS and filling`, async () => {
+    const rows = [...whole.document.keys()].filter((row) => whole.document[row] !== NO_DOCUMENT);
     const row = (t: number, r: number) => activations[t].subarray(r * WIDTH, (r + 1) * WIDTH);
     const [x, y] = [config.source, config.target].map((taken) => TAPS.indexOf(taken));
     const mean = new Float64Array(WIDTH);
@@ -107,6 +114,13 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
     const evaluation =
       (await evaluateTranscoders({ ...options, decoder: await load(4), source: sourceOf(whole), tokens: 1e6 }))[i];
     assert.deepEqual([evaluation.tokens, evaluation.contexts, evaluation.k], [rows.length, CONTEXTS, config.k]);
+    const { split, documents, split_documents, fvu_per_document } = evaluation;
+    assert.deepEqual([split, documents, split_documents], ["validation", 3, 3]);
+    assert.deepEqual(fvu_per_document!.map(({ document, tokens }) => [document, tokens]), [
+      ["document 4", 27],
+      ["document 7", 24],
+      ["document 9", 30],
+    ]);
     const variance = deviations.reduce((sum, value) => sum + value, 0);
     const assertFigures = (found: ReconstructionFigures, { squares, cosines }: Measured) => {
       const near = { floor: 0, relative: 1e-4 }, fvu = squares.reduce((sum, value) => sum + value, 0) / variance;
@@ -137,23 +151,49 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
   });
 }
 
-Deno.test("contexts per forward pass change nothing beyond rounding; tokens round up to whole contexts", async () => {
-  const evaluate = async (contexts: number, tokens: number) =>
-    evaluateTranscoders({ ...options, decoder: await load(contexts), source: sourceOf(whole), tokens });
-  const [few, many] = [await evaluate(2, 33), await evaluate(11, 33)];
-  assert.deepEqual([few[0].tokens, few[0].contexts], [40, 5]);
+Deno.test("contexts per forward pass change nothing beyond rounding; the source is read to its end", async () => {
+  const evaluate = async (contexts: number) =>
+    evaluateTranscoders({ ...options, decoder: await load(contexts), source: sourceOf(whole), tokens: 33 });
+  const [few, many] = [await evaluate(2), await evaluate(11)];
+  assert.deepEqual([few[0].tokens, few[0].contexts], [81, 11]);
   assertClose("fvu", few.map(({ fvu }) => fvu), many.map(({ fvu }) => fvu), { floor: 0, relative: 1e-6 });
 });
 
-Deno.test("BOS counts when it is asked for", async () => {
+Deno.test("BOS counts when it is asked for, with the document behind it", async () => {
   const source = sourceOf(whole);
-  const [{ tokens }] = await evaluateTranscoders({
+  const [{ tokens, fvu_per_document }] = await evaluateTranscoders({
     ...options,
     source,
     settings: { context: CONTEXT, include_bos: true },
     tokens: 18,
   });
-  assert.equal(tokens, 18);
-  assert.deepEqual([...countedRows({ ...whole, contexts: 2, context: 3 }, false)], [1, 2, 4, 5]);
-  assert.deepEqual([...countedRows({ ...whole, contexts: 2, context: 3 }, true)], [0, 1, 2, 3, 4, 5]);
+  assert.equal(tokens, 81 + CONTEXTS);
+  assert.deepEqual(fvu_per_document!.map(({ tokens }) => tokens), [31, 27, 34]);
+  const batch = {
+    ...randomText(3, 3, 1),
+    ids: Uint32Array.of(2, 8, 2, 2, 1, 1, 2, 1, 9),
+    document: Uint32Array.of(NO_DOCUMENT, 0, 0, NO_DOCUMENT, 0, NO_DOCUMENT, 5, 5, 5),
+  };
+  assert.deepEqual([...countedRows(batch, false)], [1, 2, 4, 7, 8]);
+  assert.deepEqual([...countedRows(batch, true)], [0, 1, 2, 3, 4, 6, 7, 8]);
+  assert.deepEqual([...countedRows(batch, false, [1, 2])], [1, 8], "special tokens in mid-row do not count");
+  assert.deepEqual([...countedRows(batch, true, [1])], [0, 1, 2, 3, 6, 8]);
+});
+
+Deno.test("tokens that are left out count in nothing, and are counted; contexts of them alone are passed over", async () => {
+  const ids = whole.ids.map((id, row) =>
+    row % CONTEXT > 0 && (row % 7 === 0 || Math.floor(row / CONTEXT) === 5) ? 1 : id
+  );
+  const source = () => sourceOf({ ...whole, ids }), decoder = await load(1);
+  const settings = { context: CONTEXT, include_bos: false, exclude_tokens: [0, 1, 2] };
+  const [all] = await evaluateTranscoders({ ...options, decoder, source: source(), tokens: 99 });
+  const [kept] = await evaluateTranscoders({ ...options, decoder, source: source(), tokens: 99, settings });
+  const left = [...ids.keys()].filter((row) => whole.document[row] !== NO_DOCUMENT && ids[row] === 1).length;
+  assert.deepEqual([all.tokens, all.excluded_tokens, all.contexts], [81, 0, 11]);
+  assert.deepEqual([kept.tokens, kept.excluded_tokens, kept.contexts], [81 - left, left, 10]);
+  assert.ok(left > 10 && Number.isFinite(kept.fvu + kept.fvu_ci95[0] + kept.l0));
+  const only = evaluateTranscoders({
+    ...{ ...options, decoder, source: sourceOf({ ...whole, ids: ids.map(() => 1) }), tokens: 99, settings },
+  });
+  await assert.rejects(only, { name: "UserError", message: /must hold a token that is not left out, it has none/ });
 });

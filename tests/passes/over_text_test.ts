@@ -138,7 +138,7 @@ for (const [what, startsOver, isReadOnce, contexts, taken] of ends) {
 
 Deno.test("a text without contexts", async () => {
   const end = await overText({ ...text, source: contextsAtHand([]) }, [meanNorms([TAPS[0]], 5)]);
-  assert.deepEqual(end, { contexts: 0, tokens: 0, position: null });
+  assert.deepEqual(end, { contexts: 0, tokens: 0, excluded: 0, position: null });
 });
 
 Deno.test("an aborted signal's reason is thrown before the next piece, and behind the last one", async () => {

@@ -226,9 +226,13 @@ function evaluation(run: SyntheticRun, ends: number[]) {
       ...{ cosine: number(1 - fvu / 2), cosine_ci95: interval(1 - fvu / 2, 0.003) },
     },
   });
+  const ofDocuments = [["a_b.txt", 40000, 0], ["c.txt", 30640, 0.02], ["d.txt", 10000, -0.03]].map((
+    [document, tokens, above],
+  ) => ({ document, tokens, fvu: number(run.fvu + Number(above)) }));
   return {
     tokens: 80640,
     contexts: 1280,
+    ...{ split: "test", documents: 3, split_documents: 12, resampled: "contexts" },
     threshold: number(0.81),
     fvu: number(run.fvu),
     fvu_ci95: interval(run.fvu, 0.006),
@@ -247,6 +251,8 @@ function evaluation(run: SyntheticRun, ends: number[]) {
       ...{ cosine: number(1 - run.fvu / 2), cosine_ci95: interval(1 - run.fvu / 2, 0.003) },
       linear_map: { tokens: 65_536, ...reconstruction(run.linearFvu) },
     },
+    fvu_over_documents: { min: ofDocuments[2], median: ofDocuments[0].fvu, max: ofDocuments[1] },
+    fvu_per_document: ofDocuments,
     explained_variance: number(1 - run.fvu + 0.002),
     fvu_all_elements: number(run.fvu * 0.96),
     l0: number(run.l0),

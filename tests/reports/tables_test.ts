@@ -5,10 +5,14 @@
 
 import assert from "node:assert/strict";
 import { comparePair } from "../../core/runs/analysed.ts";
+import { LOSS_DEFINITIONS, type LossEvaluation } from "../../core/analysis/loss.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
+import { documentFvus, intervalBasis, leftOut, spreadText, textRead } from "../../reports/held_out.ts";
+import { lossTables } from "../../reports/loss_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
+import { plain } from "../../reports/markdown/markdown.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import {
   alive,
@@ -106,6 +110,70 @@ Deno.test("held-out metrics: each figure of evaluation.json in its own row", () 
     "Dead features": [`${dead} (${percent(1)(dead / FEATURES)})`, ""],
     "Inference threshold": ["0.8100", ""],
   });
+});
+
+Deno.test("predictions: each figure of the section in its own row, with all transcoders at once below; none where there is no section", () => {
+  const figures = (ce: number) => {
+    const around = (value: number): [number, number] => [value - 0.25, value + 0.5];
+    return {
+      ce,
+      ce_ci95: around(ce),
+      kl: ce / 2,
+      kl_ci95: around(ce / 2),
+      top1: 0.25,
+      top1_ci95: [0.125, 0.375] as [number, number],
+    };
+  };
+  const spliced = (ce: number) => ({
+    ...figures(ce),
+    recovered_zero: 0.75,
+    recovered_zero_ci95: [0.5, 0.875] as [number, number],
+    recovered_mean: -0.5,
+    recovered_mean_ci95: [-0.75, -0.25] as [number, number],
+  });
+  const loss: LossEvaluation = {
+    ...{
+      tokens: 2046,
+      contexts: 33,
+      documents: 6,
+      resampled: "documents",
+      clean: { ce: 3, ce_ci95: [2.75, 3.25] },
+      zero: figures(6),
+      mean: figures(5),
+    },
+    per_prefix: [{ prefix: 1152, ...spliced(4) }],
+    replacement_model: {
+      transcoders: ["layer2.resid_mid -> layer2.mlp_out", "layer4.resid_mid -> layer4.mlp_out"],
+      ...{ zero: figures(16), mean: figures(15), per_prefix: [{ prefixes: [1152, 1152], ...spliced(14) }] },
+    },
+    definitions: LOSS_DEFINITIONS,
+  };
+  assert.ok(!report.includes("Loss Recovered"));
+  const told = analysisReport({ ...a.layer, evaluation: { ...a.layer.evaluation, loss } }, generated);
+  assert.match(told, /^2,046 held-out predictions in 33 contexts of 6 documents; .*bootstrap over documents/m);
+  for (const [name, sentence] of Object.entries(LOSS_DEFINITIONS)) assert.ok(told.includes(plain(sentence)), name);
+  const [own, together] = told.match(/(^\|.*\n?)+/gm)!.filter((table) => table.includes("Same top token"));
+  const cells = (table: string) =>
+    Object.fromEntries(
+      table.trim().split("\n").slice(2).map((line) => {
+        const [name, ...values] = line.split("|").slice(1, -1).map((cell) => cell.trim());
+        return [name, values];
+      }),
+    );
+  const same = "25.0 % [12.5 %, 37.5 %]", shares = ["75.0 % [50.0 %, 87.5 %]", "-50.0 % [-75.0 %, -25.0 %]"];
+  assert.deepEqual(cells(own), {
+    "the model's own": ["3.000 [2.750, 3.250]", "", "", "", ""],
+    "zeros": ["6.000 [5.750, 6.500]", "3.000 [2.750, 3.500]", same, "", ""],
+    "means": ["5.000 [4.750, 5.500]", "2.500 [2.250, 3.000]", same, "", ""],
+    "1,152 features": ["4.000 [3.750, 4.500]", "2.000 [1.750, 2.500]", same, ...shares],
+  });
+  assert.deepEqual(cells(together)["1,152 features each"], [
+    "14.000 [13.750, 14.500]",
+    "7.000 [6.750, 7.500]",
+    same,
+    ...shares,
+  ]);
+  assert.equal(lossTables([{ name: "layer 2", loss }]).match(/^\| zeros/gm)!.length, 2);
 });
 
 Deno.test("weights: mean, deviation and range of every tensor, and of the norms of encoder columns and decoder rows", () => {
@@ -358,6 +426,47 @@ Deno.test("comparison: which layer fires more often and more strongly follows th
   assert.deepEqual(alike.slice(1, 4).map((text) => /about [a-z ]* (often|same|mixed)/.test(text)), [true, true, true]);
 });
 
+Deno.test("held-out documents: how many of how many, their spread, and a row for each", () => {
+  const sentence =
+    "FVU of single documents: median 0.1800, from 0.1500 (d.txt, 10,000 tokens) to 0.2000 (c.txt, 30,640 tokens).";
+  for (const text of [report, summary]) {
+    assert.ok(text.includes("80,640 tokens in 1,280 contexts of 3 of 12 test documents"));
+    assert.match(text, /[iI]ntervals cover 95 % \(bootstrap over contexts\)\.$/m);
+    assert.ok(text.includes(sentence));
+    const rows = [...tableWith(text, "FVU of the document")];
+    assert.deepEqual(rows.map(([name, row]) => [name, row.Tokens, row["FVU of the document"]]), [
+      ["a_b.txt", "40,000", "0.1800"],
+      ["c.txt", "30,640", "0.2000"],
+      ["d.txt", "10,000", "0.1500"],
+    ]);
+  }
+});
+
+Deno.test("held-out documents: what is said of a whole part, of a streamed text, of one document, of an old file", () => {
+  const { evaluation } = a.layer, read = "80,640 tokens in 1,280 contexts of ";
+  const said = (changes: Partial<typeof evaluation>) => textRead({ ...evaluation, ...changes });
+  assert.equal(said({ documents: 12 }), `${read}all 12 test documents`);
+  assert.equal(said({ split: "validation", split_documents: null }), `${read}3 validation documents`);
+  assert.equal(said({ documents: 1, split_documents: 1 }), `${read}the only test document`);
+  const { split: _, documents: __, split_documents: ___, resampled: ____, ...rest } = evaluation;
+  const { fvu_over_documents: _____, fvu_per_document: ______, ...old } = rest;
+  assert.equal(textRead(old), `${read}documents that were never trained on`);
+  assert.deepEqual([intervalBasis(old), spreadText(old, 3), documentFvus(old)], [
+    "95 % (bootstrap over contexts)",
+    "",
+    "",
+  ]);
+  const many = documentFvus({ ...rest, documents: 300, fvu_per_document: undefined });
+  assert.match(many, /^FVU of single documents: median 0\.1800, from .* tokens\)\.$/);
+  assert.equal(leftOut(old, true), "BOS included");
+  assert.equal(leftOut({ ...evaluation, excluded_tokens: 1 }, false), "BOS excluded, 1 token left out for its id");
+  assert.equal(
+    leftOut({ ...evaluation, excluded_tokens: 1200 }, false),
+    "BOS excluded, 1,200 tokens left out for their ids",
+  );
+  assert.equal(spreadText(evaluation, 3), "0.150 (d.txt), 0.180, 0.200 (c.txt)");
+});
+
 Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per figure and a column per layer", () => {
   const evaluations = [a.layer, b.layer].map((layer, i) => ({ ...layer, name: `layer ${2 + 2 * i}` }));
   const text = evaluationTable(evaluations, false), [first, second] = text.split("Layer 4\n");
@@ -377,6 +486,14 @@ Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per f
   assert.deepEqual(of("FVU, variance of all elements"), ["0.1728", "0.2400"]);
   assert.deepEqual(of("L0"), ["46.30 [45.90, 46.70]", "46.30 [45.90, 46.70]"]);
   assert.deepEqual(of("L0 at 5, 25, 50, 75, 95 % of tokens"), Array(2).fill("21, 36, 45, 56, 78"));
+  assert.deepEqual(of("FVU of documents: least, median, largest"), [
+    "0.1500, 0.1800, 0.2000",
+    "0.2200, 0.2500, 0.2700",
+  ]);
+  const documents = tableWith(text, "FVU of the document");
+  assert.deepEqual([...documents.keys()], ["a_b.txt", "c.txt", "d.txt"]);
+  const { Tokens, "layer 2": shallow, "layer 4": deep } = documents.get("c.txt")!;
+  assert.deepEqual([Tokens, shallow, deep], ["30,640", "0.2000", "0.2700"]);
   assert.deepEqual(of("k in training"), ["48", "48"]);
   assert.deepEqual(of("Dead features"), ["13 (10.2 %)", "0 (0.0 %)"]);
 });

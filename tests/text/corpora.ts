@@ -6,10 +6,11 @@ import { gzipSync, zstdCompressSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { builtinModel } from "../../core/builtin/model.ts";
 import { UserError } from "../../core/errors.ts";
-import type { StreamPosition } from "../../core/text/contexts.ts";
+import { NO_DOCUMENT, type StreamPosition } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { documentName } from "../../core/text/documents.ts";
-import type { Split } from "../../core/text/split.ts";
+import { HeldOutStream } from "../../core/text/held_out.ts";
+import type { HeldOutSplit } from "../../core/text/split.ts";
 import { ContextStream } from "../../core/text/stream.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 
@@ -83,20 +84,19 @@ export interface Opened {
 }
 
 export interface Choice {
-  readonly split?: Split;
   readonly seed?: number | null;
   readonly context?: number;
   readonly characters?: number;
   readonly start?: StreamPosition;
 }
 
-/** Opens a stream over files as the Worker does, with smaller blocks and sections. */
+/** Opens a training stream over files as the Worker does, with smaller blocks and sections. */
 export async function openStream(paths: string[], choice: Choice = {}): Promise<Opened> {
-  const { split = "train", seed = 5, context = 16, characters = 4000, start } = choice;
-  const corpus = await openCorpus(paths, split, characters), endless = split === "train";
+  const { seed = 5, context = 16, characters = 4000, start } = choice;
+  const corpus = await openCorpus(paths, "train", characters);
   const stream = await ContextStream.open({
-    ...{ source: corpus, name: endless ? "training" : "held-out", encode: tokenizer.encode, sectionCharacters: 200 },
-    ...{ context, bosId: tokenizer.bosId, eosId: tokenizer.eosId, seed: endless ? seed : null, endless, start },
+    ...{ source: corpus, encode: tokenizer.encode, sectionCharacters: 200 },
+    ...{ context, bosId: tokenizer.bosId, eosId: tokenizer.eosId, seed, start },
   });
   return {
     stream,
@@ -105,7 +105,46 @@ export async function openStream(paths: string[], choice: Choice = {}): Promise<
   };
 }
 
-/** Reads until the stream has come to an epoch, or ended; gives the documents of each epoch by name, and the rows' positions. */
+/** A row of a held-out part: its document's name, where in it the row begins, and its tokens without BOS and what fills it up. */
+export interface HeldOutRow {
+  readonly document: string;
+  readonly first: number;
+  readonly ids: readonly number[];
+}
+
+/** Reads a held-out part of files as the Worker does, with smaller blocks. */
+export async function readHeldOut(
+  paths: string[],
+  split: HeldOutSplit,
+  { context = 16, characters = 4000, tokens = Infinity } = {},
+): Promise<HeldOutRow[]> {
+  const { encode, bosId, eosId } = tokenizer;
+  const source = await openCorpus(paths, split, characters);
+  const stream = new HeldOutStream({ source, encode, context, bosId, eosId, tokens });
+  const rows: HeldOutRow[] = [];
+  for (;;) {
+    const { batch: { contexts, ids, document, position } } = await stream.next(3);
+    for (let row = 0; row < contexts; row++) {
+      const begin = row * context, at = begin + 1, end = at + context - 1;
+      const held = document.subarray(at, end).indexOf(NO_DOCUMENT), behind = held === -1 ? end : at + held;
+      assert.deepEqual([ids[begin], document[begin], position[begin]], [bosId, NO_DOCUMENT, 0], "BOS is in front");
+      assert.equal(new Set(document.subarray(at, behind)).size, 1, "a row has one document");
+      assert.ok(document.subarray(behind, end).every((number) => number === NO_DOCUMENT));
+      assert.deepEqual(
+        [...position.subarray(at, behind)],
+        Array.from(ids.subarray(at, behind), (_, i) => position[at] + i),
+      );
+      rows.push({
+        document: documentName(source.names, document[at]),
+        first: position[at],
+        ids: [...ids.subarray(at, behind)],
+      });
+    }
+    if (contexts < 3) return rows;
+  }
+}
+
+/** Reads until the stream has come to an epoch; gives the documents of each epoch by name, and the rows' positions. */
 export async function readEpochs(
   { stream, name }: Opened,
   epochs: number,
@@ -116,7 +155,6 @@ export async function readEpochs(
     const { epoch } = stream.position;
     if (epoch >= epochs) return { ids, documents, positions };
     const run = await stream.next(1);
-    if (run.positions.length === 0) return { ids, documents, positions };
     // A row across the end of an epoch belongs to both.
     if (run.positions[0].epoch === epoch) {
       run.batch.document.subarray(1).forEach((document) => documents[epoch].add(name(document)));

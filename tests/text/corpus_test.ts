@@ -8,13 +8,23 @@ import { openCorpus } from "../../core/text/corpus.ts";
 import { VOLUME_START } from "../../core/text/blocks.ts";
 import { documentName, shareNumbers } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
-import { assertRefused, bytesOf, inEveryFormat, jsonl, openStream, parquet, readEpochs, withFiles } from "./corpora.ts";
+import {
+  assertRefused,
+  bytesOf,
+  inEveryFormat,
+  jsonl,
+  openStream,
+  parquet,
+  readEpochs,
+  readHeldOut,
+  withFiles,
+} from "./corpora.ts";
 
-/** Both sides' documents of a corpus of one block, as name -> text. */
+/** All parts' documents of a corpus of one block, as name -> text. */
 async function documentsOf(paths: string[]): Promise<Record<string, string>> {
-  const sides = await Promise.all((["train", "held_out"] as const).map((split) => openCorpus(paths, split)));
+  const parts = await Promise.all((["train", "validation", "test"] as const).map((split) => openCorpus(paths, split)));
   const found: [string, string][] = [];
-  for (const { names, read } of sides) {
+  for (const { names, read } of parts) {
     const { documents } = await read(0, VOLUME_START);
     for (const { number, text } of documents) found.push([documentName(names, number), text]);
   }
@@ -65,12 +75,16 @@ Deno.test("files of one base name are named by their paths, pieces by their numb
   });
 });
 
-Deno.test("the built-in text: 233 addresses, the same held-out ones as in the model's training", async () => {
-  const { summary, names, read } = await openCorpus("builtin", "held_out");
+Deno.test("the built-in text: 233 addresses, the same held-out ones as in the model's training, in turn for validation and test", async () => {
+  const { summary, names, read } = await openCorpus("builtin", "validation");
   assert.deepEqual([summary.documents, summary.train_documents, summary.held_out_documents], [233, 221, 12]);
   assert.equal(summary.file_count, 0);
   assert.equal(documentName(names, 0), "1790_george_washington_n.txt");
   assert.match((await read(0, VOLUME_START)).documents[0].text, /^Fellow-Citizens of the Senate and House/);
+  const test = await openCorpus("builtin", "test");
+  assert.deepEqual(test.summary, summary);
+  const years = [names, test.names].map((names) => [0, 1, 2, 3, 4, 5].map((n) => parseInt(documentName(names, n))));
+  assert.deepEqual(years, [[1790, 1830, 1870, 1910, 1951, 1989], [1810, 1850, 1890, 1930, 1969, 2009]]);
 });
 
 Deno.test("the fingerprint tells texts apart: by their contents, or by their files' sizes when they are streamed", async () => {
@@ -100,14 +114,19 @@ Deno.test("training never sees a held-out document, in any block, epoch or order
     ...Object.fromEntries(texts(30).map((text, i) => [`small/${i}.txt`, `${text} `.repeat(20)])),
   };
   await withFiles(files, async (folder) => {
-    const held = await readEpochs(await openStream([folder], { split: "held_out", context: 2 }), 1);
-    assert.ok(held.documents[0].size > 35, `${held.documents[0].size}`);
+    const parts = await Promise.all((["validation", "test"] as const).map((split) => readHeldOut([folder], split)));
+    const [validation, test] = parts.map((rows) => new Set(rows.map(({ document }) => document)));
+    assert.ok(
+      validation.isDisjointFrom(test) && validation.size > 15 && test.size > 15,
+      `${validation.size}, ${test.size}`,
+    );
+    const held = validation.union(test);
     for (const seed of [null, 1, 2]) {
       const training = await openStream([folder], { seed, context: 2 });
       assert.ok(training.isStreamed);
       const { documents: [first, second] } = await readEpochs(training, 3);
-      for (const name of held.documents[0]) assert.ok(!first.has(name) && !second.has(name), name);
-      const all = new Set([...first, ...second, ...held.documents[0]]);
+      for (const name of held) assert.ok(!first.has(name) && !second.has(name), name);
+      const all = new Set([...first, ...second, ...held]);
       for (
         const name of ["part.jsonl:150", "part.jsonl.gz:77", "part.jsonl.zst:1", "part.parquet:149", "long.txt#20"]
       ) {
@@ -123,11 +142,11 @@ Deno.test("numbers of documents: each file has its share, names come back", () =
   const first = shareNumbers(sizes);
   assert.equal(first[0], 0);
   assert.equal(first.at(-1), 2 ** 32 - 1);
-  sizes.forEach((size, i) => assert.ok(first[i + 1] - first[i] >= 21 + Math.floor(size / 1200), `${size}`));
+  sizes.forEach((size, i) => assert.ok(first[i + 1] - first[i] >= 22 + Math.floor(size / 1200), `${size}`));
   const formats = ["txt", "jsonl", "parquet", "jsonl.zst", "txt"] as const;
   const files = formats.map((format, i) => ({ format, name: `f${i}.${format}` }));
   const name = (number: number) => documentName({ kind: "numbered", files, first }, number);
-  assert.deepEqual([0, 20, 21].map(name), ["f0.txt", "f0.txt#20", "f1.jsonl:1"]);
+  assert.deepEqual([0, 21, 22].map(name), ["f0.txt", "f0.txt#21", "f1.jsonl:1"]);
   assert.deepEqual([first[2] - 1, first[2]].map(name), [`f1.jsonl:${first[2] - first[1]}`, "f2.parquet:1"]);
   assert.deepEqual([first[4] - 1, first[4]].map(name), [`f3.jsonl.zst:${first[4] - first[3]}`, "f4.txt"]);
 });

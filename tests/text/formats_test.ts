@@ -17,6 +17,7 @@ import {
   openStream,
   parquet,
   readEpochs,
+  readHeldOut,
   withFiles,
 } from "./corpora.ts";
 
@@ -25,25 +26,33 @@ const TEXTS = Array.from(
   (_, i) => `Text ${i}, “übrigens” 🌍: ${"the state of the Union ".repeat(i % 13)}`,
 );
 const FILES = inEveryFormat(TEXTS);
+const recordOf = (document: string) => Number(/:(\d+)$/.exec(document)![1]);
 
 for (const characters of [4000, 1e9]) {
   Deno.test(`blocks of ${characters} characters: every format gives the same batches, named after its own records`, () =>
     withFiles(FILES, async (folder) => {
-      for (const split of ["train", "held_out"] as const) {
-        const read = await Promise.all(
-          Object.keys(FILES).map(async (name) => {
-            const opened = await openStream([join(folder, name)], { split, characters });
-            assert.equal(opened.isStreamed, characters < 1e9);
-            const { ids, documents } = await readEpochs(opened, 2);
-            return { ids, documents: documents.map((set) => [...set].map((document) => document.replace(name, ""))) };
-          }),
-        );
-        const [{ ids, documents: [first] }, ...others] = read;
-        for (const other of others) assert.deepEqual(other, read[0]);
-        assert.ok(ids.length > 5000 / (split === "train" ? 1 : 20));
-        const numbers = first.map((name) => Number(/^:(\d+)$/.exec(name)![1]));
-        assert.equal(Math.max(...numbers), split === "train" ? 240 : 241);
-      }
+      const paths = Object.keys(FILES).map((name) => join(folder, name));
+      const train = await Promise.all(paths.map(async (path) => {
+        const opened = await openStream([path], { characters });
+        assert.equal(opened.isStreamed, characters < 1e9);
+        const { ids, documents } = await readEpochs(opened, 2);
+        return { ids, records: documents.map((set) => [...set].map(recordOf)) };
+      }));
+      for (const other of train) assert.deepEqual(other, train[0]);
+      assert.ok(train[0].ids.length > 5000);
+      const held = await Promise.all(paths.map(async (path) => {
+        const parts = [
+          await readHeldOut([path], "validation", { characters }),
+          await readHeldOut([path], "test", { characters }),
+        ];
+        return parts.map((rows) => rows.map(({ document, ...row }) => ({ record: recordOf(document), ...row })));
+      }));
+      for (const other of held) assert.deepEqual(other, held[0]);
+      const [validation, test] = held[0].map((rows) => new Set(rows.map(({ record }) => record)));
+      const all = [...validation, ...test, ...new Set(train[0].records[0])].sort((a, b) => a - b);
+      assert.deepEqual(all, TEXTS.map((_, i) => i + 1), "each is in one part");
+      assert.ok(validation.has(1) && test.has(21));
+      if (characters === 1e9) assert.deepEqual([...test], [21, 61, 101, 141, 181, 221]);
     }));
 }
 

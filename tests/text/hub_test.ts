@@ -41,7 +41,7 @@ Deno.test("hf: through the Worker, from one commit; a reference is recorded with
     const source = await openTokenSource({
       tokenizer: tokenizerFiles,
       data: [pinned],
-      split: "held_out",
+      split: "validation",
       context: 16,
       seed: null,
     });

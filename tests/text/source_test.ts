@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
-import { type ContextBatch, START } from "../../core/text/contexts.ts";
+import { type ContextBatch, NO_DOCUMENT, START } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { openTokenSource, type TokenSource } from "../../core/text/source.ts";
 import { ContextStream } from "../../core/text/stream.ts";
@@ -41,8 +41,8 @@ function values(batches: ContextBatch[]): number[][] {
 async function trainStream(path: string) {
   const { encode, bosId, eosId } = tokenizer;
   return await ContextStream.open({
-    ...{ source: await openCorpus([path], "train"), name: "training", encode, sectionCharacters: 4096 },
-    ...{ context: 16, bosId, eosId, seed: 3, endless: true },
+    ...{ source: await openCorpus([path], "train"), encode, sectionCharacters: 4096 },
+    ...{ context: 16, bosId, eosId, seed: 3 },
   });
 }
 
@@ -54,7 +54,7 @@ Deno.test("a training source gives the stream of its seed, whatever the batch si
   await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path] }, async (source) => {
       const { documents, train_documents, held_out_documents } = source.summary;
-      assert.deepEqual([documents, train_documents, held_out_documents], [41, 38, 3]);
+      assert.deepEqual([documents, train_documents, held_out_documents, source.documents], [41, 38, 3, 38]);
       assert.equal(source.documentName(0), "a.jsonl:2");
       assert.equal(source.documentName(37), "a.jsonl:40");
       const batches: ContextBatch[] = [];
@@ -88,25 +88,31 @@ Deno.test("a source continued at a position equals the uninterrupted one", async
 
 Deno.test("a held-out source gives each of its documents once and ends", async () => {
   await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
-    await withSource({ data: [path], split: "held_out" }, async (source) => {
-      assert.deepEqual([0, 1, 2].map((n) => source.documentName(n)), ["a.jsonl:1", "a.jsonl:21", "a.jsonl:41"]);
-      const batches = [await source.next(4)];
-      while (!batches.at(-1)!.done) batches.push(await source.next(4));
-      const [ids] = values(batches);
-      const text = tokenizer.decode(ids.filter((id) => id !== 2));
-      const whole = [0, 20, 40].map((i) => `${TEXTS[i]}<eos>`).join("");
-      assert.ok(whole.startsWith(text) && whole.length - text.length < 100, `${text.length} of ${whole.length}`);
-      assert.equal((await source.next(4)).batch.contexts, 0);
-    });
+    for (const [split, numbers] of [["validation", [0, 40]], ["test", [20]]] as const) {
+      await withSource({ data: [path], split }, async (source) => {
+        assert.equal(source.documents, numbers.length);
+        assert.deepEqual(numbers.map((_, n) => source.documentName(n)), numbers.map((i) => `a.jsonl:${i + 1}`));
+        const batches = [await source.next(4)];
+        while (!batches.at(-1)!.done) batches.push(await source.next(4));
+        const [ids, document] = values(batches);
+        const text = tokenizer.decode(ids.filter((_, i) => document[i] !== NO_DOCUMENT));
+        assert.equal(text, numbers.map((i) => `${TEXTS[i]}<eos>`).join(""));
+        assert.equal((await source.next(4)).batch.contexts, 0);
+      });
+      await withSource({ data: [path], split, tokens: 20 }, async (source) => {
+        const { batch: { contexts }, done } = await source.next(9);
+        assert.deepEqual([contexts, done], [2, true], "the fewest rows that hold 20 tokens");
+      });
+    }
   });
 });
 
-Deno.test("one text file is cut so that both splits have some", async () => {
+Deno.test("one text file is cut so that all parts have some", async () => {
   await withFile("speech.txt", TEXTS.join("\n"), async (path) => {
-    await withSource({ data: [path], split: "held_out" }, (source) => {
-      assert.equal(source.documentName(0), "speech.txt#1");
+    await withSource({ data: [path], split: "test" }, (source) => {
+      assert.equal(source.documentName(0), "speech.txt#21");
       const { documents, train_documents, held_out_documents } = source.summary;
-      assert.deepEqual([documents, train_documents, held_out_documents], [20, 19, 1]);
+      assert.deepEqual([documents, train_documents, held_out_documents], [21, 19, 2]);
     });
   });
 });
@@ -118,8 +124,8 @@ Deno.test("the Worker's errors arrive as they were thrown", async () => {
   await refuses({ data: ["/nowhere/a.txt"] }, /^Cannot read \/nowhere\/a\.txt: the file must exist, there is none/);
   await refuses({ tokenizer: { ...tokenizerFiles, tokenizerJson: new Uint8Array() } }, /^Cannot read tokenizer\.json/);
   await withFile("short.txt", "just these few words", async (path) => {
-    const message = /^Cannot make contexts of 16 tokens: the held-out text must have at least 15 tokens, it has \d;/;
-    await refuses({ data: [path], split: "held_out" }, message);
+    const message = /^Cannot make contexts of 16 tokens: the training text must have at least 15 tokens, it has \d;/;
+    await refuses({ data: [path] }, message);
     await refuses({ data: [path], context: 1 }, /--context must be at least 2/);
     await refuses({ data: [path], context: 2, start: { ...START, section: 9999 } }, /give the same data$/);
   });

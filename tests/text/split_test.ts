@@ -1,38 +1,63 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../core/errors.ts";
-import { requireBothSides, splitDocuments } from "../../core/text/split.ts";
+import { requireAllParts, splitDocuments } from "../../core/text/split.ts";
 
 const whole = (text: string, file = 0) => ({ file, record: 0, piece: 0, text });
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => whole(`text ${i}`, i));
-/** Both sides in their common order: a held-out piece comes before the up to 19 training pieces that follow it. */
-const merged = ({ train, held_out }: ReturnType<typeof splitDocuments>) =>
-  held_out.flatMap((piece, i) => [piece, ...train.slice(19 * i, 19 * i + 19)]);
+/** All parts in their common order: a held-out piece comes before the up to 19 training pieces that follow it. */
+const merged = ({ train, validation, test }: ReturnType<typeof splitDocuments>) =>
+  validation.flatMap((piece, i) => [piece, ...test.slice(i, i + 1)]).flatMap((
+    piece,
+    i,
+  ) => [piece, ...train.slice(19 * i, 19 * i + 19)]);
+/** The same where one piece is held out, in two halves. */
+const joined = ({ train, validation, test }: ReturnType<typeof splitDocuments>) => [...validation, ...test, ...train];
 
-Deno.test("splitDocuments: every 20th document from the first on is held out, none is cut", () => {
-  for (const count of [20, 21, 61, 233]) {
+Deno.test("splitDocuments: every 20th document from the first on is held out, in turn for validation and test, none is cut", () => {
+  for (const count of [21, 61, 233]) {
     const documents = numbered(count);
     const split = splitDocuments(documents);
-    assert.deepEqual(split.held_out, documents.filter((_, i) => i % 20 === 0));
+    assert.deepEqual(split.validation, documents.filter((_, i) => i % 40 === 0));
+    assert.deepEqual(split.test, documents.filter((_, i) => i % 40 === 20));
     assert.deepEqual(merged(split), documents);
+  }
+});
+
+Deno.test("splitDocuments: of 20 documents the first is cut in two, and training keeps the other 19", () => {
+  const documents = numbered(20), { train, validation, test } = splitDocuments(documents);
+  assert.deepEqual(train, documents.slice(1));
+  assert.deepEqual(validation, [{ ...documents[0], piece: 1, text: "text" }]);
+  assert.deepEqual(test, [{ ...documents[0], piece: 2, text: " 0" }]);
+});
+
+Deno.test("splitDocuments: what cannot be cut in two takes the last document of training, but not at the end of a longer text", () => {
+  const documents = numbered(20);
+  for (const mayCut of [() => false, ({ file }: { file: number }) => file > 0]) {
+    const { train, validation, test } = splitDocuments(documents, mayCut);
+    assert.deepEqual([validation, test], [[documents[0]], [documents[19]]]);
+    assert.deepEqual(train, documents.slice(1, 19));
+    const end = splitDocuments(documents, mayCut, true);
+    assert.deepEqual(end, { train: documents.slice(1), validation: [documents[0]], test: [] });
   }
 });
 
 Deno.test("splitDocuments: a document of lines is cut after line ends, into 20 pieces of similar size", () => {
   const text = Array.from({ length: 1000 }, (_, i) => `line ${i} of a text\n`).join("");
-  const pieces = merged(splitDocuments([whole(text)]));
-  assert.equal(pieces.length, 20);
+  const parts = splitDocuments([whole(text)]), pieces = joined(parts);
   assert.equal(pieces.map((piece) => piece.text).join(""), text);
-  assert.deepEqual(pieces.map(({ piece }) => piece), pieces.map((_, i) => i + 1));
+  assert.deepEqual(parts.train.map(({ piece }) => piece), Array.from({ length: 19 }, (_, i) => i + 2));
+  assert.deepEqual([...parts.validation, ...parts.test].map(({ piece }) => piece), [1, 21]);
   for (const piece of pieces) {
     assert.ok(piece.text.endsWith("\n"));
-    assert.ok(Math.abs(piece.text.length - text.length / 20) < 40, `${piece.text.length}`);
+    const wanted = text.length / (piece.piece === 1 || piece.piece === 21 ? 40 : 20);
+    assert.ok(Math.abs(piece.text.length - wanted) < 40, `${piece.text.length}`);
   }
 });
 
 Deno.test("splitDocuments: a document without lines is cut before spaces, never inside a character", () => {
   const text = "grüße 🌍 welt ".repeat(100).trimEnd();
-  const pieces = merged(splitDocuments([whole(text)]));
-  assert.equal(pieces.length, 20);
+  const pieces = joined(splitDocuments([whole(text)]));
+  assert.equal(pieces.length, 21);
   assert.equal(pieces.map((piece) => piece.text).join(""), text);
   for (const piece of pieces.slice(1)) assert.ok(piece.text.startsWith(" "));
 });
@@ -47,24 +72,29 @@ Deno.test("splitDocuments: few documents of unequal size give pieces by their le
 
 Deno.test("splitDocuments: what may not be cut stays whole", () => {
   const documents = [whole("word ".repeat(1000), 0), whole("one two three ".repeat(400), 1)];
-  const { held_out, train } = splitDocuments(documents, ({ file }) => file === 1);
-  const pieces = merged({ held_out, train });
-  assert.deepEqual(pieces[0], documents[0]);
-  assert.ok(pieces.length > 5);
-  assert.deepEqual(splitDocuments(documents, () => false), { held_out: [documents[0]], train: [documents[1]] });
+  const { train, validation, test } = splitDocuments(documents, ({ file }) => file === 1);
+  assert.deepEqual(validation, [documents[0]]);
+  assert.equal([...train, ...test].map(({ text }) => text).join(""), documents[1].text);
+  assert.ok(train.length > 5);
+  assert.deepEqual(splitDocuments(documents, () => false), {
+    train: [],
+    validation: [documents[0]],
+    test: [documents[1]],
+  });
 });
 
-Deno.test("splitDocuments: the shortest text has two words; less is refused in one sentence", () => {
-  const sides = splitDocuments([whole("one two")]);
-  assert.deepEqual(sides, {
-    held_out: [{ ...whole("one"), piece: 1 }],
+Deno.test("splitDocuments: the shortest text has three words; less is refused in one sentence", () => {
+  const parts = splitDocuments([whole("one two three")]);
+  assert.deepEqual(parts, {
     train: [{ ...whole(" two"), piece: 2 }],
+    validation: [{ ...whole("one"), piece: 1 }],
+    test: [{ ...whole(" three"), piece: 3 }],
   });
-  requireBothSides(sides);
-  for (const documents of [[whole("word")], [whole(" word")], [whole("word\n")], []]) {
-    assert.throws(() => requireBothSides(splitDocuments(documents)), (error: Error) => {
+  requireAllParts(parts);
+  for (const documents of [[whole("one two")], [whole("word")], [whole(" word")], [whole("word\n")], []]) {
+    assert.throws(() => requireAllParts(splitDocuments(documents)), (error: Error) => {
       assert.ok(error instanceof UserError);
-      assert.match(error.message, /at least two documents, lines or words, it has [01]; give more text/);
+      assert.match(error.message, /at least three documents, lines or words, it has [012]; give more text/);
       return true;
     });
   }

@@ -35,6 +35,14 @@ Deno.test("decode: runs that begin or end inside a character keep the whole char
 
 Deno.test("special ids and vocabulary size of the embedded tokenizer", () => {
   assert.deepEqual([embedded.bosId, embedded.eosId, embedded.vocabSize], [2, 1, 4096]);
+  assert.deepEqual([embedded.specialIds, crossing.specialIds], [[2, 1, 0], [crossing.bosId, crossing.eosId]]);
+});
+
+Deno.test("idOf: tokens as the vocabulary and as reports spell them", () => {
+  for (const id of [0, 1, 2, 300, 2000, 4095]) assert.equal(embedded.idOf(embedded.tokenText(id)), id);
+  assert.equal(embedded.idOf("▁the"), embedded.encode(" the")[0]);
+  assert.equal(embedded.idOf("<0x0A>"), 14);
+  assert.equal(embedded.idOf("no such token"), undefined);
 });
 
 Deno.test("tokenText: spaces, ASCII bytes, other bytes and special tokens", () => {

@@ -14,7 +14,7 @@ import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { randomText, sourceOf } from "../passes/random_text.ts";
 
 const layoutWith = (changes: Partial<BufferLayout> = {}): BufferLayout => ({
-  ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false },
+  ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false, excluded: [] },
   ...changes,
 });
 
@@ -38,8 +38,9 @@ for (const [what, cut, contexts, steps] of cuts) {
     const layout = bufferLayout({
       ...{ steps: runSteps, batch_tokens: batchTokens, passes, buffer_tokens: tokens, context },
       include_bos: includeBos,
+      exclude_tokens: [1, 2],
     });
-    assert.deepEqual(layout, { contexts, context, passes, steps, batchTokens, includeBos });
+    assert.deepEqual(layout, { contexts, context, passes, steps, batchTokens, includeBos, excluded: [1, 2] });
     const perContext = context - (includeBos ? 0 : 1), drawn = passes * contexts * perContext;
     assert.ok(steps * batchTokens <= drawn, "each step finds its rows");
     assert.ok(steps * batchTokens > drawn - passes * perContext, "less than a context is wasted");
@@ -49,31 +50,73 @@ for (const [what, cut, contexts, steps] of cuts) {
   });
 }
 
-for (const includeBos of [false, true]) {
-  Deno.test(`drawOrder: each pass is a permutation of the rows ${includeBos ? "with" : "without"} BOS`, () => {
-    const { contexts, context, passes } = layoutWith(), order = Array.from(drawOrder(layoutWith({ includeBos }), 3, 0));
-    const rows = Array.from({ length: contexts * context }, (_, row) => row).filter((row) =>
-      includeBos || row % context > 0
-    );
-    assert.equal(order.length, passes * rows.length);
-    const each = Array.from({ length: passes }, (_, p) => order.slice(p * rows.length, (p + 1) * rows.length));
-    for (const pass of each) {
-      assert.deepEqual(pass.toSorted((a, b) => a - b), rows);
-      assert.notDeepEqual(pass, rows, "shuffled");
-    }
-    assert.equal(new Set(each.map(String)).size, passes, "each pass is another permutation");
+const someRows = Uint32Array.from({ length: 28 }, (_, r) => 3 * r + 1);
+
+Deno.test("drawOrder: each pass is a permutation of the rows, the last one cut off", () => {
+  const order = Array.from(drawOrder(someRows, 3 * 28 + 5, 3, 0));
+  assert.equal(order.length, 89);
+  const each = [0, 1, 2].map((p) => order.slice(p * 28, (p + 1) * 28));
+  for (const pass of each) {
+    assert.deepEqual(pass.toSorted((a, b) => a - b), [...someRows]);
+    assert.notDeepEqual(pass, [...someRows], "shuffled");
+  }
+  assert.equal(new Set(each.map(String)).size, 3, "each pass is another permutation");
+  assert.equal(new Set(order.slice(84)).size, 5);
+  assert.deepEqual([...drawOrder(someRows, 30, 3, 0)], order.slice(0, 30), "fewer draws are the first of more");
+});
+
+for (
+  const [what, changes, isDrawn] of [
+    ["without BOS", {}, (row: number) => row % 5 > 0],
+    ["with BOS", { includeBos: true }, () => true],
+    [
+      "without two tokens, wherever they stand",
+      { excluded: [7, 9] },
+      (row: number, id: number) => row % 5 > 0 && id !== 7 && id !== 9,
+    ],
+    [
+      "with BOS, without a token",
+      { includeBos: true, excluded: [7] },
+      (row: number, id: number) => row % 5 === 0 || id !== 7,
+    ],
+  ] as const
+) {
+  Deno.test(`a buffer draws its rows ${what}; its order is as long whatever they are`, async () => {
+    using gpu = await openGpu();
+    const layout = layoutWith(changes), buffer = new ShuffleBuffer(gpu, [], { dModel: 4 } as never, layout, 3);
+    const ids = Uint32Array.from({ length: 35 }, (_, row) => row % 5 === 0 ? 7 : 5 + row * row % 7);
+    buffer.batch = { ...randomText(7, 5, 1), ids };
+    buffer.shuffle(2);
+    const rows = [...ids.keys()].filter((row) => isDrawn(row, ids[row]));
+    assert.deepEqual(new Set(buffer.drawn), new Set(rows));
+    assert.equal(buffer.drawn.length, 3 * 7 * ("includeBos" in changes ? 5 : 4));
+    assert.equal(buffer.order.shape[0], buffer.drawn.length);
+    const counts = rows.map((row) => buffer.drawn.filter((drawn) => drawn === row).length);
+    assert.ok(Math.max(...counts) - Math.min(...counts) <= 1 && Math.min(...counts) >= 3, counts.join());
   });
 }
 
+Deno.test("a buffer without a token that counts is refused", async () => {
+  using gpu = await openGpu();
+  const buffer = new ShuffleBuffer(gpu, [], { dModel: 4 } as never, layoutWith({ excluded: [6] }), 3);
+  buffer.batch = { ...randomText(7, 5, 1), ids: new Uint32Array(35).fill(6) };
+  assert.throws(() => buffer.shuffle(0), {
+    name: "UserError",
+    message: /must have a token that is not left out, they have none/,
+  });
+});
+
 Deno.test("drawOrder is a pure function of seed and number", () => {
-  const order = (seed: number, n: number) => String(drawOrder(layoutWith(), seed, n));
+  const order = (seed: number, n: number) => String(drawOrder(someRows, 84, seed, n));
   assert.equal(order(3, 5), order(3, 5));
   const all = [0, 1, 2].flatMap((seed) => [0, 1, 2].map((n) => order(seed, n)));
   assert.equal(new Set(all).size, all.length);
 });
 
 Deno.test("drawOrder spreads the rows of a context over a pass", () => {
-  const wide = layoutWith({ contexts: 400, context: 65, passes: 1 }), order = drawOrder(wide, 0, 0);
+  const wide = { contexts: 400, context: 65 };
+  const rows = Uint32Array.from({ length: 400 * 65 }, (_, row) => row).filter((row) => row % 65 > 0);
+  const order = drawOrder(rows, rows.length, 0, 0);
   // Of 64 tokens of a context, each quarter of the order should hold about 16.
   const quarter = order.subarray(0, order.length / 4), counts = new Uint32Array(wide.contexts);
   for (const row of quarter) counts[Math.floor(row / wide.context)]++;

@@ -1,8 +1,10 @@
 /**
- * What becomes of the head's products with the vocabulary, one block of it at a time: the next token's loss, or logits.
+ * What becomes of the head's products with the vocabulary, one block of it at a time: the next token's loss, how that and the rest of the
+ * prediction differ from another model's, or logits.
  * @module
  */
 
+import comparePredictionsSource from "./compare_predictions.wgsl" with { type: "text" };
 import nextTokenLossSource from "./next_token_loss.wgsl" with { type: "text" };
 import softCapSource from "./soft_cap.wgsl" with { type: "text" };
 import storeLogitsSource from "./store_logits.wgsl" with { type: "text" };
@@ -21,6 +23,20 @@ export const nextTokenLoss = defineKernel({
   params: { rows: "u32", columns: "u32", first: "u32", vocabulary: "u32" },
   constants: { LANES: 256, SOFT_CAP: 30 },
   shapes: ({ rows, columns }) => ({ product: [rows, columns], target_token: [rows], state: [rows, 3], loss: [rows] }),
+  workgroups: ({ rows }) => linearGrid(rows, 1),
+});
+
+/** Takes one block's products of two models into what tells their predictions apart; SOFT_CAP 0 is no cap. LANES: a power of two. */
+export const comparePredictions = defineKernel({
+  name: "compare_predictions",
+  source: comparePredictionsSource + softCapSource + tanhSource + reduceSource,
+  bindings: { product: "read", reference: "read", target_token: "read", state: "write", result: "write" },
+  params: { rows: "u32", columns: "u32", first: "u32", vocabulary: "u32" },
+  constants: { LANES: 256, SOFT_CAP: 30 },
+  shapes: ({ rows, columns }) => ({
+    ...{ product: [rows, columns], reference: [rows, columns], target_token: [rows] },
+    ...{ state: [rows, 8], result: [rows, 3] },
+  }),
   workgroups: ({ rows }) => linearGrid(rows, 1),
 });
 

@@ -5,6 +5,7 @@
 
 import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
 import prepareRowsSource from "./prepare_rows.wgsl" with { type: "text" };
+import scatterRowsSource from "./scatter_rows.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
 
 /**
@@ -42,6 +43,19 @@ export const prepareRows = defineKernel({
   constants: {},
   shapes: ({ rows, width, first, block_rows }) => ({
     ...{ x: [block_rows, width], order: [first + rows], columns: [2, width], y: [rows, width] },
+  }),
+  workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
+});
+
+/** The rows named by order[first ..] = those of x, or its only one. */
+export const scatterRows = defineKernel({
+  name: "scatter_rows",
+  source: scatterRowsSource,
+  bindings: { x: "read", order: "read", y: "write" },
+  params: { rows: "u32", width: "u32", first: "u32", x_rows: "u32", y_rows: "u32" },
+  constants: {},
+  shapes: ({ rows, width, first, x_rows, y_rows }) => ({
+    ...{ x: [x_rows, width], order: [first + rows], y: [y_rows, width] },
   }),
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });

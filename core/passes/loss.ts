@@ -1,0 +1,335 @@
+/**
+ * Loss recovered: how well the model predicts held-out text with transcoders in the place of what they were trained to predict, against
+ * the model as it is and against zeros and means in that place.
+ *
+ * The text goes through the model once for the means of the targets, and then once for each way to change it; every forward pass is a
+ * whole one with its head, which computes the clean model's logits again beside the changed model's, since those of a large vocabulary are
+ * too many to keep. A transcoder reads its source in the very pass that it changes. So where all of a run are spliced in at once, a deeper
+ * one reads what those below it have made of the model: that is the replacement model.
+ *
+ * A prediction at token i is that of token i + 1. It is counted where token i is, and has a successor in its context. The target is
+ * replaced at every counted token, so a prediction feels the replacement at its own token and, through attention, at those before it. Tokens
+ * that are not counted (BOS) keep what the model computes for them.
+ * @module
+ */
+
+import { LOSS_DEFINITIONS, type LossEvaluation, LossFigures, PredictionSums } from "../analysis/loss.ts";
+import { UserError } from "../errors.ts";
+import { createTensor, downloadAll, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
+import type { Edit } from "../model/edits.ts";
+import type { Decoder } from "../model/forward.ts";
+import { placeOf, type Tap, tapName } from "../model/sites.ts";
+import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
+import { prefixEnds } from "../transcoder/shape.ts";
+import { columnMoments } from "../../wgsl/transcoder/step.ts";
+import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
+import { ablation, Splice } from "./splice.ts";
+
+/** Transcoders and a text that is read to its end; the model must be loaded with its head. */
+export type LossOptions = Omit<TranscodersOnText, "tokens">;
+
+/**
+ * Measures the loss of the model with transcoders spliced in.
+ *
+ * @param options Which on what. Its progress counts the tokens of all forward passes.
+ * @returns One evaluation per transcoder, in their order, each with the figures of all at once too: where two predict the same, of those
+ * that map the same sites in different layers.
+ * @throws {UserError} When there is no text or the device fails.
+ * @throws {RangeError} When the model was loaded without its head, sources and targets.
+ * @throws The signal's reason once it is aborted.
+ */
+export async function measureLoss(options: LossOptions): Promise<LossEvaluation[]> {
+  const { gpu, decoder, transcoders, settings, signal, onProgress } = options;
+  const { include_bos: includeBos, exclude_tokens: excluded } = settings;
+  const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
+  const changes = changesOf(transcoders);
+  const targetsOf = ({ members }: Change) => members.map((m) => tapName(transcoders[m].config.target)).join();
+  const ablations = 2 * new Set(changes.map(targetsOf)).size;
+  const forwards = 2 + ablations + changes.reduce((sum, { ranks }) => sum + ranks.length, 0);
+  const tokens = forwards * batches.reduce((sum, batch) => sum + countedRows(batch, includeBos, excluded).length, 0);
+  let done = 0;
+  const taken = ({ places }: Piece) => onProgress?.(done += places.length, tokens);
+  const along = (analyses: readonly Analysis[]) =>
+    overText({ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, signal }, analyses);
+
+  const means = await meansOf(gpu, transcoders, decoder.maxTokens, along, taken);
+  using scratch = openScope(gpu);
+  const lanes = transcoders.map((placed, i) => ({
+    target: placed.config.target,
+    zero: createTensor(scratch, "zeros", [1, placed.transcoder.shape.d_out]),
+    mean: tensorFrom(scratch, "target's mean", [1, placed.transcoder.shape.d_out], means[i]),
+    splice: new Splice(scratch, placed, decoder.maxTokens),
+  }));
+  const clean = new Clean(scratch, decoder, taken);
+  // Transcoders of one target share its ablations.
+  const ablated = new Map<string, { readonly zero: Changed; readonly mean: Changed }>();
+  const measured = changes.map((change) => {
+    const { members, ranks } = change, targets = targetsOf(change);
+    const changed = (edit: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit) =>
+      new Changed(gpu, decoder, clean.normed, (counted) => members.map((m, i) => edit(lanes[m], i, counted)), taken);
+    const { zero, mean } = ablated.get(targets) ?? {
+      zero: changed(({ target, zero }, _, counted) => ablation(target, zero, counted)),
+      mean: changed(({ target, mean }, _, counted) => ablation(target, mean, counted)),
+    };
+    ablated.set(targets, { zero, mean });
+    return {
+      zero,
+      mean,
+      prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edit(counted, rank[i]))),
+    };
+  });
+  await along([clean, ...new Set(measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes]))]);
+  return evaluationsOf(transcoders, changes, clean.sums, measured);
+}
+
+/** A change of the model that is measured: ablations and splices of some transcoders' targets. */
+interface Change {
+  /** The transcoders, by number. */
+  readonly members: readonly number[];
+  /** For each way to splice them in, the rank of each one's prefix. */
+  readonly ranks: readonly (readonly number[])[];
+}
+
+/** Each transcoder alone, then those that work together. */
+function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
+  const all = transcoders.map((_, i) => i),
+    prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
+  const alone = all.map((i) => ({ members: [i], ranks: Array.from({ length: prefixes[i] }, (_, p) => [p]) }));
+  const isApart = (members: readonly number[]) =>
+    new Set(members.map((m) => tapName(placeOf(transcoders[m].config.target)))).size === members.length;
+  // Two of one target cannot stand in its place at once; those that map the same sites in different layers can.
+  const sites = ({ config: { source, target } }: PlacedTranscoder) => `${source.site} ${target.site}`;
+  const teams = isApart(all) ? [all] : Object.values(Object.groupBy(all, (i) => sites(transcoders[i])));
+  const together = teams.flatMap((members = []) => {
+    if (members.length === 1 || !isApart(members)) return [];
+    const counts = members.map((m) => prefixes[m]), [count] = counts;
+    // Dictionaries with different numbers of prefixes have only their ends in common.
+    const isAlike = counts.every((other) => other === count);
+    const ranks = isAlike ? alone[members[0]].ranks.map(([p]) => members.map(() => p)) : [counts.map((n) => n - 1)];
+    return [{ members, ranks }];
+  });
+  return [...alone, ...together];
+}
+
+function evaluationsOf(
+  transcoders: readonly PlacedTranscoder[],
+  changes: readonly Change[],
+  clean: PredictionSums,
+  measured: readonly { zero: Changed; mean: Changed; prefixes: readonly Changed[] }[],
+): LossEvaluation[] {
+  const figures = new LossFigures(clean), common = figures.common();
+  const ends = transcoders.map(({ transcoder: { shape } }) => prefixEnds(shape.groups));
+  const replacement = <Prefix>(change: number, named: readonly Prefix[]) => {
+    const { zero, mean, prefixes } = measured[change];
+    return figures.replacement({ zero: zero.sums, mean: mean.sums, prefixes: prefixes.map(({ sums }) => sums) }, named);
+  };
+  const mapping = ({ config: { source, target } }: PlacedTranscoder) => `${tapName(source)} -> ${tapName(target)}`;
+  const together = changes.slice(transcoders.length).map(({ members, ranks }, i) => ({
+    members,
+    figures: {
+      transcoders: members.map((m) => mapping(transcoders[m])),
+      ...replacement(
+        transcoders.length + i,
+        ranks.map((rank) => ({ prefixes: members.map((m, at) => ends[m][rank[at]]) })),
+      ),
+    },
+  }));
+  return transcoders.map((_, i) => {
+    const team = together.find(({ members }) => members.includes(i));
+    return {
+      ...common,
+      ...replacement(i, ends[i].map((prefix) => ({ prefix }))),
+      ...team ? { replacement_model: team.figures } : {},
+      definitions: { ...LOSS_DEFINITIONS },
+    };
+  });
+}
+
+/** The contexts to measure, kept on the host since the text goes through the model more than once. */
+async function contextsOf(
+  { decoder, source, settings: { context, include_bos: includeBos, exclude_tokens: excluded } }: LossOptions,
+): Promise<TokenBatch[]> {
+  const action = "measure the loss", batches: TokenBatch[] = [];
+  if (countedPerContext(context, includeBos) < 2) {
+    throw new UserError({
+      action,
+      requirement: "a counted token must have a successor in its context",
+      found: `contexts have ${context} tokens, BOS included`,
+      remedy: "train with a longer --context",
+    });
+  }
+  let found = 0;
+  for (let isEnd = false; !isEnd;) {
+    const { batch, done } = await source.next(decoder.contextsAtOnce);
+    isEnd = done;
+    if (batch.contexts > 0) batches.push(batch);
+    found += countedRows(batch, includeBos, excluded).length;
+  }
+  if (found > 0) return batches;
+  throw new UserError({
+    action,
+    requirement: "the held-out text must have a token that is not left out",
+    found: "it has none",
+    remedy: "give more text",
+  });
+}
+
+/** The mean of each target over the counted tokens. */
+async function meansOf(
+  gpu: Gpu,
+  transcoders: readonly PlacedTranscoder[],
+  maxTokens: number,
+  along: (analyses: readonly Analysis[]) => Promise<unknown>,
+  taken: (piece: Piece) => void,
+): Promise<Float32Array[]> {
+  using scratch = openScope(gpu);
+  const means = new TargetMeans(scratch, transcoders, maxTokens, taken);
+  await along([means]);
+  return means.results();
+}
+
+/** Sums the targets: means in f32 on the GPU, piece by piece, sums of those in float64 here. */
+class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
+  readonly taps: readonly Tap[];
+  readonly tokensAtOnce: number;
+  readonly #gpu: Gpu;
+  /** f32 [tokensAtOnce, d_out] of the target that is recorded. */
+  readonly #y: Tensor;
+  readonly #moments: readonly Tensor[];
+  readonly #sums: readonly Float64Array[];
+  readonly #taken: (piece: Piece) => void;
+  #tokens = 0;
+
+  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, taken: (piece: Piece) => void) {
+    const widths = transcoders.map(({ transcoder: { shape: { d_out } } }) => d_out);
+    this.taps = transcoders.map(({ config: { target } }) => target);
+    this.tokensAtOnce = maxTokens;
+    this.#gpu = gpu;
+    this.#y = createTensor(gpu, "target", [maxTokens, Math.max(...widths)]);
+    this.#moments = widths.map((width) => createTensor(gpu, "target's moments", [2, width]));
+    this.#sums = widths.map((width) => new Float64Array(width));
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, piece: Piece): void {
+    this.#moments.forEach((moments, i) => {
+      const [, width] = moments.shape;
+      recordTaken(pass, piece, this.taps[i], this.#y);
+      pass.run(columnMoments, { x: this.#y, moments }, { rows: piece.places.length, width, slot: 0 });
+    });
+  }
+
+  read(): Promise<ArrayBuffer[]> {
+    return downloadAll(this.#gpu, this.#moments.map((moments) => front(moments, 1)));
+  }
+
+  take(piece: Piece, means: readonly ArrayBuffer[]): void {
+    const tokens = piece.places.length;
+    this.#tokens += tokens;
+    this.#sums.forEach((sum, i) => new Float32Array(means[i]).forEach((mean, d) => sum[d] += tokens * mean));
+    this.#taken(piece);
+  }
+
+  results(): Float32Array[] {
+    return this.#sums.map((sum) => Float32Array.from(sum, (value) => value / this.#tokens));
+  }
+}
+
+/** The predictions of the model as it is. */
+class Clean implements Analysis<Float32Array> {
+  readonly taps: readonly Tap[] = [];
+  readonly tokensAtOnce = Infinity;
+  readonly sums: PredictionSums = new PredictionSums();
+  /** What the head reads of the batch at hand: f32 [tokens, d_model]. */
+  readonly normed: Tensor;
+  readonly #gpu: Gpu;
+  readonly #decoder: Decoder;
+  readonly #taken: (piece: Piece) => void;
+  #loss: Tensor | null = null;
+
+  constructor(gpu: Gpu, decoder: Decoder, taken: (piece: Piece) => void) {
+    this.normed = createTensor(gpu, "clean model's normed residual", [decoder.maxTokens, decoder.config.dModel]);
+    this.#gpu = gpu;
+    this.#decoder = decoder;
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, { batch }: Piece): void {
+    this.#decoder.recordNormed(pass, batch.ids.length, this.normed);
+    this.#loss = this.#decoder.recordLoss(pass, batch);
+  }
+
+  read({ batch }: Piece): Promise<Float32Array> {
+    return downloadF32(this.#gpu, front(this.#loss!, batch.ids.length));
+  }
+
+  take(piece: Piece, loss: Float32Array): void {
+    const { places, ...where } = predictionsOf(piece);
+    this.sums.add({
+      ...where,
+      loss: places.map((place) => loss[place]),
+      kl: places.map(() => 0),
+      same: places.map(() => 1),
+    });
+    this.#taken(piece);
+  }
+}
+
+/** The predictions of an edited model, held against the clean one's. */
+class Changed implements Analysis<Float32Array> {
+  readonly taps: readonly Tap[] = [];
+  readonly tokensAtOnce = Infinity;
+  readonly sums: PredictionSums = new PredictionSums();
+  readonly forward: (counted: CountedTokens) => { readonly edits: readonly Edit[] };
+  readonly #gpu: Gpu;
+  readonly #decoder: Decoder;
+  readonly #clean: Tensor;
+  readonly #taken: (piece: Piece) => void;
+  #comparison: Tensor | null = null;
+
+  constructor(
+    gpu: Gpu,
+    decoder: Decoder,
+    clean: Tensor,
+    edits: (counted: CountedTokens) => Edit[],
+    taken: (piece: Piece) => void,
+  ) {
+    this.forward = (counted) => ({ edits: edits(counted) });
+    this.#gpu = gpu;
+    this.#decoder = decoder;
+    this.#clean = clean;
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, { batch }: Piece): void {
+    this.#comparison = this.#decoder.recordComparison(pass, batch, this.#clean);
+  }
+
+  read({ batch }: Piece): Promise<Float32Array> {
+    return downloadF32(this.#gpu, front(this.#comparison!, batch.ids.length));
+  }
+
+  take(piece: Piece, comparison: Float32Array): void {
+    const { places, ...where } = predictionsOf(piece);
+    const [loss, kl, same] = [0, 1, 2].map((column) => places.map((place) => comparison[3 * place + column]));
+    this.sums.add({ ...where, loss, kl, same });
+    this.#taken(piece);
+  }
+}
+
+/** The counted tokens that a token of the text follows, with context and document of each. */
+function predictionsOf({ batch, contextsBefore, places: counted }: Piece) {
+  const { context: length, document: documents } = batch;
+  const isFollowed = (place: number) => place % length < length - 1 && documents[place + 1] !== NO_DOCUMENT;
+  const places = Array.from(counted).filter(isFollowed), rows = places.map((place) => Math.floor(place / length));
+  // BOS is of no document; what stands behind it is.
+  return {
+    places,
+    context: rows.map((row) => contextsBefore + row),
+    document: rows.map((row) => documents[row * length + 1]),
+  };
+}

@@ -1,0 +1,67 @@
+/**
+ * What the figures of an evaluation stand on: how much text of how many documents, and how its documents differ.
+ * @module
+ */
+import type { DocumentFvu, Evaluation } from "../core/analysis/evaluation.ts";
+import { counted, decimal, integer } from "./format.ts";
+import { numeric, plain, table } from "./markdown/markdown.ts";
+
+/**
+ * The text that was read: `50,810 tokens in 811 contexts of all 6 test documents`.
+ *
+ * @param evaluation An evaluation; one from before parts were told apart names none.
+ */
+export function textRead({ tokens, contexts, split, documents, split_documents }: Evaluation): string {
+  const read = `${counted(tokens, "token")} in ${counted(contexts, "context")}`;
+  if (split === undefined || documents === undefined) return `${read} of documents that were never trained on`;
+  const noun = `${split} document`;
+  if (split_documents === null || split_documents === undefined) return `${read} of ${counted(documents, noun)}`;
+  if (split_documents === 1) return `${read} of the only ${noun}`;
+  const all = documents === split_documents ? "all " : `${integer(documents)} of `;
+  return `${read} of ${all}${counted(split_documents, noun)}`;
+}
+
+/** What did not count: `BOS excluded, 12 tokens left out for their ids`. */
+export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean): string {
+  const others = excluded_tokens > 0
+    ? `, ${counted(excluded_tokens, "token")} left out for ${excluded_tokens === 1 ? "its id" : "their ids"}`
+    : "";
+  return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
+}
+
+/** What the intervals cover: `95 % (bootstrap over documents)`. */
+export function intervalBasis({ resampled = "contexts" }: Evaluation): string {
+  return `95 % (bootstrap over ${resampled})`;
+}
+
+/**
+ * The least, the median and the largest FVU of single documents, for a terminal.
+ *
+ * @param evaluation An evaluation.
+ * @param digits Decimals of an FVU.
+ * @returns `0.2310 (speech.txt), 0.2500, 0.3120 (letter.txt)`; empty where documents were not told apart.
+ */
+export function spreadText({ fvu_over_documents: spread }: Evaluation, digits: number): string {
+  if (spread === undefined) return "";
+  const named = ({ fvu, document }: DocumentFvu) => `${decimal(fvu, digits)} (${document})`;
+  return `${named(spread.min)}, ${decimal(spread.median, digits)}, ${named(spread.max)}`;
+}
+
+/**
+ * The FVU of single documents: a table of all where they are listed, else the least, the median and the largest.
+ *
+ * @param evaluation An evaluation.
+ * @returns Markdown; empty where documents were not told apart, or there is only one.
+ */
+export function documentFvus(evaluation: Evaluation): string {
+  const { documents, fvu_over_documents: spread, fvu_per_document: all } = evaluation;
+  if (spread === undefined || documents === 1) return "";
+  const sentence = `FVU of single documents: median ${decimal(spread.median, 4)}, from ${decimal(spread.min.fvu, 4)} (${
+    plain(spread.min.document)
+  }, ${counted(spread.min.tokens, "token")}) to ${decimal(spread.max.fvu, 4)} (${plain(spread.max.document)}, ${
+    counted(spread.max.tokens, "token")
+  }).`;
+  if (all === undefined) return sentence;
+  const rows = all.map(({ document, tokens, fvu }) => [plain(document), integer(tokens), decimal(fvu, 4)]);
+  return `${sentence}\n\n${table(["Document", numeric("Tokens"), numeric("FVU of the document")], rows)}`;
+}

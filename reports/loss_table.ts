@@ -1,0 +1,80 @@
+/**
+ * What is said of the model's predictions with transcoders in place.
+ * @module
+ */
+import type { Interval } from "../core/analysis/bootstrap.ts";
+import type { LossEvaluation, PredictionFigures, SplicedFigures } from "../core/analysis/loss.ts";
+import { withInterval } from "./evaluation_table.ts";
+import { counted, integer, percent } from "./format.ts";
+import { numeric, table } from "./markdown/markdown.ts";
+
+/** The predictions of the model as it is, ablated, and with each prefix in place: a row for each. */
+export function lossTable(
+  clean: LossEvaluation["clean"],
+  { zero, mean, per_prefix }: {
+    zero: PredictionFigures;
+    mean: PredictionFigures;
+    per_prefix: readonly SplicedFigures[];
+  },
+  named: readonly string[],
+): string {
+  const columns = [
+    "Cross-entropy",
+    "KL from the model",
+    "Same top token",
+    "Recovered, of zeros",
+    "Recovered, of means",
+  ];
+  const share = (value: number, [low, high]: Interval) => `${percent(value)} [${percent(low)}, ${percent(high)}]`;
+  const figures = ({ ce, ce_ci95, kl, kl_ci95, top1, top1_ci95 }: PredictionFigures) => [
+    withInterval(ce, ce_ci95, 3),
+    withInterval(kl, kl_ci95, 3),
+    share(top1, top1_ci95),
+  ];
+  return table(["In place", ...columns.map(numeric)], [
+    ["the model's own", withInterval(clean.ce, clean.ce_ci95, 3), "", "", "", ""],
+    ["zeros", ...figures(zero), "", ""],
+    ["means", ...figures(mean), "", ""],
+    ...per_prefix.map((spliced, p) => [
+      named[p],
+      ...figures(spliced),
+      share(spliced.recovered_zero, spliced.recovered_zero_ci95),
+      share(spliced.recovered_mean, spliced.recovered_mean_ci95),
+    ]),
+  ]);
+}
+
+/** What stands in the place of the targets, for the rows of {@link lossTable}. */
+export function prefixNames(per_prefix: readonly ({ prefix: number } | { prefixes: readonly number[] })[]): string[] {
+  return per_prefix.map((spliced) => {
+    const sizes = "prefix" in spliced ? [spliced.prefix] : [...new Set(spliced.prefixes)];
+    return `${sizes.map(integer).join(" + ")} features${"prefix" in spliced ? "" : sizes.length === 1 ? " each" : ""}`;
+  });
+}
+
+/** What was measured of the predictions, in a sentence. */
+export function lossSentence({ tokens, contexts, documents, resampled }: LossEvaluation): string {
+  const where = `${counted(contexts, "context")} of ${counted(documents, "document")}`;
+  return `${
+    counted(tokens, "held-out prediction")
+  } in ${where}; losses and KL in nats, and what stands in place does so at every ` +
+    `counted token; intervals cover 95 % (bootstrap over ${resampled}).`;
+}
+
+/** The predictions with several transcoders of a run in place, where that was measured. */
+export function replacementTable({ clean, replacement_model }: LossEvaluation): string {
+  if (replacement_model === undefined) return "";
+  return lossTable(clean, replacement_model, prefixNames(replacement_model.per_prefix));
+}
+
+/** A table per transcoder, and one for those that were in place at once, under a sentence on what was measured. */
+export function lossTables(transcoders: readonly { name: string; loss: LossEvaluation }[]): string {
+  const sections = transcoders.map(({ name, loss }) =>
+    `${name}:\n\n${lossTable(loss.clean, loss, prefixNames(loss.per_prefix))}`
+  );
+  const together = transcoders.flatMap(({ loss }) => {
+    const members = loss.replacement_model?.transcoders;
+    return members ? [`${members.join(" and ")} at once:\n\n${replacementTable(loss)}`] : [];
+  });
+  return [lossSentence(transcoders[0].loss), ...sections, ...new Set(together)].join("\n\n");
+}
