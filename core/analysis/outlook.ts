@@ -38,9 +38,9 @@ const LEAST_ROWS = 5;
  * How well it predicts, measured on held-out text with the embedded model (layer 4, one seed), in percent of the FVU that
  * the doubling from so many steps took away; 512 features, then 24, which learn little more:
  *
- *     steps        60   120   150   240   480  1440     24:  240   480
- *     predicted    15    16    17    16    16    10            4     3
- *     measured     15    18    19    19    13    10            4     2
+ *     steps        60   120   150   240   480   960  1440     24:  240   480
+ *     predicted    15    16    17    16    16    12    10            4     3
+ *     measured     15    18    19    19    13     8    10            4     2
  *
  * It is off by 2 % of the FVU (root mean square). The line looks back over two doublings and so sees a bend late.
  *
