@@ -78,7 +78,7 @@ export function caveats(
   if (linear_map && linear_map.tokens < thresholds.tokensPerDimension * d_in) {
     sentences.push(
       `The linear map was fitted on ${counted(linear_map.tokens, "token")} for ${integer(d_in)} dimensions, which is ` +
-        "little: the best one has a lower FVU.",
+        "little: one that was fitted on more would have a lower FVU.",
     );
   }
   return sentences;

@@ -15,7 +15,7 @@ import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
-import { ELEMENT_BYTES, elements } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, elements, type Tensor } from "../gpu/tensor.ts";
 import { emptyBatch, START } from "../text/contexts.ts";
 import { type BufferLayout, bufferLayout, ShuffleBuffer } from "../training/buffer.ts";
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
@@ -23,7 +23,7 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
-import { sumProducts } from "../training/linear_map.ts";
+import { ROWS_AT_ONCE, sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import type { TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
@@ -118,7 +118,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     transcoders.push(allocateTranscoder(trainingScope, settings, shape, unprepared(shape), zeroWeights(shape)));
   }
   endStage("starting");
-  const startFlops = flopsOf(ledger.dispatches);
+  const otherTurns = transcoders.map(({ shape }) => startsOver ? flopsOfOtherTurns(run, shape, buffer.order) : 0);
+  const startFlops = otherTurns.reduce((sum, flops) => sum + flops, flopsOf(ledger.dispatches));
 
   await takeStep(ledger.gpu, transcoders);
   const training = ledger.snapshot(), tensors = ledger.live;
@@ -218,7 +219,19 @@ async function makeFirstWeights(
   await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
   const directions = new Float32Array(featureCount(groups) * shape.d_in);
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target, unprepared(shape));
-  await sumProducts(gpu, shape, order, order.shape[0] / passes, source, target, unprepared(shape));
+  // All turns take the same room; those that are left out here are counted by flopsOfOtherTurns.
+  const turn = Math.min(order.shape[0] / passes, ROWS_AT_ONCE);
+  await sumProducts(gpu, shape, order, turn, source, target, unprepared(shape));
+}
+
+/** What the products for the linear map take beside those of the one turn that is rehearsed. */
+function flopsOfOtherTurns(
+  { settings: { passes } }: PlannedRun,
+  { d_in, d_out }: TranscoderShape,
+  order: Tensor,
+): number {
+  const rows = order.shape[0] / passes;
+  return 2 * Math.max(0, rows - ROWS_AT_ONCE) * d_in * (d_in + d_out);
 }
 
 async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise<void> {

@@ -33,7 +33,7 @@ export interface ProductSums {
 }
 
 /** Rows that are summed in float32 on the GPU before float64 takes over. */
-const ROWS_AT_ONCE = 4096;
+export const ROWS_AT_ONCE = 4096;
 
 /**
  * Sums products of prepared activations, in float32 over a few thousand rows on the GPU, in float64 over those. Its scratch tensors are

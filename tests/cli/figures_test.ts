@@ -60,12 +60,25 @@ const LAST_STEP: Record<number, Record<string, Expected>> = {
   },
 };
 
+/** The shares of the targets' variance in the 1, 5 and 20 largest dimensions, which no seed moves, and which one is the largest. */
+const SPREAD: Record<number, { shares: readonly number[]; largest: number }> = {
+  2: { shares: [0.0761241, 0.172089, 0.35152], largest: 73 },
+  4: { shares: [0.0458012, 0.152268, 0.330551], largest: 73 },
+};
+
 /** evaluation.json; the FVU of a prefix stands under its end. */
 const HELD_OUT: Record<number, Record<string, Expected>> = {
   2: {
     64: [0.3647, 0.0085],
     192: [0.2984, 0.0052],
     256: [0.2863, 0.0048],
+    fvu_unit_variance: [0.3391, 0.0054],
+    cosine: [0.8423, 0.003],
+    l0_64: [8.759, 0.32],
+    l0_192: [14.42, 0.27],
+    linear_map: [0.4609, 0.015],
+    linear_map_unit_variance: [0.5174, 0.017],
+    linear_map_cosine: [0.7309, 0.01],
     explained_variance: [0.7139, 0.0047],
     fvu_all_elements: [0.2553, 0.0042],
     l0: [16.12, 0.23],
@@ -75,6 +88,13 @@ const HELD_OUT: Record<number, Record<string, Expected>> = {
     64: [0.5380, 0.011],
     192: [0.4561, 0.011],
     256: [0.4445, 0.011],
+    fvu_unit_variance: [0.4791, 0.012],
+    cosine: [0.7477, 0.0053],
+    l0_64: [10.02, 0.45],
+    l0_192: [14.9, 0.38],
+    linear_map: [0.5766, 0.033],
+    linear_map_unit_variance: [0.6318, 0.037],
+    linear_map_cosine: [0.649, 0.02],
     explained_variance: [0.5561, 0.01],
     fvu_all_elements: [0.3384, 0.0078],
     l0: [16.39, 0.35],
@@ -121,11 +141,17 @@ for (const layer of LAYERS) {
   });
 
   Deno.test(`layer ${layer}: the held-out figures are those of other seeds, within their spread`, async () => {
-    const { fvu_per_prefix: prefixes, ...figures } = await readJson(layer, "evaluation.json");
+    const { fvu_per_prefix: prefixes, linear_map: map, ...figures } = await readJson(layer, "evaluation.json");
     assert.deepEqual(prefixes.map(({ prefix }: { prefix: number }) => prefix), PREFIXES);
-    for (const { prefix, fvu } of prefixes) figures[prefix] = fvu;
+    for (const { prefix, fvu, l0 } of prefixes) Object.assign(figures, { [prefix]: fvu, [`l0_${prefix}`]: l0 });
+    const { fvu: linear_map, fvu_unit_variance: linear_map_unit_variance, cosine: linear_map_cosine } = map;
+    Object.assign(figures, { linear_map, linear_map_unit_variance, linear_map_cosine });
     assertExpected(`layer ${layer}, held-out text`, figures, HELD_OUT[layer]);
     assert.equal(figures.fvu, figures[FEATURES]);
+    assert.equal(figures.l0, figures[`l0_${FEATURES}`]);
+    const { top_1, top_5, top_20, largest_dimension } = figures.target_variance;
+    assertClose("spread", [top_1, top_5, top_20], SPREAD[layer].shares, { floor: 0, relative: 1e-4 });
+    assert.equal(largest_dimension, SPREAD[layer].largest);
     assert.equal(figures.k, K);
   });
 

@@ -362,6 +362,15 @@ Deno.test("a run of mtc 0.1.0 goes on with the preparation that it began with, i
   const contentOf = (run: string, name: string) => finishedContent(join(runs, run, name), files);
   for (const [i, layer] of LAYERS.entries()) {
     assert.ok(!names(join(runs, "old", layer)).includes(PREPARATION_FILE), "it stays what it was");
+    assert.ok(
+      !names(join(runs, "old", layer)).includes(LINEAR_MAP_FILE),
+      "a map is fitted when a run begins, or never",
+    );
+    const evaluation = JSON.parse(await Deno.readTextFile(join(runs, "old", layer, "evaluation.json")));
+    assert.ok(
+      !("linear_map" in evaluation) && evaluation.fvu_unit_variance > 0,
+      "its rows are left out, and no others",
+    );
     const { "config.json": config, "transcoder.safetensors": bytes } = await contentOf("old", layer);
     assert.ok(!config.includes("format"), "it stays what it was");
     assert.notEqual(bytes, whole[i]["transcoder.safetensors"]);
@@ -438,7 +447,7 @@ async function copyRun(from: string, to: string, without?: string): Promise<void
       }
     }
     for (const name of names(source)) {
-      if (!["config.json", "metrics.csv", PREPARATION_FILE].includes(name)) continue;
+      if (!["config.json", "metrics.csv", PREPARATION_FILE, LINEAR_MAP_FILE].includes(name)) continue;
       await Deno.copyFile(join(source, name), join(target, name));
     }
   }

@@ -166,8 +166,8 @@ Deno.test("what must be known to read FVU: a dimension that decides, dimensions 
     said(layer),
     /^1 dimension of the target does not vary on the held-out text; FVU at unit variance leaves/m,
   );
-  layer.evaluation.linear_map!.tokens = 159;
-  assert.match(said(layer), /^The linear map was fitted on 159 tokens for 16 dimensions, which is little/m);
+  layer.evaluation.linear_map!.tokens = 1599;
+  assert.match(said(layer), /^The linear map was fitted on 1,599 tokens for 16 dimensions, which is little/m);
 });
 
 Deno.test("an interval that contains the FVU limit is mentioned", async () => {
