@@ -39,7 +39,7 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
   if (learning(transcoder) === "improving") {
     return `**Train longer.** ${missing} ${counted(2 * config.steps, "step")} instead of ${
       integer(config.steps)
-    } should bring it to about ${afterDoubling(transcoder)}.`;
+    } should bring it to about ${afterDoubling(transcoder)}${unlessGap(transcoder)}.`;
   }
   if (evaluation.dead_fraction >= thresholds.deadShare) {
     return `**Look at the dead features first.** ${missing} ${
@@ -64,10 +64,17 @@ function course(transcoder: TranscoderAnalysis): string {
         ? ""
         : `**More steps would still help.** ${counted(2 * config.steps, "step")} instead of ${
           integer(config.steps)
-        } should bring held-out FVU from ${decimal(evaluation.fvu, 2)} to about ${afterDoubling(transcoder)}.`;
+        } should bring held-out FVU from ${decimal(evaluation.fvu, 2)} to about ${afterDoubling(transcoder)}${
+          unlessGap(transcoder)
+        }.`;
     default:
       return "";
   }
+}
+
+/** What twice the steps give is read off the training batches, and held-out FVU need not follow them. */
+function unlessGap(transcoder: TranscoderAnalysis): string {
+  return generalizationGap(transcoder) > 0 ? ", unless its gap to the training batches grows" : "";
 }
 
 function instability(transcoder: TranscoderAnalysis): string {

@@ -100,6 +100,10 @@ Deno.test("insights and advice follow the numbers", async () => {
   overfit.evaluation.fvu += 0.08;
   told(insights(overfit), /Generalization: a gap/);
   told(recommendations(overfit), /more text or fewer passes.*the run used \d+ documents/);
+  const learning = await analysis({ gain: 0.15 });
+  told(recommendations(learning), /More steps would still help.*to about 0\.\d+\.$/);
+  learning.evaluation.fvu += 0.08;
+  told(recommendations(learning), /to about 0\.\d+, unless its gap to the training batches grows\.$/);
   Object.assign(overfit.config.data, {
     documents: null,
     train_documents: null,
