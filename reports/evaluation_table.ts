@@ -10,9 +10,14 @@ import { numeric, plain, table } from "./markdown/markdown.ts";
 import { caveats, reconstructionTable } from "./reconstructions.ts";
 import { varianceShares } from "./target_variance.ts";
 
-/** `0.1720 [0.1644, 0.1803]` */
-export function withInterval(value: number, [low, high]: Interval, digits: number): string {
-  return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
+/** `0.1720 [0.1644, 0.1803]`, or the value alone when an end is not a number. */
+export function withInterval(value: number, ends: Interval, digits: number): string {
+  return bracketed(value, ends, (number) => decimal(number, digits));
+}
+
+/** The same with numbers written in another way. */
+export function bracketed(value: number, [low, high]: Interval, written: (value: number) => string): string {
+  return Number.isFinite(low + high) ? `${written(value)} [${written(low)}, ${written(high)}]` : written(value);
 }
 
 /** A transcoder that was evaluated. */
@@ -47,7 +52,7 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   const measured = (value: number | undefined, ends: Interval | undefined) =>
     value === undefined || ends === undefined ? undefined : withInterval(value, ends, 4);
   return [
-    `${textRead(first)}, ${leftOut(first, bosCounts)}; intervals cover ${intervalBasis(first)}.`,
+    `${textRead(first)}, ${leftOut(first, bosCounts)}; ${intervalBasis(first)}.`,
     ...transcoders.flatMap(({ name, evaluation, config }) => [
       ...["", capital(name), "", reconstructionTable(evaluation)],
       ...caveats(evaluation, config).flatMap((sentence) => ["", sentence.replaceAll(/\*\*|`/g, "")]),

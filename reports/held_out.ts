@@ -29,9 +29,13 @@ export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean)
   return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
 }
 
-/** What the intervals cover: `95 % (bootstrap over documents)`. */
-export function intervalBasis({ resampled = "contexts" }: Evaluation): string {
-  return `95 % (bootstrap over ${resampled})`;
+/** What the intervals cover, inside of a sentence: `intervals cover 95 % (bootstrap over documents)`. */
+export function intervalBasis(
+  { contexts, resampled = "contexts" }: Pick<Evaluation, "contexts" | "resampled">,
+): string {
+  return contexts === 1
+    ? "no intervals, which a single context does not give"
+    : `intervals cover 95 % (bootstrap over ${resampled})`;
 }
 
 /**

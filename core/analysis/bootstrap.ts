@@ -18,6 +18,7 @@ const BOOTSTRAP_STREAM = 0x626f6f74;
 
 /**
  * Draws resamples of n items, each n draws with replacement. The same for equal n, so that intervals can be repeated and compared.
+ * A single item would be the same in each, as if its figures were certain: its resamples are empty, so that their intervals are NaN.
  *
  * @param items How many items there are, at least 1.
  * @returns One array per resample: how often each item was drawn.
@@ -26,6 +27,7 @@ export function drawResamples(items: number): Uint16Array[] {
   const random = randomGenerator(0, BOOTSTRAP_STREAM, items);
   return Array.from({ length: RESAMPLES }, () => {
     const counts = new Uint16Array(items);
+    if (items === 1) return counts;
     for (let i = 0; i < items; i++) counts[random.below(items)]++;
     return counts;
   });

@@ -71,7 +71,7 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
   documents: "Documents that these contexts begin with.",
   resampled:
     "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says nothing of how other " +
-    "documents would differ.",
+    "documents would differ. A single context gives none.",
   clean: "The model as it is.",
   ce: "Mean next-token cross-entropy over the predictions, in nats.",
   kl: "Mean over the predictions of KL(clean || changed), of the whole distribution over the vocabulary, in nats.",

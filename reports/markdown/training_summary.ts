@@ -98,7 +98,7 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
     courseTable(transcoder),
     "These are values of single training batches with batch top-k; the success metrics above are held-out: " +
-    `${textRead(transcoder.evaluation)}, intervals cover ${intervalBasis(transcoder.evaluation)}.`,
+    `${textRead(transcoder.evaluation)}; ${intervalBasis(transcoder.evaluation)}.`,
     documentFvus(transcoder.evaluation),
     "## Convergence and Stability",
     convergence(transcoder),

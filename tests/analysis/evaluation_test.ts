@@ -326,6 +326,11 @@ Deno.test("bootstrap: resamples have as many draws as there are items, means the
   });
 });
 
+Deno.test("bootstrap: a single item has no interval, rather than one of no width", () => {
+  const resamples = drawResamples(1), tokens = resampledSums(resamples, [63]);
+  assert.deepEqual(interval95(resampledSums(resamples, [31.5]).map((sum, r) => sum / tokens[r])), [NaN, NaN]);
+});
+
 Deno.test("bootstrap: squared lengths of resampled vectors, wider than a block", () => {
   const resamples = drawResamples(6), width = 71;
   const vectors = Array.from({ length: 6 }, (_, i) => Float64Array.from(gaussians(width, 20 + i)));

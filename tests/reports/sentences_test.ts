@@ -122,6 +122,15 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Start reading here.", "good", "poor"],
 ];
 
+Deno.test("a figure without an interval is judged by itself, and no interval is told", () => {
+  const ends: [number, number] = [NaN, NaN];
+  const [within, above] = [0.29, 0.31].map((fvu) => insights(evaluated({ fvu, fvu_ci95: ends }))[0].text);
+  assert.match(within, /within the goal.*unexplained \(the best linear map leaves/);
+  assert.match(above, /misses the goal.*unexplained \(the best linear map leaves/);
+  const unmeasured = comparePair(good, evaluated({ fvu_ci95: ends }));
+  assert.match(comparisonReport(unmeasured, new Date()), /no clear difference:.*; there are no intervals to tell by\./);
+});
+
 /** Said of any run. */
 const always = ["Sample collection:"];
 

@@ -452,10 +452,11 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
   const { fvu_over_documents: _____, fvu_per_document: ______, ...old } = rest;
   assert.equal(textRead(old), `${read}documents that were never trained on`);
   assert.deepEqual([intervalBasis(old), spreadText(old, 3), documentFvus(old)], [
-    "95 % (bootstrap over contexts)",
+    "intervals cover 95 % (bootstrap over contexts)",
     "",
     "",
   ]);
+  assert.equal(intervalBasis({ contexts: 1 }), "no intervals, which a single context does not give");
   const many = documentFvus({ ...rest, documents: 300, fvu_per_document: undefined });
   assert.match(many, /^FVU of single documents: median 0\.1800, from .* tokens\)\.$/);
   assert.equal(leftOut(old, true), "BOS included");
