@@ -42,8 +42,10 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
-  const spread = ({ fvu_over_documents: found }: Evaluation) =>
-    found && [found.min.fvu, found.median, found.max.fvu].map((fvu) => decimal(fvu, 4)).join(", ");
+  const spread = ({ documents, fvu_over_documents: found }: Evaluation) =>
+    found && documents !== 1
+      ? [found.min.fvu, found.median, found.max.fvu].map((fvu) => decimal(fvu, 4)).join(", ")
+      : undefined;
   /** A row that is left out where no transcoder has the figure, as without a linear map. */
   const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined) =>
     transcoders.some(({ evaluation }) => cell(evaluation) !== undefined)

@@ -43,10 +43,10 @@ export function intervalBasis(
  *
  * @param evaluation An evaluation.
  * @param digits Decimals of an FVU.
- * @returns `0.2310 (speech.txt), 0.2500, 0.3120 (letter.txt)`; empty where documents were not told apart.
+ * @returns `0.2310 (speech.txt), 0.2500, 0.3120 (letter.txt)`; empty where documents were not told apart, or there is only one.
  */
-export function spreadText({ fvu_over_documents: spread }: Evaluation, digits: number): string {
-  if (spread === undefined) return "";
+export function spreadText({ documents, fvu_over_documents: spread }: Evaluation, digits: number): string {
+  if (spread === undefined || documents === 1) return "";
   const named = ({ fvu, document }: DocumentFvu) => `${decimal(fvu, digits)} (${document})`;
   return `${named(spread.min)}, ${decimal(spread.median, digits)}, ${named(spread.max)}`;
 }

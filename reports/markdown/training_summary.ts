@@ -40,10 +40,10 @@ function convergence(transcoder: TranscoderAnalysis): string {
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "";
   return bullets([
-    `**Loss:** without the auxiliary one ${significant(course.firstLoss)} at the first logged step, ${
-      significant(course.finalLoss)
-    } at the last; ` +
-    `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)} (running median).`,
+    `**Loss:** without the auxiliary one ${
+      significant(course.firstLoss)
+    } at the first logged step; its running median ${significant(course.finalLoss)} at the last, ` +
+    `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)}.`,
     `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${percent(course.lastFifthError)} ` +
     `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and shows ` +
     `no end of the learning.`,
