@@ -182,3 +182,10 @@ Deno.test("an interval that contains the FVU limit is mentioned", async () => {
   const layer = await analysis({ fvu: 0.297 });
   assert.match(successChecks(layer).find(({ id }) => id === "fvu")!.found, /which contains the limit/);
 });
+
+Deno.test("a run of two logged steps is told without a line through them", async () => {
+  const summary = trainingSummary(await analysis({ steps: 20 }), new Date());
+  assert.match(summary, /\*\*Change over the last fifth:\*\* no line fits it\./);
+  assert.match(summary, /would lower FVU by: too few of the steps were logged \(/);
+  assert.doesNotMatch(summary, /NaN/);
+});
