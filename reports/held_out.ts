@@ -2,6 +2,7 @@
  * What the figures of an evaluation stand on: how much text of how many documents, and how its documents differ.
  * @module
  */
+import { LEAST_RESAMPLED } from "../core/analysis/bootstrap.ts";
 import type { DocumentFvu, Evaluation } from "../core/analysis/evaluation.ts";
 import { counted, decimal, integer } from "./format.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
@@ -33,8 +34,8 @@ export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean)
 export function intervalBasis(
   { contexts, resampled = "contexts" }: Pick<Evaluation, "contexts" | "resampled">,
 ): string {
-  return contexts === 1
-    ? "no intervals, which a single context does not give"
+  return contexts < LEAST_RESAMPLED
+    ? `no intervals, since there are fewer than ${LEAST_RESAMPLED} contexts`
     : `intervals cover 95 % (bootstrap over ${resampled})`;
 }
 

@@ -18,7 +18,7 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   split_documents: "All documents of this part; null when the text is read as a stream, of which some blocks are read.",
   resampled:
     "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says " +
-    "nothing of how other documents would differ. A single context gives none.",
+    "nothing of how other documents would differ. Fewer than 5 contexts give none.",
   threshold: "A feature is active when relu(x W_enc + b_enc) is strictly above this, the same number for all features.",
   fvu:
     "Fraction of variance unexplained by the whole dictionary: sum |y - y_hat|^2 / sum |y - mean(y)|^2 over all tokens and " +

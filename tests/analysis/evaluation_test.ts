@@ -326,9 +326,13 @@ Deno.test("bootstrap: resamples have as many draws as there are items, means the
   });
 });
 
-Deno.test("bootstrap: a single item has no interval, rather than one of no width", () => {
-  const resamples = drawResamples(1), tokens = resampledSums(resamples, [63]);
-  assert.deepEqual(interval95(resampledSums(resamples, [31.5]).map((sum, r) => sum / tokens[r])), [NaN, NaN]);
+Deno.test("bootstrap: few items have no interval, rather than one of next to no width", () => {
+  const ends = (values: number[]) => {
+    const resamples = drawResamples(values.length), tokens = resampledSums(resamples, values.map(() => 63));
+    return interval95(resampledSums(resamples, values).map((sum, r) => sum / tokens[r]));
+  };
+  assert.deepEqual([[31.5], [31.5, 63, 31.5, 63]].map(ends), [[NaN, NaN], [NaN, NaN]]);
+  assert.ok(ends([31.5, 63, 31.5, 63, 63]).every(Number.isFinite));
 });
 
 Deno.test("bootstrap: squared lengths of resampled vectors, wider than a block", () => {
