@@ -87,7 +87,7 @@ export function unsurePerDoubling(transcoder: TranscoderAnalysis): string {
   const { gain, error } = transcoder.course.outlook;
   return Number.isFinite(gain)
     ? `${perDoubling(transcoder)} ± ${percent(2 * error, 0)}`
-    : "too few of the steps were logged to tell";
+    : "too few of the steps were logged";
 }
 
 function converged(transcoder: TranscoderAnalysis): Check {

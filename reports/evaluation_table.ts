@@ -10,9 +10,14 @@ import { numeric, plain, table } from "./markdown/markdown.ts";
 import { caveats, reconstructionTable } from "./reconstructions.ts";
 import { varianceShares } from "./target_variance.ts";
 
-/** `0.1720 [0.1644, 0.1803]` */
-export function withInterval(value: number, [low, high]: Interval, digits: number): string {
-  return `${decimal(value, digits)} [${decimal(low, digits)}, ${decimal(high, digits)}]`;
+/** `0.1720 [0.1644, 0.1803]`, or the value alone when an end is not a number. */
+export function withInterval(value: number, ends: Interval, digits: number): string {
+  return bracketed(value, ends, (number) => decimal(number, digits));
+}
+
+/** The same with numbers written in another way. */
+export function bracketed(value: number, [low, high]: Interval, written: (value: number) => string): string {
+  return Number.isFinite(low + high) ? `${written(value)} [${written(low)}, ${written(high)}]` : written(value);
 }
 
 /** A transcoder that was evaluated. */
@@ -37,8 +42,10 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   ];
   const quantiles = ({ p05, p25, p50, p75, p95 }: Evaluation["l0_quantiles"]) =>
     [p05, p25, p50, p75, p95].map((quantile) => decimal(quantile, 0)).join(", ");
-  const spread = ({ fvu_over_documents: found }: Evaluation) =>
-    found && [found.min.fvu, found.median, found.max.fvu].map((fvu) => decimal(fvu, 4)).join(", ");
+  const spread = ({ documents, fvu_over_documents: found }: Evaluation) =>
+    found && documents !== 1
+      ? [found.min.fvu, found.median, found.max.fvu].map((fvu) => decimal(fvu, 4)).join(", ")
+      : undefined;
   /** A row that is left out where no transcoder has the figure, as without a linear map. */
   const optional = (name: string, cell: (evaluation: Evaluation) => string | undefined) =>
     transcoders.some(({ evaluation }) => cell(evaluation) !== undefined)
@@ -47,7 +54,7 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
   const measured = (value: number | undefined, ends: Interval | undefined) =>
     value === undefined || ends === undefined ? undefined : withInterval(value, ends, 4);
   return [
-    `${textRead(first)}, ${leftOut(first, bosCounts)}; intervals cover ${intervalBasis(first)}.`,
+    `${textRead(first)}, ${leftOut(first, bosCounts)}; ${intervalBasis(first)}.`,
     ...transcoders.flatMap(({ name, evaluation, config }) => [
       ...["", capital(name), "", reconstructionTable(evaluation)],
       ...caveats(evaluation, config).flatMap((sentence) => ["", sentence.replaceAll(/\*\*|`/g, "")]),

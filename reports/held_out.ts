@@ -2,6 +2,7 @@
  * What the figures of an evaluation stand on: how much text of how many documents, and how its documents differ.
  * @module
  */
+import { LEAST_RESAMPLED } from "../core/analysis/bootstrap.ts";
 import type { DocumentFvu, Evaluation } from "../core/analysis/evaluation.ts";
 import { counted, decimal, integer } from "./format.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
@@ -29,9 +30,13 @@ export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean)
   return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
 }
 
-/** What the intervals cover: `95 % (bootstrap over documents)`. */
-export function intervalBasis({ resampled = "contexts" }: Evaluation): string {
-  return `95 % (bootstrap over ${resampled})`;
+/** What the intervals cover, inside of a sentence: `intervals cover 95 % (bootstrap over documents)`. */
+export function intervalBasis(
+  { contexts, resampled = "contexts" }: Pick<Evaluation, "contexts" | "resampled">,
+): string {
+  return contexts < LEAST_RESAMPLED
+    ? `no intervals, since there are fewer than ${LEAST_RESAMPLED} contexts`
+    : `intervals cover 95 % (bootstrap over ${resampled})`;
 }
 
 /**
@@ -39,10 +44,10 @@ export function intervalBasis({ resampled = "contexts" }: Evaluation): string {
  *
  * @param evaluation An evaluation.
  * @param digits Decimals of an FVU.
- * @returns `0.2310 (speech.txt), 0.2500, 0.3120 (letter.txt)`; empty where documents were not told apart.
+ * @returns `0.2310 (speech.txt), 0.2500, 0.3120 (letter.txt)`; empty where documents were not told apart, or there is only one.
  */
-export function spreadText({ fvu_over_documents: spread }: Evaluation, digits: number): string {
-  if (spread === undefined) return "";
+export function spreadText({ documents, fvu_over_documents: spread }: Evaluation, digits: number): string {
+  if (spread === undefined || documents === 1) return "";
   const named = ({ fvu, document }: DocumentFvu) => `${decimal(fvu, digits)} (${document})`;
   return `${named(spread.min)}, ${decimal(spread.median, digits)}, ${named(spread.max)}`;
 }

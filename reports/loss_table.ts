@@ -4,8 +4,9 @@
  */
 import type { Interval } from "../core/analysis/bootstrap.ts";
 import type { LossEvaluation, PredictionFigures, SplicedFigures } from "../core/analysis/loss.ts";
-import { withInterval } from "./evaluation_table.ts";
+import { bracketed, withInterval } from "./evaluation_table.ts";
 import { counted, integer, percent } from "./format.ts";
+import { intervalBasis } from "./held_out.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** The predictions of the model as it is, ablated, and with each prefix in place: a row for each. */
@@ -25,7 +26,7 @@ export function lossTable(
     "Recovered, of zeros",
     "Recovered, of means",
   ];
-  const share = (value: number, [low, high]: Interval) => `${percent(value)} [${percent(low)}, ${percent(high)}]`;
+  const share = (value: number, ends: Interval) => bracketed(value, ends, percent);
   const figures = ({ ce, ce_ci95, kl, kl_ci95, top1, top1_ci95 }: PredictionFigures) => [
     withInterval(ce, ce_ci95, 3),
     withInterval(kl, kl_ci95, 3),
@@ -53,12 +54,12 @@ export function prefixNames(per_prefix: readonly ({ prefix: number } | { prefixe
 }
 
 /** What was measured of the predictions, in a sentence. */
-export function lossSentence({ tokens, contexts, documents, resampled }: LossEvaluation): string {
-  const where = `${counted(contexts, "context")} of ${counted(documents, "document")}`;
+export function lossSentence(loss: LossEvaluation): string {
+  const where = `${counted(loss.contexts, "context")} of ${counted(loss.documents, "document")}`;
   return `${
-    counted(tokens, "held-out prediction")
+    counted(loss.tokens, "held-out prediction")
   } in ${where}; losses and KL in nats, and what stands in place does so at every ` +
-    `counted token; intervals cover 95 % (bootstrap over ${resampled}).`;
+    `counted token; ${intervalBasis(loss)}.`;
 }
 
 /** The predictions with several transcoders of a run in place, where that was measured. */

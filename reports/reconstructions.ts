@@ -41,8 +41,8 @@ export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map }: Ev
       numeric("Group's gain"),
     ],
     [
-      row("mean (1.0)", mean, ""),
-      ...linear_map ? [row("best linear map", linear_map, "")] : [],
+      row("mean (1.0)", mean, "–"),
+      ...linear_map ? [row("best linear map", linear_map, "–")] : [],
       ...prefixes.map((figures, p) => {
         const { prefix, fvu } = figures, name = p === prefixes.length - 1 ? "all" : "first";
         const before = p === 0 ? 1 : prefixes[p - 1].fvu;

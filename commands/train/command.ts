@@ -203,7 +203,8 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
       ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
     ];
     if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
-    console.log(`    FVU of documents, least, median, largest: ${spreadText(evaluation, 3)}`);
+    const spread = spreadText(evaluation, 3);
+    if (spread !== "") console.log(`    FVU of documents, least, median, largest: ${spread}`);
   }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);

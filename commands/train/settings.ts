@@ -128,25 +128,31 @@ function parseTap(text: string, layer: number): Tap {
  * One mapping per layer and source.
  *
  * @param layers The layers to train.
- * @param source `--source`: one place or several with commas between them, each once.
+ * @param source `--source`: one place or several with commas between them. One that is named twice, as `resid_mid` and
+ * `layer8.resid_mid` are of layer 8, is taken once: two trainings of a mapping would write the same files.
  * @param target `--target`.
  * @param modelLayers How many layers the model has.
  * @returns The mappings by ascending layer, those of a layer in the order of their sources.
  * @throws {UsageError} When the model lacks a layer, or a target does not come after its source.
  */
 export function mappingsFor(layers: readonly number[], source: string, target: string, modelLayers: number): Mapping[] {
-  const sources = [...new Set(source.split(","))];
-  const pairs = layers.toSorted((a, b) => a - b).flatMap((layer) => sources.map((source) => [layer, source] as const));
-  return pairs.map(([layer, source]) => {
+  const sources = source.split(",").map((source) => source.trim());
+  return layers.toSorted((a, b) => a - b).flatMap((layer) => {
     checkLayer(layer, modelLayers);
-    const from = parseTap(source, layer), to = { layer, site: parseSite(target) };
-    checkLayer(from.layer, modelLayers, "choose another --source");
-    if (depthOf(from) < depthOf(to)) return { source: from, target: to };
-    throw new UsageError({
-      action: `train ${tapName(from)} -> ${tapName(to)}`,
-      requirement: "the target must come after the source in the model",
-      remedy: "choose other --source, --target or --layers",
-    });
+    const taps = sources.map((source) => parseTap(source, layer)), to = { layer, site: parseSite(target) };
+    return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()].map((from) =>
+      mappingOf(from, to, modelLayers)
+    );
+  });
+}
+
+function mappingOf(from: Tap, to: Tap, modelLayers: number): Mapping {
+  checkLayer(from.layer, modelLayers, "choose another --source");
+  if (depthOf(from) < depthOf(to)) return { source: from, target: to };
+  throw new UsageError({
+    action: `train ${tapName(from)} -> ${tapName(to)}`,
+    requirement: "the target must come after the source in the model",
+    remedy: "choose other --source, --target or --layers",
   });
 }
 

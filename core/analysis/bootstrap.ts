@@ -11,13 +11,15 @@ export type Interval = [number, number];
 
 /** Resamples behind each interval. */
 const RESAMPLES = 1000;
-/** Resamples of fewer documents than this are too few to tell anything: 5 can be drawn in 126 ways. */
-export const LEAST_RESAMPLED_DOCUMENTS = 5;
+/** Resamples of fewer items than this are too few to tell anything: 5 can be drawn in 126 ways, 2 in three. */
+export const LEAST_RESAMPLED = 5;
 /** Separates these draws from other uses of the generator. */
 const BOOTSTRAP_STREAM = 0x626f6f74;
 
 /**
  * Draws resamples of n items, each n draws with replacement. The same for equal n, so that intervals can be repeated and compared.
+ * Of a few items they would be the same few again and again, as if the figures were certain: those are empty, so that
+ * intervals are NaN.
  *
  * @param items How many items there are, at least 1.
  * @returns One array per resample: how often each item was drawn.
@@ -26,6 +28,7 @@ export function drawResamples(items: number): Uint16Array[] {
   const random = randomGenerator(0, BOOTSTRAP_STREAM, items);
   return Array.from({ length: RESAMPLES }, () => {
     const counts = new Uint16Array(items);
+    if (items < LEAST_RESAMPLED) return counts;
     for (let i = 0; i < items; i++) counts[random.below(items)]++;
     return counts;
   });

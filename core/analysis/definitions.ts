@@ -18,7 +18,7 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   split_documents: "All documents of this part; null when the text is read as a stream, of which some blocks are read.",
   resampled:
     "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says " +
-    "nothing of how other documents would differ.",
+    "nothing of how other documents would differ. Fewer than 5 contexts give none.",
   threshold: "A feature is active when relu(x W_enc + b_enc) is strictly above this, the same number for all features.",
   fvu:
     "Fraction of variance unexplained by the whole dictionary: sum |y - y_hat|^2 / sum |y - mean(y)|^2 over all tokens and " +
@@ -58,8 +58,8 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
 export const DEFINITIONS_OF_THE_LINEAR_MAP: Readonly<Record<string, string>> = {
   linear_map:
     "The same figures of the best affine map y = x W + b from source to target on the same held-out tokens: least squares with a ridge " +
-    "of 1e-4 of the mean variance of the source's dimensions, each scaled to variance 1, fitted on that many tokens of training " +
-    "text. A transcoder whose fvu is not below the map's has found nothing that a matrix would not.",
+    "of 1e-4 of the mean variance of the source's dimensions, each scaled to variance 1, fitted on linear_map.tokens tokens of " +
+    "training text. A transcoder whose fvu is not below the map's has found nothing that a matrix would not.",
   cosine:
     "Mean over tokens of the cosine between y - m and y_hat - m, where m is the target's mean over the training tokens that the " +
     "linear map was fitted on; 0 for a token where either is 0.",

@@ -8,7 +8,7 @@ import {
   drawResamples,
   type Interval,
   interval95,
-  LEAST_RESAMPLED_DOCUMENTS,
+  LEAST_RESAMPLED,
   resampledMeanRatios,
   resampledSquaredLengths,
   resampledSums,
@@ -297,7 +297,7 @@ export class EvaluationSums {
   result({ thresholds, k, linearMapTokens, text }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
     const documents = this.#documents(),
-      resampled = documents.length < LEAST_RESAMPLED_DOCUMENTS ? "contexts" : "documents";
+      resampled = documents.length < LEAST_RESAMPLED ? "contexts" : "documents";
     const units = resampled === "documents" ? documents : this.#contexts, last = this.#prefixEnds.length - 1;
     const { tokens, meanSquares, grandMeanSquares, targetSquares } = this.#totals();
     const variance = targetSquares - meanSquares;

@@ -3,7 +3,7 @@
  * @module
  */
 
-import { drawResamples, type Interval, interval95, LEAST_RESAMPLED_DOCUMENTS, resampledSums } from "./bootstrap.ts";
+import { drawResamples, type Interval, interval95, LEAST_RESAMPLED, resampledSums } from "./bootstrap.ts";
 
 /** The figures of a changed model's predictions. {@link LOSS_DEFINITIONS} defines each. */
 export interface PredictionFigures {
@@ -71,7 +71,7 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
   documents: "Documents that these contexts begin with.",
   resampled:
     "What the intervals resample: whole documents, or with fewer than 5 of them whole contexts, which then says nothing of how other " +
-    "documents would differ.",
+    "documents would differ. Fewer than 5 contexts give none.",
   clean: "The model as it is.",
   ce: "Mean next-token cross-entropy over the predictions, in nats.",
   kl: "Mean over the predictions of KL(clean || changed), of the whole distribution over the vocabulary, in nats.",
@@ -177,7 +177,7 @@ export class LossFigures {
     const documents = [...new Set(contexts.map(({ document }) => document))];
     this.#contexts = contexts.length;
     this.#documents = documents.length;
-    this.#resampled = documents.length < LEAST_RESAMPLED_DOCUMENTS ? "contexts" : "documents";
+    this.#resampled = documents.length < LEAST_RESAMPLED ? "contexts" : "documents";
     const isByDocument = this.#resampled === "documents";
     this.#units = contexts.map(({ document }, c) => isByDocument ? documents.indexOf(document) : c);
     this.#resamples = drawResamples(isByDocument ? documents.length : contexts.length);

@@ -14,7 +14,7 @@ import type { Gpu } from "../gpu/device.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { runsIn, transcodersIn } from "./discovery.ts";
-import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
 /** A finished transcoder of a run. */
@@ -33,7 +33,7 @@ export interface FinishedTranscoder {
  * Opens one transcoder of a run, or all of them.
  *
  * @param path A transcoder's directory (`runs/demo/layer17`) or a run's (`runs/demo`).
- * @returns The transcoders in the order of their directories' names; they share model, text and context.
+ * @returns The transcoders in the order of the reports ({@link compareIds}); they share model, text and context.
  * @throws {UserError} When there is no finished run, or its files are damaged or belong to different runs.
  */
 export async function openFinishedRun(path: string): Promise<FinishedTranscoder[]> {
@@ -50,6 +50,7 @@ export async function openFinishedRun(path: string): Promise<FinishedTranscoder[
     }
     found.push({ directory, config, transcoder: await readTranscoder(directory, config) });
   }
+  found.sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
   const names = nameTranscoders(found.map(({ config }) => idOf(config)));
   const shared = ({ config: { model, data, context, include_bos, exclude_tokens } }: typeof found[0]) =>
     JSON.stringify([model, data, context, include_bos, exclude_tokens]);

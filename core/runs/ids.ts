@@ -103,7 +103,9 @@ function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): Transcode
   const remarks: string[] = [];
   if (differs(({ source, targets }) => [source, ...targets].map(({ site }) => site).join())) {
     file = `${tapName(source)}-to-${targets.map(tapName).join("+")}`;
-    remarks.push(`${tapName(source)} to ${targets.map(tapName).join(", ")}`);
+    // Where all is in the layer that the name begins with, its number is not said again.
+    const written = layers.every((layer) => layer === source.layer) ? ({ site }: Tap) => site : tapName;
+    remarks.push(`${written(source)} to ${targets.map(written).join(", ")}`);
   } else if (differs(({ source }) => source.layer) && layers.some((layer) => layer !== source.layer)) {
     file = `layer${source.layer}-to-${file}`;
     remarks.push(`from layer ${source.layer}`);

@@ -10,6 +10,7 @@ import { lossSentence, lossTable, prefixNames, replacementTable } from "../loss_
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { filesOf } from "../file_names.ts";
 import {
+  capital,
   confidence,
   counted,
   decimal,
@@ -135,7 +136,7 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
   ]);
   const read = `${textRead(evaluation)}; ${leftOut(evaluation, config.include_bos)}; features are active above ${
     evaluation.threshold_range ? "a fixed threshold each" : "one fixed threshold"
-  }. Intervals cover ${intervalBasis(evaluation)}.`;
+  }. ${capital(intervalBasis(evaluation))}.`;
   const parts = [
     read,
     metrics,

@@ -119,7 +119,9 @@ export function differences(comparison: ComparedPair): string[] {
       }: ${fvus}; the intervals do not overlap.${
         sameTarget ? "" : " As the targets differ, this says as much of them as of the transcoders."
       }`
-      : `**Reconstruction:** no clear difference: ${fvus}; the intervals overlap.`,
+      : `**Reconstruction:** no clear difference: ${fvus}; ${
+        Number.isFinite(aLow + bLow) ? "the intervals overlap" : "there are no intervals to tell by"
+      }.`,
     !hasInterval(logDensity)
       ? ""
       : `**Frequency:** the median feature of ${B} fires ${

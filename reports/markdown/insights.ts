@@ -15,16 +15,20 @@ import { thresholds } from "../thresholds.ts";
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
   const map = evaluation.linear_map?.fvu;
-  const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained ` +
-    `(95 % CI ${percent(low)} to ${percent(high)}${
-      map === undefined ? "" : `; the best linear map leaves ${percent(map)}`
-    })`;
+  const remarks = [
+    ...Number.isFinite(low + high) ? [`95 % CI ${percent(low)} to ${percent(high)}`] : [],
+    ...map === undefined ? [] : [`the best linear map leaves ${percent(map)}`],
+  ];
+  const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained` +
+    (remarks.length > 0 ? ` (${remarks.join("; ")})` : "");
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;
   if (fvu < thresholds.fvu && missedFvu(evaluation) !== "") {
     return `**Reconstruction: no better than a linear map.** ${capital(measured)}.`;
   }
-  const word = high < thresholds.fvu ? "within the goal" : low >= thresholds.fvu ? "misses the goal" : "at the goal";
+  // Without an interval the figure itself decides.
+  const [least, most] = Number.isFinite(low + high) ? [low, high] : [fvu, fvu];
+  const word = most < thresholds.fvu ? "within the goal" : least >= thresholds.fvu ? "misses the goal" : "at the goal";
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
 }
 

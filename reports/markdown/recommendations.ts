@@ -5,7 +5,7 @@
 import { dirname } from "node:path";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { DETECTOR_SHARE, tokenBinding } from "../../core/analysis/token_binding.ts";
-import { jumps, learning, missedFvu, nonFiniteWeights } from "../checks.ts";
+import { jumps, learning, missedFvu, nonFiniteWeights, unsurePerDoubling } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
 import {
   afterDoubling,
@@ -46,19 +46,30 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
       capital(percent(evaluation.dead_fraction))
     } of the features are silent on held-out text, so that the dictionary in use is smaller than it could be.`;
   }
-  return `**Try more room.** ${missing} ${
-    learning(transcoder) === "level" ? "More steps would bring little and the features are in use; what" : "What"
-  } is left to try is a larger k (now ${config.k}) or dictionary (now ${counted(config.features, "feature")}).`;
+  const room = `a larger k (now ${config.k}) or dictionary (now ${counted(config.features, "feature")})`;
+  switch (learning(transcoder)) {
+    case "level":
+      return `**Try more room.** ${missing} More steps would bring little and the features are in use; what is left ` +
+        `to try is ${room}.`;
+    case "unknown":
+      return `**Try more steps first.** ${missing} Whether more than ${
+        counted(config.steps, "step")
+      } would help cannot ` +
+        `be told (${unsurePerDoubling(transcoder)}); where they do not, try ${room}.`;
+    default:
+      return ""; // the loss rose: that is to be mended first
+  }
 }
 
 function course(transcoder: TranscoderAnalysis): string {
   const { config, evaluation } = transcoder;
   switch (learning(transcoder)) {
+    case "diverged":
     case "risen":
     case "rising":
-      return `**Lower the learning rate** (it was ${
-        setting(config.learning_rate)
-      }): the loss rose again before the end.`;
+      return `**Lower the learning rate** (it was ${setting(config.learning_rate)}): the loss ${
+        learning(transcoder) === "diverged" ? "ends no lower than it began" : "rose again before the end"
+      }.`;
     case "improving":
       return missedFvu(evaluation) !== ""
         ? ""

@@ -38,15 +38,19 @@ function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
 function convergence(transcoder: TranscoderAnalysis): string {
   const { course } = transcoder;
   const found = jumps(transcoder);
-  const sign = course.lastFifthChange > 0 ? "+" : "";
+  const sign = course.lastFifthChange > 0 ? "+" : "", isFitted = Number.isFinite(course.lastFifthChange);
   return bullets([
-    `**Loss:** without the auxiliary one ${significant(course.firstLoss)} at the first logged step, ${
-      significant(course.finalLoss)
-    } at the last; ` +
-    `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)} (running median).`,
-    `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${percent(course.lastFifthError)} ` +
-    `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and shows ` +
-    `no end of the learning.`,
+    `**Loss:** without the auxiliary one ${
+      significant(course.firstLoss)
+    } at the first logged step; its running median ${significant(course.finalLoss)} at the last, ` +
+    `lowest ${significant(course.lowestLoss)} at step ${integer(course.lowestLossStep)}.`,
+    isFitted
+      ? `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${
+        percent(course.lastFifthError)
+      } ` +
+        `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and ` +
+        `shows no end of the learning.`
+      : "**Change over the last fifth:** no line fits it.",
     `**Twice the steps** would lower FVU by: ${
       unsurePerDoubling(transcoder)
     } (a line through log FVU over log step of the last four fifths ± its scatter).`,
@@ -98,7 +102,7 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
     courseTable(transcoder),
     "These are values of single training batches with batch top-k; the success metrics above are held-out: " +
-    `${textRead(transcoder.evaluation)}, intervals cover ${intervalBasis(transcoder.evaluation)}.`,
+    `${textRead(transcoder.evaluation)}; ${intervalBasis(transcoder.evaluation)}.`,
     documentFvus(transcoder.evaluation),
     "## Convergence and Stability",
     convergence(transcoder),

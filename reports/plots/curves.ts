@@ -96,7 +96,7 @@ export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
       title: heading(
         "Loss",
         broken === null
-          ? `${significant(course.firstLoss, 3)} to ${significant(course.finalLoss, 3)}; logarithmic`
+          ? `${significant(course.firstLoss, 3)} to ${significant(course.finalLoss, 3)} (running median); logarithmic`
           : `not a number from step ${integer(broken)} on; logarithmic`,
       ),
       y: "loss",
@@ -125,7 +125,8 @@ export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
       points: series("L0", (row) => row.l0),
       colors: { L0: palette[2] },
       goal: config.k,
-      atLeast: config.k,
+      // So that what is as asked does not lie on the panel's edge.
+      atLeast: 1.1 * config.k,
     },
     {
       title: heading("Dead features", `at the end ${integer(course.deadAtEnd)} of ${integer(config.features)}`),
@@ -138,7 +139,7 @@ export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
     {
       title: heading(
         "Learning rate",
-        `peak ${setting(course.peakLearningRate.value)} at step ${integer(course.peakLearningRate.step)}`,
+        `largest logged ${setting(course.peakLearningRate.value)} at step ${integer(course.peakLearningRate.step)}`,
       ),
       y: "learning rate",
       points: series("rate", (row) => row.learning_rate),

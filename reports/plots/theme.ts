@@ -47,7 +47,15 @@ export const theme = {
     labelPadding: 4,
     labelFlush: false,
   },
-  legend: { labelFontSize: 10, titleFontSize: 10, titleFontWeight: "normal", titleColor: muted, symbolSize: 60 },
+  legend: {
+    labelFontSize: 10,
+    // Names are told apart by their ends: 0 cuts none off.
+    labelLimit: 0,
+    titleFontSize: 10,
+    titleFontWeight: "normal",
+    titleColor: muted,
+    symbolSize: 60,
+  },
   range: { category: palette },
 } as const;
 

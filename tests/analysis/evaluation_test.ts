@@ -326,6 +326,15 @@ Deno.test("bootstrap: resamples have as many draws as there are items, means the
   });
 });
 
+Deno.test("bootstrap: few items have no interval, rather than one of next to no width", () => {
+  const ends = (values: number[]) => {
+    const resamples = drawResamples(values.length), tokens = resampledSums(resamples, values.map(() => 63));
+    return interval95(resampledSums(resamples, values).map((sum, r) => sum / tokens[r]));
+  };
+  assert.deepEqual([[31.5], [31.5, 63, 31.5, 63]].map(ends), [[NaN, NaN], [NaN, NaN]]);
+  assert.ok(ends([31.5, 63, 31.5, 63, 63]).every(Number.isFinite));
+});
+
 Deno.test("bootstrap: squared lengths of resampled vectors, wider than a block", () => {
   const resamples = drawResamples(6), width = 71;
   const vectors = Array.from({ length: 6 }, (_, i) => Float64Array.from(gaussians(width, 20 + i)));

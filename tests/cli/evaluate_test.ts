@@ -66,7 +66,8 @@ Deno.test("mtc evaluate --split validation: the other held-out addresses", () =>
 Deno.test("mtc evaluate: a run's directory gives all its layers, on as many tokens as at the end of training", () =>
   inDirectory(async (run) => {
     const taps = { layer: 3, source: { layer: 1, site: "resid_mid" }, target: { layer: 3, site: "mlp_out" } } as const;
-    await writeTinyLayer(run, 10, taps);
+    // The order is that of the layers predicted, not of the directories' names.
+    await writeTinyLayer(run, 1, taps);
     await writeTinyLayer(run, 2);
     const { code, stdout, stderr } = await mtc("evaluate", "--run", run);
     assert.equal(code, 0, stderr);
@@ -102,7 +103,7 @@ Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, 
       "--run",
       run,
       "--tokens",
-      "30",
+      "75",
       "--loss-tokens",
       "100",
       "--json",
@@ -113,7 +114,7 @@ Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, 
       const { run: _, layer: __, ...evaluation } = found[i], { loss } = evaluation;
       assert.deepEqual(loss.definitions, LOSS_DEFINITIONS);
       // 100 tokens are rounded up to 7 contexts, each with 14 counted tokens that have a successor.
-      assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [30, 98, 7]);
+      assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [75, 98, 7]);
       assert.deepEqual(loss.per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
       const mappings = [2, 4].map((layer) => `layer${layer}.resid_mid -> layer${layer}.mlp_out`);
       assert.deepEqual(loss.replacement_model.transcoders, mappings);
@@ -128,12 +129,12 @@ Deno.test("mtc evaluate --loss: a table for readers; what training measured stay
     assert.equal((await mtc("evaluate", "--run", layer, "--tokens", "30", "--loss-tokens", "15")).code, 0);
     const { loss: _, ...trained } = JSON.parse(await Deno.readTextFile(path));
     await Deno.writeTextFile(path, JSON.stringify({ ...trained, k: 77 }));
-    const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "45", "--loss-tokens", "30");
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", layer, "--tokens", "45", "--loss-tokens", "75");
     assert.equal(code, 0, stderr);
-    assert.match(stdout, /^28 held-out predictions in 2 contexts of 2 documents; /m);
+    assert.match(stdout, /^70 held-out predictions in 5 contexts of 4 documents; .*intervals cover 95 %/m);
     assert.match(stdout, /^\| 12 features +\| +[\d.]+ \[[\d.]+, [\d.]+\] \| .* % \[.*\] \|$/m);
     const { loss, ...stored } = JSON.parse(await Deno.readTextFile(path));
-    assert.deepEqual([stored, loss.tokens], [{ ...trained, k: 77 }, 28]);
+    assert.deepEqual([stored, loss.tokens], [{ ...trained, k: 77 }, 70]);
   }));
 
 Deno.test("mtc evaluate --loss: a run that cannot be written to is measured all the same, and one sentence says so", () =>

@@ -74,12 +74,16 @@ Deno.test("a loss that ends above its first value has diverged without NaN", asy
   const layer = await analysis({ lateSlope: 0.01 });
   assert.equal(verdict(layer).level, "bad");
   told(insights(layer), /Training: failed/);
+  told(recommendations(layer), /Lower the learning rate.*the loss ends no lower than it began/);
 });
 
 Deno.test("insights and advice follow the numbers", async () => {
   const poor = await analysis({ fvu: 0.75 });
   told(insights(poor), /Reconstruction: misses the goal/);
   told(insights(poor), /of no use alone/);
+  const risen = recommendations(await analysis({ fvu: 0.4, lateSlope: 0.0015 }));
+  told(risen, /Lower the learning rate.*rose again before the end/);
+  assert.ok(!risen.some((text) => text.includes("a larger k")), risen.join("\n"));
   told(recommendations(poor), /Try more room.*More steps would bring little/);
   assert.ok(!recommendations(poor).some((text) => text.includes("Start reading")));
 
@@ -177,4 +181,11 @@ Deno.test("what must be known to read FVU: a dimension that decides, dimensions 
 Deno.test("an interval that contains the FVU limit is mentioned", async () => {
   const layer = await analysis({ fvu: 0.297 });
   assert.match(successChecks(layer).find(({ id }) => id === "fvu")!.found, /which contains the limit/);
+});
+
+Deno.test("a run of two logged steps is told without a line through them", async () => {
+  const summary = trainingSummary(await analysis({ steps: 20 }), new Date());
+  assert.match(summary, /\*\*Change over the last fifth:\*\* no line fits it\./);
+  assert.match(summary, /would lower FVU by: too few of the steps were logged \(/);
+  assert.doesNotMatch(summary, /NaN/);
 });

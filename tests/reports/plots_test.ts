@@ -101,9 +101,10 @@ Deno.test("training curves: dashed lines stand at the FVU to reach and at k, and
 Deno.test("training curves: what is said of each panel are the run's numbers", () => {
   const said = Object.fromEntries((curves as View).concat!.map(({ title }) => [title!.text, title!.subtitle]));
   assert.match(said["FVU of each prefix"], /held-out at the end 0\.180/);
+  assert.match(said["Loss"], / to 0\.\d+ \(running median\); logarithmic/);
   assert.match(said["L0"], /held-out at the end 46\.3; dashed: k = 48/);
   assert.match(said["Dead features"], new RegExp(`at the end ${a.metrics.at(-1)!.dead_features} of 128`));
-  assert.match(said["Learning rate"], /peak 0\.0003 at step 50/);
+  assert.match(said["Learning rate"], /largest logged 0\.0003 at step 50/);
 });
 
 const overview = overviewFigure(a.layer);

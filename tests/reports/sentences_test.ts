@@ -32,6 +32,7 @@ const runs = {
   learning: await analysis({ gain: 0.15 }),
   learningPoor: await analysis({ fvu: 0.4, gain: 0.15 }),
   short: await analysis({ steps: 40 }),
+  shortPoor: await analysis({ steps: 40, fvu: 0.4 }),
   jumping: await analysis({ spikes: [300, 400, 500] }),
   worse: evaluated({ fvu: 1.2, fvu_ci95: [1.1, 1.3] }),
   linear: evaluated({ linear_map: { ...good.evaluation.linear_map!, fvu: 0.17 } }),
@@ -105,7 +106,8 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Finish the training.", "stopped", "good"],
   ["Train longer.", "learningPoor", "poor"],
   ["Look at the dead features first.", "dead", "poor"],
-  ["Try more room.", "poor", "learningPoor"],
+  ["Try more steps first.", "shortPoor", "poor"],
+  ["Try more room.", "poor", "shortPoor"],
   ["Keep an eye on the", "someDead", "dead"],
   ["Fight dead features.", "dead", "someDead"],
   ["Mend the inference threshold.", "sparse", "good"],
@@ -119,6 +121,15 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Collect samples over more text.", "thin", "full"],
   ["Start reading here.", "good", "poor"],
 ];
+
+Deno.test("a figure without an interval is judged by itself, and no interval is told", () => {
+  const ends: [number, number] = [NaN, NaN];
+  const [within, above] = [0.29, 0.31].map((fvu) => insights(evaluated({ fvu, fvu_ci95: ends }))[0].text);
+  assert.match(within, /within the goal.*unexplained \(the best linear map leaves/);
+  assert.match(above, /misses the goal.*unexplained \(the best linear map leaves/);
+  const unmeasured = comparePair(good, evaluated({ fvu_ci95: ends }));
+  assert.match(comparisonReport(unmeasured, new Date()), /no clear difference:.*; there are no intervals to tell by\./);
+});
 
 /** Said of any run. */
 const always = ["Sample collection:"];

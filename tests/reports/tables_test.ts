@@ -51,8 +51,8 @@ const three = (value: number) => Number(value.toPrecision(3));
 
 Deno.test("reconstructions: mean and linear map above the prefixes, each with its own figures, in both reports", () => {
   const expected = [
-    ["mean (1.0)", "1.0000", "–", "1.0000", "–", "–", ""],
-    ["best linear map", "0.5300", "0.5240 to 0.5360", "0.6360", "0.735", "–", ""],
+    ["mean (1.0)", "1.0000", "–", "1.0000", "–", "–", "–"],
+    ["best linear map", "0.5300", "0.5240 to 0.5360", "0.6360", "0.735", "–", "–"],
     // 0.18 times 1.7, 1.35 and 1; a group's gain is what the prefix before had more.
     ["first 32 features", "0.3060", "0.3000 to 0.3120", "0.3672", "0.847", "15.4", "0.6940"],
     ["first 96 features", "0.2430", "0.2370 to 0.2490", "0.2916", "0.879", "30.9", "0.0630"],
@@ -452,10 +452,11 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
   const { fvu_over_documents: _____, fvu_per_document: ______, ...old } = rest;
   assert.equal(textRead(old), `${read}documents that were never trained on`);
   assert.deepEqual([intervalBasis(old), spreadText(old, 3), documentFvus(old)], [
-    "95 % (bootstrap over contexts)",
+    "intervals cover 95 % (bootstrap over contexts)",
     "",
     "",
   ]);
+  assert.equal(intervalBasis({ contexts: 4 }), "no intervals, since there are fewer than 5 contexts");
   const many = documentFvus({ ...rest, documents: 300, fvu_per_document: undefined });
   assert.match(many, /^FVU of single documents: median 0\.1800, from .* tokens\)\.$/);
   assert.equal(leftOut(old, true), "BOS included");
@@ -465,6 +466,7 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
     "BOS excluded, 1,200 tokens left out for their ids",
   );
   assert.equal(spreadText(evaluation, 3), "0.150 (d.txt), 0.180, 0.200 (c.txt)");
+  assert.equal(spreadText({ ...evaluation, documents: 1 }, 3), "");
 });
 
 Deno.test("mtc evaluate's table: a table of prefixes per layer, then a row per figure and a column per layer", () => {

@@ -59,8 +59,11 @@ Deno.test("titles say the same in words", () => {
     "Layer 17 (18,432 features, k 96, seed 1)",
   ]);
   assert.deepEqual(titles(id(12), id(12, { source: tap(8, "resid_mid") })), ["Layer 12", "Layer 12 (from layer 8)"]);
-  const [, { phrase }] = nameTranscoders([id(3), id(3, { source: tap(1, "attn_out") })]);
-  assert.equal(phrase, "layer 3 (layer1.attn_out to layer3.mlp_out)");
+  assert.deepEqual(titles(id(3), id(3, { source: tap(1, "attn_out") }), id(3, { source: tap(3, "mlp_in") })), [
+    "Layer 3 (resid_mid to mlp_out)",
+    "Layer 3 (layer1.attn_out to layer3.mlp_out)",
+    "Layer 3 (mlp_in to mlp_out)",
+  ]);
 });
 
 Deno.test("names are files on any file system: neither too long nor the same but for capital letters", () => {
