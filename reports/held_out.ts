@@ -3,6 +3,8 @@
  * @module
  */
 import type { DocumentFvu, Evaluation } from "../core/analysis/evaluation.ts";
+import type { TokenCounts } from "../core/analysis/token_counts.ts";
+import type { RunCounts } from "../core/runs/evaluation.ts";
 import { counted, decimal, integer } from "./format.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
 
@@ -27,6 +29,19 @@ export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean)
     ? `, ${counted(excluded_tokens, "token")} left out for ${excluded_tokens === 1 ? "its id" : "their ids"}`
     : "";
   return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
+}
+
+/**
+ * What a run left out of its training text.
+ *
+ * @param counts Its tokens.
+ * @returns `for their ids 12 of 102,450 tokens of training, 1 of 32,769 of the samples' pass`
+ */
+export function leftOutOfRun({ training, samples }: RunCounts): string {
+  const share = (counts: TokenCounts, text: string) =>
+    `${integer(counts.excluded_tokens)} of ${counted(counts.tokens + counts.excluded_tokens, "token")} of ${text}`;
+  const shares = [...training ? [share(training, "training")] : [], share(samples, "the samples' pass")];
+  return `for their ids ${shares.join(", ")}`;
 }
 
 /** What the intervals cover: `95 % (bootstrap over documents)`. */

@@ -253,7 +253,7 @@ async function finish(
   // A blank text has one token, which may be a special one.
   const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [] }, transcoders };
   ledger.part = "final pass";
-  const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
+  const { tallies } = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
   const text = { split: "test", documents: null, documentName: String } as const;
   await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens, text });

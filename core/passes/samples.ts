@@ -4,6 +4,7 @@
  */
 
 import { FeatureTally } from "../analysis/samples.ts";
+import type { TokenCounts } from "../analysis/token_counts.ts";
 import { openScope } from "../gpu/scope.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -21,19 +22,27 @@ export interface SampleOptions extends TranscodersOnText {
   };
 }
 
+/** What was taken from a text. */
+export interface Sampled {
+  /** One per transcoder, in their order. */
+  readonly tallies: readonly FeatureTally[];
+  /** The text's tokens. */
+  readonly counts: TokenCounts;
+}
+
 /**
  * Takes the top samples and the statistics of every feature from text, with frozen weights.
  *
  * @param options Whose, and from what. A text shorter than what is asked for is read once: a second time shows nothing new.
- * @returns One tally per transcoder.
+ * @returns One tally per transcoder, and how many tokens there were.
  * @throws {UserError} When the text or the device fails.
  * @throws The signal's reason once it is aborted.
  */
-export async function collectSamples(options: SampleOptions): Promise<readonly FeatureTally[]> {
+export async function collectSamples(options: SampleOptions): Promise<Sampled> {
   const { gpu, decoder, transcoders, tokens, onProgress } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded, samples_per_feature, sample_threshold } =
     options.settings;
-  const collected = transcoders.map(({ transcoder: { shape } }) =>
+  const tallies = transcoders.map(({ transcoder: { shape } }) =>
     new FeatureTally(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
   const perContext = countedPerContext(context, includeBos);
@@ -42,9 +51,9 @@ export async function collectSamples(options: SampleOptions): Promise<readonly F
     scratch,
     transcoders,
     decoder.contextsAtOnce * perContext,
-    ({ batch, places }, features) => features.forEach((rows, i) => collected[i].add(rows, batch, places)),
+    ({ batch, places }, features) => features.forEach((rows, i) => tallies[i].add(rows, batch, places)),
   );
-  await overText({
+  const taken = await overText({
     ...options,
     contexts: Math.ceil(tokens / perContext),
     isReadOnce: true,
@@ -52,5 +61,5 @@ export async function collectSamples(options: SampleOptions): Promise<readonly F
     excluded,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [reader]);
-  return collected;
+  return { tallies, counts: { tokens: taken.tokens, excluded_tokens: taken.excluded } };
 }

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { NO_TOKENS, type TokenCounts } from "../analysis/token_counts.ts";
 import { UserError } from "../errors.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
@@ -75,6 +76,8 @@ export class ShuffleBuffer {
   batch: TokenBatch;
   /** `order`, on the host. */
   drawn: Uint32Array;
+  /** How many of its tokens are drawn, and how many are left out. */
+  counts: TokenCounts = NO_TOKENS;
 
   readonly #gpu: Gpu;
   readonly #seed: number;
@@ -143,6 +146,10 @@ export class ShuffleBuffer {
    */
   shuffle(n: number): void {
     const { includeBos, excluded } = this.layout, rows = countedRows(this.batch, includeBos, excluded);
+    this.counts = {
+      tokens: rows.length,
+      excluded_tokens: countedRows(this.batch, includeBos).length - rows.length,
+    };
     if (rows.length === 0) {
       throw new UserError({
         action: "fill the shuffle buffer",

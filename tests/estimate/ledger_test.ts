@@ -54,7 +54,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const describe = () => sizes as any;
   const names = ["layer1", "layer3"];
   const run = { ...plan, names, directory: join(runs, "real"), data: "builtin" as const, describe };
-  const { decoder, transcoders } = await train(gpu, run, {
+  const trained = await train(gpu, run, {
     loading() {},
     filling() {},
     rounded() {},
@@ -68,7 +68,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
 
   seen.peak = seen.bytes;
-  await finish(gpu, run, decoder, transcoders, { sampling() {}, evaluating() {} });
+  await finish(gpu, run, trained, { sampling() {}, counted() {}, evaluating() {} });
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);

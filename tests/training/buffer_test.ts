@@ -89,6 +89,8 @@ for (
     buffer.shuffle(2);
     const rows = [...ids.keys()].filter((row) => isDrawn(row, ids[row]));
     assert.deepEqual(new Set(buffer.drawn), new Set(rows));
+    const all = [...ids.keys()].filter((row) => "includeBos" in changes || row % 5 > 0).length;
+    assert.deepEqual(buffer.counts, { tokens: rows.length, excluded_tokens: all - rows.length });
     assert.equal(buffer.drawn.length, 3 * 7 * ("includeBos" in changes ? 5 : 4));
     assert.equal(buffer.order.shape[0], buffer.drawn.length);
     const counts = rows.map((row) => buffer.drawn.filter((drawn) => drawn === row).length);
