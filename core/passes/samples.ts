@@ -9,6 +9,7 @@ import { openScope } from "../gpu/scope.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { FeatureReader, type TextSettings, type TranscodersOnText } from "./features.ts";
+import { normLimits } from "./norm_limits.ts";
 import { overText } from "./over_text.ts";
 
 /** Whose samples are taken from what. */
@@ -45,7 +46,7 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
   const tallies = transcoders.map(({ transcoder: { shape } }) =>
     new FeatureTally(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
-  const perContext = countedPerContext(context, includeBos);
+  const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   using scratch = openScope(gpu);
   const reader = new FeatureReader(
     scratch,
@@ -59,7 +60,9 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
     isReadOnce: true,
     includeBos,
     excluded,
+    limits,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [reader]);
-  return { tallies, counts: { tokens: taken.tokens, excluded_tokens: taken.excluded } };
+  const { tokens: counted, excluded: excluded_tokens, outliers: outlier_tokens } = taken;
+  return { tallies, counts: { tokens: counted, excluded_tokens, ...limits.length > 0 && { outlier_tokens } } };
 }

@@ -33,7 +33,7 @@ const prefix = v.object({
   l0: v.optional(measured),
   l0_ci95: v.optional(interval),
 });
-const tokenCounts = v.object({ tokens: count, excluded_tokens: count });
+const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
 
 /** What evaluation.json holds: the figures at the end of training, and those of `mtc evaluate --loss` once that was asked for. */
@@ -56,7 +56,8 @@ export interface RunCounts {
 export const TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
   token_counts:
     "Tokens of the training text: those harvested in training, each as often as it was harvested, and those of the final pass, which " +
-    "samples are from; tokens counts those that were used, excluded_tokens those that were left out for their ids.",
+    "samples are from; tokens counts those that were used, excluded_tokens those that were left out for their ids, outlier_tokens " +
+    "others that were left out for their norm, if any were to be.",
 };
 
 const predictions = {
@@ -96,6 +97,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   contexts: count,
   split: v.optional(v.picklist(["validation", "test"])),
   excluded_tokens: v.optional(count),
+  outlier_tokens: v.optional(count),
   documents: v.optional(count),
   split_documents: v.optional(v.nullable(count)),
   resampled: v.optional(v.picklist(["documents", "contexts"])),

@@ -35,6 +35,7 @@ export interface Progress {
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const progressSchema = v.object({
   step: count,
   position: v.object({
@@ -47,7 +48,7 @@ const progressSchema = v.object({
     token: count,
   }),
   elapsed_s: v.number(),
-  harvested: v.optional(v.object({ buffers: count, counts: v.object({ tokens: count, excluded_tokens: count }) })),
+  harvested: v.optional(v.object({ buffers: count, counts: tokenCounts })),
 });
 
 /** The most checkpoints kept of a transcoder; older ones are removed, after a newer one is whole. */

@@ -49,8 +49,8 @@ export async function finish(
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { settings, model, data } = plan;
-  const common = { gpu, decoder, settings, transcoders: trained, signal };
+  const { settings, model, data } = plan, [{ config: { median_norms } }] = trained;
+  const common = { gpu, decoder, settings: { ...settings, median_norms }, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
   };

@@ -14,7 +14,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
-import { tapsOf } from "../runs/ids.ts";
+import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { START } from "../text/contexts.ts";
 import { openTokenSource } from "../text/source.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -68,7 +68,10 @@ export async function train(
   const { settings, mappings, model, data, resumed } = plan, { context, seed } = settings;
   const { decoder, tiles } = await loadModel(gpu, plan, observer);
   using memory = openScope(gpu);
-  const buffer = new ShuffleBuffer(memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed);
+  const buffer = new ShuffleBuffer(
+    ...[memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed] as const,
+    ...[sourcesOf(mappings), resumed?.[0].median_norms] as const,
+  );
   const last = resumed ? await newestCommonStep(plan) : 0;
   const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
   const position = restored?.position ?? START;
