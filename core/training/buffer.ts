@@ -3,7 +3,8 @@
  *
  * Buffer number n is a pure function of (seed, n, data): it holds the n-th run of contexts of the token source, and its rows are
  * used in permutations that depend on (seed, n) and on which of them count. BOS rows, and tokens that are left out for their ids or their
- * norms, are stored and never drawn. Where tokens are left out, the others are drawn a little more often, so that every buffer serves as many steps.
+ * norms, are stored and never drawn. Where tokens are left out, the others are drawn a little more often, so that every buffer serves
+ * as many steps.
  * @module
  */
 

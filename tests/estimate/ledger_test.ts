@@ -18,7 +18,7 @@ const settings: RunSettings = {
   ...EMBEDDED,
   ...{ groups: [8, 16, 8], k: 4, steps: 6, warmup_steps: 1, batch_tokens: 96, buffer_tokens: 512, passes: 1 },
   ...{ log_every: 2, checkpoint_every: 3, sample_every: 3, samples_per_feature: 5, sample_tokens: 500 },
-  ...{ evaluation_tokens: 300 },
+  ...{ evaluation_tokens: 300, exclude_norm_above: 3 },
 };
 const mappings: readonly Mapping[] = mappingsFor([1, 3], "resid_mid", "mlp_out", 6);
 

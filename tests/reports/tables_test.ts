@@ -482,7 +482,7 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
   const limited = { ...a.layer, config: { ...a.layer.config, exclude_norm_above: 6, median_norms } };
   assert.match(
     analysisReport(limited, generated),
-    /longer than 6 times the median there, 12\.35 at `layer2\.resid_mid` and 3 at `layer4\.mlp_in`/,
+    /longer than 6 times the median there, 12\.35 at `layer2\.resid_mid` and 3\.000 at `layer4\.mlp_in`/,
   );
   assert.doesNotMatch(report, /Left out for their norms/);
   const counted = { ...a.layer, evaluation: { ...evaluation, token_counts: { samples, training } } };
