@@ -60,8 +60,7 @@ async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   await quietly(() => estimate(gpu, request));
   const plan = planOf(request, gpu.adapter);
   const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} };
-  const { decoder, transcoders } = await train(gpu, plan, observer);
-  await finish(gpu, plan, decoder, transcoders, { sampling() {}, evaluating() {} });
+  await finish(gpu, plan, await train(gpu, plan, observer), { sampling() {}, counted() {}, evaluating() {} });
   await request.model.weights.close();
 }
 

@@ -65,7 +65,7 @@ async function activationsOf(transcoder: Transcoder): Promise<number[][]> {
 const all = await activationsOf({ ...transcoder, weights, thresholds: new Float32Array(config.features) });
 const thresholds = Float32Array.from(all, (values, i) => values.sort((a, b) => b - a)[trained[i].fires] ?? 0);
 const source = await openText();
-const [tally] = await collectSamples({
+const { tallies: [tally] } = await collectSamples({
   ...{ gpu, decoder, source, settings: config, tokens: config.sample_tokens },
   transcoders: [{ transcoder: { ...transcoder, weights, thresholds }, config }],
 });

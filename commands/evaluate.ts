@@ -97,13 +97,14 @@ async function onHeldOut<T>(
   const { dataOf } = await import("../core/runs/config.ts");
   const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
+  const { withLimitedTaps } = await import("../core/passes/norm_limits.ts");
   const { evaluatedText, openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
   const placed = await Promise.all(transcoders.map(async (transcoder) => {
     return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
   }));
   using gpu = openScope(device);
-  const taps = tapsOf(transcoders.map(({ config }) => config));
+  const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, head, onLoading }));
   const data = dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });

@@ -4,6 +4,8 @@
  */
 import { LEAST_RESAMPLED } from "../core/analysis/bootstrap.ts";
 import type { DocumentFvu, Evaluation } from "../core/analysis/evaluation.ts";
+import type { TokenCounts } from "../core/analysis/token_counts.ts";
+import type { RunCounts } from "../core/runs/evaluation.ts";
 import { counted, decimal, integer } from "./format.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
 
@@ -22,12 +24,35 @@ export function textRead({ tokens, contexts, split, documents, split_documents }
   return `${read} of ${all}${counted(split_documents, noun)}`;
 }
 
-/** What did not count: `BOS excluded, 12 tokens left out for their ids`. */
-export function leftOut({ excluded_tokens = 0 }: Evaluation, bosCounts: boolean): string {
-  const others = excluded_tokens > 0
-    ? `, ${counted(excluded_tokens, "token")} left out for ${excluded_tokens === 1 ? "its id" : "their ids"}`
-    : "";
-  return `BOS ${bosCounts ? "included" : "excluded"}${others}`;
+/** What did not count: `BOS excluded, 12 tokens left out for their ids, 3 tokens left out for their norms`. */
+export function leftOut({ excluded_tokens = 0, outlier_tokens }: Evaluation, bosCounts: boolean): string {
+  const told = (tokens: number, reason: string) =>
+    `${counted(tokens, "token")} left out for ${tokens === 1 ? `its ${reason}` : `their ${reason}s`}`;
+  return [
+    `BOS ${bosCounts ? "included" : "excluded"}`,
+    ...excluded_tokens > 0 ? [told(excluded_tokens, "id")] : [],
+    ...outlier_tokens !== undefined ? [told(outlier_tokens, "norm")] : [],
+  ].join(", ");
+}
+
+/**
+ * What a run left out of its training text.
+ *
+ * @param counts Its tokens.
+ * @returns `for their ids 12 of 102,450 tokens of training, 1 of 32,769 tokens of the samples' pass`; where norms matter another such
+ * list behind it, `; for their norms 3 of ..`
+ */
+export function leftOutOfRun({ training, samples }: RunCounts): string {
+  const share = (left: number, { tokens, excluded_tokens, outlier_tokens = 0 }: TokenCounts, text: string) =>
+    `${integer(left)} of ${counted(tokens + excluded_tokens + outlier_tokens, "token")} of ${text}`;
+  const shares = (left: (counts: TokenCounts) => number) =>
+    [
+      ...training ? [share(left(training), training, "training")] : [],
+      share(left(samples), samples, "the samples' pass"),
+    ].join(", ");
+  const forIds = `for their ids ${shares(({ excluded_tokens }) => excluded_tokens)}`;
+  if (samples.outlier_tokens === undefined) return forIds;
+  return `${forIds}; for their norms ${shares(({ outlier_tokens = 0 }) => outlier_tokens)}`;
 }
 
 /** What the intervals cover, inside of a sentence: `intervals cover 95 % (bootstrap over documents)`. */

@@ -113,8 +113,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
     const plan = planOf(request, gpu.adapter);
-    const { decoder, transcoders } = await train(gpu, plan, display.observer, stop.signal);
-    await finish(gpu, plan, decoder, transcoders, display.finishObserver, stop.signal);
+    const trained = await train(gpu, plan, display.observer, stop.signal);
+    await finish(gpu, plan, trained, display.finishObserver, stop.signal);
   } catch (error) {
     throw await withResume(error, request.directory);
   } finally {

@@ -7,6 +7,7 @@ import { describeErrors } from "../../core/passes/precision.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { bufferLayout } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
+import type { RunCounts } from "../../core/runs/evaluation.ts";
 import type { Mapping } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import type { TrainingObserver } from "../../core/training/session.ts";
@@ -15,6 +16,7 @@ import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { TargetVariance } from "../../core/analysis/target_variance.ts";
 import { decisiveDimension } from "../../reports/target_variance.ts";
 import { integer } from "../../reports/format.ts";
+import { leftOutOfRun } from "../../reports/held_out.ts";
 import { perSecond, Progress } from "../progress.ts";
 
 /** Shows the phases of a run on stderr, one after the other. */
@@ -90,6 +92,7 @@ export class TrainDisplay {
   get finishObserver(): FinishObserver {
     return {
       sampling: (done, tokens) => this.#reading("Sampling", done, tokens),
+      counted: (counts) => this.#counted(counts),
       evaluating: (done, tokens) => this.#reading("Evaluating", done, tokens),
     };
   }
@@ -151,6 +154,11 @@ export class TrainDisplay {
     const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
     const note = [...numbers, perSecond(tokensPerSecond, "tokens")].join("  ");
     this.#enter("Training")?.show(step, steps, note, left, short);
+  }
+
+  #counted(counts: RunCounts): void {
+    this.stop();
+    console.error(`  left out ${leftOutOfRun(counts)}`);
   }
 
   #reading(name: string, done: number, tokens: number): void {

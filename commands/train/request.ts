@@ -271,7 +271,8 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
     });
   }
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
-  const shared = (config: TranscoderConfig) => JSON.stringify([settingsOf(config), config.model, config.data]);
+  const shared = (config: TranscoderConfig) =>
+    JSON.stringify([settingsOf(config), config.model, config.data, config.median_norms]);
   const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
   if (stranger < 0) return { names, configs };
   throw new UserError({

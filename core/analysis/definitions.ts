@@ -66,6 +66,13 @@ export const DEFINITIONS_OF_THE_LINEAR_MAP: Readonly<Record<string, string>> = {
   cosine_ci95: "95 % interval of cosine, by the same resamples.",
 };
 
+/** What joins {@link EVALUATION_DEFINITIONS} where norms decide which tokens count. */
+export const DEFINITIONS_OF_OUTLIERS: Readonly<Record<string, string>> = {
+  outlier_tokens:
+    "Other tokens of these contexts that were left out because the Euclidean norm of an activation that a transcoder of the run reads " +
+    "is above exclude_norm_above times the median there, median_norms of config.json, which the first shuffle buffer gave.",
+};
+
 /** What joins {@link EVALUATION_DEFINITIONS} where documents are few enough to be listed. */
 export const DEFINITIONS_OF_LISTED_DOCUMENTS: Readonly<Record<string, string>> = {
   fvu_per_document: "The FVU of every document, in the order of the text; fvu_over_documents defines it.",

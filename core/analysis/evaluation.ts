@@ -15,6 +15,7 @@ import {
 } from "./bootstrap.ts";
 import {
   DEFINITIONS_OF_LISTED_DOCUMENTS,
+  DEFINITIONS_OF_OUTLIERS,
   DEFINITIONS_OF_THE_LINEAR_MAP,
   DEFINITIONS_OF_THRESHOLDS,
   EVALUATION_DEFINITIONS,
@@ -63,6 +64,8 @@ export interface Evaluation {
   split?: "validation" | "test";
   /** Tokens of these contexts that do not count for their ids: special ones, and those of `--exclude-tokens`. */
   excluded_tokens?: number;
+  /** Others of these contexts that do not count for their norm at a source; absent where norms do not matter. */
+  outlier_tokens?: number;
   /** Documents that they are of. */
   documents?: number;
   /** Documents of that part; null when the text is read as a stream, which nobody counts. */
@@ -175,6 +178,8 @@ export interface EvaluatedText {
   readonly documents: number | null;
   /** Tokens that were left out for their ids. */
   readonly excluded: number;
+  /** Tokens that were left out for their norms; undefined where norms do not matter. */
+  readonly outliers?: number;
   /** The name of a document by its number in {@link MeasuredBatch}. */
   documentName(document: number): string;
 }
@@ -332,6 +337,7 @@ export class EvaluationSums {
       contexts: this.#contexts.length,
       split: text.split,
       excluded_tokens: text.excluded,
+      ...text.outliers !== undefined && { outlier_tokens: text.outliers },
       documents: documents.length,
       split_documents: text.documents,
       resampled,
@@ -359,6 +365,7 @@ export class EvaluationSums {
       definitions: {
         ...EVALUATION_DEFINITIONS,
         ...isListed && DEFINITIONS_OF_LISTED_DOCUMENTS,
+        ...text.outliers !== undefined && DEFINITIONS_OF_OUTLIERS,
         ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
         ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,
       },

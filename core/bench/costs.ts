@@ -116,6 +116,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 
   scatter_rows: { touched: ({ rows, width }) => ({ order: rows, y: rows * width }) },
+  row_norms: { flops: ({ rows, width }) => 2 * rows * width, touched: ({ rows }) => ({ norms: rows }) },
   gather_rows: { touched: ({ rows, width }) => ({ x: rows * width, order: rows }) },
   prepare_rows: {
     flops: ({ rows, width }) => 2 * rows * width,

@@ -27,7 +27,7 @@ import { ROWS_AT_ONCE, sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import type { TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import { type Mapping, tapsOf } from "../runs/ids.ts";
+import { type Mapping, sourcesOf, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
@@ -98,7 +98,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   // What is allocated through this handle lives as long as training.
   const trainingScope = openScope(ledger.gpu), layout = bufferLayout(settings);
   ledger.part = "shuffle buffer";
-  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.seed);
+  const sources = sourcesOf(mappings);
+  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.seed, sources);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,
@@ -245,15 +246,16 @@ async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise
 /** What follows the last step; returns the host memory of the samples. */
 async function finish(
   ledger: Ledger,
-  { settings }: PlannedRun,
+  { settings, mappings }: PlannedRun,
   decoder: Decoder,
   transcoders: readonly PlacedTranscoder[],
 ): Promise<number> {
   const { gpu } = ledger, source = blankText(settings.context, true);
   // A blank text has one token, which may be a special one.
-  const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [] }, transcoders };
+  const median_norms = sourcesOf(mappings).map((tap) => ({ ...tap, norm: 1 }));
+  const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [], median_norms }, transcoders };
   ledger.part = "final pass";
-  const tallies = await collectSamples({ ...common, tokens: settings.sample_tokens });
+  const { tallies } = await collectSamples({ ...common, tokens: settings.sample_tokens });
   ledger.part = "evaluation";
   const text = { split: "test", documents: null, documentName: String } as const;
   await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens, text });

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { gatherRows, prepareRows, scatterRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows, rowNorms, scatterRows } from "../../wgsl/shared/rows.ts";
 import { createTensor, type Gpu } from "./device.ts";
 import type { Pass } from "./run.ts";
 import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";
@@ -130,5 +130,27 @@ export function recordPrepared(
   for (const [block, x] of from.blocks.entries()) {
     const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
     pass.run(prepareRows, { x, order, columns, y }, { ...gathering, ...place });
+  }
+}
+
+/**
+ * Records norms[r] = |x[r]| of a matrix's first rows.
+ *
+ * @param gpu The device.
+ * @param pass Where to record.
+ * @param x The matrix.
+ * @param norms [rows or more], overwritten as far.
+ * @param rows How many; all if left out.
+ */
+export function recordNorms(
+  gpu: Gpu,
+  pass: Pass,
+  { rowsPerBlock, blocks }: RowBlocks,
+  norms: Tensor,
+  rows = Infinity,
+): void {
+  for (const [block, x] of blocks.entries()) {
+    const first = block * rowsPerBlock, [height, width] = x.shape, here = Math.min(height, rows - first);
+    if (here > 0) pass.run(rowNorms, { x, norms }, { rows: here, width, first }, { LANES: gpu.isCpu ? 8 : 64 });
   }
 }

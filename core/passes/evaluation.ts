@@ -13,6 +13,7 @@ import { countedPerContext } from "../text/contexts.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { EvaluatedTranscoder } from "./evaluated_transcoder.ts";
+import { normLimits } from "./norm_limits.ts";
 import { type Analysis, type ContextSource, overText, type Piece, recordTaken } from "./over_text.ts";
 
 /** Which transcoders on what. */
@@ -22,7 +23,7 @@ export interface EvaluationOptions extends TranscodersOnText {
   /** How many tokens the source was asked for. */
   readonly tokens: number;
   /** What is known of the source's text. */
-  readonly text: Omit<EvaluatedText, "excluded">;
+  readonly text: Omit<EvaluatedText, "excluded" | "outliers">;
 }
 
 /**
@@ -36,7 +37,7 @@ export interface EvaluationOptions extends TranscodersOnText {
 export async function evaluateTranscoders(options: EvaluationOptions): Promise<Evaluation[]> {
   const { gpu, decoder, transcoders, tokens, text, onProgress } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
-  const perContext = countedPerContext(context, includeBos);
+  const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   using scratch = openScope(gpu);
   const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
   const taken = await overText({
@@ -44,9 +45,13 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
     contexts: Infinity,
     includeBos,
     excluded,
+    limits,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [evaluator]);
-  if (taken.tokens > 0) return evaluator.results({ ...text, excluded: taken.excluded });
+  if (taken.tokens > 0) {
+    const outliers = limits.length > 0 ? taken.outliers : undefined;
+    return evaluator.results({ ...text, excluded: taken.excluded, outliers });
+  }
   throw new UserError({
     action: "evaluate",
     requirement: `the text for ${text.split} must hold a token that is not left out`,

@@ -11,6 +11,7 @@ import type { Tap } from "../model/sites.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
+import type { NormSettings } from "./norm_limits.ts";
 import { type Analysis, type ContextSource, type Piece, recordTaken } from "./over_text.ts";
 
 /** A finished transcoder and what its config.json says of it. */
@@ -31,7 +32,7 @@ export interface PlacedTranscoder {
 }
 
 /** What a run's settings say of its text. */
-export interface TextSettings {
+export interface TextSettings extends NormSettings {
   /** Tokens per context, BOS included. */
   readonly context: number;
   /** Whether BOS counts. */

@@ -26,6 +26,7 @@ import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "..
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { normLimits } from "./norm_limits.ts";
 import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
 import { ablation, Splice } from "./splice.ts";
 
@@ -44,7 +45,7 @@ export type LossOptions = Omit<TranscodersOnText, "tokens">;
  */
 export async function measureLoss(options: LossOptions): Promise<LossEvaluation[]> {
   const { gpu, decoder, transcoders, settings, signal, onProgress } = options;
-  const { include_bos: includeBos, exclude_tokens: excluded } = settings;
+  const { include_bos: includeBos, exclude_tokens: excluded } = settings, limits = normLimits(settings);
   const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
   const changes = changesOf(transcoders);
   const targetsOf = ({ members }: Change) => members.map((m) => tapName(transcoders[m].config.target)).join();
@@ -54,7 +55,10 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
   let done = 0;
   const taken = ({ places }: Piece) => onProgress?.(done += places.length, tokens);
   const along = (analyses: readonly Analysis[]) =>
-    overText({ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, signal }, analyses);
+    overText(
+      { gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, limits, signal },
+      analyses,
+    );
 
   const means = await meansOf(gpu, transcoders, decoder.maxTokens, along, taken);
   using scratch = openScope(gpu);

@@ -7,21 +7,25 @@
  * A batch of contexts is what the model takes at once; a piece is what the analysis with the least room takes at once of its counted
  * tokens. While the GPU works on a piece, the one before is taken in on the host and the next one's tokens are prepared.
  *
+ * Where norms decide which tokens count, the model runs ahead by itself: its norms are read back before its tokens are counted, and the
+ * pieces that follow find its activations in place.
+ *
  * A new analysis is one object: where it taps the model, what it records behind the forward in the same GPU pass, what it reads back
  * and what it makes of that. Tokens, BOS, pieces, waits, progress and interrupts are the loop's.
  * @module
  */
 
-import { createTensor, type Gpu, upload } from "../gpu/device.ts";
+import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
-import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
+import { oneBlock, recordGather, recordNorms } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Activations, Decoder, ForwardOptions } from "../model/forward.ts";
-import { type Tap, tapIndex } from "../model/sites.ts";
+import { type Tap, tapIndex, tapName } from "../model/sites.ts";
 import { countedRows, emptyBatch, START, type StreamPosition, type TokenBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
+import { type NormLimit, withinLimits } from "./norm_limits.ts";
 
 /** Where contexts come from: a token source, or {@link contextsAtHand}. */
 export type ContextSource = Pick<TokenSource, "next">;
@@ -97,6 +101,8 @@ export interface TextOptions {
   readonly includeBos: boolean;
   /** Ids of tokens that do not count wherever else they stand; none if left out. */
   readonly excluded?: readonly number[];
+  /** Norms above which tokens do not count, at taps of the model as it is, without edits; none if left out. */
+  readonly limits?: readonly NormLimit[];
   /** Called after each piece. */
   readonly onProgress?: (done: TextProgress) => void;
   /** Ends the work before the next piece, or behind the last one, by throwing its reason. */
@@ -107,6 +113,8 @@ export interface TextOptions {
 export interface TextTaken extends TextProgress {
   /** Tokens that did not count for their ids. */
   readonly excluded: number;
+  /** Tokens that did not count for their norms. */
+  readonly outliers: number;
   /** Where the source stands behind it; null when it had no context at all. */
   readonly position: StreamPosition | null;
 }
@@ -122,17 +130,19 @@ export interface TextTaken extends TextProgress {
  * @throws The signal's reason once it is aborted.
  */
 export async function overText(text: TextOptions, analyses: readonly Analysis[]): Promise<TextTaken> {
-  const { gpu, decoder, signal, onProgress } = text;
+  const { gpu, decoder, limits = [], signal, onProgress } = text;
   for (const tap of analyses.flatMap(({ taps }) => taps)) tapIndex(decoder.taps, tap);
   using scratch = openScope(gpu);
   const rows = createTensor(scratch, "counted rows", [decoder.maxTokens], "u32");
+  const norms = limits.map(({ tap }) => createTensor(scratch, `norms at ${tapName(tap)}`, [decoder.maxTokens]));
   const taken: { -readonly [K in keyof TextTaken]: TextTaken[K] } = {
     contexts: 0,
     tokens: 0,
     excluded: 0,
+    outliers: 0,
     position: null,
   };
-  await overlapped(workOver(text, analyses, rows, taken), {
+  await overlapped(workOver(text, analyses, rows, norms, taken), {
     submit({ pass, riding, piece }) {
       signal?.throwIfAborted();
       for (const analysis of riding) analysis.record(pass, piece);
@@ -163,9 +173,10 @@ interface Work {
 }
 
 async function* workOver(
-  { gpu, decoder, source, contexts, isReadOnce, includeBos, excluded }: TextOptions,
+  { gpu, decoder, source, contexts, isReadOnce, includeBos, excluded, limits = [] }: TextOptions,
   analyses: readonly Analysis[],
   rows: Tensor,
+  norms: readonly Tensor[],
   taken: { -readonly [K in keyof TextTaken]: TextTaken[K] },
 ): AsyncGenerator<Work> {
   const runs = runsOf(analyses);
@@ -173,19 +184,33 @@ async function* workOver(
     const { batch, position, done } = await source.next(Math.min(decoder.contextsAtOnce, contexts - taken.contexts));
     isEnd = done || (isReadOnce === true && position.epoch > 0);
     if (batch.contexts === 0) continue;
-    const counted = countedRows(batch, includeBos, excluded),
-      { contexts: contextsBefore, tokens: tokensBefore } = taken;
+    const named = countedRows(batch, includeBos, excluded), { contexts: contextsBefore, tokens: tokensBefore } = taken;
+    let counted = named, ahead: readonly Activations[] | null = null;
+    if (limits.length > 0) {
+      const pass = new Pass(gpu), tokens = batch.ids.length, done = { contexts: contextsBefore, tokens: tokensBefore };
+      ahead = decoder.forward(pass, batch);
+      const piece = { batch, contextsBefore, activations: ahead, places: named.subarray(0, 0), first: 0, rows };
+      for (const [i, { tap }] of limits.entries()) {
+        recordNorms(gpu, pass, oneBlock(activationsAt(piece, tap).tensor), norms[i], tokens);
+      }
+      // It is submitted once the piece before has been read, and what that left may be overwritten.
+      yield { pass, riding: [], piece, done };
+      const bytes = await downloadAll(gpu, norms.map((tensor) => front(tensor, tokens)));
+      counted = withinLimits(named, bytes.map((read) => new Float32Array(read)), limits);
+    }
     upload(gpu, rows, counted);
     taken.contexts += batch.contexts;
     taken.tokens += counted.length;
     taken.position = position;
-    if (excluded !== undefined) taken.excluded += countedRows(batch, includeBos).length - counted.length;
+    if (excluded !== undefined) taken.excluded += countedRows(batch, includeBos).length - named.length;
+    taken.outliers += named.length - counted.length;
     if (counted.length === 0) continue;
     for (const { forward, riding, tokensAtOnce } of runs) {
       const isLast = riding === runs.at(-1)!.riding;
       let pass = new Pass(gpu);
       const options = typeof forward === "function" ? forward({ places: counted, rows }) : forward;
-      const activations = decoder.forward(pass, batch, options);
+      // The model has run for these already where it ran ahead.
+      const activations = forward === undefined && ahead ? ahead : decoder.forward(pass, batch, options);
       for (let first = 0; first < counted.length; first += tokensAtOnce) {
         const places = counted.subarray(first, first + tokensAtOnce);
         const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;

@@ -59,6 +59,12 @@ export interface TranscoderDescription {
   readonly features: number;
 }
 
+/** The median norm of the activations at a tap. */
+export interface MedianNorm extends Tap {
+  /** Over the tokens of the first shuffle buffer that are not left out for their ids. */
+  readonly norm: number;
+}
+
 /** What a run measures before its first step. */
 export interface MeasuredConfig {
   /** Of formats 0 and 1: the factors between raw activations and those trained on. Newer runs have preparation.safetensors. */
@@ -67,6 +73,8 @@ export interface MeasuredConfig {
   readonly tiles: Readonly<Record<string, TileName>>;
   /** With f16, relative L2 of each tap's activations from those of float32, on the first contexts; empty with f32. */
   readonly precision_errors: Readonly<Record<string, number>>;
+  /** Of each source of the run, not of this transcoder alone; only with `exclude_norm_above`. */
+  readonly median_norms?: readonly MedianNorm[];
 }
 
 /** A transcoder's config.json. */
@@ -141,6 +149,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     encoder_bias_rate: v.optional(v.number(), 1),
     include_bos: v.boolean(),
     exclude_tokens: v.optional(v.array(count), []),
+    exclude_norm_above: v.optional(v.number(), 0),
     precision: v.picklist(precisions),
     scales: v.optional(v.object({ source: v.number(), target: v.number() })),
     // A tile that this mtc does not have is as good as not tuned.
@@ -155,6 +164,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       ),
     ),
     precision_errors: v.record(v.string(), v.number()),
+    median_norms: v.optional(v.array(v.object({ layer: count, site: v.picklist(SITES), norm: v.number() }))),
   }),
   v.forward(
     v.check(
@@ -162,6 +172,13 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       "the groups' sizes must add up to `features`",
     ),
     ["groups"],
+  ),
+  v.forward(
+    v.check(
+      ({ exclude_norm_above, median_norms }) => (exclude_norm_above > 0) === (median_norms !== undefined),
+      "they must be there with exclude_norm_above, and not without",
+    ),
+    ["median_norms"],
   ),
   v.forward(
     v.check(({ layer, target }) => layer === target.layer, "it must be the target's layer"),

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation } from "../analysis/evaluation.ts";
 import type { LossEvaluation } from "../analysis/loss.ts";
+import type { TokenCounts } from "../analysis/token_counts.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
 
@@ -32,13 +33,32 @@ const prefix = v.object({
   l0: v.optional(measured),
   l0_ci95: v.optional(interval),
 });
+const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
 
 /** What evaluation.json holds: the figures at the end of training, and those of `mtc evaluate --loss` once that was asked for. */
 export interface StoredEvaluation extends Evaluation {
   /** The model's predictions with the transcoder in the target's place. */
   loss?: LossEvaluation;
+  /** What of the training text was left out; absent where an older mtc evaluated. */
+  token_counts?: RunCounts;
 }
+
+/** The tokens of the training text that a run has taken in. */
+export interface RunCounts {
+  /** Those of all shuffle buffers; absent where a part of the run did not count them. */
+  training?: TokenCounts;
+  /** Those of the final pass, which samples are from. */
+  samples: TokenCounts;
+}
+
+/** What joins the definitions of an evaluation for {@link RunCounts}. */
+export const TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
+  token_counts:
+    "Tokens of the training text: those harvested in training, each as often as it was harvested, and those of the final pass, which " +
+    "samples are from; tokens counts those that were used, excluded_tokens those that were left out for their ids, outlier_tokens " +
+    "others that were left out for their norm, if any were to be.",
+};
 
 const predictions = {
   ce: measured,
@@ -77,6 +97,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   contexts: count,
   split: v.optional(v.picklist(["validation", "test"])),
   excluded_tokens: v.optional(count),
+  outlier_tokens: v.optional(count),
   documents: v.optional(count),
   split_documents: v.optional(v.nullable(count)),
   resampled: v.optional(v.picklist(["documents", "contexts"])),
@@ -105,6 +126,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   dead_features: measured,
   dead_fraction: measured,
   loss: v.optional(lossSchema),
+  token_counts: v.optional(v.object({ training: v.optional(tokenCounts), samples: tokenCounts })),
   definitions: v.record(v.string(), v.string()),
 });
 

@@ -52,8 +52,10 @@ export async function openFinishedRun(path: string): Promise<FinishedTranscoder[
   }
   found.sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
   const names = nameTranscoders(found.map(({ config }) => idOf(config)));
-  const shared = ({ config: { model, data, context, include_bos, exclude_tokens } }: typeof found[0]) =>
-    JSON.stringify([model, data, context, include_bos, exclude_tokens]);
+  const shared = ({ config }: typeof found[0]) => {
+    const { model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms } = config;
+    return JSON.stringify([model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms]);
+  };
   const stranger = found.find((transcoder) => shared(transcoder) !== shared(found[0]));
   if (stranger === undefined) return found.map((transcoder, i) => ({ ...transcoder, name: names[i] }));
   throw new UserError({

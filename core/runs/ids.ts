@@ -180,6 +180,19 @@ export function compareIds(a: TranscoderId, b: TranscoderId): number {
  * @returns Sources and targets, each once.
  */
 export function tapsOf(mappings: readonly Mapping[]): Tap[] {
-  const taps = mappings.flatMap(({ source, target }) => [source, target]);
+  return distinct(mappings.flatMap(({ source, target }) => [source, target]));
+}
+
+/**
+ * The distinct sources of some mappings.
+ *
+ * @param mappings What transcoders map.
+ * @returns Each once.
+ */
+export function sourcesOf(mappings: readonly Mapping[]): Tap[] {
+  return distinct(mappings.map(({ source }) => source));
+}
+
+function distinct(taps: readonly Tap[]): Tap[] {
   return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()];
 }

@@ -55,6 +55,8 @@ export interface RunSettings extends Recipe {
   readonly include_bos: boolean;
   /** Ids of tokens that are left out of training, metrics and samples, wherever they stand but in the first place of a context. */
   readonly exclude_tokens: readonly number[];
+  /** Tokens are left out of them too where an activation that is read has a norm above so many times the median; 0 for none. */
+  readonly exclude_norm_above: number;
   /** Steps between rows of metrics.csv. */
   readonly log_every: number;
   /** Steps between checkpoints. */
@@ -81,6 +83,7 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
   ...{
     include_bos: true,
     exclude_tokens: true,
+    exclude_norm_above: true,
     log_every: true,
     checkpoint_every: true,
     sample_every: true,

@@ -17,6 +17,7 @@ import { elements } from "../gpu/tensor.ts";
 import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
+import type { Harvested } from "./feed.ts";
 import { readState, stateTensors, weightsOf } from "./state.ts";
 import type { TrainingState } from "./step.ts";
 import { folded, type TranscoderInTraining } from "./transcoder.ts";
@@ -29,9 +30,12 @@ export interface Progress {
   readonly position: StreamPosition;
   /** Seconds of training so far. */
   readonly elapsed_s: number;
+  /** The tokens of the buffers so far, that of the last step included; absent where an older mtc did not count them. */
+  readonly harvested?: Harvested;
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const progressSchema = v.object({
   step: count,
   position: v.object({
@@ -44,6 +48,7 @@ const progressSchema = v.object({
     token: count,
   }),
   elapsed_s: v.number(),
+  harvested: v.optional(v.object({ buffers: count, counts: tokenCounts })),
 });
 
 /** The most checkpoints kept of a transcoder; older ones are removed, after a newer one is whole. */

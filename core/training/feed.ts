@@ -3,6 +3,7 @@
  * @module
  */
 
+import { addCounts, type TokenCounts } from "../analysis/token_counts.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { recordPrepared } from "../gpu/row_blocks.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -12,6 +13,14 @@ import type { TokenSource } from "../text/source.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { fillBuffer } from "./filler.ts";
 import type { TranscoderInTraining } from "./transcoder.ts";
+
+/** The tokens of the buffers that a run has filled so far; one that is filled anew by a resumed run is counted once. */
+export interface Harvested {
+  /** How many buffers that were. */
+  readonly buffers: number;
+  /** What of their tokens is drawn, and what is not. */
+  readonly counts: TokenCounts;
+}
 
 /** Where a feed takes its tokens from and who hears of it. */
 export interface FeedOptions {
@@ -25,6 +34,8 @@ export interface FeedOptions {
   readonly source: TokenSource;
   /** That place. */
   readonly position: StreamPosition;
+  /** What the run has harvested before; null where an older mtc did not count it. */
+  readonly harvested: Harvested | null;
   /** Buffer number n is being filled: contexts done of all. */
   readonly filling: (n: number, done: number, contexts: number) => void;
   /** Aborted when the run should end. */
@@ -35,6 +46,8 @@ export interface FeedOptions {
 export class Feed {
   /** The buffer. */
   readonly buffer: ShuffleBuffer;
+  /** What the run has harvested, the current buffer included; null where that is not known. */
+  harvested: Harvested | null;
   readonly #options: FeedOptions;
   /** The number of the buffer that is full; none at first. */
   #number: number | null = null;
@@ -49,6 +62,7 @@ export class Feed {
    */
   constructor(options: FeedOptions) {
     this.buffer = options.buffer;
+    this.harvested = options.harvested;
     this.#options = options;
     this.#start = this.#end = options.position;
   }
@@ -84,6 +98,9 @@ export class Feed {
     this.#number = n;
     this.#start = this.#end;
     this.#end = end;
+    if (this.harvested !== null && n >= this.harvested.buffers) {
+      this.harvested = { buffers: n + 1, counts: addCounts(this.harvested.counts, this.buffer.counts) };
+    }
     return true;
   }
 

@@ -48,7 +48,7 @@ export async function fillBuffer(buffer: ShuffleBuffer, n: number, options: Fill
     [new BufferFiller(gpu, buffer, decoder.contextsAtOnce)],
   );
   await settle(gpu);
-  buffer.shuffle(n);
+  await buffer.shuffle(n);
   return position!;
 }
 

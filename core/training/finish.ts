@@ -5,13 +5,11 @@
  */
 
 import { featureRows } from "../analysis/feature_rows.ts";
-import type { FeatureTally } from "../analysis/samples.ts";
 import { Interrupted } from "../errors.ts";
-import type { Decoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { evaluatedText, openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import { writeEvaluation } from "../runs/evaluation.ts";
+import { type RunCounts, TOKEN_COUNTS_DEFINITION, writeEvaluation } from "../runs/evaluation.ts";
 import { readLinearMap } from "../runs/linear_map.ts";
 import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
@@ -19,13 +17,16 @@ import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import type { TrainingPlan } from "./plan.ts";
+import type { Trained } from "./session.ts";
 import type { TrainedTranscoder } from "./transcoder.ts";
-import { collectSamples, type SampleOptions } from "../passes/samples.ts";
+import { collectSamples, type Sampled, type SampleOptions } from "../passes/samples.ts";
 
 /** How the end of a run tells what it is doing. */
 export interface FinishObserver {
   /** Tokens that samples were taken from, of all. */
   sampling(done: number, tokens: number): void;
+  /** What of the training text was left out. */
+  counted(counts: RunCounts): void;
   /** Tokens of the evaluation done of all. */
   evaluating(done: number, tokens: number): void;
 }
@@ -35,8 +36,7 @@ export interface FinishObserver {
  *
  * @param gpu The device.
  * @param plan The run.
- * @param decoder The model, with the run's taps.
- * @param trained The transcoders after their last step.
+ * @param trained The model, with the run's taps, and the transcoders after their last step.
  * @param observer Hears of the progress.
  * @param signal Aborted when the run should end; it can go on from its last checkpoint.
  * @throws {UserError} When files, disk or device fail.
@@ -45,18 +45,19 @@ export interface FinishObserver {
 export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
-  decoder: Decoder,
-  trained: readonly TrainedTranscoder[],
+  { decoder, transcoders: trained, counts }: Trained,
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { settings, model, data } = plan;
-  const common = { gpu, decoder, settings, transcoders: trained, signal };
+  const { settings, model, data } = plan, [{ config: { median_norms } }] = trained;
+  const common = { gpu, decoder, settings: { ...settings, median_norms }, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
-  const { tallies, documentName } = await sampleText(plan, sampled).catch(stop);
+  const { tallies, counts: samples, documentName } = await sampleText(plan, sampled).catch(stop);
+  const token_counts = { ...counts && { training: counts }, samples };
+  observer.counted(token_counts);
   const { context, evaluation_tokens: tokens } = settings, split = "test";
   const source = await openTokenSource({ tokenizer: model, data, split, context, seed: null, tokens });
   observer.evaluating(0, tokens);
@@ -75,7 +76,8 @@ export async function finish(
       await writeSamples(directory, groups, tallies[i], texts);
       await writeTrainingSamples(directory, groups, samples, texts);
       await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
-      await writeEvaluation(directory, evaluations[i]);
+      const definitions = { ...evaluations[i].definitions, ...TOKEN_COUNTS_DEFINITION };
+      await writeEvaluation(directory, { ...evaluations[i], token_counts, definitions });
       await writeTranscoder(directory, transcoder);
     }
   } finally {
@@ -92,13 +94,13 @@ async function withLinearMap(transcoder: TrainedTranscoder): Promise<PlacedTrans
 async function sampleText(
   { settings, model, data }: TrainingPlan,
   options: Omit<SampleOptions, "source">,
-): Promise<{ tallies: readonly FeatureTally[]; documentName: TokenSource["documentName"] }> {
+): Promise<Sampled & Pick<TokenSource, "documentName">> {
   const { context, seed } = settings;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
   options.onProgress?.(0, options.tokens);
   try {
-    const tallies = await collectSamples({ ...options, source });
-    return { tallies, documentName: (document) => source.documentName(document) };
+    const sampled = await collectSamples({ ...options, source });
+    return { ...sampled, documentName: (document) => source.documentName(document) };
   } finally {
     source.close();
   }

@@ -101,7 +101,14 @@ export function checkSettings(settings: RunSettings): void {
     if (isCount(settings[name])) continue;
     throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
   }
-  const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens } = settings;
+  const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens, exclude_norm_above } = settings;
+  if (exclude_norm_above !== 0 && !(exclude_norm_above > 1 && Number.isFinite(exclude_norm_above))) {
+    throw new SettingError({
+      setting: "exclude_norm_above",
+      value: exclude_norm_above,
+      requirement: "it must be above 1, times the median norm, or 0 for no limit",
+    });
+  }
   if (buffer_tokens * passes < batch_tokens) {
     throw new SettingError({
       setting: "buffer_tokens",

@@ -4,6 +4,7 @@
  * @module
  */
 
+import { NO_TOKENS, type TokenCounts } from "../analysis/token_counts.ts";
 import { Interrupted } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
@@ -13,7 +14,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
-import { tapsOf } from "../runs/ids.ts";
+import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { START } from "../text/contexts.ts";
 import { openTokenSource } from "../text/source.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -41,6 +42,8 @@ export interface Trained {
   readonly decoder: Decoder;
   /** The transcoders, in host memory. */
   readonly transcoders: readonly TrainedTranscoder[];
+  /** The tokens of all buffers; null where they were not counted from the first one on. */
+  readonly counts: TokenCounts | null;
 }
 
 /**
@@ -65,7 +68,10 @@ export async function train(
   const { settings, mappings, model, data, resumed } = plan, { context, seed } = settings;
   const { decoder, tiles } = await loadModel(gpu, plan, observer);
   using memory = openScope(gpu);
-  const buffer = new ShuffleBuffer(memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed);
+  const buffer = new ShuffleBuffer(
+    ...[memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed] as const,
+    ...[sourcesOf(mappings), resumed?.[0].median_norms] as const,
+  );
   const last = resumed ? await newestCommonStep(plan) : 0;
   const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
   const position = restored?.position ?? START;
@@ -74,7 +80,8 @@ export async function train(
     for (const config of resumed ?? []) checkUnchanged(config, decoder, source);
     const started = performance.now();
     const elapsed = () => (restored?.elapsed_s ?? 0) + (performance.now() - started) / 1000;
-    const feed = new Feed({ gpu, decoder, buffer, source, position, filling: observer.filling, signal });
+    const harvested = restored ? restored.harvested ?? null : { buffers: 0, counts: NO_TOKENS };
+    const feed = new Feed({ gpu, decoder, buffer, source, position, harvested, filling: observer.filling, signal });
     if (last < settings.steps && !await feed.fill(last + 1)) throw interruption(plan, last);
     const transcoders = restored?.transcoders ??
       await beginRun(memory, plan, decoder, tiles, buffer, source.summary, observer);
@@ -85,7 +92,7 @@ export async function train(
       const { directory, config, samples } = transcoder;
       trained.push({ directory, config, samples, transcoder: await finishedTranscoder(gpu, transcoder) });
     }
-    return { decoder, transcoders: trained };
+    return { decoder, transcoders: trained, counts: feed.harvested?.counts ?? null };
   } finally {
     source.close();
   }
@@ -153,7 +160,8 @@ class Session {
 
   async #checkpoint(step: number): Promise<void> {
     this.log.countSamples();
-    const progress = { step, position: this.feed.positionBehind(step), elapsed_s: this.elapsed() };
+    const { harvested } = this.feed, position = this.feed.positionBehind(step);
+    const progress = { step, position, elapsed_s: this.elapsed(), ...harvested && { harvested } };
     for (const transcoder of this.transcoders) await writeCheckpoint(this.gpu, transcoder, progress);
     this.#savedStep = step;
   }

@@ -117,13 +117,14 @@ export async function beginRun(
   };
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
   if (!resumed && decoder.precision !== "f32") observer.rounded(precision_errors);
+  const { medianNorms: median_norms } = buffer, medians = median_norms && { median_norms };
   const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
   for (const [i, mapping] of mappings.entries()) {
     const source = await measure(mapping.source), target = await measure(mapping.target);
     observer.measured(mapping.target, varianceSpread(target.variance));
     const described = describe(mapping, text), { layer } = mapping.target;
     const config = resumed?.[i] ??
-      { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors };
+      { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors, ...medians };
     const preparation = resumed
       ? await readPreparation(directoriesOf(plan)[i], config)
       : choosePreparation(source, target);

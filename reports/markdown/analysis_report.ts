@@ -3,6 +3,7 @@
  * @module
  */
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
+import { tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
@@ -18,6 +19,7 @@ import {
   fileSize,
   integer,
   interval,
+  list,
   percent,
   setting,
   significant,
@@ -99,6 +101,13 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
     ...config.exclude_tokens.length === 0 ? [] : [
       `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from training, metrics and samples`,
+    ],
+    ...config.median_norms === undefined ? [] : [
+      `**Left out for their norms:** tokens whose activation at a source is longer than ${
+        setting(config.exclude_norm_above)
+      } times the median there, ${
+        list(config.median_norms.map(({ norm, ...tap }) => `${significant(norm)} at \`${tapName(tap)}\``))
+      }`,
     ],
   ]);
 }

@@ -31,6 +31,8 @@ const metricNames: Record<string, string> = {
   contexts: "Held-out contexts",
   split: "Held-out part",
   excluded_tokens: "Tokens left out",
+  outlier_tokens: "Outlier tokens",
+  token_counts: "Training text left out",
   documents: "Documents read",
   split_documents: "Documents of the part",
   resampled: "Resampled",

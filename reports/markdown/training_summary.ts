@@ -8,7 +8,7 @@ import { checkTable, configuration, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, unsurePerDoubling, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
-import { documentFvus, intervalBasis, textRead } from "../held_out.ts";
+import { documentFvus, intervalBasis, leftOutOfRun, textRead } from "../held_out.ts";
 import { type InsightId, insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
@@ -69,7 +69,7 @@ function convergence(transcoder: TranscoderAnalysis): string {
   ]);
 }
 
-function throughput({ course, config }: TranscoderAnalysis): string {
+function throughput({ course, config, evaluation: { token_counts } }: TranscoderAnalysis): string {
   return bullets([
     `**Time:** ${duration(course.seconds)} for ${counted(course.lastStep, "step")} and ${
       counted(course.tokens, "token")
@@ -80,6 +80,7 @@ function throughput({ course, config }: TranscoderAnalysis): string {
         : "not recorded"
     }`,
     `**Passes:** each harvested activation was used ${times(config.passes)}`,
+    ...token_counts ? [`**Left out:** ${leftOutOfRun(token_counts)}`] : [],
   ]);
 }
 

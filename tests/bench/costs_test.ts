@@ -8,7 +8,7 @@ import { add } from "../../wgsl/model/edits.ts";
 import { comparePredictions, nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
 import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
-import { gatherRows, prepareRows, scatterRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows, rowNorms, scatterRows } from "../../wgsl/shared/rows.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 import { check, Meter, NOTHING, range } from "./meter.ts";
@@ -243,6 +243,16 @@ check(gatherRows, { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100
     for (const c of range(5)) {
       meter.read("x", 3 * r, c);
       meter.write("y", r, c);
+    }
+  }
+});
+
+check(rowNorms, { rows: 4, width: 5, first: 8 }, (meter) => {
+  for (const r of range(4)) {
+    meter.write("norms", 8 + r);
+    for (const c of range(5)) {
+      meter.read("x", r, c);
+      meter.flops += 1 + 1; // square, sum
     }
   }
 });

@@ -65,6 +65,11 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
     ["--source", "resid_post", "--target", "resid_mid"],
     /layer2\.resid_post -> layer2\.resid_mid: the target must come after the source/,
   ],
+  [
+    "norms below the median",
+    ["--exclude-norm-above", "1"],
+    /--exclude-norm-above 1: it must be above 1, times the median norm, or 0 for no limit$/,
+  ],
   ["a context of BOS alone", ["--context", "1"], /--context 1: it must be a whole number, 2 or more/],
   [
     "a buffer smaller than a step",

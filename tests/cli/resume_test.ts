@@ -183,6 +183,48 @@ function assertRefused({ code, stdout, stderr }: Outcome, expected: number, mess
   assert.match(stderr.trimEnd().split("\n").pop()!, message);
 }
 
+Deno.test("a run that leaves tokens out for ids and norms ends with the same bytes when it is resumed, counts included", async () => {
+  const { code, stderr } = await mtc(
+    ...["train", ...SMALL, "--runs", runs, "--name", "leaving"],
+    ...["--exclude-norm-above", "1.2", "--exclude-tokens", "▁the", ","],
+  );
+  assert.equal(code, 0, stderr);
+  const expected = await content("leaving"), all = await content("whole");
+  for (const [i, layer] of LAYERS.entries()) {
+    const { token_counts: { training, samples }, outlier_tokens } = JSON.parse(expected[i]["evaluation.json"]);
+    assert.ok(
+      training.outlier_tokens > 40 && samples.outlier_tokens > 20 && outlier_tokens > 10,
+      expected[i]["evaluation.json"],
+    );
+    assert.notEqual(expected[i]["transcoder.safetensors"], all[i]["transcoder.safetensors"], layer);
+    const { median_norms } = JSON.parse(await Deno.readTextFile(join(runs, "leaving", layer, "config.json")));
+    assert.deepEqual(median_norms.map(({ layer }: { layer: number }) => layer), [2, 4], "those of the whole run");
+  }
+  // From step 20, inside of a buffer; from step 30, behind all buffers; and from the first one on.
+  for (
+    const [run, without] of [["leaving20", ["step_000030"]], ["leaving30", []], ["leaving0", [
+      "step_000020",
+      "step_000030",
+    ]]] as const
+  ) {
+    await copyRun("leaving", run, ...without);
+    const resumed = await resume(run);
+    assert.equal(resumed.code, 0, resumed.stderr);
+    assert.deepEqual(await content(run), expected, run);
+  }
+  for (const layer of LAYERS) {
+    const path = join(runs, "leaving", layer),
+      stored = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json")));
+    const { code, stdout, stderr } = await mtc("evaluate", "--run", path, "--json");
+    assert.equal(code, 0, stderr);
+    const { tokens, excluded_tokens, outlier_tokens, fvu } = JSON.parse(stdout);
+    assert.deepEqual([tokens, excluded_tokens, outlier_tokens], [
+      ...[stored.tokens, stored.excluded_tokens, stored.outlier_tokens],
+    ], `${layer} alone leaves out what the run did`);
+    assert.ok(Math.abs(fvu - stored.fvu) < 1e-6 * fvu);
+  }
+});
+
 Deno.test("resuming a finished run says that it is finished and changes nothing", async () => {
   const { code, stdout } = await resume("whole");
   assert.equal(code, 0);
@@ -433,11 +475,12 @@ async function readTensors(path: string, ...tensors: string[]): Promise<Float32A
 }
 
 /** Copies a run as it was at one of its checkpoints, with what came later still to do. */
-async function copyRun(from: string, to: string, without?: string): Promise<void> {
+async function copyRun(from: string, to: string, ...without: string[]): Promise<void> {
   for (const layer of LAYERS) {
     const source = join(runs, from, layer), target = join(runs, to, layer);
+    await Deno.mkdir(target, { recursive: true });
     for (const checkpoint of names(join(source, "checkpoints"))) {
-      if (checkpoint === without) continue;
+      if (without.includes(checkpoint)) continue;
       await Deno.mkdir(join(target, "checkpoints", checkpoint), { recursive: true });
       for (const name of names(join(source, "checkpoints", checkpoint))) {
         await Deno.copyFile(

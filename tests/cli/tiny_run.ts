@@ -57,6 +57,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
       evaluation_tokens: 300,
       include_bos: false,
       exclude_tokens: [],
+      exclude_norm_above: 0,
       encoder_norm: 0.3,
       encoder_bias_rate: 1,
     },

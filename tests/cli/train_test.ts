@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { csvParse } from "d3-dsv";
 import { join } from "node:path";
+import { openModel } from "../../core/model/files.ts";
+import { openTokenSource } from "../../core/text/source.ts";
+import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { FINISHED, finishedContent, names, SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
@@ -174,6 +177,34 @@ Deno.test("odd sizes, another source, BOS included: the run works and says in co
 function groupsOf(sizes: number[]): [feature: number, group: number][] {
   return sizes.flatMap((size, group) => new Array<number>(size).fill(group)).map((group, feature) => [feature, group]);
 }
+
+Deno.test("what is left out of training and of the final pass is counted token by token, and said", async () => {
+  const spellings = ["▁the", ",", "<eos>"];
+  const { code, stdout, stderr } = await mtc(
+    ...["train", ...SMALL, "--layers", "4", "--runs", runs, "--name", "without", "--json"],
+    ...["--exclude-tokens", ...spellings],
+  );
+  assert.equal(code, 0, stderr);
+  const { layers: [{ evaluation: { token_counts: counts, definitions } }] } = JSON.parse(stdout);
+  const files = await openModel("builtin"), { idOf } = loadTokenizer(files), context = 64;
+  const left = new Set(spellings.map((text) => idOf(text)!));
+  const count = async (seed: number, contexts: number) => {
+    const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed });
+    const { batch: { ids } } = await source.next(contexts);
+    source.close();
+    const text = [...ids].filter((_, at) => at % context > 0), excluded = text.filter((id) => left.has(id)).length;
+    return { tokens: text.length - excluded, excluded_tokens: excluded };
+  };
+  // Four buffers of 17 contexts, and the 33 that have 2,048 tokens.
+  assert.deepEqual(counts, { training: await count(0, 4 * 17), samples: await count(1, 33) });
+  assert.ok(counts.training.excluded_tokens > 300 && counts.samples.excluded_tokens > 150, JSON.stringify(counts));
+  assert.ok("token_counts" in definitions);
+  const [training, samples] = [counts.training, counts.samples].map(({ tokens, excluded_tokens }) =>
+    `${excluded_tokens} of ${(tokens + excluded_tokens).toLocaleString("en-US")} tokens of`
+  );
+  const said = `  left out for their ids ${training} training, ${samples} the samples' pass`;
+  assert.ok(stderr.split("\n").includes(said), stderr);
+});
 
 Deno.test("text shorter than the final passes ask for is read to its end, once", async () => {
   const text = join(runs, "short.txt");

@@ -303,6 +303,29 @@ Deno.test("a dictionary that takes fewer tokens at once than a forward pass has 
   }
 });
 
+Deno.test("tokens that are too long at the source are left out as if they were by their ids, whatever is spliced in", async () => {
+  const pass = new Pass(gpu), [{ tensor }] = decoder.forward(pass, text), width = 128;
+  pass.submit();
+  const x = await downloadF32(gpu, tensor);
+  const norms = new Map(
+    [...countedRows(text, false)].map((row) => [row, Math.hypot(...x.subarray(row * width, (row + 1) * width))]),
+  );
+  const [first, , , fourth, fifth] = [...norms.values()].sort((a, b) => b - a);
+  const longest = [...norms].filter(([, norm]) => norm >= fourth).map(([row]) => text.ids[row]);
+  assert.equal(new Set(text.ids).size, norms.size + 1, "each id but that of BOS stands in one place");
+  const transcoders = [{
+    transcoder: randomTranscoder({ d_in: width, d_out: width, groups: [8, 8] }, 0.5, 1),
+    config: { source: SOURCE, target: TARGET, k: 1 },
+  }];
+  const measured = (changes: object) =>
+    measureLoss({ gpu, decoder, transcoders, source: sourceOf(text), settings: { ...settings, ...changes } });
+  const median_norms = [{ ...SOURCE, norm: (fourth + fifth) / 2 / 3 }], exclude_norm_above = 3;
+  const byNorm = await measured({ exclude_norm_above, median_norms });
+  assert.deepEqual(byNorm, await measured({ exclude_tokens: longest }));
+  assert.notDeepEqual(byNorm, await measured({}));
+  assert.ok(first > 0 && longest.length === 4);
+});
+
 Deno.test("what no token of the text follows predicts nothing that counts", async () => {
   const filled = { ...text, document: text.document.slice() };
   filled.document.fill(NO_DOCUMENT, CONTEXT - 3, CONTEXT);

@@ -66,6 +66,47 @@ for (const includeBos of [false, true]) {
   });
 }
 
+Deno.test("tokens whose norm is above a limit at any tap do not count, in any forward pass, and are counted", async () => {
+  const rows = countedRows(whole, false, [whole.ids[1]]), limited = [TAPS[0], TAPS[2]];
+  const normOf = (t: number, row: number) => Math.hypot(...direct[t].subarray(row * WIDTH, (row + 1) * WIDTH));
+  // Above the largest but five at one tap, but two at the other; in the middle between two norms.
+  const mostOf = (t: number, above: number) => {
+    const norms = [...rows].map((row) => normOf(t, row)).sort((a, b) => b - a);
+    return (norms[above] + norms[above - 1]) / 2;
+  };
+  const limits = [{ tap: limited[0], most: mostOf(0, 5) }, { tap: limited[1], most: mostOf(2, 2) }];
+  const within = rows.filter((row) => normOf(0, row) <= limits[0].most && normOf(2, row) <= limits[1].most);
+  const norms = meanNorms(TAPS, 5), seen: Record<string, number[]> = { plain: [], edited: [] };
+  const forward = (counted: { places: Uint32Array }) => {
+    seen.edited.push(...counted.places);
+    return { edits: [] };
+  };
+  const whole_ = readActivations(gpu, decoder, ({ contextsBefore }, taken) => {
+    taken.forEach((x, t) => {
+      const at = contextsBefore * CONTEXT * WIDTH;
+      assertClose(tapName(TAPS[t]), x, direct[t].subarray(at, at + x.length), { floor: 1e-5, relative: 1e-5 });
+    });
+  });
+  const places: Analysis = {
+    ...{ taps: [], tokensAtOnce: 4, record() {}, read: () => Promise.resolve() },
+    take: ({ contextsBefore, places }) => seen.plain.push(...[...places].map((at) => contextsBefore * CONTEXT + at)),
+  };
+  const edited = readActivations(gpu, decoder, () => {}, forward as never);
+  const taken = await overText({ ...text, source: sourceOf(whole), excluded: [whole.ids[1]], limits }, [
+    ...[norms, whole_, places, edited],
+  ]);
+  assert.deepEqual(seen.plain, [...within]);
+  assert.equal(seen.edited.length, within.length);
+  assert.deepEqual([taken.tokens, taken.outliers], [within.length, rows.length - within.length]);
+  assert.ok(taken.excluded >= 1 && taken.outliers >= 5 && taken.outliers <= 7, JSON.stringify(taken));
+  const expected = TAPS.map((_, t) => within.reduce((sum, row) => sum + normOf(t, row), 0) / within.length);
+  assertClose("mean norms", norms.means(), expected, { floor: 0, relative: 1e-6 });
+
+  const none = meanNorms(TAPS, 5), all = { ...text, source: sourceOf(whole) };
+  const nothing = await overText({ ...all, limits: [{ tap: TAPS[0], most: 0 }] }, [none]);
+  assert.deepEqual([nothing.tokens, nothing.contexts, nothing.outliers], [0, CONTEXTS, CONTEXTS * (CONTEXT - 1)]);
+});
+
 Deno.test("analyses side by side take in what each takes in alone, in pieces of the one with the least room", async () => {
   const config = { source: TAPS[2], target: TAPS[3], k: 5 };
   const transcoder = randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1);
@@ -138,7 +179,7 @@ for (const [what, startsOver, isReadOnce, contexts, taken] of ends) {
 
 Deno.test("a text without contexts", async () => {
   const end = await overText({ ...text, source: contextsAtHand([]) }, [meanNorms([TAPS[0]], 5)]);
-  assert.deepEqual(end, { contexts: 0, tokens: 0, excluded: 0, position: null });
+  assert.deepEqual(end, { contexts: 0, tokens: 0, excluded: 0, outliers: 0, position: null });
 });
 
 Deno.test("an aborted signal's reason is thrown before the next piece, and behind the last one", async () => {

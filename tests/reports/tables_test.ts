@@ -7,7 +7,7 @@ import assert from "node:assert/strict";
 import { comparePair } from "../../core/runs/analysed.ts";
 import { LOSS_DEFINITIONS, type LossEvaluation } from "../../core/analysis/loss.ts";
 import { evaluationTable } from "../../reports/evaluation_table.ts";
-import { documentFvus, intervalBasis, leftOut, spreadText, textRead } from "../../reports/held_out.ts";
+import { documentFvus, intervalBasis, leftOut, leftOutOfRun, spreadText, textRead } from "../../reports/held_out.ts";
 import { lossTables } from "../../reports/loss_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
@@ -465,6 +465,30 @@ Deno.test("held-out documents: what is said of a whole part, of a streamed text,
     leftOut({ ...evaluation, excluded_tokens: 1200 }, false),
     "BOS excluded, 1,200 tokens left out for their ids",
   );
+  const samples = { tokens: 31_999, excluded_tokens: 1 }, training = { tokens: 102_000, excluded_tokens: 1200 };
+  assert.equal(leftOutOfRun({ samples }), "for their ids 1 of 32,000 tokens of the samples' pass");
+  const both = "for their ids 1,200 of 103,200 tokens of training, 1 of 32,000 tokens of the samples' pass";
+  assert.equal(leftOutOfRun({ samples, training }), both);
+  const withNorms = { samples: { ...samples, outlier_tokens: 0 }, training: { ...training, outlier_tokens: 800 } };
+  assert.equal(
+    leftOutOfRun(withNorms),
+    "for their ids 1,200 of 104,000 tokens of training, 1 of 32,000 tokens of the samples' pass; " +
+      "for their norms 800 of 104,000 tokens of training, 0 of 32,000 tokens of the samples' pass",
+  );
+  assert.equal(
+    leftOut({ ...evaluation, excluded_tokens: 2, outlier_tokens: 1 }, false),
+    "BOS excluded, 2 tokens left out for their ids, 1 token left out for its norm",
+  );
+  const median_norms = [{ layer: 2, site: "resid_mid", norm: 12.3456 }, { layer: 4, site: "mlp_in", norm: 3 }] as const;
+  const limited = { ...a.layer, config: { ...a.layer.config, exclude_norm_above: 6, median_norms } };
+  assert.match(
+    analysisReport(limited, generated),
+    /longer than 6 times the median there, 12\.35 at `layer2\.resid_mid` and 3\.000 at `layer4\.mlp_in`/,
+  );
+  assert.doesNotMatch(report, /Left out for their norms/);
+  const counted = { ...a.layer, evaluation: { ...evaluation, token_counts: { samples, training } } };
+  assert.ok(trainingSummary(counted, generated).includes(`**Left out:** ${both}`));
+  assert.ok(!summary.includes("**Left out:**"), "a run that did not count says nothing");
   assert.equal(spreadText(evaluation, 3), "0.150 (d.txt), 0.180, 0.200 (c.txt)");
   assert.equal(spreadText({ ...evaluation, documents: 1 }, 3), "");
 });

@@ -133,6 +133,8 @@ Deno.test("config.json: cut off, a missing setting, groups that do not add up", 
     await rejects(() => readConfig(path), file, "k: expected", '"many"');
     await Deno.writeTextFile(file, whole.replace('"features": 16', '"features": 17'));
     await rejects(() => readConfig(path), file, "groups: the groups' sizes must add up to `features`, it is [4,8,4]");
+    await Deno.writeTextFile(file, whole.replace('"k": 48', '"k": 48, "exclude_norm_above": 6'));
+    await rejects(() => readConfig(path), file, "median_norms must be there, it is missing");
     await Deno.writeTextFile(file, whole.replace(`"format": ${FORMAT}`, `"format": ${FORMAT + 1}`));
     await rejects(() => readConfig(path), file, `its format must be ${FORMAT} or less, it is ${FORMAT + 1}`, "0.1.0");
     await Deno.writeTextFile(file, whole.replace('"resid_mid"', '"resid_middle"'));
@@ -229,7 +231,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     // The keys of the new file are in the order of the schema.
     const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
-    const added = { encoder_norm: 0.3, encoder_bias_rate: 1, exclude_tokens: [] };
+    const added = { encoder_norm: 0.3, encoder_bias_rate: 1, exclude_tokens: [], exclude_norm_above: 0 };
     assert.deepEqual([format, rest], [FORMAT, { ...before, ...added }]);
     const metrics = await readMetrics(old, groups);
     await startMetrics(directory, groups);

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
-import { gatherRows, prepareRows } from "../../wgsl/shared/rows.ts";
+import { gatherRows, prepareRows, rowNorms } from "../../wgsl/shared/rows.ts";
 import {
   columnMoments,
   decoderBiasStep,
@@ -14,6 +14,7 @@ import {
 } from "../../wgsl/transcoder/step.ts";
 import { assertWithin, difference, exact, product, sum } from "../oracle/bounded.ts";
 import * as oracle from "../oracle/kernels.ts";
+import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
 import { adamParams, parameter } from "./inputs.ts";
 
@@ -41,6 +42,22 @@ for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [5, 52]]) {
     });
     assert.deepEqual(Array.from(actual.subarray(0, rows * width)), expected);
     assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
+  });
+}
+
+for (const [rows, width, LANES] of [[1, 4, 8], [7, 36, 8], [9, 28, 64], [3, 252, 64], [300, 68, 8]]) {
+  Deno.test(`row_norms: ${rows} x ${width} in ${LANES} lanes, against float64, and only from the first on`, async () => {
+    const x = gaussians(rows * width, 1), first = 3, norms = rubbish(first + rows + 2), pass = new Pass(gpu);
+    pass.run(rowNorms, { x: f32(x), norms }, { rows, width, first }, { LANES });
+    pass.submit();
+    const actual = await downloadF32(gpu, norms);
+    const expected = Float64Array.from(
+      { length: rows },
+      (_, r) => Math.hypot(...x.subarray(r * width, (r + 1) * width)),
+    );
+    assertClose("norms", actual.subarray(first, first + rows), expected, { floor: 0, relative: 1e-6 });
+    const others = [...actual.subarray(0, first), ...actual.subarray(first + rows)];
+    assert.ok(others.every(Number.isNaN), "nothing else is written");
   });
 }
 

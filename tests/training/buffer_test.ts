@@ -3,18 +3,19 @@
 import assert from "node:assert/strict";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
-import { createTensor, downloadF32, openGpu } from "../../core/gpu/device.ts";
+import { createTensor, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { type BufferLayout, bufferLayout, drawOrder, ShuffleBuffer } from "../../core/training/buffer.ts";
 import { fillBuffer } from "../../core/training/filler.ts";
 import { choosePreparation, initialWeights, measureActivations } from "../../core/training/initialise.ts";
 import { recordGather } from "../../core/gpu/row_blocks.ts";
+import { assertClose } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { randomText, sourceOf } from "../passes/random_text.ts";
 
 const layoutWith = (changes: Partial<BufferLayout> = {}): BufferLayout => ({
-  ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false, excluded: [] },
+  ...{ contexts: 7, context: 5, passes: 3, steps: 10, batchTokens: 8, includeBos: false, excluded: [], normAbove: 0 },
   ...changes,
 });
 
@@ -38,9 +39,18 @@ for (const [what, cut, contexts, steps] of cuts) {
     const layout = bufferLayout({
       ...{ steps: runSteps, batch_tokens: batchTokens, passes, buffer_tokens: tokens, context },
       include_bos: includeBos,
-      exclude_tokens: [1, 2],
+      ...{ exclude_tokens: [1, 2], exclude_norm_above: 6 },
     });
-    assert.deepEqual(layout, { contexts, context, passes, steps, batchTokens, includeBos, excluded: [1, 2] });
+    assert.deepEqual(layout, {
+      contexts,
+      context,
+      passes,
+      steps,
+      batchTokens,
+      includeBos,
+      excluded: [1, 2],
+      normAbove: 6,
+    });
     const perContext = context - (includeBos ? 0 : 1), drawn = passes * contexts * perContext;
     assert.ok(steps * batchTokens <= drawn, "each step finds its rows");
     assert.ok(steps * batchTokens > drawn - passes * perContext, "less than a context is wasted");
@@ -86,9 +96,11 @@ for (
     const layout = layoutWith(changes), buffer = new ShuffleBuffer(gpu, [], { dModel: 4 } as never, layout, 3);
     const ids = Uint32Array.from({ length: 35 }, (_, row) => row % 5 === 0 ? 7 : 5 + row * row % 7);
     buffer.batch = { ...randomText(7, 5, 1), ids };
-    buffer.shuffle(2);
+    await buffer.shuffle(2);
     const rows = [...ids.keys()].filter((row) => isDrawn(row, ids[row]));
     assert.deepEqual(new Set(buffer.drawn), new Set(rows));
+    const all = [...ids.keys()].filter((row) => "includeBos" in changes || row % 5 > 0).length;
+    assert.deepEqual(buffer.counts, { tokens: rows.length, excluded_tokens: all - rows.length });
     assert.equal(buffer.drawn.length, 3 * 7 * ("includeBos" in changes ? 5 : 4));
     assert.equal(buffer.order.shape[0], buffer.drawn.length);
     const counts = rows.map((row) => buffer.drawn.filter((drawn) => drawn === row).length);
@@ -96,11 +108,69 @@ for (
   });
 }
 
+Deno.test("a buffer does not draw rows that are too long at any source; its first filling gives the medians", async () => {
+  using gpu = await openGpu();
+  const width = 8,
+    taps = [{ layer: 0, site: "resid_mid" }, { layer: 0, site: "mlp_out" }, {
+      layer: 1,
+      site: "resid_mid",
+    }] as const;
+  const layout = layoutWith({ excluded: [7], normAbove: 3 }), sources = [taps[0], taps[2]];
+  // Blocks of eleven of the 35 rows.
+  const limited = bindingAtMost(gpu, 11 * width * 4);
+  const make = (medianNorms?: ShuffleBuffer["medianNorms"]) =>
+    new ShuffleBuffer(limited, taps, { dModel: width } as never, layout, 3, sources, medianNorms);
+  const ids = Uint32Array.from({ length: 35 }, (_, row) => row % 5 === 0 ? 2 : row % 6 === 0 ? 7 : 9);
+  // Lengths around 1 or 10; BOS is a hundred times as long everywhere, and so is row 7, that of an excluded token is too.
+  const lengths = [1, 10, 10].map((unit) => Array.from(ids, (id, row) => unit * (id === 9 ? 1 + row / 100 : 100)));
+  lengths[0][7] = 100; // too long at one source
+  lengths[2][18] *= 4; // too long at one source, but left out for its id
+  lengths[2][19] = 10 * 1.17 * 2.9; // just short enough
+  lengths[2][22] = 10 * 1.17 * 3.2; // just too long
+  lengths[1][13] = 1e6; // no source
+  const fill = async (buffer: ShuffleBuffer) => {
+    buffer.batch = { ...randomText(7, 5, 1), ids };
+    const pass = new Pass(gpu);
+    const activations = taps.map((tap, t) => {
+      const rows = lengths[t].flatMap((length, row) =>
+        Array.from({ length: width }, (_, c) => c === row % 8 ? length : 0)
+      );
+      return { tap, width, tokens: 35, tensor: tensorFrom(gpu, "rows", [35, width], Float32Array.from(rows)) };
+    });
+    buffer.recordStore(pass, buffer.batch, activations, 0);
+    pass.submit();
+    await buffer.shuffle(0);
+  };
+  const buffer = make();
+  assert.equal(buffer.medianNorms, undefined);
+  await fill(buffer);
+  const named = [...ids.keys()].filter((row) => row % 5 > 0 && ids[row] !== 7),
+    rows = named.filter((row) => row !== 7 && row !== 22);
+  assert.deepEqual([...new Set(buffer.drawn)].toSorted((a, b) => a - b), rows);
+  assert.deepEqual(buffer.counts, { tokens: rows.length, excluded_tokens: 28 - named.length, outlier_tokens: 2 });
+  const middle = (values: number[]) => {
+    const ascending = values.toSorted((a, b) => a - b), half = values.length / 2;
+    return (ascending[Math.ceil(half) - 1] + ascending[Math.floor(half)]) / 2;
+  };
+  assert.deepEqual(buffer.medianNorms!.map(({ layer, site }) => ({ layer, site })), sources);
+  const medians = [0, 2].map((t) => middle(named.map((row) => lengths[t][row])));
+  assertClose("medians", buffer.medianNorms!.map(({ norm }) => norm), medians, { floor: 0, relative: 1e-6 });
+
+  const later = make(buffer.medianNorms!.map((median) => ({ ...median, norm: median.norm / 2 })));
+  await fill(later);
+  assert.equal(later.medianNorms![0].norm, buffer.medianNorms![0].norm / 2, "what is known is not measured again");
+  // 3 times half the median: a length of 1.75.
+  assert.equal(
+    later.counts.outlier_tokens,
+    named.filter((row) => [0, 2].some((t) => lengths[t][row] > 1.5 * medians[t / 2])).length,
+  );
+});
+
 Deno.test("a buffer without a token that counts is refused", async () => {
   using gpu = await openGpu();
   const buffer = new ShuffleBuffer(gpu, [], { dModel: 4 } as never, layoutWith({ excluded: [6] }), 3);
   buffer.batch = { ...randomText(7, 5, 1), ids: new Uint32Array(35).fill(6) };
-  assert.throws(() => buffer.shuffle(0), {
+  await assert.rejects(buffer.shuffle(0), {
     name: "UserError",
     message: /must have a token that is not left out, they have none/,
   });

@@ -51,7 +51,8 @@ function filledSamples(seed: number): SampleStore {
 const samplesOf = (store: SampleStore) => Array.from({ length: features }, (_, feature) => store.samples(feature));
 
 const position = { epoch: 1, volume: 2, file: 3, record: 44, byte: 5 * 2 ** 40, section: 22, token: 333 };
-const progressAt = (step: number) => ({ step, position, elapsed_s: 4.25 });
+const harvested = { buffers: 3, counts: { tokens: 4032, excluded_tokens: 7 } };
+const progressAt = (step: number) => ({ step, position, elapsed_s: 4.25, harvested });
 
 async function write(directory: string, step: number, state = filledState(step), samples = filledSamples(step)) {
   await writeCheckpoint(gpu, { directory, preparation, shape, stepper: { state }, samples }, progressAt(step));

@@ -1,10 +1,12 @@
 /**
- * Rows of matrices whose columns are taken four at a time.
+ * Rows of matrices: gathered and scattered, their columns taken four at a time, and how long they are.
  * @module
  */
 
 import gatherRowsSource from "./gather_rows.wgsl" with { type: "text" };
 import prepareRowsSource from "./prepare_rows.wgsl" with { type: "text" };
+import reduceSource from "./reduce.wgsl" with { type: "text" };
+import rowNormsSource from "./row_norms.wgsl" with { type: "text" };
 import scatterRowsSource from "./scatter_rows.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
 
@@ -58,4 +60,15 @@ export const scatterRows = defineKernel({
     ...{ x: [x_rows, width], order: [first + rows], y: [y_rows, width] },
   }),
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
+});
+
+/** The Euclidean length of each row. */
+export const rowNorms = defineKernel({
+  name: "row_norms",
+  source: rowNormsSource + reduceSource,
+  bindings: { x: "read", norms: "write" },
+  params: { rows: "u32", width: "u32", first: "u32" },
+  constants: { LANES: 64 },
+  shapes: ({ rows, width, first }) => ({ x: [rows, width], norms: [first + rows] }),
+  workgroups: ({ rows }) => linearGrid(rows, 1),
 });
