@@ -33,6 +33,7 @@ const COMMON = {
   sample_threshold: 0.1,
   encoder_norm: 0.1,
   encoder_bias_rate: 5,
+  whole_weight: 1,
   precision: "f32",
 } as const;
 
@@ -159,6 +160,12 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
     flags: "--bias-rate <x>",
     setting: "encoder_bias_rate",
     text: "learning rate of the encoder's biases, as a multiple of it",
+    isReal: true,
+  },
+  {
+    flags: "--whole-weight <x>",
+    setting: "whole_weight",
+    text: "weight of the whole dictionary's error, as a multiple of each inner prefix's",
     isReal: true,
   },
   { flags: "--warmup <steps>", setting: "warmup_steps", text: "steps of linear warm-up" },

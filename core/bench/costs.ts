@@ -141,8 +141,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 
   decode: {
-    // Per prefix and output: residual, its square (2), suffix sum; the target and the bias are weighted once.
-    flops: (p, s) => 2 * decoded(p, s) * p.width + (4 * p.prefixes + 1) * p.tokens * p.width,
+    // Per prefix and output: residual, its square (2), weighted suffix sum (2), which the last prefix has none of; the target and the bias are weighted once.
+    flops: (p, s) => 2 * decoded(p, s) * p.width + 5 * p.prefixes * p.tokens * p.width,
     touched: (p, s) => ({
       index: decoded(p, s),
       value: decoded(p, s),

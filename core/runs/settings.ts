@@ -19,6 +19,8 @@ export interface Recipe {
   readonly learning_rate: number;
   /** The learning rate of the encoder's biases, as a multiple of it: each of them stands alone where d_in weights move together. */
   readonly encoder_bias_rate: number;
+  /** Weight of the whole dictionary's error in the loss, as a multiple of that of each inner prefix. */
+  readonly whole_weight: number;
   /** Steps of linear warm-up; the first step has learning_rate / warmup_steps. */
   readonly warmup_steps: number;
   /** The share of the peak learning rate that the cosine decay ends at. */
@@ -84,6 +86,7 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
     precision: true,
     encoder_norm: true,
     encoder_bias_rate: true,
+    whole_weight: true,
   },
 };
 

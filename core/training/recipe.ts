@@ -52,8 +52,9 @@ export function checkRecipe(recipe: Recipe): void {
   require(isCount(recipe.steps), "steps", "a positive whole number");
   require(isCount(recipe.batch_tokens), "batch_tokens", "a positive whole number");
   require(recipe.learning_rate > 0 && Number.isFinite(recipe.learning_rate), "learning_rate", "a positive number");
-  const { encoder_bias_rate: rate } = recipe;
-  require(rate > 0 && Number.isFinite(rate), "encoder_bias_rate", "a positive number");
+  for (const factor of ["encoder_bias_rate", "whole_weight"] as const) {
+    require(recipe[factor] > 0 && Number.isFinite(recipe[factor]), factor, "a positive number");
+  }
   require(
     Number.isInteger(recipe.warmup_steps) && recipe.warmup_steps >= 0 && recipe.warmup_steps <= recipe.steps,
     "warmup_steps",

@@ -70,7 +70,16 @@ export class Reconstructor {
         residual: this.#residuals,
         squares: this.squares,
       },
-      { tokens, width, features: this.#features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
+      {
+        tokens,
+        width,
+        features: this.#features,
+        prefixes,
+        residual_first: 0,
+        target_weight: -1,
+        bias_weight: 1,
+        inner_weight: 1,
+      },
       { LANES: this.#lanes, ...this.#ends },
     );
     // Slabs hold suffix sums over the prefixes; the last one has only its own residual.

@@ -52,7 +52,14 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
     ...{ learning_rate: 3e-4, warmup_steps: 1, final_lr_fraction: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
     ...{ aux_weight: 1 / 32, aux_k: 4, dead_after_tokens: 1000, threshold_rate: 0.01, passes: 1, buffer_tokens: 1024 },
     ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 2, sample_threshold: 0.1 },
-    ...{ sample_tokens: 640, evaluation_tokens: 300, include_bos: false, encoder_norm: 0.3, encoder_bias_rate: 1 },
+    ...{
+      sample_tokens: 640,
+      evaluation_tokens: 300,
+      include_bos: false,
+      encoder_norm: 0.3,
+      encoder_bias_rate: 1,
+      whole_weight: 1,
+    },
     ...{ precision: "f32" as const, tiles: {}, precision_errors: {} },
     ...changes,
   };

@@ -160,6 +160,7 @@ for (const lanes of [8, 64, 128]) {
     Deno.test(`step_metrics: ${lanes} lanes, ${tokens} tokens, width ${width}, ${features} features, ${prefixes} prefixes`, async () => {
       const squares = gaussians(tokens * prefixes, 1).map(Math.abs), auxSquares = gaussians(tokens, 2).map(Math.abs);
       const moments = gaussians(2 * width, 3).map(Math.abs), auxWeight = Math.fround(1 / 32), deadAfter = 10;
+      const wholeWeight = Math.fround(1.3);
       const inactive = Array.from({ length: features }, (_, i) => (i * 5) % 12 + (i === 0 ? deadAfter : 0));
       const row = prefixes + METRICS_EXTRA, kept = 1234567, threshold = Math.fround(0.3);
       for (const auxKept of [0, 5]) {
@@ -177,14 +178,31 @@ for (const lanes of [8, 64, 128]) {
             state: f32(Float32Array.of(threshold, 1)),
             ring,
           },
-          { tokens, width, features, prefixes, slot: 1, dead_after: deadAfter, aux_weight: auxWeight },
+          {
+            tokens,
+            width,
+            features,
+            prefixes,
+            slot: 1,
+            dead_after: deadAfter,
+            aux_weight: auxWeight,
+            whole_weight: wholeWeight,
+          },
           { LANES: lanes },
         );
         pass.submit();
         const [bytes] = await downloadAll(gpu, [ring]);
         const actual = new Float32Array(bytes);
         const deviations = moments.subarray(width);
-        const expected = oracle.stepMetrics(squares, auxSquares, deviations, prefixes, auxWeight, auxKept > 0);
+        const expected = oracle.stepMetrics(
+          squares,
+          auxSquares,
+          deviations,
+          prefixes,
+          auxWeight,
+          wholeWeight,
+          auxKept > 0,
+        );
         const dead = inactive.filter((n) => n >= deadAfter).length;
         assertWithin("metrics row", actual.subarray(row, 2 * row), [
           expected.loss,

@@ -54,7 +54,7 @@ export function prefixConstants(ends: readonly number[]): PrefixConstants {
   return { END_0, END_1, END_2, END_3, END_4, END_5, END_6, END_7 };
 }
 
-/** Nested reconstructions, the suffix sums of their residuals, and the squared residual norms. */
+/** Nested reconstructions, the weighted suffix sums of their residuals, and the squared residual norms. */
 export const decode = defineKernel({
   name: "decode",
   source: decodeSource + quadsSource + reduceSource,
@@ -76,6 +76,7 @@ export const decode = defineKernel({
     residual_first: "u32",
     target_weight: "f32",
     bias_weight: "f32",
+    inner_weight: "f32",
   },
   constants: { LANES: 64, ...prefixConstants([]) },
   shapes: ({ tokens, width, features, prefixes, residual_first }) => ({
@@ -214,6 +215,7 @@ export const stepMetrics = defineKernel({
     slot: "u32",
     dead_after: "u32",
     aux_weight: "f32",
+    whole_weight: "f32",
   },
   constants: { LANES: 64 },
   shapes: ({ tokens, width, features, prefixes, slot }) => ({
