@@ -1,30 +1,48 @@
 """Tries recipes on recorded activations in plain PyTorch; bench/training.md keeps what they gave.
 
 usage: python bench/explore_recipe.py DIRECTORY [--seeds 0,1,2] [--layers 2,4] [--on validation] 'dict(lr=8e-3)' ['dict(...)' ...]
-       (torch 2.13.0 CPU, safetensors; DIRECTORY from bench/peers/record.ts)
+       (torch 2.13.0 CPU, safetensors; DIRECTORY from bench/peers/record.ts, or from record_activations.py for another model)
 
 Each argument is a set of keyword arguments of `train`, whose defaults are the recipe of `mtc train` before the search. Gradients are
 written out, as in method.md. What is chosen is chosen on validation; `--on validation,test` is for the end.
 """
-import argparse, math, statistics, time
+import argparse, math, os, statistics, time
 import torch
 from safetensors import safe_open
 
 torch.set_num_threads(1)
 normalise = torch.nn.functional.normalize
+# Times that each recorded token is drawn, at most.
+PASSES = 6
 
 
 class Recording:
     """Activations of one layer: what a run draws, batch by batch, and held-out parts."""
 
     def __init__(self, directory, layer, seed, parts, names=("resid_mid", "mlp_out")):
-        with safe_open(f"{directory}/train.{seed}.safetensors", "pt") as file:
-            self.x, self.y = (file.get_tensor(f"{layer}.{name}") for name in names)
-            self.order = file.get_tensor("order").long()
+        path = f"{directory}/train.{seed}.safetensors"
+        if os.path.exists(path):
+            with safe_open(path, "pt") as file:
+                self.x, self.y = (file.get_tensor(f"{layer}.{name}") for name in names)
+                self.order = file.get_tensor("order").long()
+        else:
+            self.x, self.y = taps(directory, "train", layer, names)
+            random = torch.Generator().manual_seed(seed)
+            self.order = torch.cat([torch.randperm(len(self.x), generator=random) for _ in range(PASSES)])
         self.held = {}
         for part in parts:
-            with safe_open(f"{directory}/{part}.safetensors", "pt") as file:
-                self.held[part] = [file.get_tensor(f"{layer}.{name}") for name in names]
+            if not os.path.exists(path): self.held[part] = taps(directory, part, layer, names)
+            else:
+                with safe_open(f"{directory}/{part}.safetensors", "pt") as file:
+                    self.held[part] = [file.get_tensor(f"{layer}.{name}") for name in names]
+
+
+def taps(directory, split, layer, names):
+    """What bench/record_activations.py writes: a file for each tap."""
+    parts = []
+    for name in names:
+        with safe_open(f"{directory}/{split}.{layer}.{name}.safetensors", "pt") as file: parts.append(file.get_tensor("x"))
+    return parts
 
 
 def starts(init, x, y, features, norm):
@@ -76,7 +94,7 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
           decoder_bias_rate=1, warmup=30, final=0.01, schedule="cosine", betas=(0.9, 0.99), eps=1e-8, aux_weight=1.0, aux_k=64, aux_relu=True,
           aux_normalised=False, aux_per_token=False, dead_after=20_480, threshold_rate=0.02, encoder_norm=0.1, init="covariance",
           decoder="unit", decoder_norm=1.0, weights=None, clip=None, average=None, source="dimension", target_scale=1.0,
-          matrices="adam", remeasure=0, passes=6, covariance_rows=8192, seed=0):
+          matrices="adam", remeasure=0, raise_dead=0, passes=6, covariance_rows=8192, seed=0):
     """Trains; gives effective weights with unit decoder rows and the threshold, and how activations are prepared."""
     torch.manual_seed(1000 + seed)
     measured = recording.order[: len(recording.order) // passes]
@@ -93,6 +111,7 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
     scale = raw_y[measured].var(0, unbiased=False).mean().rsqrt() * target_scale
     prepare_x, prepare_y = lambda x: (x - mean_x) @ turn, lambda y: (y - mean_y) * scale
     x_all, y_all = prepare_x(raw_x), prepare_y(raw_y)
+    del raw_x
 
     ends = [sum(groups[: g + 1]) for g in range(len(groups))]
     features, prefixes, width = ends[-1], len(groups), raw_y.shape[1]
@@ -159,6 +178,8 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
             else: part = min(1, (1 - progress) / schedule)  # constant, then linear over the last `schedule`
             now = lr * (final + (1 - final) * part)
         for optimiser, gradient in zip(optimisers, gradients): optimiser.step(gradient, now)
+        # A dead feature that no token of the batch activates gets no gradient at all: its bias alone can bring it back.
+        if raise_dead and len(dead): be[dead] += raise_dead * now * bias_rate * (h[:, dead].amax(0) == 0)
         if decoder == "unit": Wd /= Wd.norm(dim=1, keepdim=True)
         fired = mask.any(0)
         inactive = torch.where(fired, 0.0, inactive + batch)

@@ -2,9 +2,9 @@
  * Trains a transcoder on activations that were recorded elsewhere (bench/record_activations.py), with the product's own preparation,
  * first weights and steps, and evaluates it on held-out ones: for the choice of defaults, where a model need not run again for each try.
  *
- *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none]
+ *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--on test]
  *
- * DIRECTORY has train.TAP.safetensors and held_out.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
+ * DIRECTORY has train.TAP.safetensors, validation.TAP.safetensors and test.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
  * seconds, held-out FVU per prefix with threshold inference, L0 and dead features.
  */
 
@@ -192,9 +192,10 @@ function permutations({ steps, batch_tokens, seed }: RunSettings, rows: number):
 interface Options {
   readonly set: readonly string[];
   readonly prepare: string;
+  readonly on: string;
 }
 
-async function recordedActivations(directory: string, source: string, target: string, { set, prepare }: Options) {
+async function recordedActivations(directory: string, source: string, target: string, { set, prepare, on }: Options) {
   preferVulkan();
   const changes = Object.fromEntries(set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
   const settings = { ...SETTINGS, ...changes };
@@ -204,7 +205,7 @@ async function recordedActivations(directory: string, source: string, target: st
   const started = performance.now(), from = await end("train", source), to = await end("train", target);
   const transcoder = await train(gpu, settings, prepare, from, to, permutations(settings, from.rows), from.rows);
   const seconds = (performance.now() - started) / 1000;
-  const held = [await end("held_out", source), await end("held_out", target)] as const;
+  const held = [await end(on, source), await end(on, target)] as const;
   const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
   const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");
   console.log(
@@ -220,6 +221,7 @@ if (import.meta.main) {
     .argument("<target>")
     .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
     .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
+    .option("--on <part>", "held-out text: validation, test", "validation")
     .action(recordedActivations)
     .parseAsync();
 }

@@ -7,8 +7,8 @@ Each request is answered with one line of JSON: by part fvu per prefix, l0 and d
 sae-lens' MatryoshkaBatchTopKTrainingSAE reconstructs its own input, so that its encoder is given the source here while every loss sees the
 target. All else is its own: nested losses summed, decoder of free norm that starts at 0.1 as the encoder's transpose, auxiliary loss, gradient
 clipped to 1, Adam with 0.9 and 0.999, running threshold. sparsify's SparseCoder is a transcoder, top-k per token, without prefixes and threshold; its
-decoder starts at zero and its bias at the target's mean. Both get activations of mean square 1, as their own trainers make them, and mtc's schedule. The trainer "pytorch" is mtc's
-recipe, from ../explore_recipe.py.
+decoder starts at zero and its bias at the target's mean. Both get activations of mean square 1, as their own trainers make them, and mtc's schedule.
+The trainer "pytorch" is mtc's recipe, from ../explore_recipe.py.
 """
 
 import json
@@ -88,7 +88,7 @@ class Sparsify:
         return dense, self.coder.W_dec, self.coder.b_dec
 
 
-def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, beta1: float, beta2: float,
+def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float, beta1: float, beta2: float,
             aux_weight: float, aux_k: int, dead_after_tokens: int, threshold_rate: float, encoder_norm: float, steps: int, batch_tokens: int,
             warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int], k: int, **_) -> dict:
     """mtc's recipe in PyTorch."""
@@ -97,10 +97,11 @@ def replica(directory: str, parts: list[str], layer: int, seed: int, learning_ra
 
     began = time.process_time()
     recording = explore_recipe.Recording(directory, layer, seed, parts)
+    weights = [weight / (len(groups) - 1 + whole_weight) for weight in [1] * (len(groups) - 1) + [whole_weight]]
     trained = explore_recipe.train(
         recording, groups, k, steps, batch_tokens, learning_rate, encoder_bias_rate, warmup=warmup_steps, final=final_lr_fraction,
         betas=(beta1, beta2), aux_weight=aux_weight, aux_k=aux_k, dead_after=dead_after_tokens, threshold_rate=threshold_rate,
-        encoder_norm=encoder_norm, passes=passes, seed=seed)
+        encoder_norm=encoder_norm, passes=passes, weights=weights, seed=seed)
     seconds = time.process_time() - began
     return {"parts": {part: explore_recipe.evaluate(trained, recording.held[part]) for part in parts}, "seconds": seconds}
 

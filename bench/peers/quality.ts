@@ -55,7 +55,7 @@ const PEERS: readonly Peer[] = [
   {
     trainer: "sparsify",
     name: "eai-sparsify 1.3.3, transcoder, Adam",
-    learning_rate: 1.5e-2,
+    learning_rate: 2e-2,
     lacks: "no prefixes, top-k per token, no threshold",
   },
 ];
