@@ -88,7 +88,7 @@ class Sparsify:
         return dense, self.coder.W_dec, self.coder.b_dec
 
 
-def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float, beta1: float, beta2: float,
+def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float, revival_rate: float, beta1: float, beta2: float,
             aux_weight: float, aux_k: int, dead_after_tokens: int, threshold_rate: float, encoder_norm: float, steps: int, batch_tokens: int,
             warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int], k: int, **_) -> dict:
     """mtc's recipe in PyTorch."""
@@ -101,7 +101,8 @@ def replica(directory: str, parts: list[str], layer: int, seed: int, learning_ra
     trained = explore_recipe.train(
         recording, groups, k, steps, batch_tokens, learning_rate, encoder_bias_rate, warmup=warmup_steps, final=final_lr_fraction,
         betas=(beta1, beta2), aux_weight=aux_weight, aux_k=aux_k, dead_after=dead_after_tokens, threshold_rate=threshold_rate,
-        encoder_norm=encoder_norm, passes=passes, weights=weights, seed=seed)
+        encoder_norm=encoder_norm, passes=passes, weights=weights, raise_dead=revival_rate,
+        seed=seed)
     seconds = time.process_time() - began
     return {"parts": {part: explore_recipe.evaluate(trained, recording.held[part]) for part in parts}, "seconds": seconds}
 

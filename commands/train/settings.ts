@@ -34,6 +34,7 @@ const COMMON = {
   encoder_norm: 0.1,
   encoder_bias_rate: 5,
   whole_weight: 1,
+  revival_rate: 0,
   precision: "f32",
 } as const;
 
@@ -57,7 +58,7 @@ export const PUBLISHED: RunSettings = {
 /**
  * The embedded default: as good as it gets in about two minutes on two cores. bench/training.md has what else was tried. So short a run wants
  * a high learning rate, squares that forget in 20 steps, and a whole that weighs more than a prefix: with equal weights a peer without
- * prefixes, which trains the whole alone, comes out level.
+ * prefixes, which trains the whole alone, comes out level. What the high rate silences, rising biases bring back.
  */
 export const EMBEDDED: RunSettings = {
   ...COMMON,
@@ -67,6 +68,7 @@ export const EMBEDDED: RunSettings = {
   learning_rate: 2.5e-2,
   beta2: 0.95,
   whole_weight: 1.3,
+  revival_rate: 1,
   warmup_steps: 30,
   aux_k: 64,
   dead_after_tokens: 10_240,
@@ -193,6 +195,12 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
     flags: "--dead-after <tokens>",
     setting: "dead_after_tokens",
     text: "tokens without firing after which a feature is dead",
+  },
+  {
+    flags: "--revival-rate <x>",
+    setting: "revival_rate",
+    text: "rise of a dead, silent feature's bias in a step, as a multiple of its learning rate",
+    isReal: true,
   },
   { flags: "--passes <n>", setting: "passes", text: "times each harvested activation is used" },
   { flags: "--buffer <tokens>", setting: "buffer_tokens", text: "most tokens in the shuffle buffer" },

@@ -178,6 +178,8 @@ const ROWS: Readonly<Record<string, Row>> = {
     touched: (_, { kept, auxKept }) => ({ token: kept + auxKept, slope: kept + auxKept }),
   },
   decoder_bias_step: { inPlace: ["bias"], flops: ({ tokens, width }) => tokens * width },
+  // Of the biases it touches those of dead features alone.
+  raise_dead: { touched: () => ({ bias: 0 }) },
   track_inactive: { inPlace: ["inactive"] },
   track_threshold: { inPlace: ["state"] },
   step_metrics: {

@@ -140,6 +140,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     encoder_norm: v.optional(v.number(), 0.3),
     encoder_bias_rate: v.optional(v.number(), 1),
     whole_weight: v.optional(v.number(), 1),
+    revival_rate: v.optional(v.number(), 0),
     include_bos: v.boolean(),
     precision: v.picklist(precisions),
     scales: v.optional(v.object({ source: v.number(), target: v.number() })),

@@ -37,6 +37,8 @@ export interface Recipe {
   readonly aux_k: number;
   /** Tokens without firing after which a feature counts as dead. */
   readonly dead_after_tokens: number;
+  /** How far the bias of a dead feature that nothing activates rises in a step, as a multiple of the biases' learning rate; 0: it stays. */
+  readonly revival_rate: number;
   /** Rate of the running mean that becomes the inference threshold. */
   readonly threshold_rate: number;
   /** Seed of everything random. */
@@ -87,6 +89,7 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
     encoder_norm: true,
     encoder_bias_rate: true,
     whole_weight: true,
+    revival_rate: true,
   },
 };
 

@@ -67,6 +67,7 @@ export function checkRecipe(recipe: Recipe): void {
   require(recipe.epsilon > 0 && Number.isFinite(recipe.epsilon), "epsilon", "a positive number");
   require(recipe.threshold_rate >= 0 && recipe.threshold_rate <= 1, "threshold_rate", "from 0 to 1");
   require(recipe.aux_weight >= 0 && Number.isFinite(recipe.aux_weight), "aux_weight", "0 or a positive number");
+  require(recipe.revival_rate >= 0 && Number.isFinite(recipe.revival_rate), "revival_rate", "0 or a positive number");
   require(isCount(recipe.aux_k), "aux_k", "a positive whole number");
   require(
     isCount(recipe.dead_after_tokens) && recipe.dead_after_tokens < 2 ** 32,

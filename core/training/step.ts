@@ -14,6 +14,7 @@ import {
   encoderStep,
   METRICS_EXTRA,
   prefixConstants,
+  raiseDead,
   stepMetrics,
   trackInactive,
   trackThreshold,
@@ -214,7 +215,7 @@ export class Stepper {
   }
 
   #update(pass: Pass, x: Tensor, step: number): void {
-    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate, whole_weight } = this.#recipe,
+    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate, whole_weight, revival_rate } = this.#recipe,
       { d_in, d_out, groups } = this.#shape;
     // The kernels see the betas as float32: the bias corrections must be those of the same numbers.
     const beta1 = Math.fround(this.#recipe.beta1), beta2 = Math.fround(this.#recipe.beta2);
@@ -248,6 +249,12 @@ export class Stepper {
       { tokens, features: this.#features, width: d_in, ...adam, bias_step_size: adam.step_size * encoder_bias_rate },
       { LANES: this.#lanes },
     );
+    // As far as a bias moves in a step at most, once Adam is under way.
+    const rise = revival_rate * encoder_bias_rate * learningRate(this.#recipe, step);
+    if (rise > 0) {
+      const raised = { features: this.#features, dead_after: this.#recipe.dead_after_tokens, rise };
+      pass.run(raiseDead, { start, inactive, bias: encoderBias }, raised);
+    }
     pass.run(trackInactive, { start, inactive }, { tokens, features: this.#features });
     pass.run(decoderBiasStep, { residual: this.#residual, bias: decoderBias }, {
       tokens,

@@ -227,6 +227,11 @@ export function transcoderStep(recipe: Recipe, state: OracleState, x: Matrix, y:
 
   const next = adam(recipe, state, { ...gradient, decoder: projected }, step);
   next.weights.decoder = next.weights.decoder.map((row) => row.map((value) => value / Math.sqrt(dot(row, row))));
+  next.weights.encoderBias = next.weights.encoderBias.map((bias, i) => {
+    const isSilent = !kept.some((row) => row[i]) && !auxKept.some((row) => row[i]);
+    const rise = recipe.revival_rate * recipe.encoder_bias_rate * learningRate(recipe, step);
+    return isDead[i] && isSilent ? bias + rise : bias;
+  });
   next.inactive = inactive.map((tokens, i) => kept.some((row) => row[i]) ? 0 : tokens + B);
   const keptValues = values.features.flat().filter((_, n) => kept.flat()[n]);
   if (keptValues.length > 0) {

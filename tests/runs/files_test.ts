@@ -186,7 +186,13 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     // The keys of the new file are in the order of the schema.
     const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
-    assert.deepEqual([format, rest], [FORMAT, { ...before, encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1 }]);
+    assert.deepEqual([format, rest], [FORMAT, {
+      ...before,
+      encoder_norm: 0.3,
+      encoder_bias_rate: 1,
+      whole_weight: 1,
+      revival_rate: 0,
+    }]);
     const metrics = await readMetrics(old, groups);
     await startMetrics(directory, groups);
     await appendMetrics(directory, groups, metrics);

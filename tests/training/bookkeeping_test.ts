@@ -8,6 +8,7 @@ import {
   columnMoments,
   decoderBiasStep,
   METRICS_EXTRA,
+  raiseDead,
   stepMetrics,
   trackInactive,
   trackThreshold,
@@ -218,6 +219,25 @@ for (const lanes of [8, 64, 128]) {
     });
   }
 }
+
+Deno.test("raise_dead: the bias of a dead feature that neither selection keeps rises, no other", async () => {
+  for (const features of [1, 64, 130]) {
+    const inactive = Array.from({ length: features }, (_, i) => i % 3 === 0 ? 10 : i % 3 === 1 ? 9 : 2 ** 32 - 1);
+    const kept = inactive.map((_, i) => Number(i % 5 === 1)), auxKept = inactive.map((_, i) => Number(i % 7 === 2));
+    const starts = [kept, auxKept].flatMap((counts) =>
+      Array.from({ length: features + 1 }, (_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0))
+    );
+    const before = gaussians(3 * features, 1), bias = f32(before), rise = Math.fround(0.125);
+    const pass = new Pass(gpu);
+    pass.run(raiseDead, { start: u32(starts), inactive: u32(inactive), bias }, { features, dead_after: 10, rise });
+    pass.submit();
+    const after = await downloadF32(gpu, bias);
+    const expected = before.map((value, i) =>
+      i < features && inactive[i] >= 10 && kept[i] === 0 && auxKept[i] === 0 ? value + rise : value
+    );
+    assert.deepEqual(Array.from(after), Array.from(expected), `${features} features`);
+  }
+});
 
 Deno.test("track_inactive: back to 0 when kept, else the batch's tokens more, without wrapping around", async () => {
   const most = 2 ** 32 - 1, tokens = 9;

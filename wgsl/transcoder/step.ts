@@ -11,6 +11,7 @@ import decoderBiasStepSource from "./decoder_bias_step.wgsl" with { type: "text"
 import decoderStepSource from "./decoder_step.wgsl" with { type: "text" };
 import encoderStepSource from "./encoder_step.wgsl" with { type: "text" };
 import quadsSource from "./quads.wgsl" with { type: "text" };
+import raiseDeadSource from "./raise_dead.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import stepMetricsSource from "./step_metrics.wgsl" with { type: "text" };
 import trackInactiveSource from "./track_inactive.wgsl" with { type: "text" };
@@ -158,6 +159,17 @@ export const encoderStep = defineKernel({
     bias: [3, features],
   }),
   workgroups: ({ features }) => linearGrid(features, 1),
+});
+
+/** Raises the biases of dead features that nothing activates. */
+export const raiseDead = defineKernel({
+  name: "raise_dead",
+  source: raiseDeadSource,
+  bindings: { start: "read", inactive: "read", bias: "write" },
+  params: { features: "u32", dead_after: "u32", rise: "f32" },
+  constants: {},
+  shapes: ({ features }) => ({ start: [2, features + 1], inactive: [features], bias: [3, features] }),
+  workgroups: ({ features }) => [Math.ceil(features / 64), 1, 1],
 });
 
 /** Tokens since each feature was last kept. */
