@@ -88,9 +88,10 @@ class Sparsify:
         return dense, self.coder.W_dec, self.coder.b_dec
 
 
-def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float, revival_rate: float, beta1: float, beta2: float,
-            aux_weight: float, aux_k: int, dead_after_tokens: int, threshold_rate: float, encoder_norm: float, steps: int, batch_tokens: int,
-            warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int], k: int, **_) -> dict:
+def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float,
+            revival_rate: float, beta1: float, beta2: float, aux_weight: float, aux_k: int, dead_after_tokens: int, threshold_rate: float,
+            encoder_norm: float, steps: int, batch_tokens: int, warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int],
+            k: int, **_) -> dict:
     """mtc's recipe in PyTorch."""
     sys.path.append(str(Path(__file__).parent.parent))
     import explore_recipe
