@@ -2,9 +2,9 @@
 
 usage: python bench/record_activations.py MODEL_DIRECTORY OUT_DIRECTORY LAYER [LAYER ...]     (torch, transformers, safetensors)
 
-Contexts of 127 tokens behind a BOS, spread evenly over each address: 5 of every training document, 12 of every one for validation, by which
-choices are made. Writes {train,validation}.LAYER.{resid_mid,mlp_in,mlp_out}.safetensors, each with x [tokens, width] F32, BOS left out. What
-Google's model computes is under Google's terms: none of it belongs into the repository.
+Contexts of 127 tokens behind a BOS, spread evenly over each address: 5 of every training document, 12 of every held-out one; of these 20, 60,
+100 .. are for validation, by which choices are made, 0, 40, 80 .. are the test. Writes {train,validation,test}.LAYER.{resid_mid,mlp_in,mlp_out}.safetensors,
+each with x [tokens, width] F32, BOS left out. What Google's model computes is under Google's terms: none of it belongs into the repository.
 """
 import gzip, json, os, sys
 import torch
@@ -38,7 +38,7 @@ for layer in layers:
     norms[0].register_forward_hook(keep("mlp_in"))
     norms[1].register_forward_hook(keep("mlp_out"))
 
-for split, texts, most in (("validation", documents[::40], 12), ("train", [d for i, d in enumerate(documents) if i % 20], 5)):
+for split, texts, most in (("validation", documents[20::40], 12), ("test", documents[::40], 12), ("train", [d for i, d in enumerate(documents) if i % 20], 5)):
     taken = {}
     with torch.no_grad():
         for ids in contexts(texts, most).split(16):

@@ -3,9 +3,10 @@
  * first weights and steps, and evaluates it on those for validation: for the choice of defaults, where a model need not run again for each try.
  *
  *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--stop 600]
+ *         [--on test]
  *
- * DIRECTORY has train.TAP.safetensors and validation.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings,
- * seconds, validation FVU per prefix with threshold inference, L0 and dead features.
+ * DIRECTORY has {train,validation,test}.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings, seconds, held-out
+ * FVU per prefix with threshold inference, L0 and dead features.
  */
 
 import { Command } from "commander";
@@ -42,15 +43,26 @@ const SETTINGS: RunSettings = {
 };
 
 /** One end of a transcoder, on the GPU. */
-interface End {
+export interface End {
+  /** Tokens. */
   readonly rows: number;
+  /** Dimensions of an activation. */
   readonly width: number;
+  /** [rows, width] raw activations. */
   readonly activations: RowBlocks;
 }
 
-async function load(gpu: Gpu, path: string): Promise<End> {
-  const file = await openSafetensors(path), [rows, width] = file.info("x").shape;
-  const activations = createRowBlocks(gpu, path, rows, width), x = await file.readF32("x");
+/**
+ * Brings recorded activations onto the GPU.
+ *
+ * @param gpu The device; they live as long as this handle's owner.
+ * @param path A safetensors file.
+ * @param name The tensor in it, F32 [rows, width].
+ * @returns The end.
+ */
+export async function load(gpu: Gpu, path: string, name = "x"): Promise<End> {
+  const file = await openSafetensors(path), [rows, width] = file.info(name).shape;
+  const activations = createRowBlocks(gpu, path, rows, width), x = await file.readF32(name);
   await file.close();
   for (const [b, block] of activations.blocks.entries()) {
     const first = b * activations.rowsPerBlock * width;
@@ -78,26 +90,39 @@ function centred(statistics: ActivationStatistics): Columns {
   return { mean, scale: mean.map(() => meanVariance(statistics) ** -0.5) };
 }
 
-async function train(
+/**
+ * Trains with the product's own preparation, first weights and steps.
+ *
+ * @param gpu The device.
+ * @param settings The settings; `passes` is ignored.
+ * @param stop The last step, where the schedule is to be cut short.
+ * @param prepare A key of {@link PREPARATIONS}.
+ * @param source What is read.
+ * @param target What is to be predicted, on the same tokens.
+ * @param drawn The rows that step after step takes, at least stop * batch_tokens.
+ * @param measured How many of them, from the first, the preparation is measured on.
+ * @returns The transcoder, for raw activations.
+ */
+export async function train(
   gpu: Gpu,
   settings: RunSettings,
   stop: number,
   prepare: string,
   source: End,
   target: End,
+  drawn: Uint32Array<ArrayBuffer>,
+  measured: number,
 ): Promise<Transcoder> {
-  const { batch_tokens: rows, seed, groups } = settings;
+  const { batch_tokens: rows, groups } = settings;
   const shape: TranscoderShape = { d_in: source.width, d_out: target.width, groups };
   await tuneTiles(gpu, [
     { rows: featureCount(groups), columns: rows, depth: shape.d_in, weight: "f32", epilogue: "bias_relu" },
   ]);
   using memory = openScope(gpu);
-  const passes = Math.ceil(stop * rows / source.rows), drawn = new Uint32Array(passes * source.rows);
-  for (let p = 0; p < passes; p++) drawn.set(permutation(source.rows, randomGenerator(seed, p)), p * source.rows);
   const order = tensorFrom(memory, "order", [drawn.length], drawn);
   const measure = async (end: End) => ({
     ...end,
-    ...await measureActivations(gpu, end.activations, order, end.rows, end.width, rows),
+    ...await measureActivations(gpu, end.activations, order, measured, end.width, rows),
   });
   const from = await measure(source), to = await measure(target);
   const preparation = PREPARATIONS[prepare](from, to);
@@ -118,7 +143,18 @@ async function train(
   return folded(shape, preparation, await readWeights(gpu, shape, stepper.state));
 }
 
-async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End, target: End) {
+/**
+ * Evaluates a transcoder with threshold inference.
+ *
+ * @param device The device.
+ * @param transcoder The transcoder.
+ * @param k Its k.
+ * @param source Held-out activations.
+ * @param target Those to be predicted.
+ * @returns The evaluation; contexts are runs of 127 tokens.
+ */
+export async function evaluate(device: Gpu, transcoder: Transcoder, k: number, source: End, target: End) {
+  using gpu = openScope(device);
   const { shape } = transcoder, encoder = new Encoder(gpu, transcoder, 1024), { batchTokens } = encoder;
   // Only where they stand in a model is unknown here, and nobody asks.
   const tap = { layer: 0, site: "resid_mid" } as const, config = { source: tap, target: tap, k };
@@ -137,45 +173,56 @@ async function evaluate(gpu: Gpu, transcoder: Transcoder, k: number, source: End
   return evaluated.result({ split: "validation", documents: null, excluded: 0, documentName: String });
 }
 
-interface Options {
-  set: string[];
-  prepare: string;
-  stop?: number;
+/** As many permutations of the rows as the steps need. */
+function permutations({ batch_tokens, seed }: RunSettings, steps: number, rows: number): Uint32Array<ArrayBuffer> {
+  const passes = Math.ceil(steps * batch_tokens / rows), drawn = new Uint32Array(passes * rows);
+  for (let p = 0; p < passes; p++) drawn.set(permutation(rows, randomGenerator(seed, p)), p * rows);
+  return drawn;
 }
 
-const command = new Command("recorded_activations")
-  .argument("<directory>")
-  .argument("<source>")
-  .argument("<target>")
-  .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
-  .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
-  .option("--stop <step>", "the last step, where the settings' schedule is to be cut short", Number)
-  .action(async (directory: string, source: string, target: string, options: Options) => {
-    preferVulkan();
-    const changes = Object.fromEntries(options.set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
-    const settings = { ...SETTINGS, ...changes };
-    checkSettings(settings);
-    using gpu = await openGpu();
-    const end = (split: string, tap: string) => load(gpu, `${directory}/${split}.${tap}.safetensors`);
-    const started = performance.now();
-    const transcoder = await train(
-      gpu,
-      settings,
-      options.stop ?? settings.steps,
-      options.prepare,
-      await end("train", source),
-      await end("train", target),
-    );
-    const seconds = (performance.now() - started) / 1000;
-    const held = [await end("validation", source), await end("validation", target)] as const;
-    const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
-    const stopped = options.stop === undefined ? "" : `, stopped at step ${options.stop}`;
-    const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");
-    console.log(
-      `${source} ${target} ${options.prepare} ${options.set.join(" ")}${stopped}: ${
-        seconds.toFixed(0)
-      } s, FVU ${fvus}, ` +
-        `L0 ${l0.toFixed(1)}, ${dead_features} dead`,
-    );
-  });
-await command.parseAsync();
+/** The command line's options. */
+interface Options {
+  readonly set: readonly string[];
+  readonly prepare: string;
+  readonly on: string;
+  readonly stop?: number;
+}
+
+async function recordedActivations(
+  directory: string,
+  source: string,
+  target: string,
+  { set, prepare, on, stop }: Options,
+) {
+  preferVulkan();
+  const changes = Object.fromEntries(set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
+  const settings = { ...SETTINGS, ...changes };
+  checkSettings(settings);
+  using gpu = await openGpu();
+  const end = (split: string, tap: string) => load(gpu, `${directory}/${split}.${tap}.safetensors`);
+  const started = performance.now(), from = await end("train", source), to = await end("train", target);
+  const steps = stop ?? settings.steps, drawn = permutations(settings, steps, from.rows);
+  const transcoder = await train(gpu, settings, steps, prepare, from, to, drawn, from.rows);
+  const seconds = (performance.now() - started) / 1000;
+  const held = [await end(on, source), await end(on, target)] as const;
+  const { fvu_per_prefix, l0, dead_features } = await evaluate(gpu, transcoder, settings.k, ...held);
+  const stopped = stop === undefined ? "" : `, stopped at step ${stop}`;
+  const fvus = fvu_per_prefix.map(({ fvu }) => fvu.toFixed(4)).join(" ");
+  console.log(
+    `${source} ${target} ${prepare} ${set.join(" ")}${stopped}: ${seconds.toFixed(0)} s, FVU ${fvus}, ` +
+      `L0 ${l0.toFixed(1)}, ${dead_features} dead`,
+  );
+}
+
+if (import.meta.main) {
+  await new Command("recorded_activations")
+    .argument("<directory>")
+    .argument("<source>")
+    .argument("<target>")
+    .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
+    .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
+    .option("--stop <step>", "the last step, where the settings' schedule is to be cut short", Number)
+    .option("--on <part>", "held-out text: validation, test", "validation")
+    .action(recordedActivations)
+    .parseAsync();
+}

@@ -3,8 +3,9 @@
  * beside tfjs. They take turns, and while one works the others sleep; medians are compared.
  *
  *     deno task peers [--only step,layer,product] [--repeats 5] [--python python3] [--json]
+ *     deno task peers --quality [--part validation] [--python python3]
  *
- * Python needs bench/peers/requirements.txt.
+ * Python needs bench/peers/requirements.txt, for --quality requirements-quality.txt.
  */
 
 import { Command, Option } from "commander";
@@ -26,6 +27,7 @@ import { describeMachine } from "../machine.ts";
 import { SMALL_GEMMA2 } from "../small_gemma2.ts";
 import { Child } from "./child.ts";
 import { ProductWorkload } from "./product_workload.ts";
+import { compareQuality, type Part } from "./quality.ts";
 
 interface Options {
   readonly only: string;
@@ -34,6 +36,8 @@ interface Options {
   readonly python: string;
   readonly tokens?: number;
   readonly json?: true;
+  readonly quality?: true;
+  readonly part: Part;
 }
 
 /** Something that can be run a number of times, and tells how many seconds that took. */
@@ -203,6 +207,12 @@ function render(machine: string, comparisons: readonly Comparison[]): string {
 }
 
 async function peers(options: Options): Promise<void> {
+  if (options.quality) {
+    using gpu = await openGpu(null);
+    const { adapter } = gpu, tables = await compareQuality(gpu, options.python, options.part);
+    console.log(`${await describeMachine(adapter)}\n\n${tables}`);
+    return;
+  }
   const chosen = options.only.split(",").map((name) => {
     const found = COMPARISONS[name as keyof typeof COMPARISONS];
     if (!found) {
@@ -235,6 +245,10 @@ await new Command("peers")
   .option("--python <path>", "a Python that has bench/peers/requirements.txt", "python3")
   .addOption(wholeNumberOption("--tokens <n>", "most tokens of the layer's pass"))
   .option("--json", "print JSON, with every sample")
+  .option("--quality", "compare what training gives instead: FVU, L0 and dead features at equal work")
+  .addOption(
+    new Option("--part <name>", "held-out text for --quality").choices(["validation", "test"]).default("test"),
+  )
   .action(peers)
   .parseAsync(Deno.args, { from: "user" });
 Deno.exit(0);

@@ -148,8 +148,8 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
 
   decode: {
-    // Per prefix and output: residual, its square (2), suffix sum; the target and the bias are weighted once.
-    flops: (p, s) => 2 * decoded(p, s) * p.width + (4 * p.prefixes + 1) * p.tokens * p.width,
+    // Per prefix and output: residual, its square (2), weighted suffix sum (2), which the last prefix has none of; the target and the bias are weighted once.
+    flops: (p, s) => 2 * decoded(p, s) * p.width + 5 * p.prefixes * p.tokens * p.width,
     touched: (p, s) => ({
       index: decoded(p, s),
       value: decoded(p, s),
@@ -185,6 +185,8 @@ const ROWS: Readonly<Record<string, Row>> = {
     touched: (_, { kept, auxKept }) => ({ token: kept + auxKept, slope: kept + auxKept }),
   },
   decoder_bias_step: { inPlace: ["bias"], flops: ({ tokens, width }) => tokens * width },
+  // Of the biases it touches those of dead features alone.
+  raise_dead: { touched: () => ({ bias: 0 }) },
   track_inactive: { inPlace: ["inactive"] },
   track_threshold: { inPlace: ["state"] },
   step_metrics: {

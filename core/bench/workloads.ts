@@ -60,6 +60,8 @@ const RECIPE = {
   steps: 1_000_000,
   learning_rate: 3e-4,
   encoder_bias_rate: 1,
+  whole_weight: 1,
+  revival_rate: 0,
   warmup_steps: 0,
   final_lr_fraction: 1,
   beta1: 0.9,

@@ -147,6 +147,8 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     evaluation_tokens: positive,
     encoder_norm: v.optional(v.number(), 0.3),
     encoder_bias_rate: v.optional(v.number(), 1),
+    whole_weight: v.optional(v.number(), 1),
+    revival_rate: v.optional(v.number(), 0),
     include_bos: v.boolean(),
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),

@@ -19,6 +19,8 @@ export interface Recipe {
   readonly learning_rate: number;
   /** The learning rate of the encoder's biases, as a multiple of it: each of them stands alone where d_in weights move together. */
   readonly encoder_bias_rate: number;
+  /** Weight of the whole dictionary's error in the loss, as a multiple of that of each inner prefix. */
+  readonly whole_weight: number;
   /** Steps of linear warm-up; the first step has learning_rate / warmup_steps. */
   readonly warmup_steps: number;
   /** The share of the peak learning rate that the cosine decay ends at. */
@@ -35,6 +37,8 @@ export interface Recipe {
   readonly aux_k: number;
   /** Tokens without firing after which a feature counts as dead. */
   readonly dead_after_tokens: number;
+  /** How far the bias of a dead feature that nothing activates rises in a step, as a multiple of the biases' learning rate; 0: it stays. */
+  readonly revival_rate: number;
   /** Rate of the running mean that becomes the inference threshold. */
   readonly threshold_rate: number;
   /** Seed of everything random. */
@@ -96,6 +100,8 @@ const KEYS: Readonly<Record<keyof RunSettings, true>> = {
     precision: true,
     encoder_norm: true,
     encoder_bias_rate: true,
+    whole_weight: true,
+    revival_rate: true,
   },
 };
 

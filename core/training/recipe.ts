@@ -52,8 +52,9 @@ export function checkRecipe(recipe: Recipe): void {
   require(isCount(recipe.steps), "steps", "a positive whole number");
   require(isCount(recipe.batch_tokens), "batch_tokens", "a positive whole number");
   require(recipe.learning_rate > 0 && Number.isFinite(recipe.learning_rate), "learning_rate", "a positive number");
-  const { encoder_bias_rate: rate } = recipe;
-  require(rate > 0 && Number.isFinite(rate), "encoder_bias_rate", "a positive number");
+  for (const factor of ["encoder_bias_rate", "whole_weight"] as const) {
+    require(recipe[factor] > 0 && Number.isFinite(recipe[factor]), factor, "a positive number");
+  }
   require(
     Number.isInteger(recipe.warmup_steps) && recipe.warmup_steps >= 0 && recipe.warmup_steps <= recipe.steps,
     "warmup_steps",
@@ -66,6 +67,7 @@ export function checkRecipe(recipe: Recipe): void {
   require(recipe.epsilon > 0 && Number.isFinite(recipe.epsilon), "epsilon", "a positive number");
   require(recipe.threshold_rate >= 0 && recipe.threshold_rate <= 1, "threshold_rate", "from 0 to 1");
   require(recipe.aux_weight >= 0 && Number.isFinite(recipe.aux_weight), "aux_weight", "0 or a positive number");
+  require(recipe.revival_rate >= 0 && Number.isFinite(recipe.revival_rate), "revival_rate", "0 or a positive number");
   require(isCount(recipe.aux_k), "aux_k", "a positive whole number");
   require(
     isCount(recipe.dead_after_tokens) && recipe.dead_after_tokens < 2 ** 32,

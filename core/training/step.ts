@@ -14,6 +14,7 @@ import {
   encoderStep,
   METRICS_EXTRA,
   prefixConstants,
+  raiseDead,
   stepMetrics,
   trackInactive,
   trackThreshold,
@@ -55,7 +56,7 @@ export interface TrainingState {
 
 /** What one logged step measured, on its training batch, as it is prepared. */
 export interface StepMetrics {
-  /** (1/P) sum of the prefixes' mean squared errors, plus the auxiliary loss. */
+  /** The weighted mean of the prefixes' mean squared errors, plus the auxiliary loss. */
   readonly loss: number;
   /** The weighted auxiliary loss; 0 when no dead feature was active. */
   readonly auxLoss: number;
@@ -93,7 +94,7 @@ export class Stepper {
   readonly #product: MatmulBiasRelu;
   readonly #ends: ReturnType<typeof prefixConstants>;
   readonly #auxPlace: ColumnPlace;
-  /** [prefixes + 1, tokens, d_out]: suffix sums over the prefixes, then the residual of the dead features. */
+  /** [prefixes + 1, tokens, d_out]: weighted suffix sums over the prefixes, then the residual of the dead features. */
   readonly #residual: Tensor;
   readonly #auxTarget: Tensor;
   readonly #squares: Tensor;
@@ -177,7 +178,7 @@ export class Stepper {
 
   /** Residuals of the nested reconstructions, then of the dead features' reconstruction of the last one's residual. */
   #decode(pass: Pass, y: Tensor): void {
-    const tokens = this.#recipe.batch_tokens, width = this.#shape.d_out, features = this.#features;
+    const { batch_tokens: tokens, whole_weight } = this.#recipe, width = this.#shape.d_out, features = this.#features;
     const prefixes = this.#shape.groups.length;
     const { decoder, decoderBias } = this.state;
     const shared = { decoder: decoder.weight, bias: decoderBias, residual: this.#residual };
@@ -185,7 +186,11 @@ export class Stepper {
     pass.run(
       decode,
       { ...shared, row_start: rowStart, index, value, target_y: y, squares: this.#squares },
-      { tokens, width, features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
+      {
+        ...{ tokens, width, features, prefixes, residual_first: 0 },
+        // The last slab must be y_P - y itself, so that the weight of the whole is left to the optimiser steps.
+        ...{ target_weight: -1, bias_weight: 1, inner_weight: 1 / whole_weight },
+      },
       { LANES: this.#lanes, ...this.#ends },
     );
     // The dead features see y - y_P as data: no gradient flows back through it. The last slab so far is y_P - y.
@@ -201,13 +206,16 @@ export class Stepper {
         target_y: this.#auxTarget,
         squares: this.#auxSquares,
       },
-      { tokens, width, features, prefixes: 1, residual_first: prefixes * slab, target_weight: 1, bias_weight: 0 },
+      {
+        ...{ tokens, width, features, prefixes: 1, residual_first: prefixes * slab },
+        ...{ target_weight: 1, bias_weight: 0, inner_weight: 1 },
+      },
       { LANES: this.#lanes, ...prefixConstants([features]) },
     );
   }
 
   #update(pass: Pass, x: Tensor, step: number): void {
-    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate } = this.#recipe,
+    const { batch_tokens: tokens, epsilon, aux_weight, encoder_bias_rate, whole_weight, revival_rate } = this.#recipe,
       { d_in, d_out, groups } = this.#shape;
     // The kernels see the betas as float32: the bias corrections must be those of the same numbers.
     const beta1 = Math.fround(this.#recipe.beta1), beta2 = Math.fround(this.#recipe.beta2);
@@ -219,7 +227,8 @@ export class Stepper {
       correction: 1 / Math.sqrt(1 - beta2 ** step),
     };
     const { encoder, decoder, encoderBias, decoderBias, inactive } = this.state;
-    const scale = 2 / (groups.length * tokens * d_out), aux_scale = 2 * aux_weight / (tokens * d_out);
+    const scale = 2 * whole_weight / ((groups.length - 1 + whole_weight) * tokens * d_out);
+    const aux_scale = 2 * aux_weight / (tokens * d_out);
     const { start, token, value } = this.columns, slope = this.#slope, prefixes = groups.length;
     let first_feature = 0;
     groups.forEach((features, group) => {
@@ -240,6 +249,12 @@ export class Stepper {
       { tokens, features: this.#features, width: d_in, ...adam, bias_step_size: adam.step_size * encoder_bias_rate },
       { LANES: this.#lanes },
     );
+    // As far as a bias moves in a step at most, once Adam is under way.
+    const rise = revival_rate * encoder_bias_rate * learningRate(this.#recipe, step);
+    if (rise > 0) {
+      const raised = { features: this.#features, dead_after: this.#recipe.dead_after_tokens, rise };
+      pass.run(raiseDead, { start, inactive, bias: encoderBias }, raised);
+    }
     pass.run(trackInactive, { start, inactive }, { tokens, features: this.#features });
     pass.run(decoderBiasStep, { residual: this.#residual, bias: decoderBias }, {
       tokens,
@@ -250,7 +265,8 @@ export class Stepper {
   }
 
   #measure(pass: Pass, y: Tensor, slot: number): void {
-    const { batch_tokens: tokens, aux_weight, dead_after_tokens } = this.#recipe, width = this.#shape.d_out;
+    const { batch_tokens: tokens, aux_weight, dead_after_tokens, whole_weight } = this.#recipe,
+      width = this.#shape.d_out;
     pass.run(columnMoments, { x: y, moments: this.#moments }, { rows: tokens, width, slot: 0 });
     pass.run(
       stepMetrics,
@@ -272,6 +288,7 @@ export class Stepper {
         slot,
         dead_after: dead_after_tokens,
         aux_weight,
+        whole_weight,
       },
       { LANES: this.#lanes },
     );

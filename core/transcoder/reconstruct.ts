@@ -71,7 +71,16 @@ export class Reconstructor {
         residual: this.residuals,
         squares: this.squares,
       },
-      { tokens, width, features: this.#features, prefixes, residual_first: 0, target_weight: -1, bias_weight: 1 },
+      {
+        tokens,
+        width,
+        features: this.#features,
+        prefixes,
+        residual_first: 0,
+        target_weight: -1,
+        bias_weight: 1,
+        inner_weight: 1,
+      },
       { LANES: this.#lanes, ...prefixConstants(this.#prefixEnds) },
     );
     // Slabs hold suffix sums over the prefixes; the last one has only its own residual.
@@ -98,7 +107,7 @@ export class Reconstructor {
       },
       {
         ...{ tokens, width, features: this.#features, prefixes: 1 },
-        ...{ residual_first: 0, target_weight: 0, bias_weight: 1 },
+        ...{ residual_first: 0, target_weight: 0, bias_weight: 1, inner_weight: 1 },
       },
       { LANES: this.#lanes, ...prefixConstants([this.#prefixEnds[prefix]]) },
     );

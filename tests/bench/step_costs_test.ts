@@ -83,6 +83,7 @@ for (const [first, prefixes, rows] of [[0, PREFIXES, KEPT], [PREFIXES * TOKENS *
     residual_first: first,
     target_weight: -1,
     bias_weight: 1,
+    inner_weight: 1,
   };
   // Of the dead features' three entries two are of one feature: the row counts a decoder row each.
   const decoderRow = (i: number, entry: number) => first > 0 ? 100 * entry : i;
@@ -106,7 +107,7 @@ for (const [first, prefixes, rows] of [[0, PREFIXES, KEPT], [PREFIXES * TOKENS *
         meter.flops += 2; // both are weighted
         for (const p of range(prefixes)) {
           meter.write("residual", p, b, c);
-          meter.flops += 1 + 2 + (p > 0 ? 1 : 0); // residual, square and sum, suffix sum
+          meter.flops += 1 + 2 + (p > 0 ? 2 : 0); // residual, square and sum, weighted suffix sum
         }
       }
       for (const p of range(prefixes)) meter.write("squares", b, p);

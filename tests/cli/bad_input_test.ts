@@ -389,7 +389,11 @@ Deno.test({
       const script = `mount -t tmpfs -o size=8m tmpfs ${directory} && { ${fill}
         "$@"; code=$?; wait; ls -A ${directory} | grep -v filling; exit $code; }`;
       const outcome = await withMounts(script, join(directory, "runs"));
-      assertSentence(outcome, 1, /Cannot write .*(config\.json|metrics\.csv|\.safetensors): the disk is full; free some space/);
+      assertSentence(
+        outcome,
+        1,
+        /Cannot write .*(config\.json|metrics\.csv|\.safetensors): the disk is full; free some space/,
+      );
     }),
 });
 

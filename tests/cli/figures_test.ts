@@ -102,7 +102,7 @@ const HELD_OUT: Record<number, Record<string, Expected>> = {
   },
 };
 
-/** The schedule: the default's 30 steps of warm-up in 480, then a cosine that ends at a hundredth of the peak. */
+/** The schedule: the run's own peak, the default's 30 steps of warm-up in 480, then a cosine that ends at a hundredth of the peak. */
 function scheduled(step: number): number {
   const peak = 8e-3, warmup = 8;
   if (step <= warmup) return peak * step / warmup;

@@ -60,6 +60,8 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
       exclude_norm_above: 0,
       encoder_norm: 0.3,
       encoder_bias_rate: 1,
+      whole_weight: 1,
+      revival_rate: 0,
     },
     ...{ precision: "f32" as const, tiles: {}, precision_errors: {} },
     ...changes,

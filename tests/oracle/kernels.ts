@@ -47,8 +47,9 @@ export function decode(given: {
   target: Float32Array;
   targetWeight: number;
   biasWeight: number;
+  innerWeight: number;
 }): { residual: Bounded[]; squares: Bounded[] } {
-  const { entries, tokens, width, prefixEnds, decoder, bias, target, targetWeight, biasWeight } = given;
+  const { entries, tokens, width, prefixEnds, decoder, bias, target, targetWeight, biasWeight, innerWeight } = given;
   const own = prefixEnds.map((end) => {
     const residual: Bounded[] = [];
     for (let b = 0; b < tokens; b++) {
@@ -64,7 +65,10 @@ export function decode(given: {
     }
     return residual;
   });
-  const residual = own.flatMap((slab, p) => slab.map((_, at) => sum(own.slice(p).map((later) => later[at]))));
+  const weights = own.map((_, p) => exact(p + 1 === own.length ? 1 : innerWeight));
+  const residual = own.flatMap((slab, p) =>
+    slab.map((_, at) => dot(weights.slice(p), own.slice(p).map((later) => later[at])))
+  );
   const squares: Bounded[] = [];
   for (let b = 0; b < tokens; b++) {
     for (const slab of own) {
@@ -183,6 +187,7 @@ export function stepMetrics(
   squaredDeviations: Float32Array,
   prefixes: number,
   auxWeight: number,
+  wholeWeight: number,
   isAuxActive: boolean,
 ): { loss: Bounded; auxLoss: Bounded; errors: Bounded[]; variance: Bounded } {
   const tokens = auxSquares.length, width = squaredDeviations.length;
@@ -190,6 +195,8 @@ export function stepMetrics(
   const mean = (terms: ArrayLike<number>) => product(sum(Array.from(terms, exact)), scale);
   const errors = Array.from({ length: prefixes }, (_, p) => mean(squares.filter((_, at) => at % prefixes === p)));
   const auxLoss = isAuxActive ? product(mean(auxSquares), exact(auxWeight)) : exact(0);
-  const loss = sum([...errors.map((error) => quotient(error, exact(prefixes))), auxLoss]);
+  const all = sum([exact(prefixes - 1), exact(wholeWeight)]);
+  const weighted = errors.map((error, p) => product(exact(p + 1 === prefixes ? wholeWeight : 1), error));
+  const loss = sum([...weighted.map((error) => quotient(error, all)), auxLoss]);
   return { loss, auxLoss, errors, variance: mean(squaredDeviations) };
 }

@@ -40,7 +40,7 @@ export interface OracleState {
 }
 
 /** The settings that the loss depends on. */
-export type LossSettings = Pick<Recipe, "groups" | "aux_weight">;
+export type LossSettings = Pick<Recipe, "groups" | "aux_weight" | "whole_weight">;
 
 /** The forward pass for one selection. */
 export interface Forward {
@@ -60,7 +60,7 @@ export interface Forward {
   auxTarget: Matrix;
   /** The weighted auxiliary loss; 0 when nothing was kept for it. */
   auxLoss: number;
-  /** (1/P) sum of errors + auxLoss */
+  /** The errors' mean, weighted with {@link prefixWeights}, + auxLoss */
   loss: number;
 }
 
@@ -78,7 +78,7 @@ export interface OracleStep {
   kept: Mask;
   auxKept: Mask;
   forward: Forward;
-  /** [P][B][D]: sum over q >= p of (y_q - y). */
+  /** [P][B][D]: sum over q >= p of (y_q - y), each weighted as a multiple of the last one's weight. */
   residualSuffixSums: Matrix[];
   backward: Backward;
   /** The decoder's gradient less its part along the decoder row [F][D]. */
@@ -87,6 +87,11 @@ export interface OracleStep {
   variance: number;
   /** The state after the step. */
   next: OracleState;
+}
+
+/** [P]: what each prefix's error counts in the loss; 1 all together. */
+function prefixWeights({ groups, whole_weight }: LossSettings): number[] {
+  return groups.map((_, p) => (p + 1 === groups.length ? whole_weight : 1) / (groups.length - 1 + whole_weight));
 }
 
 const zeros = (rows: number, columns: number): Matrix => Array.from({ length: rows }, () => Array(columns).fill(0));
@@ -131,7 +136,7 @@ export function forward(
   const auxLoss = isAuxActive ? recipe.aux_weight * meanSquare(auxReconstruction, auxTarget) : 0;
 
   let loss = auxLoss;
-  for (const error of errors) loss += error / ends.length;
+  for (const [p, weight] of prefixWeights(recipe).entries()) loss += weight * errors[p];
   return { activations, features, reconstructions, errors, auxFeatures, auxReconstruction, auxTarget, auxLoss, loss };
 
   function meanSquare(actual: Matrix, wanted: Matrix): number {
@@ -160,7 +165,7 @@ export function backward(
   auxKept: Mask,
   values: Forward,
 ): Backward {
-  const ends = prefixEnds(recipe.groups), P = ends.length;
+  const ends = prefixEnds(recipe.groups), P = ends.length, share = prefixWeights(recipe);
   const B = y.length, D = y[0].length, F = weights.decoder.length, d_in = x[0].length;
   const slope = zeros(B, F), auxSlope = zeros(B, F);
   const gradient: Weights = {
@@ -172,7 +177,7 @@ export function backward(
   for (let p = 0; p < P; p++) {
     for (let b = 0; b < B; b++) {
       for (let c = 0; c < D; c++) {
-        const r = 2 * (values.reconstructions[p][b][c] - y[b][c]) / (P * B * D);
+        const r = 2 * share[p] * (values.reconstructions[p][b][c] - y[b][c]) / (B * D);
         gradient.decoderBias[c] += r;
         for (let i = 0; i < ends[p]; i++) {
           gradient.decoder[i][c] += values.features[b][i] * r;
@@ -222,17 +227,25 @@ export function transcoderStep(recipe: Recipe, state: OracleState, x: Matrix, y:
 
   const next = adam(recipe, state, { ...gradient, decoder: projected }, step);
   next.weights.decoder = next.weights.decoder.map((row) => row.map((value) => value / Math.sqrt(dot(row, row))));
+  next.weights.encoderBias = next.weights.encoderBias.map((bias, i) => {
+    const isSilent = !kept.some((row) => row[i]) && !auxKept.some((row) => row[i]);
+    const rise = recipe.revival_rate * recipe.encoder_bias_rate * learningRate(recipe, step);
+    return isDead[i] && isSilent ? bias + rise : bias;
+  });
   next.inactive = inactive.map((tokens, i) => kept.some((row) => row[i]) ? 0 : tokens + B);
   const keptValues = values.features.flat().filter((_, n) => kept.flat()[n]);
   if (keptValues.length > 0) {
     const smallest = Math.min(...keptValues), before = state.threshold ?? smallest;
     next.threshold = before + recipe.threshold_rate * (smallest - before);
   }
+  const share = prefixWeights(recipe);
   const residualSuffixSums = values.reconstructions.map((_, p) =>
     y.map((row, b) =>
       row.map((value, c) => {
         let sum = 0;
-        for (let q = p; q < values.reconstructions.length; q++) sum += values.reconstructions[q][b][c] - value;
+        for (let q = p; q < share.length; q++) {
+          sum += share[q] / share.at(-1)! * (values.reconstructions[q][b][c] - value);
+        }
         return sum;
       })
     )

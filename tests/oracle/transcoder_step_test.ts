@@ -30,7 +30,7 @@ for (
   ]
 ) {
   const features = groups.reduce((a, b) => a + b);
-  const recipe = { groups, aux_weight: 1 / 32 };
+  const recipe = { groups, aux_weight: 1 / 32, whole_weight: 1.3 };
   const name = `groups ${groups}, ${d_in} -> ${d_out}, ${tokens} tokens${aux ? ", auxiliary loss" : ""}`;
   const weights: Weights = {
     encoder: matrix(features, d_in, 1),
@@ -81,7 +81,7 @@ for (
 }
 
 Deno.test("finite differences tell a wrong gradient: the auxiliary residual is not detached", () => {
-  const recipe = { groups: [2, 2], aux_weight: 1 / 32 };
+  const recipe = { groups: [2, 2], aux_weight: 1 / 32, whole_weight: 1 };
   const weights: Weights = {
     encoder: matrix(4, 3, 1),
     encoderBias: [1, 1, 1, 1],

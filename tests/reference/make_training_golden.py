@@ -16,7 +16,7 @@ torch.manual_seed(17)
 torch.set_default_dtype(torch.float32)
 D_IN, D_OUT, GROUPS, K, BATCH, STEPS = 24, 20, [16, 32, 16], 4, 32, 50
 AUX_K, AUX_WEIGHT, DEAD_AFTER = 8, 1 / 32, 3 * BATCH
-LR, BIAS_RATE, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 4, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
+LR, BIAS_RATE, WHOLE_WEIGHT, REVIVAL_RATE, WARMUP, FINAL, BETAS, EPS, RATE = 3e-3, 4, 1.5, 0.5, 5, 0.01, (0.9, 0.99), 1e-8, 0.01
 F = sum(GROUPS)
 ENDS = [sum(GROUPS[: g + 1]) for g in range(len(GROUPS))]
 
@@ -82,7 +82,7 @@ for step in range(1, STEPS + 1):
     if (f_aux > 0).any():
         residual = (y - reconstructions[-1]).detach()
         aux_loss = AUX_WEIGHT * ((f_aux @ W_dec - residual) ** 2).mean()
-    loss = sum(errors) / len(ENDS) + aux_loss
+    loss = (sum(errors[:-1]) + WHOLE_WEIGHT * errors[-1]) / (len(ENDS) - 1 + WHOLE_WEIGHT) + aux_loss
     optimiser.zero_grad()
     loss.backward()
     with torch.no_grad():
@@ -92,6 +92,7 @@ for step in range(1, STEPS + 1):
     with torch.no_grad():
         W_dec /= W_dec.norm(dim=1, keepdim=True)
         fired = (f > 0).any(0)
+        b_enc += (dead & ~fired & ~(f_aux > 0).any(0)) * REVIVAL_RATE * BIAS_RATE * learning_rate(step)
         inactive = torch.where(fired, 0, inactive + BATCH)
         smallest = f[f > 0].min().item()
         threshold = smallest if threshold is None else threshold + RATE * (smallest - threshold)
@@ -100,6 +101,7 @@ for step in range(1, STEPS + 1):
                 "l0": (f > 0).sum().item() / BATCH, "dead": int((inactive >= DEAD_AFTER).sum()), "threshold": threshold})
 
 recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "encoder_bias_rate": BIAS_RATE,
+          "whole_weight": WHOLE_WEIGHT, "revival_rate": REVIVAL_RATE,
           "warmup_steps": WARMUP,
           "final_lr_fraction": FINAL, "beta1": BETAS[0], "beta2": BETAS[1], "epsilon": EPS, "aux_weight": AUX_WEIGHT, "aux_k": AUX_K,
           "dead_after_tokens": DEAD_AFTER, "threshold_rate": RATE, "seed": 0}

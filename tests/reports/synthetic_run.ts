@@ -313,7 +313,15 @@ function config(run: SyntheticRun, tokens: number) {
     sample_tokens: tokens,
     evaluation_tokens: 80640,
     include_bos: false,
-    ...{ precision: "f32", encoder_norm: 0.3, encoder_bias_rate: 1, tiles: {}, precision_errors: {} },
+    ...{
+      precision: "f32",
+      encoder_norm: 0.3,
+      encoder_bias_rate: 1,
+      whole_weight: 1,
+      revival_rate: 0,
+      tiles: {},
+      precision_errors: {},
+    },
   };
 }
 

@@ -8,6 +8,7 @@ import {
   columnMoments,
   decoderBiasStep,
   METRICS_EXTRA,
+  raiseDead,
   stepMetrics,
   trackInactive,
   trackThreshold,
@@ -177,6 +178,7 @@ for (const lanes of [8, 64, 128]) {
     Deno.test(`step_metrics: ${lanes} lanes, ${tokens} tokens, width ${width}, ${features} features, ${prefixes} prefixes`, async () => {
       const squares = gaussians(tokens * prefixes, 1).map(Math.abs), auxSquares = gaussians(tokens, 2).map(Math.abs);
       const moments = gaussians(2 * width, 3).map(Math.abs), auxWeight = Math.fround(1 / 32), deadAfter = 10;
+      const wholeWeight = Math.fround(1.3);
       const inactive = Array.from({ length: features }, (_, i) => (i * 5) % 12 + (i === 0 ? deadAfter : 0));
       const row = prefixes + METRICS_EXTRA, kept = 1234567, threshold = Math.fround(0.3);
       for (const auxKept of [0, 5]) {
@@ -194,14 +196,31 @@ for (const lanes of [8, 64, 128]) {
             state: f32(Float32Array.of(threshold, 1)),
             ring,
           },
-          { tokens, width, features, prefixes, slot: 1, dead_after: deadAfter, aux_weight: auxWeight },
+          {
+            tokens,
+            width,
+            features,
+            prefixes,
+            slot: 1,
+            dead_after: deadAfter,
+            aux_weight: auxWeight,
+            whole_weight: wholeWeight,
+          },
           { LANES: lanes },
         );
         pass.submit();
         const [bytes] = await downloadAll(gpu, [ring]);
         const actual = new Float32Array(bytes);
         const deviations = moments.subarray(width);
-        const expected = oracle.stepMetrics(squares, auxSquares, deviations, prefixes, auxWeight, auxKept > 0);
+        const expected = oracle.stepMetrics(
+          squares,
+          auxSquares,
+          deviations,
+          prefixes,
+          auxWeight,
+          wholeWeight,
+          auxKept > 0,
+        );
         const dead = inactive.filter((n) => n >= deadAfter).length;
         assertWithin("metrics row", actual.subarray(row, 2 * row), [
           expected.loss,
@@ -217,6 +236,25 @@ for (const lanes of [8, 64, 128]) {
     });
   }
 }
+
+Deno.test("raise_dead: the bias of a dead feature that neither selection keeps rises, no other", async () => {
+  for (const features of [1, 64, 130]) {
+    const inactive = Array.from({ length: features }, (_, i) => i % 3 === 0 ? 10 : i % 3 === 1 ? 9 : 2 ** 32 - 1);
+    const kept = inactive.map((_, i) => Number(i % 5 === 1)), auxKept = inactive.map((_, i) => Number(i % 7 === 2));
+    const starts = [kept, auxKept].flatMap((counts) =>
+      Array.from({ length: features + 1 }, (_, i) => counts.slice(0, i).reduce((a, b) => a + b, 0))
+    );
+    const before = gaussians(3 * features, 1), bias = f32(before), rise = Math.fround(0.125);
+    const pass = new Pass(gpu);
+    pass.run(raiseDead, { start: u32(starts), inactive: u32(inactive), bias }, { features, dead_after: 10, rise });
+    pass.submit();
+    const after = await downloadF32(gpu, bias);
+    const expected = before.map((value, i) =>
+      i < features && inactive[i] >= 10 && kept[i] === 0 && auxKept[i] === 0 ? value + rise : value
+    );
+    assert.deepEqual(Array.from(after), Array.from(expected), `${features} features`);
+  }
+});
 
 Deno.test("track_inactive: back to 0 when kept, else the batch's tokens more, without wrapping around", async () => {
   const most = 2 ** 32 - 1, tokens = 9;

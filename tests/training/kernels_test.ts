@@ -40,7 +40,7 @@ for (const [lanes, width] of WIDTHS) {
       const prefixEnds = groups.map((_, p) => groups.slice(0, p + 1).reduce((a, b) => a + b));
       for (const kept of [0, 2 * tokens]) {
         // The second form is the auxiliary one: no bias, and a residual that lies behind others in its buffer.
-        for (const [targetWeight, biasWeight, skipped] of [[-1, 1, 0], [1, 0, 3 * width]]) {
+        for (const [targetWeight, biasWeight, innerWeight, skipped] of [[-1, 1, 0.75, 0], [1, 0, 1, 3 * width]]) {
           const entries = randomEntries(tokens, features, kept, 1);
           const decoder = gaussians(features * width, 2), bias = gaussians(width, 3);
           const target = gaussians(tokens * width, 4);
@@ -67,11 +67,23 @@ for (const [lanes, width] of WIDTHS) {
               residual_first: skipped,
               target_weight: targetWeight,
               bias_weight: biasWeight,
+              inner_weight: innerWeight,
             },
             { LANES: lanes, ...prefixConstants(prefixEnds) },
           );
           pass.submit();
-          const given = { entries, tokens, width, prefixEnds, decoder, bias, target, targetWeight, biasWeight };
+          const given = {
+            entries,
+            tokens,
+            width,
+            prefixEnds,
+            decoder,
+            bias,
+            target,
+            targetWeight,
+            biasWeight,
+            innerWeight,
+          };
           const expected = oracle.decode(given), actual = await read([residual, squares]);
           assertWithin("residual", actual[0].subarray(skipped), expected.residual);
           assert.ok(actual[0].subarray(0, skipped).every(Number.isNaN), "what stands before is left alone");

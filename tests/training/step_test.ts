@@ -30,6 +30,8 @@ const SMALL: Recipe = {
   batch_tokens: 11,
   learning_rate: 0.02,
   encoder_bias_rate: 3,
+  whole_weight: 1.5,
+  revival_rate: 0.5,
   warmup_steps: 2,
   final_lr_fraction: 0.01,
   beta1: 0.9,

@@ -19,6 +19,8 @@ const recipe: Recipe = {
   batch_tokens: 512,
   learning_rate: 0.01,
   encoder_bias_rate: 1,
+  whole_weight: 1,
+  revival_rate: 0,
   warmup_steps: 20,
   final_lr_fraction: 0.01,
   beta1: 0.9,

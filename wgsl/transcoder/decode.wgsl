@@ -1,6 +1,7 @@
-// Nested reconstructions of each token and the suffix sums of their residuals:
+// Nested reconstructions of each token and the weighted suffix sums of their residuals:
 //   y_p = bias_weight * bias + sum over kept features i < END_p of value_i * decoder[i]
-//   r_p = y_p + target_weight * target,   residual[p] = sum over q >= p of r_q,   squares[b, p] = |r_p|^2
+//   r_p = y_p + target_weight * target,   squares[b, p] = |r_p|^2
+//   residual[p] = sum over q >= p of r_q, where all but the last prefix's count inner_weight times
 // row_start [tokens + 1], index, value [entries]; decoder [features, width]; bias [width]; target [tokens, width];
 // residual [prefixes, tokens, width], written from element residual_first on; squares [tokens, prefixes].
 // One workgroup per token. Columns go in quads (the width is a multiple of 4): each lane owns every LANES-th, walks the token's features
@@ -16,7 +17,9 @@ override END_4: u32 = 0u;
 override END_5: u32 = 0u;
 override END_6: u32 = 0u;
 override END_7: u32 = 0u;
-struct Params { tokens: u32, width: u32, features: u32, prefixes: u32, residual_first: u32, target_weight: f32, bias_weight: f32 }
+struct Params {
+  tokens: u32, width: u32, features: u32, prefixes: u32, residual_first: u32, target_weight: f32, bias_weight: f32, inner_weight: f32,
+}
 @group(0) @binding(0) var<storage, read> row_start: array<u32>;
 @group(0) @binding(1) var<storage, read> index: array<u32>;
 @group(0) @binding(2) var<storage, read> value: array<f32>;
@@ -91,7 +94,7 @@ fn main(
     let at = origin + q;
     var suffix = residual[at + (params.prefixes - 1u) * slab];
     for (var p = params.prefixes - 1u; p > 0u; p--) {
-      suffix += residual[at + (p - 1u) * slab];
+      suffix = fma(vec4f(params.inner_weight), residual[at + (p - 1u) * slab], suffix);
       residual[at + (p - 1u) * slab] = suffix;
     }
   }

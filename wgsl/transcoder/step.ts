@@ -11,6 +11,7 @@ import decoderBiasStepSource from "./decoder_bias_step.wgsl" with { type: "text"
 import decoderStepSource from "./decoder_step.wgsl" with { type: "text" };
 import encoderStepSource from "./encoder_step.wgsl" with { type: "text" };
 import quadsSource from "./quads.wgsl" with { type: "text" };
+import raiseDeadSource from "./raise_dead.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import stepMetricsSource from "./step_metrics.wgsl" with { type: "text" };
 import trackInactiveSource from "./track_inactive.wgsl" with { type: "text" };
@@ -54,7 +55,7 @@ export function prefixConstants(ends: readonly number[]): PrefixConstants {
   return { END_0, END_1, END_2, END_3, END_4, END_5, END_6, END_7 };
 }
 
-/** Nested reconstructions, the suffix sums of their residuals, and the squared residual norms. */
+/** Nested reconstructions, the weighted suffix sums of their residuals, and the squared residual norms. */
 export const decode = defineKernel({
   name: "decode",
   source: decodeSource + quadsSource + reduceSource,
@@ -76,6 +77,7 @@ export const decode = defineKernel({
     residual_first: "u32",
     target_weight: "f32",
     bias_weight: "f32",
+    inner_weight: "f32",
   },
   constants: { LANES: 64, ...prefixConstants([]) },
   shapes: ({ tokens, width, features, prefixes, residual_first }) => ({
@@ -159,6 +161,17 @@ export const encoderStep = defineKernel({
   workgroups: ({ features }) => linearGrid(features, 1),
 });
 
+/** Raises the biases of dead features that nothing activates. */
+export const raiseDead = defineKernel({
+  name: "raise_dead",
+  source: raiseDeadSource,
+  bindings: { start: "read", inactive: "read", bias: "write" },
+  params: { features: "u32", dead_after: "u32", rise: "f32" },
+  constants: {},
+  shapes: ({ features }) => ({ start: [2, features + 1], inactive: [features], bias: [3, features] }),
+  workgroups: ({ features }) => [Math.ceil(features / 64), 1, 1],
+});
+
 /** Tokens since each feature was last kept. */
 export const trackInactive = defineKernel({
   name: "track_inactive",
@@ -214,6 +227,7 @@ export const stepMetrics = defineKernel({
     slot: "u32",
     dead_after: "u32",
     aux_weight: "f32",
+    whole_weight: "f32",
   },
   constants: { LANES: 64 },
   shapes: ({ tokens, width, features, prefixes, slot }) => ({

@@ -1,12 +1,15 @@
 // One row of the metrics ring:
 //   [loss, aux_loss, mean squared error per prefix .., total variance, kept, dead, threshold]
-//   loss = (1/P) sum_p squares_p / (tokens * width) + aux_loss,  aux_loss = aux_weight * aux_squares / (tokens * width), 0 when no dead feature was active
+//   loss = sum_p weight_p squares_p / (tokens * width) + aux_loss, weight_p = (1, or whole_weight for the last prefix) / (P - 1 + whole_weight),
+//   aux_loss = aux_weight * aux_squares / (tokens * width), 0 when no dead feature was active
 // squares [tokens, prefixes], aux_squares [tokens, 1]: squared residuals; moments [2, width] of the target; selection and
 // aux_selection of this step; inactive [features]; state [threshold, ..]; ring [rows, prefixes + 6]. Errors and the variance are means over tokens and dimensions.
 // One workgroup; lanes take every LANES-th item, then the shared reduction.
 // f32; row `slot` is overwritten.
 override LANES: u32 = 64u;
-struct Params { tokens: u32, width: u32, features: u32, prefixes: u32, slot: u32, dead_after: u32, aux_weight: f32 }
+struct Params {
+  tokens: u32, width: u32, features: u32, prefixes: u32, slot: u32, dead_after: u32, aux_weight: f32, whole_weight: f32,
+}
 @group(0) @binding(0) var<storage, read> squares: array<f32>;
 @group(0) @binding(1) var<storage, read> aux_squares: array<f32>;
 @group(0) @binding(2) var<storage, read> moments: array<f32>;
@@ -28,7 +31,8 @@ fn main(@builtin(local_invocation_id) local: vec3u) {
     for (var b = lane; b < params.tokens; b += LANES) { mine += squares[b * params.prefixes + p]; }
     let error = workgroup_sum(mine, lane) * scale;
     if (lane == 0u) { ring[base + 2u + p] = error; }
-    loss += error / f32(params.prefixes);
+    let weight = select(1.0, params.whole_weight, p + 1u == params.prefixes);
+    loss += weight * error / (f32(params.prefixes - 1u) + params.whole_weight);
   }
   var aux = 0.0;
   for (var b = lane; b < params.tokens; b += LANES) { aux += aux_squares[b]; }
