@@ -8,10 +8,10 @@
  * @module
  */
 
+import { quantile } from "../analysis/statistics.ts";
 import { NO_TOKENS, type TokenCounts } from "../analysis/token_counts.ts";
 import { UserError } from "../errors.ts";
 import { permutation, randomGenerator } from "../random.ts";
-import { quantile } from "../analysis/statistics.ts";
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { createRowBlocks, recordNorms, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";

@@ -55,8 +55,8 @@ export async function finish(
     throw error === signal?.reason ? interruption(plan) : error;
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
-  const { tallies, counts: samples, documentName } = await sampleText(plan, sampled).catch(stop);
-  const token_counts = { ...counts && { training: counts }, samples };
+  const { tallies, counts: counted, documentName } = await sampleText(plan, sampled).catch(stop);
+  const token_counts = { ...counts && { training: counts }, samples: counted };
   observer.counted(token_counts);
   const { context, evaluation_tokens: tokens } = settings, split = "test";
   const source = await openTokenSource({ tokenizer: model, data, split, context, seed: null, tokens });

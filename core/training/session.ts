@@ -68,10 +68,8 @@ export async function train(
   const { settings, mappings, model, data, resumed } = plan, { context, seed } = settings;
   const { decoder, tiles } = await loadModel(gpu, plan, observer);
   using memory = openScope(gpu);
-  const buffer = new ShuffleBuffer(
-    ...[memory, tapsOf(mappings), decoder.config, bufferLayout(settings), seed] as const,
-    ...[sourcesOf(mappings), resumed?.[0].median_norms] as const,
-  );
+  const layout = bufferLayout(settings), sources = sourcesOf(mappings), medians = resumed?.[0].median_norms;
+  const buffer = new ShuffleBuffer(memory, tapsOf(mappings), decoder.config, layout, seed, sources, medians);
   const last = resumed ? await newestCommonStep(plan) : 0;
   const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
   const position = restored?.position ?? START;
