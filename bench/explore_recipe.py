@@ -251,10 +251,11 @@ def main():
 
 
 def summary(results):
-    """Means over seeds, with the standard deviation of the whole's FVU where there are several."""
-    prefixes = " ".join(f"{statistics.mean(values):.4f}" for values in zip(*(r["fvu"] for r in results)))
-    spread = f" +-{statistics.stdev(r['fvu'][-1] for r in results):.4f}" if len(results) > 1 else ""
-    return f"{prefixes}{spread} L0 {statistics.mean(r['l0'] for r in results):.1f} dead {[r['dead'] for r in results]}"
+    """Means over seeds, with the standard deviation of each prefix's FVU where there are several."""
+    prefixes = list(zip(*(r["fvu"] for r in results)))
+    means = " ".join(f"{statistics.mean(values):.4f}" for values in prefixes)
+    spread = " +- " + " ".join(f"{statistics.stdev(values):.4f}" for values in prefixes) if len(results) > 1 else ""
+    return f"{means}{spread} L0 {statistics.mean(r['l0'] for r in results):.1f} dead {[r['dead'] for r in results]}"
 
 
 if __name__ == "__main__": main()

@@ -71,7 +71,7 @@ export const EMBEDDED: RunSettings = {
   steps: 480,
   learning_rate: 2.5e-2,
   beta2: 0.95,
-  whole_weight: 1.3,
+  whole_weight: 1.15,
   revival_rate: 1,
   warmup_steps: 30,
   aux_k: 64,
