@@ -10,7 +10,7 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
     "Held-out contexts that these tokens lie in, each with tokens of one document. Where there are more than were asked for, " +
     "every document gives one as far as they go round, the rest in proportion to its length, evenly spaced in it.",
   split:
-    "Every 20th document is held out from training, in turn for validation, by which choices are made, and for the test.",
+    "Every 20th document is held out from training, in turn for the test and for validation, by which choices are made.",
   excluded_tokens:
     "Tokens of these contexts that were left out for their ids wherever they stand: special ones (BOS, EOS, padding) and others " +
     "that were named. What fills up a context behind the end of its document is no token.",

@@ -66,7 +66,7 @@ Deno.test("mtc encode: a text longer than a context is encoded in several and sa
     const text = Array(9).fill(TEXT).join(" "), ids = [...tokenizer.encode(text)];
     const { tokens, stderr } = await encode("--run", layer, "--text", text);
     const contexts = Math.ceil(ids.length / (CONTEXT - 1));
-    assert.match(stderr, new RegExp(`^mtc: the run's contexts hold 15 tokens.* ${contexts} contexts`));
+    assert.match(stderr, new RegExp(`^mtc: the run's contexts hold 15 tokens.* ${contexts} contexts`, "m"));
     assert.equal(tokens.length, ids.length + contexts);
     assert.deepEqual(tokens.filter(({ excluded }) => !excluded).map(({ token_id }) => token_id), ids);
     // A context on its own gives what it gives among others.

@@ -31,7 +31,7 @@ Deno.test("mtc evaluate --json: a layer's directory gives an object with every f
     const each = found.fvu_per_document.map((
       { document, tokens }: DocumentFvu,
     ) => [parseInt(document), tokens]);
-    assert.deepEqual(each, [[1810, 15], [1850, 15], [1890, 30], [1930, 15], [1969, 15], [2009, 15]]);
+    assert.deepEqual(each, [[1790, 15], [1830, 15], [1870, 30], [1910, 15], [1951, 15], [1989, 15]]);
     assert.deepEqual(found.fvu_per_prefix.map(({ prefix }: { prefix: number }) => prefix), [12, 32]);
     assert.equal(found.fvu, found.fvu_per_prefix[1].fvu);
     assert.ok(found.fvu_ci95[0] < found.fvu && found.fvu < found.fvu_ci95[1]);
@@ -57,7 +57,7 @@ Deno.test("mtc evaluate --split validation: the other held-out addresses", () =>
       ["validation", 15, 1, 6, "contexts"],
       stderr,
     );
-    assert.equal(fvu_per_document[0].document, "1870_ulysses_s_grant_r.txt", "the middle of the text");
+    assert.equal(fvu_per_document[0].document, "1890_benjamin_harrison_r.txt", "the middle of the text");
     const refused = await mtc("evaluate", "--run", layer, "--split", "train");
     assert.equal(refused.code, 2);
     assert.match(refused.stderr, /Allowed choices are validation, test/);

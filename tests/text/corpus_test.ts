@@ -22,7 +22,7 @@ import {
 
 /** All parts' documents of a corpus of one block, as name -> text. */
 async function documentsOf(paths: string[]): Promise<Record<string, string>> {
-  const parts = await Promise.all((["train", "validation", "test"] as const).map((split) => openCorpus(paths, split)));
+  const parts = await Promise.all((["train", "test", "validation"] as const).map((split) => openCorpus(paths, split)));
   const found: [string, string][] = [];
   for (const { names, read } of parts) {
     const { documents } = await read(0, VOLUME_START);
@@ -75,15 +75,17 @@ Deno.test("files of one base name are named by their paths, pieces by their numb
   });
 });
 
-Deno.test("the built-in text: 233 addresses, the same held-out ones as in the model's training, in turn for validation and test", async () => {
-  const { summary, names, read } = await openCorpus("builtin", "validation");
+Deno.test("the built-in text: 233 addresses, the same held-out ones as in the model's training, in turn for test and validation", async () => {
+  const { summary, names, read } = await openCorpus("builtin", "test");
   assert.deepEqual([summary.documents, summary.train_documents, summary.held_out_documents], [233, 221, 12]);
   assert.equal(summary.file_count, 0);
   assert.equal(documentName(names, 0), "1790_george_washington_n.txt");
   assert.match((await read(0, VOLUME_START)).documents[0].text, /^Fellow-Citizens of the Senate and House/);
-  const test = await openCorpus("builtin", "test");
-  assert.deepEqual(test.summary, summary);
-  const years = [names, test.names].map((names) => [0, 1, 2, 3, 4, 5].map((n) => parseInt(documentName(names, n))));
+  const validation = await openCorpus("builtin", "validation");
+  assert.deepEqual(validation.summary, summary);
+  const years = [names, validation.names].map((names) =>
+    [0, 1, 2, 3, 4, 5].map((n) => parseInt(documentName(names, n)))
+  );
   assert.deepEqual(years, [[1790, 1830, 1870, 1910, 1951, 1989], [1810, 1850, 1890, 1930, 1969, 2009]]);
 });
 
@@ -114,13 +116,13 @@ Deno.test("training never sees a held-out document, in any block, epoch or order
     ...Object.fromEntries(texts(30).map((text, i) => [`small/${i}.txt`, `${text} `.repeat(20)])),
   };
   await withFiles(files, async (folder) => {
-    const parts = await Promise.all((["validation", "test"] as const).map((split) => readHeldOut([folder], split)));
-    const [validation, test] = parts.map((rows) => new Set(rows.map(({ document }) => document)));
+    const parts = await Promise.all((["test", "validation"] as const).map((split) => readHeldOut([folder], split)));
+    const [test, validation] = parts.map((rows) => new Set(rows.map(({ document }) => document)));
     assert.ok(
-      validation.isDisjointFrom(test) && validation.size > 15 && test.size > 15,
-      `${validation.size}, ${test.size}`,
+      test.isDisjointFrom(validation) && test.size > 15 && validation.size > 15,
+      `${test.size}, ${validation.size}`,
     );
-    const held = validation.union(test);
+    const held = test.union(validation);
     for (const seed of [null, 1, 2]) {
       const training = await openStream([folder], { seed, context: 2 });
       assert.ok(training.isStreamed);

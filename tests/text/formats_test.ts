@@ -42,17 +42,17 @@ for (const characters of [4000, 1e9]) {
       assert.ok(train[0].ids.length > 5000);
       const held = await Promise.all(paths.map(async (path) => {
         const parts = [
-          await readHeldOut([path], "validation", { characters }),
           await readHeldOut([path], "test", { characters }),
+          await readHeldOut([path], "validation", { characters }),
         ];
         return parts.map((rows) => rows.map(({ document, ...row }) => ({ record: recordOf(document), ...row })));
       }));
       for (const other of held) assert.deepEqual(other, held[0]);
-      const [validation, test] = held[0].map((rows) => new Set(rows.map(({ record }) => record)));
-      const all = [...validation, ...test, ...new Set(train[0].records[0])].sort((a, b) => a - b);
+      const [test, validation] = held[0].map((rows) => new Set(rows.map(({ record }) => record)));
+      const all = [...test, ...validation, ...new Set(train[0].records[0])].sort((a, b) => a - b);
       assert.deepEqual(all, TEXTS.map((_, i) => i + 1), "each is in one part");
-      assert.ok(validation.has(1) && test.has(21));
-      if (characters === 1e9) assert.deepEqual([...test], [21, 61, 101, 141, 181, 221]);
+      assert.ok(test.has(1) && validation.has(21));
+      if (characters === 1e9) assert.deepEqual([...validation], [21, 61, 101, 141, 181, 221]);
     }));
 }
 

@@ -121,9 +121,9 @@ const total = (rows: readonly HeldOutRow[]) => rows.reduce((sum, { ids }) => sum
 
 Deno.test("a text whose first documents differ: of a third of the tokens every document has a third", () =>
   withFiles({ "a.jsonl": jsonl(planted) }, async (folder) => {
-    for (const split of ["validation", "test"] as const) {
+    for (const split of ["test", "validation"] as const) {
       const all = await readHeldOut([folder], split, { characters: 1e9 });
-      const begin = split === "validation" ? 0 : 20, numbers = planted.keys().toArray().filter((i) => i % 40 === begin);
+      const begin = split === "test" ? 0 : 20, numbers = planted.keys().toArray().filter((i) => i % 40 === begin);
       const whole = numbers.map((i) => [`a.jsonl:${i + 1}`, tokenizer.encode(planted[i]).length + 1] as const);
       assert.deepEqual([...tokensByDocument(all)], whole, "all of it is there");
       const part = await readHeldOut([folder], split, { characters: 1e9, tokens: total(all) / 3 });
@@ -140,9 +140,9 @@ Deno.test("a text whose first documents differ: of a third of the tokens every d
 Deno.test("a folder sorted by name: the last files have their share too", async () => {
   const names = Array.from({ length: 100 }, (_, i) => `${String(1800 + 2 * i)}.txt`);
   await withFiles(Object.fromEntries(names.map((name, i) => [name, planted[2 * i]])), async (folder) => {
-    const part = await readHeldOut([folder], "test", { characters: 1e9, tokens: 150 });
+    const part = await readHeldOut([folder], "validation", { characters: 1e9, tokens: 150 });
     assert.deepEqual(new Set(part.map(({ document }) => document)), new Set(["1840.txt", "1920.txt"]));
-    const first = await readHeldOut([folder], "validation", { characters: 1e9, tokens: 3 * 15 });
+    const first = await readHeldOut([folder], "test", { characters: 1e9, tokens: 3 * 15 });
     assert.deepEqual(first.map(({ document }) => document), ["1800.txt", "1880.txt", "1960.txt"]);
   });
 });
@@ -150,7 +150,7 @@ Deno.test("a folder sorted by name: the last files have their share too", async 
 Deno.test("a streamed text: every document of every volume and block has its share", async () => {
   const files = { "a.jsonl": jsonl(planted.slice(0, 60)), "b.jsonl.gz": gzipSync(bytesOf(jsonl(planted.slice(60)))) };
   await withFiles(files, async (folder) => {
-    for (const split of ["validation", "test"] as const) {
+    for (const split of ["test", "validation"] as const) {
       const all = await readHeldOut([folder], split, { characters: 10_000 }), whole = tokensByDocument(all);
       const volumes = new Set([...whole.keys()].map((name) => name.split(":")[0]));
       assert.deepEqual(volumes, new Set(["a.jsonl", "b.jsonl.gz"]));
@@ -200,15 +200,15 @@ Deno.test("of a text of many volumes sixteen blocks are read, from its beginning
 Deno.test("few documents, and one: both parts have some, training what it always had", async () => {
   const speech = planted.slice(60, 80).join("\n");
   await withFiles({ "one.txt": speech }, async (folder) => {
-    const [validation, test] = [await readHeldOut([folder], "validation"), await readHeldOut([folder], "test")];
-    assert.deepEqual(new Set(validation.map(({ document }) => document)), new Set(["one.txt#1"]));
-    assert.deepEqual(new Set(test.map(({ document }) => document)), new Set(["one.txt#21"]));
+    const [test, validation] = [await readHeldOut([folder], "test"), await readHeldOut([folder], "validation")];
+    assert.deepEqual(new Set(test.map(({ document }) => document)), new Set(["one.txt#1"]));
+    assert.deepEqual(new Set(validation.map(({ document }) => document)), new Set(["one.txt#21"]));
     const text = (rows: readonly HeldOutRow[]) => tokenizer.decode(rows.flatMap(({ ids }) => ids).slice(0, -1));
-    assert.ok(speech.startsWith((text(validation) + text(test)).trimEnd()));
-    assert.ok(Math.abs(total(validation) - total(test)) < 20, `${total(validation)}, ${total(test)}`);
+    assert.ok(speech.startsWith((text(test) + text(validation)).trimEnd()));
+    assert.ok(Math.abs(total(test) - total(validation)) < 20, `${total(test)}, ${total(validation)}`);
   });
   await withFiles({ "few.jsonl": jsonl([planted[70], planted[80], planted[95]]) }, async (folder) => {
-    for (const split of ["validation", "test"] as const) {
+    for (const split of ["test", "validation"] as const) {
       assert.ok(total(await readHeldOut([folder], split)) > 5, split);
     }
   });

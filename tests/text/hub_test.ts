@@ -14,7 +14,7 @@ const FILES: Repo["files"] = {
 };
 const DATASET: Repo = {
   kind: "dataset",
-  name: "test/text",
+  name: "validation/text",
   files: {
     "README.md": bytesOf("# Text"),
     ...Object.fromEntries(Object.entries(FILES).map(([name, bytes]) => [`data/${name}`, bytes])),
@@ -26,22 +26,22 @@ Deno.test("hf: the same batches as from the files themselves, when connections d
     withFiles(FILES, async (folder) => {
       const local = await readEpochs(await openStream([folder]), 2);
       server.faults.push({ match: /cdn GET/, times: 9, dropAfter: 1000 });
-      const opened = await openStream(["hf:test/text/data"]);
+      const opened = await openStream(["hf:validation/text/data"]);
       assert.ok(opened.isStreamed);
       assert.deepEqual(await readEpochs(opened, 2), local);
       const row = Math.floor(local.positions.length * 0.7);
-      const { stream } = await openStream(["hf:test/text"], { start: local.positions[row] });
+      const { stream } = await openStream(["hf:validation/text"], { start: local.positions[row] });
       assert.deepEqual([...(await stream.next(5)).batch.ids], local.ids.slice((row + 1) * 16, (row + 6) * 16));
     }), { repos: [DATASET] }));
 
 Deno.test("hf: through the Worker, from one commit; a reference is recorded with it", () =>
   withHub(async ({ server }) => {
-    const [pinned] = await pinPaths(["hf:test/text/data/part.parquet"]);
-    assert.equal(pinned, `hf:test/text@${server.commitOf(DATASET)}/data/part.parquet`);
+    const [pinned] = await pinPaths(["hf:validation/text/data/part.parquet"]);
+    assert.equal(pinned, `hf:validation/text@${server.commitOf(DATASET)}/data/part.parquet`);
     const source = await openTokenSource({
       tokenizer: tokenizerFiles,
       data: [pinned],
-      split: "validation",
+      split: "test",
       context: 16,
       seed: null,
     });
@@ -54,6 +54,6 @@ Deno.test("hf: through the Worker, from one commit; a reference is recorded with
       source.close();
     }
     const options = { tokenizer: tokenizerFiles, context: 16, seed: 1 };
-    const absent = openTokenSource({ ...options, data: ["hf:test/absent"], split: "train" });
-    await assertRefused(absent, /hf:test\/absent/);
+    const absent = openTokenSource({ ...options, data: ["hf:validation/absent"], split: "train" });
+    await assertRefused(absent, /hf:validation\/absent/);
   }, { repos: [DATASET] }));

@@ -13,9 +13,9 @@ import { assertRefused, jsonl, tokenizer, tokenizerFiles, withFiles } from "./co
 
 const TEXTS = Array.from({ length: 41 }, (_, i) => `Document ${i}: ${"the state of the Union is strong ".repeat(i)}`);
 
-/** Runs `test` with a file that holds this text. */
-const withFile = (name: string, content: string, test: (path: string) => Promise<void>) =>
-  withFiles({ [name]: content }, (folder) => test(join(folder, name)));
+/** Runs `validation` with a file that holds this text. */
+const withFile = (name: string, content: string, validation: (path: string) => Promise<void>) =>
+  withFiles({ [name]: content }, (folder) => validation(join(folder, name)));
 
 /** Opens a source for `use` and closes it, whatever happens. */
 async function withSource(options: Partial<TokenSourceOptions>, use: (source: TokenSource) => void | Promise<void>) {
@@ -63,7 +63,7 @@ Deno.test("a training source gives the stream of its seed, whatever the batch si
       const expected = await trainStream(path);
       assert.deepEqual(values(batches), await expectedOf(expected, 622));
       assert.deepEqual(batches.at(-1)!.position, expected.position);
-      assert.ok(expected.position.epoch > 0, "the test passes the end of an epoch");
+      assert.ok(expected.position.epoch > 0, "the validation passes the end of an epoch");
     });
   });
 });
@@ -89,7 +89,7 @@ Deno.test("a source continued at a position equals the uninterrupted one", async
 
 Deno.test("a held-out source gives each of its documents once and ends", async () => {
   await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
-    for (const [split, numbers] of [["validation", [0, 40]], ["test", [20]]] as const) {
+    for (const [split, numbers] of [["test", [0, 40]], ["validation", [20]]] as const) {
       await withSource({ data: [path], split }, async (source) => {
         assert.equal(source.documents, numbers.length);
         assert.deepEqual(numbers.map((_, n) => source.documentName(n)), numbers.map((i) => `a.jsonl:${i + 1}`));
@@ -110,7 +110,7 @@ Deno.test("a held-out source gives each of its documents once and ends", async (
 
 Deno.test("one text file is cut so that all parts have some", async () => {
   await withFile("speech.txt", TEXTS.join("\n"), async (path) => {
-    await withSource({ data: [path], split: "test" }, (source) => {
+    await withSource({ data: [path], split: "validation" }, (source) => {
       assert.equal(source.documentName(0), "speech.txt#21");
       const { documents, train_documents, held_out_documents } = source.summary;
       assert.deepEqual([documents, train_documents, held_out_documents], [21, 19, 2]);

@@ -5,39 +5,39 @@ import { requireAllParts, splitDocuments } from "../../core/text/split.ts";
 const whole = (text: string, file = 0) => ({ file, record: 0, piece: 0, text });
 const numbered = (count: number) => Array.from({ length: count }, (_, i) => whole(`text ${i}`, i));
 /** All parts in their common order: a held-out piece comes before the up to 19 training pieces that follow it. */
-const merged = ({ train, validation, test }: ReturnType<typeof splitDocuments>) =>
-  validation.flatMap((piece, i) => [piece, ...test.slice(i, i + 1)]).flatMap((
+const merged = ({ train, test, validation }: ReturnType<typeof splitDocuments>) =>
+  test.flatMap((piece, i) => [piece, ...validation.slice(i, i + 1)]).flatMap((
     piece,
     i,
   ) => [piece, ...train.slice(19 * i, 19 * i + 19)]);
 /** The same where one piece is held out, in two halves. */
-const joined = ({ train, validation, test }: ReturnType<typeof splitDocuments>) => [...validation, ...test, ...train];
+const joined = ({ train, test, validation }: ReturnType<typeof splitDocuments>) => [...test, ...validation, ...train];
 
-Deno.test("splitDocuments: every 20th document from the first on is held out, in turn for validation and test, none is cut", () => {
+Deno.test("splitDocuments: every 20th document from the first on is held out, in turn for test and validation, none is cut", () => {
   for (const count of [21, 61, 233]) {
     const documents = numbered(count);
     const split = splitDocuments(documents);
-    assert.deepEqual(split.validation, documents.filter((_, i) => i % 40 === 0));
-    assert.deepEqual(split.test, documents.filter((_, i) => i % 40 === 20));
+    assert.deepEqual(split.test, documents.filter((_, i) => i % 40 === 0));
+    assert.deepEqual(split.validation, documents.filter((_, i) => i % 40 === 20));
     assert.deepEqual(merged(split), documents);
   }
 });
 
 Deno.test("splitDocuments: of 20 documents the first is cut in two, and training keeps the other 19", () => {
-  const documents = numbered(20), { train, validation, test } = splitDocuments(documents);
+  const documents = numbered(20), { train, test, validation } = splitDocuments(documents);
   assert.deepEqual(train, documents.slice(1));
-  assert.deepEqual(validation, [{ ...documents[0], piece: 1, text: "text" }]);
-  assert.deepEqual(test, [{ ...documents[0], piece: 2, text: " 0" }]);
+  assert.deepEqual(test, [{ ...documents[0], piece: 1, text: "text" }]);
+  assert.deepEqual(validation, [{ ...documents[0], piece: 2, text: " 0" }]);
 });
 
 Deno.test("splitDocuments: what cannot be cut in two takes the last document of training, but not at the end of a longer text", () => {
   const documents = numbered(20);
   for (const mayCut of [() => false, ({ file }: { file: number }) => file > 0]) {
-    const { train, validation, test } = splitDocuments(documents, mayCut);
-    assert.deepEqual([validation, test], [[documents[0]], [documents[19]]]);
+    const { train, test, validation } = splitDocuments(documents, mayCut);
+    assert.deepEqual([test, validation], [[documents[0]], [documents[19]]]);
     assert.deepEqual(train, documents.slice(1, 19));
     const end = splitDocuments(documents, mayCut, true);
-    assert.deepEqual(end, { train: documents.slice(1), validation: [documents[0]], test: [] });
+    assert.deepEqual(end, { train: documents.slice(1), test: [documents[0]], validation: [] });
   }
 });
 
@@ -46,7 +46,7 @@ Deno.test("splitDocuments: a document of lines is cut after line ends, into 20 p
   const parts = splitDocuments([whole(text)]), pieces = joined(parts);
   assert.equal(pieces.map((piece) => piece.text).join(""), text);
   assert.deepEqual(parts.train.map(({ piece }) => piece), Array.from({ length: 19 }, (_, i) => i + 2));
-  assert.deepEqual([...parts.validation, ...parts.test].map(({ piece }) => piece), [1, 21]);
+  assert.deepEqual([...parts.test, ...parts.validation].map(({ piece }) => piece), [1, 21]);
   for (const piece of pieces) {
     assert.ok(piece.text.endsWith("\n"));
     const wanted = text.length / (piece.piece === 1 || piece.piece === 21 ? 40 : 20);
@@ -72,14 +72,14 @@ Deno.test("splitDocuments: few documents of unequal size give pieces by their le
 
 Deno.test("splitDocuments: what may not be cut stays whole", () => {
   const documents = [whole("word ".repeat(1000), 0), whole("one two three ".repeat(400), 1)];
-  const { train, validation, test } = splitDocuments(documents, ({ file }) => file === 1);
-  assert.deepEqual(validation, [documents[0]]);
-  assert.equal([...train, ...test].map(({ text }) => text).join(""), documents[1].text);
+  const { train, test, validation } = splitDocuments(documents, ({ file }) => file === 1);
+  assert.deepEqual(test, [documents[0]]);
+  assert.equal([...train, ...validation].map(({ text }) => text).join(""), documents[1].text);
   assert.ok(train.length > 5);
   assert.deepEqual(splitDocuments(documents, () => false), {
     train: [],
-    validation: [documents[0]],
-    test: [documents[1]],
+    test: [documents[0]],
+    validation: [documents[1]],
   });
 });
 
@@ -87,8 +87,8 @@ Deno.test("splitDocuments: the shortest text has three words; less is refused in
   const parts = splitDocuments([whole("one two three")]);
   assert.deepEqual(parts, {
     train: [{ ...whole(" two"), piece: 2 }],
-    validation: [{ ...whole("one"), piece: 1 }],
-    test: [{ ...whole(" three"), piece: 3 }],
+    test: [{ ...whole("one"), piece: 1 }],
+    validation: [{ ...whole(" three"), piece: 3 }],
   });
   requireAllParts(parts);
   for (const documents of [[whole("one two")], [whole("word")], [whole(" word")], [whole("word\n")], []]) {
