@@ -36,10 +36,11 @@ import { type Columns, type Preparation, scaledBy, type Transcoder } from "../co
 import { EMBEDDED } from "../commands/train/settings.ts";
 import { preferVulkan } from "../main.ts";
 
-/** The sizes of the trials on Gemma 3 270M; the rest is the embedded default's. */
+/** The sizes of the trials on Gemma 3 270M, and the recipe that holds there; the rest is the embedded default's. */
 const SETTINGS: RunSettings = {
   ...EMBEDDED,
   ...{ groups: [640, 1280, 640], k: 48, steps: 600, aux_k: 256, dead_after_tokens: 30 * 1024 },
+  ...{ learning_rate: 8e-3, beta2: 0.99, whole_weight: 1, revival_rate: 0 },
 };
 
 /** One end of a transcoder, on the GPU. */
