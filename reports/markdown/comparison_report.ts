@@ -132,7 +132,7 @@ export function differences(comparison: ComparedPair): string[] {
       : `**Strength:** the median of the features' maxima is ${
         relation(logMaxActivation, "larger", "smaller", "about the same")
       } in ${B}: ${strength[1]} against ${strength[0]} ${factor(logMaxActivation)}, in units in which both ${noun}s' ` +
-        `targets have the same mean square.`,
+        `targets vary by the same.`,
     !hasInterval(tokenEntropy) || !sameCap
       ? ""
       : `**Selectivity:** the strongest activations of ${B} are on ${
