@@ -100,7 +100,7 @@ export async function compareQuality(gpu: Gpu, python: string, part: Part): Prom
       ];
       tables.push(`Layer ${layer}, ${part} text, means of ${SEEDS.length} seeds\n\n${table(columns, rows)}`);
     }
-    return tables.join("\n");
+    return tables.join("\n\n");
   } finally {
     await Deno.remove(directory, { recursive: true });
   }
