@@ -3,8 +3,9 @@
 usage: python bench/record_activations.py MODEL_DIRECTORY OUT_DIRECTORY LAYER [LAYER ...]     (torch, transformers, safetensors)
 
 Contexts of 127 tokens behind a BOS, spread evenly over each address: 5 of every training document, 12 of every held-out one; of these 20, 60,
-100 .. are for validation, by which choices are made, 0, 40, 80 .. are the test. Writes {train,validation,test}.LAYER.{resid_mid,mlp_in,mlp_out}.safetensors,
-each with x [tokens, width] F32, BOS left out. What Google's model computes is under Google's terms: none of it belongs into the repository.
+100 .. are for validation, by which choices are made, 0, 40, 80 .. are the test; held_out is both. Writes
+{train,validation,test,held_out}.LAYER.{resid_mid,mlp_in,mlp_out}.safetensors, each with x [tokens, width] F32, BOS left out.
+What Google's model computes is under Google's terms: none of it belongs into the repository.
 """
 import gzip, json, os, sys
 import torch
@@ -38,10 +39,14 @@ for layer in layers:
     norms[0].register_forward_hook(keep("mlp_in"))
     norms[1].register_forward_hook(keep("mlp_out"))
 
+held_out = {}
 for split, texts, most in (("validation", documents[20::40], 12), ("test", documents[::40], 12), ("train", [d for i, d in enumerate(documents) if i % 20], 5)):
     taken = {}
     with torch.no_grad():
         for ids in contexts(texts, most).split(16):
             model(ids)
             for tap, x in seen.items(): taken.setdefault(tap, []).append(x[:, 1:].reshape(-1, x.shape[-1]).clone())
-    for tap, parts in taken.items(): save_file({"x": torch.cat(parts)}, os.path.join(out, f"{split}.{tap}.safetensors"))
+    for tap, parts in taken.items():
+        save_file({"x": torch.cat(parts)}, os.path.join(out, f"{split}.{tap}.safetensors"))
+        if split != "train": held_out.setdefault(tap, []).extend(parts)
+for tap, parts in held_out.items(): save_file({"x": torch.cat(parts)}, os.path.join(out, f"held_out.{tap}.safetensors"))

@@ -5,7 +5,7 @@
  *     deno run -A bench/recorded_activations.ts DIRECTORY 12.resid_mid 12.mlp_out [--set learning_rate=8e-3]... [--prepare none] [--stop 600]
  *         [--on test]
  *
- * DIRECTORY has {train,validation,test}.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings, seconds, held-out
+ * DIRECTORY has {train,validation,test,held_out}.TAP.safetensors with one F32 tensor x [tokens, width] each. Prints one line: settings, seconds, held-out
  * FVU per prefix with threshold inference, L0 and dead features.
  */
 
@@ -223,7 +223,7 @@ if (import.meta.main) {
     .option("--set <setting=value>", "a setting of config.json", (each, all: string[]) => [...all, each], [])
     .option("--prepare <how>", Object.keys(PREPARATIONS).join(", "), "by dimension")
     .option("--stop <step>", "the last step, where the settings' schedule is to be cut short", Number)
-    .option("--on <part>", "held-out text: validation, test", "validation")
+    .option("--on <part>", "held-out text: validation, test, held_out for both", "validation")
     .action(recordedActivations)
     .parseAsync();
 }

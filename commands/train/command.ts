@@ -35,7 +35,7 @@ export function trainCommand(): Command {
   const command = new Command("train")
     .description(
       "Harvests activations and trains a Matryoshka transcoder per layer and source from one forward pass. Without options it trains on the " +
-        "embedded model and text (about two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
+        "embedded model and text (one to two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     )
     .option(
       "-m, --model <model>",

@@ -44,7 +44,7 @@ const COMMON = {
 /**
  * The published recipe for Gemma-2-2B, used with `--model`, but for its learning rate of 3e-4. After the first 600 of these 15,000 steps on layer
  * 12 of a real Gemma 3 270M (2,560 features) that leaves held-out FVU at 0.410, where a linear map has 0.417, and 273 features dead;
- * 3e-3 has 0.277 and 12 (bench/real_gemma.md). To its end nobody has run either.
+ * 3e-3 has 0.277 and 12, on the other half of the held-out text (bench/real_gemma.md). To its end nobody has run either.
  */
 export const PUBLISHED: RunSettings = {
   ...COMMON,
@@ -63,7 +63,7 @@ export const PUBLISHED: RunSettings = {
 };
 
 /**
- * The embedded default: as good as it gets in about two minutes on two cores. bench/training.md has what else was tried. So short a run wants
+ * The embedded default: a minute on two idle cores, which must stay under two. bench/training.md has what else was tried. So short a run wants
  * a high learning rate, squares that forget in 20 steps, and a whole that weighs more than a prefix: with equal weights a peer without
  * prefixes, which trains the whole alone, comes out level. What the high rate silences, rising biases bring back. It is
  * evaluated on all 56,706 tokens of the test's addresses, of which six are EOS and do not count.

@@ -3,7 +3,7 @@
  * @module
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import { integer, mappingText, percent, significant } from "../format.ts";
+import { counted, integer, mappingText, percent, significant } from "../format.ts";
 import {
   figureTitle,
   grid,
@@ -155,7 +155,7 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
       `${transcoder.name.title}: how strongly features fire against how often`,
       `one dot per feature; the largest of many activations is larger by chance alone` +
         (limited.length > 0 ? `; dashed: the limit of ${cap} samples` : "") +
-        (silent > 0 ? `; ${integer(silent)} silent features not shown` : ""),
+        (silent > 0 ? `; ${counted(silent, "silent feature")} not shown` : ""),
     ),
     layer: [points, limit],
   };
