@@ -28,8 +28,6 @@ export const thresholds = {
   jump: 1.5,
   /** No more than this share of the logged steps are jumps. */
   jumpShare: 0.01,
-  /** Held-out FVU this much above that of the last batches is more than threshold and text have explained so far (0.02). */
-  heldOutGap: 0.05,
   /** A group that lowers FVU by less than this adds little. */
   groupGain: 0.01,
   /** A feature is dense, hard to give one meaning, when it fires this many times as often as the average, k / features, ... */

@@ -78,8 +78,6 @@ export interface TrainingCourse {
   noise: number;
   /** Loss divided by the smoothed loss, of each row after the warm-up and after the first rows, which have no full window. */
   lossRatios: { step: number; ratio: number }[];
-  /** Mean FVU of the whole dictionary in the last fifth's training batches. */
-  trainingFvu: number;
   /** Dead features in the last row. */
   deadAtEnd: number;
   /** Most dead features in any row, and its step. */
@@ -132,7 +130,6 @@ export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingS
   const tailSmoothed = lastFifth(smoothed);
   const noise = 1.4826 * median(lastFifth(losses).map((loss, i) => Math.abs(loss / tailSmoothed[i] - 1)));
   const lowest = smoothed.reduce((best, value, i) => value < smoothed[best] ? i : best, 0);
-  const fvu = metrics.map((row) => row.fvu_per_prefix[row.fvu_per_prefix.length - 1]);
   const peakDead = metrics.reduce((best, row) => row.dead_features > best.dead_features ? row : best);
   const peakRate = metrics.reduce((best, row) => row.learning_rate > best.learning_rate ? row : best);
   return {
@@ -150,7 +147,6 @@ export function trainingCourse(metrics: readonly MetricsRow[], config: TrainingS
     lossRatios: metrics
       .map((row, i) => ({ step: row.step, ratio: losses[i] / smoothed[i] }))
       .filter(({ step, ratio }, i) => i >= smoothingRows / 2 && step > config.warmup_steps && Number.isFinite(ratio)),
-    trainingFvu: mean(lastFifth(fvu)),
     deadAtEnd: last.dead_features,
     deadPeak: { step: peakDead.step, count: peakDead.dead_features },
     outlook: outlook(metrics, config.warmup_steps),

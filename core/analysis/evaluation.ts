@@ -118,6 +118,18 @@ export interface Evaluation {
   definitions: Record<string, string>;
 }
 
+/** What the transcoder does with text that it was trained on, read as held-out text is. */
+export interface TrainingTextFigures {
+  /** Its tokens that were counted. */
+  tokens: number;
+  /** Contexts that they lie in. */
+  contexts: number;
+  /** Fraction of variance unexplained by the whole dictionary, with threshold inference. */
+  fvu: number;
+  /** Its interval. */
+  fvu_ci95: Interval;
+}
+
 /** One document's figure. */
 export interface DocumentFvu {
   /** Its name. */

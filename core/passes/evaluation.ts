@@ -39,7 +39,7 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
   const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   using scratch = openScope(gpu);
-  const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext);
+  const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext, Infinity);
   const taken = await overText({
     ...options,
     contexts: Infinity,
@@ -61,23 +61,38 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
 }
 
 /** Measures piece after piece, all transcoders with one wait. */
-class Evaluator implements Analysis<readonly ArrayBuffer[]> {
+export class Evaluator implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
-  /** What the encoder with the least room takes. */
+  /** As many as the encoder with the least room takes. */
   readonly tokensAtOnce: number;
   readonly #gpu: Gpu;
   readonly #lanes: readonly EvaluatedTranscoder[];
+  readonly #contexts: number;
+  /** How many tokens were measured. */
+  tokens = 0;
 
-  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number) {
+  /**
+   * Allocates what the transcoders need.
+   *
+   * @param gpu The device.
+   * @param transcoders Whom to evaluate.
+   * @param maxTokens The most counted tokens of a batch.
+   * @param contexts How many of the text's first contexts are measured; what comes behind them is passed over.
+   * @throws {UserError} When a tensor is larger than the adapter can bind.
+   */
+  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, contexts: number) {
     const encoders = transcoders.map(({ transcoder }) => new Encoder(gpu, transcoder, maxTokens));
     const tokens = Math.min(...encoders.map(({ batchTokens }) => batchTokens));
     this.taps = transcoders.flatMap(({ config: { source, target } }) => [source, target]);
     this.tokensAtOnce = tokens;
     this.#gpu = gpu;
+    this.#contexts = contexts;
     this.#lanes = transcoders.map((placed, i) => new EvaluatedTranscoder(gpu, placed, encoders[i], tokens));
   }
 
-  record(pass: Pass, piece: Piece): void {
+  record(pass: Pass, whole: Piece): void {
+    const piece = this.#measured(whole);
+    if (piece === null) return;
     for (const lane of this.#lanes) {
       recordTaken(pass, piece, lane.config.source, lane.x);
       recordTaken(pass, piece, lane.config.target, lane.y);
@@ -86,12 +101,18 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
   }
 
   /** What the lanes measured, one after the other. */
-  read({ places: { length: tokens } }: Piece): Promise<ArrayBuffer[]> {
-    return downloadAll(this.#gpu, this.#lanes.flatMap((lane) => lane.measured(tokens)));
+  async read(whole: Piece): Promise<ArrayBuffer[]> {
+    const piece = this.#measured(whole);
+    if (piece === null) return [];
+    return await downloadAll(this.#gpu, this.#lanes.flatMap((lane) => lane.measured(piece.places.length)));
   }
 
   /** Adds up what was read. */
-  take({ places, batch, contextsBefore }: Piece, bytes: readonly ArrayBuffer[]): void {
+  take(whole: Piece, bytes: readonly ArrayBuffer[]): void {
+    const piece = this.#measured(whole);
+    if (piece === null) return;
+    const { places, batch, contextsBefore } = piece;
+    this.tokens += places.length;
     const rows = places.map((place) => Math.floor(place / batch.context));
     const context = rows.map((row) => contextsBefore + row);
     // BOS is of no document; what stands behind it is.
@@ -104,7 +125,22 @@ class Evaluator implements Analysis<readonly ArrayBuffer[]> {
     }
   }
 
+  /**
+   * The figures so far.
+   *
+   * @param text What they were read from.
+   * @returns One evaluation per transcoder, in their order.
+   * @throws {RangeError} When no token was measured.
+   */
   results(text: EvaluatedText): Evaluation[] {
     return this.#lanes.map((lane) => lane.result(text));
+  }
+
+  /** What of a piece lies in the contexts that are measured; null for nothing. */
+  #measured(piece: Piece): Piece | null {
+    const { places, contextsBefore, batch } = piece, end = (this.#contexts - contextsBefore) * batch.context;
+    const beyond = places.findIndex((place) => place >= end);
+    if (beyond < 0) return piece;
+    return beyond === 0 ? null : { ...piece, places: places.subarray(0, beyond) };
   }
 }

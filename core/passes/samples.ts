@@ -1,13 +1,15 @@
 /**
- * Samples and feature statistics from text, with frozen weights.
+ * Samples and feature statistics from text, with frozen weights, and beside them what the transcoders make of such text as a whole.
  * @module
  */
 
+import type { TrainingTextFigures } from "../analysis/evaluation.ts";
 import { FeatureTally } from "../analysis/samples.ts";
 import type { TokenCounts } from "../analysis/token_counts.ts";
 import { openScope } from "../gpu/scope.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
+import { Evaluator } from "./evaluation.ts";
 import { FeatureReader, type TextSettings, type TranscodersOnText } from "./features.ts";
 import { normLimits } from "./norm_limits.ts";
 import { overText } from "./over_text.ts";
@@ -20,6 +22,8 @@ export interface SampleOptions extends TranscodersOnText {
     readonly samples_per_feature: number;
     /** Activations below this are not sampled. */
     readonly sample_threshold: number;
+    /** Tokens to be evaluated, of the text's first contexts. */
+    readonly evaluation_tokens: number;
   };
 }
 
@@ -27,31 +31,38 @@ export interface SampleOptions extends TranscodersOnText {
 export interface Sampled {
   /** One per transcoder, in their order. */
   readonly tallies: readonly FeatureTally[];
+  /** Likewise; none where no token was evaluated. */
+  readonly figures: readonly TrainingTextFigures[];
   /** The text's tokens. */
   readonly counts: TokenCounts;
 }
 
+/** What an evaluation would say of the text and its documents, which nobody asks here. */
+const UNNAMED = { split: "test", documents: null, excluded: 0, documentName: String } as const;
+
 /**
- * Takes the top samples and the statistics of every feature from text, with frozen weights.
+ * Takes the top samples and the statistics of every feature from text, with frozen weights, and evaluates the transcoders on a part of it.
  *
  * @param options Whose, and from what. A text shorter than what is asked for is read once: a second time shows nothing new.
- * @returns One tally per transcoder, and how many tokens there were.
+ * @returns One tally and one evaluation per transcoder, and how many tokens there were.
  * @throws {UserError} When the text or the device fails.
  * @throws The signal's reason once it is aborted.
  */
 export async function collectSamples(options: SampleOptions): Promise<Sampled> {
   const { gpu, decoder, transcoders, tokens, onProgress } = options;
-  const { context, include_bos: includeBos, exclude_tokens: excluded, samples_per_feature, sample_threshold } =
-    options.settings;
+  const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
+  const { samples_per_feature, sample_threshold, evaluation_tokens } = options.settings;
   const tallies = transcoders.map(({ transcoder: { shape } }) =>
     new FeatureTally(featureCount(shape.groups), samples_per_feature, sample_threshold)
   );
   const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
+  const maxTokens = decoder.contextsAtOnce * perContext;
   using scratch = openScope(gpu);
+  const evaluator = new Evaluator(scratch, transcoders, maxTokens, Math.ceil(evaluation_tokens / perContext));
   const reader = new FeatureReader(
     scratch,
     transcoders,
-    decoder.contextsAtOnce * perContext,
+    maxTokens,
     ({ batch, places }, features) => features.forEach((rows, i) => tallies[i].add(rows, batch, places)),
   );
   const taken = await overText({
@@ -62,7 +73,12 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
     excluded,
     limits,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
-  }, [reader]);
+  }, [reader, evaluator]);
   const { tokens: counted, excluded: excluded_tokens, outliers: outlier_tokens } = taken;
-  return { tallies, counts: { tokens: counted, excluded_tokens, ...limits.length > 0 && { outlier_tokens } } };
+  const figures = evaluator.tokens === 0
+    ? []
+    : evaluator.results(UNNAMED).map(({ tokens, contexts, fvu, fvu_ci95 }) => {
+      return { tokens, contexts, fvu, fvu_ci95 };
+    });
+  return { tallies, figures, counts: { tokens: counted, excluded_tokens, ...limits.length > 0 && { outlier_tokens } } };
 }

@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import * as v from "valibot";
-import type { Evaluation } from "../analysis/evaluation.ts";
+import type { Evaluation, TrainingTextFigures } from "../analysis/evaluation.ts";
 import type { LossEvaluation } from "../analysis/loss.ts";
 import type { TokenCounts } from "../analysis/token_counts.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
@@ -40,7 +40,9 @@ const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measure
 export interface StoredEvaluation extends Evaluation {
   /** The model's predictions with the transcoder in the target's place. */
   loss?: LossEvaluation;
-  /** What of the training text was left out; absent where an older mtc evaluated. */
+  /** The same transcoder on training text; absent where an older mtc evaluated. */
+  training_text?: TrainingTextFigures;
+  /** What of the training text was left out; likewise. */
   token_counts?: RunCounts;
 }
 
@@ -58,6 +60,14 @@ export const TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
     "Tokens of the training text: those harvested in training, each as often as it was harvested, and those of the final pass, which " +
     "samples are from; tokens counts those that were used, excluded_tokens those that were left out for their ids, outlier_tokens " +
     "others that were left out for their norm, if any were to be.",
+};
+
+/** What joins the definitions of an evaluation for `training_text`. */
+export const TRAINING_TEXT_DEFINITION: Readonly<Record<string, string>> = {
+  training_text:
+    "fvu and its interval on text of the training part, read with the same threshold as held-out text: the first contexts of the final " +
+    "pass, as many tokens as are asked of held-out text or all that the pass reads, in another order than training saw them. Contexts are packed as in training, so that " +
+    "some hold the end of one document and the beginning of the next; such a context counts as one of its first document.",
 };
 
 const predictions = {
@@ -126,6 +136,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   dead_features: measured,
   dead_fraction: measured,
   loss: v.optional(lossSchema),
+  training_text: v.optional(v.object({ tokens: count, contexts: count, fvu: measured, fvu_ci95: interval })),
   token_counts: v.optional(v.object({ training: v.optional(tokenCounts), samples: tokenCounts })),
   definitions: v.record(v.string(), v.string()),
 });

@@ -9,7 +9,12 @@ import { Interrupted } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { evaluatedText, openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
-import { type RunCounts, TOKEN_COUNTS_DEFINITION, writeEvaluation } from "../runs/evaluation.ts";
+import {
+  type RunCounts,
+  TOKEN_COUNTS_DEFINITION,
+  TRAINING_TEXT_DEFINITION,
+  writeEvaluation,
+} from "../runs/evaluation.ts";
 import { readLinearMap } from "../runs/linear_map.ts";
 import { writeFeatures } from "../runs/features.ts";
 import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
@@ -55,7 +60,7 @@ export async function finish(
     throw error === signal?.reason ? interruption(plan) : error;
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
-  const { tallies, counts: counted, documentName } = await sampleText(plan, sampled).catch(stop);
+  const { tallies, figures, counts: counted, documentName } = await sampleText(plan, sampled).catch(stop);
   const token_counts = { ...counts && { training: counts }, samples: counted };
   observer.counted(token_counts);
   const { context, evaluation_tokens: tokens } = settings, split = "test";
@@ -76,8 +81,8 @@ export async function finish(
       await writeSamples(directory, groups, tallies[i], texts);
       await writeTrainingSamples(directory, groups, samples, texts);
       await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
-      const definitions = { ...evaluations[i].definitions, ...TOKEN_COUNTS_DEFINITION };
-      await writeEvaluation(directory, { ...evaluations[i], token_counts, definitions });
+      const definitions = { ...evaluations[i].definitions, ...TRAINING_TEXT_DEFINITION, ...TOKEN_COUNTS_DEFINITION };
+      await writeEvaluation(directory, { ...evaluations[i], training_text: figures[i], token_counts, definitions });
       await writeTranscoder(directory, transcoder);
     }
   } finally {

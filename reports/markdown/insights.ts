@@ -9,7 +9,7 @@ import { median } from "../../core/analysis/statistics.ts";
 import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, missedFvu, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
-import { capital, counted, decimal, integer, list, percent, significant } from "../format.ts";
+import { capital, confidence, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
@@ -182,24 +182,25 @@ function selectivity(transcoder: TranscoderAnalysis): string {
     }${close > 0 ? `; ${integer(close)} lie too near to the limit` : ""}).${detail}${entropy}`;
 }
 
-/** Held-out FVU less that of the last training batches, where it is more than their different selection explains; else 0. */
-export function generalizationGap({ evaluation, course }: TranscoderAnalysis): number {
-  const gap = evaluation.fvu - course.trainingFvu;
-  return gap > thresholds.heldOutGap ? gap : 0;
+/** Held-out FVU less that of training text read in the same way, where their intervals are apart; else 0, as where nobody measured it. */
+export function generalizationGap(
+  { evaluation: { fvu, fvu_ci95, training_text: training } }: TranscoderAnalysis,
+): number {
+  return training && fvu_ci95[0] > training.fvu_ci95[1] ? fvu - training.fvu : 0;
 }
 
-/** Batches are selected by batch top-k and held-out text by the threshold, so that only a large difference says something. */
 function generalization(transcoder: TranscoderAnalysis): string {
-  const { evaluation, course, config } = transcoder;
-  if (generalizationGap(transcoder) === 0) return "";
-  const isOff = Math.abs(evaluation.l0 / config.k - 1) > thresholds.l0Tolerance;
-  return `**Generalization: a gap.** Held-out FVU is ${decimal(evaluation.fvu, 3)}, that of the last training batches ${
-    decimal(course.trainingFvu, 3)
-  }. ${
-    isOff
-      ? "The inference threshold is off, which is the likelier cause."
-      : "Either the transcoder has learned its text by heart, or the held-out text is of another kind."
-  }`;
+  const { evaluation, evaluation: { training_text: training } } = transcoder;
+  if (!training || !Number.isFinite(training.fvu)) return "";
+  const gap = generalizationGap(transcoder);
+  const found = gap > 0
+    ? "a gap.** The transcoder has learned some of its text by heart, or the held-out text is of another kind:"
+    : "no gap to be seen.**";
+  return `**Generalization: ${found} Held-out FVU is ${decimal(evaluation.fvu, 3)}${
+    confidence(evaluation.fvu_ci95, 3)
+  }, that of ${counted(training.tokens, "token")} of training text, read with the same threshold, ${
+    decimal(training.fvu, 3)
+  }${confidence(training.fvu_ci95, 3)}.`;
 }
 
 function brokenWeights(transcoder: TranscoderAnalysis): string {

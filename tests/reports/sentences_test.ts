@@ -93,6 +93,7 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["How strongly features fire on average shows no relation", "unrelated", "related"],
   ["Token selectivity:", "good", "unjudged"],
   ["Generalization: a gap.", "overfit", "good"],
+  ["Generalization: no gap to be seen.", "good", "overfit"],
   ["Weights: broken.", "diverged", "good"],
   ["Encoder norms:", "good", "diverged"],
   ["Training: diverged.", "diverged", "rising"],

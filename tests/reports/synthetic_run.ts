@@ -251,6 +251,14 @@ function evaluation(run: SyntheticRun, ends: number[]) {
       ...{ cosine: number(1 - run.fvu / 2), cosine_ci95: interval(1 - run.fvu / 2, 0.003) },
       linear_map: { tokens: 65_536, ...reconstruction(run.linearFvu) },
     },
+    ...references && {
+      training_text: {
+        tokens: 32_768,
+        contexts: 520,
+        fvu: number(run.fvu - 0.004),
+        fvu_ci95: interval(run.fvu - 0.004, 0.005),
+      },
+    },
     fvu_over_documents: { min: ofDocuments[2], median: ofDocuments[0].fvu, max: ofDocuments[1] },
     fvu_per_document: ofDocuments,
     explained_variance: number(1 - run.fvu + 0.002),
