@@ -11,6 +11,7 @@ import * as norms from "../../wgsl/model/norms.ts";
 import { type TileName, TILES, variantsOf } from "../../wgsl/shared/matmul.ts";
 import * as rows from "../../wgsl/shared/rows.ts";
 import * as transpose from "../../wgsl/shared/transpose.ts";
+import * as change from "../../wgsl/transcoder/change.ts";
 import * as figures from "../../wgsl/transcoder/figures.ts";
 import * as selection from "../../wgsl/transcoder/selection.ts";
 import * as step from "../../wgsl/transcoder/step.ts";
@@ -22,7 +23,7 @@ function isKernel(value: unknown): value is Kernel {
 
 /** All kernels, sorted by name; matrix products in every tile. */
 export const KERNELS: readonly Kernel[] = [
-  ...[attention, edits, head, norms, rows, transpose, figures, selection, step].flatMap((module) =>
+  ...[attention, edits, head, norms, rows, transpose, change, figures, selection, step].flatMap((module) =>
     Object.values(module).filter(isKernel)
   ),
   ...(Object.keys(TILES) as TileName[]).flatMap(variantsOf),

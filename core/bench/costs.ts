@@ -206,6 +206,16 @@ const ROWS: Readonly<Record<string, Row>> = {
   cosines: { flops: ({ tokens, width, prefixes }) => (9 * prefixes - 1) * tokens * width },
   linear_residual: { flops: ({ tokens, width }) => 4 * tokens * width, inPlace: ["residual"] },
   prefix_counts: { touched: (_, s) => ({ index: s.kept }) },
+
+  // Where all that is kept is changed: per entry its new activation (2), and a product and a sum per column.
+  change_features: {
+    flops: ({ tokens, width }, { kept }) => (2 + 2 * width) * kept + tokens * width,
+    inPlace: ["y"],
+    touched: ({ tokens, width, features }, { kept }) => {
+      const rows = Math.min(features, kept);
+      return { index: kept, value: kept, change: 2 * rows, decoder: rows * width, order: tokens, y: tokens * width };
+    },
+  },
 };
 
 /** Entries that a decoding sums; that of the dead features writes behind the residuals of the prefixes. */

@@ -4,7 +4,7 @@
  */
 
 import { type EditsByPlace, isReplaced } from "./edits.ts";
-import { placeOf, type Site, type Tap, tapName } from "./sites.ts";
+import { depthOf, placeOf, type Site, type Tap, tapName } from "./sites.ts";
 
 /**
  * The sites that are computed in each layer, from the first layer to the last that is needed. The embedded tokens are not among
@@ -44,4 +44,17 @@ export function reachOf(wanted: readonly Tap[], edits: EditsByPlace = new Map())
   };
   wanted.forEach(need);
   return reach;
+}
+
+/**
+ * The sites that all which lies above a tap is computed from.
+ *
+ * @param tap The tap.
+ * @returns The tap, and inside of a branch the residual stream that runs beside it.
+ */
+export function cutAt(tap: Tap): Tap[] {
+  const { layer } = tap, depth = depthOf(tap), mid: Tap = { layer, site: "resid_mid" };
+  const streams: readonly Tap[] = [{ layer, site: "resid_pre" }, mid, { layer, site: "resid_post" }];
+  if (streams.some((stream) => depthOf(stream) === depth)) return [tap];
+  return [depth < depthOf(mid) ? streams[0] : mid, tap];
 }

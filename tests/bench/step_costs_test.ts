@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { costOf, type Sparsity } from "../../core/bench/costs.ts";
+import { changeFeatures } from "../../wgsl/transcoder/change.ts";
 import { columnCount, columnWrite, histogram, rowCount, rowWrite, scan } from "../../wgsl/transcoder/selection.ts";
 import { decode, decoderStep, encoderStep } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
@@ -114,6 +115,30 @@ for (const [first, prefixes, rows] of [[0, PREFIXES, KEPT], [PREFIXES * TOKENS *
     }
   }, SPARSITY);
 }
+
+check(changeFeatures, { tokens: TOKENS, width: WIDTH, features: FEATURES, first: 3, y_rows: 100 }, (meter) => {
+  let entry = 0;
+  for (const [b, row] of KEPT.entries()) {
+    meter.read("order", 3 + b);
+    meter.read("row_start", b);
+    meter.read("row_start", b + 1);
+    for (const i of row) {
+      meter.read("index", entry);
+      meter.read("value", entry++);
+      for (const part of range(2)) meter.read("change", i, part);
+      meter.flops += 2; // product and offset
+      for (const c of range(WIDTH)) {
+        meter.read("decoder", i, c);
+        meter.flops += 2;
+      }
+    }
+    for (const c of range(WIDTH)) {
+      meter.read("constant", c);
+      meter.update("y", 7 * b, c);
+      meter.flops += 1;
+    }
+  }
+}, SPARSITY);
 
 /** Adam's operations, one by one. */
 function adam(meter: Meter): void {
