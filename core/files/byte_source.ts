@@ -46,17 +46,36 @@ const PIECE = 1 << 20;
  *
  * @param path The file.
  * @returns Its bytes; close it.
- * @throws {UserError} When it cannot be opened.
+ * @throws {UserError} When it cannot be opened, or is no file but a device or a pipe, which would never end.
  */
 export async function openFile(path: string): Promise<LocalByteSource> {
   let handle: FileHandle | undefined;
   try {
+    await requireRegular(path);
     handle = await open(path, "r");
     return new LocalFile(path, handle, (await handle.stat()).size);
   } catch (error) {
     await handle?.close();
     throw fileError("read", path, error);
   }
+}
+
+/**
+ * Makes sure that a path leads to an ordinary file. A pipe is waited for as soon as it is opened, and a device has no size.
+ *
+ * @param path The path; links are followed.
+ * @throws {UserError} When it leads to something else.
+ * @throws The system's error when there is nothing.
+ */
+export async function requireRegular(path: string): Promise<void> {
+  const { isFile, isDirectory } = await Deno.stat(path);
+  if (isFile || isDirectory) return;
+  throw new UserError({
+    action: `read ${path}`,
+    requirement: "it must be an ordinary file",
+    found: "it is a device, a pipe or a socket",
+    remedy: "write what it gives into a file",
+  });
 }
 
 /**

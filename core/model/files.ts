@@ -7,6 +7,7 @@ import { basename, join, resolve } from "node:path";
 import { builtinModel } from "../builtin/model.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { requireRegular } from "../files/byte_source.ts";
 import { parseSafetensors } from "../files/safetensors.ts";
 import type { DownloadProgress } from "../hub/models.ts";
 import { isHubReference } from "../hub/reference.ts";
@@ -78,6 +79,7 @@ async function openDirectory(model: string): Promise<Omit<ModelFiles, "name" | "
 async function readPart(directory: string, file: string, absent?: string): Promise<Uint8Array> {
   const path = join(directory, file);
   try {
+    await requireRegular(path);
     return await Deno.readFile(path);
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", path, error);

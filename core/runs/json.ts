@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { requireRegular } from "../files/byte_source.ts";
 
 /** What is wrong with a value, in valibot's words. */
 export interface Issue {
@@ -31,6 +32,7 @@ export type Parser<T> = (value: unknown) =>
  */
 export async function readText(path: string): Promise<string> {
   try {
+    await requireRegular(path);
     return await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {

@@ -5,8 +5,8 @@
 import { Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import { createGunzip } from "node:zlib";
-import { Decompress } from "fzstd";
 import { UserError } from "../errors.ts";
+import { unzstd } from "./zstd.ts";
 
 /** Pieces of a file, as they come. */
 export type Bytes = AsyncIterable<Uint8Array>;
@@ -16,8 +16,7 @@ export type Compression = "none" | "gzip" | "zstd";
 
 /**
  * Undoes a compression piece by piece. A file may consist of several compressed parts, one after the other, as parallel
- * compressors and `cat` make them. (That rules out DecompressionStream, which refuses the second part of a gzip file, and
- * Deno's zstd, which leaves out the second frame without a word.)
+ * compressors and `cat` make them. (That rules out DecompressionStream, which refuses the second part of a gzip file.)
  *
  * @param stream The compressed bytes.
  * @param compression How they are compressed.
@@ -52,20 +51,4 @@ async function* gunzip(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8
     input.destroy();
     output.destroy();
   }
-}
-
-/** Frames are undone in pieces of this many compressed bytes, which bounds what one of them can grow to. */
-const ZSTD_PIECE = 1 << 16;
-
-async function* unzstd(stream: ReadableStream<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const done: Uint8Array[] = [];
-  const decoder = new Decompress((piece) => done.push(piece));
-  for await (const bytes of stream) {
-    for (let at = 0; at < bytes.length; at += ZSTD_PIECE) {
-      decoder.push(bytes.subarray(at, at + ZSTD_PIECE));
-      yield* done.splice(0);
-    }
-  }
-  decoder.push(new Uint8Array(), true);
-  yield* done.splice(0);
 }

@@ -9,7 +9,7 @@ import { UserError } from "../errors.ts";
 import { type Bytes, type Compression, decompress } from "./decompress.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
 import { parquetRecords } from "./parquet.ts";
-import { decodeText } from "./utf8.ts";
+import { checkTextBytes, decodeText } from "./utf8.ts";
 
 /** The first record of every file. */
 export const FILE_START: RecordPlace = { record: 0, byte: 0 };
@@ -43,6 +43,7 @@ export async function* readRecords(
 
 async function* wholeFile(file: ByteSource, { record }: RecordPlace): AsyncGenerator<TextRecord[]> {
   if (record > 0) return;
+  checkTextBytes(file.size, file.name);
   const text = decodeText(await file.read(0, file.size), file.name);
   if (text !== "") yield [{ record: 1, byte: file.size, text }];
 }
@@ -65,10 +66,11 @@ const LINE_FEED = 0x0a;
 async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGenerator<TextRecord[]> {
   let { record, byte } = from;
   /** The beginning of a line whose end has not come yet. */
-  let begun: Uint8Array[] = [];
+  let begun: Uint8Array[] = [], begunBytes = 0;
   const finish = (end: Uint8Array, lineEnd: number, into: TextRecord[]) => {
     const line = begun.length === 0 ? end : joined([...begun, end]);
     begun = [];
+    begunBytes = 0;
     record++;
     byte += line.length + lineEnd;
     const text = textOfLine(line, `${path} line ${record}`);
@@ -80,7 +82,12 @@ async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGener
     for (let end; (end = piece.indexOf(LINE_FEED, start)) !== -1; start = end + 1) {
       finish(piece.subarray(start, end), 1, records);
     }
-    if (start < piece.length) begun.push(piece.subarray(start));
+    if (start < piece.length) {
+      begun.push(piece.subarray(start));
+      begunBytes += piece.length - start;
+      // What a small file undoes to may have no end, and no line either.
+      checkTextBytes(begunBytes, `${path} line ${record + 1}`);
+    }
     if (records.length > 0) yield records;
   }
   const last: TextRecord[] = [];

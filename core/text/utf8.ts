@@ -7,6 +7,23 @@ import { UserError } from "../errors.ts";
 /** A text as long as V8's longest string cannot be decoded. */
 const MAX_TEXT_BYTES = 2 ** 29 - 25;
 
+/**
+ * Makes sure that a text can be decoded, before it takes memory.
+ *
+ * @param bytes How many it has, or has so far.
+ * @param where The file, and the line or row where there is one, for messages.
+ * @throws {UserError} when they are too many.
+ */
+export function checkTextBytes(bytes: number, where: string): void {
+  if (bytes <= MAX_TEXT_BYTES) return;
+  throw new UserError({
+    action: `read ${where}`,
+    requirement: `one document holds at most ${MAX_TEXT_BYTES} bytes`,
+    found: `this one has ${bytes} or more`,
+    remedy: "cut it into several files",
+  });
+}
+
 const strict = new TextDecoder("utf-8", { fatal: true });
 
 /**
@@ -17,14 +34,7 @@ const strict = new TextDecoder("utf-8", { fatal: true });
  * @throws {UserError} when the bytes are not UTF-8 or too many.
  */
 export function decodeText(bytes: Uint8Array, where: string): string {
-  if (bytes.length > MAX_TEXT_BYTES) {
-    throw new UserError({
-      action: `read ${where}`,
-      requirement: `one document holds at most ${MAX_TEXT_BYTES} bytes`,
-      found: `this one has ${bytes.length}`,
-      remedy: "cut it into several files",
-    });
-  }
+  checkTextBytes(bytes.length, where);
   try {
     return strict.decode(bytes);
   } catch {
