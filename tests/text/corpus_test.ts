@@ -225,6 +225,19 @@ Deno.test("each bad input is named in one sentence", async () => {
     }
     const absent = openCorpus([join(folder, "absent.txt")], "train");
     await assertRefused(absent, /^Cannot read .*absent\.txt: the file must exist, there is none; check the path$/);
+    await Deno.symlink("/dev/zero", join(folder, "endless.txt"));
+    await assertRefused(
+      openCorpus([join(folder, "endless.txt")], "train"),
+      /endless\.txt: it must be an ordinary file/,
+    );
+    // A line that never ends; the file takes no room.
+    await Deno.truncate(await made(join(folder, "long.jsonl")), 2 ** 30);
+    await assertRefused(
+      openCorpus([join(folder, "long.jsonl")], "train"),
+      /long\.jsonl line 1: one document holds at most/,
+    );
+    await Deno.truncate(await made(join(folder, "long.txt")), 2 ** 40);
+    await assertRefused(openCorpus([join(folder, "long.txt")], "train"), /long\.txt: one document holds at most/);
     const none = openCorpus([join(folder, "none")], "train");
     await assertRefused(
       none,
@@ -243,3 +256,8 @@ Deno.test("a file that changes while it is read is named", async () => {
     );
   });
 });
+
+async function made(path: string): Promise<string> {
+  await Deno.writeTextFile(path, "");
+  return path;
+}
