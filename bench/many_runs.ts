@@ -58,7 +58,7 @@ async function requestFor(...args: string[]): Promise<TrainRequest> {
 async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   using gpu = openScope(device);
   await quietly(() => estimate(gpu, request));
-  const plan = planOf(request, gpu.adapter);
+  const plan = await planOf(request, gpu.adapter);
   const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} };
   await finish(gpu, plan, await train(gpu, plan, observer), { sampling() {}, counted() {}, evaluating() {} });
   await request.model.weights.close();

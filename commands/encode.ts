@@ -10,11 +10,12 @@ import type { HostFeatures } from "../core/transcoder/encode.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { Tokenizer } from "../core/text/tokenizer.ts";
 import type { EncodedToken } from "../reports/encoding_table.ts";
-import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
+import { jsonOption, movedModelOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface EncodeOptions {
   run: string;
+  model?: string;
   text: string;
   top: number;
   json?: true;
@@ -38,14 +39,14 @@ async function readTopTokens({ directory, config }: FinishedTranscoder): Promise
   return rows.map(({ top_token, top_token_id }) => Number.isNaN(top_token_id) ? null : top_token);
 }
 
-async function encodeText(transcoders: readonly FinishedTranscoder[], text: string) {
+async function encodeText(transcoders: readonly FinishedTranscoder[], { model, text }: EncodeOptions) {
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { loadRunModel, modelOf } = await import("../core/runs/finished.ts");
   const { encodeContexts, textContexts } = await import("../core/passes/encode_text.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
   const [{ config: { context, include_bos, precision } }] = transcoders;
-  const files = await openModelVisibly(modelOf(transcoders));
+  const files = await openModelVisibly(model ?? modelOf(transcoders));
   using gpu = await openGpu(undefined, precision);
   const taps = transcoders.map(({ config }) => config.source);
   const decoder = await loadVisibly((onLoading) =>
@@ -101,12 +102,13 @@ function describeTokens(
   });
 }
 
-async function encode({ run, text, top, json }: EncodeOptions): Promise<void> {
+async function encode(options: EncodeOptions): Promise<void> {
+  const { run, top, json } = options;
   const { openFinishedRun } = await import("../core/runs/finished.ts");
   const { summarizeThresholds } = await import("../core/analysis/threshold_summary.ts");
   const transcoders = await openFinishedRun(run);
   const topTokens = await Promise.all(transcoders.map(readTopTokens));
-  const { tokenizer, contexts } = await encodeText(transcoders, text);
+  const { tokenizer, contexts } = await encodeText(transcoders, options);
   const [{ config }] = transcoders, skipped = config.include_bos ? 0 : 1;
   if (contexts.length > 1) {
     console.error(
@@ -135,6 +137,7 @@ export function encodeCommand(): Command {
   return new Command("encode")
     .description("Shows the features of a text, token by token: index, the token it is strongest on, activation.")
     .addOption(runOption())
+    .addOption(movedModelOption())
     .requiredOption("-t, --text <text>", "the text; BOS is put in front", parseText)
     .addOption(wholeNumberOption("-n, --top <n>", "features to show per token", { value: 5 }))
     .addOption(jsonOption())

@@ -12,11 +12,13 @@ import type { StoredEvaluation } from "../core/runs/evaluation.ts";
 import { HELD_OUT_SPLITS, type HeldOutSplit } from "../core/text/split.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { TextSummary } from "../core/text/summary.ts";
-import { jsonOption, runOption, wholeNumberOption } from "./options.ts";
+import { jsonOption, movedDataOption, movedModelOption, runOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
   run: string;
+  model?: string;
+  data?: string[];
   tokens?: number;
   split: HeldOutSplit;
   loss?: true;
@@ -32,7 +34,7 @@ const LOSS_TOKENS = 2048;
 
 async function evaluateRun(
   transcoders: readonly FinishedTranscoder[],
-  { tokens, split, loss, lossTokens }: EvaluateOptions,
+  { model, data, tokens, split, loss, lossTokens }: EvaluateOptions,
 ) {
   const { openModelVisibly } = await import("./open_model.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
@@ -40,11 +42,11 @@ async function evaluateRun(
   const { measureLoss } = await import("../core/passes/loss.ts");
   const { modelOf } = await import("../core/runs/finished.ts");
   const [{ config }] = transcoders;
-  const files = await openModelVisibly(modelOf(transcoders));
+  const files = await openModelVisibly(model ?? modelOf(transcoders));
   try {
     using gpu = await openGpu(undefined, config.precision);
     const evaluate = () => {
-      const wanted = { label: "Evaluating", split, tokens: tokens ?? config.evaluation_tokens };
+      const wanted = { label: "Evaluating", data, split, tokens: tokens ?? config.evaluation_tokens };
       return onHeldOut(
         gpu,
         files,
@@ -54,7 +56,7 @@ async function evaluateRun(
       );
     };
     const measure = () => {
-      const wanted = { label: "Measuring the loss", split, tokens: lossTokens ?? LOSS_TOKENS, head: true };
+      const wanted = { label: "Measuring the loss", data, split, tokens: lossTokens ?? LOSS_TOKENS, head: true };
       return onHeldOut(
         gpu,
         files,
@@ -75,6 +77,8 @@ async function evaluateRun(
 interface Wanted {
   /** What the bar says. */
   readonly label: string;
+  /** Where the text lies, if not where it lay. */
+  readonly data?: string[];
   /** The part to read. */
   readonly split: HeldOutSplit;
   /** How many of its tokens. */
@@ -88,7 +92,7 @@ async function onHeldOut<T>(
   device: Gpu,
   files: ModelFiles,
   transcoders: readonly FinishedTranscoder[],
-  { label, split, tokens, head }: Wanted,
+  { label, data: moved, split, tokens, head }: Wanted,
   measure: (options: HeldOut) => Promise<T>,
 ): Promise<T> {
   const { loadVisibly } = await import("./open_model.ts");
@@ -106,7 +110,7 @@ async function onHeldOut<T>(
   using gpu = openScope(device);
   const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
   const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, head, onLoading }));
-  const data = dataOf(config);
+  const data = moved ?? dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });
   const progress = new Progress(label);
   try {
@@ -131,13 +135,13 @@ async function requireSameText(
   trained: FinishedTranscoder["config"]["data"],
   now: TextSummary,
 ): Promise<void> {
-  if (now.fingerprint === trained.fingerprint) return;
-  const { describeText } = await import("../core/text/summary.ts");
+  const { describeText, isSameText } = await import("../core/text/summary.ts");
+  if (isSameText(trained, now)) return;
   throw new UserError({
     action: `evaluate ${directory}`,
     requirement: `the text must be the one it was trained on (${describeText(trained)})`,
     found: `it is another (${describeText(now)})`,
-    remedy: "put the files back",
+    remedy: "put the files back, or give their new place with --data",
   });
 }
 
@@ -187,6 +191,8 @@ export function evaluateCommand(): Command {
   return new Command("evaluate")
     .description("Measures finished transcoders on held-out text with threshold inference, intervals included.")
     .addOption(runOption())
+    .addOption(movedModelOption())
+    .addOption(movedDataOption())
     .addOption(
       wholeNumberOption("-t, --tokens <n>", "held-out tokens to count (default: as many as at the end of training)"),
     )

@@ -125,6 +125,24 @@ export function wholeNumbersOption(flags: string, text: string, least = 1, value
 }
 
 /**
+ * Declares `--model` for commands that know it from a run.
+ *
+ * @returns The option.
+ */
+export function movedModelOption(): Option {
+  return new Option("--model <model>", "where the run's model lies now, if it was moved; it must be the same");
+}
+
+/**
+ * Declares `--data` likewise.
+ *
+ * @returns The option.
+ */
+export function movedDataOption(): Option {
+  return new Option("--data <paths...>", "where the run's text lies now, if it was moved; it must be the same");
+}
+
+/**
  * Declares `--layers`.
  *
  * @param text What `--help` says of it.

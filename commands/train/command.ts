@@ -70,7 +70,10 @@ export function trainCommand(): Command {
   return command
     .option("--runs <dir>", "where runs are kept", "runs")
     .option("--name <name>", "the run's name (default: the model's, with the time)")
-    .option("--resume <run>", "go on with a run that was interrupted, for example runs/first; takes no other settings")
+    .option(
+      "--resume <run>",
+      "go on with a run that was interrupted, for example runs/first; takes no other settings but --model and --data, where these were moved",
+    )
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
     .addOption(jsonOption("the result as JSON"))
     .addHelpText(
@@ -83,7 +86,7 @@ export function trainCommand(): Command {
 async function run(options: TrainOptions, command: Command): Promise<void> {
   const request = options.resume === undefined
     ? await newRequest(options, command)
-    : await resumedRequest(options.resume, command);
+    : await resumedRequest(options.resume, options, command);
   if (request.isFinished) {
     if (options.json) return await printResult(request, true);
     return console.log(
@@ -112,7 +115,7 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estima
     const header = display.header(verb, request.model.name, gpu.adapter, request.directory);
     console.error([...header, ...shortEstimate(estimated)].join("\n"));
     if (request.resumed) tellOtherAdapter(request.resumed[0].adapter, gpu.adapter);
-    const plan = planOf(request, gpu.adapter);
+    const plan = await planOf(request, gpu.adapter);
     const trained = await train(gpu, plan, display.observer, stop.signal);
     await finish(gpu, plan, trained, display.finishObserver, stop.signal);
   } catch (error) {

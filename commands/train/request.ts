@@ -11,7 +11,7 @@ import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
-import { BUILTIN } from "../../core/model/files.ts";
+import { BUILTIN, modelFingerprint } from "../../core/model/files.ts";
 import { configOf } from "../../core/model/config.ts";
 import { widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
@@ -205,15 +205,21 @@ function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Com
  * Reads `--resume`: the run's own config.json files say what is to be trained.
  *
  * @param directory The run's directory.
+ * @param options The command line: where model and text lie now, if they were moved.
  * @param command The command; any other setting on its line is refused.
  * @returns What is to be trained; the model is open.
  * @throws {UsageError} When settings are given.
  * @throws {UserError} When the directory holds no run that can go on.
  */
-export async function resumedRequest(directory: string, command: Command): Promise<TrainRequest> {
+export async function resumedRequest(
+  directory: string,
+  options: Pick<TrainOptions, "model" | "data">,
+  command: Command,
+): Promise<TrainRequest> {
   const given = command.options.find((option) => {
     const name = option.attributeName();
-    return command.getOptionValueSource(name) === "cli" && !["resume", "json", "dryRun"].includes(name);
+    return command.getOptionValueSource(name) === "cli" &&
+      !["resume", "model", "data", "json", "dryRun"].includes(name);
   });
   if (given) {
     throw new UsageError({
@@ -227,13 +233,15 @@ export async function resumedRequest(directory: string, command: Command): Promi
   const finished = await Promise.all(
     directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
+  const isMoved = command.getOptionValueSource("model") === "cli";
+  const model = isMoved ? options.model : first.model.path ?? BUILTIN;
   return {
     directory,
     names,
     settings,
     mappings: configs.map(({ source, target }) => ({ source, target })),
-    model: await openModelVisibly(first.model.path ?? BUILTIN),
-    data: dataOf(first),
+    model: await openModelVisibly(model),
+    data: options.data ? await pinPaths(options.data) : dataOf(first),
     resumed: configs,
     isFinished: finished.every(Boolean),
   };
@@ -289,10 +297,11 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @param request What is to be trained.
  * @param adapter The GPU's name, part of config.json.
  * @returns What training and finishing need.
+ * @throws {UserError} When the model's weights cannot be read.
  */
-export function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): TrainingPlan {
+export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): Promise<TrainingPlan> {
   const { settings, model, data, resumed } = plan;
-  const config = configOf(model), { layers, dModel, vocabSize } = config;
+  const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     ...plan,
@@ -300,7 +309,7 @@ export function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string
       mtc_version: configuration.version,
       adapter,
       created,
-      model: { name: model.name, path: model.path, layers, d_model: dModel, vocab_size: vocabSize },
+      model: { name: model.name, path: model.path, layers, d_model: dModel, vocab_size: vocabSize, fingerprint },
       data: {
         name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
         files: data === "builtin" ? [] : data,

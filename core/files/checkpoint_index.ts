@@ -7,25 +7,31 @@ import { basename, join } from "node:path";
 import * as v from "valibot";
 import { UserError } from "../errors.ts";
 import { fileError } from "./atomic.ts";
+import { exists } from "./exists.ts";
 
 const Index = v.object({ weight_map: v.record(v.string(), v.string()) });
 
 /** The file that lists a checkpoint's shards. */
 export const WEIGHTS_INDEX = "model.safetensors.index.json";
 
+/** The file that holds a checkpoint's weights when there is only one. */
+export const WHOLE_WEIGHTS = "model.safetensors";
+
 /**
- * Finds out which files hold a directory's weights: `model.safetensors`, or the shards that {@link WEIGHTS_INDEX} lists.
+ * Finds out which files hold a directory's weights: `model.safetensors`, or the shards that {@link WEIGHTS_INDEX} lists. Where there are
+ * both, the index is of an older save, and the whole file counts, as it does for Hugging Face's transformers.
  *
  * @param directory A Hugging Face model directory.
  * @returns Their names, sorted; they need not exist.
  * @throws {UserError} When the index is malformed or names files elsewhere.
  */
 export async function weightFiles(directory: string): Promise<string[]> {
+  if (await exists(join(directory, WHOLE_WEIGHTS))) return [WHOLE_WEIGHTS];
   const index = join(directory, WEIGHTS_INDEX);
   try {
     return shardNames(index, await Deno.readTextFile(index));
   } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return ["model.safetensors"];
+    if (error instanceof Deno.errors.NotFound) return [WHOLE_WEIGHTS];
     throw fileError("read", index, error);
   }
 }

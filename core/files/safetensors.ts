@@ -127,6 +127,20 @@ export class SafetensorsFile {
     return new Uint16Array(this.#source.readSync(begin + first * bytes, count * bytes).buffer);
   }
 
+  /**
+   * Reads a little of a tensor, enough to tell it from another.
+   *
+   * @param name The tensor's name.
+   * @param bytes How much to read from its beginning, and from its middle.
+   * @returns The two pieces; shorter ones of a smaller tensor.
+   * @throws {UserError} When it is missing or the file has shrunk.
+   */
+  async sample(name: string, bytes: number): Promise<[first: Uint8Array, middle: Uint8Array]> {
+    const { begin, end } = this.info(name), middle = begin + Math.floor((end - begin) / 2);
+    const read = (from: number) => this.#source.read(from, Math.min(bytes, end - from));
+    return [await read(begin), await read(middle)];
+  }
+
   /** Closes the file; nothing can be read afterwards. */
   close(): Promise<void> {
     return this.#source.close();

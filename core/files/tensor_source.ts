@@ -3,6 +3,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { weightFiles } from "./checkpoint_index.ts";
@@ -11,6 +12,9 @@ import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
 /** What checkpoints put in front of the names of a language model's tensors: nothing, or what it is a part of. */
 const PREFIXES = ["model.", "", "language_model.model.", "model.language_model.", "language_model."];
+
+/** Bytes of a tensor that a fingerprint reads at its beginning, and as many in its middle. */
+const SAMPLED_BYTES = 4096;
 
 /** The weights of one model. Names are given without what some checkpoints put in front. */
 export class TensorSource {
@@ -56,6 +60,26 @@ export class TensorSource {
   matrix(name: string, shape: readonly [rows: number, columns: number]): StoredMatrix {
     const { file, full } = this.#find(name, shape);
     return new StoredMatrix(file, full, shape);
+  }
+
+  /**
+   * Tells these weights from others: every tensor's name, type, shape and {@link SAMPLED_BYTES} of it twice. Weights that were trained
+   * further differ in them, since all numbers of a tensor move; a few numbers that someone changed elsewhere in a large tensor are missed. How
+   * the tensors are cut into files does not matter.
+   *
+   * @returns SHA-256, in hexadecimal digits.
+   * @throws {UserError} When a file cannot be read.
+   */
+  async fingerprint(): Promise<string> {
+    const hash = createHash("sha256");
+    const all = this.files.flatMap((file) => [...file.tensors.keys()].map((name) => ({ file, name })));
+    all.sort((a, b) => a.name < b.name ? -1 : 1);
+    for (const { file, name } of all) {
+      const { dtype, shape } = file.info(name);
+      hash.update(JSON.stringify([name, dtype, shape]));
+      for (const piece of await file.sample(name, SAMPLED_BYTES)) hash.update(piece);
+    }
+    return hash.digest("hex");
   }
 
   /** Closes the files; nothing can be read afterwards. */

@@ -7,7 +7,7 @@ import { mkdir, stat, statfs } from "node:fs/promises";
 import { basename } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
-import { weightFiles, WEIGHTS_INDEX } from "../files/checkpoint_index.ts";
+import { weightFiles, WEIGHTS_INDEX, WHOLE_WEIGHTS } from "../files/checkpoint_index.ts";
 import { exists } from "../files/exists.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { RepoCache } from "./cache.ts";
@@ -152,10 +152,16 @@ class ModelDownload {
     const api = new HubApi(this.#hub, { ...this.#reference, revision: this.#commit }, this.#patience(""));
     for (const entry of await api.files("", false)) this.#entries.set(entry.path, entry);
     const present = (name: string) => this.#entries.has(name) ? [name] : [];
-    await this.#get([CONFIG, ...present(WEIGHTS_INDEX)]);
+    // Where a repository has both, the whole file counts.
+    const whole = present(WHOLE_WEIGHTS);
+    await this.#get([CONFIG, ...whole.length > 0 ? [] : present(WEIGHTS_INDEX)]);
     const directory = this.#cache.snapshot(this.#commit);
     this.#check(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
-    await this.#get([TOKENIZER, ...present(TOKENIZER_CONFIG), ...await weightFiles(directory)]);
+    await this.#get([
+      TOKENIZER,
+      ...present(TOKENIZER_CONFIG),
+      ...whole.length > 0 ? whole : await weightFiles(directory),
+    ]);
   }
 
   async #get(names: readonly string[]): Promise<void> {

@@ -3,6 +3,7 @@
  * @module
  */
 
+import { createHash } from "node:crypto";
 import { basename, join, resolve } from "node:path";
 import { builtinModel } from "../builtin/model.ts";
 import { UserError } from "../errors.ts";
@@ -63,6 +64,17 @@ export async function openModel(
     return { ...await openDirectory(directory), name, path: pinned };
   }
   return { ...await openDirectory(model), name: basename(resolve(model)), path: resolve(model) };
+}
+
+/**
+ * Tells a model from others of the same shape, wherever its files lie.
+ *
+ * @param files The model, opened.
+ * @returns SHA-256 of tokenizer.json and of {@link TensorSource.fingerprint}, in hexadecimal digits.
+ * @throws {UserError} When the weights cannot be read.
+ */
+export async function modelFingerprint({ tokenizerJson, weights }: ModelFiles): Promise<string> {
+  return createHash("sha256").update(await weights.fingerprint()).update(tokenizerJson).digest("hex");
 }
 
 async function openDirectory(model: string): Promise<Omit<ModelFiles, "name" | "path">> {

@@ -48,6 +48,8 @@ export interface TranscoderDescription {
     readonly layers: number;
     readonly d_model: number;
     readonly vocab_size: number;
+    /** Tells it from others of the same shape, see `modelFingerprint`; absent where an older mtc began the run. */
+    readonly fingerprint?: string;
   };
   /** The text in figures, and its files, folders and references; none for the embedded one. */
   readonly data: Readonly<TextSummary> & { readonly name: string; readonly files: readonly string[] };
@@ -103,6 +105,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       layers: positive,
       d_model: positive,
       vocab_size: positive,
+      fingerprint: v.optional(v.string()),
     }),
     data: v.object({
       name: v.string(),
@@ -113,6 +116,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       bytes: count,
       file_count: count,
       fingerprint: v.string(),
+      contents: v.optional(v.string()),
     }),
     source: tap,
     target: tap,

@@ -15,6 +15,7 @@ import type { Transcoder } from "../transcoder/weights.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { runsIn, transcodersIn } from "./discovery.ts";
 import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { requireSameModel } from "./same_model.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
 /** A finished transcoder of a run. */
@@ -116,15 +117,7 @@ export async function loadRunModel(
   options: Omit<DecoderOptions, "context" | "maxTokens" | "precision"> & Pick<Partial<DecoderOptions>, "maxTokens">,
 ): Promise<Decoder> {
   const { model, context, precision } = config;
+  await requireSameModel(model, files, `use the model ${files.path ?? files.name} with ${directory}`);
   const maxTokens = options.maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
-  const decoder = await loadDecoder(gpu, files, { ...options, maxTokens, context, precision });
-  const { layers, dModel, vocabSize } = decoder.config;
-  if (layers === model.layers && dModel === model.d_model && vocabSize === model.vocab_size) return decoder;
-  throw new UserError({
-    action: `use the model ${model.path ?? files.name} with ${directory}`,
-    requirement:
-      `layers, d_model and vocab_size must be the run's ${model.layers}, ${model.d_model}, ${model.vocab_size}`,
-    found: `they are ${layers}, ${dModel}, ${vocabSize}`,
-    remedy: "put the model back that the run was trained on",
-  });
+  return await loadDecoder(gpu, files, { ...options, maxTokens, context, precision });
 }

@@ -9,6 +9,7 @@
  */
 import { builtinDocuments } from "../builtin/text.ts";
 import { UserError } from "../errors.ts";
+import { isHubReference } from "../hub/reference.ts";
 import { type BlockStart, Volume, VOLUME_START } from "./blocks.ts";
 import {
   type DataPaths,
@@ -21,7 +22,7 @@ import {
 } from "./documents.ts";
 import { listTextFiles, type TextFile } from "./files.ts";
 import { requireAllParts, type Split, splitDocuments } from "./split.ts";
-import { fingerprintOf, type TextSummary } from "./summary.ts";
+import { fingerprintOf, sampledContents, type TextSummary } from "./summary.ts";
 
 /** A document with the number that its tokens carry. */
 export interface NumberedDocument {
@@ -83,7 +84,10 @@ export async function openCorpus(data: DataPaths, split: Split, characters = BLO
   const first = new Volume(files, 0, characters);
   try {
     const { documents, next } = await first.read(VOLUME_START);
-    if (next !== null) return new StreamedCorpus(files, split, characters);
+    if (next !== null) {
+      const areLocal = files.every(({ path }) => !isHubReference(path));
+      return new StreamedCorpus(files, split, characters, areLocal ? await sampledContents(files) : undefined);
+    }
     const silent = files.find((_, i) => !documents.some(({ file }) => file === i));
     if (silent) {
       const action = `read ${silent.path}`, remedy = "leave it out or put text into it";
@@ -144,7 +148,7 @@ class StreamedCorpus implements Corpus {
   readonly #bounds: readonly number[];
   #open: { volume: number; reader: Volume } | undefined;
 
-  constructor(files: readonly TextFile[], split: Split, characters: number) {
+  constructor(files: readonly TextFile[], split: Split, characters: number, contents: string | undefined) {
     this.#files = files;
     this.#split = split;
     this.#characters = characters;
@@ -166,6 +170,7 @@ class StreamedCorpus implements Corpus {
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       file_count: files.length,
       fingerprint: fingerprintOf(files.flatMap(({ name, size }) => [name, String(size)])),
+      ...contents !== undefined && { contents },
     };
   }
 

@@ -3,6 +3,7 @@
  * @module
  */
 import { createHash } from "node:crypto";
+import type { ByteSource } from "../files/byte_source.ts";
 
 /** A text in figures. */
 export interface TextSummary {
@@ -18,6 +19,11 @@ export interface TextSummary {
   file_count: number;
   /** SHA-256 of names and texts, or of names and sizes of the files when the text is read as a stream. */
   fingerprint: string;
+  /**
+   * SHA-256 of samples of the files' bytes ({@link sampledContents}), when the text is read as a stream and all of it lies on this machine;
+   * what is on the hub is named by its commit. Absent where an older mtc recorded it.
+   */
+  contents?: string;
 }
 
 /** Makes a fingerprint of strings; where one ends and the next begins counts. */
@@ -27,8 +33,50 @@ export function fingerprintOf(parts: Iterable<string>): string {
   return hash.digest("hex");
 }
 
+/** Bytes of a file that are sampled at each of {@link SAMPLES} places. */
+const SAMPLED_BYTES = 4096;
+/** Places of a file, evenly spaced from its beginning to its end. */
+const SAMPLES = 32;
+
+/**
+ * Tells files from others of the same names and sizes without reading them whole. An edit that keeps a file's size and touches none of the
+ * samples is missed.
+ *
+ * @param files The files.
+ * @returns SHA-256 of their samples.
+ * @throws {UserError} When one cannot be read.
+ */
+export async function sampledContents(files: readonly { open(): Promise<ByteSource> }[]): Promise<string> {
+  const hash = createHash("sha256");
+  for (const { open } of files) {
+    const file = await open();
+    try {
+      const length = Math.min(SAMPLED_BYTES, file.size), places = length < file.size ? SAMPLES : 1;
+      for (let i = 0; i < places; i++) {
+        const from = Math.floor((file.size - length) * i / Math.max(1, places - 1));
+        hash.update(await file.read(from, length));
+      }
+    } finally {
+      await file.close();
+    }
+  }
+  return hash.digest("hex");
+}
+
+/**
+ * Whether a text is still what was recorded of it.
+ *
+ * @param then What was recorded.
+ * @param now What it is.
+ */
+export function isSameText(then: TextSummary, now: TextSummary): boolean {
+  const isKnown = then.contents !== undefined && now.contents !== undefined;
+  return then.fingerprint === now.fingerprint && (!isKnown || then.contents === now.contents);
+}
+
 /** One clause for messages: `233 documents, 10807464 bytes, fingerprint 1f3a5b7c9d0e`. */
-export function describeText({ documents, bytes, file_count, fingerprint }: TextSummary): string {
+export function describeText({ documents, bytes, file_count, contents, fingerprint: names }: TextSummary): string {
+  const fingerprint = contents ?? names;
   const size = documents === null ? `${file_count} files` : `${documents} documents`;
   return `${size}, ${bytes} bytes, fingerprint ${fingerprint.slice(0, 12)}`;
 }

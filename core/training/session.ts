@@ -15,6 +15,7 @@ import { configOf } from "../model/config.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
+import { requireSameModel } from "../runs/same_model.ts";
 import { START } from "../text/contexts.ts";
 import { openTokenSource } from "../text/source.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -22,7 +23,7 @@ import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { type BeginningObserver, beginRun, checkUnchanged, newestCommonStep, restoreRun } from "./start.ts";
+import { type BeginningObserver, beginRun, newestCommonStep, requireSameText, restoreRun } from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
 import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
@@ -75,7 +76,7 @@ export async function train(
   const position = restored?.position ?? START;
   const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed, start: position });
   try {
-    for (const config of resumed ?? []) checkUnchanged(config, decoder, source);
+    for (const config of resumed ?? []) requireSameText(config, source);
     const started = performance.now();
     const elapsed = () => (restored?.elapsed_s ?? 0) + (performance.now() - started) / 1000;
     const harvested = restored ? restored.harvested ?? null : { buffers: 0, counts: NO_TOKENS };
@@ -100,6 +101,7 @@ export async function train(
 async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver) {
   const { settings, mappings, model, resumed } = plan, { context } = settings;
   const [before] = resumed ?? [];
+  if (before) await requireSameModel(before.model, model, "resume");
   if (before?.adapter === gpu.adapter) {
     for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
   }

@@ -21,7 +21,7 @@ import { writeLinearMap } from "../runs/linear_map.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { sliceBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
-import { describeText, type TextSummary } from "../text/summary.ts";
+import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
@@ -196,31 +196,20 @@ async function writeBeginnings(
 }
 
 /**
- * Makes sure that a resumed run goes on with what it began with: where model or text are others, the rest would be another run's.
+ * Makes sure that a resumed run goes on with the text that it began with: where that is another, the rest would be another run's.
  *
  * @param began The config.json of one of its transcoders.
- * @param decoder The model now.
  * @param source The text now.
- * @throws {UserError} Naming what differs.
+ * @throws {UserError} When it is another.
  */
-export function checkUnchanged(
-  { model, data }: TranscoderConfig,
-  { config }: Pick<Decoder, "config">,
-  { summary }: Pick<TokenSource, "summary">,
-): void {
-  const differs = (what: string, then: string, now: string, name: string) =>
-    new UserError({
-      action: "resume",
-      requirement: `${what} must be the ${then} that the run began with`,
-      found: `they are ${now}`,
-      remedy: `put ${name} back as it was`,
-    });
-  const { layers, d_model, vocab_size } = model, { layers: layersNow, dModel, vocabSize } = config;
-  const then = [layers, d_model, vocab_size].join(", "), now = [layersNow, dModel, vocabSize].join(", ");
-  if (then !== now) throw differs("the model's layers, width and vocabulary", then, now, model.path ?? model.name);
-  if (summary.fingerprint !== data.fingerprint) {
-    throw differs("the text's contents", describeText(data), describeText(summary), data.name);
-  }
+export function requireSameText({ data }: TranscoderConfig, { summary }: Pick<TokenSource, "summary">): void {
+  if (isSameText(data, summary)) return;
+  throw new UserError({
+    action: "resume",
+    requirement: `the text's contents must be the ${describeText(data)} that the run began with`,
+    found: `they are ${describeText(summary)}`,
+    remedy: `put ${data.name} back as it was, or give its new place with --data`,
+  });
 }
 
 /** Activations that are all the same leave nothing to learn, and those that are not finite cannot be learnt. */

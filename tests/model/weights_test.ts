@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../core/errors.ts";
-import { openSafetensors } from "../../core/files/safetensors.ts";
+import { openSafetensors, writeSafetensors } from "../../core/files/safetensors.ts";
 import { openGpu } from "../../core/gpu/device.ts";
-import { BUILTIN, type ModelFiles, openModel } from "../../core/model/files.ts";
+import { BUILTIN, type ModelFiles, modelFingerprint, openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import { Pass } from "../../core/gpu/run.ts";
 
@@ -106,6 +106,42 @@ for (const [what, spoil, message] of spoilt) {
     });
   });
 }
+
+Deno.test("a whole file counts where an index of an older save lies beside it, and weights are told from others whatever their files", async () => {
+  const directory = await Deno.makeTempDir();
+  try {
+    for (const { name } of Deno.readDirSync(SHARDS)) await Deno.copyFile(join(SHARDS, name), join(directory, name));
+    const fingerprint = async () => {
+      const files = await openModel(directory);
+      try {
+        return { shards: files.weights.files.length, fingerprint: await modelFingerprint(files) };
+      } finally {
+        await files.weights.close();
+      }
+    };
+    const sharded = await fingerprint();
+    const files = await openModel(directory), whole = join(directory, "model.safetensors");
+    const tensors = [];
+    for (const file of files.weights.files) {
+      for (const [name, { shape }] of file.tensors) {
+        tensors.push({ name, dtype: "F32" as const, shape, data: await file.readF32(name) });
+      }
+    }
+    await files.weights.close();
+    await writeSafetensors(whole, tensors);
+    assert.deepEqual(await fingerprint(), { shards: 1, fingerprint: sharded.fingerprint });
+    const { data } = tensors.find(({ name }) => name.endsWith("layers.1.mlp.up_proj.weight"))!;
+    data.forEach((value, i) => data[i] = 1.001 * value);
+    await writeSafetensors(whole, tensors);
+    assert.notEqual((await fingerprint()).fingerprint, sharded.fingerprint);
+    await Deno.remove(whole);
+    const tokenizer = join(directory, "tokenizer.json");
+    await Deno.writeTextFile(tokenizer, `${await Deno.readTextFile(tokenizer)} `);
+    assert.notEqual((await fingerprint()).fingerprint, sharded.fingerprint);
+  } finally {
+    await Deno.remove(directory, { recursive: true });
+  }
+});
 
 /** Gemma-3's golden model of float32, and its multimodal one. */
 const SCALED = new URL("../golden/gemma3/scaled/", import.meta.url).pathname;

@@ -7,6 +7,7 @@ import { parquetWriteBuffer } from "hyparquet-writer";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { VOLUME_START } from "../../core/text/blocks.ts";
 import { documentName, shareNumbers } from "../../core/text/documents.ts";
+import { isSameText } from "../../core/text/summary.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import {
   assertRefused,
@@ -89,7 +90,7 @@ Deno.test("the built-in text: 233 addresses, the same held-out ones as in the mo
   assert.deepEqual(years, [[1790, 1830, 1870, 1910, 1951, 1989], [1810, 1850, 1890, 1930, 1969, 2009]]);
 });
 
-Deno.test("the fingerprint tells texts apart: by their contents, or by their files' sizes when they are streamed", async () => {
+Deno.test("the fingerprint tells texts apart: by their contents, or by their files' sizes and samples when they are streamed", async () => {
   const lines = texts(60);
   await withFiles({ "a.jsonl": jsonl(lines) }, async (folder) => {
     const path = join(folder, "a.jsonl");
@@ -100,7 +101,11 @@ Deno.test("the fingerprint tells texts apart: by their contents, or by their fil
     assert.equal((await summary()).fingerprint, whole.fingerprint);
     await Deno.writeTextFile(path, jsonl(["Text 0 of 60", ...lines.slice(1)]));
     assert.notEqual((await summary()).fingerprint, whole.fingerprint);
-    assert.equal((await summary(100)).fingerprint, streamed.fingerprint);
+    const edited = await summary(100);
+    assert.equal(edited.fingerprint, streamed.fingerprint);
+    assert.notEqual(edited.contents, streamed.contents);
+    assert.ok(!isSameText(streamed, edited) && isSameText(streamed, streamed));
+    assert.ok(isSameText({ ...streamed, contents: undefined }, edited), "an older mtc did not look into the files");
     await Deno.writeTextFile(path, jsonl([...lines, "more"]));
     assert.notEqual((await summary(100)).fingerprint, streamed.fingerprint);
   });
