@@ -212,7 +212,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /must be the run's 26, 2304, 256000, they are 6, 128, 4096/,
+    /must be the 26, 2304, 256000 that the run began with, they are 6, 128, 4096/,
   ],
   [
     "a text that has changed",
