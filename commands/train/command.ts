@@ -108,7 +108,7 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
 
 async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estimate): Promise<void> {
   const lock = await lockRun(request.directory);
-  const display = new TrainDisplay(request.settings, request.mappings);
+  const display = new TrainDisplay(request.settings, request.transcoders);
   const stop = listenForInterrupts(() => display.interrupting());
   try {
     const verb = request.resumed ? "Resuming" : "Training";
@@ -140,7 +140,7 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
   if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
   else {
     const verb = request.resumed ? "Would resume" : "Would train";
-    const display = new TrainDisplay(request.settings, request.mappings);
+    const display = new TrainDisplay(request.settings, request.transcoders);
     const header = display.header(verb, request.model.name, adapter, request.directory);
     console.log([...header, "", ...estimateTable(request, estimated)].join("\n"));
   }
@@ -182,12 +182,12 @@ function peakMemory(): number | null {
 }
 
 async function printResult(request: TrainRequest, asJson: boolean): Promise<void> {
-  const { directory, mappings, settings, model } = request, features = featureCount(settings.groups);
-  const ids = mappings.map((mapping) => idOf({ ...settings, ...mapping, model }));
+  const { directory, transcoders: planned, model } = request;
+  const ids = planned.map(({ settings, source, target }) => idOf({ ...settings, source, target, model }));
   const phrases = nameTranscoders(ids).map(({ phrase }) => phrase);
   const transcoders = await Promise.all(
     directoriesOf(request).map(async (path, i) => {
-      return { layer: mappings[i].target.layer, path, evaluation: await readEvaluation(path) };
+      return { layer: planned[i].target.layer, path, evaluation: await readEvaluation(path) };
     }),
   );
   const peak = peakMemory();
@@ -197,9 +197,10 @@ async function printResult(request: TrainRequest, asJson: boolean): Promise<void
   console.log(`\nHeld-out text, ${textRead(transcoders[0].evaluation)}, threshold inference:`);
   for (const [i, { evaluation }] of transcoders.entries()) {
     const { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
-    const dead = `dead ${dead_features} of ${features}`,
+    const { groups, k } = planned[i].settings,
+      dead = `dead ${dead_features} of ${featureCount(groups)}`,
       map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
-    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${settings.k})   ${dead}`);
+    console.log(`  ${phrases[i]}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${k})   ${dead}`);
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     const others = [
       ...prefixes ? [`${prefixes} features`] : [],

@@ -8,8 +8,8 @@ import { featureCount } from "../../core/transcoder/shape.ts";
 import { bufferLayout } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
 import type { RunCounts } from "../../core/runs/evaluation.ts";
-import type { Mapping } from "../../core/runs/ids.ts";
-import type { RunSettings } from "../../core/runs/settings.ts";
+import type { SharedSettings } from "../../core/runs/settings.ts";
+import type { PlannedTranscoder } from "../../core/training/plan.ts";
 import type { TrainingObserver } from "../../core/training/session.ts";
 import type { SteppedTranscoder } from "../../core/training/step_log.ts";
 import { type Tap, tapName } from "../../core/model/sites.ts";
@@ -21,8 +21,8 @@ import { perSecond, Progress } from "../progress.ts";
 
 /** Shows the phases of a run on stderr, one after the other. */
 export class TrainDisplay {
-  readonly #settings: RunSettings;
-  readonly #mappings: readonly Mapping[];
+  readonly #settings: SharedSettings;
+  readonly #transcoders: readonly PlannedTranscoder[];
   readonly #stepsPerBuffer: number;
   #progress: Progress | null = null;
   #isStopping = false;
@@ -32,12 +32,12 @@ export class TrainDisplay {
   #rate: number | null = null;
 
   /**
-   * @param settings The run's settings.
-   * @param mappings Its transcoders.
+   * @param settings What the run's transcoders share.
+   * @param transcoders What it trains.
    */
-  constructor(settings: RunSettings, mappings: readonly Mapping[]) {
+  constructor(settings: SharedSettings, transcoders: readonly PlannedTranscoder[]) {
     this.#settings = settings;
-    this.#mappings = mappings;
+    this.#transcoders = transcoders;
     this.#stepsPerBuffer = bufferLayout(settings).steps;
   }
 
@@ -51,13 +51,19 @@ export class TrainDisplay {
    * @returns Lines.
    */
   header(verb: string, model: string, adapter: string, directory: string): string[] {
-    const { steps, batch_tokens, groups, k, passes } = this.#settings;
-    const transcoders = this.#mappings.length === 1 ? "a transcoder" : `${this.#mappings.length} transcoders`;
+    const { steps, batch_tokens, passes } = this.#settings, planned = this.#transcoders;
+    const transcoders = planned.length === 1 ? "a transcoder" : `${planned.length} transcoders`;
+    const mappings = new Set(planned.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`));
+    const sizes = new Set(
+      planned.map(({ settings: { groups, k } }) =>
+        `  ${integer(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`
+      ),
+    );
     const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
     return [
       `${verb} ${transcoders} of ${model}`,
-      ...this.#mappings.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`),
-      `  ${integer(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`,
+      ...mappings,
+      ...sizes,
       `  ${integer(steps)} steps of ${integer(batch_tokens)} tokens${uses}`,
       `  on ${adapter}`,
       `  into ${directory}`,

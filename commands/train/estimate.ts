@@ -143,12 +143,12 @@ const FILES: Readonly<Record<string, string>> = {
  * @returns Lines of at most 80 columns, unless the run's directory is long; none when nothing is known but that a tensor is too large.
  */
 export function estimateTable(
-  { directory, names }: TrainRequest,
+  { directory, transcoders }: TrainRequest,
   { fit, free, duration: time }: Estimate,
 ): string[] {
   if (!fit.needs) return [];
   const { gpu, host, disk } = fit.needs, free_ = free.host + taken(host);
-  const places = names.length === 1 ? names[0] : "<transcoder>";
+  const places = transcoders.length === 1 ? transcoders[0].name : "<transcoder>";
   const lines = [
     ...section("GPU memory", sizes(gpu)),
     total("at most", bytes(gpu.peak), fit.gpuFree === null ? "" : `of ${bytes(fit.gpuFree)} that could be had`),
@@ -213,7 +213,7 @@ export function estimateJson(request: TrainRequest, { fit, free, duration, propo
     run: request.directory,
     model: request.model.name,
     adapter,
-    mappings: request.mappings.map((mapping) => ({ layer: mapping.target.layer, ...mapping })),
+    mappings: request.transcoders.map(({ source, target }) => ({ layer: target.layer, source, target })),
     gpu_memory: needs && { ...amounts(needs.gpu), is_host: gpuFree === null, free: gpuFree },
     host_memory: needs && { ...amounts(needs.host), free: free.host },
     disk: needs && { ...amounts(needs.disk), free: free.disk },

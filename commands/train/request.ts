@@ -22,7 +22,7 @@ import { featureCount } from "../../core/transcoder/shape.ts";
 import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
-import { type RunSettings, settingsOf } from "../../core/runs/settings.ts";
+import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
 import { checkSettings } from "../../core/training/recipe.ts";
@@ -100,11 +100,13 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
   // A run should not find out late that there is too little text for it, or for what is held out.
-  const { context, seed } = settings;
+  const { context, data_seed: seed } = settings;
   (await openTokenSource({ tokenizer: model, data, split: "train", context, seed })).close();
   const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
-  const files = names.map(({ file }) => file);
-  return { directory, settings, mappings, names: files, model, data, resumed: null, isFinished: false };
+  const own = ownSettingsOf(settings);
+  const transcoders = mappings.map((mapping, i) => ({ ...mapping, name: names[i].file, settings: own }));
+  const shared = sharedSettingsOf(settings);
+  return { directory, settings: shared, transcoders, model, data, resumed: null, isFinished: false };
 }
 
 /**
@@ -198,6 +200,7 @@ function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Com
   if (changed.steps !== undefined) {
     changed.threshold_rate = Math.min(1, Math.max(defaults.threshold_rate, 10 / (changed.steps as number)));
   }
+  if (changed.seed !== undefined) changed.data_seed ??= changed.seed;
   return { ...defaults, ...changed };
 }
 
@@ -228,18 +231,21 @@ export async function resumedRequest(
       remedy: "leave the option out or start another run",
     });
   }
-  const { names, configs } = await readConfigs(directory), [first] = configs, settings = settingsOf(first);
-  checkRead(settings, join(directory, names[0], CONFIG_FILE));
+  const { names, configs } = await readConfigs(directory), [first] = configs;
+  for (const [i, config] of configs.entries()) checkRead(config, join(directory, names[i], CONFIG_FILE));
+  const transcoders = configs.map((config, i) => {
+    const { source, target } = config;
+    return { source, target, name: names[i], settings: ownSettingsOf(config) };
+  });
   const finished = await Promise.all(
-    directoriesOf({ directory, names }).map((path) => exists(join(path, TRANSCODER_FILE))),
+    directoriesOf({ directory, transcoders }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   const isMoved = command.getOptionValueSource("model") === "cli";
   const model = isMoved ? options.model : first.model.path ?? BUILTIN;
   return {
     directory,
-    names,
-    settings,
-    mappings: configs.map(({ source, target }) => ({ source, target })),
+    settings: sharedSettingsOf(first),
+    transcoders,
     model: await openModelVisibly(model),
     data: options.data ? await pinPaths(options.data) : dataOf(first),
     resumed: configs,
@@ -280,12 +286,12 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
   }
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
   const shared = (config: TranscoderConfig) =>
-    JSON.stringify([settingsOf(config), config.model, config.data, config.median_norms]);
+    JSON.stringify([sharedSettingsOf(config), config.model, config.data, config.median_norms]);
   const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
   if (stranger < 0) return { names, configs };
   throw new UserError({
     action,
-    requirement: "its transcoders must share settings, model and text",
+    requirement: "its transcoders must share steps, harvest, model and text",
     found: `those of ${names[stranger]} are not those of ${names[0]}`,
     remedy: "move what does not belong to this run elsewhere",
   });
@@ -300,12 +306,12 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): Promise<TrainingPlan> {
-  const { settings, model, data, resumed } = plan;
+  const { model, data, resumed } = plan;
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     ...plan,
-    describe: ({ source, target }, text) => ({
+    describe: ({ source, target, settings: { groups } }, text) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -317,7 +323,7 @@ export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: 
       },
       d_in: widthOf(config, source.site),
       d_out: widthOf(config, target.site),
-      features: featureCount(settings.groups),
+      features: featureCount(groups),
     }),
   };
 }

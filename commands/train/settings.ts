@@ -25,6 +25,7 @@ const COMMON = {
   aux_weight: 1,
   threshold_rate: 0.01,
   seed: 0,
+  data_seed: 0,
   context: 64,
   batch_tokens: 1024,
   include_bos: false,
@@ -198,6 +199,8 @@ interface NumberOption {
   readonly text: string;
   /** Whether it may be other than whole. */
   readonly isReal?: true;
+  /** The option that it follows where it is not given. */
+  readonly follows?: string;
 }
 
 /** The numbers that can be set, in the order of `--help`. */
@@ -253,7 +256,13 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
     text: "leave out tokens whose activation at a source has a norm above x times the median, too; 0 for none",
     isReal: true,
   },
-  { flags: "--seed <n>", setting: "seed", text: "seed of everything random" },
+  { flags: "--seed <n>", setting: "seed", text: "seed of the first weights" },
+  {
+    flags: "--data-seed <n>",
+    setting: "data_seed",
+    text: "seed of the order in which the text is read and drawn",
+    follows: "--seed",
+  },
   { flags: "--log-every <steps>", setting: "log_every", text: "steps between rows of metrics.csv" },
   { flags: "--checkpoint-every <steps>", setting: "checkpoint_every", text: "steps between checkpoints" },
   { flags: "--sample-every <steps>", setting: "sample_every", text: "steps between sampled training batches" },
@@ -278,9 +287,9 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
  * @param option One of {@link NUMBER_OPTIONS}.
  * @returns The option, whose help tells both defaults.
  */
-export function declared({ flags, setting, text, isReal }: NumberOption): Option {
+export function declared({ flags, setting, text, isReal, follows }: NumberOption): Option {
   const [embedded, published] = [EMBEDDED[setting], PUBLISHED[setting]];
-  const value = embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`;
+  const value = follows ?? (embedded === published ? String(embedded) : `${published}; embedded: ${embedded}`);
   const help = `${text} (default: ${value})`;
   return isReal ? numberOption(flags, help) : wholeNumberOption(flags, help, { least: 0 });
 }

@@ -189,11 +189,11 @@ function lessSamples(run: PlannedRun): Proposal[] {
 
 /** The deepest layers are left out first: those before them are needed on the way to them, not the other way round. */
 function fewerLayers(run: PlannedRun): Proposal[] {
-  const layers = [...new Set(run.mappings.map(({ target }) => target.layer))];
+  const layers = [...new Set(run.transcoders.map(({ target }) => target.layer))];
   return layers.slice(1).map((_, left) => {
     const kept = layers.slice(0, layers.length - 1 - left);
-    const mappings = run.mappings.filter(({ target }) => kept.includes(target.layer));
-    return { flags: [`--layers ${kept.join(",")}`], run: { ...run, mappings } };
+    const transcoders = run.transcoders.filter(({ target }) => kept.includes(target.layer));
+    return { flags: [`--layers ${kept.join(",")}`], run: { ...run, transcoders } };
   });
 }
 

@@ -128,13 +128,14 @@ function gpuNeed({ training, peaks }: Rehearsal): Need {
 }
 
 function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
-  const { config, samples, checkpoint, transfers, buffer } = rehearsal, { model } = run;
+  const { config, samples, checkpoints, transfers, buffer } = rehearsal, { model } = run;
   const rows = Math.min(CACHED_ROWS, config.vocabSize, buffer.contexts * buffer.context);
   // A checkpoint leaves to the garbage collector what was read back of the state, and the weights as they are, folded, and turned.
-  const copies = Math.max(checkpoint.state + 3 * checkpoint.weights, transfers.readback, transfers.upload);
+  const states = checkpoints.map(({ state, weights }) => state + 3 * weights);
+  const copies = Math.max(...states, transfers.readback, transfers.upload);
   // The equations of the linear map are gone before the first checkpoint.
-  const equations = Math.max(...run.mappings.map((mapping) => {
-    const { d_in, d_out } = shapeOf(run, config, mapping);
+  const equations = Math.max(...run.transcoders.map((transcoder) => {
+    const { d_in, d_out } = shapeOf(config, transcoder);
     return 8 * d_in * (d_in + d_out) + transfers.readback;
   }));
   return needOf([
@@ -147,26 +148,38 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
   ]);
 }
 
-function diskNeed({ settings, mappings }: PlannedRun, { checkpoint }: Rehearsal, standing: Standing): Need {
-  const { groups, steps, log_every, checkpoint_every } = settings, transcoders = mappings.length;
-  const features = featureCount(groups), { state, weights, samples } = checkpoint;
+function diskNeed(run: PlannedRun, { checkpoints }: Rehearsal, standing: Standing): Need {
+  const { settings: { steps, log_every, checkpoint_every }, transcoders } = run;
   // A checkpoint is whole before an older one is removed.
-  const checkpoints = Math.min(CHECKPOINTS_KEPT + 1, Math.ceil(steps / checkpoint_every));
-  const tables = features * FEATURE_ROW_BYTES + Math.ceil(steps / log_every) * METRICS_ROW_BYTES;
+  const kept = Math.min(CHECKPOINTS_KEPT + 1, Math.ceil(steps / checkpoint_every));
+  const metrics = transcoders.length * Math.ceil(steps / log_every) * METRICS_ROW_BYTES;
   const need = needOf([
-    { name: "checkpoints", amount: transcoders * checkpoints * (state + weights + samples) },
-    { name: "samples", amount: transcoders * samplesWritten(settings) * SAMPLE_BYTES },
-    { name: "finished transcoders", amount: transcoders * weights },
-    { name: "tables", amount: transcoders * tables },
+    { name: "checkpoints", amount: kept * sizeOf(checkpoints) },
+    { name: "samples", amount: samplesWritten(run) * SAMPLE_BYTES },
+    { name: "finished transcoders", amount: sumOf(checkpoints, ({ weights }) => weights) },
+    { name: "tables", amount: featuresOf(run) * FEATURE_ROW_BYTES + metrics },
   ]);
   if (standing.written === 0) return need;
   const already = { name: "there already", amount: -Math.min(need.peak, standing.written) };
   return needOf([...need.parts, already]);
 }
 
-/** Samples in the files of a transcoder: those of training, those of the final pass, and those at quantiles. */
-function samplesWritten({ groups, samples_per_feature }: PlannedRun["settings"]): number {
-  return featureCount(groups) * (2 * samples_per_feature + SAMPLE_QUANTILES.length);
+/** Samples in the files of all transcoders: those of training, those of the final pass, and those at quantiles. */
+function samplesWritten(run: PlannedRun): number {
+  return featuresOf(run) * (2 * run.settings.samples_per_feature + SAMPLE_QUANTILES.length);
+}
+
+function featuresOf({ transcoders }: PlannedRun): number {
+  return sumOf(transcoders, ({ settings }) => featureCount(settings.groups));
+}
+
+/** Bytes of a checkpoint of all transcoders. */
+function sizeOf(checkpoints: Rehearsal["checkpoints"]): number {
+  return sumOf(checkpoints, ({ state, weights, samples }) => state + weights + samples);
+}
+
+function sumOf<T>(items: readonly T[], amount: (item: T) => number): number {
+  return items.reduce((sum, item) => sum + amount(item), 0);
 }
 
 function needOf(parts: readonly Part[]): Need {
@@ -205,8 +218,8 @@ export async function estimateDuration(
  * @returns Seconds by phase.
  */
 export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Standing, speed: Speed): Duration {
-  const { settings, mappings } = run, { buffer, flops, checkpoint } = rehearsal, { step } = standing;
-  const transcoders = mappings.length, steps = settings.steps - step;
+  const { settings } = run, { buffer, flops } = rehearsal, { step } = standing;
+  const transcoders = run.transcoders.length, steps = settings.steps - step;
   const perContext = countedPerContext(settings.context, settings.include_bos);
   const forward = (contexts: number) => contexts * flops.forward / rehearsal.contextsPerForward / speed.forwardFlops;
   const reading = (tokens: number) => forward(tokens / perContext) + tokens * transcoders * speed.sampleSeconds;
@@ -214,7 +227,7 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
   const fills = Math.ceil(settings.steps / buffer.steps) - Math.floor(step / buffer.steps);
   const checkpoints = Math.ceil(settings.steps / settings.checkpoint_every) -
     Math.floor(step / settings.checkpoint_every);
-  const perCheckpoint = transcoders * (checkpoint.state + checkpoint.weights + checkpoint.samples) / CHECKPOINT_RATE;
+  const perCheckpoint = sizeOf(rehearsal.checkpoints) / CHECKPOINT_RATE;
   const start = step > 0 ? 0 : flops.start / speed.forwardFlops;
   const phases = [
     { name: "loading", amount: rehearsal.modelLayers * speed.loadLayerSeconds },
@@ -223,7 +236,7 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
     { name: "checkpoints", amount: checkpoints * perCheckpoint },
     { name: "final pass", amount: reading(settings.sample_tokens) },
     { name: "evaluation", amount: reading(settings.evaluation_tokens) },
-    { name: "writing samples", amount: transcoders * samplesWritten(settings) * SAMPLE_WRITE_S },
+    { name: "writing samples", amount: samplesWritten(run) * SAMPLE_WRITE_S },
   ];
   const seconds = phases.reduce((sum, { amount }) => sum + amount, 0);
   return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };

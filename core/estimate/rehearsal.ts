@@ -9,7 +9,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
 import { type Reach, reachOf } from "../model/reach.ts";
-import { tapIndex, widthOf } from "../model/sites.ts";
+import { tapIndex, tapName, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -25,9 +25,9 @@ import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
 import { ROWS_AT_ONCE, sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
-import type { TrainingPlan } from "../training/plan.ts";
+import { type PlannedTranscoder, settingsIn, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import { type Mapping, sourcesOf, tapsOf } from "../runs/ids.ts";
+import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
@@ -35,7 +35,7 @@ import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
-export type PlannedRun = Pick<TrainingPlan, "settings" | "mappings" | "model" | "resumed">;
+export type PlannedRun = Pick<TrainingPlan, "settings" | "transcoders" | "model" | "resumed">;
 
 /** What a run does, in its order. */
 export type Stage = "loading" | "starting" | "training" | "finishing";
@@ -58,8 +58,8 @@ export interface Rehearsal {
   readonly peaks: Readonly<Record<Stage, Snapshot>>;
   /** Floating-point operations of one forward pass, and of making the first weights. */
   readonly flops: { readonly forward: number; readonly start: number };
-  /** What a checkpoint holds of one transcoder's state, of its weights, of its samples. */
-  readonly checkpoint: { readonly state: number; readonly weights: number; readonly samples: number };
+  /** What a checkpoint of each transcoder holds of its state, of its weights, of its samples. */
+  readonly checkpoints: readonly { readonly state: number; readonly weights: number; readonly samples: number }[];
   /** Samples in host memory in all: of training, and of the final pass. */
   readonly samples: { readonly training: number; readonly final: number };
   /** The most that is uploaded, and read back, at once: the host holds a copy. */
@@ -83,7 +83,7 @@ const ENOUGH_BATCHES = 1024;
  * @throws {UserError} When a tensor is missing, misshapen, or larger than the adapter can bind.
  */
 export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, most = Infinity): Promise<Rehearsal> {
-  const { settings, mappings } = run, config = configOf(run.model);
+  const { settings, transcoders: planned } = run, config = configOf(run.model);
   const ledger = new Ledger(gpu, most);
   const contexts = contextsPerForward(gpu, config, settings.context);
   const peaks: Partial<Record<Stage, Snapshot>> = {};
@@ -98,8 +98,8 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   // What is allocated through this handle lives as long as training.
   const trainingScope = openScope(ledger.gpu), layout = bufferLayout(settings);
   ledger.part = "shuffle buffer";
-  const sources = sourcesOf(mappings);
-  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.seed, sources);
+  const sources = sourcesOf(planned);
+  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.data_seed, sources);
   ledger.dispatches.length = 0;
   const { contexts: filled } = await overText({
     gpu: ledger.gpu,
@@ -110,16 +110,16 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   }, [new BufferFiller(ledger.gpu, buffer, contexts)]);
   const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
   ledger.dispatches.length = 0;
-  const transcoders: TrainedParts[] = [];
-  for (const mapping of mappings) {
-    const shape = shapeOf(run, config, mapping);
+  const transcoders: TrainedParts[] = [], mapped = new Map<string, TranscoderShape>();
+  for (const each of planned) {
+    const shape = shapeOf(config, each), all = settingsIn(run, each);
     ledger.part = "first weights";
-    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, mapping, buffer);
-    ledger.part = `transcoder of layer ${mapping.target.layer}`;
-    transcoders.push(allocateTranscoder(trainingScope, settings, shape, unprepared(shape), zeroWeights(shape)));
+    if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, each, buffer, mapped);
+    ledger.part = `transcoder of layer ${each.target.layer}`;
+    transcoders.push(allocateTranscoder(trainingScope, all, shape, unprepared(shape), zeroWeights(shape)));
   }
   endStage("starting");
-  const otherTurns = transcoders.map(({ shape }) => startsOver ? flopsOfOtherTurns(run, shape, buffer.order) : 0);
+  const otherTurns = [...mapped.values()].map((shape) => flopsOfOtherTurns(run, shape, buffer.order));
   const startFlops = otherTurns.reduce((sum, flops) => sum + flops, flopsOf(ledger.dispatches));
 
   await takeStep(ledger.gpu, transcoders);
@@ -129,7 +129,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   }
   const trained: PlacedTranscoder[] = [];
   for (const [i, { shape, stepper }] of transcoders.entries()) {
-    const config = { ...mappings[i], k: settings.k };
+    const { source, target, settings: { k } } = planned[i], config = { source, target, k };
     const transcoder = { shape, ...await readWeights(ledger.gpu, shape, stepper.state) };
     trained.push({ config, transcoder, linearMap: blankMap(shape) });
   }
@@ -139,7 +139,6 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   ledger.restartPeak();
   const final = await finish(ledger, run, decoder, trained);
   endStage("finishing");
-  const [{ shape, stepper: { state }, samples }] = transcoders;
   return {
     config,
     modelLayers: reachOf(decoder.taps).length,
@@ -149,11 +148,11 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     tensors,
     peaks: peaks as Record<Stage, Snapshot>,
     flops: { forward: forwardFlops, start: startFlops },
-    checkpoint: {
+    checkpoints: transcoders.map(({ shape, stepper: { state }, samples }) => ({
       state: stateTensors(state).reduce((sum, [, { shape }]) => sum + ELEMENT_BYTES * elements(shape), 0),
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
       samples: samples.bytes,
-    },
+    })),
     samples: { training: transcoders.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
     transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
   };
@@ -162,12 +161,11 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
 /**
  * The sizes of a transcoder of a run.
  *
- * @param run The run.
- * @param config Its model.
- * @param mapping What the transcoder maps.
+ * @param config The run's model.
+ * @param transcoder The transcoder.
  * @returns As wide as its source and its target.
  */
-export function shapeOf({ settings }: PlannedRun, config: DecoderConfig, { source, target }: Mapping): TranscoderShape {
+export function shapeOf(config: DecoderConfig, { source, target, settings }: PlannedTranscoder): TranscoderShape {
   return { d_in: widthOf(config, source.site), d_out: widthOf(config, target.site), groups: settings.groups };
 }
 
@@ -183,7 +181,7 @@ function blankMap({ d_in, d_out }: TranscoderShape): LinearMap {
 }
 
 async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
-  const taps = tapsOf(run.mappings), { context } = run.settings;
+  const taps = tapsOf(run.transcoders), { context } = run.settings;
   ledger.part = "model weights";
   const layers = await loadAlike(ledger, run.model.weights, config, reachOf(taps));
   ledger.part = "forward pass";
@@ -204,22 +202,28 @@ async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderC
   return [...new Array<LayerWeights>(alike).fill(layers[0]), ...layers];
 }
 
-/** What a run does with its first buffer, once for each transcoder. */
+/** What a run does with its first buffer, once for each transcoder; what `mapped` has not seen yet, once for each mapping. */
 async function makeFirstWeights(
   gpu: Gpu,
   run: PlannedRun,
   shape: TranscoderShape,
-  mapping: Mapping,
+  transcoder: PlannedTranscoder,
   buffer: ShuffleBuffer,
+  mapped: Map<string, TranscoderShape>,
 ) {
-  const { passes, batch_tokens, groups } = run.settings, { order } = buffer, taps = tapsOf(run.mappings);
-  const [source, target] = [mapping.source, mapping.target].map((tap) => buffer.activations[tapIndex(taps, tap)]);
+  const { passes, batch_tokens } = run.settings, { order } = buffer, taps = tapsOf(run.transcoders);
+  const [source, target] = [transcoder.source, transcoder.target].map((tap) => buffer.activations[tapIndex(taps, tap)]);
   // What is measured of more batches takes a thousandth of their own room in the buffer.
   const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
-  await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
-  await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
-  const directions = new Float32Array(featureCount(groups) * shape.d_in);
+  const name = `${tapName(transcoder.source)} ${tapName(transcoder.target)}`, isMapped = mapped.has(name);
+  if (!isMapped) {
+    await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
+    await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
+  }
+  const directions = new Float32Array(featureCount(shape.groups) * shape.d_in);
   await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target, unprepared(shape));
+  if (isMapped) return;
+  mapped.set(name, shape);
   // All turns take the same room; those that are left out here are counted by flopsOfOtherTurns.
   const turn = Math.min(order.shape[0] / passes, ROWS_AT_ONCE);
   await sumProducts(gpu, shape, order, turn, source, target, unprepared(shape));
@@ -246,13 +250,13 @@ async function takeStep(gpu: Gpu, transcoders: readonly TrainedParts[]): Promise
 /** What follows the last step; returns the host memory of the samples. */
 async function finish(
   ledger: Ledger,
-  { settings, mappings }: PlannedRun,
+  { settings, transcoders: planned }: PlannedRun,
   decoder: Decoder,
   transcoders: readonly PlacedTranscoder[],
 ): Promise<number> {
   const { gpu } = ledger, source = blankText(settings.context, true);
   // A blank text has one token, which may be a special one.
-  const median_norms = sourcesOf(mappings).map((tap) => ({ ...tap, norm: 1 }));
+  const median_norms = sourcesOf(planned).map((tap) => ({ ...tap, norm: 1 }));
   const common = { gpu, decoder, source, settings: { ...settings, exclude_tokens: [], median_norms }, transcoders };
   ledger.part = "final pass";
   const { tallies } = await collectSamples({ ...common, tokens: settings.sample_tokens });

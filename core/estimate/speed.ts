@@ -18,6 +18,7 @@ import { Encoder } from "../transcoder/encode.ts";
 import { Ledger } from "./ledger.ts";
 import { blankTensors, embeddingOf, flopsOf, type PlannedRun, shapeOf } from "./rehearsal.ts";
 import { featureCount } from "../transcoder/shape.ts";
+import { settingsIn } from "../training/plan.ts";
 import { createTrainingState, readWeights } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
 import { Stepper } from "../training/step.ts";
@@ -116,7 +117,7 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
 }
 
 async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig) {
-  const { batch_tokens: batch } = run.settings, shape = shapeOf(run, config, run.mappings[0]);
+  const { batch_tokens: batch } = run.settings, [measured] = run.transcoders, shape = shapeOf(config, measured);
   const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(shape.d_in);
   noise(weights.encoder, deviation);
   noise(weights.decoder, deviation);
@@ -127,7 +128,7 @@ async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, co
   const x = activations("source", shape.d_in), y = activations("target", shape.d_out), pass = new Pass(gpu);
   const timeSteps = async (tokens: number, isFirst: boolean) => {
     using own = openScope(scratch);
-    const stepper = new Stepper(own, { ...run.settings, batch_tokens: tokens }, shape, state);
+    const stepper = new Stepper(own, { ...settingsIn(run, measured), batch_tokens: tokens }, shape, state);
     const step = () => {
       stepper.record(pass, x, y, 1, 0);
       pass.submit();
@@ -151,7 +152,7 @@ async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, co
 
 /** Encodes some rows of activations and takes samples of them, as the final pass does. */
 async function measureSampling(gpu: Gpu, { settings }: PlannedRun, transcoder: Transcoder, x: Tensor, tokens: number) {
-  const encoder = new Encoder(gpu, transcoder, tokens), features = featureCount(settings.groups);
+  const encoder = new Encoder(gpu, transcoder, tokens), features = featureCount(transcoder.shape.groups);
   const tally = new FeatureTally(features, settings.samples_per_feature, settings.sample_threshold);
   const places = Uint32Array.from({ length: tokens }, (_, place) => place);
   // No two tokens are the same, which is what counting them takes longest for.

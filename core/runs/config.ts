@@ -153,6 +153,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     encoder_bias_rate: v.optional(v.number(), 1),
     whole_weight: v.optional(v.number(), 1),
     revival_rate: v.optional(v.number(), 0),
+    data_seed: v.optional(count),
     include_bos: v.boolean(),
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),
@@ -172,6 +173,8 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     precision_errors: v.record(v.string(), v.number()),
     median_norms: v.optional(v.array(v.object({ layer: count, site: v.picklist(SITES), norm: v.number() }))),
   }),
+  // One seed did for everything.
+  v.transform(({ data_seed, ...config }) => ({ ...config, data_seed: data_seed ?? config.seed })),
   v.forward(
     v.check(
       ({ groups, features }) => featureCount(groups) === features,

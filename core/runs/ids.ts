@@ -27,7 +27,7 @@ export interface TranscoderId {
   readonly groups: readonly number[];
   /** Features kept per token, on average. */
   readonly k: number;
-  /** Seed of everything random. */
+  /** Seed of the first weights. */
   readonly seed: number;
 }
 

@@ -1,11 +1,12 @@
 /**
- * What a run is trained with: the settings that all of its transcoders share. The names are those of config.json.
+ * What a run is trained with: the settings that all of its transcoders share, and those that each has for itself. The names are those of
+ * config.json.
  * @module
  */
 
 import type { Precision } from "../../wgsl/shared/matmul.ts";
 
-/** The settings that define one training, the same for each transcoder of a run. Tokens never count BOS unless `include_bos`. */
+/** The settings that define the steps of one training. Tokens never count BOS unless `include_bos`. */
 export interface Recipe {
   /** Features per Matryoshka group, from the innermost prefix outwards. */
   readonly groups: readonly number[];
@@ -41,12 +42,14 @@ export interface Recipe {
   readonly revival_rate: number;
   /** Rate of the running mean that becomes the inference threshold. */
   readonly threshold_rate: number;
-  /** Seed of everything random. */
+  /** Seed of the first weights. */
   readonly seed: number;
 }
 
-/** What is the same for all transcoders of a run. */
+/** All that one transcoder is trained with. */
 export interface RunSettings extends Recipe {
+  /** Seed of the order of the text, and of that in which a buffer's tokens are drawn; {@link seed} unless it was given. */
+  readonly data_seed: number;
   /** Tokens per context, BOS included. */
   readonly context: number;
   /** How many times each activation of the shuffle buffer is used. */
@@ -79,39 +82,54 @@ export interface RunSettings extends Recipe {
   readonly precision: Precision;
 }
 
-/** The keys of {@link RunSettings}. The type makes sure that none is forgotten. */
-const KEYS: Readonly<Record<keyof RunSettings, true>> = {
-  ...{ groups: true, k: true, steps: true, batch_tokens: true, learning_rate: true, warmup_steps: true },
-  ...{ final_lr_fraction: true, beta1: true, beta2: true, epsilon: true, aux_weight: true, aux_k: true },
-  ...{ dead_after_tokens: true, threshold_rate: true, seed: true, context: true, passes: true, buffer_tokens: true },
-  ...{
-    include_bos: true,
-    exclude_tokens: true,
-    exclude_norm_above: true,
-    log_every: true,
-    checkpoint_every: true,
-    sample_every: true,
-    samples_per_feature: true,
-  },
-  ...{
-    sample_threshold: true,
-    sample_tokens: true,
-    evaluation_tokens: true,
-    precision: true,
-    encoder_norm: true,
-    encoder_bias_rate: true,
-    whole_weight: true,
-    revival_rate: true,
-  },
+/** What each transcoder of a run has for itself. */
+export type OwnSettings = Omit<Recipe, "steps" | "batch_tokens"> & Pick<RunSettings, "encoder_norm">;
+/** What all transcoders of a run share: the harvest that feeds them, the steps, and when those are looked at. */
+export type SharedSettings = Omit<RunSettings, keyof OwnSettings>;
+
+/** The keys of {@link RunSettings}, in the order of config.json. The type makes sure that none is forgotten. */
+const KEYS: { readonly [Key in keyof RunSettings]: Key extends keyof OwnSettings ? "own" : "shared" } = {
+  ...{ groups: "own", k: "own", steps: "shared", batch_tokens: "shared", learning_rate: "own", warmup_steps: "own" },
+  ...{ final_lr_fraction: "own", beta1: "own", beta2: "own", epsilon: "own", aux_weight: "own", aux_k: "own" },
+  ...{ dead_after_tokens: "own", threshold_rate: "own", seed: "own", data_seed: "shared" },
+  ...{ context: "shared", passes: "shared", buffer_tokens: "shared", include_bos: "shared" },
+  ...{ exclude_tokens: "shared", exclude_norm_above: "shared", log_every: "shared", checkpoint_every: "shared" },
+  ...{ sample_every: "shared", samples_per_feature: "shared", sample_threshold: "shared", sample_tokens: "shared" },
+  ...{ evaluation_tokens: "shared", precision: "shared", encoder_norm: "own", encoder_bias_rate: "own" },
+  ...{ whole_weight: "own", revival_rate: "own" },
 };
+
+function pick(settings: object, isWanted: (kind: "own" | "shared") => boolean): object {
+  const keys = (Object.keys(KEYS) as (keyof RunSettings)[]).filter((key) => isWanted(KEYS[key]));
+  return Object.fromEntries(keys.map((key) => [key, (settings as RunSettings)[key]]));
+}
+
+/**
+ * All settings of a transcoder.
+ *
+ * @param config Its config.json, or anything else that has them.
+ * @returns Those keys of it, in the order of config.json.
+ */
+export function settingsOf(config: RunSettings): RunSettings {
+  return pick(config, () => true) as RunSettings;
+}
 
 /**
  * The settings that all transcoders of a run share.
  *
- * @param config Any of its config.json files.
+ * @param config The config.json of any of them.
  * @returns Those keys of it.
  */
-export function settingsOf(config: RunSettings): RunSettings {
-  const entries = Object.keys(KEYS).map((key) => [key, config[key as keyof RunSettings]]);
-  return Object.fromEntries(entries) as RunSettings;
+export function sharedSettingsOf(config: SharedSettings): SharedSettings {
+  return pick(config, (kind) => kind === "shared") as SharedSettings;
+}
+
+/**
+ * The settings that a transcoder has for itself.
+ *
+ * @param config Its config.json.
+ * @returns Those keys of it.
+ */
+export function ownSettingsOf(config: OwnSettings): OwnSettings {
+  return pick(config, (kind) => kind === "own") as OwnSettings;
 }

@@ -106,7 +106,7 @@ export class ShuffleBuffer {
    * @param taps What it is to hold.
    * @param widths The model, which knows how wide a tap is.
    * @param layout The buffer's sizes.
-   * @param seed The run's seed.
+   * @param seed The run's data seed.
    * @param sources Those of its taps whose norms matter, where the layout says that some do.
    * @param medianNorms The medians there, where the run's first buffer was measured before.
    * @throws {TooLargeToBind} When the adapter cannot bind the order, or a single row.
@@ -213,7 +213,7 @@ export class ShuffleBuffer {
  *
  * @param rows Those that may be drawn, at least one.
  * @param draws How many are drawn; where that is no multiple of the rows, the last permutation is cut off.
- * @param seed The run's seed.
+ * @param seed The run's data seed.
  * @param n The buffer's number.
  * @returns [draws] some of the rows.
  */

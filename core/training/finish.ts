@@ -100,8 +100,8 @@ async function sampleText(
   { settings, model, data }: TrainingPlan,
   options: Omit<SampleOptions, "source">,
 ): Promise<Sampled & Pick<TokenSource, "documentName">> {
-  const { context, seed } = settings;
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: seed + 1 });
+  const { context, data_seed } = settings;
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: data_seed + 1 });
   options.onProgress?.(0, options.tokens);
   try {
     const sampled = await collectSamples({ ...options, source });

@@ -135,7 +135,7 @@ export interface MeasuredActivations extends Pick<ActivationStatistics, "mean"> 
  *
  * @param gpu The device.
  * @param shape The transcoder's sizes.
- * @param settings The run's seed, and the length of the encoder's rows.
+ * @param settings The transcoder's seed, and the length of the encoder's rows.
  * @param order Row numbers of the buffer, shuffled.
  * @param source What the transcoder reads.
  * @param target What it is to predict.

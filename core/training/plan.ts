@@ -7,27 +7,33 @@ import { join } from "node:path";
 import type { ModelFiles } from "../model/files.ts";
 import type { TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
 import type { Mapping } from "../runs/ids.ts";
-import type { RunSettings } from "../runs/settings.ts";
+import type { OwnSettings, RunSettings, SharedSettings } from "../runs/settings.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
+
+/** One of a run's transcoders before it is trained. */
+export interface PlannedTranscoder extends Mapping {
+  /** The name of its directory in the run's. */
+  readonly name: string;
+  /** What it has for itself. */
+  readonly settings: OwnSettings;
+}
 
 /** What a run needs to know before it starts. */
 export interface TrainingPlan {
   /** The run's directory, runs/<name>. */
   readonly directory: string;
-  /** Settings of all transcoders. */
-  readonly settings: RunSettings;
-  /** What each transcoder maps. */
-  readonly mappings: readonly Mapping[];
-  /** The directory of each transcoder in the run's, in the order of `mappings`. */
-  readonly names: readonly string[];
+  /** What its transcoders share. */
+  readonly settings: SharedSettings;
+  /** What it trains, on one harvest. */
+  readonly transcoders: readonly PlannedTranscoder[];
   /** The opened model. */
   readonly model: ModelFiles;
   /** The text. */
   readonly data: DataPaths;
   /** What config.json says beyond settings, mapping and measurements. */
-  readonly describe: (mapping: Mapping, text: TextSummary) => TranscoderDescription;
-  /** The transcoders' config.json files when the run is resumed, in the order of `mappings`. */
+  readonly describe: (transcoder: PlannedTranscoder, text: TextSummary) => TranscoderDescription;
+  /** The transcoders' config.json files when the run is resumed, in their order. */
   readonly resumed: readonly TranscoderConfig[] | null;
 }
 
@@ -35,8 +41,19 @@ export interface TrainingPlan {
  * Where the transcoders' files lie.
  *
  * @param plan The run.
- * @returns A directory for each, in the order of the mappings.
+ * @returns A directory for each, in their order.
  */
-export function directoriesOf({ directory, names }: Pick<TrainingPlan, "directory" | "names">): string[] {
-  return names.map((name) => join(directory, name));
+export function directoriesOf({ directory, transcoders }: Pick<TrainingPlan, "directory" | "transcoders">): string[] {
+  return transcoders.map(({ name }) => join(directory, name));
+}
+
+/**
+ * All settings of a transcoder of a run.
+ *
+ * @param plan The run.
+ * @param transcoder The transcoder.
+ * @returns What it shares with the others, and its own.
+ */
+export function settingsIn(plan: Pick<TrainingPlan, "settings">, { settings }: PlannedTranscoder): RunSettings {
+  return { ...plan.settings, ...settings };
 }

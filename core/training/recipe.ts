@@ -23,6 +23,13 @@ export function learningRate(recipe: Recipe, step: number): number {
   return learning_rate * (final_lr_fraction + (1 - final_lr_fraction) * (1 + Math.cos(Math.PI * progress)) / 2);
 }
 
+/** The text of the samples is in the order of the seed behind this one. */
+function isSeed(n: number): boolean {
+  return isCount(n + 1) && n < Number.MAX_SAFE_INTEGER;
+}
+
+const SEED_REQUIREMENT = "a whole number, 0 or more, below 2^53 - 1";
+
 function isCount(n: number): boolean {
   return Number.isInteger(n) && n >= 1;
 }
@@ -74,17 +81,13 @@ export function checkRecipe(recipe: Recipe): void {
     "dead_after_tokens",
     "a positive whole number below 2^32",
   );
-  require(
-    isCount(recipe.seed + 1) && recipe.seed < Number.MAX_SAFE_INTEGER,
-    "seed",
-    "a whole number, 0 or more, below 2^53 - 1",
-  );
+  require(isSeed(recipe.seed), "seed", SEED_REQUIREMENT);
 }
 
 /**
- * Checks what the types cannot say of a run's settings.
+ * Checks what the types cannot say of all that a transcoder is trained with.
  *
- * @param settings The run's settings.
+ * @param settings Its settings.
  * @throws {SettingError} Naming the first setting that cannot be.
  */
 export function checkSettings(settings: RunSettings): void {
@@ -102,6 +105,10 @@ export function checkSettings(settings: RunSettings): void {
   for (const name of counts) {
     if (isCount(settings[name])) continue;
     throw new SettingError({ setting: name, value: settings[name], requirement: "it must be a positive whole number" });
+  }
+  if (!isSeed(settings.data_seed)) {
+    const requirement = `it must be ${SEED_REQUIREMENT}`;
+    throw new SettingError({ setting: "data_seed", value: settings.data_seed, requirement });
   }
   const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens, exclude_norm_above } = settings;
   if (exclude_norm_above !== 0 && !(exclude_norm_above > 1 && Number.isFinite(exclude_norm_above))) {

@@ -66,11 +66,11 @@ export async function train(
   observer: TrainingObserver,
   signal?: AbortSignal,
 ): Promise<Trained> {
-  const { settings, mappings, model, data, resumed } = plan, { context, seed } = settings;
+  const { settings, transcoders: planned, model, data, resumed } = plan, { context, data_seed: seed } = settings;
   const { decoder, tiles } = await loadModel(gpu, plan, observer);
   using memory = openScope(gpu);
-  const layout = bufferLayout(settings), sources = sourcesOf(mappings), medians = resumed?.[0].median_norms;
-  const buffer = new ShuffleBuffer(memory, tapsOf(mappings), decoder.config, layout, seed, sources, medians);
+  const layout = bufferLayout(settings), sources = sourcesOf(planned), medians = resumed?.[0].median_norms;
+  const buffer = new ShuffleBuffer(memory, tapsOf(planned), decoder.config, layout, seed, sources, medians);
   const last = resumed ? await newestCommonStep(plan) : 0;
   const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
   const position = restored?.position ?? START;
@@ -99,20 +99,21 @@ export async function train(
 
 /** Loads the model and tunes the products of the run. What a run was tuned to, it keeps; another adapter has other tiles. */
 async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver) {
-  const { settings, mappings, model, resumed } = plan, { context } = settings;
+  const { settings, transcoders, model, resumed } = plan, { context, batch_tokens: columns } = settings;
   const [before] = resumed ?? [];
   if (before) await requireSameModel(before.model, model, "resume");
   if (before?.adapter === gpu.adapter) {
     for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
   }
   const maxTokens = contextsPerForward(gpu, configOf(model), context) * context;
-  const options = { taps: tapsOf(mappings), maxTokens, context, precision: settings.precision, onLoading: loading };
+  const options = { taps: tapsOf(transcoders), maxTokens, context, precision: settings.precision, onLoading: loading };
   const decoder = await loadDecoder(gpu, model, options);
-  const rows = featureCount(settings.groups), columns = settings.batch_tokens;
-  const depths = new Set(mappings.map(({ source }) => widthOf(decoder.config, source.site)));
   const own = await tuneTiles(
     gpu,
-    [...depths].map((depth) => ({ rows, columns, depth, weight: "f32", epilogue: "bias_relu" })),
+    transcoders.map(({ source, settings: { groups } }) => {
+      const rows = featureCount(groups), depth = widthOf(decoder.config, source.site);
+      return { rows, columns, depth, weight: "f32", epilogue: "bias_relu" };
+    }),
   );
   return { decoder, tiles: { ...decoder.tiles, ...own } };
 }

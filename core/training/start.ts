@@ -18,7 +18,9 @@ import { checkpointSteps } from "../runs/checkpoints.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { writeLinearMap } from "../runs/linear_map.ts";
+import type { Mapping } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
+import { settingsOf } from "../runs/settings.ts";
 import { sliceBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
@@ -28,7 +30,7 @@ import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
 import { fitLinearMap, sumProducts } from "./linear_map.ts";
-import { directoriesOf, type TrainingPlan } from "./plan.ts";
+import { directoriesOf, settingsIn, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** A run at its newest checkpoint. */
@@ -43,7 +45,7 @@ export interface Restored extends Progress {
  * @param plan The run.
  * @returns The step; 0 when there is none and the run must start over.
  */
-export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "names">): Promise<number> {
+export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "transcoders">): Promise<number> {
   const steps = await Promise.all(directoriesOf(plan).map(checkpointSteps));
   return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
 }
@@ -59,14 +61,14 @@ export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "n
  */
 export async function restoreRun(
   gpu: Gpu,
-  plan: Pick<TrainingPlan, "directory" | "names" | "settings" | "resumed">,
+  plan: Pick<TrainingPlan, "directory" | "transcoders" | "resumed">,
   step: number,
 ): Promise<Restored> {
   const transcoders: TranscoderInTraining[] = [];
   let progress: Progress;
   for (const [i, config] of plan.resumed!.entries()) {
     const preparation = await readPreparation(directoriesOf(plan)[i], config);
-    const transcoder = allocate(gpu, plan, i, config, preparation, zeroWeights(config)),
+    const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
     progress = await readCheckpoint(gpu, directory, step, stepper.state, samples);
     await truncateMetrics(directory, step);
@@ -107,48 +109,66 @@ export async function beginRun(
   text: TextSummary,
   observer: BeginningObserver,
 ): Promise<TranscoderInTraining[]> {
-  const { settings, mappings, describe, resumed } = plan, { order } = buffer;
+  const { settings, transcoders: planned, describe, resumed } = plan, { order } = buffer;
   const rows = order.shape[0] / settings.passes;
-  const measure = async (tap: Tap) => {
+  const measure = onceFor(tapName, async (tap: Tap) => {
     const width = widthOf(decoder.config, tap.site), activations = buffer.at(tap);
     const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
     checkVariance(tap, meanVariance(statistics));
     return { activations, ...statistics };
-  };
+  });
+  const spread = onceFor(tapName, async (target: Tap) => {
+    observer.measured(target, varianceSpread((await measure(target)).variance));
+  });
+  const fit = onceFor(mappingName, async ({ source, target }: Mapping, preparation: Preparation) => {
+    const { activations: x, mean: { length: d_in } } = await measure(source);
+    const { activations: y, mean: { length: d_out } } = await measure(target);
+    return fitLinearMap(await sumProducts(gpu, { d_in, d_out }, order, rows, x, y, preparation), preparation);
+  });
   const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
   if (!resumed && decoder.precision !== "f32") observer.rounded(precision_errors);
   const { medianNorms: median_norms } = buffer, medians = median_norms && { median_norms };
   const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
-  for (const [i, mapping] of mappings.entries()) {
+  for (const [i, transcoder] of planned.entries()) {
+    const mapping: Mapping = { source: transcoder.source, target: transcoder.target };
     const source = await measure(mapping.source), target = await measure(mapping.target);
-    observer.measured(mapping.target, varianceSpread(target.variance));
-    const described = describe(mapping, text), { layer } = mapping.target;
+    await spread(mapping.target);
+    const described = describe(transcoder, text), own = settingsOf(settingsIn(plan, transcoder));
+    const { layer } = mapping.target;
     const config = resumed?.[i] ??
-      { format: FORMAT, ...described, ...settings, layer, ...mapping, tiles, precision_errors, ...medians };
+      { format: FORMAT, ...described, ...own, layer, ...mapping, tiles, precision_errors, ...medians };
     const preparation = resumed
       ? await readPreparation(directoriesOf(plan)[i], config)
       : choosePreparation(source, target);
-    const weights = await initialWeights(gpu, config, settings, order, source, target, preparation);
-    if (!resumed) {
-      const { activations: x } = source, { activations: y } = target;
-      maps.push(fitLinearMap(await sumProducts(gpu, config, order, rows, x, y, preparation), preparation));
-    }
-    transcoders.push(allocate(gpu, plan, i, config, preparation, weights));
+    const weights = await initialWeights(gpu, config, config, order, source, target, preparation);
+    if (!resumed) maps.push(await fit(mapping, preparation));
+    transcoders.push(allocate(gpu, directoriesOf(plan)[i], config, preparation, weights));
   }
   await writeBeginnings(plan, transcoders, maps);
   return transcoders;
 }
 
+/** Transcoders that read or predict the same share what is found out about it; the first one's preparation is that of all. */
+function onceFor<Key, Rest extends unknown[], Result>(
+  name: (key: Key) => string,
+  make: (key: Key, ...rest: Rest) => Promise<Result>,
+): (key: Key, ...rest: Rest) => Promise<Result> {
+  const made = new Map<string, Promise<Result>>();
+  return (key, ...rest) => made.getOrInsertComputed(name(key), () => make(key, ...rest));
+}
+
+function mappingName({ source, target }: Mapping): string {
+  return `${tapName(source)} ${tapName(target)}`;
+}
+
 function allocate(
   gpu: Gpu,
-  plan: Pick<TrainingPlan, "directory" | "names" | "settings">,
-  i: number,
+  directory: string,
   config: TranscoderConfig,
   preparation: Preparation,
   weights: TranscoderWeights,
 ): TranscoderInTraining {
-  const parts = allocateTranscoder(gpu, plan.settings, config, preparation, weights);
-  return { directory: directoriesOf(plan)[i], config, ...parts };
+  return { directory, config, ...allocateTranscoder(gpu, config, config, preparation, weights) };
 }
 
 /** What 16-bit products do to the first contexts; nothing to tell with f32. */
@@ -163,7 +183,7 @@ async function roundingErrors(
 
 /** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */
 async function writeBeginnings(
-  { directory, names, resumed }: TrainingPlan,
+  { directory, transcoders: planned, resumed }: TrainingPlan,
   transcoders: readonly TranscoderInTraining[],
   maps: readonly LinearMap[],
 ): Promise<void> {
@@ -180,7 +200,7 @@ async function writeBeginnings(
   );
   try {
     for (const [i, { config, preparation }] of transcoders.entries()) {
-      const path = join(partial, names[i]);
+      const path = join(partial, planned[i].name);
       await mkdir(path, { recursive: true });
       await startMetrics(path, config.groups);
       await writePreparation(path, preparation);

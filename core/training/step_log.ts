@@ -142,7 +142,7 @@ export class StepLog {
     const slot = this.#logged.length - 1;
     if (slot >= 0) {
       const shown = transcoders.map(({ stepper }, i) => ({
-        name: this.#plan.names[i],
+        name: this.#plan.transcoders[i].name,
         metrics: stepper.metrics(new Float32Array(bytes[i * each]), slot),
       }));
       this.#stepped(step, shown, tokensPerSecond);
@@ -160,23 +160,23 @@ export class StepLog {
   }
 
   async #append(i: number, ring: Float32Array, tokensPerSecond: number): Promise<void> {
-    const { settings, names } = this.#plan, { directory, stepper } = this.#transcoders[i];
+    const { directory, config, stepper } = this.#transcoders[i];
     const rows = this.#logged.map((step, slot): MetricsRow => {
       const { loss, auxLoss, fvu, l0, deadFeatures, threshold } = stepper.metrics(ring, slot);
       return {
-        ...{ step, tokens: step * settings.batch_tokens, loss, aux_loss: auxLoss, fvu_per_prefix: [...fvu], l0 },
-        ...{ dead_features: deadFeatures, learning_rate: learningRate(settings, step), threshold },
+        ...{ step, tokens: step * config.batch_tokens, loss, aux_loss: auxLoss, fvu_per_prefix: [...fvu], l0 },
+        ...{ dead_features: deadFeatures, learning_rate: learningRate(config, step), threshold },
         ...{ elapsed_s: this.#elapsed(), tokens_per_s: tokensPerSecond },
       };
     });
-    if (rows.length > 0) await appendMetrics(directory, settings.groups, rows);
+    if (rows.length > 0) await appendMetrics(directory, config.groups, rows);
     const lost = rows.find(({ loss }) => !Number.isFinite(loss));
     if (lost === undefined) return;
     throw new Diverged({
-      action: `go on training ${names[i]}`,
+      action: `go on training ${this.#plan.transcoders[i].name}`,
       requirement: "the loss must be a number",
       found: `it is ${lost.loss} at step ${lost.step}`,
-      remedy: `start another run with a lower --learning-rate than ${settings.learning_rate}`,
+      remedy: `start another run with a lower --learning-rate than ${config.learning_rate}`,
     });
   }
 

@@ -56,7 +56,7 @@ export interface TrainedTranscoder {
  * Allocates all that a transcoder in training holds.
  *
  * @param gpu The device.
- * @param settings The run's settings.
+ * @param settings All of its settings.
  * @param sizes The transcoder's sizes.
  * @param preparation How its activations are prepared.
  * @param weights What it starts from, for prepared activations.

@@ -286,11 +286,11 @@ async function resumeWith(run: string, layer: string, edit: (config: TranscoderC
 }
 
 Deno.test("refuses to resume transcoders that belong to different runs, or whose config.json contradicts itself", async () => {
-  const other = await resumeWith("mixed", "layer4", () => ({ seed: 1 }));
+  const other = await resumeWith("mixed", "layer4", () => ({ data_seed: 1 }));
   assertRefused(
     other,
     1,
-    /its transcoders must share settings, model and text, those of layer4 are not those of layer2/,
+    /its transcoders must share steps, harvest, model and text, those of layer4 are not those of layer2/,
   );
   const swapped = await resumeWith("swapped", "layer4", () => ({ layer: 3 }));
   assertRefused(swapped, 1, /layer: it must be the target's layer, it is 3/);

@@ -48,6 +48,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
       batch_tokens: 64,
       context: CONTEXT,
       seed: 1,
+      data_seed: 1,
     },
     ...{ learning_rate: 3e-4, warmup_steps: 1, final_lr_fraction: 0.01, beta1: 0.9, beta2: 0.99, epsilon: 1e-8 },
     ...{ aux_weight: 1 / 32, aux_k: 4, dead_after_tokens: 1000, threshold_rate: 0.01, passes: 1, buffer_tokens: 1024 },

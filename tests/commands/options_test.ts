@@ -101,7 +101,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 4 + 1 + 2 + 2 + 26);
+  assert.equal(options, 4 + 1 + 2 + 2 + 27);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

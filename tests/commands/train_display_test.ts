@@ -1,15 +1,18 @@
 import assert from "node:assert/strict";
 import { TrainDisplay } from "../../commands/train/display.ts";
 import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
+import { plannedAlike } from "../training/planned.ts";
 import type { TargetVariance } from "../../core/analysis/target_variance.ts";
 
 /** What is said on stderr of a target whose largest dimension has this share of its variance. */
 function said(top_1: number): string[] {
-  const [mapping] = mappingsFor([6], "resid_mid", "mlp_out", 18), lines: string[] = [], { error } = console;
+  const transcoders = plannedAlike(mappingsFor([6], "resid_mid", "mlp_out", 18), EMBEDDED),
+    lines: string[] = [],
+    { error } = console;
   const spread: TargetVariance = { top_1, top_5: 0.91, top_20: 0.93, largest_dimension: 443, constant_dimensions: 0 };
   console.error = (line) => lines.push(line);
   try {
-    new TrainDisplay(EMBEDDED, [mapping]).observer.measured(mapping.target, spread);
+    new TrainDisplay(EMBEDDED, transcoders).observer.measured(transcoders[0].target, spread);
   } finally {
     console.error = error;
   }

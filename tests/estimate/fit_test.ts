@@ -9,6 +9,8 @@ import { type Fit, fitOf, type Machine, propose } from "../../core/estimate/fit.
 import { type PlannedRun, rehearse } from "../../core/estimate/rehearsal.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import type { Speed } from "../../core/estimate/speed.ts";
+import { sharedSettingsOf } from "../../core/runs/settings.ts";
+import { plannedAlike } from "../training/planned.ts";
 import { openHollow2b } from "./gemma2_2b.ts";
 
 const gpu = await openGpu();
@@ -17,8 +19,8 @@ globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursi
 const model = await openHollow2b(directory);
 
 function recipe(layers: number[], changes: Partial<PlannedRun["settings"]> = {}): PlannedRun {
-  const mappings = mappingsFor(layers, "resid_mid", "mlp_out", 26);
-  return { settings: { ...PUBLISHED, ...changes }, mappings, model, resumed: null };
+  const transcoders = plannedAlike(mappingsFor(layers, "resid_mid", "mlp_out", 26), PUBLISHED);
+  return { settings: { ...sharedSettingsOf(PUBLISHED), ...changes }, transcoders, model, resumed: null };
 }
 
 const both = recipe([8, 17]);
@@ -37,8 +39,11 @@ Deno.test("2B: the shuffle buffer holds four taps of 1,041 contexts and their or
 
 Deno.test("2B: a transcoder's checkpoint holds weights and Adam's two means", () => {
   const weights = 2 * 4608 * 2304 + 4608 + 2304;
-  assert.equal(rehearsal.checkpoint.weights, 4 * weights);
-  assert.equal(rehearsal.checkpoint.state, 4 * (3 * weights + 4608 + 2));
+  assert.equal(rehearsal.checkpoints.length, 2);
+  for (const checkpoint of rehearsal.checkpoints) {
+    assert.equal(checkpoint.weights, 4 * weights);
+    assert.equal(checkpoint.state, 4 * (3 * weights + 4608 + 2));
+  }
 });
 
 Deno.test("2B: a forward pass takes 2.82 GFLOP per token, nearly all of them in matrix products", () => {
@@ -120,8 +125,8 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
   const narrow = recipe([8, 17], { batch_tokens: 16, buffer_tokens: 65_536 });
   const alone = recipe([8], { batch_tokens: 16, buffer_tokens: 65_536 });
   await assertProposes(machine({ host: await of(alone) + 0.01 * GiB }), narrow, /^--(layers 8|buffer \d+)$/);
-  const pairs = { ...narrow, mappings: mappingsFor([8, 17], "resid_mid,mlp_in", "mlp_out", 26) };
-  const three = { ...pairs, mappings: pairs.mappings.slice(0, 3) };
+  const four = plannedAlike(mappingsFor([8, 17], "resid_mid,mlp_in", "mlp_out", 26), PUBLISHED);
+  const pairs = { ...narrow, transcoders: four }, three = { ...narrow, transcoders: four.slice(0, 3) };
   // A layer goes with all of its sources.
   await assertProposes(machine({ host: await of(three) + 0.01 * GiB }), pairs, /^--(layers 8|buffer \d+)$/);
   const least = recipe([8], { buffer_tokens: 1024 });

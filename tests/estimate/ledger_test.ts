@@ -8,10 +8,11 @@ import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { flopsOf, rehearse } from "../../core/estimate/rehearsal.ts";
 import { finish } from "../../core/training/finish.ts";
-import { type Mapping, tapsOf } from "../../core/runs/ids.ts";
+import { tapsOf } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import { train } from "../../core/training/session.ts";
 import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
+import { planned, plannedAlike } from "../training/planned.ts";
 import { openGoldenModel } from "../model/golden.ts";
 
 const settings: RunSettings = {
@@ -20,7 +21,13 @@ const settings: RunSettings = {
   ...{ log_every: 2, checkpoint_every: 3, sample_every: 3, samples_per_feature: 5, sample_tokens: 500 },
   ...{ evaluation_tokens: 300, exclude_norm_above: 3 },
 };
-const mappings: readonly Mapping[] = mappingsFor([1, 3], "resid_mid", "mlp_out", 6);
+const [first, second] = mappingsFor([1, 3], "resid_mid", "mlp_out", 6);
+/** Two that read and predict the same, and one of another layer: each has sizes of its own. */
+const transcoders = planned([
+  { ...first, settings },
+  { ...first, settings: { ...settings, groups: [16, 32, 12, 4], k: 6, aux_k: 5 } },
+  { ...second, settings },
+]);
 
 /** Notes every buffer of a real device: those alive, and how many bytes they were at most. */
 function watch(gpu: Gpu) {
@@ -45,15 +52,13 @@ const runs = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(runs, { recursive: true }));
 
 Deno.test("a rehearsal allocates exactly the buffers that a real run holds while it trains", async () => {
-  const model = await openModel(BUILTIN), plan = { settings, mappings, model, resumed: null };
+  const model = await openModel(BUILTIN), plan = { settings, transcoders, model, resumed: null };
   const rehearsed = await rehearse(gpu, plan, true);
   const seen = watch(gpu);
   let whileTraining: string[] = [];
-  const sizes = { d_in: 128, d_out: 128, features: 32 };
   // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
-  const describe = () => sizes as any;
-  const names = ["layer1", "layer3"];
-  const run = { ...plan, names, directory: join(runs, "real"), data: "builtin" as const, describe };
+  const describe = () => ({ d_in: 128, d_out: 128 }) as any;
+  const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
   const trained = await train(gpu, run, {
     loading() {},
     filling() {},
@@ -97,12 +102,12 @@ Deno.test("layers that differ in what they see and how they turn are counted lik
   const model = await openGoldenModel("gemma3/window"), context = 21;
   const run = {
     settings: { ...settings, context },
-    mappings: mappingsFor([6], "resid_mid", "mlp_out", 7),
+    transcoders: plannedAlike(mappingsFor([6], "resid_mid", "mlp_out", 7), settings),
     model,
     resumed: null,
   };
   const { tensors, contextsPerForward } = await rehearse(gpu, run, true);
-  const seen = watch(gpu), taps = tapsOf(run.mappings);
+  const seen = watch(gpu), taps = tapsOf(run.transcoders);
   using scope = openScope(gpu);
   await loadDecoder(scope, model, { taps, context, maxTokens: contextsPerForward * context });
   const counted = tensors.filter(({ part }) => part === "model weights" || part === "forward pass");

@@ -232,7 +232,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
     const added = {
-      ...{ exclude_tokens: [], exclude_norm_above: 0 },
+      ...{ exclude_tokens: [], exclude_norm_above: 0, data_seed: before.seed },
       ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0 },
     };
     assert.deepEqual([format, rest], [FORMAT, { ...before, ...added }]);

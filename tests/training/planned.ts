@@ -1,0 +1,20 @@
+/** Transcoders of a run as the command line plans them. */
+
+import { type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
+import { ownSettingsOf, type RunSettings } from "../../core/runs/settings.ts";
+import type { PlannedTranscoder } from "../../core/training/plan.ts";
+
+/** One transcoder per mapping, all with the same settings. */
+export function plannedAlike(mappings: readonly Mapping[], settings: RunSettings): PlannedTranscoder[] {
+  return planned(mappings.map((mapping) => ({ ...mapping, settings })));
+}
+
+/** Transcoders with settings of their own, named so that they are told apart. */
+export function planned(wanted: readonly (Mapping & { readonly settings: RunSettings })[]): PlannedTranscoder[] {
+  const names = nameTranscoders(wanted.map(({ source, target, settings: { groups, k, seed } }) => {
+    return { model: "model", source, targets: [target], groups, k, seed };
+  }));
+  return wanted.map(({ source, target, settings }, i) => {
+    return { source, target, name: names[i].file, settings: ownSettingsOf(settings) };
+  });
+}
