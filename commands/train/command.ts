@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import process from "node:process";
 import { Interrupted, UserError } from "../../core/errors.ts";
-import { TEXT_ENDINGS } from "../../core/files/text_formats.ts";
+import { NAMED_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { finish } from "../../core/training/finish.ts";
@@ -44,7 +44,7 @@ export function trainCommand(): Command {
     )
     .option(
       "-d, --data <paths...>",
-      `text: ${TEXT_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
+      `text: ${NAMED_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
     )
     .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(

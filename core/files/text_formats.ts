@@ -3,23 +3,49 @@
  * @module
  */
 
-/** How a file holds its text; each is the ending of its name. */
-export const TEXT_FORMATS = ["txt", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"] as const;
-/** One of {@link TEXT_FORMATS}. */
-export type TextFormat = typeof TEXT_FORMATS[number];
+/** What a folder or a repository is searched for; each is the ending of a name. */
+const SEARCHED = ["txt", "txt.gz", "txt.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"] as const;
+/** What is read as well where it is named itself: folders hold much else that ends so. */
+const NAMED = ["json", "csv", "tsv"] as const;
 
-/** The endings of their names, for messages: `.txt, .jsonl, .jsonl.gz, .jsonl.zst or .parquet`. */
-export const TEXT_ENDINGS: string = TEXT_FORMATS.map((format) => `.${format}`).join(", ").replace(
-  /, (?=[^,]*$)/,
-  " or ",
-);
+/** How a file holds its text: the ending of its name, in lower case. */
+export type TextFormat = typeof SEARCHED[number] | typeof NAMED[number];
+
+/** The endings of files that are searched for, for messages: `.txt, .txt.gz, ... or .parquet`. */
+export const TEXT_ENDINGS: string = listed(SEARCHED);
+
+/** Those of files that are read when they are named, for messages. */
+export const NAMED_ENDINGS: string = listed([...SEARCHED, ...NAMED]);
+
+function listed(formats: readonly string[]): string {
+  return formats.map((format) => `.${format}`).join(", ").replace(/, (?=[^,]*$)/, " or ");
+}
 
 /**
- * Finds out how a file holds its text.
+ * Finds out how a file holds its text, when a folder is searched.
  *
- * @param path Its path or name.
+ * @param path Its path or name; capitals do not matter.
+ * @returns The format, undefined when its name has none of the endings.
+ */
+export function searchedFormatOf(path: string): TextFormat | undefined {
+  return SEARCHED.find((format) => path.toLowerCase().endsWith(`.${format}`));
+}
+
+/**
+ * Finds out how a file holds its text that is named itself.
+ *
+ * @param path Its path or name; capitals do not matter.
  * @returns The format, undefined when its name has none of the endings.
  */
 export function textFormatOf(path: string): TextFormat | undefined {
-  return TEXT_FORMATS.find((format) => path.endsWith(`.${format}`));
+  return searchedFormatOf(path) ?? NAMED.find((format) => path.toLowerCase().endsWith(`.${format}`));
+}
+
+/**
+ * Tells whether a file is one text, and not a record for each of many.
+ *
+ * @param format How it holds its text.
+ */
+export function isOneText(format: TextFormat): boolean {
+  return format === "txt" || format.startsWith("txt.");
 }

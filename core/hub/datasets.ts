@@ -4,7 +4,7 @@
  */
 
 import type { ByteSource } from "../files/byte_source.ts";
-import { TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
+import { searchedFormatOf, TEXT_ENDINGS } from "../files/text_formats.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { Patience } from "./patience.ts";
 import { RangeSource } from "./range_source.ts";
@@ -36,7 +36,7 @@ export async function listDataset(text: string): Promise<HubFile[]> {
   const hub = hubSettings(), reference = parseReference(text, "dataset");
   const commit = await commitOf(hub, reference);
   const api = new HubApi(hub, { ...reference, revision: commit }, new Patience(hub, writeReference(reference)));
-  const entries = (await entriesAt(api, hub, reference)).filter(({ path }) => textFormatOf(path) !== undefined);
+  const entries = (await entriesAt(api, hub, reference)).filter(({ path }) => searchedFormatOf(path) !== undefined);
   if (entries.length === 0) {
     throw new HubError("missing", {
       action: `read ${writeReference(reference)}`,

@@ -3,6 +3,7 @@
  * @module
  */
 import type { ByteSource } from "../files/byte_source.ts";
+import { isOneText } from "../files/text_formats.ts";
 import { UserError } from "../errors.ts";
 import type { Document, RecordPlace, TextRecord } from "./documents.ts";
 import type { TextFile } from "./files.ts";
@@ -70,7 +71,7 @@ export class Volume {
     for (let characters = 0, pieces = 0; characters < this.#characters || pieces < LEAST_DOCUMENTS;) {
       if (!await this.#fill()) return { documents, next: null };
       const { record, byte, text } = this.#ahead[this.#taken++];
-      const whole = this.#files[this.#file].format === "txt";
+      const whole = isOneText(this.#files[this.#file].format);
       documents.push({ file: this.#firstFile + this.#file, record: record - 1, piece: 0, text });
       characters += text.length + DOCUMENT_CHARACTERS;
       pieces += whole ? LEAST_DOCUMENTS : 1;

@@ -9,6 +9,7 @@
  */
 import { builtinDocuments } from "../builtin/text.ts";
 import { UserError } from "../errors.ts";
+import { isOneText } from "../files/text_formats.ts";
 import { isHubReference } from "../hub/reference.ts";
 import { type BlockStart, Volume, VOLUME_START } from "./blocks.ts";
 import {
@@ -88,7 +89,9 @@ export async function openCorpus(data: DataPaths, split: Split, characters = BLO
       const areLocal = files.every(({ path }) => !isHubReference(path));
       return new StreamedCorpus(files, split, characters, areLocal ? await sampledContents(files) : undefined);
     }
-    const silent = files.find((_, i) => !documents.some(({ file }) => file === i));
+    const spoken = new Set(documents.map(({ file }) => file));
+    // A folder may hold an empty file beside others; one that somebody named was meant.
+    const silent = files.find(({ isNamed }, i) => !spoken.has(i) && (isNamed || spoken.size === 0));
     if (silent) {
       const action = `read ${silent.path}`, remedy = "leave it out or put text into it";
       throw new UserError({ action, requirement: "it must hold text", found: "it is empty", remedy });
@@ -187,7 +190,7 @@ class StreamedCorpus implements Corpus {
     const { documents, next } = await this.#open.reader.read(start);
     // A record is not cut, as its numbers would be those of the records behind it.
     const isEnd = next === null && (start.file > 0 || start.record > 0);
-    const parts = splitDocuments(documents, ({ file }) => this.#files[file].format === "txt", isEnd);
+    const parts = splitDocuments(documents, ({ file }) => isOneText(this.#files[file].format), isEnd);
     return {
       documents: parts[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
       key: [volume, start.file, start.record],

@@ -2,7 +2,7 @@
  * Documents: the texts that contexts are made of, the records of files that they come from, and what they are called.
  * @module
  */
-import type { TextFormat } from "../files/text_formats.ts";
+import { isOneText, type TextFormat } from "../files/text_formats.ts";
 
 /** Where text comes from: what is embedded, or files, folders of them and `hf:owner/name` references. */
 export type DataPaths = "builtin" | string[];
@@ -46,7 +46,7 @@ export interface NamedFile {
  * `speech.txt#21` (what was cut off a held-out piece).
  */
 export function nameDocument({ name, format }: NamedFile, { record, piece }: Omit<Document, "file" | "text">): string {
-  return `${name}${format === "txt" ? "" : `:${record + 1}`}${piece === 0 ? "" : `#${piece}`}`;
+  return `${name}${isOneText(format) ? "" : `:${record + 1}`}${piece === 0 ? "" : `#${piece}`}`;
 }
 
 /**
@@ -88,7 +88,7 @@ export function shareNumbers(sizes: readonly number[]): Float64Array {
  * @returns For a `.txt` file the piece, else the record.
  */
 export function numberInFile(format: TextFormat, { record, piece }: Document): number {
-  return format === "txt" ? piece : record;
+  return isOneText(format) ? piece : record;
 }
 
 /**
@@ -107,5 +107,5 @@ export function documentName(names: DocumentNames, document: number): string {
     else high = middle;
   }
   const number = document - names.first[low], file = names.files[low];
-  return nameDocument(file, file.format === "txt" ? { record: 0, piece: number } : { record: number, piece: 0 });
+  return nameDocument(file, isOneText(file.format) ? { record: 0, piece: number } : { record: number, piece: 0 });
 }

@@ -7,7 +7,7 @@ import { basename, extname, join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { type ByteSource, openFile } from "../files/byte_source.ts";
-import { TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
+import { NAMED_ENDINGS, searchedFormatOf, TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { isHubReference, parseReference, writeReference } from "../hub/reference.ts";
 import type { NamedFile } from "./documents.ts";
 
@@ -17,6 +17,8 @@ export interface TextFile extends NamedFile {
   readonly path: string;
   /** Bytes, as they are stored. */
   readonly size: number;
+  /** Whether it was named itself, and not found in a folder or a repository. */
+  readonly isNamed: boolean;
   /** Opens it; to be closed. */
   open(): Promise<ByteSource>;
 }
@@ -34,7 +36,7 @@ export async function listTextFiles(paths: readonly string[]): Promise<TextFile[
   const found = new Map<string, Omit<TextFile, "name">>();
   for (const path of paths) {
     for (const [key, file] of isHubReference(path) ? await hubFiles(path) : await localFiles(path)) {
-      if (!found.has(key)) found.set(key, file);
+      if (file.isNamed || !found.has(key)) found.set(key, file);
     }
   }
   const files = [...found.values()];
@@ -67,16 +69,17 @@ async function hubFiles(reference: string): Promise<[key: string, Omit<TextFile,
   const repository = parseReference(reference, "dataset");
   return (await listDataset(reference)).map((file) => {
     const path = writeReference(repository, file.path);
-    return [path, { path, size: file.size, format: textFormatOf(path)!, open: () => file.open() }];
+    return [path, { path, size: file.size, format: textFormatOf(path)!, isNamed: false, open: () => file.open() }];
   });
 }
 
 async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "name">][]> {
   const files: [string, Omit<TextFile, "name">][] = [];
   for (const file of await expandFolder(path)) {
+    const isNamed = file === path;
     try {
       const key = await realpath(file), { size } = await stat(file);
-      files.push([key, { path: file, size, format: textFormatOf(file)!, open: () => openFile(file) }]);
+      files.push([key, { path: file, size, format: textFormatOf(file)!, isNamed, open: () => openFile(file) }]);
     } catch (error) {
       throw fileError("read", file, error);
     }
@@ -87,10 +90,7 @@ async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "n
 async function expandFolder(path: string): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [requireTextFile(path)];
-    const names = await readdir(path, { recursive: true });
-    const files = names.filter((name) => textFormatOf(name) && !/(^|[\\/])\./.test(name)).map((name) =>
-      join(path, name)
-    );
+    const files = await textFilesIn(path, new Set());
     if (files.length > 0) return files;
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw fileError("read", path, error);
@@ -109,11 +109,33 @@ async function expandFolder(path: string): Promise<string[]> {
   });
 }
 
+/**
+ * The text files in a folder and in the folders inside, linked ones too; names that begin with a dot are passed over.
+ *
+ * @param folder The folder.
+ * @param above The real paths of the folders that it lies in: a link to one of them would never end.
+ */
+async function textFilesIn(folder: string, above: ReadonlySet<string>): Promise<string[]> {
+  const place = await realpath(folder), files: string[] = [];
+  if (above.has(place)) return files;
+  const within = new Set([...above, place]);
+  for (const entry of await readdir(folder, { withFileTypes: true })) {
+    if (entry.name.startsWith(".")) continue;
+    const path = join(folder, entry.name);
+    // A link that leads nowhere is no text, unless it is called one: then it is missing.
+    const isFolder = entry.isDirectory() ||
+      entry.isSymbolicLink() && await stat(path).then((info) => info.isDirectory(), () => false);
+    if (isFolder) files.push(...await textFilesIn(path, within));
+    else if (searchedFormatOf(entry.name)) files.push(path);
+  }
+  return files;
+}
+
 function requireTextFile(path: string): string {
   if (textFormatOf(path)) return path;
   throw new UserError({
     action: `read ${path}`,
-    requirement: `text files end in ${TEXT_ENDINGS}`,
+    requirement: `text files end in ${NAMED_ENDINGS}`,
     found: `this one ends in "${extname(path)}"`,
     remedy: "rename or convert it",
   });

@@ -1,6 +1,6 @@
 /**
- * Records: the texts of a file, one after the other from any place on. A `.txt` file is one record, a line of a `.jsonl` file
- * and a row of a parquet file are one each.
+ * Records: the texts of a file, one after the other from any place on. A `.txt` file is one record; a line of a `.jsonl` file,
+ * a row of a parquet or `.csv` file and an entry of a `.json` file's list are one each.
  * @module
  */
 import type { ByteSource } from "../files/byte_source.ts";
@@ -8,7 +8,9 @@ import type { TextFormat } from "../files/text_formats.ts";
 import { UserError } from "../errors.ts";
 import { type Bytes, type Compression, decompress } from "./decompress.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
+import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
+import { textOf } from "./text_of.ts";
 import { checkTextBytes, decodeText } from "./utf8.ts";
 
 /** The first record of every file. */
@@ -29,7 +31,11 @@ export async function* readRecords(
 ): AsyncGenerator<TextRecord[]> {
   switch (format) {
     case "txt":
-      return yield* wholeFile(file, from);
+      return yield* oneText(file, "none", from);
+    case "txt.gz":
+      return yield* oneText(file, "gzip", from);
+    case "txt.zst":
+      return yield* oneText(file, "zstd", from);
     case "jsonl":
       return yield* lines(file.stream(from.byte), from, file.name);
     case "jsonl.gz":
@@ -38,14 +44,34 @@ export async function* readRecords(
       return yield* compressedLines(file, "zstd", from);
     case "parquet":
       return yield* parquetRecords(file, from.record);
+    case "csv":
+    case "tsv":
+    case "json":
+      return yield* listedTexts(format, await wholeText(file, "none"), from, file.name);
   }
 }
 
-async function* wholeFile(file: ByteSource, { record }: RecordPlace): AsyncGenerator<TextRecord[]> {
+async function* oneText(
+  file: ByteSource,
+  compression: Compression,
+  { record }: RecordPlace,
+): AsyncGenerator<TextRecord[]> {
   if (record > 0) return;
-  checkTextBytes(file.size, file.name);
-  const text = decodeText(await file.read(0, file.size), file.name);
+  const text = await wholeText(file, compression);
   if (text !== "") yield [{ record: 1, byte: file.size, text }];
+}
+
+/** A file's content, however it is compressed; it must be no longer than one document may be. */
+async function wholeText(file: ByteSource, compression: Compression): Promise<string> {
+  checkTextBytes(file.size, file.name);
+  if (compression === "none") return decodeText(await file.read(0, file.size), file.name);
+  const pieces: Uint8Array[] = [];
+  let bytes = 0;
+  for await (const piece of decompress(file.stream(0), compression, file.name)) {
+    pieces.push(piece);
+    checkTextBytes(bytes += piece.length, file.name);
+  }
+  return decodeText(joined(pieces), file.name);
 }
 
 function compressedLines(file: ByteSource, compression: Compression, from: RecordPlace): AsyncGenerator<TextRecord[]> {
@@ -120,12 +146,5 @@ function textOfLine(line: Uint8Array, where: string): string {
       remedy: "mend or remove the line",
     });
   }
-  const text = (value as { text?: unknown } | null)?.text;
-  if (typeof text === "string") return text;
-  throw new UserError({
-    action: `read ${where}`,
-    requirement: 'each line must have a string under "text"',
-    found: `this one has ${text === undefined ? "none" : JSON.stringify(text).slice(0, 40)}`,
-    remedy: "mend or remove the line",
-  });
+  return textOf(value, where);
 }

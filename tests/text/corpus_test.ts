@@ -187,14 +187,27 @@ Deno.test("each bad input is named in one sentence", async () => {
   const damaged = parquet(texts(500));
   damaged.fill(0xff, damaged.length * 0.4, damaged.length * 0.6);
   const cases: [name: string, content: string | Uint8Array, message: RegExp][] = [
-    ["data.csv", "text\n", /data\.csv: text files end in \.txt, \.jsonl, .* or \.parquet, this one ends in "\.csv"/],
+    ["data.pdf", "text\n", /data\.pdf: text files end in \.txt, .* or \.tsv, this one ends in "\.pdf"/],
+    ["body.csv", "id,body\n1,x\n", /body\.csv: its header line must name a column "text", it names id, body;/],
+    ["torn.csv", "id,text\n1,a,b\n", /torn\.csv: each row must have the 2 cells of the header line, row 1 has 3;/],
+    [
+      "object.json",
+      '{"text": "x"}',
+      /object\.json: it must be a JSON list of strings or of objects .*, it is no list;/,
+    ],
+    ["cut.json", '["x"', /cut\.json: it must be a JSON list .*; write a line for each text into a \.jsonl file$/],
+    ["five.json", '["x", {"text": 5}]', /five\.json entry 2: it must have a string under "text", this one has 5;/],
     ["data.gz", gz, /text files end in .*, this one ends in "\.gz"; rename or convert it$/],
     ["empty.txt", "", /empty\.txt: it must hold text, it is empty/],
     ["blank.jsonl", "\n\n", /blank\.jsonl: it must hold text, it is empty/],
     ["nothing.parquet", parquet(["", null]), /nothing\.parquet: it must hold text, it is empty/],
     ["latin1.txt", new Uint8Array([0x67, 0x72, 0xfc, 0xdf, 0x65]), /latin1\.txt: text must be valid UTF-8/],
     ["number.jsonl", '{"text": "fine"}\n{"text": 5}\n', /number\.jsonl line 2: .* "text", this one has 5/],
-    ["missing.jsonl", '{"text": "fine"}\n{"body": "x"}\n', /missing\.jsonl line 2: .* this one has none/],
+    [
+      "missing.jsonl",
+      '{"text": "fine"}\n{"body": "x"}\n',
+      /missing\.jsonl line 2: .* this one has none, but body; rename what holds the text to "text"/,
+    ],
     ["null.jsonl", "null\n", /null\.jsonl line 1: .* this one has none/],
     ["broken.jsonl", '{"text": "fine"}\n\n{"text": "cut', /broken\.jsonl line 3: .* not valid JSON/],
     ["binary.jsonl", new Uint8Array([0x22, 0xff, 0x22, 0x0a]), /binary\.jsonl line 1: text must be valid UTF-8/],
@@ -248,6 +261,46 @@ Deno.test("each bad input is named in one sentence", async () => {
       none,
       /none: the folder must hold files that end in \.txt, .*, it holds none; give another folder/,
     );
+  });
+});
+
+Deno.test("tables and lists are read where they are named, and whole texts however they are compressed", async () => {
+  const table = 'id,text\n1,first\n2,"second, and ""quoted""\nin two lines"\n3,\n', lines = jsonl(texts(25));
+  const files = {
+    "a.csv": table,
+    "b.tsv": "text\tid\nthird\t1\n",
+    "c.json": JSON.stringify(["fourth", { text: "fifth" }, { text: "" }]),
+    "d.txt.gz": gzipSync(bytesOf("sixth")),
+    "e.txt.zst": zstdCompressSync(bytesOf("seventh")),
+    "F.JSONL": lines,
+  };
+  await withFiles(files, async (folder) => {
+    const searched = Object.fromEntries([
+      ["d.txt.gz", "sixth"],
+      ["e.txt.zst", "seventh"],
+      ...texts(25).map((text, i) => [`F.JSONL:${i + 1}`, text]),
+    ].sort());
+    assert.deepEqual(await documentsOf([folder]), searched);
+    assert.deepEqual(await documentsOf([folder, ...["a.csv", "b.tsv", "c.json"].map((name) => join(folder, name))]), {
+      "a.csv:1": "first",
+      "a.csv:2": 'second, and "quoted"\nin two lines',
+      "b.tsv:1": "third",
+      "c.json:1": "fourth",
+      "c.json:2": "fifth",
+      ...searched,
+    });
+  });
+});
+
+Deno.test("linked folders are searched, once each and never in a circle; an empty file in a folder does no harm", async () => {
+  await withFiles({ "in/a.jsonl": jsonl(texts(20)), "in/empty.txt": "", "out/b.txt": "beside" }, async (folder) => {
+    await Deno.symlink(join(folder, "out"), join(folder, "in", "more"));
+    await Deno.symlink(join(folder, "out"), join(folder, "in", "again"));
+    await Deno.symlink(join(folder, "in"), join(folder, "in", "circle"));
+    await Deno.symlink(join(folder, "nowhere"), join(folder, "in", "gone"));
+    const found = await documentsOf([join(folder, "in")]);
+    assert.deepEqual(Object.keys(found), ["b.txt", ...texts(20).map((_, i) => `a.jsonl:${i + 1}`)].sort());
+    await assertRefused(openCorpus([join(folder, "in"), join(folder, "in/empty.txt")], "train"), /must hold text/);
   });
 });
 
