@@ -9,7 +9,7 @@ import configuration from "./deno.json" with { type: "json" };
 
 interface Entry {
   readonly summary: string;
-  readonly load: () => Promise<Command>;
+  readonly load: (args: readonly string[]) => Promise<Command>;
 }
 
 /** Importing every command to print `--help` would take most of a second, so the summaries stand here. */
@@ -25,6 +25,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   evaluate: {
     summary: "measure a finished transcoder on held-out text",
     load: async () => (await import("./commands/evaluate.ts")).evaluateCommand(),
+  },
+  analyze: {
+    summary: "analyse the features of finished transcoders",
+    load: async (args) => await (await import("./commands/analyze/command.ts")).analyzeCommand(args),
   },
   encode: {
     summary: "show the features of a text, token by token",
@@ -73,7 +77,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
     .version(configuration.version)
     .addHelpText("after", "\nExample:\n  mtc train && mtc report --out analysis_results");
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
-    program.addCommand(name === chosen ? (await load()).summary(summary) : new Command(name).description(summary));
+    program.addCommand(name === chosen ? (await load(args)).summary(summary) : new Command(name).description(summary));
   }
   return prepare(program);
 }

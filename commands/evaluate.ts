@@ -5,15 +5,10 @@
 
 import { Command, Option } from "commander";
 import { UserError } from "../core/errors.ts";
-import type { Gpu } from "../core/gpu/device.ts";
-import type { ModelFiles } from "../core/model/files.ts";
-import type { EvaluationOptions } from "../core/passes/evaluation.ts";
 import type { StoredEvaluation } from "../core/runs/evaluation.ts";
 import { HELD_OUT_SPLITS, type HeldOutSplit } from "../core/text/split.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
-import type { TextSummary } from "../core/text/summary.ts";
 import { jsonOption, movedDataOption, movedModelOption, runOption, wholeNumberOption } from "./options.ts";
-import { Progress } from "./progress.ts";
 
 interface EvaluateOptions {
   run: string;
@@ -37,6 +32,7 @@ async function evaluateRun(
   { model, data, tokens, split, loss, lossTokens }: EvaluateOptions,
 ) {
   const { openModelVisibly } = await import("./open_model.ts");
+  const { onHeldOut } = await import("./held_out.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
   const { measureLoss } = await import("../core/passes/loss.ts");
@@ -71,78 +67,6 @@ async function evaluateRun(
   } finally {
     await files.weights.close();
   }
-}
-
-/** What is measured on which held-out text. */
-interface Wanted {
-  /** What the bar says. */
-  readonly label: string;
-  /** Where the text lies, if not where it lay. */
-  readonly data?: string[];
-  /** The part to read. */
-  readonly split: HeldOutSplit;
-  /** How many of its tokens. */
-  readonly tokens: number;
-  /** Whether the model's head is needed. */
-  readonly head?: boolean;
-}
-
-/** Opens the held-out text and loads the model for one measurement, and frees both behind it. */
-async function onHeldOut<T>(
-  device: Gpu,
-  files: ModelFiles,
-  transcoders: readonly FinishedTranscoder[],
-  { label, data: moved, split, tokens, head }: Wanted,
-  measure: (options: HeldOut) => Promise<T>,
-): Promise<T> {
-  const { loadVisibly } = await import("./open_model.ts");
-  const { openScope } = await import("../core/gpu/scope.ts");
-  const { loadRunModel } = await import("../core/runs/finished.ts");
-  const { dataOf } = await import("../core/runs/config.ts");
-  const { readLinearMap } = await import("../core/runs/linear_map.ts");
-  const { tapsOf } = await import("../core/runs/ids.ts");
-  const { withLimitedTaps } = await import("../core/passes/norm_limits.ts");
-  const { evaluatedText, openTokenSource } = await import("../core/text/source.ts");
-  const [{ directory, config }] = transcoders, { context } = config;
-  const placed = await Promise.all(transcoders.map(async (transcoder) => {
-    return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
-  }));
-  using gpu = openScope(device);
-  const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
-  const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, head, onLoading }));
-  const data = moved ?? dataOf(config);
-  const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });
-  const progress = new Progress(label);
-  try {
-    await requireSameText(directory, config.data, source.summary);
-    const advance = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
-    const text = evaluatedText(source, split);
-    return await measure({ gpu, decoder, source, text, tokens, settings: config, transcoders: placed, advance });
-  } finally {
-    progress.stop();
-    source.close();
-  }
-}
-
-/** What a measurement on held-out text is given. */
-type HeldOut = Omit<EvaluationOptions, "onProgress"> & {
-  readonly advance: NonNullable<EvaluationOptions["onProgress"]>;
-};
-
-/** Another text would be split otherwise, and training may have seen what is held out now. */
-async function requireSameText(
-  directory: string,
-  trained: FinishedTranscoder["config"]["data"],
-  now: TextSummary,
-): Promise<void> {
-  const { describeText, isSameText } = await import("../core/text/summary.ts");
-  if (isSameText(trained, now)) return;
-  throw new UserError({
-    action: `evaluate ${directory}`,
-    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
-    found: `it is another (${describeText(now)})`,
-    remedy: "put the files back, or give their new place with --data",
-  });
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {

@@ -74,6 +74,7 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { analyzeTranscoder, comparePairs } = await import("../core/runs/analysed.ts");
   const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
+  const { missingAnalyses } = await import("../reports/markdown/missing.ts");
   const unreadable: string[] = [];
   const found = await findTranscoders(runs, (path, { message }) => unreadable.push(`${path} was skipped: ${message}`));
   const choice = chooseTranscoders(found);
@@ -83,7 +84,11 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
   const transcoders: TranscoderAnalysis[] = [];
   for (const chosen of choice.chosen) {
     console.error(`mtc: reading ${chosen.path}`);
-    transcoders.push(await analyzeTranscoder(chosen, FEATURES_WITH_CONTEXTS));
+    const transcoder = await analyzeTranscoder(chosen, FEATURES_WITH_CONTEXTS);
+    for (const { command, answers } of missingAnalyses(transcoder)) {
+      console.error(`mtc: not analysed yet: ${answers}; \`${command}\` does it`);
+    }
+    transcoders.push(transcoder);
   }
   const comparisons = comparePairs(transcoders);
 

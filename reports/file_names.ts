@@ -11,6 +11,7 @@ export function filesOf({ file }: TranscoderName): {
   scatter: string;
   summary: string;
   curves: string;
+  importance: string;
 } {
   return {
     report: `${file}_analysis_report.md`,
@@ -18,6 +19,7 @@ export function filesOf({ file }: TranscoderName): {
     scatter: `${file}_activation_vs_samples.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
+    importance: `${file}_importance.png`,
   };
 }
 

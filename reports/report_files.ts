@@ -6,6 +6,7 @@ import type { ComparedPair, TranscoderAnalysis } from "../core/runs/analysed.ts"
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
 import { filesOf, pairFiles } from "./file_names.ts";
+import { importanceFigure } from "./plots/importance.ts";
 import { indexPage } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
@@ -42,6 +43,10 @@ export async function* reportFiles(
     yield { name: names.overview, content: await renderPng(overviewFigure(transcoder)) };
     yield { name: names.scatter, content: await renderPng(scatterFigure(transcoder)) };
     yield { name: names.curves, content: await renderPng(curvesFigure(transcoder)) };
+    const { importance } = transcoder;
+    if (importance) {
+      yield { name: names.importance, content: await renderPng(importanceFigure(transcoder.name, importance)) };
+    }
     yield { name: names.report, content: analysisReport(transcoder, generated) };
     yield { name: names.summary, content: trainingSummary(transcoder, generated) };
   }

@@ -5,6 +5,7 @@
 import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { successChecks, verdict } from "./checks.ts";
 import { counted } from "./format.ts";
+import { missingAnalyses } from "./markdown/missing.ts";
 
 /** One line per transcoder, then the files. */
 export function textSummary(transcoders: readonly TranscoderAnalysis[], files: string[]): string {
@@ -40,6 +41,7 @@ export function jsonSummary(transcoders: readonly TranscoderAnalysis[], files: s
           requirement,
           found,
         })),
+        not_analysed: missingAnalyses(transcoder),
       };
     }),
     files,

@@ -49,6 +49,38 @@ export function resampledSums(resamples: readonly Uint16Array[], values: ArrayLi
   });
 }
 
+/** What is resampled of a text that lies in contexts. */
+export interface Resampling {
+  /** Whole documents, or with fewer than {@link LEAST_RESAMPLED} of them whole contexts. */
+  readonly resampled: "documents" | "contexts";
+  /** From {@link drawResamples}. */
+  readonly resamples: readonly Uint16Array[];
+  /** Sums one number per context over each resample. */
+  readonly sums: (perContext: ArrayLike<number>) => Float64Array;
+}
+
+/**
+ * Draws the resamples of a text.
+ *
+ * @param documents The document of each context, by number.
+ * @returns What is resampled, and how.
+ */
+export function resamplingOf(documents: readonly number[]): Resampling {
+  const distinct = [...new Set(documents)], isByDocument = distinct.length >= LEAST_RESAMPLED;
+  const numbers = new Map(distinct.map((document, i) => [document, i]));
+  const units = documents.map((document, c) => isByDocument ? numbers.get(document)! : c);
+  const count = isByDocument ? distinct.length : documents.length, resamples = drawResamples(count);
+  return {
+    resampled: isByDocument ? "documents" : "contexts",
+    resamples,
+    sums(perContext) {
+      const perUnit = new Float64Array(count);
+      units.forEach((unit, c) => perUnit[unit] += perContext[c]);
+      return resampledSums(resamples, perUnit);
+    },
+  };
+}
+
 /** Dimensions handled together: their part of all items stays in the processor's cache while the resamples go over it. */
 const BLOCK = 32;
 

@@ -132,3 +132,8 @@ export function ranks(values: readonly number[]): number[] {
   }
   return found;
 }
+
+/** Spearman's correlation: Pearson's of the ranks; NaN for fewer than three values, or where all of a side are alike. */
+export function spearman(x: readonly number[], y: readonly number[]): number {
+  return leastSquares(ranks(x), ranks(y)).correlation;
+}

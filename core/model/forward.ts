@@ -56,6 +56,8 @@ export interface DecoderOptions {
 export interface ForwardOptions {
   /** Changes of sites; none if left out. */
   readonly edits?: readonly Edit[];
+  /** Those of the model's taps that are wanted; all if left out. What only others need is not computed, and they keep what they hold. */
+  readonly taps?: readonly Tap[];
   /** What the layers' products round their inputs to; what the model was loaded with if left out. */
   readonly precision?: Precision;
 }
@@ -91,7 +93,7 @@ export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderO
 }
 
 /** What a forward pass must get to: the taps, and what the head reads. */
-function wantedOf({ layers }: DecoderConfig, { taps, head }: DecoderOptions): Tap[] {
+function wantedOf({ layers }: DecoderConfig, { taps, head }: Pick<DecoderOptions, "taps" | "head">): Tap[] {
   return head ? [...taps, { layer: layers - 1, site: "resid_post" }] : [...taps];
 }
 
@@ -187,23 +189,25 @@ export class Decoder {
    *
    * @param pass Where to record.
    * @param batch Token ids (contexts, context), at most as many and as long as the model was loaded for.
-   * @param options Edits, and another precision.
-   * @returns The activations, one entry per tap in their order; filled when the pass has run, overwritten when that of the next forward
-   * runs.
+   * @param options Edits, fewer taps, and another precision.
+   * @returns The activations, one entry per wanted tap in their order; filled when the pass has run, overwritten when that of the next
+   * forward runs.
    * @throws {UserError} When a token is not in the model's vocabulary.
    * @throws {RangeError} When the batch exceeds the capacity that the model was loaded for, or an edit does not fit.
    */
   forward(
     pass: Pass,
     batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
-    { edits = [], precision = this.precision }: ForwardOptions = {},
+    { edits = [], taps = this.taps, precision = this.precision }: ForwardOptions = {},
   ): Activations[] {
     const { contexts, context, ids } = batch;
     const { dModel, heads, keyValueHeads, headDim } = this.config;
     const tokens = contexts * context;
     this.#checkCapacity(context, tokens);
     const edited = editsByPlace(edits, this.config, tokens);
-    const reach = edits.length === 0 ? this.#reach : reachOf(this.#wanted, edited), scratch = this.#scratch;
+    const wanted = taps === this.taps ? this.#wanted : wantedOf(this.config, { taps, head: this.#head !== null });
+    const reach = edits.length === 0 && taps === this.taps ? this.#reach : reachOf(wanted, edited);
+    const scratch = this.#scratch;
     const has = (layer: number, site: Site) => reach[layer]?.has(site) ?? false;
     const editsAt = (layer: number, site: Site) => edited.get(tapName(placeOf({ layer, site })));
     const edit = (layer: number, site: Site) => {
@@ -248,7 +252,8 @@ export class Decoder {
       if (needsNext) pass.run(rmsNorm, { x: sum, gain: nextGain!, y: nextNormed }, norm, row);
     };
 
-    if (!isReplaced(editsAt(0, "resid_pre"))) upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
+    const isRead = this.#tapped.has(EMBEDDED) || has(0, "attn_in") || has(0, "resid_mid");
+    if (isRead && !isReplaced(editsAt(0, "resid_pre"))) upload(this.#gpu, this.#embedded, this.#embedding.gather(ids));
     edit(0, "resid_pre");
     if (has(0, "attn_in")) {
       const gain = this.#layers[0].attnInGain!;
@@ -288,7 +293,7 @@ export class Decoder {
     // The embedded tokens of the next batch come while this one's may still have to be read.
     const embedded = this.#tapped.get(EMBEDDED);
     if (embedded) pass.copy(this.#embedded, 0, embedded, 0, tokens * dModel);
-    return this.taps.map((tap) => ({
+    return taps.map((tap) => ({
       tap,
       width: widthOf(this.config, tap.site),
       tokens,

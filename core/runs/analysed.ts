@@ -13,6 +13,7 @@ import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
 import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
 import { readFeatures } from "./features.ts";
+import { readImportance, type StoredImportance } from "./importance.ts";
 import type { TranscoderName } from "./ids.ts";
 import { readMetrics } from "./metrics.ts";
 import { readSamples } from "./samples.ts";
@@ -40,6 +41,8 @@ export interface TranscoderAnalysis {
   readonly samples: SampleStatistics;
   /** The course of the training. */
   readonly course: TrainingCourse;
+  /** importance.json; undefined where that was not analysed. */
+  readonly importance: StoredImportance | undefined;
 }
 
 /** Each part of a {@link TranscoderAnalysis} that is read or computed, on demand. They throw a UserError for what cannot be read. */
@@ -76,6 +79,7 @@ export function analysesOf(
       return await sampleStatistics(readSamples(path, config.groups), wanted);
     }),
     course: once(async () => trainingCourse(await metrics(), config)),
+    importance: once(() => readImportance(path, config)),
   };
 }
 
@@ -98,6 +102,7 @@ export async function analyzeTranscoder(transcoder: ChosenTranscoder, examples: 
     statistics: await analyses.statistics(),
     samples: await analyses.samples(),
     course: await analyses.course(),
+    importance: await analyses.importance(),
   };
 }
 

@@ -5,6 +5,7 @@
 
 import { UserError } from "../errors.ts";
 import { requireRegular } from "../files/byte_source.ts";
+import { exists } from "../files/exists.ts";
 
 /** What is wrong with a value, in valibot's words. */
 export interface Issue {
@@ -102,4 +103,16 @@ export function checked<T>(parse: Parser<T>, value: unknown, where: string): T {
     found: `it is ${JSON.stringify(found).slice(0, 60)}`,
     remedy,
   });
+}
+
+/**
+ * Reads a file of JSON that a run need not have.
+ *
+ * @param parse The schema's parser.
+ * @param path The file.
+ * @returns What it holds; undefined where there is none.
+ * @throws {UserError} When it is there and cannot be read, or does not fit.
+ */
+export async function readJsonIfThere<T>(parse: Parser<T>, path: string): Promise<T | undefined> {
+  return await exists(path) ? checked(parse, parseJson(await readText(path), path), path) : undefined;
 }

@@ -7,6 +7,13 @@ import { tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
+import {
+  agreementTable,
+  importanceNotes,
+  importanceSentence,
+  importanceTable,
+  signSentence,
+} from "../importance_table.ts";
 import { lossSentence, lossTable, prefixNames, replacementTable } from "../loss_table.ts";
 import { featureAnalysis, topFeatures } from "./feature_sections.ts";
 import { filesOf } from "../file_names.ts";
@@ -30,8 +37,10 @@ import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
+import { tokenCode } from "../tokens.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
 import { varianceShares } from "../target_variance.ts";
+import { missingAnalyses } from "./missing.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
@@ -165,6 +174,30 @@ function lossRecovered({ evaluation: { loss } }: TranscoderAnalysis): string[] {
   return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
 }
 
+/** How many features the table of those that matter most shows. */
+const MOST_IMPORTANT = 20;
+
+/** Which features matter; nothing where that was not measured. */
+function featureImportance({ name, importance, features }: TranscoderAnalysis): (string | false)[] {
+  if (importance === undefined) return [];
+  const token = (feature: number) => {
+    const { top_token, top_token_id } = features[feature];
+    return Number.isNaN(top_token_id) ? "–" : tokenCode(top_token);
+  };
+  return [
+    "## Feature Importance",
+    importanceSentence(importance),
+    importanceTable(importance, token, MOST_IMPORTANT),
+    signSentence(importance),
+    `![Four panels: effect on loss and predictions, agreement and reliability of the rankings](${
+      filesOf(name).importance
+    })`,
+    "The same features ranked by each measure:",
+    agreementTable(importance),
+    bullets(importanceNotes(importance)),
+  ];
+}
+
 function weightTable({ weights }: TranscoderAnalysis): string {
   const row = (name: string, shape: string, { mean, std, min, max }: Omit<TensorStatistics, "shape" | "nonFinite">) => [
     name,
@@ -206,7 +239,7 @@ function groupTable({ statistics, evaluation }: TranscoderAnalysis): string {
 
 /** The analysis report of one transcoder. */
 export function analysisReport(transcoder: TranscoderAnalysis, generated: Date): string {
-  const files = filesOf(transcoder.name);
+  const files = filesOf(transcoder.name), missing = missingAnalyses(transcoder);
   return document([
     `# ${transcoder.name.title} Matryoshka Transcoder Analysis Report`,
     verdict(transcoder).sentence,
@@ -229,6 +262,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     `![Largest activation of each feature against how often it fires](${files.scatter})`,
     "## Feature Analysis",
     featureAnalysis(transcoder),
+    ...featureImportance(transcoder),
     "## Matryoshka Hierarchy",
     "Medians are over the features of the group that fired, that of the token entropy over those with all their samples. " +
     "*Activations* is the group's share of all activations of the final pass.",
@@ -237,6 +271,8 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     numbered(insights(transcoder).map(({ text }) => text)),
     "## Recommendations",
     numbered(recommendations(transcoder)),
+    missing.length > 0 && "## Not Analysed Yet",
+    bullets(missing.map(({ command, answers }) => `\`${command}\`: ${answers}`)),
     "## Definitions",
     glossary(transcoder),
     "## Files Generated",
@@ -245,6 +281,9 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
       `[\`${files.scatter}\`](${files.scatter}): activation against frequency`,
       `[\`${files.summary}\`](${files.summary}): how the training went`,
       `[\`${files.curves}\`](${files.curves}): training curves`,
+      ...transcoder.importance
+        ? [`[\`${files.importance}\`](${files.importance}): what is lost without a feature`]
+        : [],
       `\`${files.report}\`: this report`,
     ]),
   ]);

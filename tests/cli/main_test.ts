@@ -5,7 +5,8 @@ import { candidateTiles } from "../../core/gpu/products.ts";
 import { matmul } from "../../wgsl/shared/matmul.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const COMMANDS = ["train", "report", "evaluate", "encode", "harvest", "bench", "doctor"];
+const COMMANDS = ["train", "report", "evaluate", "analyze", "encode", "harvest", "bench", "doctor"];
+const ANALYSES = ["importance"];
 
 interface Outcome {
   code: number;
@@ -30,14 +31,20 @@ Deno.test("mtc --help lists every command with a summary and an example", async 
   assert.match(stdout, /^Example/m);
 });
 
+Deno.test("mtc analyze --help lists every analysis with a summary", async () => {
+  const { stdout } = await mtc(["analyze", "--help"]);
+  for (const name of ANALYSES) assert.match(stdout, new RegExp(`^  ${name} .*[a-z]{3}`, "m"));
+});
+
 Deno.test("mtc --version prints the version of deno.json", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
   assert.deepEqual(await mtc(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
 });
 
-for (const name of COMMANDS) {
+for (const name of [...COMMANDS, ...ANALYSES.map((name) => `analyze ${name}`)]) {
   Deno.test(`mtc ${name}: help ends with a worked example, an unknown flag is refused`, async () => {
-    const [help, unknown] = await Promise.all([mtc([name, "--help"]), mtc([name, "--no-such-flag"])]);
+    const words = name.split(" ");
+    const [help, unknown] = await Promise.all([mtc([...words, "--help"]), mtc([...words, "--no-such-flag"])]);
     assert.equal(help.code, 0);
     assert.match(help.stdout, new RegExp(`\\nExamples?:\\n(.*\\n)*.*\\bmtc ${name}\\b.*\\n*$`));
     assert.equal(unknown.code, 2);

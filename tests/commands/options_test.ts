@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Command, Option } from "commander";
 import { readNumber, readWholeNumber, readWholeNumbers } from "../../commands/options.ts";
+import { importanceCommand } from "../../commands/analyze/importance.ts";
 import { benchCommand } from "../../commands/bench.ts";
 import { encodeCommand } from "../../commands/encode.ts";
 import { evaluateCommand } from "../../commands/evaluate.ts";
@@ -82,6 +83,7 @@ const COMMANDS: readonly Command[] = [
   encodeCommand(),
   evaluateCommand(),
   harvestCommand(),
+  importanceCommand(),
   trainCommand(),
 ];
 /** Options whose value is a number, by what `--help` calls it. */
@@ -101,7 +103,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 4 + 1 + 2 + 2 + 27);
+  assert.equal(options, 4 + 1 + 2 + 2 + 4 + 27);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

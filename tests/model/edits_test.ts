@@ -177,6 +177,24 @@ Deno.test("embedded tokens can be replaced, and then none are looked up", async 
   for (const [{ tap }, values] of taken) assert.deepEqual(values, plain[tapName(tap)], tapName(tap));
 });
 
+Deno.test("a pass that starts above needs no tokens, and taps that are not wanted keep what they held", async () => {
+  using scope = openScope(gpu);
+  const sites: Site[] = ["resid_mid", "mlp_out"], last: Tap = { layer: config.layers - 1, site: "resid_post" };
+  const edits = sites.map((site): Edit => {
+    const tap: Tap = { layer: LAYER, site }, values = plain[tapName(tap)];
+    return { kind: "replace", tap, tensor: tensorFrom(scope, site, [tokens, config.dModel], values) };
+  });
+  const decoder = await gemma2.load(scope, everywhere.filter(({ site }) => site !== "resid_pre"));
+  const nonsense = { ...batch, ids: batch.ids.map(() => 1_000_000) };
+  const [[{ tap, width }, values]] = await activations(gpu, decoder, nonsense, { edits, taps: [last] });
+  assert.deepEqual([tap, width], [last, config.dModel]);
+  const error = relativeL2(values, plain[tapName(last)]);
+  assert.ok(error <= 1e-6, `moves by ${error.toExponential(2)}`);
+  const unwanted = decoder.taps.findIndex(({ layer, site }) => layer === 0 && site === "attn_out");
+  const { tensor } = decoder.forward(new Pass(gpu), batch)[unwanted];
+  assert.ok((await downloadF32(gpu, tensor)).every((value) => value === 0), "it was never computed");
+});
+
 Deno.test("refuses layers that the model has not, tensors that are too small, and a site's own tensor", () => {
   const forward = (edit: Edit) => model.forward(new Pass(gpu), batch, { edits: [edit] });
   using scope = openScope(gpu);

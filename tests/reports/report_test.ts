@@ -1,16 +1,21 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { analyzeTranscoder, comparePair } from "../../core/runs/analysed.ts";
+import { type FeatureSet, importanceFigures } from "../../core/analysis/importance.ts";
+import { analyzeTranscoder, comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { type StoredImportance, writeImportance } from "../../core/runs/importance.ts";
+import { groupOf } from "../../core/transcoder/shape.ts";
+import { agreementTable } from "../../reports/importance_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
+import { importanceFigure } from "../../reports/plots/importance.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
 import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
 import { renderPng } from "../../reports/plots/render.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import { mtc } from "../cli/tiny_run.ts";
-import { syntheticAnalysis, writeSyntheticRun } from "./synthetic_run.ts";
+import { analyzeSynthetic, syntheticAnalysis, writeSyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
 const generated = new Date("2026-01-02T03:04:05Z");
@@ -248,3 +253,54 @@ Deno.test("what cannot be reported is one sentence, and nothing is written", () 
     await Deno.remove(join(path, "transcoder.safetensors"));
     await refuses(/must be finished, transcoder\.safetensors is missing.*--resume/);
   }));
+
+Deno.test("what was analysed of a transcoder has its section and plot; what was not is named with its command", () =>
+  withDirectory(async (root) => {
+    const path = await writeSyntheticRun(root, "demo", small), out = join(root, "out");
+    const found = await analyzeSynthetic(path), without = analysisReport(found, generated);
+    assert.match(without, /^## Not Analysed Yet$/m);
+    for (const command of ["mtc evaluate --loss", "mtc analyze importance"]) {
+      assert.ok(without.includes(`\`${command} --run ${path}\``), command);
+    }
+    assert.ok(!without.includes("## Feature Importance"));
+    await writeImportance(path, syntheticImportance(found.config));
+    const { code, stderr, stdout } = await mtc("report", "--runs", root, "--out", out, "--json");
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^mtc: not analysed yet: .*; `mtc evaluate --loss --run .*layer2` does it$/m);
+    assert.ok(!stderr.includes("analyze importance"), stderr);
+    const [{ not_analysed }] = JSON.parse(stdout).layers;
+    assert.deepEqual(not_analysed.map(({ command }: { command: string }) => command), [
+      `mtc evaluate --loss --run ${path}`,
+    ]);
+    const report = await Deno.readTextFile(join(out, "layer2_analysis_report.md"));
+    const section = report.slice(report.indexOf("## Feature Importance"), report.indexOf("## Matryoshka Hierarchy"));
+    assert.match(section, /^\| +1 \| +\d+ \| +[012] \| .*\| top, random \|$/m);
+    assert.match(section, /\]\(layer2_importance\.png\)/);
+    assert.match(section, /^\| activation mass and FVU rise +\| +1\.00 \[1\.00, 1\.00\] \|/m);
+    pngSize(await Deno.readFile(join(out, "layer2_importance.png")));
+    // Nothing is known of the ranks of features that are all alike, nor of intervals over one context.
+    const alike = syntheticImportance(found.config, true);
+    pngSize(await renderPng(importanceFigure(found.name, alike)));
+    assert.match(agreementTable(alike), /\| +NaN \|/);
+  }));
+
+/** The importance of features whose every measure grows with their number, or is the same. */
+function syntheticImportance(
+  { groups, steps, features }: TranscoderAnalysis["config"],
+  isAlike = false,
+): StoredImportance {
+  const contexts = isAlike ? 1 : 12, size = (feature: number) => isAlike ? 1 : 1 + feature;
+  const sums = (feature: number) => new Float64Array(contexts).fill(size(feature));
+  const all = Float64Array.from({ length: features }, (_, feature) => contexts * size(feature));
+  const measured = {
+    documents: Array.from({ length: contexts }, (_, c) => Math.floor(c / 2)),
+    ...{ tokens: 63 * contexts, variance: 1e6, fires: new Uint32Array(features).fill(3), mass: all, error: all },
+    ...{ predictions: new Float64Array(contexts).fill(62), cleanLoss: new Float64Array(contexts).fill(200) },
+    ablated: Array.from({ length: 20 }, (_, n) => {
+      const feature = features - 1 - n, one = sums(feature);
+      const sets: FeatureSet[] = n < 10 ? ["top", "random"] : n % 2 ? ["top"] : ["random"];
+      return { feature, sets, mass: one, error: one, loss: one.map((x) => x - 120), kl: one };
+    }),
+  };
+  return { steps, ...importanceFigures(measured, (feature) => groupOf(groups, feature)) };
+}

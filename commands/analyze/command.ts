@@ -1,0 +1,38 @@
+/**
+ * `mtc analyze`: what is asked of finished transcoders, an analysis per file of this directory.
+ *
+ * An analysis is a command of its own, which is imported only when it is named. It opens the run, computes plain values with a function of
+ * core/analysis, hands them to {@link print} and keeps them in the transcoder's directory, by a writer in core/runs, where `mtc report` finds
+ * them.
+ * @module
+ */
+
+import { Command } from "commander";
+
+interface Entry {
+  readonly summary: string;
+  readonly load: () => Promise<Command>;
+}
+
+const ANALYSES: Readonly<Record<string, Entry>> = {
+  importance: {
+    summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
+    load: async () => (await import("./importance.ts")).importanceCommand(),
+  },
+};
+
+/**
+ * The command `mtc analyze`.
+ *
+ * @param args The command line, which names the analysis to import; all others are names with a summary.
+ * @returns The command.
+ */
+export async function analyzeCommand(args: readonly string[]): Promise<Command> {
+  const command = new Command("analyze")
+    .description("Analyses the features of finished transcoders; `mtc report` tells what is kept of it.")
+    .addHelpText("after", "\nExample:\n  mtc analyze importance --run runs/first && mtc report");
+  for (const [name, { summary, load }] of Object.entries(ANALYSES)) {
+    command.addCommand(args.includes(name) ? (await load()).summary(summary) : new Command(name).description(summary));
+  }
+  return command;
+}

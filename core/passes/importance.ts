@@ -1,0 +1,233 @@
+/**
+ * How much single features matter to the model's predictions, exactly, beside what they do to the reconstruction.
+ *
+ * Switching a feature off changes a context only where it fires there, and only from the target upwards. So the text goes through the model
+ * once, and of every token what the layers above the target start from is kept. After that each context of a batch is one in which some
+ * feature fires, with that feature off ({@link Replay}): a feature costs the contexts that it fires in, once through the layers above.
+ *
+ *     text ──► model ──► features, residuals ──► mass, error ──► chosen features ──► feature and context ──► layers above ──► loss, KL
+ *                   └──► kept activations ─────────────────────────────────────────────────┘
+ *
+ * @module
+ */
+
+import { FiringTally } from "../analysis/firings.ts";
+import { type AblatedFeature, type Choice, chooseFeatures, type MeasuredImportance } from "../analysis/importance.ts";
+import { UserError } from "../errors.ts";
+import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
+import type { Pass } from "../gpu/run.ts";
+import { openScope } from "../gpu/scope.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
+import { cutAt } from "../model/reach.ts";
+import type { Tap } from "../model/sites.ts";
+import { countedPerContext, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
+import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
+import { Reconstructor } from "../transcoder/reconstruct.ts";
+import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { normLimits } from "./norm_limits.ts";
+import { type Analysis, contextsAtHand, overText, type Piece, recordTaken } from "./over_text.ts";
+import { KeptStates, Replay } from "./replay.ts";
+
+/** A transcoder and a text that is read to its end; the model must be loaded with its head and the taps of {@link importanceTaps}. */
+export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders" | "tokens" | "onProgress"> {
+  /** The transcoder whose features are measured. */
+  readonly transcoder: PlacedTranscoder;
+  /** How many features are switched off. */
+  readonly choice: Choice;
+  /** Hears of the contexts read so far of all. */
+  readonly onReading?: (contexts: number, all: number) => void;
+  /** Hears, once that is known, in how many contexts how many features will be switched off, and how many seconds that will take. */
+  readonly onEstimate?: (features: number, contexts: number, seconds: number) => void;
+  /** Hears of the contexts in which a feature was switched off so far, of all. */
+  readonly onAblation?: (contexts: number, all: number) => void;
+}
+
+/**
+ * The taps that the measurement needs.
+ *
+ * @param config Source and target of the transcoder.
+ * @returns Them, some perhaps twice.
+ */
+export function importanceTaps({ source, target }: Pick<PlacedTranscoder["config"], "source" | "target">): Tap[] {
+  return [source, ...cutAt(target)];
+}
+
+/**
+ * Measures how much features matter.
+ *
+ * @param options Whose, on what.
+ * @returns Sums by feature, and by context of those that were switched off.
+ * @throws {UserError} When there is no text, no feature fires on it, or the device fails.
+ * @throws {RangeError} When the model was loaded without its head or one of the taps.
+ * @throws The signal's reason once it is aborted.
+ */
+export async function measureImportance(options: ImportanceOptions): Promise<MeasuredImportance> {
+  const { gpu, decoder, transcoder, settings, choice, signal, onReading, onEstimate, onAblation } = options;
+  const { context, include_bos: includeBos, exclude_tokens: excluded } = settings;
+  const batches = await readBatches(options), text = joined(batches, context), { contexts } = text;
+  using scratch = openScope(gpu);
+  const states = new KeptStates(scratch, decoder.config, cutAt(transcoder.config.target), text.ids.length);
+  const tally = new FiringTally(transcoder.transcoder.weights.decoder, transcoder.transcoder.shape.d_out);
+  const isCounted = new Uint8Array(text.ids.length);
+  {
+    using inner = openScope(gpu);
+    const tokens = decoder.contextsAtOnce * countedPerContext(context, includeBos);
+    await overText({
+      ...{ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, signal },
+      limits: normLimits(settings),
+      onProgress: (done) => onReading?.(done.contexts, contexts),
+    }, [states, new Firings(inner, transcoder, tokens, tally, isCounted)]);
+  }
+  const chosen = chooseFeatures(tally.fires, tally.error, choice);
+  if (chosen.length === 0) throw nothingFires(tally.tokens);
+  const fired = tally.of(chosen.map(({ feature }) => feature), contexts, context);
+
+  // Of a context's predictions: where they are made, and their losses by the model as it is.
+  const isPredicted = text.ids.map((_, row) => Number(isCounted[row] === 1 && isFollowed(text, row)));
+  const cleanLoss = new Float32Array(text.ids.length);
+  const replay = new Replay(scratch, decoder, transcoder, states, text);
+  // Kernels are compiled in the first batch, which says nothing of the time that others take.
+  const ends: number[] = [];
+  await replay.asItIs((c, comparison) => {
+    for (let t = 0; t < context; t++) cleanLoss[c * context + t] = comparison[3 * t];
+    ends.push(performance.now());
+  }, signal);
+  const first = Math.min(decoder.contextsAtOnce, contexts - 1);
+  const jobs = chosen.flatMap(({ feature }) => fired.get(feature)!.firings.map((firing) => ({ feature, firing })));
+  onEstimate?.(
+    chosen.length,
+    jobs.length,
+    (ends[contexts - 1] - ends[first]) / 1000 * jobs.length / (contexts - first),
+  );
+
+  const ablated = new Map(chosen.map(({ feature, sets }): [number, AblatedFeature] => {
+    const { mass, error } = fired.get(feature)!;
+    return [feature, { feature, sets, mass, error, loss: new Float64Array(contexts), kl: new Float64Array(contexts) }];
+  }));
+  let done = 0;
+  await replay.without(jobs, ({ feature, firing: { context: c } }, comparison) => {
+    const { loss, kl } = ablated.get(feature)!;
+    for (let t = 0; t < context; t++) {
+      if (isPredicted[c * context + t] === 0) continue;
+      loss[c] += comparison[3 * t] - cleanLoss[c * context + t];
+      kl[c] += comparison[3 * t + 1];
+    }
+    onAblation?.(++done, jobs.length);
+  }, signal);
+  const perContext = (value: (row: number) => number) =>
+    Float64Array.from({ length: contexts }, (_, c) => {
+      let sum = 0;
+      for (let row = c * context; row < (c + 1) * context; row++) sum += isPredicted[row] * value(row);
+      return sum;
+    });
+  const { tokens, variance, fires, mass, error } = tally;
+  return {
+    documents: Array.from({ length: contexts }, (_, c) => text.document[c * context + 1]),
+    ...{ tokens, variance, fires, mass, error },
+    predictions: perContext(() => 1),
+    cleanLoss: perContext((row) => cleanLoss[row]),
+    ablated: [...ablated.values()],
+  };
+}
+
+function nothingFires(tokens: number): UserError {
+  return new UserError({
+    action: "measure the importance of features",
+    requirement: "a feature must fire on the held-out text",
+    found: tokens === 0 ? "it has no token that is not left out" : `none fires on its ${tokens} tokens`,
+    remedy: tokens === 0 ? "give more text" : "give more --tokens or train longer",
+  });
+}
+
+/** The text in batches that the model takes, kept on the host since it goes through the model more than once. */
+async function readBatches({ decoder, source }: ImportanceOptions): Promise<TokenBatch[]> {
+  const batches: TokenBatch[] = [];
+  for (let isEnd = false; !isEnd;) {
+    const { batch, done } = await source.next(decoder.contextsAtOnce);
+    isEnd = done;
+    if (batch.contexts > 0) batches.push(batch);
+  }
+  return batches;
+}
+
+/** Batches of contexts of one length as one. */
+function joined(batches: readonly TokenBatch[], context: number): TokenBatch {
+  const all = (part: "ids" | "document" | "position") => {
+    const values = new Uint32Array(batches.reduce((sum, batch) => sum + batch.ids.length, 0));
+    let at = 0;
+    for (const batch of batches) {
+      values.set(batch[part], at);
+      at += batch[part].length;
+    }
+    return values;
+  };
+  const ids = all("ids");
+  return { contexts: ids.length / context, context, ids, document: all("document"), position: all("position") };
+}
+
+/** Whether a token of the text comes behind a token in its context. */
+function isFollowed({ context, document }: TokenBatch, row: number): boolean {
+  return row % context < context - 1 && document[row + 1] !== NO_DOCUMENT;
+}
+
+/** What was read of a piece. */
+interface Read {
+  readonly features: HostFeatures;
+  readonly target: Float32Array;
+  readonly residual: Float32Array;
+}
+
+/** Encodes and reconstructs, and hands the host what it needs to sum up the features. */
+class Firings implements Analysis<Read> {
+  readonly taps: readonly Tap[];
+  readonly tokensAtOnce: number;
+  readonly #gpu: Gpu;
+  readonly #encoder: Encoder;
+  readonly #reconstructor: Reconstructor;
+  readonly #x: Tensor;
+  readonly #y: Tensor;
+  readonly #tally: FiringTally;
+  readonly #isCounted: Uint8Array;
+
+  /** `isCounted` gets a 1 at each counted token of the text. */
+  constructor(
+    gpu: Gpu,
+    { transcoder, config: { source, target } }: PlacedTranscoder,
+    maxTokens: number,
+    tally: FiringTally,
+    isCounted: Uint8Array,
+  ) {
+    this.taps = [source, target];
+    this.#gpu = gpu;
+    this.#encoder = new Encoder(gpu, transcoder, maxTokens);
+    const tokens = this.tokensAtOnce = this.#encoder.batchTokens;
+    this.#reconstructor = new Reconstructor(gpu, transcoder, tokens);
+    this.#x = createTensor(gpu, "source", [tokens, transcoder.shape.d_in]);
+    this.#y = createTensor(gpu, "target", [tokens, transcoder.shape.d_out]);
+    this.#tally = tally;
+    this.#isCounted = isCounted;
+  }
+
+  record(pass: Pass, piece: Piece): void {
+    const [source, target] = this.taps, tokens = piece.places.length;
+    recordTaken(pass, piece, source, this.#x);
+    recordTaken(pass, piece, target, this.#y);
+    this.#encoder.recordEncode(pass, this.#x, tokens);
+    this.#reconstructor.record(pass, this.#encoder.kept, this.#y, tokens);
+  }
+
+  async read({ places: { length: tokens } }: Piece): Promise<Read> {
+    const features = await this.#encoder.readKept(tokens);
+    const [target, residual] = await downloadAll(this.#gpu, [
+      front(this.#y, tokens),
+      front(this.#reconstructor.residual, tokens),
+    ]);
+    return { features, target: new Float32Array(target), residual: new Float32Array(residual) };
+  }
+
+  take({ places, contextsBefore, batch: { context } }: Piece, { features, target, residual }: Read): void {
+    const rows = places.map((place) => contextsBefore * context + place);
+    for (const row of rows) this.#isCounted[row] = 1;
+    this.#tally.add({ rows, features, target, residual });
+  }
+}

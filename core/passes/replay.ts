@@ -1,0 +1,232 @@
+/**
+ * Going on from a target: contexts that went through a model are run again from there upwards, with some features switched off, each
+ * context with its own. Only the layers above the target and the head run.
+ * @module
+ */
+
+import { decode, prefixConstants } from "../../wgsl/transcoder/step.ts";
+import type { Firing } from "../analysis/firings.ts";
+import { createTensor, downloadF32, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import { overlapped } from "../gpu/overlap.ts";
+import { createRowBlocks, recordGather, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
+import { Pass } from "../gpu/run.ts";
+import { front, type Tensor } from "../gpu/tensor.ts";
+import type { Edit } from "../model/edits.ts";
+import type { Decoder } from "../model/forward.ts";
+import { type Tap, widthOf } from "../model/sites.ts";
+import type { TokenBatch } from "../text/contexts.ts";
+import { featureCount } from "../transcoder/shape.ts";
+import type { PlacedTranscoder } from "./features.ts";
+import { activationsAt, type Analysis, type Piece } from "./over_text.ts";
+
+/** Keeps what every token of a text has at some taps. */
+export class KeptStates implements Analysis<null> {
+  readonly taps: readonly Tap[];
+  readonly tokensAtOnce: number = Infinity;
+  /** f32 [tokens of the text, width] at each tap. */
+  readonly kept: readonly RowBlocks[];
+
+  /**
+   * Allocates room for the whole text.
+   *
+   * @param gpu The device.
+   * @param config The model's.
+   * @param taps Where.
+   * @param tokens All tokens of the text, also those that do not count.
+   * @throws {UserError} When a token is larger than the adapter can bind.
+   */
+  constructor(gpu: Gpu, config: Decoder["config"], taps: readonly Tap[], tokens: number) {
+    this.taps = taps;
+    this.kept = taps.map(({ site }) => createRowBlocks(gpu, `kept ${site}`, tokens, widthOf(config, site)));
+  }
+
+  record(pass: Pass, piece: Piece): void {
+    const { batch: { ids: { length: tokens }, context }, contextsBefore } = piece;
+    this.taps.forEach((tap, i) => {
+      recordStore(pass, activationsAt(piece, tap).tensor, this.kept[i], contextsBefore * context, tokens);
+    });
+  }
+
+  read(): Promise<null> {
+    return Promise.resolve(null);
+  }
+
+  take(): void {}
+}
+
+/** A feature that is switched off in one context; null where none is. */
+export interface Replayed {
+  /** The feature. */
+  readonly feature: number | null;
+  /** Where it fires; of no feature, only which context. */
+  readonly firing: Firing;
+}
+
+/** Runs contexts again. */
+export class Replay {
+  readonly #gpu: Gpu;
+  readonly #decoder: Decoder;
+  readonly #text: TokenBatch;
+  readonly #states: KeptStates;
+  readonly #decoderRows: Tensor;
+  readonly #bias: Tensor;
+  /** Rows of the text, u32 [tokens]: those of the contexts at hand. */
+  readonly #order: Tensor;
+  /** The features that are switched off, sparse by token, and what is taken away of each. */
+  readonly #off: { readonly rowStart: Tensor; readonly index: Tensor; readonly value: Tensor };
+  /** f32 [tokens, width] at the starting taps, the target last. */
+  readonly #starts: readonly Tensor[];
+  readonly #target: Tensor;
+  readonly #squares: Tensor;
+  /** What the head reads of the model as it is: f32 [tokens of the text, d_model], and of the contexts at hand. */
+  readonly #clean: RowBlocks;
+  readonly #reference: Tensor;
+
+  /**
+   * Uploads the features and allocates room for one batch.
+   *
+   * @param gpu The device.
+   * @param decoder The model, loaded with its head.
+   * @param transcoder Whose features are switched off.
+   * @param states What the text has at `cutAt` of the transcoder's target.
+   * @param text The text, as one batch.
+   * @throws {UserError} When a tensor is larger than the adapter can bind.
+   */
+  constructor(gpu: Gpu, decoder: Decoder, { transcoder }: PlacedTranscoder, states: KeptStates, text: TokenBatch) {
+    const { maxTokens, config, config: { dModel } } = decoder, { shape: { d_out, groups }, weights } = transcoder;
+    this.#gpu = gpu;
+    this.#decoder = decoder;
+    this.#text = text;
+    this.#states = states;
+    this.#decoderRows = tensorFrom(gpu, "W_dec", [featureCount(groups), d_out], weights.decoder);
+    this.#bias = createTensor(gpu, "no bias", [d_out]);
+    this.#order = createTensor(gpu, "replayed rows", [maxTokens], "u32");
+    this.#off = {
+      rowStart: createTensor(gpu, "row start of what is off", [maxTokens + 1], "u32"),
+      index: createTensor(gpu, "features that are off", [maxTokens], "u32"),
+      value: createTensor(gpu, "what is taken away", [maxTokens]),
+    };
+    this.#starts = states.taps.map(({ site }) =>
+      createTensor(gpu, `replayed ${site}`, [maxTokens, widthOf(config, site)])
+    );
+    this.#target = createTensor(gpu, "changed target", [maxTokens, d_out]);
+    this.#squares = createTensor(gpu, "squared targets", [maxTokens, 1]);
+    this.#clean = createRowBlocks(gpu, "clean model's normed residual", text.ids.length, dModel);
+    this.#reference = createTensor(gpu, "normed residual at hand", [maxTokens, dModel]);
+  }
+
+  /**
+   * Runs every context as it is, on the way that the others take; to be done once, before {@link without}.
+   *
+   * @param take Hears of each context's losses: f32 [context, 3] as of {@link Decoder.recordComparison}.
+   * @param signal Ends the work early by throwing its reason.
+   * @throws {UserError} When the device fails.
+   */
+  asItIs(take: (context: number, comparison: Float32Array) => void, signal?: AbortSignal): Promise<void> {
+    const contexts = Array.from({ length: this.#text.contexts }, (_, context): Replayed => {
+      return { feature: null, firing: { context, columns: [], values: [] } };
+    });
+    const refer = (pass: Pass, [{ firing }]: readonly Replayed[], rows: number) => {
+      this.#decoder.recordNormed(pass, rows, this.#reference);
+      recordStore(pass, this.#reference, this.#clean, firing.context * this.#text.context, rows);
+    };
+    return this.#run(contexts, ({ firing }, comparison) => take(firing.context, comparison), refer, signal);
+  }
+
+  /**
+   * Runs contexts with a feature of its own switched off in each.
+   *
+   * @param off Which, and where.
+   * @param take Hears of each context's losses, held against those of {@link asItIs}: f32 [context, 3] as of
+   * {@link Decoder.recordComparison}.
+   * @param signal Ends the work early by throwing its reason.
+   * @throws {UserError} When the device fails.
+   */
+  without<Off extends Replayed>(
+    off: readonly Off[],
+    take: (off: Off, comparison: Float32Array) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const width = this.#decoder.config.dModel;
+    const refer = (pass: Pass, _: readonly Off[], rows: number) =>
+      recordGather(pass, this.#clean, this.#order, this.#reference, { rows, width, first: 0 });
+    return this.#run(off, take, refer, signal);
+  }
+
+  /** `refer` records what fills the reference, behind the forward pass. */
+  async #run<Off extends Replayed>(
+    off: readonly Off[],
+    take: (off: Off, comparison: Float32Array) => void,
+    refer: (pass: Pass, off: readonly Off[], rows: number) => void,
+    signal?: AbortSignal,
+  ): Promise<void> {
+    const { context } = this.#text, decoder = this.#decoder;
+    let comparison: Tensor;
+    await overlapped(inBatches(off, decoder.contextsAtOnce), {
+      submit: (batch) => {
+        signal?.throwIfAborted();
+        const tokens = this.#batchOf(batch), rows = tokens.ids.length, pass = new Pass(this.#gpu);
+        decoder.forward(pass, tokens, { edits: this.#edits(pass, batch, rows), taps: [] });
+        refer(pass, batch, rows);
+        comparison = decoder.recordComparison(pass, tokens, this.#reference);
+        pass.submit();
+      },
+      read: ({ length }) => downloadF32(this.#gpu, front(comparison, length * context)),
+      take: (batch, values) =>
+        batch.forEach((one, i) => take(one, values.subarray(3 * i * context, 3 * (i + 1) * context))),
+    });
+  }
+
+  #batchOf(off: readonly Replayed[]) {
+    const { context, ids } = this.#text, batch = new Uint32Array(off.length * context);
+    off.forEach(({ firing: { context: c } }, i) =>
+      batch.set(ids.subarray(c * context, (c + 1) * context), i * context)
+    );
+    return { contexts: off.length, context, ids: batch };
+  }
+
+  /** Uploads what is off, and records the activations to go on from. */
+  #edits(pass: Pass, off: readonly Replayed[], tokens: number): Edit[] {
+    const { context } = this.#text, { rowStart, index, value } = this.#off, { taps, kept } = this.#states;
+    const counts = new Uint32Array(tokens + 1), features: number[] = [], values: number[] = [];
+    off.forEach(({ feature, firing }, i) =>
+      firing.columns.forEach((column, n) => {
+        counts[i * context + column + 1]++;
+        features.push(feature!);
+        values.push(-firing.values[n]);
+      })
+    );
+    for (let row = 0; row < tokens; row++) counts[row + 1] += counts[row];
+    upload(this.#gpu, rowStart, counts);
+    upload(this.#gpu, index, Uint32Array.from(features));
+    upload(this.#gpu, value, Float32Array.from(values));
+    const rows = Uint32Array.from(
+      { length: tokens },
+      (_, at) => off[Math.floor(at / context)].firing.context * context + at % context,
+    );
+    upload(this.#gpu, this.#order, rows);
+    const edits = taps.map((tap, i): Edit => {
+      const tensor = this.#starts[i], [, width] = tensor.shape;
+      recordGather(pass, kept[i], this.#order, tensor, { rows: tokens, width, first: 0 });
+      return { kind: "replace", tap, tensor };
+    });
+    const [dictionary, width] = this.#decoderRows.shape;
+    pass.run(
+      decode,
+      {
+        ...{ row_start: rowStart, index, value, decoder: this.#decoderRows, bias: this.#bias },
+        ...{ target_y: this.#starts.at(-1)!, residual: this.#target, squares: this.#squares },
+      },
+      {
+        ...{ tokens, width, features: dictionary, prefixes: 1 },
+        ...{ residual_first: 0, target_weight: 1, bias_weight: 0, inner_weight: 1 },
+      },
+      { LANES: this.#gpu.isCpu ? 8 : 128, ...prefixConstants([dictionary]) },
+    );
+    return [...edits.slice(0, -1), { kind: "replace", tap: taps.at(-1)!, tensor: this.#target }];
+  }
+}
+
+async function* inBatches<T>(all: readonly T[], size: number): AsyncGenerator<readonly T[]> {
+  for (let first = 0; first < all.length; first += size) yield all.slice(first, first + size);
+}
