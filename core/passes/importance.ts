@@ -86,19 +86,16 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
   const isPredicted = text.ids.map((_, row) => Number(isCounted[row] === 1 && isFollowed(text, row)));
   const cleanLoss = new Float32Array(text.ids.length);
   const replay = new Replay(scratch, decoder, transcoder, states, text);
-  // Kernels are compiled in the first batch, which says nothing of the time that others take.
-  const ends: number[] = [];
+  // Kernels are compiled in the first batch, which says little of the time that others take.
+  let since = performance.now(), timed = 0;
   await replay.asItIs((c, comparison) => {
     for (let t = 0; t < context; t++) cleanLoss[c * context + t] = comparison[3 * t];
-    ends.push(performance.now());
+    timed++;
+    if (c + 1 === decoder.contextsAtOnce && c + 1 < contexts) [since, timed] = [performance.now(), 0];
   }, signal);
-  const first = Math.min(decoder.contextsAtOnce, contexts - 1);
+  const seconds = (performance.now() - since) / 1000 / timed;
   const jobs = chosen.flatMap(({ feature }) => fired.get(feature)!.firings.map((firing) => ({ feature, firing })));
-  onEstimate?.(
-    chosen.length,
-    jobs.length,
-    (ends[contexts - 1] - ends[first]) / 1000 * jobs.length / (contexts - first),
-  );
+  onEstimate?.(chosen.length, jobs.length, seconds * jobs.length);
 
   const ablated = new Map(chosen.map(({ feature, sets }): [number, AblatedFeature] => {
     const { mass, error } = fired.get(feature)!;
