@@ -1,5 +1,5 @@
 /**
- * Held-out contexts: drawn evenly over all documents of a held-out part. No files and no clock.
+ * Held-out contexts: drawn evenly over all documents of a held-out part, and of the training part for a reading set. No files and no clock.
  *
  *     documents in order:   d0 d0 d0 d0 d0 EOS, d1 EOS, d2 d2 d2 d2 EOS, ...
  *     rows (context = 5):   BOS d0 d0 d0 d0 / BOS d0 EOS -- -- / BOS d1 EOS -- -- / BOS d2 d2 d2 d2 / ...
@@ -13,7 +13,8 @@
  *
  * Of a text that is streamed, the first blocks of every volume are read, {@link LEAST_BLOCKS} or one for {@link BLOCK_TOKENS} tokens in
  * all, shared among the volumes in the same way; a later block can only be found by reading all before it. All documents of those blocks
- * are then drawn from as if they were the whole part, and lie in memory meanwhile: a fortieth of what is read.
+ * are then drawn from as if they were the whole part, and lie in memory meanwhile: a fortieth of what is read. Of the training documents
+ * only every so many do.
  * @module
  */
 import { type BlockStart, VOLUME_START } from "./blocks.ts";
@@ -23,7 +24,7 @@ import type { ContextRun } from "./stream.ts";
 
 /** What is drawn from. Equal options give equal contexts. */
 export interface HeldOutOptions {
-  /** The documents of a held-out part, in blocks. */
+  /** The documents of a part, in blocks. */
   source: BlockSource & Pick<Corpus, "blocks">;
   /** The token ids of a text without special tokens. */
   encode: (text: string) => Uint32Array;
@@ -35,6 +36,8 @@ export interface HeldOutOptions {
   eosId: number;
   /** How many tokens to draw, EOS included and BOS not: rounded up to whole rows, fewer where there are no more. */
   tokens: number;
+  /** Of a streamed text, which of a block's documents are drawn from: the first of so many, and so on; each if left out. */
+  every?: number;
 }
 
 /** Blocks of a streamed text that are read at least, as far as it has them: of eight gigabytes and more one in 500 MB. */
@@ -92,8 +95,8 @@ export class HeldOutStream {
   }
 }
 
-async function* drawnRows({ source, encode, context, eosId, tokens }: HeldOutOptions): AsyncGenerator<Row> {
-  const perRow = context - 1, documents = await readDocuments(source, tokens);
+async function* drawnRows(options: HeldOutOptions): AsyncGenerator<Row> {
+  const { encode, context, eosId, tokens } = options, perRow = context - 1, documents = await readDocuments(options);
   const encoded = documents.map(({ text }) => {
     const tokens = encode(text), ids = new Uint32Array(tokens.length + 1);
     ids.set(tokens);
@@ -110,16 +113,17 @@ async function* drawnRows({ source, encode, context, eosId, tokens }: HeldOutOpt
 }
 
 /** The documents of all blocks, or of the first of each volume where that is more than are needed. */
-async function readDocuments(source: HeldOutOptions["source"], tokens: number): Promise<NumberedDocument[]> {
+async function readDocuments({ source, tokens, every = 1 }: HeldOutOptions): Promise<NumberedDocument[]> {
   const { blocks } = source, wanted = Math.max(LEAST_BLOCKS, Math.ceil(tokens / BLOCK_TOKENS));
-  const isAll = wanted >= blocks.reduce((sum, count) => sum + count, 0);
+  const count = blocks.reduce((sum, count) => sum + count, 0), isAll = wanted >= count;
+  const step = count > 1 ? every : 1;
   const shares = isAll ? blocks.map(() => Infinity) : shareDraws(blocks, wanted);
   const documents: NumberedDocument[] = [];
   for (const [volume, share] of shares.entries()) {
     let start: BlockStart | null = VOLUME_START;
     for (let n = 0; n < share && start !== null; n++) {
       const block: Block = await source.read(volume, start);
-      for (const document of block.documents) documents.push(document);
+      block.documents.forEach((document, i) => i % step === 0 && documents.push(document));
       start = block.next;
     }
   }

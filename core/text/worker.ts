@@ -19,7 +19,7 @@ export interface TokenSourceOptions {
   tokenizer: TokenizerFiles;
   /** The text. */
   data: DataPaths;
-  /** "train" is endless and packed; the held-out parts end, and have one document in each context. */
+  /** "train" is endless and packed, unless `tokens` are drawn of it; the held-out parts end, and have one document in each context. */
   split: Split;
   /** Tokens per context, BOS included. */
   context: number;
@@ -27,7 +27,10 @@ export interface TokenSourceOptions {
   seed: number | null;
   /** Where "train" begins; at its beginning if left out. */
   start?: StreamPosition;
-  /** How many tokens of a held-out part are drawn, rounded up to whole contexts; all if left out. */
+  /**
+   * How many tokens are drawn evenly, rounded up to whole contexts. If left out, all of a held-out part are, and "train" is not drawn from
+   * but read; drawn from, it ends as held-out parts do.
+   */
   tokens?: number;
 }
 
@@ -48,6 +51,8 @@ interface WorkerScope {
 
 /** Tokens in a run: long enough that messages cost nothing, short enough that nobody waits for one. */
 const RUN_TOKENS = 8192;
+/** Training documents of a streamed text of which one is drawn from: as many are left as are held out. */
+const TRAINING_DOCUMENTS = 19;
 /** Long documents are shuffled in sections of about this many characters: a thousand tokens or so. */
 const SECTION_CHARACTERS = 4096;
 
@@ -75,15 +80,17 @@ async function answer(request: Request): Promise<void> {
 }
 
 async function open(options: TokenSourceOptions): Promise<Reply> {
-  const { tokenizer: files, data, split, context, seed, start, tokens = Infinity } = options;
+  const { tokenizer: files, data, split, context, seed, start, tokens } = options;
   const { encode, bosId, eosId } = loadTokenizer(files);
   const source = await openCorpus(data, split), common = { source, encode, context, bosId, eosId };
   contexts = Math.max(1, Math.floor(RUN_TOKENS / context));
-  if (split === "train") {
+  if (split === "train" && tokens === undefined) {
     stream = await ContextStream.open({ ...common, sectionCharacters: SECTION_CHARACTERS, seed, start });
     first = await stream.next(contexts);
   } else {
-    stream = new HeldOutStream({ ...common, tokens });
+    // Of a text that is streamed, as many training documents as held-out ones are held in memory.
+    const every = split === "train" ? TRAINING_DOCUMENTS : 1;
+    stream = new HeldOutStream({ ...common, tokens: tokens ?? Infinity, every });
   }
   return { kind: "opened", names: source.names, summary: source.summary };
 }

@@ -40,6 +40,8 @@ export class Encoder {
   readonly kept: Features;
   /** u32 [features]: how many tokens of the batch keep each feature, once {@link recordFires} ran. */
   readonly fires: Tensor;
+  /** f32 [features, tokens]: the same activations as a matrix, 0 where none is kept; `tokens` are those of the last recorded batch. */
+  readonly activations: Tensor;
   readonly #gpu: Gpu;
   readonly #width: number;
   readonly #features: number;
@@ -48,7 +50,6 @@ export class Encoder {
   readonly #thresholds: Tensor;
   readonly #x: Tensor;
   readonly #xTransposed: Tensor;
-  readonly #activations: Tensor;
   readonly #selector: Selector;
   readonly #everyone: { readonly inactive: Tensor; readonly minInactive: number };
   #expectation = FIRST_EXPECTATION;
@@ -76,7 +77,7 @@ export class Encoder {
     this.#thresholds = tensorFrom(gpu, "threshold", [features], least);
     this.#x = createTensor(gpu, "source", [tokens, shape.d_in]);
     this.#xTransposed = createTensor(gpu, "source transposed", [shape.d_in, paddedColumns(tokens)]);
-    this.#activations = createTensor(gpu, "activations", [features, tokens]);
+    this.activations = createTensor(gpu, "activations", [features, tokens]);
     this.#selector = new Selector(gpu, "active", tokens, features, tokens * features);
     this.kept = this.#selector.rows;
     this.fires = createTensor(gpu, "fires", [features], "u32");
@@ -109,11 +110,11 @@ export class Encoder {
         weight: this.#xTransposed,
         bias: this.#bias,
         threshold: this.#thresholds,
-        y: this.#activations,
+        y: this.activations,
       },
       size,
     );
-    this.#selector.recordRows(pass, this.#activations, tokens, this.#everyone);
+    this.#selector.recordRows(pass, this.activations, tokens, this.#everyone);
   }
 
   /**
@@ -126,7 +127,7 @@ export class Encoder {
     pass.run(
       columnCount,
       {
-        activations: this.#activations,
+        activations: this.activations,
         inactive: this.#everyone.inactive,
         selection: this.#selector.selection,
         count: this.fires,

@@ -19,11 +19,12 @@ export class Reconstructor {
   readonly residual: Tensor;
   /** f32 [prefixes, tokens, d_out]: suffix sums over the prefixes of y_p - y of the last recorded batch. */
   readonly residuals: Tensor;
+  /** f32 [features, d_out]: W_dec. */
+  readonly decoder: Tensor;
   readonly #width: number;
   readonly #features: number;
   readonly #prefixes: number;
   readonly #lanes: number;
-  readonly #decoder: Tensor;
   readonly #bias: Tensor;
   readonly #prefixEnds: readonly number[];
 
@@ -41,7 +42,7 @@ export class Reconstructor {
     this.#features = featureCount(groups);
     this.#prefixes = groups.length;
     this.#lanes = gpu.isCpu ? 8 : 128;
-    this.#decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
+    this.decoder = tensorFrom(gpu, "W_dec", [this.#features, d_out], weights.decoder);
     this.#bias = tensorFrom(gpu, "b_dec", [d_out], weights.decoderBias);
     this.#prefixEnds = prefixEnds(groups);
     this.residuals = createTensor(gpu, "residuals", [groups.length, maxTokens, d_out]);
@@ -65,7 +66,7 @@ export class Reconstructor {
         row_start: features.rowStart,
         index: features.index,
         value: features.value,
-        decoder: this.#decoder,
+        decoder: this.decoder,
         bias: this.#bias,
         target_y: y,
         residual: this.residuals,
@@ -103,7 +104,7 @@ export class Reconstructor {
       // The target has no weight; it must only be bound.
       {
         ...{ row_start, index, value, squares, residual: y, target_y: this.residuals },
-        ...{ decoder: this.#decoder, bias: this.#bias },
+        ...{ decoder: this.decoder, bias: this.#bias },
       },
       {
         ...{ tokens, width, features: this.#features, prefixes: 1 },

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { downloadAll, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { LinearReconstructor } from "../../core/transcoder/linear_map.ts";
-import { columnSquares, cosines, prefixCounts } from "../../wgsl/transcoder/figures.ts";
+import { columnSquares, cosines, errorRemoved, prefixCounts } from "../../wgsl/transcoder/figures.ts";
 import { prefixConstants } from "../../wgsl/transcoder/step.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
@@ -59,6 +59,29 @@ for (const [tokens, width, prefixes] of [[5, 4, 1], [70, 68, 3], [3, 260, 2]]) {
         })).flat();
       assert.deepEqual(expected.slice(-prefixes), new Array(prefixes).fill(0), "the last token's target is the mean");
       assertClose("cosine", (await read(cosine))[0], expected, { floor: 1e-5, relative: 0 });
+    });
+  }
+}
+
+for (const [tokens, width, features, prefixes] of [[5, 4, 3, 1], [37, 68, 11, 3], [3, 260, 2, 8]]) {
+  for (const LANES of [8, 64]) {
+    Deno.test(`error_removed: ${features} features on ${tokens} tokens, ${prefixes} prefixes, ${LANES} lanes`, async () => {
+      const { each, suffix } = residualsOf(prefixes, tokens * width, 21), decoder = gaussians(features * width, 5);
+      const activations = gaussians(features * tokens, 6).map((a, at) => at < tokens ? 0 : Math.max(0, a));
+      const removed = rubbish(features * prefixes), pass = new Pass(gpu);
+      const bindings = { activations: f32(activations), residual: f32(suffix), decoder: f32(decoder), removed };
+      pass.run(errorRemoved, bindings, { tokens, width, features, prefixes }, { LANES });
+      pass.submit();
+      const expected = Array.from({ length: features }, (_, i) =>
+        each.map((r) =>
+          sum(Array.from(r, (error, at) => {
+            const a = activations[i * tokens + Math.floor(at / width)];
+            return (error - a * decoder[i * width + at % width]) ** 2 - error ** 2;
+          }))
+        )).flat();
+      assert.deepEqual(expected.slice(0, prefixes), new Array(prefixes).fill(0), "the first feature is silent");
+      // Sums of terms of either sign, each of a few units.
+      assertClose("removed", (await read(removed))[0], expected, { floor: 2e-6 * tokens * width, relative: 1e-5 });
     });
   }
 }

@@ -1,11 +1,12 @@
 /**
- * The kernels of an evaluation beside encoding and decoding: what is measured of a reconstruction, and the linear map that it is held
+ * The kernels of an evaluation and of a record beside encoding and decoding: what is measured of a reconstruction, and the linear map that it is held
  * against.
  * @module
  */
 
 import columnSquaresSource from "./column_squares.wgsl" with { type: "text" };
 import cosinesSource from "./cosines.wgsl" with { type: "text" };
+import errorRemovedSource from "./error_removed.wgsl" with { type: "text" };
 import linearResidualSource from "./linear_residual.wgsl" with { type: "text" };
 import prefixCountsSource from "./prefix_counts.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
@@ -37,6 +38,22 @@ export const cosines = defineKernel({
     cosine: [tokens, prefixes],
   }),
   workgroups: ({ tokens }) => linearGrid(tokens, 1),
+});
+
+/** How much larger the squared error of each prefix were without each feature, over all tokens. At most `MOST_GROUPS` prefixes. */
+export const errorRemoved = defineKernel({
+  name: "error_removed",
+  source: errorRemovedSource + reduceSource,
+  bindings: { activations: "read", residual: "read", decoder: "read", removed: "write" },
+  params: { tokens: "u32", width: "u32", features: "u32", prefixes: "u32" },
+  constants: { LANES: 64 },
+  shapes: ({ tokens, width, features, prefixes }) => ({
+    activations: [features, tokens],
+    residual: [prefixes, tokens, width],
+    decoder: [features, width],
+    removed: [features, prefixes],
+  }),
+  workgroups: ({ features }) => linearGrid(features, 1),
 });
 
 /** A linear map's product becomes its residual, and the squared length of that. */
