@@ -1,0 +1,91 @@
+/**
+ * Records of finished transcoders: read where there are any, made where there are none.
+ * @module
+ */
+
+import type { FeatureRecord } from "../../core/analysis/record.ts";
+import { UserError } from "../../core/errors.ts";
+import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { TextSummary } from "../../core/text/summary.ts";
+import { Progress } from "../progress.ts";
+
+/**
+ * The records of a run's transcoders. Those that lack one read the reading set together, which takes the model; their records are kept for
+ * the next time, where the run can be written to.
+ *
+ * @param transcoders Of one run.
+ * @returns Their records, in their order.
+ * @throws {UserError} When a record is damaged, or model or text cannot be read or are not those that the run was trained on.
+ */
+export async function recordsOf(transcoders: readonly FinishedTranscoder[]): Promise<FeatureRecord[]> {
+  const { readRecord, writeRecord } = await import("../../core/runs/record.ts");
+  const records = new Map<FinishedTranscoder, FeatureRecord>();
+  for (const one of transcoders) {
+    const record = await readRecord(one.directory, one.transcoder);
+    if (record) records.set(one, record);
+  }
+  const lacking = transcoders.filter((one) => !records.has(one));
+  const made = lacking.length > 0 ? await makeRecords(lacking) : [];
+  for (const [i, one] of lacking.entries()) {
+    records.set(one, made[i]);
+    try {
+      await writeRecord(one.directory, one.transcoder, made[i]);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      console.error(`mtc: the record is not kept for other analyses: ${error.message}`);
+    }
+  }
+  return transcoders.map((one) => records.get(one)!);
+}
+
+async function makeRecords(transcoders: readonly FinishedTranscoder[]): Promise<FeatureRecord[]> {
+  const { loadVisibly, openModelVisibly } = await import("../open_model.ts");
+  const { openGpu } = await import("../../core/gpu/device.ts");
+  const { withLimitedTaps } = await import("../../core/passes/norm_limits.ts");
+  const { recordFeatures } = await import("../../core/passes/record.ts");
+  const { dataOf } = await import("../../core/runs/config.ts");
+  const { loadRunModel, modelOf } = await import("../../core/runs/finished.ts");
+  const { tapsOf } = await import("../../core/runs/ids.ts");
+  const { readLinearMap } = await import("../../core/runs/linear_map.ts");
+  const { readingTokens } = await import("../../core/runs/record.ts");
+  const { openReadingSet } = await import("../../core/text/reading_set.ts");
+  const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
+  const files = await openModelVisibly(modelOf(transcoders));
+  try {
+    using gpu = await openGpu(undefined, config.precision);
+    const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
+    const placed = await Promise.all(transcoders.map(async (transcoder) => {
+      return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
+    }));
+    // The text is tokenised in a Worker while the model is loaded.
+    const source = await openReadingSet({ tokenizer: files, data: dataOf(config), context, tokens });
+    const progress = new Progress("Recording features");
+    try {
+      await requireSameText(directory, config.data, source.summary);
+      const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
+      const onProgress = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
+      return await recordFeatures({ gpu, decoder, source, tokens, settings: config, transcoders: placed, onProgress });
+    } finally {
+      progress.stop();
+      source.close();
+    }
+  } finally {
+    await files.weights.close();
+  }
+}
+
+/** The reading set of another text would be another one. */
+async function requireSameText(
+  directory: string,
+  trained: FinishedTranscoder["config"]["data"],
+  now: TextSummary,
+): Promise<void> {
+  if (now.fingerprint === trained.fingerprint) return;
+  const { describeText } = await import("../../core/text/summary.ts");
+  throw new UserError({
+    action: `analyze ${directory}`,
+    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
+    found: `it is another (${describeText(now)})`,
+    remedy: "put the files back",
+  });
+}

@@ -1,0 +1,151 @@
+/**
+ * Which features fire together: rows of the sparse Gram matrix, one feature at a time, so that no matrix of all pairs is ever held. Chance is
+ * what the same features do together once their contexts are shuffled.
+ * @module
+ */
+
+import type { RandomGenerator } from "../random.ts";
+import { permutation } from "../random.ts";
+import { type ActivationColumns, contextStarts, type RecordedTokens } from "./record.ts";
+import type { SparseRows } from "./samples.ts";
+
+/** A feature and those that fire with it. */
+export interface Partners {
+  /** The feature. */
+  readonly feature: number;
+  /** Those that fire at least once where it does, itself included where both sides are one record; in no order. */
+  readonly partners: Uint32Array;
+  /** [features] on how many tokens each fires together with it; 0 for all others. */
+  readonly together: Uint32Array;
+  /** [features] the sum over those tokens of the product of both activations. */
+  readonly products: Float64Array;
+}
+
+/** What {@link eachWithPartners} may be told besides. */
+export interface PartnerOptions {
+  /** [tokens] which token of the rows stands beside each token of the columns; the same one if left out. */
+  readonly beside?: Uint32Array;
+  /** The features to look at; all if left out. */
+  readonly features?: Iterable<number>;
+  /** Partners of a feature are below this; the partner's record ends them if left out. */
+  readonly limit?: (feature: number) => number;
+}
+
+/**
+ * Goes through features with all that fire beside them. It takes as long as the tokens have pairs of active features, and memory for one row
+ * of the matrix.
+ *
+ * @param columns The features' activations by feature.
+ * @param rows The partners' activations by token, of the same tokens: the same record's, or that of another transcoder.
+ * @param count How many partners there are.
+ * @param take Hears of each feature in turn. What it is given is overwritten afterwards.
+ * @param options What else is to be known.
+ */
+export function eachWithPartners(
+  { start, token, value }: ActivationColumns,
+  rows: SparseRows,
+  count: number,
+  take: (partners: Partners) => void,
+  { beside, features, limit }: PartnerOptions = {},
+): void {
+  const together = new Uint32Array(count), products = new Float64Array(count), found = new Uint32Array(count);
+  for (const feature of features ?? Array(start.length - 1).keys()) {
+    const below = limit?.(feature) ?? count;
+    let partners = 0;
+    for (let at = start[feature]; at < start[feature + 1]; at++) {
+      const activation = value[at], row = beside ? beside[token[at]] : token[at], end = rows.rowStart[row + 1];
+      for (let entry = rows.rowStart[row]; entry < end; entry++) {
+        const partner = rows.index[entry];
+        if (partner >= below) break;
+        if (together[partner]++ === 0) found[partners++] = partner;
+        products[partner] += activation * rows.value[entry];
+      }
+    }
+    take({ feature, partners: found.subarray(0, partners), together, products });
+    for (let at = 0; at < partners; at++) {
+      together[found[at]] = 0;
+      products[found[at]] = 0;
+    }
+  }
+}
+
+/**
+ * Shuffles contexts: which token is to stand beside each. Contexts of the commonest length change places among each other, so that a token
+ * stays in its column; the others do likewise, one behind the other. Whatever a feature does within a context, in bursts or at certain
+ * positions, stays; whether another fires at the same time is left to chance.
+ *
+ * @param tokens The tokens of a record.
+ * @param random Where the order comes from.
+ * @returns [tokens] a permutation of the tokens.
+ */
+export function shuffledContexts(
+  tokens: Pick<RecordedTokens, "place" | "context">,
+  random: RandomGenerator,
+): Uint32Array {
+  const starts = contextStarts(tokens), lengths = starts.slice(1).map((end, c) => end - starts[c]);
+  const counts = Map.groupBy(lengths, (length) => length);
+  const [[usual]] = [...counts].sort(([, a], [, b]) => b.length - a.length);
+  const beside = new Uint32Array(tokens.place.length);
+  const tokensOf = (contexts: number[]) =>
+    contexts.flatMap((c) => Array.from({ length: lengths[c] }, (_, i) => starts[c] + i));
+  for (const isUsual of [true, false]) {
+    const contexts = [...lengths.keys()].filter((c) => (lengths[c] === usual) === isUsual);
+    const from = tokensOf(contexts), order = permutation(contexts.length, random);
+    const to = tokensOf(Array.from(order, (rank) => contexts[rank]));
+    from.forEach((token, at) => beside[token] = to[at]);
+  }
+  return beside;
+}
+
+/** Sums over the tokens of each feature's activations. */
+export interface ActivationSums {
+  /** [features] tokens that it fires on. */
+  readonly fires: Uint32Array;
+  /** [features] sum of its activations. */
+  readonly sum: Float64Array;
+  /** [features] sum of their squares. */
+  readonly squares: Float64Array;
+}
+
+/**
+ * Sums each feature's activations.
+ *
+ * @param columns Activations by feature.
+ * @returns The sums.
+ */
+export function activationSums({ start, value }: ActivationColumns): ActivationSums {
+  const features = start.length - 1, fires = new Uint32Array(features);
+  const sum = new Float64Array(features), squares = new Float64Array(features);
+  for (let i = 0; i < features; i++) {
+    fires[i] = start[i + 1] - start[i];
+    for (let at = start[i]; at < start[i + 1]; at++) {
+      sum[i] += value[at];
+      squares[i] += value[at] * value[at];
+    }
+  }
+  return { fires, sum, squares };
+}
+
+/**
+ * Pearson's correlation of two features' activations over all tokens, those on which neither fires included.
+ *
+ * @param tokens How many tokens there are.
+ * @param product The sum of the products of both activations.
+ * @param a The sums of one record.
+ * @param i A feature of it.
+ * @param b The sums of the same record or another one.
+ * @param j A feature of that.
+ * @returns From -1 to 1; 0 where one of them never changes.
+ */
+export function correlation(
+  tokens: number,
+  product: number,
+  a: ActivationSums,
+  i: number,
+  b: ActivationSums,
+  j: number,
+): number {
+  const variance = (a.squares[i] - a.sum[i] ** 2 / tokens) * (b.squares[j] - b.sum[j] ** 2 / tokens);
+  if (!(variance > 0)) return 0;
+  return Math.max(-1, Math.min(1, (product - a.sum[i] * b.sum[j] / tokens) / Math.sqrt(variance)));
+}
