@@ -24,8 +24,14 @@ export function solvePositiveDefinite(matrix: Float64Array, right: Float64Array,
   }
 }
 
-/** Overwrites A with L in its lower triangle and L^T in its upper one. Row i of L solves L x = A[i, 0 .. i - 1]. */
-function factorize(matrix: Float64Array, n: number): void {
+/**
+ * Cholesky's factors: overwrites A with L in its lower triangle and L^T in its upper one. Row i of L solves L x = A[i, 0 .. i - 1].
+ *
+ * @param matrix [n, n] A, row-major, symmetric; its lower triangle alone is read.
+ * @param n The size of A.
+ * @throws {RangeError} When A is not positive definite.
+ */
+export function factorize(matrix: Float64Array, n: number): void {
   for (let first = 0; first < n; first += TOGETHER) {
     const end = Math.min(first + TOGETHER, n);
     substitute(matrix, n, matrix, first * n, end - first, first);

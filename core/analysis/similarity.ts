@@ -1,0 +1,283 @@
+/**
+ * How alike features are: by what they write and read (cosines of decoder and encoder rows) and by when they fire (correlation of activations,
+ * Jaccard index of firing). Each stands beside what chance gives: random directions of the same second moment, and the same activations with
+ * shuffled contexts.
+ * @module
+ */
+
+import { type RandomGenerator, randomGenerator } from "../random.ts";
+import { activationSums, correlation, eachWithPartners, shuffledContexts } from "./coactivation.ts";
+import { cosine, type Directions } from "./directions.ts";
+import { factorize } from "./least_squares.ts";
+import { type Neighbour, Neighbours } from "./neighbours.ts";
+import { columnsOf, type FeatureRecord } from "./record.ts";
+import { type Histogram, summarize, type Summary } from "./statistics.ts";
+
+/** Neighbours kept of each feature. */
+export const NEIGHBOURS = 10;
+
+/** The bands that pairs are counted in, as the original project counted them. */
+const BANDS = [0.95, 0.9, 0.8];
+
+/** Pairs above this, by cosine and by correlation, are duplicates. */
+const DUPLICATE = 0.9;
+
+/** A feature that fires on fewer tokens is absorbed by anything. */
+const LEAST_FIRES = 10;
+
+/** Pairs that are listed; all are counted. */
+const LISTED = 1000;
+
+/** Bins of cosines from -1 to 1. */
+const BINS = 200;
+
+/** Separates the draws from other uses of the generator. */
+const SHUFFLE_STREAM = 0x73696d69, DIRECTION_STREAM = 0x64697265;
+
+/** A part of the matrix of all cosines. */
+export interface CosineBlock {
+  /** The feature of its first row, and how many it has. */
+  readonly firstRow: number;
+  /** Rows. */
+  readonly rows: number;
+  /** The feature of its first column, and how many it has. */
+  readonly firstColumn: number;
+  /** Columns. */
+  readonly columns: number;
+  /** [rows, columns] */
+  readonly values: Float32Array;
+}
+
+/** Pairs of features whose cosine is at least so large. */
+export interface Band {
+  /** The least cosine. */
+  readonly least: number;
+  /** Pairs. */
+  readonly pairs: number;
+  /** Features that are in at least one of them. */
+  readonly features: number;
+}
+
+/** The cosines of all pairs of rows. */
+export interface Cosines {
+  /** Summary over features of the largest cosine with another. */
+  readonly largest: Summary;
+  /** Pairs in bands. */
+  readonly bands: readonly Band[];
+  /** All pairs. */
+  readonly histogram: Histogram;
+  /** [features] the nearest of each, nearest first. */
+  readonly neighbours: readonly (readonly Neighbour[])[];
+}
+
+/** Takes in the upper triangle of the matrix of cosines, block by block. */
+export class CosineTally {
+  readonly #features: number;
+  readonly #neighbours: Neighbours;
+  readonly #counts = new Array<number>(BINS).fill(0);
+  readonly #pairs = BANDS.map(() => 0);
+
+  /**
+   * Begins with no pair.
+   *
+   * @param features Features of the dictionary.
+   */
+  constructor(features: number) {
+    this.#features = features;
+    this.#neighbours = new Neighbours(features, NEIGHBOURS);
+  }
+
+  /**
+   * Takes in those pairs of a block whose row comes before its column.
+   *
+   * @param block Any part of the matrix, no pair twice.
+   */
+  take({ firstRow, rows, firstColumn, columns, values }: CosineBlock): void {
+    for (let r = 0; r < rows; r++) {
+      const i = firstRow + r;
+      for (let c = Math.max(0, i + 1 - firstColumn), at = r * columns + c; c < columns; c++, at++) {
+        const value = values[at], j = firstColumn + c;
+        this.#neighbours.offer(i, j, value);
+        this.#neighbours.offer(j, i, value);
+        this.#counts[Math.max(0, Math.min(BINS - 1, Math.floor((value + 1) * BINS / 2)))]++;
+        for (let band = BANDS.length - 1; band >= 0 && value >= BANDS[band]; band--) this.#pairs[band]++;
+      }
+    }
+  }
+
+  /**
+   * What was taken in.
+   *
+   * @returns The cosines of all pairs.
+   */
+  result(): Cosines {
+    const all = Array.from({ length: this.#features }, (_, i) => i);
+    const largest = all.map((i) => this.#neighbours.largest(i));
+    return {
+      largest: summarize(largest.filter(Number.isFinite)),
+      bands: BANDS.map((least, band) => ({
+        least,
+        pairs: this.#pairs[band],
+        features: largest.filter((value) => value >= least).length,
+      })),
+      histogram: { edges: Array.from({ length: BINS + 1 }, (_, i) => -1 + 2 * i / BINS), counts: this.#counts },
+      neighbours: all.map((i) => this.#neighbours.of(i)),
+    };
+  }
+}
+
+/**
+ * Random numbers and what to multiply them with to have random directions of the same second moment as a dictionary's: rows of z U have
+ * the mean of d d^T over its rows d, and are otherwise without structure.
+ *
+ * @param moment [width, width] that mean; overwritten.
+ * @param width How wide they are.
+ * @param count How many are wanted.
+ * @returns z [count, width], and U [width, width] upper triangular.
+ */
+export function randomDirections(
+  moment: Float64Array,
+  width: number,
+  count: number,
+): { z: Float32Array<ArrayBuffer>; u: Float32Array<ArrayBuffer> } {
+  let trace = 0;
+  for (let c = 0; c < width; c++) trace += moment[c * width + c];
+  // Fewer rows than dimensions span less than all; a millionth of the mean makes the matrix one that can be factorised.
+  for (let c = 0; c < width; c++) moment[c * width + c] += 1e-6 * trace / width + Number.MIN_VALUE;
+  factorize(moment, width);
+  const random: RandomGenerator = randomGenerator(0, DIRECTION_STREAM, count, width);
+  return {
+    z: Float32Array.from({ length: count * width }, () => random.gaussian()),
+    u: Float32Array.from(moment, (value, at) => at % width < Math.floor(at / width) ? 0 : value),
+  };
+}
+
+/** Two features that are alike. */
+export interface AlikePair {
+  /** One, the lower number. */
+  readonly a: number;
+  /** The other. */
+  readonly b: number;
+  /** Cosine of their decoder rows. */
+  readonly cosine: number;
+  /** Correlation of their activations. */
+  readonly correlation: number;
+  /** Share of the tokens on which at least one fires on which both do. */
+  readonly jaccard: number;
+}
+
+/** A feature that fires only where another does. */
+export interface AbsorbedPair {
+  /** The one that fires nowhere else. */
+  readonly inner: number;
+  /** The one that fires everywhere there. */
+  readonly outer: number;
+  /** Tokens on which the inner one fires. */
+  readonly fires: number;
+  /** Share of the outer one's firings that these are. */
+  readonly share: number;
+}
+
+/** A measure of firing together over all features. */
+export interface FiringSimilarity {
+  /** Summary over features that fire of the largest value with another. */
+  readonly largest: Summary;
+  /** The same once the contexts of the other are shuffled. */
+  readonly by_chance: Summary;
+  /** [features] the nearest of each, nearest first. */
+  readonly neighbours: readonly (readonly Neighbour[])[];
+}
+
+/** When features fire together. */
+export interface FiringSimilarities {
+  /** Tokens of the record. */
+  readonly tokens: number;
+  /** Pearson's correlation of activations over all tokens. */
+  readonly correlation: FiringSimilarity;
+  /** Tokens on which both fire by those on which at least one does. */
+  readonly jaccard: FiringSimilarity;
+  /** How many pairs are duplicates: decoder cosine and correlation above 0.9. */
+  readonly duplicate_pairs: number;
+  /** The nearest of them, by correlation. */
+  readonly duplicates: readonly AlikePair[];
+  /** How many ordered pairs have one that fires only where the other does, of those that fire ten times or more. */
+  readonly absorbed_pairs: number;
+  /** How many there are once contexts are shuffled. */
+  readonly absorbed_by_chance: number;
+  /** Those whose inner feature fires most. */
+  readonly absorbed: readonly AbsorbedPair[];
+}
+
+/**
+ * Compares the firing of all pairs of features.
+ *
+ * @param record What the dictionary does on a reading set.
+ * @param decoder Its decoder rows.
+ * @returns What is alike, and what would be by chance.
+ */
+export function firingSimilarities(record: FeatureRecord, decoder: Directions): FiringSimilarities {
+  const tokens = record.place.length, features = decoder.rows.length / decoder.width;
+  const columns = columnsOf(record, features), sums = activationSums(columns), { fires } = sums;
+  const beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
+  const compared = (beside?: Uint32Array) => {
+    const correlations = new Neighbours(features, NEIGHBOURS), jaccards = new Neighbours(features, NEIGHBOURS);
+    const duplicates = new Listed<AlikePair>((a, b) => b.correlation - a.correlation || a.a - b.a || a.b - b.b);
+    const absorbed = new Listed<AbsorbedPair>((a, b) => b.fires - a.fires || b.share - a.share || a.inner - b.inner);
+    eachWithPartners(columns, record, features, ({ feature, partners, together, products }) => {
+      for (const other of partners) {
+        if (other === feature) continue;
+        const both = together[other], jaccard = both / (fires[feature] + fires[other] - both);
+        const alike = correlation(tokens, products[other], sums, feature, sums, other);
+        correlations.offer(feature, other, alike);
+        jaccards.offer(feature, other, jaccard);
+        if (feature < other && alike > DUPLICATE) {
+          const near = cosine(decoder, feature, other);
+          if (near > DUPLICATE) duplicates.add({ a: feature, b: other, cosine: near, correlation: alike, jaccard });
+        }
+        if (both === fires[feature] && both >= LEAST_FIRES) {
+          absorbed.add({ inner: feature, outer: other, fires: both, share: both / fires[other] });
+        }
+      }
+    }, { beside });
+    return { correlations, jaccards, duplicates, absorbed };
+  };
+  const found = compared(), chance = compared(beside), all = Array.from(fires, (_, i) => i);
+  const summary = (of: Neighbours) => summarize(all.map((i) => of.largest(i)).filter(Number.isFinite));
+  const similarity = (of: "correlations" | "jaccards"): FiringSimilarity => ({
+    largest: summary(found[of]),
+    by_chance: summary(chance[of]),
+    neighbours: all.map((i) => found[of].of(i)),
+  });
+  return {
+    tokens,
+    correlation: similarity("correlations"),
+    jaccard: similarity("jaccards"),
+    duplicate_pairs: found.duplicates.count,
+    duplicates: found.duplicates.first(),
+    absorbed_pairs: found.absorbed.count,
+    absorbed_by_chance: chance.absorbed.count,
+    absorbed: found.absorbed.first(),
+  };
+}
+
+/** The first {@link LISTED} of any number of things in an order, in bounded memory. */
+class Listed<T> {
+  /** How many were added. */
+  count = 0;
+  #kept: T[] = [];
+  readonly #compare: (a: T, b: T) => number;
+
+  constructor(compare: (a: T, b: T) => number) {
+    this.#compare = compare;
+  }
+
+  add(one: T): void {
+    this.count++;
+    this.#kept.push(one);
+    if (this.#kept.length >= 10 * LISTED) this.#kept = this.first();
+  }
+
+  first(): T[] {
+    return this.#kept.toSorted(this.#compare).slice(0, LISTED);
+  }
+}
