@@ -24,8 +24,11 @@ import { tokenProfiles } from "./token_profile.ts";
 /** Children that fire on fewer tokens are not judged: whatever contains three firings may do so by chance. */
 export const LEAST_FIRES = 10;
 
-/** Shuffles behind the null, the nearest null children that a child is held against, and the percentile that it must beat. */
-const SHUFFLES = 4, NEAREST = 400, PERCENTILE = 0.99;
+/** The nearest null children that a child is held against, and the percentile that it must beat. */
+const NEAREST = 400, PERCENTILE = 0.99;
+
+/** Null children that are wanted in all, and the most shuffles for them: a large dictionary has as many in one. */
+const NULL_CHILDREN = 4096, MOST_SHUFFLES = 4;
 
 /** Separates the shuffles from other uses of the generator. */
 const SHUFFLE_STREAM = 0x68696572;
@@ -148,7 +151,7 @@ interface Grouped {
 export function hierarchy(record: FeatureRecord, directions: Directions): Hierarchy {
   const { groups, place: { length: tokens } } = record, features = directions.rows.length / directions.width;
   const columns = columnsOf(record, features), direction = Uint32Array.from({ length: features }, (_, i) => i);
-  const shuffles = shufflesOf(record);
+  const shuffles = shufflesOf(record, groups);
   const nested = parentsIn({ rows: record, columns, groups, direction }, directions, tokens, shuffles);
   const regrouped = byDensity(columns, groups, tokens);
   const { figures } = parentsIn(regrouped, directions, tokens, shuffles);
@@ -184,7 +187,7 @@ export function densityParents(
     return share;
   });
   const tokens = record.place.length, regrouped = byDensity(columnsOf(record, features), scaled, tokens);
-  return parentsIn(regrouped, directions, tokens, shufflesOf(record)).figures;
+  return parentsIn(regrouped, directions, tokens, shufflesOf(record, scaled)).figures;
 }
 
 /** What the nested order of a dictionary is worth, in three answers: `yes` and `no` are beyond what chance does in one case of twenty. */
@@ -221,8 +224,10 @@ export function hierarchyVerdict(
   };
 }
 
-function shufflesOf(record: FeatureRecord): Uint32Array[] {
-  return Array.from({ length: SHUFFLES }, (_, n) => shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM, n)));
+function shufflesOf(record: FeatureRecord, groups: readonly number[]): Uint32Array[] {
+  const children = groups.slice(1).reduce((sum, size) => sum + size, 0);
+  const shuffles = Math.max(1, Math.min(MOST_SHUFFLES, Math.ceil(NULL_CHILDREN / children)));
+  return Array.from({ length: shuffles }, (_, n) => shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM, n)));
 }
 
 /** The features in the order of how often they fire, in groups of these sizes. */

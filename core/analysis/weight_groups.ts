@@ -1,0 +1,131 @@
+/**
+ * What the weights of each Matryoshka group look like: lengths, biases, how far a feature writes what it reads, and how many dimensions its
+ * rows really use.
+ * @module
+ */
+
+import { permutation, randomGenerator } from "../random.ts";
+import { directionsOf } from "./directions.ts";
+import type { FeatureWeights } from "./feature_rows.ts";
+import { moments, summarize, type Summary } from "./statistics.ts";
+import { rowNorms, type WeightStatistics, weightStatistics } from "./weight_statistics.ts";
+
+/** Separates the pairs that chance makes from other draws. */
+const PAIR_STREAM = 0x70616972;
+
+/** How many dimensions some rows use. */
+export interface EffectiveRank {
+  /**
+   * Participation ratio (tr C)^2 / tr C^2 of the covariance C of the rows over features: d where all d dimensions vary alike, 1 where one does.
+   */
+  readonly participation_ratio: number;
+  /** What as many rows in random directions would have: 1 / (1 / width + 1 / rows). */
+  readonly of_random: number;
+}
+
+/** The weights of some features. */
+export interface GroupWeights {
+  /** The group; null for the whole dictionary. */
+  readonly group: number | null;
+  /** Its features. */
+  readonly features: number;
+  /** |W_enc[:, i]| */
+  readonly encoder_norm: Summary;
+  /** |W_dec[i]| */
+  readonly decoder_norm: Summary;
+  /** b_enc[i] */
+  readonly encoder_bias: Summary;
+  /** Cosine of encoder and decoder of a feature; null where source and target differ in width. */
+  readonly alignment: Summary | null;
+  /** Standard deviation of that cosine between encoders and decoders of other features of the same group. */
+  readonly alignment_by_chance: number | null;
+  /** Dimensions that the encoder's rows use. */
+  readonly encoder_rank: EffectiveRank;
+  /** Dimensions that the decoder's rows use. */
+  readonly decoder_rank: EffectiveRank;
+}
+
+/** The weights of a dictionary. */
+export interface WeightAnalysis extends WeightStatistics {
+  /** The whole dictionary, then each group. */
+  readonly groups: readonly GroupWeights[];
+}
+
+/** Gives [width, width] the mean of d d^T over the rows d of [rows, width]. */
+export type SecondMoment = (rows: Float32Array<ArrayBuffer>, width: number) => Promise<Float64Array>;
+
+/**
+ * Analyses the weights of a dictionary.
+ *
+ * @param weights Its weights for raw activations.
+ * @param sizes Features per Matryoshka group.
+ * @param secondMoment What multiplies large matrices.
+ * @returns Statistics of the tensors, of the dictionary and of each group.
+ */
+export async function analyzeWeights(
+  weights: FeatureWeights & {
+    readonly encoder: Float32Array<ArrayBuffer>;
+    readonly decoder: Float32Array<ArrayBuffer>;
+  },
+  sizes: readonly number[],
+  secondMoment: SecondMoment,
+): Promise<WeightAnalysis> {
+  const { encoder, encoderBias, decoder, decoderBias } = weights, features = encoderBias.length;
+  const d_in = encoder.length / features, d_out = decoderBias.length;
+  const read = directionsOf(encoder, d_in), written = directionsOf(decoder, d_out);
+  const groups: GroupWeights[] = [];
+  let end = 0;
+  const parts = sizes.map((size, group) => ({ group, first: end, end: end += size }));
+  for (const { group, first, end } of [{ group: null, first: 0, end: features }, ...parts]) {
+    const count = end - first, members = Array.from({ length: count }, (_, i) => first + i);
+    const order = permutation(count, randomGenerator(0, PAIR_STREAM, first, count));
+    const rows = (matrix: Float32Array<ArrayBuffer>, width: number) => matrix.subarray(first * width, end * width);
+    const aligned = (other: (i: number) => number) =>
+      members.map((i) => dot(read.rows, i * d_in, written.rows, other(i - first) * d_out, d_in));
+    groups.push({
+      ...{ group, features: count },
+      encoder_norm: summarize(rowNorms(rows(encoder, d_in), count, d_in)),
+      decoder_norm: summarize(rowNorms(rows(decoder, d_out), count, d_out)),
+      encoder_bias: summarize(encoderBias.subarray(first, end)),
+      alignment: d_in === d_out ? summarize(aligned((n) => first + n)) : null,
+      alignment_by_chance: d_in === d_out
+        ? moments(aligned((n) => first + order[n]).filter((_, n) => order[n] !== n)).std
+        : null,
+      encoder_rank: await effectiveRank(rows(encoder, d_in), d_in, secondMoment),
+      decoder_rank: await effectiveRank(rows(decoder, d_out), d_out, secondMoment),
+    });
+  }
+  return { ...weightStatistics(weights), groups };
+}
+
+function dot(a: Float32Array, first: number, b: Float32Array, from: number, width: number): number {
+  let sum = 0;
+  for (let c = 0; c < width; c++) sum += a[first + c] * b[from + c];
+  return sum;
+}
+
+/**
+ * How many dimensions the rows of a matrix use.
+ *
+ * @param rows [count, width]
+ * @param width How wide they are.
+ * @param secondMoment What multiplies large matrices.
+ * @returns The participation ratio of their covariance, NaN where they do not vary, and what random rows would have.
+ */
+async function effectiveRank(
+  rows: Float32Array<ArrayBuffer>,
+  width: number,
+  secondMoment: SecondMoment,
+): Promise<EffectiveRank> {
+  const count = rows.length / width, mean = new Float64Array(width), moment = await secondMoment(rows, width);
+  for (let at = 0; at < rows.length; at++) mean[at % width] += rows[at] / count;
+  let trace = 0, squares = 0;
+  for (let i = 0; i < width; i++) {
+    for (let j = 0; j < width; j++) {
+      const covariance = moment[i * width + j] - mean[i] * mean[j];
+      if (i === j) trace += covariance;
+      squares += covariance * covariance;
+    }
+  }
+  return { participation_ratio: trace > 0 ? trace ** 2 / squares : NaN, of_random: 1 / (1 / width + 1 / count) };
+}
