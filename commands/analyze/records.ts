@@ -9,15 +9,27 @@ import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { Progress } from "../progress.ts";
 
+/** Where what a run was trained on lies, if not where it lay. */
+export interface Moved {
+  /** The model's directory, or its place on the hub. */
+  readonly model?: string;
+  /** The text's files and folders. */
+  readonly data?: string[];
+}
+
 /**
  * The records of a run's transcoders. Those that lack one read the reading set together, which takes the model; their records are kept for
  * the next time, where the run can be written to.
  *
  * @param transcoders Of one run.
+ * @param moved Where model and text are to be looked for.
  * @returns Their records, in their order.
  * @throws {UserError} When a record is damaged, or model or text cannot be read or are not those that the run was trained on.
  */
-export async function recordsOf(transcoders: readonly FinishedTranscoder[]): Promise<FeatureRecord[]> {
+export async function recordsOf(
+  transcoders: readonly FinishedTranscoder[],
+  moved: Moved = {},
+): Promise<FeatureRecord[]> {
   const { readRecord, writeRecord } = await import("../../core/runs/record.ts");
   const records = new Map<FinishedTranscoder, FeatureRecord>();
   for (const one of transcoders) {
@@ -25,7 +37,7 @@ export async function recordsOf(transcoders: readonly FinishedTranscoder[]): Pro
     if (record) records.set(one, record);
   }
   const lacking = transcoders.filter((one) => !records.has(one));
-  const made = lacking.length > 0 ? await makeRecords(lacking) : [];
+  const made = lacking.length > 0 ? await makeRecords(lacking, moved) : [];
   for (const [i, one] of lacking.entries()) {
     records.set(one, made[i]);
     try {
@@ -38,7 +50,10 @@ export async function recordsOf(transcoders: readonly FinishedTranscoder[]): Pro
   return transcoders.map((one) => records.get(one)!);
 }
 
-async function makeRecords(transcoders: readonly FinishedTranscoder[]): Promise<FeatureRecord[]> {
+async function makeRecords(
+  transcoders: readonly FinishedTranscoder[],
+  { model, data }: Moved,
+): Promise<FeatureRecord[]> {
   const { loadVisibly, openModelVisibly } = await import("../open_model.ts");
   const { openGpu } = await import("../../core/gpu/device.ts");
   const { withLimitedTaps } = await import("../../core/passes/norm_limits.ts");
@@ -50,7 +65,7 @@ async function makeRecords(transcoders: readonly FinishedTranscoder[]): Promise<
   const { readingTokens } = await import("../../core/runs/record.ts");
   const { openReadingSet } = await import("../../core/text/reading_set.ts");
   const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
-  const files = await openModelVisibly(modelOf(transcoders));
+  const files = await openModelVisibly(model ?? modelOf(transcoders));
   try {
     using gpu = await openGpu(undefined, config.precision);
     const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
@@ -58,7 +73,7 @@ async function makeRecords(transcoders: readonly FinishedTranscoder[]): Promise<
       return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
     }));
     // The text is tokenised in a Worker while the model is loaded.
-    const source = await openReadingSet({ tokenizer: files, data: dataOf(config), context, tokens });
+    const source = await openReadingSet({ tokenizer: files, data: data ?? dataOf(config), context, tokens });
     const progress = new Progress("Recording features");
     try {
       await requireSameText(directory, config.data, source.summary);
@@ -80,12 +95,12 @@ async function requireSameText(
   trained: FinishedTranscoder["config"]["data"],
   now: TextSummary,
 ): Promise<void> {
-  if (now.fingerprint === trained.fingerprint) return;
-  const { describeText } = await import("../../core/text/summary.ts");
+  const { describeText, isSameText } = await import("../../core/text/summary.ts");
+  if (isSameText(trained, now)) return;
   throw new UserError({
     action: `analyze ${directory}`,
     requirement: `the text must be the one it was trained on (${describeText(trained)})`,
     found: `it is another (${describeText(now)})`,
-    remedy: "put the files back",
+    remedy: "put the files back, or give their new place with --data",
   });
 }
