@@ -16,7 +16,7 @@
 import { randomGenerator } from "../random.ts";
 import { eachWithPartners, shuffledContexts } from "./coactivation.ts";
 import { cosine, type Directions } from "./directions.ts";
-import { type ActivationColumns, columnsOf, type FeatureRecord, prefixFvus } from "./record.ts";
+import { type ActivationColumns, columnsOf, type FeatureRecord, prefixFvus, rowsOf } from "./record.ts";
 import type { SparseRows } from "./samples.ts";
 import { median, moments, quantile } from "./statistics.ts";
 import { tokenProfiles } from "./token_profile.ts";
@@ -247,21 +247,6 @@ function byDensity({ start, token, value }: ActivationColumns, groups: readonly 
     columns.start[rank + 1] = columns.start[rank] + fires(i);
   });
   return { rows: rowsOf(columns, tokens), columns, groups, direction };
-}
-
-function rowsOf({ start, token, value }: ActivationColumns, tokens: number): SparseRows {
-  const rowStart = new Uint32Array(tokens + 1);
-  for (let e = 0; e < token.length; e++) rowStart[token[e] + 1]++;
-  for (let t = 0; t < tokens; t++) rowStart[t + 1] += rowStart[t];
-  const next = rowStart.slice(), index = new Uint32Array(token.length), values = new Float32Array(token.length);
-  for (let i = 0; i + 1 < start.length; i++) {
-    for (let e = start[i]; e < start[i + 1]; e++) {
-      const at = next[token[e]]++;
-      index[at] = i;
-      values[at] = value[e];
-    }
-  }
-  return { rowStart, index, value: values };
 }
 
 /** [features] the strongest candidate of each child that is judged. */

@@ -88,6 +88,28 @@ export function columnsOf({ rowStart, index, value }: TokenRows, features: numbe
 }
 
 /**
+ * Turns columns into rows.
+ *
+ * @param columns Activations by feature, tokens ascending within each.
+ * @param tokens How many tokens there are.
+ * @returns The same by token.
+ */
+export function rowsOf({ start, token, value }: ActivationColumns, tokens: number): TokenRows {
+  const rowStart = new Uint32Array(tokens + 1);
+  for (let e = 0; e < token.length; e++) rowStart[token[e] + 1]++;
+  for (let t = 0; t < tokens; t++) rowStart[t + 1] += rowStart[t];
+  const next = rowStart.slice(), index = new Uint32Array(token.length), values = new Float32Array(token.length);
+  for (let i = 0; i + 1 < start.length; i++) {
+    for (let e = start[i]; e < start[i + 1]; e++) {
+      const at = next[token[e]]++;
+      index[at] = i;
+      values[at] = value[e];
+    }
+  }
+  return { rowStart, index, value: values };
+}
+
+/**
  * The FVU of each prefix on the tokens of a record: sum |y_p - y|^2 / sum |y - mean(y)|^2.
  *
  * @param record The record.

@@ -1,0 +1,248 @@
+/**
+ * Features that fire together in groups: clusters by the correlation of their activations, and the graph of pairs that fire together more often
+ * than they would by chance.
+ * @module
+ */
+
+import { randomGenerator } from "../random.ts";
+import { activationSums, correlation, eachWithPartners } from "./coactivation.ts";
+import { averageLinkage, cutTree, type DistanceMatrix, leafOrder, silhouettes } from "./clustering.ts";
+import { Neighbours } from "./neighbours.ts";
+import { type ActivationColumns, columnsOf, type FeatureRecord, rowsOf } from "./record.ts";
+import { shuffledColumns } from "./shuffled_record.ts";
+import { moments, quantile } from "./statistics.ts";
+import { tokenProfiles } from "./token_profile.ts";
+
+/** Features that are clustered at most, those that fire most: their distances take 64 MiB. */
+const MOST_CLUSTERED = 4096;
+
+/** Features that fire on fewer tokens are left out, and pairs that fire together on fewer have no edge. */
+const LEAST_FIRES = 10, LEAST_TOGETHER = 5;
+
+/** Edges of the graph that a feature keeps at most. */
+const MOST_EDGES = 10;
+
+/** The percentile of the null that an edge must beat. */
+const PERCENTILE = 0.99;
+
+/** Cuts into so many clusters are all tried, of those into more some. */
+const EVERY_CUT = 64;
+
+/** Tokens that a cluster is named by, and those of a feature that are looked at for it. */
+const NAME_TOKENS = 3, PROFILE_TOKENS = 10;
+
+/** Separates the shuffle from other uses of the generator. */
+const SHUFFLE_STREAM = 0x636c7573;
+
+/** Some features that fire together. */
+export interface FeatureCluster {
+  /** Its features, those that fire most first. */
+  readonly features: readonly number[];
+  /** Mean silhouette of its features. */
+  readonly silhouette: number;
+  /** Mean correlation between its features. */
+  readonly correlation: number;
+  /** The tokens that tell it from others: most characteristic of its firings, by share times log of share over their share of all tokens. */
+  readonly tokens: readonly { readonly id: number; readonly share: number; readonly share_of_text: number }[];
+}
+
+/** All clusters of a dictionary. */
+export interface FeatureClusters {
+  /** Features that were clustered. */
+  readonly clustered: number;
+  /** Mean silhouette over them. */
+  readonly silhouette: number;
+  /** The same once each feature's contexts are shuffled by themselves, at the cut that is best for them. */
+  readonly silhouette_by_chance: number;
+  /** Clusters of two and more, the largest first. */
+  readonly clusters: readonly FeatureCluster[];
+  /** The features in the order of the tree, in which each cluster stands together. */
+  readonly order: readonly number[];
+}
+
+/** Two features that fire together more often than by chance. */
+export interface Edge {
+  /** The lower number. */
+  readonly a: number;
+  /** The other. */
+  readonly b: number;
+  /** Normalised pointwise mutual information of firing: ln(p_ab / (p_a p_b)) / -ln p_ab, from -1 to 1 (Bouma 2009). */
+  readonly npmi: number;
+  /** Tokens on which both fire. */
+  readonly together: number;
+}
+
+/** The graph of features that fire together. */
+export interface CoactivationGraph {
+  /** What an edge must beat: the 99th percentile over features of their largest value once contexts are shuffled. */
+  readonly threshold: number;
+  /** Features that fire often enough to have edges. */
+  readonly features: number;
+  /** Edges, the strongest ten of each feature at most. */
+  readonly edges: readonly Edge[];
+  /** Features with an edge. */
+  readonly connected: number;
+  /** Features of the largest part that hangs together. */
+  readonly largest_part: number;
+}
+
+/**
+ * Clusters features by the correlation r of their activations; the distance is 1 - r. Of all cuts into up to 64 clusters, and of some into more,
+ * that with the largest mean silhouette is taken.
+ *
+ * @param record What a dictionary does on a reading set.
+ * @param features Features of the dictionary.
+ * @returns The clusters.
+ */
+export function clusterFeatures(record: FeatureRecord, features: number): FeatureClusters {
+  const columns = columnsOf(record, features), tokens = record.place.length;
+  const fires = (i: number) => columns.start[i + 1] - columns.start[i];
+  const chosen = Array.from({ length: features }, (_, i) => i).filter((i) => fires(i) >= LEAST_FIRES)
+    .sort((a, b) => fires(b) - fires(a) || a - b).slice(0, MOST_CLUSTERED);
+  if (chosen.length < 4) {
+    return { clustered: chosen.length, silhouette: NaN, silhouette_by_chance: NaN, clusters: [], order: chosen };
+  }
+  const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
+  const found = bestCut(columns, record, chosen, tokens),
+    chance = bestCut(shuffled, rowsOf(shuffled, tokens), chosen, tokens);
+  const members = Map.groupBy(chosen.keys(), (n) => found.clusters[n]), base = tokenShares(record);
+  const profiles = tokenProfiles(columns, record, PROFILE_TOKENS, chosen);
+  const clusters = [...members.values()].filter((items) => items.length > 1).map((items): FeatureCluster => ({
+    features: items.map((n) => chosen[n]),
+    silhouette: moments(items.map((n) => found.silhouettes[n])).mean,
+    correlation: moments(
+      items.flatMap((n, at) => items.slice(at + 1).map((m) => 1 - found.distances[n * chosen.length + m])),
+    ).mean,
+    tokens: characteristic(items.map((n) => ({ ...profiles[n], fires: fires(chosen[n]) })), base),
+  }));
+  return {
+    clustered: chosen.length,
+    silhouette: moments(found.silhouettes).mean,
+    silhouette_by_chance: moments(chance.silhouettes).mean,
+    clusters: clusters.sort((a, b) => b.features.length - a.features.length || a.features[0] - b.features[0]),
+    order: found.order.map((n) => chosen[n]),
+  };
+}
+
+function bestCut(
+  columns: ActivationColumns,
+  rows: Pick<FeatureRecord, "rowStart" | "index" | "value">,
+  chosen: readonly number[],
+  tokens: number,
+) {
+  const { items, distances } = correlationDistances(columns, rows, chosen, tokens);
+  const merges = averageLinkage({ items, distances: distances.slice() });
+  let best: { clusters: Uint32Array; silhouettes: Float64Array; mean: number } = {
+    ...{ clusters: cutTree(merges, 2), silhouettes: new Float64Array(items).fill(-1), mean: -1 },
+  };
+  for (let count = 2; count < items; count = count < EVERY_CUT ? count + 1 : Math.round(count * 1.25)) {
+    const clusters = cutTree(merges, count),
+      each = silhouettes({ items, distances }, clusters),
+      { mean } = moments(each);
+    if (mean > best.mean) best = { clusters, silhouettes: each, mean };
+  }
+  return { ...best, distances, order: leafOrder(merges) };
+}
+
+/**
+ * The distances 1 - r of some features, r being the correlation of their activations over all tokens.
+ *
+ * @param columns All activations by feature.
+ * @param rows The same by token.
+ * @param chosen The features.
+ * @param tokens How many tokens there are.
+ * @returns Their distances, in the order of `chosen`.
+ */
+export function correlationDistances(
+  columns: ActivationColumns,
+  rows: Pick<FeatureRecord, "rowStart" | "index" | "value">,
+  chosen: readonly number[],
+  tokens: number,
+): DistanceMatrix {
+  const features = columns.start.length - 1, items = chosen.length, sums = activationSums(columns);
+  const distances = new Float32Array(items * items);
+  const place = new Map(chosen.map((feature, n) => [feature, n]));
+  eachWithPartners(columns, rows, features, ({ feature, products }) => {
+    const n = place.get(feature)!;
+    chosen.forEach((other, m) => {
+      if (m !== n) distances[n * items + m] = 1 - correlation(tokens, products[other], sums, feature, sums, other);
+    });
+  }, { features: chosen });
+  return { items, distances };
+}
+
+function tokenShares({ id }: Pick<FeatureRecord, "id">): Map<number, number> {
+  const shares = new Map<number, number>();
+  for (const one of id) shares.set(one, (shares.get(one) ?? 0) + 1 / id.length);
+  return shares;
+}
+
+function characteristic(
+  members: readonly { tokens: readonly { id: number; count: number }[]; fires: number }[],
+  base: ReadonlyMap<number, number>,
+): FeatureCluster["tokens"] {
+  const shares = new Map<number, number>();
+  for (const { tokens, fires } of members) {
+    for (const { id, count } of tokens) shares.set(id, (shares.get(id) ?? 0) + count / fires / members.length);
+  }
+  const score = ({ share, share_of_text }: { share: number; share_of_text: number }) =>
+    share * Math.log(share / share_of_text);
+  return [...shares].map(([id, share]) => ({ id, share, share_of_text: base.get(id)! }))
+    .sort((a, b) => score(b) - score(a) || a.id - b.id).slice(0, NAME_TOKENS);
+}
+
+/**
+ * Finds the pairs of features that fire together more often than by chance.
+ *
+ * @param record What a dictionary does on a reading set.
+ * @param features Features of the dictionary.
+ * @returns The graph.
+ */
+export function coactivationGraph(record: FeatureRecord, features: number): CoactivationGraph {
+  const columns = columnsOf(record, features), tokens = record.place.length;
+  const fires = Uint32Array.from({ length: features }, (_, i) => columns.start[i + 1] - columns.start[i]);
+  const often = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
+  const nearest = (columns: ActivationColumns, rows: Pick<FeatureRecord, "rowStart" | "index" | "value">) => {
+    const kept = new Neighbours(features, MOST_EDGES), counts = new Map<string, number>();
+    eachWithPartners(columns, rows, features, ({ feature, partners, together }) => {
+      for (const other of partners) {
+        const both = together[other];
+        if (other === feature || both < LEAST_TOGETHER || fires[other] < LEAST_FIRES) continue;
+        kept.offer(feature, other, npmi(both, fires[feature], fires[other], tokens));
+      }
+      for (const { feature: other } of kept.of(feature)) counts.set(`${feature} ${other}`, together[other]);
+    }, { features: often });
+    return { kept, counts };
+  };
+  const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
+  const chance = nearest(shuffled, rowsOf(shuffled, tokens)).kept, found = nearest(columns, record);
+  const largest = often.map((i) => chance.largest(i)).map((value) => Number.isFinite(value) ? value : -1);
+  const threshold = quantile(largest.sort((a, b) => a - b), PERCENTILE), edges = new Map<string, Edge>();
+  for (const feature of often) {
+    for (const { feature: other, value } of found.kept.of(feature)) {
+      const a = Math.min(feature, other), b = Math.max(feature, other);
+      if (value > threshold) {
+        edges.set(`${a} ${b}`, { a, b, npmi: value, together: found.counts.get(`${feature} ${other}`)! });
+      }
+    }
+  }
+  const sorted = [...edges.values()].sort((x, y) => y.npmi - x.npmi || x.a - y.a || x.b - y.b);
+  return { threshold, features: often.length, edges: sorted, ...partsOf(sorted, features) };
+}
+
+/** NPMI of events with these counts among so many. */
+function npmi(both: number, a: number, b: number, tokens: number): number {
+  return both === tokens ? 1 : Math.log(both * tokens / (a * b)) / Math.log(tokens / both);
+}
+
+function partsOf(edges: readonly Edge[], features: number): Pick<CoactivationGraph, "connected" | "largest_part"> {
+  const parent = Uint32Array.from({ length: features }, (_, i) => i);
+  const root = (i: number): number => parent[i] === i ? i : parent[i] = root(parent[i]);
+  for (const { a, b } of edges) parent[root(a)] = root(b);
+  const connected = new Set(edges.flatMap(({ a, b }) => [a, b]));
+  const parts = Map.groupBy(connected, root);
+  return {
+    connected: connected.size,
+    largest_part: [...parts.values()].reduce((most, { length }) => Math.max(most, length), 0),
+  };
+}
