@@ -1,0 +1,232 @@
+/**
+ * Features of two transcoders that fire alike on the same reading set: which of one are found again in the other, and which are its own.
+ *
+ * Features match by the correlation of their activations, whatever layer they are of. Chance is what the best matches are once the contexts of the
+ * other side are shuffled.
+ * @module
+ */
+
+import { randomGenerator } from "../random.ts";
+import { assign, type Candidate } from "./assignment.ts";
+import { activationSums, correlation, eachWithPartners, shuffledContexts } from "./coactivation.ts";
+import { Neighbours } from "./neighbours.ts";
+import { columnsOf, type FeatureRecord } from "./record.ts";
+import { type Histogram, histogram, median, moments, quantile, summarize, type Summary } from "./statistics.ts";
+import { tokenProfiles } from "./token_profile.ts";
+
+/** A best match above this is the same feature again, as the literature on seeds counts them. */
+export const SAME_FEATURE = 0.7;
+
+/** Features that fire on fewer tokens are not judged. */
+const LEAST_FIRES = 10;
+
+/** Candidates of each feature for the assignment. */
+const CANDIDATES = 10;
+
+/** Features that chance is wanted of, and the most shuffles for them: a large dictionary has as many in one. */
+const NULL_FEATURES = 4096, MOST_SHUFFLES = 4;
+
+/** The percentile of chance that a best match must beat to be one. */
+const PERCENTILE = 0.99;
+
+/** Features without match that are listed, and bins of correlations. */
+const LISTED = 100, BINS = 50;
+
+/** Separates the shuffle from other uses of the generator. */
+const SHUFFLE_STREAM = 0x6d617463;
+
+/** Features of both transcoders that fire alike. */
+export interface Match {
+  /** Of the first. */
+  readonly a: number;
+  /** Of the second. */
+  readonly b: number;
+  /** Correlation of their activations over all tokens. */
+  readonly correlation: number;
+}
+
+/** The features of one transcoder that are found in the other. */
+export interface MatchedSide {
+  /** Features that fire on ten tokens or more. */
+  readonly judged: number;
+  /** Summary over them of the largest correlation with a feature of the other. */
+  readonly best: Summary;
+  /** The same once the contexts of the other are shuffled. */
+  readonly by_chance: Summary;
+  /** The 99th percentile of that: what a match must beat. */
+  readonly chance_limit: number;
+  /** Features whose best match is above 0.7. */
+  readonly same: number;
+  /** Features whose best match chance would give as well: they are this transcoder's own. */
+  readonly unique: number;
+  /** Those of them that fire most, with their best correlation. */
+  readonly unique_features: readonly { readonly feature: number; readonly correlation: number }[];
+  /** Of each group: features judged, those found above 0.7, those that are its own. */
+  readonly groups: readonly { readonly judged: number; readonly same: number; readonly unique: number }[];
+  /** Best correlations, and those by chance, in the same bins. */
+  readonly histogram: Histogram;
+  /** By chance, over all shuffles. */
+  readonly histogram_by_chance: Histogram;
+  /** exp of the entropy of the shares of the features in all activation: how many equally active features it would be. */
+  readonly effective_features: number;
+  /** Median over the judged of the entropy in bits of the tokens that they fire on. */
+  readonly median_token_entropy: number;
+  /** Different tokens that are the commonest of a judged feature. */
+  readonly distinct_tokens: number;
+}
+
+/** Two transcoders, feature by feature. */
+export interface Matching {
+  /** Tokens that both were recorded on. */
+  readonly tokens: number;
+  /** The first. */
+  readonly a: MatchedSide;
+  /** The second. */
+  readonly b: MatchedSide;
+  /** Pairs that are each other's best beyond chance, the best first. */
+  readonly mutual: readonly Match[];
+  /** One-to-one pairs beyond chance with the largest correlation in sum: how many, and their mean correlation. */
+  readonly assigned: { readonly pairs: number; readonly mean_correlation: number };
+}
+
+/**
+ * The records of two transcoders on the tokens that both have.
+ *
+ * @param a One record.
+ * @param b Another one.
+ * @returns Both, token beside token; null where they are not of the same reading set: a context has another length, or a place another token.
+ */
+export function sameTokens(a: FeatureRecord, b: FeatureRecord): [FeatureRecord, FeatureRecord] | null {
+  if (a.context !== b.context) return null;
+  const ofA: number[] = [], ofB: number[] = [];
+  for (let i = 0, j = 0; i < a.place.length && j < b.place.length;) {
+    if (a.place[i] < b.place[j]) i++;
+    else if (a.place[i] > b.place[j]) j++;
+    else {
+      if (a.id[i] !== b.id[j] || a.position[i] !== b.position[j]) return null;
+      ofA.push(i++);
+      ofB.push(j++);
+    }
+  }
+  return ofA.length > 0 ? [onTokens(a, ofA), onTokens(b, ofB)] : null;
+}
+
+/** A record without the tokens that are not named. The target's variation stays that of all. */
+function onTokens(record: FeatureRecord, tokens: readonly number[]): FeatureRecord {
+  if (tokens.length === record.place.length) return record;
+  const { rowStart, groups: { length: prefixes } } = record, rows = tokens.map((t) => [rowStart[t], rowStart[t + 1]]);
+  const start = new Uint32Array(tokens.length + 1);
+  rows.forEach(([from, end], t) => start[t + 1] = start[t] + end - from);
+  const index = new Uint32Array(start[tokens.length]), value = new Float32Array(index.length);
+  rows.forEach(([from, end], t) => {
+    index.set(record.index.subarray(from, end), start[t]);
+    value.set(record.value.subarray(from, end), start[t]);
+  });
+  const taken = (column: Uint32Array) => Uint32Array.from(tokens, (t) => column[t]);
+  return {
+    ...record,
+    ...{ place: taken(record.place), id: taken(record.id), document: taken(record.document) },
+    ...{ position: taken(record.position), rowStart: start, index, value },
+    targetSquares: Float32Array.from(tokens, (t) => record.targetSquares[t]),
+    residualSquares: Float32Array.from(
+      { length: tokens.length * prefixes },
+      (_, at) => record.residualSquares[tokens[Math.floor(at / prefixes)] * prefixes + at % prefixes],
+    ),
+  };
+}
+
+/**
+ * Matches the features of two transcoders.
+ *
+ * @param a The record of the first.
+ * @param b That of the second, on the same tokens ({@link sameTokens}).
+ * @returns What is found of each in the other.
+ */
+export function matchFeatures(a: FeatureRecord, b: FeatureRecord): Matching {
+  const tokens = a.place.length,
+    [countA, countB] = [a, b].map(({ groups }) => groups.reduce((sum, size) => sum + size, 0));
+  const columnsA = columnsOf(a, countA), columnsB = columnsOf(b, countB);
+  const sumsA = activationSums(columnsA), sumsB = activationSums(columnsB);
+  const isJudged = (fires: number) => fires >= LEAST_FIRES;
+  const compared = (beside?: Uint32Array) => {
+    const ofA = new Neighbours(countA, CANDIDATES), ofB = new Neighbours(countB, CANDIDATES);
+    eachWithPartners(columnsA, b, countB, ({ feature, partners, products }) => {
+      for (const other of partners) {
+        if (!isJudged(sumsB.fires[other])) continue;
+        const alike = correlation(tokens, products[other], sumsA, feature, sumsB, other);
+        ofA.offer(feature, other, alike);
+        ofB.offer(other, feature, alike);
+      }
+    }, { beside, features: Array.from(sumsA.fires.keys()).filter((i) => isJudged(sumsA.fires[i])) });
+    return { ofA, ofB };
+  };
+  const shuffles = Math.max(1, Math.min(MOST_SHUFFLES, Math.ceil(NULL_FEATURES / Math.min(countA, countB))));
+  const chance = Array.from(
+    { length: shuffles },
+    (_, n) => compared(shuffledContexts(a, randomGenerator(0, SHUFFLE_STREAM, n))),
+  );
+  const found = compared();
+  const sideA = sideOf(a, columnsA, found.ofA, chance.map(({ ofA }) => ofA));
+  const sideB = sideOf(b, columnsB, found.ofB, chance.map(({ ofB }) => ofB));
+  const limit = Math.max(sideA.chance_limit, sideB.chance_limit, 0);
+  const candidates = new Map<string, Candidate>(), mutual: Match[] = [];
+  const consider = (a: number, b: number, value: number) =>
+    value > limit && candidates.set(`${a} ${b}`, { a, b, value });
+  for (let i = 0; i < countA; i++) {
+    const nearest = found.ofA.of(i);
+    for (const { feature, value } of nearest) consider(i, feature, value);
+    if (nearest.length === 0 || !(nearest[0].value > limit)) continue;
+    const [{ feature: j, value }] = nearest;
+    if (found.ofB.of(j)[0].feature === i) mutual.push({ a: i, b: j, correlation: value });
+  }
+  for (let j = 0; j < countB; j++) for (const { feature, value } of found.ofB.of(j)) consider(feature, j, value);
+  const partner = assign([...candidates.values()], countA, countB);
+  const values = Array.from(partner, (j, i) => j < 0 ? NaN : candidates.get(`${i} ${j}`)!.value).filter(
+    Number.isFinite,
+  );
+  return {
+    tokens,
+    ...{ a: sideA, b: sideB },
+    mutual: mutual.sort((x, y) => y.correlation - x.correlation || x.a - y.a),
+    assigned: { pairs: values.length, mean_correlation: moments(values).mean },
+  };
+}
+
+function sideOf(
+  record: FeatureRecord,
+  columns: ReturnType<typeof columnsOf>,
+  found: Neighbours,
+  chance: readonly Neighbours[],
+): MatchedSide {
+  const { fires, sum } = activationSums(columns),
+    judged = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
+  // A feature that never fires with any of the other is as good as uncorrelated.
+  const best = (of: Neighbours) => (i: number) => Math.max(0, of.largest(i));
+  const values = judged.map(best(found)), random = chance.flatMap((one) => judged.map(best(one)));
+  const chance_limit = quantile(random.toSorted((x, y) => x - y), PERCENTILE);
+  const unique = judged.filter((i) => !(best(found)(i) > chance_limit)),
+    same = judged.filter((i) => best(found)(i) > SAME_FEATURE);
+  let first = 0;
+  const groups = record.groups.map((size) => {
+    const from = first,
+      end = first += size,
+      within = (features: number[]) => features.filter((i) => i >= from && i < end).length;
+    return { judged: within(judged), same: within(same), unique: within(unique) };
+  });
+  const mass = sum.reduce((all, one) => all + one, 0);
+  const entropy = sum.reduce((bits, one) => one > 0 ? bits - one / mass * Math.log(one / mass) : bits, 0);
+  const profiles = tokenProfiles(columns, record, 1, judged);
+  return {
+    judged: judged.length,
+    ...{ best: summarize(values), by_chance: summarize(random), chance_limit },
+    ...{ same: same.length, unique: unique.length },
+    unique_features: unique.sort((i, j) => fires[j] - fires[i] || i - j).slice(0, LISTED)
+      .map((feature) => ({ feature, correlation: best(found)(feature) })),
+    groups,
+    histogram: histogram(values, BINS, 0, 1),
+    histogram_by_chance: histogram(random, BINS, 0, 1),
+    effective_features: Math.exp(entropy),
+    median_token_entropy: median(profiles.map(({ entropy }) => entropy)),
+    distinct_tokens: new Set(profiles.map(({ tokens: [{ id }] }) => id)).size,
+  };
+}
