@@ -128,6 +128,8 @@ export interface Hierarchy {
   readonly nested: ParentFigures;
   /** The same features in groups of the same sizes by falling number of firings. */
   readonly by_density: ParentFigures;
+  /** Share of the features that are in the same group either way: where it is near 1, groups and frequency cannot be told apart. */
+  readonly same_by_density: number;
   /** Families, the largest first. */
   readonly families: readonly Family[];
 }
@@ -153,7 +155,8 @@ export function hierarchy(record: FeatureRecord, directions: Directions): Hierar
   const columns = columnsOf(record, features), direction = Uint32Array.from({ length: features }, (_, i) => i);
   const shuffles = shufflesOf(record, groups);
   const nested = parentsIn({ rows: record, columns, groups, direction }, directions, tokens, shuffles);
-  const regrouped = byDensity(columns, groups, tokens);
+  const regrouped = byDensity(columns, groups, tokens), first = groupStarts(groups, features);
+  const same = regrouped.direction.filter((feature, rank) => first[feature] === first[rank]).length;
   const { figures } = parentsIn(regrouped, directions, tokens, shuffles);
   return {
     tokens,
@@ -161,6 +164,7 @@ export function hierarchy(record: FeatureRecord, directions: Directions): Hierar
     groups: groupsOf(record, columns, nested.parents),
     nested: nested.figures,
     by_density: figures,
+    same_by_density: same / features,
     families: familiesOf(nested.parents, columns, tokens, shuffles[0]),
   };
 }

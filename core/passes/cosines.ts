@@ -19,7 +19,7 @@ import { type Tensor, viewOf } from "../gpu/tensor.ts";
 const BLOCK = 2048;
 
 /** Hears of blocks done of all. */
-type Progress = (done: number, blocks: number) => void;
+export type BlockProgress = (done: number, blocks: number) => void;
 
 /** The cosines of a dictionary's rows, and what random ones would have. */
 export interface ComparedCosines {
@@ -41,7 +41,7 @@ export interface ComparedCosines {
 export async function compareCosines(
   gpu: Gpu,
   directions: Directions,
-  onProgress?: Progress,
+  onProgress?: BlockProgress,
 ): Promise<ComparedCosines> {
   const { rows, width } = directions, count = rows.length / width, sides = Math.ceil(count / BLOCK);
   const each = sides * (sides + 1) / 2;

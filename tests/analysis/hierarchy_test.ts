@@ -98,6 +98,8 @@ Deno.test("planted groups are worth more than frequency where parents are rare, 
   for (let n = 80; n < 200; n++) rules[n] = bursty(600 + n, TOKENS, 0.05);
   const rare = hierarchy(plantedRecord(GROUPS, TOKENS, rules), random);
   assert.equal(hierarchyVerdict(rare, rare.by_density).beyond_density, "yes");
+  // The forty parents are the rarest, so that none of them is in the first group by density; three quarters of the others are in another.
+  assert.ok(rare.same_by_density > 0.1 && rare.same_by_density < 0.6, `${rare.same_by_density}`);
 });
 
 Deno.test("silent features, and groups without any that is judged", () => {
