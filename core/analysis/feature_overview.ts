@@ -1,0 +1,127 @@
+/**
+ * All features of a dictionary at a glance: how strong each is, how often it fires, on which tokens, and what the reconstruction loses without it.
+ * @module
+ */
+
+import { activationSums } from "./coactivation.ts";
+import { columnsOf, type FeatureRecord, prefixFvus } from "./record.ts";
+import { type Histogram, histogram, quantile } from "./statistics.ts";
+import { type FiredToken, tokenProfiles } from "./token_profile.ts";
+
+/** The bands that features are sorted into by their largest activation: quantiles of it over those that fire. */
+const QUANTILES = [0.95, 0.75, 0.5, 0.25, 0];
+
+/** The largest activations that the original project sorted by. */
+const FIXED = [30, 20, 10, 5];
+
+/** Tokens of a feature that are kept, and bins of the histograms. */
+const TOKENS = 5, BINS = 40;
+
+/** Features whose largest activation is at least so large, and below the band before. */
+export interface StrengthBand {
+  /** The least of their largest activations. */
+  readonly least: number;
+  /** Features in the band. */
+  readonly features: number;
+  /** The same by group. */
+  readonly groups: readonly number[];
+}
+
+/** One feature on a reading set. */
+export interface FeatureOverview {
+  /** Its index. */
+  readonly feature: number;
+  /** Its Matryoshka group. */
+  readonly group: number;
+  /** Tokens that it fires on. */
+  readonly fires: number;
+  /** Share of all tokens. */
+  readonly density: number;
+  /** Its largest activation; NaN where it never fires. */
+  readonly max_activation: number;
+  /** Its mean activation where it fires. */
+  readonly mean_activation: number;
+  /** Where it is strongest: an index of the record's tokens; -1 where it never fires. */
+  readonly strongest: number;
+  /** By how much FVU rises without it, all others as they are; NaN where the target does not vary. */
+  readonly fvu_rise: number;
+  /** The tokens that it fires on most. */
+  readonly tokens: readonly FiredToken[];
+  /** Entropy in bits of all of them. */
+  readonly token_entropy: number;
+}
+
+/** All features on a reading set. */
+export interface FeaturesOverview {
+  /** Tokens of the record. */
+  readonly tokens: number;
+  /** Features that never fire. */
+  readonly silent: number;
+  /** FVU of the whole dictionary. */
+  readonly fvu: number;
+  /** Bands by quantile of the largest activation, the strongest first. */
+  readonly bands: readonly StrengthBand[];
+  /** The original project's bands, as far as the run reaches them; what is below the last is in none. */
+  readonly fixed_bands: readonly StrengthBand[];
+  /** log10 of the densities of features that fire. */
+  readonly log_density: Histogram;
+  /** log10 of all activations. */
+  readonly log_activation: Histogram;
+  /** All features, in their order. */
+  readonly features: readonly FeatureOverview[];
+}
+
+/**
+ * Looks at all features.
+ *
+ * @param record What the dictionary does on a reading set.
+ * @returns The overview.
+ */
+export function featuresOverview(record: FeatureRecord): FeaturesOverview {
+  const { groups, errorRemoved, targetVariation } = record, prefixes = groups.length, tokens = record.place.length;
+  const groupOf = groups.flatMap((size, group) => new Array<number>(size).fill(group)),
+    columns = columnsOf(record, groupOf.length);
+  const { fires, sum } = activationSums(columns), profiles = tokenProfiles(columns, record, TOKENS);
+  const features = groupOf.map((group, feature): FeatureOverview => {
+    let strongest = -1, max = NaN;
+    for (let at = columns.start[feature]; at < columns.start[feature + 1]; at++) {
+      if (strongest < 0 || columns.value[at] > max) [strongest, max] = [columns.token[at], columns.value[at]];
+    }
+    return {
+      ...{ feature, group, fires: fires[feature], density: fires[feature] / tokens, max_activation: max, strongest },
+      mean_activation: sum[feature] / fires[feature],
+      fvu_rise: targetVariation > 0 ? errorRemoved[(feature + 1) * prefixes - 1] / targetVariation : NaN,
+      tokens: profiles[feature].tokens,
+      token_entropy: profiles[feature].entropy,
+    };
+  });
+  const alive = features.filter(({ fires }) => fires > 0);
+  const ascending = alive.map(({ max_activation }) => max_activation).sort((a, b) => a - b);
+  return {
+    ...{ tokens, silent: features.length - alive.length, fvu: prefixFvus(record)[prefixes - 1] },
+    bands: bandsOf(alive, prefixes, QUANTILES.map((q) => quantile(ascending, q))),
+    fixed_bands: bandsOf(alive, prefixes, FIXED.filter((least) => least <= ascending[ascending.length - 1])),
+    log_density: logHistogram(alive.map(({ density }) => density)),
+    log_activation: logHistogram(record.value),
+    features,
+  };
+}
+
+function bandsOf(alive: readonly FeatureOverview[], groups: number, limits: readonly number[]): StrengthBand[] {
+  return limits.map((least, band) => {
+    const members = alive.filter(({ max_activation: max }) => max >= least && (band === 0 || max < limits[band - 1]));
+    const counts = new Array<number>(groups).fill(0);
+    for (const { group } of members) counts[group]++;
+    return { least, features: members.length, groups: counts };
+  });
+}
+
+function logHistogram(values: ArrayLike<number>): Histogram {
+  const logs = Float32Array.from(values, (value) => Math.log10(value));
+  let low = Infinity, high = -Infinity;
+  for (const log of logs) {
+    if (log < low) low = log;
+    if (log > high) high = log;
+  }
+  return low <= high ? histogram(logs, BINS, low, high) : histogram([], BINS, 0, 1);
+}

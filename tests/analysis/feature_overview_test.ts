@@ -1,0 +1,59 @@
+/** All features at a glance: figures of a small world that can be counted by hand. */
+
+import assert from "node:assert/strict";
+import { featuresOverview } from "../../core/analysis/feature_overview.ts";
+import { assertClose } from "../compare.ts";
+import { plantedRecord, type Rule } from "./planted_record.ts";
+
+/** Feature i fires on every (i + 1)th token, at most with 4 (i + 1); the last never. */
+const rules: Rule[] = Array.from(
+  { length: 10 },
+  (_, i) => i === 9 ? () => 0 : (t: number) => t % (i + 1) === 0 ? 4 * (i + 1) - (t === 0 ? 0 : 1) : 0,
+);
+const planted = plantedRecord([4, 6], 320, rules);
+const errorRemoved = Float32Array.from({ length: 20 }, (_, at) => at);
+const overview = featuresOverview({ ...planted, errorRemoved });
+
+Deno.test("each feature's figures, and where it is strongest", () => {
+  assert.deepEqual([overview.tokens, overview.silent], [320, 1]);
+  const [, second] = overview.features, last = overview.features[9];
+  assert.deepEqual(second, {
+    ...{ feature: 1, group: 0, fires: 160, density: 0.5, max_activation: 8, strongest: 0 },
+    mean_activation: (8 + 159 * 7) / 160,
+    fvu_rise: 3 / 320,
+    // Even tokens of fifty ids that come in turn: 25 of them, ten of which come once more.
+    tokens: [0, 2, 4, 6, 8].map((id) => ({ id, count: 7 })),
+    token_entropy: second.token_entropy,
+  });
+  assert.ok(second.token_entropy < Math.log2(25) && second.token_entropy > 4.6);
+  assert.deepEqual([last.fires, last.strongest, last.max_activation, last.tokens], [0, -1, NaN, []]);
+  assert.ok(Math.abs(overview.fvu - 1 / 3) < 1e-6);
+  assert.deepEqual(overview.features.map(({ group }) => group), [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("bands hold every living feature once, by quantiles and by the original's limits", () => {
+  const sizes = overview.bands.map(({ features }) => features);
+  assertClose("limits", overview.bands.map(({ least }) => least), [34.4, 28, 20, 12, 4], { floor: 1e-9, relative: 0 });
+  assert.deepEqual(sizes, [1, 2, 2, 2, 2]);
+  assert.deepEqual(overview.bands.map(({ groups }) => groups), [[0, 1], [0, 2], [0, 2], [2, 0], [2, 0]]);
+  // 36 and 32; 28, 24, 20; 16, 12; 8.
+  assert.deepEqual(overview.fixed_bands.map(({ least, features }) => [least, features]), [[30, 2], [20, 3], [10, 2], [
+    5,
+    1,
+  ]]);
+  const weak = featuresOverview(plantedRecord([2], 320, [() => 12, (t) => t === 3 ? 1 : 0]));
+  assert.deepEqual(weak.fixed_bands.map(({ least }) => least), [10, 5]);
+});
+
+Deno.test("histograms hold every feature that fires and every activation", () => {
+  const all = (counts: readonly number[]) => counts.reduce((a, b) => a + b, 0);
+  assert.deepEqual([all(overview.log_density.counts), all(overview.log_activation.counts)], [9, planted.index.length]);
+});
+
+Deno.test("a dictionary that never fires", () => {
+  const { silent, bands, fixed_bands, log_density } = featuresOverview(
+    plantedRecord([3], 320, [() => 0, () => 0, () => 0]),
+  );
+  assert.deepEqual([silent, bands.map(({ features }) => features), fixed_bands], [3, [0, 0, 0, 0, 0], []]);
+  assert.ok(log_density.counts.every((count) => count === 0) && log_density.edges.every(Number.isFinite));
+});
