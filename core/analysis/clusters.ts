@@ -159,13 +159,13 @@ export function correlationDistances(
   chosen: readonly number[],
   tokens: number,
 ): DistanceMatrix {
-  const features = columns.start.length - 1, items = chosen.length, sums = activationSums(columns);
+  const features = columns.start.length - 1, items = chosen.length, sums = activationSums(columns, tokens);
   const distances = new Float32Array(items * items);
   const place = new Map(chosen.map((feature, n) => [feature, n]));
   eachWithPartners(columns, rows, features, ({ feature, products }) => {
     const n = place.get(feature)!;
     chosen.forEach((other, m) => {
-      if (m !== n) distances[n * items + m] = 1 - correlation(tokens, products[other], sums, feature, sums, other);
+      if (m !== n) distances[n * items + m] = 1 - correlation(products[other], sums, feature, sums, other);
     });
   }, { features: chosen });
   return { items, distances };

@@ -97,55 +97,52 @@ export function shuffledContexts(
   return beside;
 }
 
-/** Sums over the tokens of each feature's activations. */
+/** What is summed of each feature's activations over all tokens. */
 export interface ActivationSums {
   /** [features] tokens that it fires on. */
   readonly fires: Uint32Array;
   /** [features] sum of its activations. */
   readonly sum: Float64Array;
-  /** [features] sum of their squares. */
-  readonly squares: Float64Array;
+  /** [features] their mean over all tokens. */
+  readonly mean: Float64Array;
+  /** [features] 1 / sqrt(sum of squared deviations from that mean); 0 where they never change. */
+  readonly scale: Float64Array;
 }
 
 /**
  * Sums each feature's activations.
  *
  * @param columns Activations by feature.
+ * @param tokens How many tokens there are, those on which nothing fires included.
  * @returns The sums.
  */
-export function activationSums({ start, value }: ActivationColumns): ActivationSums {
+export function activationSums({ start, value }: ActivationColumns, tokens: number): ActivationSums {
   const features = start.length - 1, fires = new Uint32Array(features);
-  const sum = new Float64Array(features), squares = new Float64Array(features);
+  const sum = new Float64Array(features), mean = new Float64Array(features), scale = new Float64Array(features);
   for (let i = 0; i < features; i++) {
+    let squares = 0;
     fires[i] = start[i + 1] - start[i];
     for (let at = start[i]; at < start[i + 1]; at++) {
       sum[i] += value[at];
-      squares[i] += value[at] * value[at];
+      squares += value[at] * value[at];
     }
+    mean[i] = sum[i] / tokens;
+    const deviations = squares - sum[i] * mean[i];
+    scale[i] = deviations > 0 ? 1 / Math.sqrt(deviations) : 0;
   }
-  return { fires, sum, squares };
+  return { fires, sum, mean, scale };
 }
 
 /**
  * Pearson's correlation of two features' activations over all tokens, those on which neither fires included.
  *
- * @param tokens How many tokens there are.
  * @param product The sum of the products of both activations.
  * @param a The sums of one record.
  * @param i A feature of it.
- * @param b The sums of the same record or another one.
+ * @param b The sums of the same record or another one, of as many tokens.
  * @param j A feature of that.
  * @returns From -1 to 1; 0 where one of them never changes.
  */
-export function correlation(
-  tokens: number,
-  product: number,
-  a: ActivationSums,
-  i: number,
-  b: ActivationSums,
-  j: number,
-): number {
-  const variance = (a.squares[i] - a.sum[i] ** 2 / tokens) * (b.squares[j] - b.sum[j] ** 2 / tokens);
-  if (!(variance > 0)) return 0;
-  return Math.max(-1, Math.min(1, (product - a.sum[i] * b.sum[j] / tokens) / Math.sqrt(variance)));
+export function correlation(product: number, a: ActivationSums, i: number, b: ActivationSums, j: number): number {
+  return Math.max(-1, Math.min(1, (product - a.sum[i] * b.mean[j]) * a.scale[i] * b.scale[j]));
 }

@@ -81,7 +81,7 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
   const { groups, errorRemoved, targetVariation } = record, prefixes = groups.length, tokens = record.place.length;
   const groupOf = groups.flatMap((size, group) => new Array<number>(size).fill(group)),
     columns = columnsOf(record, groupOf.length);
-  const { fires, sum } = activationSums(columns), profiles = tokenProfiles(columns, record, TOKENS);
+  const { fires, sum } = activationSums(columns, tokens), profiles = tokenProfiles(columns, record, TOKENS);
   const features = groupOf.map((group, feature): FeatureOverview => {
     let strongest = -1, max = NaN;
     for (let at = columns.start[feature]; at < columns.start[feature + 1]; at++) {

@@ -146,14 +146,14 @@ export function matchFeatures(a: FeatureRecord, b: FeatureRecord): Matching {
   const tokens = a.place.length,
     [countA, countB] = [a, b].map(({ groups }) => groups.reduce((sum, size) => sum + size, 0));
   const columnsA = columnsOf(a, countA), columnsB = columnsOf(b, countB);
-  const sumsA = activationSums(columnsA), sumsB = activationSums(columnsB);
+  const sumsA = activationSums(columnsA, tokens), sumsB = activationSums(columnsB, tokens);
   const isJudged = (fires: number) => fires >= LEAST_FIRES;
   const compared = (beside?: Uint32Array) => {
     const ofA = new Neighbours(countA, CANDIDATES), ofB = new Neighbours(countB, CANDIDATES);
     eachWithPartners(columnsA, b, countB, ({ feature, partners, products }) => {
       for (const other of partners) {
         if (!isJudged(sumsB.fires[other])) continue;
-        const alike = correlation(tokens, products[other], sumsA, feature, sumsB, other);
+        const alike = correlation(products[other], sumsA, feature, sumsB, other);
         ofA.offer(feature, other, alike);
         ofB.offer(other, feature, alike);
       }
@@ -198,7 +198,7 @@ function sideOf(
   found: Neighbours,
   chance: readonly Neighbours[],
 ): MatchedSide {
-  const { fires, sum } = activationSums(columns),
+  const { fires, sum } = activationSums(columns, record.place.length),
     judged = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
   // A feature that never fires with any of the other is as good as uncorrelated.
   const best = (of: Neighbours) => (i: number) => Math.max(0, of.largest(i));

@@ -39,9 +39,10 @@ export class Neighbours {
    */
   offer(feature: number, other: number, value: number): void {
     const first = feature * this.#most, last = first + this.#most - 1, values = this.#value, index = this.#index;
+    if (!(value >= values[last])) return;
     const isBehind = (at: number) =>
       values[at] > value || (values[at] === value && index[at] < other && index[at] >= 0);
-    if (!(value >= values[last]) || isBehind(last)) return;
+    if (isBehind(last)) return;
     let at = last;
     for (; at > first && !isBehind(at - 1); at--) {
       values[at] = values[at - 1];

@@ -217,17 +217,18 @@ export interface FiringSimilarities {
  */
 export function firingSimilarities(record: FeatureRecord, decoder: Directions): FiringSimilarities {
   const tokens = record.place.length, features = decoder.rows.length / decoder.width;
-  const columns = columnsOf(record, features), sums = activationSums(columns), { fires } = sums;
+  const columns = columnsOf(record, features), sums = activationSums(columns, tokens), { fires } = sums;
   const beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
   const compared = (beside?: Uint32Array) => {
     const correlations = new Neighbours(features, NEIGHBOURS), jaccards = new Neighbours(features, NEIGHBOURS);
     const duplicates = new Listed<AlikePair>((a, b) => b.correlation - a.correlation || a.a - b.a || a.b - b.b);
     const absorbed = new Listed<AbsorbedPair>((a, b) => b.fires - a.fires || b.share - a.share || a.inner - b.inner);
     eachWithPartners(columns, record, features, ({ feature, partners, together, products }) => {
-      for (const other of partners) {
+      for (let at = 0; at < partners.length; at++) {
+        const other = partners[at];
         if (other === feature) continue;
         const both = together[other], jaccard = both / (fires[feature] + fires[other] - both);
-        const alike = correlation(tokens, products[other], sums, feature, sums, other);
+        const alike = correlation(products[other], sums, feature, sums, other);
         correlations.offer(feature, other, alike);
         jaccards.offer(feature, other, jaccard);
         if (feature < other && alike > DUPLICATE) {
