@@ -63,6 +63,7 @@ async function makeRecords(
   const { tapsOf } = await import("../../core/runs/ids.ts");
   const { readLinearMap } = await import("../../core/runs/linear_map.ts");
   const { readingTokens } = await import("../../core/runs/record.ts");
+  const { loadTokenizer } = await import("../../core/text/tokenizer.ts");
   const { openReadingSet } = await import("../../core/text/reading_set.ts");
   const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
   const files = await openModelVisibly(model ?? modelOf(transcoders));
@@ -79,7 +80,17 @@ async function makeRecords(
       await requireSameText(directory, config.data, source.summary);
       const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
       const onProgress = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
-      return await recordFeatures({ gpu, decoder, source, tokens, settings: config, transcoders: placed, onProgress });
+      const { tokenText } = loadTokenizer(files), settings = config;
+      return await recordFeatures({
+        gpu,
+        decoder,
+        source,
+        tokens,
+        settings,
+        tokenText,
+        transcoders: placed,
+        onProgress,
+      });
     } finally {
       progress.stop();
       source.close();

@@ -22,6 +22,8 @@ export interface RecordedTokens {
   readonly place: Uint32Array<ArrayBuffer>;
   /** [tokens] vocabulary ids. */
   readonly id: Uint32Array<ArrayBuffer>;
+  /** The text of every id among them. */
+  readonly tokenTexts: ReadonlyMap<number, string>;
   /** [tokens] indices of {@link documents}; a BOS that counts is of its context's document. */
   readonly document: Uint32Array<ArrayBuffer>;
   /** [tokens] offset in the document. */

@@ -4,7 +4,7 @@
  */
 
 import { errorRemoved } from "../../wgsl/transcoder/figures.ts";
-import type { FeatureRecord } from "../analysis/record.ts";
+import type { FeatureRecord, RecordedTokens } from "../analysis/record.ts";
 import { UserError } from "../errors.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -24,6 +24,8 @@ import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts
 export interface RecordOptions extends Omit<TranscodersOnText, "source"> {
   /** The text, at its beginning. */
   readonly source: ReadingSet;
+  /** A token's own text. */
+  readonly tokenText: (id: number) => string;
 }
 
 /**
@@ -35,7 +37,7 @@ export interface RecordOptions extends Omit<TranscodersOnText, "source"> {
  * @throws The signal's reason once it is aborted.
  */
 export async function recordFeatures(options: RecordOptions): Promise<FeatureRecord[]> {
-  const { gpu, decoder, transcoders, tokens, source, onProgress } = options;
+  const { gpu, decoder, transcoders, tokens, source, tokenText, onProgress } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   using scratch = openScope(gpu);
   const recorder = new Recorder(scratch, transcoders, decoder.contextsAtOnce * countedPerContext(context, includeBos));
@@ -47,7 +49,7 @@ export async function recordFeatures(options: RecordOptions): Promise<FeatureRec
     limits: normLimits(options.settings),
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
   }, [recorder]);
-  if (taken.tokens > 0) return recorder.records(source, context);
+  if (taken.tokens > 0) return recorder.records(source, context, tokenText);
   throw new UserError({
     action: "record the features of the reading set",
     requirement: "the text must hold a token that is not left out",
@@ -142,7 +144,7 @@ class RecordedTranscoder {
     this.#targetSquares.push(lengths);
   }
 
-  result(): Omit<FeatureRecord, "context" | "documents" | "place" | "id" | "document" | "position"> {
+  result(): Omit<FeatureRecord, keyof RecordedTokens> {
     const { groups } = this.#placed.transcoder.shape, ends = prefixEnds(groups);
     const { rowStart, index, value } = joinFeatures(this.#features), targetSquares = joined(this.#targetSquares);
     const squares = targetSquares.reduce((sum, square) => sum + square, 0);
@@ -210,10 +212,11 @@ class Recorder implements Analysis<readonly Measured[]> {
     this.#lanes.forEach((lane, i) => lane.take(all[i]));
   }
 
-  records({ documents }: ReadingSet, context: number): FeatureRecord[] {
+  records({ documents }: ReadingSet, context: number, tokenText: RecordOptions["tokenText"]): FeatureRecord[] {
     const { place, id, document, position } = this.#tokens, column = (values: number[]) => Uint32Array.from(values);
+    const tokenTexts = new Map([...new Set(id)].sort((a, b) => a - b).map((one) => [one, tokenText(one)]));
     const tokens = {
-      ...{ context, documents, place: column(place), id: column(id) },
+      ...{ context, documents, place: column(place), id: column(id), tokenTexts },
       ...{ document: column(document), position: column(position) },
     };
     return this.#lanes.map((lane) => ({ ...tokens, ...lane.result() }));

@@ -4,7 +4,8 @@
  *
  * The file holds U32 tensors place, id, document and position [tokens], row_start [tokens + 1] and index [entries]; F32 tensors value [entries],
  * target.squares [tokens], residual.squares [tokens, prefixes] and error_removed [features, prefixes]. Its metadata has the format's number,
- * the fingerprint, tokens per context, the target's variation, and the documents as JSON.
+ * the fingerprint, tokens per context, the target's variation, and as JSON the
+ * documents, and the texts of all tokens that occur.
  * @module
  */
 
@@ -17,7 +18,7 @@ import { exists } from "../files/exists.ts";
 import { openSafetensors, type SafetensorsFile, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
-import { checked, parseJson } from "./json.ts";
+import { checked, parseJson, type Parser } from "./json.ts";
 
 /** The file's name. */
 export const RECORD_FILE = "record.safetensors";
@@ -81,6 +82,7 @@ export async function writeRecord(directory: string, transcoder: Transcoder, rec
     context: String(record.context),
     target_variation: String(record.targetVariation),
     documents: JSON.stringify(record.documents),
+    token_texts: JSON.stringify([...record.tokenTexts]),
   });
 }
 
@@ -105,6 +107,7 @@ export async function readRecord(directory: string, transcoder: Transcoder): Pro
 }
 
 const documents = v.array(v.object({ name: v.string(), split: v.string() }));
+const texts = v.array(v.tuple([v.pipe(v.number(), v.safeInteger(), v.minValue(0)), v.string()]));
 
 async function checkedRecord(file: SafetensorsFile, groups: readonly number[]): Promise<FeatureRecord> {
   const { metadata } = file, features = featureCount(groups), { length: prefixes } = groups;
@@ -150,8 +153,12 @@ async function checkedRecord(file: SafetensorsFile, groups: readonly number[]): 
   if (!(targetVariation >= 0 && targetVariation < Infinity)) {
     throw damaged("its target_variation must be a number from 0", `it is ${metadata.target_variation}`);
   }
-  const where = `${file.path}, documents`;
-  const named = checked(v.safeParser(documents), parseJson(metadata.documents ?? "", where), where);
+  const parsed = <T>(key: string, parse: Parser<T>) => {
+    const where = `${file.path}, ${key}`;
+    return checked(parse, parseJson(metadata[key] ?? "", where), where);
+  };
+  const named = parsed("documents", v.safeParser(documents));
+  const tokenTexts = new Map(parsed("token_texts", v.safeParser(texts)));
   const [tokens = 0] = file.info("place").shape, [entries = 0] = file.info("index").shape;
   if (tokens === 0) throw damaged("it must hold a token", "it holds none");
   const ascending = (at: number, data: Uint32Array) => at === 0 || data[at] > data[at - 1];
@@ -169,9 +176,9 @@ async function checkedRecord(file: SafetensorsFile, groups: readonly number[]): 
   for (const start of rowStart) isFirst[start] = 1;
   const length = (value: number) => value >= 0 && value < Infinity;
   return {
-    ...{ groups, context, targetVariation, documents: named, rowStart },
+    ...{ groups, context, targetVariation, documents: named, tokenTexts, rowStart },
     place: await u32("place", tokens, "more than the one before it", ascending),
-    id: await u32("id", tokens, "a token", () => true),
+    id: await u32("id", tokens, "a token whose text is known", (at, data) => tokenTexts.has(data[at])),
     document: await u32("document", tokens, `one of ${named.length} documents`, (at, data) => data[at] < named.length),
     position: await u32("position", tokens, "a place", () => true),
     index: await u32("index", entries, `a feature below ${features}, ascending within a token`, (at, data) => {

@@ -28,6 +28,7 @@ export function plantedRecord(groups: readonly number[], tokens: number, rules: 
     documents: [{ name: "planted", split: "train" }],
     place: each((t) => Math.floor(t / perContext) * CONTEXT + 1 + t % perContext),
     id: each((t) => t % 50),
+    tokenTexts: new Map(Array.from({ length: 51 }, (_, id) => [id, `t${id}`])),
     document: each(() => 0),
     position: each((t) => t),
     rowStart: Uint32Array.from(rowStart),

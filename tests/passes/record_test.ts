@@ -53,9 +53,12 @@ const transcoders = [
     config: { source: TAPS[1], target: TAPS[2], k: 5 },
   },
 ];
+const tokenText = (id: number) => `token ${id}`;
 const settings = { context: CONTEXT, include_bos: false, exclude_tokens: [EXCLUDED] };
 const record = (contexts: number, source = readingSet()) =>
-  load(contexts).then((decoder) => recordFeatures({ gpu, decoder, settings, transcoders, source, tokens: 88 }));
+  load(contexts).then((decoder) =>
+    recordFeatures({ gpu, decoder, settings, transcoders, source, tokens: 88, tokenText })
+  );
 
 const pass = new Pass(gpu), forward = decoder.forward(pass, whole);
 pass.submit();
@@ -64,10 +67,11 @@ const counted = [...whole.document.keys()].filter((at) => whole.document[at] !==
 
 Deno.test("the tokens: places, ids, documents and positions without BOS, filling and what is left out", async () => {
   const records = await record(4);
-  for (const { context, documents: named, place, id, document, position } of records) {
+  for (const { context, documents: named, place, id, tokenTexts, document, position } of records) {
     assert.deepEqual([context, named], [CONTEXT, documents]);
     assert.deepEqual([...place], counted);
     assert.deepEqual([...id], counted.map((at) => whole.ids[at]));
+    assert.deepEqual(tokenTexts, new Map(Array.from(id.toSorted(), (id) => [id, `token ${id}`])));
     assert.deepEqual([...document], counted.map((at) => whole.document[at]));
     assert.deepEqual([...position], counted.map((at) => whole.position[at]));
   }
@@ -126,6 +130,7 @@ Deno.test("a record does not depend on how much text the model takes at once, no
   some.forEach((record, i) => assert.deepEqual(exact(record), exact(whole[i])));
   const alone = await recordFeatures({
     ...{ gpu, decoder: await load(2), settings, transcoders: transcoders.slice(1), source: readingSet(), tokens: 88 },
+    tokenText,
   });
   assert.deepEqual(exact(alone[0]), exact(some[1]));
 });

@@ -16,6 +16,7 @@ const record: FeatureRecord = {
   documents: [{ name: "a.txt", split: "train" }, { name: "b.txt", split: "test" }],
   place: Uint32Array.of(1, 2, 3, 5),
   id: Uint32Array.of(9, 4000, 2, 9),
+  tokenTexts: new Map([[2, "<bos>"], [9, " \u00e9\n"], [4000, "\u{1f600}"]]),
   document: Uint32Array.of(0, 0, 0, 1),
   position: Uint32Array.of(60, 61, 62, 0),
   rowStart: Uint32Array.of(0, 2, 2, 3, 5),
@@ -89,6 +90,10 @@ Deno.test("every number is held against what it can be", async () => {
     [{ errorRemoved: f32(1, 2) }, /error_removed must be \[5, 2\], it is \[1, 2\];/],
     [{ targetVariation: NaN }, /its target_variation must be a number from 0, it is NaN;/],
     [{ context: 1 }, /its context must be at least 2, it is 1;/],
+    [
+      { tokenTexts: new Map([[2, "a"], [9, "b"]]) },
+      /each number of id must be a token whose text is known, number 1 is 4000;/,
+    ],
     [{ documents: [] }, /one of 0 documents/],
   ];
   for (const [changes, message] of refused) {
