@@ -15,6 +15,10 @@ interface Entry {
 }
 
 const ANALYSES: Readonly<Record<string, Entry>> = {
+  hierarchy: {
+    summary: "whether the nested groups make a hierarchy: parents and children beyond chance, and what nesting adds",
+    load: async () => (await import("./hierarchy.ts")).hierarchyCommand(),
+  },
   importance: {
     summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
     load: async () => (await import("./importance.ts")).importanceCommand(),

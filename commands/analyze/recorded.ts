@@ -1,0 +1,58 @@
+/**
+ * What the analyses share that are arithmetic on records and weights: their options, and the opening of a run with its records.
+ * @module
+ */
+
+import { Command } from "commander";
+import type { FeatureRecord } from "../../core/analysis/record.ts";
+import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import { movedDataOption, movedModelOption, runOption } from "../options.ts";
+import { type OutputOptions, outputOptions } from "./output.ts";
+import type { Moved } from "./records.ts";
+
+/** Options of an analysis of records. */
+export interface RecordedOptions extends OutputOptions, Moved {
+  /** A transcoder's directory or a run's. */
+  run: string;
+}
+
+/** A transcoder with its record. */
+export interface Recorded {
+  /** The transcoder. */
+  readonly transcoder: FinishedTranscoder;
+  /** What it does on the reading set. */
+  readonly record: FeatureRecord;
+}
+
+/**
+ * Opens a run and reads its records, or makes them.
+ *
+ * @param options Which run, and where its model and text lie.
+ * @returns Its transcoders.
+ * @throws {UserError} When the run cannot be opened, or its records cannot be had.
+ */
+export async function openRecorded({ run, model, data }: RecordedOptions): Promise<Recorded[]> {
+  const { openFinishedRun } = await import("../../core/runs/finished.ts");
+  const { recordsOf } = await import("./records.ts");
+  const transcoders = await openFinishedRun(run), records = await recordsOf(transcoders, { model, data });
+  return transcoders.map((transcoder, i) => ({ transcoder, record: records[i] }));
+}
+
+/**
+ * Begins a command that analyses records.
+ *
+ * @param name Its name.
+ * @param description What it does.
+ * @param row What a row of its CSV is.
+ * @returns The command with the options that all of them have.
+ */
+export function recordedCommand(name: string, description: string, row: string): Command {
+  const [json, csv] = outputOptions(row);
+  return new Command(name)
+    .description(description)
+    .addOption(runOption())
+    .addOption(movedModelOption())
+    .addOption(movedDataOption())
+    .addOption(json)
+    .addOption(csv);
+}

@@ -1,0 +1,223 @@
+/**
+ * What is said of the hierarchy of a nested dictionary.
+ * @module
+ */
+
+import type { Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
+import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { numeric, table } from "./markdown/markdown.ts";
+
+/** A dictionary that was trained without nesting, beside a nested one. */
+export interface FlatFigures {
+  /** Its directory. */
+  readonly run: string;
+  /** Its features. */
+  readonly features: number;
+  /** Its groups; one where it is really flat. */
+  readonly groups: readonly number[];
+  /** Its FVU on the reading set, and that of the nested one. */
+  readonly fvu: number;
+  /** That of the nested one. */
+  readonly nested_fvu: number;
+  /** Its active features per token, and those of the nested one. */
+  readonly l0: number;
+  /** Those of the nested one. */
+  readonly nested_l0: number;
+  /** Parents once its features are grouped by how often they fire. */
+  readonly parents: ParentFigures;
+}
+
+/** What is told of a dictionary. */
+export interface ToldHierarchy extends Omit<Hierarchy, "parents"> {
+  /** A dictionary to compare with; null where none was given. */
+  readonly flat: FlatFigures | null;
+  /** What follows from the figures. */
+  readonly verdict: HierarchyVerdict;
+  /** The parents that were kept. */
+  readonly parents: readonly Parent[];
+}
+
+/** Families and pairs that a reader is shown. */
+const SHOWN = 10;
+
+/** The names of a few children in a line. */
+const CHILDREN = 4;
+
+/** All that is printed of one dictionary; `name` says what a feature fires on. */
+export function hierarchyText(told: ToldHierarchy, name: (feature: number) => string): string {
+  const { tokens, families, parents } = told;
+  const shown = families.slice(0, SHOWN), split = families.filter(({ is_split }) => is_split).length;
+  return [
+    `${integer(tokens)} tokens of the reading set.`,
+    groupTable(told),
+    orderTable(told),
+    verdictSentences(told).join(" "),
+    ...shown.length > 0
+      ? [
+        `${counted(families.length, "family", "families")} of a parent with two children or more; in ${
+          integer(split)
+        } the children ` +
+        "together cover half of what chance leaves of the parent's firings: it is split into them. The largest:",
+        familyTable(shown, name),
+      ]
+      : [],
+    ...parents.length > 0 ? ["The children that are most where their parents are:", parentTable(parents, name)] : [],
+    NOTES,
+  ].join("\n\n");
+}
+
+/** Each group as it was trained. */
+export function groupTable({ groups }: Pick<Hierarchy, "groups">): string {
+  const headings = [
+    "Group",
+    "Features",
+    "Alive",
+    "FVU",
+    "Gained",
+    "Density",
+    "Token entropy",
+    "Error kept away",
+    "Orphans",
+    "Depth",
+  ];
+  return table(
+    headings.map(numeric),
+    groups.map((one) => [
+      String(one.group),
+      ...[one.features, one.alive].map(integer),
+      decimal(one.fvu, 4),
+      decimal(one.fvu_gained, 4),
+      percent(one.median_density, 2),
+      `${decimal(one.median_token_entropy, 1)} bits`,
+      percent(one.median_error_removed[one.median_error_removed.length - 1], 2),
+      one.judged > 0 ? percent(one.orphans, 1) : "–",
+      one.judged > 0 ? decimal(one.mean_depth, 2) : "–",
+    ]),
+  );
+}
+
+/** Parents in the trained groups, in the order of frequency, and in a dictionary without nesting. */
+export function orderTable(
+  { nested, by_density, flat }: Pick<ToldHierarchy, "nested" | "by_density" | "flat">,
+): string {
+  const rows: [string, ParentFigures][] = [
+    ["groups as trained", nested],
+    ["the same features, by how often they fire", by_density],
+    ...flat ? [[`${flat.run}, by how often they fire`, flat.parents] as [string, ParentFigures]] : [],
+  ];
+  const headings = ["Judged", "With parent", "Excess", "Containment", "Lift", "Decoder cosine", "By chance"];
+  return table(
+    ["Order of the features", ...headings.map(numeric)],
+    rows.map(([order, figures]) => [
+      order,
+      integer(figures.judged),
+      percent(figures.share, 1),
+      `${decimal(figures.mean_excess, 3)} ± ${decimal(1.96 * figures.mean_excess_error, 3)}`,
+      decimal(figures.median_containment, 3),
+      significant(figures.median_lift, 3),
+      ...[figures.mean_cosine, figures.mean_cosine_by_chance].map((cosine) => decimal(cosine, 3)),
+    ]),
+  );
+}
+
+/** What follows, a sentence for each comparison; each could have been another. */
+export function verdictSentences(
+  { nested, by_density, same_by_density, flat, verdict }: Pick<
+    ToldHierarchy,
+    "nested" | "by_density" | "same_by_density" | "flat" | "verdict"
+  >,
+): string[] {
+  const excess = ({ mean_excess, mean_excess_error }: ParentFigures) =>
+    `${decimal(mean_excess, 3)} ± ${decimal(1.96 * mean_excess_error, 3)}`;
+  if (nested.judged === 0) return ["No feature of a later group fires often enough to be judged."];
+  const chance = verdict.beyond_chance === "yes"
+    ? `${percent(nested.share, 1)} of the children have a parent, where shuffled contexts give 1 %.`
+    : `${
+      percent(nested.share, 1)
+    } of the children have a parent, no more than the 1 % that shuffled contexts give: there is no hierarchy.`;
+  const density = {
+    yes: "The trained groups order features better than frequency does",
+    no: "The trained groups order features no better than frequency does",
+    less: "The trained groups order features worse than frequency does",
+  }[verdict.beyond_density] +
+    `: where a child fires, its parent is likelier by ${excess(nested)} than anywhere, and by ${
+      excess(by_density)
+    } where the same features ` +
+    `are grouped by how often they fire (${percent(same_by_density, 0)} of them are in the same group either way).`;
+  if (flat === null || verdict.beyond_flat === null) {
+    return [
+      chance,
+      density,
+      "Whether nesting makes the difference takes a transcoder that was trained without it: --against.",
+    ];
+  }
+  const without = `${flat.run}${
+    flat.groups.length > 1 ? `, which is nested itself (${flat.groups.join(" + ")}),` : ", trained without nesting,"
+  }`;
+  const compared = {
+    yes: `Nesting adds to it: ${without} has ${excess(flat.parents)} by how often its features fire.`,
+    no: `Nesting adds nothing to it: ${without} has ${excess(flat.parents)} by how often its features fire.`,
+    less: `A flat dictionary has more of it: ${without} has ${excess(flat.parents)} by how often its features fire.`,
+  }[verdict.beyond_flat];
+  const cost =
+    `FVU is ${decimal(flat.nested_fvu, 4)} at L0 ${decimal(flat.nested_l0, 1)} with nesting, ${
+      decimal(flat.fvu, 4)
+    } at ` +
+    `${decimal(flat.l0, 1)} without.`;
+  return [chance, density, compared, cost];
+}
+
+/** Parents with their children. */
+export function familyTable(families: Hierarchy["families"], name: (feature: number) => string): string {
+  return table(
+    [
+      numeric("Parent"),
+      "Fires on",
+      numeric("Children"),
+      numeric("Cover"),
+      numeric("By chance"),
+      "Split",
+      "The strongest children",
+    ],
+    families.map(({ parent, children, covered, covered_by_chance, is_split }) => [
+      String(parent),
+      name(parent),
+      integer(children.length),
+      percent(covered, 0),
+      percent(covered_by_chance, 0),
+      is_split ? "yes" : "no",
+      children.slice(0, CHILDREN).map((child) => `${child} (${name(child)})`).join("; "),
+    ]),
+  );
+}
+
+/** The pairs with the largest excess. */
+export function parentTable(parents: readonly Parent[], name: (feature: number) => string): string {
+  const sorted = parents.toSorted((a, b) => b.excess - a.excess || a.child - b.child).slice(0, SHOWN);
+  return table(
+    [
+      numeric("Child"),
+      "Fires on",
+      numeric("Parent"),
+      "Fires on",
+      ...["Together", "Containment", "Lift", "Decoder cosine"].map(numeric),
+    ],
+    sorted.map(({ child, parent, together, containment, lift, cosine }) => [
+      String(child),
+      name(child),
+      String(parent),
+      name(parent),
+      integer(together),
+      decimal(containment, 3),
+      significant(lift, 3),
+      decimal(cosine, 3),
+    ]),
+  );
+}
+
+const NOTES =
+  "Parent: of all features of earlier groups the one that is likelier by most where the child fires than anywhere (excess), kept where " +
+  "that beats the 99th percentile of equally frequent children with shuffled contexts; children that fire on fewer than 10 tokens are not " +
+  "judged. Containment: P(parent fires | child fires). Lift: that over P(parent fires). By chance: the decoder cosine with parents dealt out " +
+  "anew. Error kept away: the median share by which the squared error of the whole dictionary would rise without a feature. Orphans: children without parent. ± is " +
+  "1.96 standard errors over features of one training; another seed may differ by more.";

@@ -1,0 +1,122 @@
+/** The analyses of records: as text, as JSON and as CSV, and the record that is made for them. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { csvParse } from "d3-dsv";
+import { readConfig } from "../../core/runs/config.ts";
+import { readRecord, RECORD_FILE, writeRecord } from "../../core/runs/record.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { openCorpus } from "../../core/text/corpus.ts";
+import { bursty, chanceOf, plantedRecord, type Rule } from "../analysis/planted_record.ts";
+import { jsonl } from "../text/corpora.ts";
+import { GROUPS, inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
+
+const TOKENS = 2048;
+
+/** A layer whose record is planted: features 12 to 19 fire under 0 to 7, the others alone. */
+async function plantedLayer(run: string, layer: number, groups = GROUPS): Promise<string> {
+  const directory = await writeTinyLayer(run, layer, { groups });
+  const rules: Rule[] = Array.from({ length: 32 }, (_, i) => bursty(i + 100 * layer, TOKENS, 0.06));
+  for (let n = 0; n < 8; n++) {
+    const parent = rules[n], within = chanceOf(500 + n, TOKENS);
+    rules[12 + n] = (t) => within[t] < 0.5 ? parent(t) : 0;
+  }
+  await writeRecord(
+    directory,
+    await readTranscoder(directory, await readConfig(directory)),
+    plantedRecord(groups, TOKENS, rules),
+  );
+  return directory;
+}
+
+Deno.test("a record is made on all of a small text, for the transcoders that lack one, once", () =>
+  inDirectory(async (folder) => {
+    const path = join(folder, "text.jsonl"), run = join(folder, "run");
+    await Deno.writeTextFile(
+      path,
+      jsonl(Array.from({ length: 42 }, (_, i) => `The state of the Union ${i} is strong and free.`)),
+    );
+    const { summary } = await openCorpus([path], "test");
+    const data = { name: "text", files: [path], ...summary };
+    const layers = [await writeTinyLayer(run, 2, { data }), await writeTinyLayer(run, 4, { data })];
+    const made = await mtc("analyze", "hierarchy", "--run", run);
+    assert.equal(made.code, 0, made.stderr);
+    const records = await Promise.all(layers.map(async (layer) => {
+      return (await readRecord(layer, await readTranscoder(layer, await readConfig(layer))))!;
+    }));
+    const [first, second] = records;
+    assert.deepEqual([first.place, first.id, first.documents], [second.place, second.id, second.documents]);
+    assert.deepEqual(first.documents.map(({ split }) => split).filter((split) => split !== "train").length, 3);
+    const text = [...first.id.slice(0, 8)].map((id) => first.tokenTexts.get(id)).join("");
+    assert.match(text, /^The state of the Union|^ ?The state/);
+    const before = await Deno.readFile(join(layers[0], RECORD_FILE)),
+      again = await mtc("analyze", "hierarchy", "--run", run);
+    assert.equal(again.stdout, made.stdout);
+    await Deno.writeTextFile(path, jsonl(Array.from({ length: 42 }, (_, i) => `Another text, number ${i}.`)));
+    assert.equal((await mtc("analyze", "hierarchy", "--run", layers[0])).code, 0, "the text is not read again");
+    assert.deepEqual(await Deno.readFile(join(layers[0], RECORD_FILE)), before);
+    await Deno.remove(join(layers[0], RECORD_FILE));
+    const other = await mtc("analyze", "hierarchy", "--run", layers[0]);
+    assert.equal(other.code, 1);
+    assert.match(
+      other.stderr,
+      /^mtc: Cannot analyze .*layer2: the text must be the one it was trained on .*, it is another/m,
+    );
+  }));
+
+Deno.test("mtc analyze hierarchy: planted parents as text, JSON and CSV, beside another run", () =>
+  inDirectory(async (folder) => {
+    const run = join(folder, "nested"), flat = join(folder, "flat");
+    const layer = await plantedLayer(run, 2);
+    await plantedLayer(flat, 2, [32]);
+    const text = await mtc("analyze", "hierarchy", "--run", layer, "--against", flat);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Layer 2: 2,048 tokens of the reading set\.$/m);
+    assert.match(text.stdout, /^\| groups as trained +\| +20 \| +4\d\.\d % \|/m);
+    assert.match(text.stdout, /^4\d\.\d % of the children have a parent, where shuffled contexts give 1 %\./m);
+    assert.match(
+      text.stdout,
+      /trained without nesting, has 0\.\d+ ± 0\.\d+ by how often its features fire\. FVU is 0\.\d+ at L0 /,
+    );
+    const json = await mtc("analyze", "hierarchy", "--run", layer, "--json"), found = JSON.parse(json.stdout);
+    assert.deepEqual([found.run, found.layer, found.tokens, found.flat], [layer, 2, TOKENS, null]);
+    for (let n = 0; n < 8; n++) {
+      const { parent, containment } = found.parents.find(({ child }: { child: number }) => child === 12 + n);
+      assert.deepEqual([parent, containment], [n, 1]);
+    }
+    const csv = await mtc("analyze", "hierarchy", "--run", run, "--csv"),
+      rows: Record<string, string>[] & { columns?: string[] } = csvParse(csv.stdout);
+    assert.deepEqual(rows.columns!.slice(0, 4), ["run", "child", "parent", "together"]);
+    assert.deepEqual(
+      rows.map(({ child }) => Number(child)),
+      found.parents.map(({ child }: { child: number }) => child),
+    );
+  }));
+
+Deno.test("mtc analyze hierarchy: a dictionary of one group, and a run without the same layer, are told", () =>
+  inDirectory(async (folder) => {
+    const run = join(folder, "nested"), flat = join(folder, "flat");
+    await plantedLayer(run, 2);
+    const other = await plantedLayer(flat, 4, [32]);
+    const one = await mtc("analyze", "hierarchy", "--run", other);
+    assert.equal(one.code, 1);
+    assert.match(
+      one.stderr,
+      /Cannot look for a hierarchy in .*: the dictionary must have two groups or more, it has one; /,
+    );
+    const stranger = await mtc("analyze", "hierarchy", "--run", run, "--against", flat);
+    assert.equal(stranger.code, 1);
+    assert.match(
+      stranger.stderr,
+      /it must have a transcoder from resid_mid of layer 2 to mlp_out of layer 2, it has layer 4; /,
+    );
+  }));
+
+Deno.test("a damaged record is told with its remedy", () =>
+  inDirectory(async (run) => {
+    const layer = await plantedLayer(run, 2), path = join(layer, RECORD_FILE), bytes = await Deno.readFile(path);
+    await Deno.writeFile(path, bytes.subarray(0, bytes.length - 8));
+    const { code, stderr } = await mtc("analyze", "hierarchy", "--run", layer);
+    assert.equal(code, 1);
+    assert.match(stderr, /^mtc: Cannot read .*record\.safetensors: the header promises \d+ bytes, the file has \d+;/m);
+  }));
