@@ -4,12 +4,14 @@
  */
 
 /** What a folder or a repository is searched for; each is the ending of a name. */
-const SEARCHED = ["txt", "txt.gz", "txt.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"] as const;
+const SEARCHED: readonly TextFormat[] = ["txt", "txt.gz", "txt.zst", "jsonl", "jsonl.gz", "jsonl.zst", "parquet"];
 /** What is read as well where it is named itself: folders hold much else that ends so. */
-const NAMED = ["json", "csv", "tsv"] as const;
+const NAMED: readonly TextFormat[] = ["json", "csv", "tsv"];
 
 /** How a file holds its text: the ending of its name, in lower case. */
-export type TextFormat = typeof SEARCHED[number] | typeof NAMED[number];
+export type TextFormat =
+  | ("txt" | "txt.gz" | "txt.zst" | "jsonl" | "jsonl.gz" | "jsonl.zst" | "parquet")
+  | ("json" | "csv" | "tsv");
 
 /** The endings of files that are searched for, for messages: `.txt, .txt.gz, ... or .parquet`. */
 export const TEXT_ENDINGS: string = listed(SEARCHED);
