@@ -32,6 +32,19 @@ export type ActivationChange =
 /** Which counted tokens a change takes place at. */
 export type Where = "everywhere" | "firing";
 
+/**
+ * What a change makes of an activation, on the host.
+ *
+ * @param change The change.
+ * @param f The activation at a counted token; 0 where the feature does not fire.
+ * @returns f'
+ */
+export function changedActivation(change: ActivationChange, f: number): number {
+  if (change.kind === "scale") return change.factor * f;
+  if (change.where === "firing" && !(f > 0)) return f;
+  return change.kind === "set" ? change.value : f + change.value;
+}
+
 /** A change on the GPU; see change_features.wgsl. */
 export interface UploadedChange {
   /** f32 [features, 2]: what an activation is multiplied by and what is added to it, to give f' - f where it fires. */

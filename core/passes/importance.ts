@@ -25,7 +25,7 @@ import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { normLimits } from "./norm_limits.ts";
-import { type Analysis, contextsAtHand, overText, type Piece, recordTaken } from "./over_text.ts";
+import { type Analysis, batchesOf, contextsAtHand, overText, type Piece, recordTaken } from "./over_text.ts";
 import { KeptStates, Replay } from "./replay.ts";
 
 /** A transcoder and a text that is read to its end; the model must be loaded with its head and the taps of {@link importanceTaps}. */
@@ -64,7 +64,7 @@ export function importanceTaps({ source, target }: Pick<PlacedTranscoder["config
 export async function measureImportance(options: ImportanceOptions): Promise<MeasuredImportance> {
   const { gpu, decoder, transcoder, settings, choice, signal, onReading, onEstimate, onAblation } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded } = settings;
-  const batches = await readBatches(options), text = joined(batches, context), { contexts } = text;
+  const batches = await batchesOf(options), text = joined(batches, context), { contexts } = text;
   using scratch = openScope(gpu);
   const states = new KeptStates(scratch, decoder.config, cutAt(transcoder.config.target), text.ids.length);
   const tally = new FiringTally(transcoder.transcoder.weights.decoder, transcoder.transcoder.shape.d_out);
@@ -134,17 +134,6 @@ function nothingFires(tokens: number): UserError {
     found: tokens === 0 ? "it has no token that is not left out" : `none fires on its ${tokens} tokens`,
     remedy: tokens === 0 ? "give more text" : "give more --tokens or train longer",
   });
-}
-
-/** The text in batches that the model takes, kept on the host since it goes through the model more than once. */
-async function readBatches({ decoder, source }: ImportanceOptions): Promise<TokenBatch[]> {
-  const batches: TokenBatch[] = [];
-  for (let isEnd = false; !isEnd;) {
-    const { batch, done } = await source.next(decoder.contextsAtOnce);
-    isEnd = done;
-    if (batch.contexts > 0) batches.push(batch);
-  }
-  return batches;
 }
 
 /** Batches of contexts of one length as one. */

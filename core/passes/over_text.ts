@@ -278,3 +278,20 @@ export function contextsAtHand(batches: readonly TokenBatch[]): ContextSource {
     },
   };
 }
+
+/**
+ * Reads a text to its end, for what goes through the model more than once.
+ *
+ * @param text Where contexts come from, and the model.
+ * @returns All of it on the host, in batches that the model takes at once.
+ * @throws {UserError} When the text cannot be read.
+ */
+export async function batchesOf({ decoder, source }: Pick<TextOptions, "decoder" | "source">): Promise<TokenBatch[]> {
+  const batches: TokenBatch[] = [];
+  for (let isEnd = false; !isEnd;) {
+    const { batch, done } = await source.next(decoder.contextsAtOnce);
+    isEnd = done;
+    if (batch.contexts > 0) batches.push(batch);
+  }
+  return batches;
+}

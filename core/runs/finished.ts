@@ -105,8 +105,8 @@ export function modelOf([{ config }]: readonly FinishedTranscoder[]): string {
  * @param gpu Where to.
  * @param files That model, opened.
  * @param transcoders The run's transcoders.
- * @param options What of the model is wanted; the most tokens in one forward pass, those of {@link contextsPerForward} when left out.
- * Contexts and precision are the run's.
+ * @param options What of the model is wanted; the longest context, the run's when left out; the most tokens in one forward pass, those of
+ * {@link contextsPerForward} when left out. The precision is the run's.
  * @returns The model.
  * @throws {UserError} When the model cannot be read or is another one.
  */
@@ -114,9 +114,11 @@ export async function loadRunModel(
   gpu: Gpu,
   files: ModelFiles,
   [{ directory, config }]: readonly FinishedTranscoder[],
-  options: Omit<DecoderOptions, "context" | "maxTokens" | "precision"> & Pick<Partial<DecoderOptions>, "maxTokens">,
+  options:
+    & Omit<DecoderOptions, "context" | "maxTokens" | "precision">
+    & Pick<Partial<DecoderOptions>, "context" | "maxTokens">,
 ): Promise<Decoder> {
-  const { model, context, precision } = config;
+  const { model, precision } = config, context = options.context ?? config.context;
   await requireSameModel(model, files, `use the model ${files.path ?? files.name} with ${directory}`);
   const maxTokens = options.maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
   return await loadDecoder(gpu, files, { ...options, maxTokens, context, precision });
