@@ -34,6 +34,14 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "show the features of a text, token by token",
     load: async () => (await import("./commands/encode.ts")).encodeCommand(),
   },
+  ablate: {
+    summary: "switch features off inside of the model and show what that changes",
+    load: async () => (await import("./commands/ablate.ts")).ablateCommand(),
+  },
+  steer: {
+    summary: "scale, set or add to features inside of the model and show what that changes",
+    load: async () => (await import("./commands/steer.ts")).steerCommand(),
+  },
   harvest: {
     summary: "write a model's activations to safetensors shards",
     load: async () => (await import("./commands/harvest.ts")).harvestCommand(),

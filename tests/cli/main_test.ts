@@ -5,7 +5,10 @@ import { candidateTiles } from "../../core/gpu/products.ts";
 import { matmul } from "../../wgsl/shared/matmul.ts";
 
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
-const COMMANDS = ["train", "report", "evaluate", "analyze", "encode", "harvest", "bench", "doctor"];
+const COMMANDS = [
+  ...["train", "report", "evaluate", "analyze", "encode"],
+  ...["ablate", "steer", "harvest", "bench", "doctor"],
+];
 const ANALYSES = ["importance"];
 
 interface Outcome {

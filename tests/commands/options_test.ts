@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import type { Command, Option } from "commander";
 import { readNumber, readWholeNumber, readWholeNumbers } from "../../commands/options.ts";
 import { importanceCommand } from "../../commands/analyze/importance.ts";
+import { ablateCommand } from "../../commands/ablate.ts";
 import { benchCommand } from "../../commands/bench.ts";
 import { encodeCommand } from "../../commands/encode.ts";
 import { evaluateCommand } from "../../commands/evaluate.ts";
 import { harvestCommand } from "../../commands/harvest.ts";
+import { steerCommand } from "../../commands/steer.ts";
 import { trainCommand } from "../../commands/train/command.ts";
 import { UsageError } from "../../core/errors.ts";
 import { mtc } from "../cli/tiny_run.ts";
@@ -79,11 +81,13 @@ Deno.test("a list is whole numbers with commas and nothing else between them", (
 });
 
 const COMMANDS: readonly Command[] = [
+  ablateCommand(),
   benchCommand(),
   encodeCommand(),
   evaluateCommand(),
   harvestCommand(),
   importanceCommand(),
+  steerCommand(),
   trainCommand(),
 ];
 /** Options whose value is a number, by what `--help` calls it. */
@@ -103,7 +107,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 4 + 1 + 2 + 2 + 4 + 27);
+  assert.equal(options, 9 + 4 + 1 + 2 + 2 + 4 + 12 + 27);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {
