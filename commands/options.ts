@@ -168,11 +168,11 @@ export function precisionOption(isMeasured = true): Option {
 /**
  * Declares `--run` of the commands that read a finished run.
  *
+ * @param what What it may be; by default that of the commands that take all of a run's transcoders.
  * @returns The option, which must be given.
  */
-export function runOption(): Option {
-  return new Option("-r, --run <dir>", "a transcoder's directory, or a run's for all its transcoders")
-    .makeOptionMandatory();
+export function runOption(what = "a transcoder's directory, or a run's for all its transcoders"): Option {
+  return new Option("-r, --run <dir>", what).makeOptionMandatory();
 }
 
 /**

@@ -49,7 +49,7 @@ const MOST_TOP = 100;
  */
 export function withChangeOptions(command: Command): Command {
   return command
-    .addOption(runOption())
+    .addOption(runOption("a transcoder's directory, or that of a run with one; of several, --layer says which"))
     .addOption(
       wholeNumberOption("-l, --layer <n>", "which of a run's transcoders, by the layer predicted", { least: 0 }),
     )

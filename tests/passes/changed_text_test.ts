@@ -105,10 +105,15 @@ for (const [name, change] of Object.entries(CHANGES)) {
   });
 }
 
-Deno.test("activations before and after, and how far the target moves, are those of the definition", async () => {
+/** Source and target of the text. */
+async function sourceAndTarget(): Promise<readonly Float32Array[]> {
   let taken: readonly Float32Array[] = [];
   await new ChangedModel(options).over([text], [readActivations(gpu, decoder, (_, found) => taken = found)]);
-  const [x, y] = taken;
+  return taken;
+}
+
+Deno.test("activations before and after, and how far the target moves, are those of the definition", async () => {
+  const [x, y] = await sourceAndTarget();
   for (const change of Object.values(CHANGES)) {
     const { tokens } = await changeText(options, text, changesOf(change), 1);
     for (const [place, { isCounted, features, targetChange }] of tokens.entries()) {
@@ -151,6 +156,26 @@ Deno.test("a token that is left out is not changed, and what stands behind it se
     changeText({ ...options, settings: { ...settings, exclude_tokens: ids } }, text, everywhere, 1),
     /it must have a token that the run does not leave out, it has none/,
   );
+});
+
+Deno.test("a token that is too long at the source is not changed, in text and continuation", async () => {
+  const [x] = await sourceAndTarget();
+  const norms = Array.from(text.ids, (_, place) => Math.hypot(...x.subarray(place * d_in, (place + 1) * d_in)));
+  const [shorter, longer] = norms.slice(1).sort((a, b) => a - b).slice(5, 7), most = (shorter + longer) / 2;
+  const limited = (most: number) => {
+    const median_norms = [{ ...SOURCE, norm: most / 3 }];
+    return { ...options, settings: { ...options.settings, exclude_norm_above: 3, median_norms } };
+  };
+  const { tokens } = await changeText(limited(most), text, changesOf(CHANGES.set), 1);
+  assert.deepEqual(tokens.map(({ isCounted }) => isCounted), norms.map((norm, place) => place > 0 && norm <= most));
+  assert.deepEqual(tokens.map(({ features }) => features.length > 0), tokens.map(({ isCounted }) => isCounted));
+  const continued = async (most: number) => {
+    const model = new ChangedModel(limited(most)), change = model.upload(changesOf(CHANGES.set));
+    const generation = { prompt: text.ids, tokens: NEW_TOKENS, eosId: 1, choose: greedily };
+    return (await generate(limited(most), model, change, generation)).map(({ id }) => id);
+  };
+  assert.deepEqual(await continued(1e6), await ints("set.greedy"));
+  assert.notDeepEqual(await continued(most), await ints("set.greedy"));
 });
 
 Deno.test("a continuation ends with EOS", async () => {
