@@ -4,8 +4,12 @@
  */
 
 import { Command } from "commander";
+import { UserError } from "../core/errors.ts";
 import type { Precision } from "../core/gpu/products.ts";
-import { parseSites, SITES, type Tap, tapName, widthOf } from "../core/model/sites.ts";
+import { parseSites, SITES, type Tap, tapName } from "../core/model/sites.ts";
+import type { StreamPosition } from "../core/text/contexts.ts";
+import configuration from "../deno.json" with { type: "json" };
+import { bytes } from "./bytes.ts";
 import { jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
@@ -16,6 +20,7 @@ interface HarvestOptions {
   readonly sites: string;
   readonly context: number;
   readonly contexts: number;
+  readonly dataSeed?: number;
   readonly out: string;
   readonly precision: Precision;
   readonly json?: true;
@@ -28,60 +33,104 @@ function tapsFrom({ layers, sites }: HarvestOptions): Tap[] {
 
 async function harvest(options: HarvestOptions): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
-  const { configOf } = await import("../core/model/config.ts");
-  const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
-  const { loadDecoder } = await import("../core/model/forward.ts");
-  const { describeErrors } = await import("../core/passes/precision.ts");
-  const { contextsPerRead, requireEmpty, writeActivations } = await import("../core/passes/harvest.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
+  const { configOf } = await import("../core/model/config.ts");
+  const { modelFingerprint } = await import("../core/model/files.ts");
+  const { loadDecoder } = await import("../core/model/forward.ts");
+  const { contextsPerRead, standingOf, widthsOf, writeActivations } = await import("../core/passes/harvest.ts");
+  const { describeErrors } = await import("../core/passes/precision.ts");
+  const { HARVEST_FORMAT } = await import("../core/runs/harvest.ts");
+  const { pinPaths } = await import("../core/text/files.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
+  const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
 
-  const { context, contexts, out } = options;
+  const { context, contexts, out, precision, dataSeed: seed = null } = options;
   const taps = tapsFrom(options);
-  await requireEmpty(out);
+  // Opening the model may be a download of an hour.
+  await standingOf(out);
   const files = await openModelVisibly(options.model);
-  using gpu = await openGpu(undefined, options.precision);
-  const config = configOf(files), atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps, context));
-  loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
-  const decoder = await loadVisibly((onLoading) =>
-    loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, precision: options.precision, onLoading })
-  );
-  const data = options.data ?? "builtin";
-  const source = await openTokenSource({ tokenizer: files, data, split: "train", context, seed: null });
-  const progress = new Progress("Harvesting contexts");
   try {
+    using gpu = await openGpu(undefined, precision);
+    const config = configOf(files), widths = widthsOf(config, taps);
+    const atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps, context));
+    loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
+    const paths = options.data ? await pinPaths(options.data) : [], data = options.data ? paths : "builtin";
+    const openText = (start?: StreamPosition) =>
+      openTokenSource({ tokenizer: files, data, split: "train", context, seed, start });
+    const { summary } = await openText().then((source) => (source.close(), source));
+    const description = {
+      ...{ format: HARVEST_FORMAT, mtc_version: configuration.version, adapter: gpu.adapter },
+      model: { name: files.name, path: files.path, fingerprint: await modelFingerprint(files) },
+      data: { files: paths, ...summary },
+      ...{ seed, context },
+    };
+    const standing = await standingOf(out, { ...description, taps, precision });
+    await tellSize(options, taps, widths, standing.contexts);
+    const decoder = await loadVisibly((onLoading) =>
+      loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, precision, onLoading })
+    );
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
-    // Opening the model may have taken an hour.
-    await requireEmpty(out);
-    const written = await writeActivations({
-      gpu,
-      decoder,
-      source,
-      context,
-      contexts,
-      directory: out,
-      metadata: { model: files.name, data: data === "builtin" ? data : data.join(" ") },
-      onRounded: (errors) => console.error(describeErrors(errors)),
-      onProgress: (done) => progress.advance({ done, total: contexts, unit: "tokens", each: context }),
-    });
-    progress.stop();
-    const names = taps.map(tapName);
-    if (options.json) {
-      const widths = Object.fromEntries(taps.map((tap) => [tapName(tap), widthOf(config, tap.site)]));
-      const [width, ...others] = new Set(Object.values(widths)), shape = others.length > 0 ? { widths } : { width };
-      console.log(
-        JSON.stringify({ files: written, contexts, context, ...shape, tensors: ["tokens", ...names] }, null, 2),
-      );
-    } else {
-      const shards = written.length === 1 ? written[0] : `${written.length} shards in ${out}`;
-      console.log(`Wrote ${contexts} contexts of ${context} tokens at ${names.join(", ")} to ${shards}`);
+    const source = await openText(standing.position), progress = new Progress("Harvesting contexts");
+    try {
+      const work = { total: contexts, unit: "tokens", each: context };
+      const written = await writeActivations({
+        ...{ gpu, decoder, source, description, standing, contexts, directory: out },
+        onRounded: (errors) => console.error(describeErrors(errors)),
+        onProgress: (done) => progress.advance({ ...work, done, since: done - standing.contexts }),
+      });
+      progress.stop();
+      printWritten(options, taps, widths, written);
+    } finally {
+      progress.stop();
+      source.close();
     }
   } finally {
-    progress.stop();
-    source.close();
     await files.weights.close();
   }
+}
+
+/** Says what a harvest takes of the disk, and refuses one that has no room there before it has taken hours. */
+async function tellSize(
+  { context, contexts, out }: HarvestOptions,
+  taps: readonly Tap[],
+  widths: readonly number[],
+  done: number,
+): Promise<void> {
+  const { freeDisk } = await import("../core/estimate/resources.ts");
+  const { contextsPerShard } = await import("../core/passes/harvest.ts");
+  const { harvestBytes } = await import("../core/runs/shards.ts");
+  const size = (count: number) => harvestBytes(count, context, widths, contextsPerShard(context, widths));
+  const need = size(Math.max(0, contexts - done)), free = await freeDisk(out);
+  const there = done > 0 ? ` (${Math.min(done, contexts)} contexts are there already)` : "";
+  console.error(`Harvesting ${contexts} contexts of ${context} tokens at ${taps.map(tapName).join(", ")}${there}`);
+  console.error(`  disk    ${bytes(need)} of ${bytes(free)} free`);
+  if (need <= free) return;
+  throw new UserError({
+    action: `harvest into ${out}`,
+    requirement: `it needs ${bytes(need)} of disk`,
+    found: `${bytes(free)} are free`,
+    remedy: "ask for fewer --contexts, --layers or --sites, or choose another --out",
+  });
+}
+
+function printWritten(
+  { context, contexts, out, json }: HarvestOptions,
+  taps: readonly Tap[],
+  widths: readonly number[],
+  files: readonly string[],
+): void {
+  const names = taps.map(tapName);
+  if (json) {
+    const [width, ...others] = new Set(widths);
+    const shape = others.length > 0
+      ? { widths: Object.fromEntries(names.map((tap, i) => [tap, widths[i]])) }
+      : { width };
+    return console.log(JSON.stringify({ files, contexts, context, ...shape, tensors: ["tokens", ...names] }, null, 2));
+  }
+  if (files.length === 0) return console.log(`${out} holds all of these contexts already`);
+  const shards = files.length === 1 ? files[0] : `${files.length} shards in ${out}`;
+  console.log(`Wrote ${contexts} contexts of ${context} tokens at ${names.join(", ")} to ${shards}`);
 }
 
 /**
@@ -91,7 +140,10 @@ async function harvest(options: HarvestOptions): Promise<void> {
  */
 export function harvestCommand(): Command {
   return new Command("harvest")
-    .description("Writes activations of chosen layers and sites to safetensors shards.")
+    .description(
+      "Writes activations of chosen layers and sites to safetensors shards. What was interrupted goes on, and what is to have more " +
+        "contexts gets them, when the same command is run again; with --data-seed `mtc train --activations` reads them.",
+    )
     .option(
       "-m, --model <model>",
       "a Hugging Face directory of Gemma-2 or Gemma-3, hf:OWNER/NAME[@REVISION], or the embedded model",
@@ -111,12 +163,18 @@ export function harvestCommand(): Command {
         value: 256,
       }),
     )
-    .requiredOption("-o, --out <dir>", "a new or empty directory")
+    .addOption(
+      wholeNumberOption("--data-seed <n>", "the order of mtc train with this seed (default: the documents' own)", {
+        least: 0,
+      }),
+    )
+    .requiredOption("-o, --out <dir>", "a new or empty directory, or one in which the same harvest is to go on")
     .addOption(precisionOption())
     .addOption(jsonOption("a summary as JSON"))
     .addHelpText(
       "after",
-      "\nExample:\n  mtc harvest --layers 2,4 --sites resid_mid,mlp_out --contexts 500 --out activations",
+      "\nExample:\n  mtc harvest --layers 2,4 --sites resid_mid,mlp_out --contexts 1301 --data-seed 0 --out activations\n" +
+        "  mtc train --activations activations",
     )
     .action(harvest);
 }

@@ -46,6 +46,10 @@ export function trainCommand(): Command {
       "-d, --data <paths...>",
       `text: ${NAMED_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
     )
+    .option(
+      "--activations <dir>",
+      "what mtc harvest wrote, in place of the model's work during the steps; the model and the text are its own, and are read at the end",
+    )
     .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
     .option(
       "--source <sites>",
@@ -108,7 +112,7 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
 
 async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimated: Estimate): Promise<void> {
   const lock = await lockRun(request.directory);
-  const display = new TrainDisplay(request.settings, request.transcoders);
+  const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
   const stop = listenForInterrupts(() => display.interrupting());
   try {
     const verb = request.resumed ? "Resuming" : "Training";
@@ -140,7 +144,7 @@ function printEstimate(request: TrainRequest, estimated: Estimate, adapter: stri
   if (asJson) console.log(JSON.stringify(estimateJson(request, estimated, adapter), null, 2));
   else {
     const verb = request.resumed ? "Would resume" : "Would train";
-    const display = new TrainDisplay(request.settings, request.transcoders);
+    const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
     const header = display.header(verb, request.model.name, adapter, request.directory);
     console.log([...header, "", ...estimateTable(request, estimated)].join("\n"));
   }

@@ -8,6 +8,7 @@ import { featureCount } from "../../core/transcoder/shape.ts";
 import { bufferLayout } from "../../core/training/buffer.ts";
 import type { FinishObserver } from "../../core/training/finish.ts";
 import type { RunCounts } from "../../core/runs/evaluation.ts";
+import type { HarvestReference } from "../../core/runs/config.ts";
 import type { SharedSettings } from "../../core/runs/settings.ts";
 import type { PlannedTranscoder } from "../../core/training/plan.ts";
 import type { TrainingObserver } from "../../core/training/session.ts";
@@ -23,6 +24,7 @@ import { perSecond, Progress } from "../progress.ts";
 export class TrainDisplay {
   readonly #settings: SharedSettings;
   readonly #transcoders: readonly PlannedTranscoder[];
+  readonly #activations: HarvestReference | undefined;
   readonly #stepsPerBuffer: number;
   #progress: Progress | null = null;
   #isStopping = false;
@@ -34,10 +36,16 @@ export class TrainDisplay {
   /**
    * @param settings What the run's transcoders share.
    * @param transcoders What it trains.
+   * @param activations The harvest that it reads, if it does.
    */
-  constructor(settings: SharedSettings, transcoders: readonly PlannedTranscoder[]) {
+  constructor(
+    settings: SharedSettings,
+    transcoders: readonly PlannedTranscoder[],
+    activations?: HarvestReference,
+  ) {
     this.#settings = settings;
     this.#transcoders = transcoders;
+    this.#activations = activations;
     this.#stepsPerBuffer = bufferLayout(settings).steps;
   }
 
@@ -65,6 +73,7 @@ export class TrainDisplay {
       ...mappings,
       ...sizes,
       `  ${integer(steps)} steps of ${integer(batch_tokens)} tokens${uses}`,
+      ...this.#activations ? [`  from the activations in ${this.#activations.path}`] : [],
       `  on ${adapter}`,
       `  into ${directory}`,
     ];
@@ -118,7 +127,7 @@ export class TrainDisplay {
 
   #filling(n: number, done: number, contexts: number): void {
     const { steps, context } = this.#settings, buffers = Math.ceil(steps / this.#stepsPerBuffer);
-    const progress = this.#enter(`Harvesting ${n + 1}/${buffers}`);
+    const progress = this.#enter(`${this.#activations ? "Reading" : "Harvesting"} ${n + 1}/${buffers}`);
     if (progress === null) return;
     if (done === contexts) this.#fillSeconds = progress.pace.seconds;
     const here = progress.pace.left(done, contexts) ?? this.#fillSeconds;

@@ -14,6 +14,7 @@ import { freeResources, type Resources } from "../../core/estimate/resources.ts"
 import { newestCommonStep } from "../../core/training/start.ts";
 import { bytes } from "../bytes.ts";
 import { Progress, timeToCome } from "../progress.ts";
+import { commandLines, harvestHint } from "./harvest_hint.ts";
 import type { TrainRequest } from "./request.ts";
 
 /** A run before it starts. */
@@ -140,13 +141,14 @@ const FILES: Readonly<Record<string, string>> = {
  *
  * @param request The run.
  * @param estimate Its estimate.
- * @returns Lines of at most 80 columns, unless the run's directory is long; none when nothing is known but that a tensor is too large.
+ * @returns Lines of at most 80 columns, but for the run's directory and a command; none when nothing is known but that a tensor is too large.
  */
 export function estimateTable(
-  { directory, transcoders }: TrainRequest,
+  request: TrainRequest,
   { fit, free, duration: time }: Estimate,
 ): string[] {
   if (!fit.needs) return [];
+  const { directory, transcoders } = request, hint = harvestHint(request);
   const { gpu, host, disk } = fit.needs, free_ = free.host + taken(host);
   const places = transcoders.length === 1 ? transcoders[0].name : "<transcoder>";
   const lines = [
@@ -172,6 +174,8 @@ export function estimateTable(
     ...lines,
     total("in all", timeToCome(time.seconds), range(time)),
     ...time.basis.map((line) => pc.dim(`  ${line}`)),
+    ...hint === null ? [] : ["", pc.bold(`Its activations, ${bytes(hint.bytes)}, for --activations of several runs`)],
+    ...hint === null ? [] : commandLines(hint.command, 78).map((line) => `  ${line}`),
   ];
 }
 
@@ -208,7 +212,7 @@ export function estimateJson(request: TrainRequest, { fit, free, duration, propo
     parts: Object.fromEntries(parts.map(({ name, amount }) => [name, Math.round(amount)])),
     peak: Math.round(peak),
   });
-  const { needs, shortage, gpuFree } = fit;
+  const { needs, shortage, gpuFree } = fit, hint = harvestHint(request);
   return {
     run: request.directory,
     model: request.model.name,
@@ -226,5 +230,6 @@ export function estimateJson(request: TrainRequest, { fit, free, duration, propo
     fits: shortage === null,
     shortage: shortage?.of === "binding" ? { of: shortage.of, message: shortage.error.message } : shortage,
     proposal: proposal && proposal.flags.join(" "),
+    harvest: hint && { ...hint, command: hint.command.join(" ") },
   };
 }

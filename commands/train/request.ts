@@ -6,7 +6,7 @@
 
 import { Command } from "commander";
 import { lstat, readdir, rmdir, stat } from "node:fs/promises";
-import { basename, dirname, join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
@@ -21,9 +21,11 @@ import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
+import { dataOfHarvest, type HarvestDescription, harvestId, readHarvest } from "../../core/runs/harvest.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
+import { openHarvestOf } from "../../core/training/activations.ts";
 import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
 import { checkSettings } from "../../core/training/recipe.ts";
 import type { Precision } from "../../core/gpu/products.ts";
@@ -56,6 +58,7 @@ export interface TrainOptions extends Record<string, unknown> {
   runs: string;
   name?: string;
   resume?: string;
+  activations?: string;
   dryRun?: boolean;
   json?: boolean;
 }
@@ -76,8 +79,11 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
  * @throws {UserError} When model, text or directory do not allow the run.
  */
 export async function newRequest(options: TrainOptions, command: Command): Promise<TrainRequest> {
-  const isEmbedded = options.model === BUILTIN;
-  const chosen = settingsFrom(options, isEmbedded ? EMBEDDED : PUBLISHED, command);
+  const harvest = options.activations === undefined ? null : await readHarvest(options.activations);
+  const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+  const named = harvest === null || isGiven("model") ? options.model : harvest.model.path ?? BUILTIN;
+  const isEmbedded = named === BUILTIN, defaults = isEmbedded ? EMBEDDED : PUBLISHED;
+  const chosen = settingsFrom(options, defaults, harvest ? harvestedSettings(harvest) : {}, command);
   try {
     checkSettings(chosen);
   } catch (error) {
@@ -87,26 +93,38 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const directoryOf = (name: string) => join(options.runs, checkName(name));
   const given = options.name === undefined ? null : directoryOf(options.name);
   if (given !== null) await checkDirectory(options.runs, given, options.dryRun === true);
-  const model = await openModelVisibly(options.model);
+  const model = await openModelVisibly(named);
   const config = configOf(model), { layers: modelLayers, vocabSize, bosTokenId } = config;
   const tokenizer = loadTokenizer(model);
   tokenizer.checkFitsModel(vocabSize, bosTokenId);
   const exclude_tokens = excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
   const settings: RunSettings = { ...chosen, exclude_tokens };
-  const layers = options.layers ?? defaultLayers(modelLayers, isEmbedded);
+  const layers = options.layers ?? (harvest ? layersOf(harvest) : defaultLayers(modelLayers, isEmbedded));
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
   checkWidths(mappings, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
-  const data: DataPaths = options.data ? await pinPaths(options.data) : "builtin";
+  const data: DataPaths = options.data ? await pinPaths(options.data) : harvest ? dataOfHarvest(harvest) : "builtin";
   // A run should not find out late that there is too little text for it, or for what is held out.
   const { context, data_seed: seed } = settings;
   (await openTokenSource({ tokenizer: model, data, split: "train", context, seed })).close();
   const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
   const own = ownSettingsOf(settings);
   const transcoders = mappings.map((mapping, i) => ({ ...mapping, name: names[i].file, settings: own }));
-  const shared = sharedSettingsOf(settings);
-  return { directory, settings: shared, transcoders, model, data, resumed: null, isFinished: false };
+  const activations = harvest ? { path: resolve(options.activations!), harvest: harvestId(harvest) } : undefined;
+  const request = { directory, settings: sharedSettingsOf(settings), transcoders, model, data, activations };
+  if (activations) await (await openHarvestOf(request)).shards.close();
+  return { ...request, resumed: null, isFinished: false };
+}
+
+/** What a harvest decides of a run's settings. */
+function harvestedSettings({ context, seed, precision }: HarvestDescription): Partial<RunSettings> {
+  return { context, ...seed !== null && { data_seed: seed }, precision };
+}
+
+/** The layers that anything was harvested of, in ascending order. */
+function layersOf({ taps }: HarvestDescription): number[] {
+  return [...new Set(taps.map(({ layer }) => layer))].sort((a, b) => a - b);
 }
 
 /**
@@ -179,9 +197,15 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   }
 }
 
-function settingsFrom(options: TrainOptions, defaults: RunSettings, command: Command): RunSettings {
-  const { precision, includeBos: include_bos = defaults.include_bos } = options;
-  const changed: Record<string, unknown> = { include_bos, precision };
+function settingsFrom(
+  options: TrainOptions,
+  defaults: RunSettings,
+  harvested: Partial<RunSettings>,
+  command: Command,
+): RunSettings {
+  const { includeBos: include_bos = defaults.include_bos, precision } = options;
+  const changed: Record<string, unknown> = { include_bos, precision, ...harvested };
+  if (command.getOptionValueSource("precision") === "cli") changed.precision = precision;
   if (options.groups !== undefined) changed.groups = options.groups;
   if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);
   for (const { flags, setting } of NUMBER_OPTIONS) {
@@ -248,6 +272,7 @@ export async function resumedRequest(
     transcoders,
     model: await openModelVisibly(model),
     data: options.data ? await pinPaths(options.data) : dataOf(first),
+    activations: first.activations,
     resumed: configs,
     isFinished: finished.every(Boolean),
   };
@@ -286,7 +311,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
   }
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
   const shared = (config: TranscoderConfig) =>
-    JSON.stringify([sharedSettingsOf(config), config.model, config.data, config.median_norms]);
+    JSON.stringify([sharedSettingsOf(config), config.model, config.data, config.activations, config.median_norms]);
   const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
   if (stranger < 0) return { names, configs };
   throw new UserError({
@@ -306,7 +331,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): Promise<TrainingPlan> {
-  const { model, data, resumed } = plan;
+  const { model, data, activations, resumed } = plan;
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
@@ -321,6 +346,7 @@ export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: 
         files: data === "builtin" ? [] : data,
         ...text,
       },
+      ...activations && { activations },
       d_in: widthOf(config, source.site),
       d_out: widthOf(config, target.site),
       features: featureCount(groups),

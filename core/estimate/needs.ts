@@ -7,6 +7,10 @@ import { SAMPLE_QUANTILES } from "../analysis/samples.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { CACHED_ROWS } from "../model/embedding.ts";
 import { countedPerContext } from "../text/contexts.ts";
+import { tapsOf } from "../runs/ids.ts";
+import { PIECE_BYTES, PIECES_HELD } from "../training/shard_filler.ts";
+import { widthOf } from "../model/sites.ts";
+import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, shapeOf, type Stage } from "./rehearsal.ts";
@@ -72,6 +76,8 @@ const WORKER_BYTES = 160e6, WORKER_BYTES_PER_TOKENIZER_BYTE = 20;
 const SPELLING_BYTES_PER_TOKENIZER_BYTE = 10;
 /** Bytes per second at which checkpoints are read back, turned and written: 390 MB of a 2B transcoder took 4.2 s on two busy cores. */
 const CHECKPOINT_RATE = 90e6;
+/** Bytes per second at which harvested activations are read, checked and uploaded: 65 MB took 0.1 s of one core. */
+const READ_RATE = 6e8;
 /** Seconds to write a sample as text; measured on two cores. */
 const SAMPLE_WRITE_S = 1.5e-5;
 /**
@@ -138,6 +144,7 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
     const { d_in, d_out } = shapeOf(config, transcoder);
     return 8 * d_in * (d_in + d_out) + transfers.readback;
   }));
+  const bytesPerPiece = Math.min(PIECE_BYTES, bufferBytes(run, rehearsal));
   return needOf([
     { name: "program", amount: base },
     { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
@@ -145,6 +152,7 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
     { name: "embedding rows", amount: 4 * config.dModel * rows },
     { name: "samples", amount: samples.training + samples.final },
     { name: "checkpoints and transfers", amount: Math.max(copies, equations) },
+    ...run.activations ? [{ name: "activations under way", amount: PIECES_HELD * bytesPerPiece }] : [],
   ]);
 }
 
@@ -225,13 +233,14 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
   const reading = (tokens: number) => forward(tokens / perContext) + tokens * transcoders * speed.sampleSeconds;
   // A resumed run fills its current buffer once more.
   const fills = Math.ceil(settings.steps / buffer.steps) - Math.floor(step / buffer.steps);
+  const filling = run.activations ? bufferBytes(run, rehearsal) / READ_RATE : forward(buffer.contexts);
   const checkpoints = Math.ceil(settings.steps / settings.checkpoint_every) -
     Math.floor(step / settings.checkpoint_every);
   const perCheckpoint = sizeOf(rehearsal.checkpoints) / CHECKPOINT_RATE;
   const start = step > 0 ? 0 : flops.start / speed.forwardFlops;
   const phases = [
     { name: "loading", amount: rehearsal.modelLayers * speed.loadLayerSeconds },
-    { name: "harvesting", amount: steps > 0 ? fills * forward(buffer.contexts) : 0 },
+    { name: run.activations ? "reading activations" : "harvesting", amount: steps > 0 ? fills * filling : 0 },
     { name: "training", amount: start + steps * transcoders * speed.stepSeconds },
     { name: "checkpoints", amount: checkpoints * perCheckpoint },
     { name: "final pass", amount: reading(settings.sample_tokens) },
@@ -240,6 +249,12 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
   ];
   const seconds = phases.reduce((sum, { amount }) => sum + amount, 0);
   return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };
+}
+
+/** Bytes of activations in a buffer. */
+function bufferBytes({ transcoders }: PlannedRun, { config, buffer: { contexts, context } }: Rehearsal): number {
+  const width = tapsOf(transcoders).reduce((sum, { site }) => sum + widthOf(config, site), 0);
+  return ELEMENT_BYTES * contexts * context * width;
 }
 
 function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, stepTokens }: Speed): string[] {

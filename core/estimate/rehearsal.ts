@@ -23,6 +23,7 @@ import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
+import { contextsPerPiece } from "../training/shard_filler.ts";
 import { ROWS_AT_ONCE, sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { type PlannedTranscoder, settingsIn, type TrainingPlan } from "../training/plan.ts";
@@ -35,7 +36,7 @@ import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
-export type PlannedRun = Pick<TrainingPlan, "settings" | "transcoders" | "model" | "resumed">;
+export type PlannedRun = Pick<TrainingPlan, "settings" | "transcoders" | "model" | "activations" | "resumed">;
 
 /** What a run does, in its order. */
 export type Stage = "loading" | "starting" | "training" | "finishing";
@@ -92,23 +93,17 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     ledger.restartPeak();
   };
 
-  const decoder = await load(ledger, run, config, contexts * settings.context);
+  // Where activations were harvested before, the model is loaded behind the last step.
+  const before = run.activations ? null : await load(ledger, run, config, contexts * settings.context);
   endStage("loading");
 
   // What is allocated through this handle lives as long as training.
   const trainingScope = openScope(ledger.gpu), layout = bufferLayout(settings);
   ledger.part = "shuffle buffer";
   const sources = sourcesOf(planned);
-  const buffer = new ShuffleBuffer(trainingScope, decoder.taps, config, layout, settings.data_seed, sources);
-  ledger.dispatches.length = 0;
-  const { contexts: filled } = await overText({
-    gpu: ledger.gpu,
-    decoder,
-    source: blankText(settings.context, false),
-    contexts: Math.min(layout.contexts, ENOUGH_FORWARDS * contexts),
-    includeBos: true,
-  }, [new BufferFiller(ledger.gpu, buffer, contexts)]);
-  const forwardFlops = flopsOf(ledger.dispatches) * contexts / filled;
+  const buffer = new ShuffleBuffer(trainingScope, tapsOf(planned), config, layout, settings.data_seed, sources);
+  if (before) await fillFromBlankText(ledger, run, before, buffer);
+  else storeBlank(ledger, buffer);
   ledger.dispatches.length = 0;
   const transcoders: TrainedParts[] = [], mapped = new Map<string, TranscoderShape>();
   for (const each of planned) {
@@ -137,6 +132,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
 
   trainingScope[Symbol.dispose]();
   ledger.restartPeak();
+  const decoder = before ?? await load(ledger, run, config, contexts * settings.context);
   const final = await finish(ledger, run, decoder, trained);
   endStage("finishing");
   return {
@@ -147,7 +143,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     training,
     tensors,
     peaks: peaks as Record<Stage, Snapshot>,
-    flops: { forward: forwardFlops, start: startFlops },
+    flops: { forward: flopsOfForward(ledger, run, decoder, contexts), start: startFlops },
     checkpoints: transcoders.map(({ shape, stepper: { state }, samples }) => ({
       state: stateTensors(state).reduce((sum, [, { shape }]) => sum + ELEMENT_BYTES * elements(shape), 0),
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
@@ -156,6 +152,37 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     samples: { training: transcoders.reduce((sum, { samples }) => sum + samples.bytes, 0), final },
     transfers: { upload: ledger.largestUpload, readback: ledger.largestReadback },
   };
+}
+
+/** What the model does when it fills the first buffer, until no more memory is taken. */
+async function fillFromBlankText(
+  { gpu }: Ledger,
+  { settings: { context } }: PlannedRun,
+  decoder: Decoder,
+  buffer: ShuffleBuffer,
+) {
+  const { contextsAtOnce } = decoder, contexts = Math.min(buffer.layout.contexts, ENOUGH_FORWARDS * contextsAtOnce);
+  await overText({ gpu, decoder, source: blankText(context, false), contexts, includeBos: true }, [
+    new BufferFiller(gpu, buffer, contextsAtOnce),
+  ]);
+}
+
+/** What shards do when they fill the first buffer: piece after piece, as large as each other. */
+function storeBlank({ gpu }: Ledger, buffer: ShuffleBuffer) {
+  const { contexts, context } = buffer.layout, widths = buffer.activations.map(({ blocks: [{ shape }] }) => shape[1]);
+  const count = Math.min(contexts, contextsPerPiece(context, widths));
+  buffer.clear();
+  buffer.store(emptyBatch(count, context), widths.map((width) => new Float32Array(count * context * width)), 0);
+  gpu.device.queue.submit([]);
+}
+
+/** Floating-point operations of a whole forward pass. */
+function flopsOfForward(ledger: Ledger, { settings: { context } }: PlannedRun, decoder: Decoder, contexts: number) {
+  ledger.dispatches.length = 0;
+  const pass = new Pass(ledger.gpu);
+  decoder.forward(pass, emptyBatch(contexts, context));
+  pass.submit();
+  return flopsOf(ledger.dispatches);
 }
 
 /**

@@ -41,7 +41,14 @@ export async function freeResources(gpu: Gpu, runs: string): Promise<Resources> 
   };
 }
 
-async function freeDisk(folder: string): Promise<number> {
+/**
+ * The space that a disk has to give.
+ *
+ * @param folder A directory on it, which need not exist yet.
+ * @returns Bytes.
+ * @throws {UserError} When the file system cannot be asked.
+ */
+export async function freeDisk(folder: string): Promise<number> {
   const path = resolve(folder);
   const info = await stat(path).catch(() => null);
   if (info === null && dirname(path) !== path) return freeDisk(dirname(path));

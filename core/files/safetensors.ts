@@ -141,6 +141,19 @@ export class SafetensorsFile {
     return [await read(begin), await read(middle)];
   }
 
+  /**
+   * Reads a part of a tensor as it is stored.
+   *
+   * @param name The tensor's name.
+   * @param first The part's first byte, counted from the tensor's.
+   * @param length Its bytes; the part lies inside of the tensor.
+   * @returns The bytes.
+   * @throws {UserError} When the tensor is missing or the file has shrunk.
+   */
+  async readBytes(name: string, first: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+    return await this.#source.read(this.info(name).begin + first, length);
+  }
+
   /** Closes the file; nothing can be read afterwards. */
   close(): Promise<void> {
     return this.#source.close();

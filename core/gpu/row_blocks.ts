@@ -5,7 +5,7 @@
  */
 
 import { gatherRows, prepareRows, rowNorms, scatterRows } from "../../wgsl/shared/rows.ts";
-import { createTensor, type Gpu } from "./device.ts";
+import { createTensor, type Gpu, upload } from "./device.ts";
 import type { Pass } from "./run.ts";
 import { ELEMENT_BYTES, type Tensor } from "./tensor.ts";
 
@@ -65,6 +65,24 @@ export function recordStore(pass: Pass, from: Tensor, to: RowBlocks, first: numb
     const block = Math.floor(row / rowsPerBlock), place = row - block * rowsPerBlock;
     const count = Math.min(first + rows - row, rowsPerBlock - place);
     pass.copy(from, (row - first) * width, blocks[block], place * width, count * width);
+    row += count;
+  }
+}
+
+/**
+ * Overwrites consecutive rows from host memory, at once.
+ *
+ * @param gpu The device.
+ * @param from [rows, width] the new rows.
+ * @param to The matrix.
+ * @param first The first row to overwrite.
+ */
+export function uploadRows(gpu: Gpu, from: Float32Array, { rowsPerBlock, blocks }: RowBlocks, first: number): void {
+  const [, width] = blocks[0].shape, end = first + from.length / width;
+  for (let row = first; row < end;) {
+    const block = Math.floor(row / rowsPerBlock), place = row - block * rowsPerBlock;
+    const count = Math.min(end - row, rowsPerBlock - place);
+    upload(gpu, blocks[block], from.subarray((row - first) * width, (row - first + count) * width), place * width);
     row += count;
   }
 }

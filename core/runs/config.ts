@@ -33,6 +33,14 @@ export const FORMAT = 2;
 /** The file's name. */
 export const CONFIG_FILE = "config.json";
 
+/** A harvest that a run reads its activations from. */
+export interface HarvestReference {
+  /** Its directory. */
+  readonly path: string;
+  /** What it is known by; see `harvestId`. */
+  readonly harvest: string;
+}
+
 /** What a run knows of a transcoder before it has seen any text. */
 export interface TranscoderDescription {
   /** Version of mtc that trained it. */
@@ -53,6 +61,8 @@ export interface TranscoderDescription {
   };
   /** The text in figures, and its files, folders and references; none for the embedded one. */
   readonly data: Readonly<TextSummary> & { readonly name: string; readonly files: readonly string[] };
+  /** Where the run's activations come from, if not from the model as it read the text. */
+  readonly activations?: HarvestReference;
   /** Width of the source activations. */
   readonly d_in: number;
   /** Width of the target activations. */
@@ -118,6 +128,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       fingerprint: v.string(),
       contents: v.optional(v.string()),
     }),
+    activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
     source: tap,
     target: tap,
     layer: count,

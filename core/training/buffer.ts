@@ -13,7 +13,7 @@ import { NO_TOKENS, type TokenCounts } from "../analysis/token_counts.ts";
 import { UserError } from "../errors.ts";
 import { permutation, randomGenerator } from "../random.ts";
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
-import { createRowBlocks, recordNorms, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
+import { createRowBlocks, recordNorms, recordStore, type RowBlocks, uploadRows } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Activations } from "../model/forward.ts";
@@ -73,6 +73,17 @@ export function bufferLayout(settings: BufferSettings): BufferLayout {
   const buffers = Math.ceil(steps / mostSteps), stepsEach = Math.ceil(steps / buffers);
   const contexts = Math.ceil(stepsEach * batchTokens / passes / perContext);
   return { contexts, context, passes, steps: stepsEach, batchTokens, includeBos, excluded, normAbove };
+}
+
+/**
+ * How many contexts a run draws from in all.
+ *
+ * @param layout How it is cut into buffers.
+ * @param steps Its steps.
+ * @returns The contexts of all its buffers.
+ */
+export function contextsDrawn({ contexts, steps: stepsEach }: BufferLayout, steps: number): number {
+  return Math.ceil(steps / stepsEach) * contexts;
 }
 
 /** The shuffle buffer of one run, for all its taps. */
@@ -165,6 +176,20 @@ export class ShuffleBuffer {
     copyContexts(batch, this.batch, context);
     for (const [t, { tensor, tokens }] of activations.entries()) {
       recordStore(pass, tensor, this.activations[t], context * this.layout.context, tokens);
+    }
+  }
+
+  /**
+   * Stores contexts whose activations are on the host, BOS included.
+   *
+   * @param batch The contexts.
+   * @param activations [contexts * context, width] for each of `taps`.
+   * @param context Where in the buffer the first of them goes.
+   */
+  store(batch: TokenBatch, activations: readonly Float32Array[], context: number): void {
+    copyContexts(batch, this.batch, context);
+    for (const [t, rows] of activations.entries()) {
+      uploadRows(this.#gpu, rows, this.activations[t], context * this.layout.context);
     }
   }
 

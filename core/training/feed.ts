@@ -4,14 +4,11 @@
  */
 
 import { addCounts, type TokenCounts } from "../analysis/token_counts.ts";
-import type { Gpu } from "../gpu/device.ts";
 import { recordPrepared } from "../gpu/row_blocks.ts";
 import type { Pass } from "../gpu/run.ts";
-import type { Decoder } from "../model/forward.ts";
 import type { StreamPosition } from "../text/contexts.ts";
-import type { TokenSource } from "../text/source.ts";
+import type { ActivationSource } from "./activations.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
-import { fillBuffer } from "./filler.ts";
 import type { TranscoderInTraining } from "./transcoder.ts";
 
 /** The tokens of the buffers that a run has filled so far; one that is filled anew by a resumed run is counted once. */
@@ -24,15 +21,11 @@ export interface Harvested {
 
 /** Where a feed takes its tokens from and who hears of it. */
 export interface FeedOptions {
-  /** The device. */
-  readonly gpu: Gpu;
-  /** The model, loaded with the buffer's taps. */
-  readonly decoder: Decoder;
   /** The buffer. */
   readonly buffer: ShuffleBuffer;
-  /** The training text; it stands where the buffer of the next step begins. */
-  readonly source: TokenSource;
-  /** That place. */
+  /** What fills it, one number after the other, from that of the next step on. */
+  readonly activations: Pick<ActivationSource, "fill">;
+  /** Where the text stands when that is to be filled. */
   readonly position: StreamPosition;
   /** What the run has harvested before; null where an older mtc did not count it. */
   readonly harvested: Harvested | null;
@@ -90,7 +83,7 @@ export class Feed {
     onProgress(0);
     let end: StreamPosition;
     try {
-      end = await fillBuffer(this.buffer, n, { ...this.#options, onProgress });
+      end = await this.#options.activations.fill(this.buffer, n, onProgress, signal);
     } catch (error) {
       if (error === signal?.reason) return false;
       throw error;

@@ -5,7 +5,7 @@
 
 import { join } from "node:path";
 import type { ModelFiles } from "../model/files.ts";
-import type { TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
+import type { HarvestReference, TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
 import type { Mapping } from "../runs/ids.ts";
 import type { OwnSettings, RunSettings, SharedSettings } from "../runs/settings.ts";
 import type { DataPaths } from "../text/documents.ts";
@@ -31,6 +31,8 @@ export interface TrainingPlan {
   readonly model: ModelFiles;
   /** The text. */
   readonly data: DataPaths;
+  /** The harvest that its activations are read from; absent where the model computes them. */
+  readonly activations?: HarvestReference;
   /** What config.json says beyond settings, mapping and measurements. */
   readonly describe: (transcoder: PlannedTranscoder, text: TextSummary) => TranscoderDescription;
   /** The transcoders' config.json files when the run is resumed, in their order. */

@@ -1,6 +1,6 @@
 /**
- * Training: several transcoders from one forward pass. Reads from top to bottom as a run goes: load the model, restore or begin, then
- * step by step fill, record, read back now and then, checkpoint; finish.ts goes on from there.
+ * Training: several transcoders from one forward pass, or from one harvest. Reads from top to bottom as a run goes: load the model,
+ * restore or begin, then step by step fill, record, read back now and then, checkpoint; finish.ts goes on from there.
  * @module
  */
 
@@ -9,6 +9,7 @@ import { Interrupted } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
+import type { TileName } from "../gpu/products.ts";
 import { tuneTiles } from "../gpu/tune.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
@@ -17,8 +18,8 @@ import { widthOf } from "../model/sites.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { requireSameModel } from "../runs/same_model.ts";
 import { START } from "../text/contexts.ts";
-import { openTokenSource } from "../text/source.ts";
 import { featureCount } from "../transcoder/shape.ts";
+import { activationsFromShards, activationsFromText } from "./activations.ts";
 import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
@@ -39,7 +40,7 @@ export interface TrainingObserver extends BeginningObserver {
 
 /** What training leaves. */
 export interface Trained {
-  /** The model, still loaded, with the run's taps. */
+  /** The model, loaded with the run's taps. */
   readonly decoder: Decoder;
   /** The transcoders, in host memory. */
   readonly transcoders: readonly TrainedTranscoder[];
@@ -66,24 +67,41 @@ export async function train(
   observer: TrainingObserver,
   signal?: AbortSignal,
 ): Promise<Trained> {
-  const { settings, transcoders: planned, model, data, resumed } = plan, { context, data_seed: seed } = settings;
-  const { decoder, tiles } = await loadModel(gpu, plan, observer);
+  const { activations, model, resumed } = plan;
+  if (resumed) await requireSameModel(resumed[0].model, model, "resume");
+  // Where activations were harvested before, the model is not needed before the steps are done, nor is its memory taken.
+  const before = activations === undefined ? await loadModel(gpu, plan, observer) : null;
+  const trained = await trainSteps(gpu, plan, before, observer, signal);
+  const { decoder } = before ?? await loadModel(gpu, plan, observer);
+  return { decoder, ...trained };
+}
+
+async function trainSteps(
+  gpu: Gpu,
+  plan: TrainingPlan,
+  loaded: LoadedModel | null,
+  observer: TrainingObserver,
+  signal?: AbortSignal,
+): Promise<Omit<Trained, "decoder">> {
+  const { settings, transcoders: planned, model, resumed } = plan, config = configOf(model);
+  const tiles = loaded?.tiles ?? await tuneSteps(gpu, plan);
   using memory = openScope(gpu);
   const layout = bufferLayout(settings), sources = sourcesOf(planned), medians = resumed?.[0].median_norms;
-  const buffer = new ShuffleBuffer(memory, tapsOf(planned), decoder.config, layout, seed, sources, medians);
+  const buffer = new ShuffleBuffer(memory, tapsOf(planned), config, layout, settings.data_seed, sources, medians);
   const last = resumed ? await newestCommonStep(plan) : 0;
   const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
   const position = restored?.position ?? START;
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed, start: position });
+  const activations = loaded
+    ? await activationsFromText(gpu, plan, loaded.decoder, position)
+    : await activationsFromShards(gpu, plan);
   try {
-    for (const config of resumed ?? []) requireSameText(config, source);
+    for (const began of resumed ?? []) requireSameText(began, { summary: activations.text });
     const started = performance.now();
     const elapsed = () => (restored?.elapsed_s ?? 0) + (performance.now() - started) / 1000;
     const harvested = restored ? restored.harvested ?? null : { buffers: 0, counts: NO_TOKENS };
-    const feed = new Feed({ gpu, decoder, buffer, source, position, harvested, filling: observer.filling, signal });
+    const feed = new Feed({ buffer, activations, position, harvested, filling: observer.filling, signal });
     if (last < settings.steps && !await feed.fill(last + 1)) throw interruption(plan, last);
-    const transcoders = restored?.transcoders ??
-      await beginRun(memory, plan, decoder, tiles, buffer, source.summary, observer);
+    const transcoders = restored?.transcoders ?? await beginRun(memory, plan, tiles, buffer, activations, observer);
     const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped);
     await new Session(gpu, plan, transcoders, feed, log, elapsed, signal).run(last);
     const trained: TrainedTranscoder[] = [];
@@ -91,31 +109,46 @@ export async function train(
       const { directory, config, samples } = transcoder;
       trained.push({ directory, config, samples, transcoder: await finishedTranscoder(gpu, transcoder) });
     }
-    return { decoder, transcoders: trained, counts: feed.harvested?.counts ?? null };
+    return { transcoders: trained, counts: feed.harvested?.counts ?? null };
   } finally {
-    source.close();
+    await activations.close();
   }
 }
 
-/** Loads the model and tunes the products of the run. What a run was tuned to, it keeps; another adapter has other tiles. */
-async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver) {
-  const { settings, transcoders, model, resumed } = plan, { context, batch_tokens: columns } = settings;
-  const [before] = resumed ?? [];
-  if (before) await requireSameModel(before.model, model, "resume");
-  if (before?.adapter === gpu.adapter) {
-    for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
-  }
+/** The model on the GPU, and the tiles that the products of the run were tuned to. */
+interface LoadedModel {
+  readonly decoder: Decoder;
+  readonly tiles: Readonly<Record<string, TileName>>;
+}
+
+/** Loads the model and tunes the products of the run. */
+async function loadModel(gpu: Gpu, plan: TrainingPlan, { loading }: TrainingObserver): Promise<LoadedModel> {
+  const { settings, transcoders, model } = plan, { context } = settings;
+  takeTiles(gpu, plan);
   const maxTokens = contextsPerForward(gpu, configOf(model), context) * context;
   const options = { taps: tapsOf(transcoders), maxTokens, context, precision: settings.precision, onLoading: loading };
   const decoder = await loadDecoder(gpu, model, options);
-  const own = await tuneTiles(
+  return { decoder, tiles: { ...decoder.tiles, ...await tuneSteps(gpu, plan) } };
+}
+
+/** Tunes the products of the steps. */
+async function tuneSteps(gpu: Gpu, plan: TrainingPlan): Promise<Readonly<Record<string, TileName>>> {
+  const { settings: { batch_tokens: columns }, transcoders, model } = plan, config = configOf(model);
+  takeTiles(gpu, plan);
+  return await tuneTiles(
     gpu,
     transcoders.map(({ source, settings: { groups } }) => {
-      const rows = featureCount(groups), depth = widthOf(decoder.config, source.site);
+      const rows = featureCount(groups), depth = widthOf(config, source.site);
       return { rows, columns, depth, weight: "f32", epilogue: "bias_relu" };
     }),
   );
-  return { decoder, tiles: { ...decoder.tiles, ...own } };
+}
+
+/** What a run was tuned to, it keeps; another adapter has other tiles. */
+function takeTiles(gpu: Gpu, { resumed }: TrainingPlan): void {
+  const [before] = resumed ?? [];
+  if (before?.adapter !== gpu.adapter) return;
+  for (const [key, tile] of Object.entries(before.tiles)) gpu.shared.tiles.set(key, tile);
 }
 
 /** The steps of a run, once everything is in place. */

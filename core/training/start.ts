@@ -11,9 +11,8 @@ import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { TileName } from "../gpu/products.ts";
-import type { Decoder } from "../model/forward.ts";
+import { configOf } from "../model/config.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
-import { precisionErrors } from "../passes/precision.ts";
 import { checkpointSteps } from "../runs/checkpoints.ts";
 import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
@@ -21,11 +20,11 @@ import { writeLinearMap } from "../runs/linear_map.ts";
 import type { Mapping } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
-import { sliceBatch } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
-import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
+import { describeText, isSameText } from "../text/summary.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
+import type { ActivationSource } from "./activations.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
@@ -92,10 +91,9 @@ export interface BeginningObserver {
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
  * @param plan The run; what a resumed one, which ended before its first checkpoint, has of these files but the last stays as it is.
- * @param decoder The model.
  * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
- * @param text What the training text is like.
+ * @param activations What filled it.
  * @param observer Hears what the activations are like.
  * @returns The transcoders before their first step.
  * @throws {UserError} When the activations do not vary, or the device or the disk fails.
@@ -103,16 +101,16 @@ export interface BeginningObserver {
 export async function beginRun(
   gpu: Gpu,
   plan: TrainingPlan,
-  decoder: Decoder,
   tiles: Readonly<Record<string, TileName>>,
   buffer: ShuffleBuffer,
-  text: TextSummary,
+  activations: Pick<ActivationSource, "text" | "precisionErrors">,
   observer: BeginningObserver,
 ): Promise<TranscoderInTraining[]> {
-  const { settings, transcoders: planned, describe, resumed } = plan, { order } = buffer;
+  const { settings, transcoders: planned, model, describe, resumed } = plan, { order } = buffer;
+  const sizes = configOf(model);
   const rows = order.shape[0] / settings.passes;
   const measure = onceFor(tapName, async (tap: Tap) => {
-    const width = widthOf(decoder.config, tap.site), activations = buffer.at(tap);
+    const width = widthOf(sizes, tap.site), activations = buffer.at(tap);
     const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
     checkVariance(tap, meanVariance(statistics));
     return { activations, ...statistics };
@@ -125,15 +123,15 @@ export async function beginRun(
     const { activations: y, mean: { length: d_out } } = await measure(target);
     return fitLinearMap(await sumProducts(gpu, { d_in, d_out }, order, rows, x, y, preparation), preparation);
   });
-  const precision_errors = resumed?.[0].precision_errors ?? await roundingErrors(gpu, decoder, buffer);
-  if (!resumed && decoder.precision !== "f32") observer.rounded(precision_errors);
+  const precision_errors = resumed?.[0].precision_errors ?? await activations.precisionErrors(buffer);
+  if (!resumed && settings.precision !== "f32") observer.rounded(precision_errors);
   const { medianNorms: median_norms } = buffer, medians = median_norms && { median_norms };
   const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
   for (const [i, transcoder] of planned.entries()) {
     const mapping: Mapping = { source: transcoder.source, target: transcoder.target };
     const source = await measure(mapping.source), target = await measure(mapping.target);
     await spread(mapping.target);
-    const described = describe(transcoder, text), own = settingsOf(settingsIn(plan, transcoder));
+    const described = describe(transcoder, activations.text), own = settingsOf(settingsIn(plan, transcoder));
     const { layer } = mapping.target;
     const config = resumed?.[i] ??
       { format: FORMAT, ...described, ...own, layer, ...mapping, tiles, precision_errors, ...medians };
@@ -169,16 +167,6 @@ function allocate(
   weights: TranscoderWeights,
 ): TranscoderInTraining {
   return { directory, config, ...allocateTranscoder(gpu, config, config, preparation, weights) };
-}
-
-/** What 16-bit products do to the first contexts; nothing to tell with f32. */
-async function roundingErrors(
-  gpu: Gpu,
-  decoder: Decoder,
-  { batch }: ShuffleBuffer,
-): Promise<Record<string, number>> {
-  if (decoder.precision === "f32") return {};
-  return await precisionErrors(gpu, decoder, sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce)));
 }
 
 /** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */

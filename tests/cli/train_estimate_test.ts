@@ -9,7 +9,14 @@ import { WHOLE_RUN, WHOLE_RUN_SAID } from "./whole_run.ts";
 
 const dry = (...args: string[]) => mtc("train", ...SMALL, "--dry-run", "--name", "run", ...args);
 
-const SECTIONS = ["Would train 2 transcoders of tiny-gemma2", "GPU memory", "Host memory", "Disk, in", "Time"];
+const SECTIONS = [
+  "Would train 2 transcoders of tiny-gemma2",
+  "GPU memory",
+  "Host memory",
+  "Disk, in",
+  "Time",
+  "Its activations",
+];
 
 Deno.test("a dry run prints what a run would take, in 80 columns, and writes nothing", () =>
   inDirectory(async (directory) => {
@@ -32,7 +39,7 @@ Deno.test("a dry run's JSON has bytes and seconds whose parts add up", () =>
     const estimate = JSON.parse(stdout);
     assert.deepEqual(Object.keys(estimate), [
       ...["run", "model", "adapter", "mappings", "gpu_memory", "host_memory", "disk", "time", "fits", "shortage"],
-      "proposal",
+      ...["proposal", "harvest"],
     ]);
     assert.equal(estimate.run, join(directory, "run"));
     assert.deepEqual([estimate.fits, estimate.shortage, estimate.proposal], [true, null, null]);
