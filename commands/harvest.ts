@@ -66,10 +66,11 @@ async function harvest(options: HarvestOptions): Promise<void> {
       ...{ seed, context },
     };
     const standing = await standingOf(out, { ...description, taps, precision });
-    await tellSize(options, taps, widths, standing.contexts);
+    const header = await sizeLines(options, taps, widths, standing.contexts);
     const decoder = await loadVisibly((onLoading) =>
       loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, precision, onLoading })
     );
+    console.error(header.join("\n"));
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
     const source = await openText(standing.position), progress = new Progress("Harvesting contexts");
     try {
@@ -90,22 +91,25 @@ async function harvest(options: HarvestOptions): Promise<void> {
   }
 }
 
-/** Says what a harvest takes of the disk, and refuses one that has no room there before it has taken hours. */
-async function tellSize(
+/** What a harvest takes of the disk, in lines; one that has no room there is refused before it has taken hours. */
+async function sizeLines(
   { context, contexts, out }: HarvestOptions,
   taps: readonly Tap[],
   widths: readonly number[],
   done: number,
-): Promise<void> {
+): Promise<string[]> {
   const { freeDisk } = await import("../core/estimate/resources.ts");
   const { contextsPerShard } = await import("../core/passes/harvest.ts");
   const { harvestBytes } = await import("../core/runs/shards.ts");
   const size = (count: number) => harvestBytes(count, context, widths, contextsPerShard(context, widths));
   const need = size(Math.max(0, contexts - done)), free = await freeDisk(out);
   const there = done > 0 ? ` (${Math.min(done, contexts)} contexts are there already)` : "";
-  console.error(`Harvesting ${contexts} contexts of ${context} tokens at ${taps.map(tapName).join(", ")}${there}`);
-  console.error(`  disk    ${bytes(need)} of ${bytes(free)} free`);
-  if (need <= free) return;
+  if (need <= free) {
+    return [
+      `Harvesting ${contexts} contexts of ${context} tokens at ${taps.map(tapName).join(", ")}${there}`,
+      `  disk    ${bytes(need)} of ${bytes(free)} free`,
+    ];
+  }
   throw new UserError({
     action: `harvest into ${out}`,
     requirement: `it needs ${bytes(need)} of disk`,

@@ -201,7 +201,7 @@ async function gatherShard(
 }
 
 /** What a directory must be a harvest of for it to go on there. */
-type Wanted = Omit<HarvestDescription, "format" | "mtc_version" | "adapter" | "precision_errors">;
+export type WantedHarvest = Omit<HarvestDescription, "format" | "mtc_version" | "adapter" | "precision_errors">;
 
 /**
  * Finds out how far a harvest is, and makes sure that its directory can take it: it is new or empty, or holds a part of the same harvest.
@@ -211,7 +211,7 @@ type Wanted = Omit<HarvestDescription, "format" | "mtc_version" | "adapter" | "p
  * @returns Where it stands.
  * @throws {UserError} When the directory holds anything else or is a file.
  */
-export async function standingOf(directory: string, wanted?: Wanted): Promise<Standing> {
+export async function standingOf(directory: string, wanted?: WantedHarvest): Promise<Standing> {
   const there = await readdir(directory).catch((error) => {
     if (error.code === "ENOENT") return [];
     throw fileError("write activations to", directory, error);

@@ -49,7 +49,8 @@ Deno.test("mtc harvest writes tokens and activations that add up, from a model d
       width: 128,
       tensors: ["tokens", ...tensors],
     });
-    assert.deepEqual(names(out), ["activations_00000.safetensors"]);
+    assert.deepEqual(names(out), ["activations_00000.safetensors", "harvest.json"]);
+    assert.match(stderr, /^ {2}disk {4}\d+ KiB of .* free$/m);
     const file = await openSafetensors(path);
     assert.deepEqual([file.info("tokens").dtype, file.info("tokens").shape], ["I32", [5, 20]]);
     const tokens = await file.read("tokens");
@@ -116,21 +117,41 @@ Deno.test("mtc harvest leaves a directory that holds files alone", () =>
     await Deno.writeTextFile(join(directory, "notes.txt"), "mine");
     const { code, stderr } = await harvest(["--layers", "1", "--out", directory]);
     assert.equal(code, 1);
-    assert.match(stderr, /must be new or empty, it holds notes\.txt; choose another --out/);
+    assert.match(
+      stderr,
+      /must be new or empty, or hold a part of the same harvest, it holds notes\.txt; choose another --out/,
+    );
     assert.deepEqual(names(directory), ["notes.txt"]);
   }));
 
-Deno.test({
-  name: "mtc harvest on a full disk says so and leaves nothing half-written",
-  ignore: !canMount,
-  fn: () =>
-    inTemporary(async (directory) => {
-      const script =
-        `mount -t tmpfs -o size=512k tmpfs ${directory} && { "$@"; code=$?; ls -A ${directory}/out; exit $code; }`;
-      const args = harvestArgs(["--layers", "1", "--contexts", "16", "--out", join(directory, "out")]);
-      const { code, stdout, stderr } = await withMounts(script, [Deno.execPath(), ...args]);
-      assert.equal(code, 1, stderr);
-      assert.match(stderr, /^mtc: Cannot write .*activations_00000\.safetensors: the disk is full; .*\n$/m);
-      assert.equal(stdout, "");
-    }),
-});
+const onSmallDisk: [what: string, options: string, message: RegExp, left: string][] = [
+  [
+    "refuses more than the disk has room for",
+    "size=512k",
+    /needs 1\.0 MiB of disk, 51\d KiB are free; ask for fewer/,
+    "",
+  ],
+  // Three files: the root, the directory and harvest.json.
+  [
+    "on a disk that takes no more files says so and leaves nothing half-written",
+    "size=8m,nr_inodes=3",
+    /^mtc: Cannot write .*activations_00000\.safetensors: the disk is full; .*\n$/m,
+    "harvest.json\n",
+  ],
+];
+for (const [what, options, message, left] of onSmallDisk) {
+  Deno.test({
+    name: `mtc harvest ${what}`,
+    ignore: !canMount,
+    fn: () =>
+      inTemporary(async (directory) => {
+        const script =
+          `mount -t tmpfs -o ${options} tmpfs ${directory} && { "$@"; code=$?; ls -A ${directory}/out; exit $code; }`;
+        const args = harvestArgs(["--layers", "1", "--contexts", "16", "--out", join(directory, "out")]);
+        const { code, stdout, stderr } = await withMounts(script, [Deno.execPath(), ...args]);
+        assert.equal(code, 1, stderr);
+        assert.match(stderr, message);
+        assert.equal(stdout, left);
+      }),
+  });
+}

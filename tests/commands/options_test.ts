@@ -107,7 +107,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 2 + 4 + 12 + 27);
+  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 4 + 12 + 27);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

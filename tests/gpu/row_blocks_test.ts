@@ -11,6 +11,7 @@ import {
   recordScatter,
   recordStore,
   type RowBlocks,
+  uploadRows,
 } from "../../core/gpu/row_blocks.ts";
 import { bindingAtMost } from "./small_bindings.ts";
 import { gaussians } from "../random.ts";
@@ -51,6 +52,13 @@ for (const [most, blocks] of [[1, 23], [4, 6], [22, 2], [23, 1], [1000, 1]]) {
     pass.submit();
     const held = await Promise.all(matrix.blocks.map((block) => downloadF32(gpu, block)));
     assert.deepEqual(held.flatMap((block) => [...block]), [...data]);
+
+    const uploaded = createRowBlocks(bindingAtMost(gpu, most * ROW_BYTES + 3), "uploaded", ROWS, WIDTH);
+    for (let first = 0; first < ROWS; first += 7) {
+      uploadRows(gpu, data.subarray(first * WIDTH, (first + 7) * WIDTH), uploaded, first);
+    }
+    const filled = await Promise.all(uploaded.blocks.map((block) => downloadF32(gpu, block)));
+    assert.deepEqual(filled.flatMap((block) => [...block]), [...data]);
 
     const order = Array.from({ length: 2 * ROWS }, (_, n) => (n * 9 + 4) % ROWS);
     const gathered = await gather(matrix, order, 3);
