@@ -8,10 +8,13 @@ import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { flopsOf, rehearse } from "../../core/estimate/rehearsal.ts";
 import { finish } from "../../core/training/finish.ts";
+import { harvestId, readHarvest } from "../../core/runs/harvest.ts";
 import { tapsOf } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
+import { bufferLayout, contextsDrawn } from "../../core/training/buffer.ts";
 import { train } from "../../core/training/session.ts";
 import { EMBEDDED, mappingsFor } from "../../commands/train/settings.ts";
+import { mtc } from "../cli/tiny_run.ts";
 import { planned, plannedAlike } from "../training/planned.ts";
 import { openGoldenModel } from "../model/golden.ts";
 
@@ -77,6 +80,30 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);
+  await model.weights.close();
+});
+
+Deno.test("a run from shards holds no model while it trains, and is rehearsed so", async () => {
+  const shards = join(runs, "shards"), contexts = contextsDrawn(bufferLayout(settings), settings.steps);
+  const args = ["--layers", "1,3", "--contexts", String(contexts), "--data-seed", "0", "--out", shards];
+  assert.equal((await mtc("harvest", ...args)).code, 0);
+  using own = await openGpu();
+  const model = await openModel(BUILTIN), harvest = harvestId(await readHarvest(shards));
+  const plan = { settings, transcoders, model, resumed: null, activations: { path: shards, harvest } };
+  const rehearsed = await rehearse(own, plan, true), { peaks } = rehearsed;
+  const seen = watch(own);
+  let whileTraining: string[] = [];
+  // deno-lint-ignore no-explicit-any -- as above
+  const describe = () => ({ d_in: 128, d_out: 128 }) as any;
+  const run = { ...plan, directory: join(runs, "fromShards"), data: "builtin" as const, describe };
+  const stepped = () => void (whileTraining = live(seen));
+  const trained = await train(own, run, { loading() {}, filling() {}, rounded() {}, measured() {}, stepped });
+  assert.deepEqual(whileTraining.sort(), rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`).sort());
+  assert.ok(!whileTraining.some((label) => label.startsWith("layers.")), whileTraining.join());
+  assert.equal(peaks.loading.bytes, 0);
+  await finish(own, run, trained, { sampling() {}, counted() {}, evaluating() {} });
+  const most = Math.max(...Object.values(peaks).map(({ bytes }) => bytes));
+  assert.ok(seen.peak <= most && seen.peak > 0.9 * most, `${seen.peak} bytes at most, expected about ${most}`);
   await model.weights.close();
 });
 
