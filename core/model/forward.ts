@@ -18,7 +18,7 @@ import { configOf, type DecoderConfig, type LayerType, type Rope } from "./confi
 import { type Edit, editsByPlace, isReplaced, recordEdits } from "./edits.ts";
 import { Embedding } from "./embedding.ts";
 import type { ModelFiles } from "./files.ts";
-import { Head, headColumns } from "./head.ts";
+import { type ComparedTokens, Head, headColumns } from "./head.ts";
 import { type Reach, reachOf } from "./reach.ts";
 import { rotaryTurns } from "./rotary.ts";
 import { checkLayer, placeOf, type Site, SITES, type Tap, tapIndex, tapName, widthOf } from "./sites.ts";
@@ -344,8 +344,9 @@ export class Decoder {
    *
    * @param pass The pass of that forward, or a later one.
    * @param batch The same batch.
-   * @param reference What {@link recordNormed} kept of the earlier one.
-   * @returns f32 [tokens, 3]: the loss as {@link recordLoss} gives it; KL(reference || this one) in nats; 1 where both think the same token
+   * @param reference What {@link recordNormed} kept of the earlier one, or some rows of it.
+   * @param compared Which are compared; every token with itself if left out.
+   * @returns f32 [compared tokens, 3]: the loss as {@link recordLoss} gives it; KL(reference || this one) in nats; 1 where both think the same token
    * the most probable, 0 elsewhere. The next call overwrites it.
    * @throws {RangeError} When the model was loaded without its head.
    */
@@ -353,8 +354,9 @@ export class Decoder {
     pass: Pass,
     batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
     reference: Tensor,
+    compared?: ComparedTokens,
   ): Tensor {
-    return this.#requireHead().recordComparison(pass, batch, reference);
+    return this.#requireHead().recordComparison(pass, batch, reference, compared);
   }
 
   /** What holds a tap of the model while a pass runs. */

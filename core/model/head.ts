@@ -9,6 +9,7 @@
 import { createTensor, type Gpu, upload } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
+import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
@@ -47,8 +48,28 @@ export interface HeadTensors {
   readonly chosen: Tensor;
 }
 
+/** Which of a batch's predictions are compared, and with which of another forward pass: as many entries in both. */
+export interface ComparedTokens {
+  /** Flat indices context * length + position. */
+  readonly tokens: Uint32Array<ArrayBuffer>;
+  /** The row of the reference that each is held against; several may share one, whose products are then computed once. */
+  readonly references: Uint32Array<ArrayBuffer>;
+}
+
 /** Hears of a block whose products were recorded: its columns, and the token that the first of them is. */
 type TakeBlock = (columns: number, first: number, block: Linear) => void;
+
+/** What a comparison works on, with room for the most tokens of a forward pass. */
+interface Comparison {
+  /** The compared tokens, and the row of the reference of each: u32 */
+  readonly order: Tensor;
+  readonly referenceRow: Tensor;
+  /** The reference's products with one block. */
+  readonly product: Tensor;
+  /** See compare_predictions.wgsl. */
+  readonly state: Tensor;
+  readonly result: Tensor;
+}
 
 /** A model's head on the GPU. */
 export class Head {
@@ -64,7 +85,7 @@ export class Head {
   readonly #state: Tensor;
   readonly #loss: Tensor;
   /** What a comparison needs beside that; there from the first one on. */
-  #comparison: { readonly product: Tensor; readonly state: Tensor; readonly result: Tensor } | null = null;
+  #comparison: Comparison | null = null;
   readonly #rowLanes: number;
 
   /**
@@ -148,40 +169,58 @@ export class Head {
    *
    * @param pass Where to record, behind the forward pass.
    * @param batch What went through it.
-   * @param reference f32 [tokens, d_model]: what left the final norm in the other forward pass.
-   * @returns f32 [tokens, 3]: loss, KL(reference || this) and whether both think the same token the most probable.
+   * @param reference f32 [.., d_model]: what left the final norm in the other forward pass.
+   * @param compared Which are compared; every token with the reference's row of its number if left out.
+   * @returns f32 [compared tokens, 3]: loss, KL(reference || this) and whether both think the same token the most probable.
    */
   recordComparison(
     pass: Pass,
     { contexts, context, ids }: Pick<TokenBatch, "contexts" | "context" | "ids">,
     reference: Tensor,
+    compared?: ComparedTokens,
   ): Tensor {
-    const rows = contexts * context, { product, state, result } = this.#comparison ??= this.#createComparison();
-    this.#uploadTargets(context, ids);
-    this.recordNormed(pass, rows);
-    this.#recordBlocks(pass, this.#tensors.normed, rows, (columns, first, block) => {
-      this.#recordProduct(pass, reference, rows, block, product);
+    const { order, referenceRow, product, state, result } = this.#comparison ??= this.#createComparison();
+    const all = contexts * context, { normed, chosen } = this.#tensors, { dModel, vocabSize } = this.#config;
+    const { tokens, references } = compared ??
+      { tokens: null, references: Uint32Array.from({ length: all }, (_, i) => i) };
+    const rows = references.length;
+    if (rows === 0) return result;
+    const referenceRows = references.reduce((most, row) => Math.max(most, row), 0) + 1;
+    this.#uploadTargets(context, ids, tokens);
+    upload(this.#gpu, referenceRow, references);
+    this.recordNormed(pass, all);
+    if (tokens) {
+      upload(this.#gpu, order, tokens);
+      recordGather(pass, oneBlock(normed), order, chosen, { rows, width: dModel, first: 0 });
+    }
+    this.#recordBlocks(pass, tokens ? chosen : normed, rows, (columns, first, block) => {
+      this.#recordProduct(pass, reference, referenceRows, block, product);
+      const tensors = { product: this.#product, reference: product, reference_row: referenceRow, state, result };
       pass.run(
         comparePredictions,
-        { product: this.#product, reference: product, target_token: this.#targets, state, result },
-        { rows, columns, first, vocabulary: this.#config.vocabSize },
+        { ...tensors, target_token: this.#targets },
+        { rows, columns, first, vocabulary: vocabSize, references: referenceRows },
         { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
       );
     });
     return result;
   }
 
-  #createComparison() {
+  #createComparison(): Comparison {
     const { shape, shape: [maxTokens] } = this.#product;
     return {
+      order: createTensor(this.#gpu, "compared tokens", [maxTokens], "u32"),
+      referenceRow: createTensor(this.#gpu, "reference of each compared token", [maxTokens], "u32"),
       product: createTensor(this.#gpu, "the reference's products with the vocabulary", shape),
       state: createTensor(this.#gpu, "comparison state", [maxTokens, 8]),
       result: createTensor(this.#gpu, "comparison", [maxTokens, 3]),
     };
   }
 
-  #uploadTargets(context: number, ids: Uint32Array<ArrayBuffer>): void {
-    upload(this.#gpu, this.#targets, ids.map((_, i) => i % context === context - 1 ? NO_TOKEN : ids[i + 1]));
+  /** Of some tokens, or of all. */
+  #uploadTargets(context: number, ids: Uint32Array<ArrayBuffer>, tokens: Uint32Array<ArrayBuffer> | null = null): void {
+    const follower = (i: number) => i % context === context - 1 ? NO_TOKEN : ids[i + 1];
+    upload(this.#gpu, this.#targets, tokens ? tokens.map(follower) : ids.map((_, i) => follower(i)));
   }
 
   #recordBlocks(pass: Pass, x: Tensor, rows: number, take: TakeBlock): void {

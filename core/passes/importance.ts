@@ -3,7 +3,8 @@
  *
  * Switching a feature off changes a context only where it fires there, and only from the target upwards. So the text goes through the model
  * once, and of every token what the layers above the target start from is kept. After that each context of a batch is one in which some
- * feature fires, with that feature off ({@link Replay}): a feature costs the contexts that it fires in, once through the layers above.
+ * feature fires, with that feature off ({@link Replay}): a feature costs the contexts that it fires in, once through the layers above,
+ * and of the head what comes from its first firing on.
  *
  *     text ──► model ──► features, residuals ──► mass, error ──► chosen features ──► feature and context ──► layers above ──► loss, KL
  *                   └──► kept activations ─────────────────────────────────────────────────┘
@@ -26,7 +27,7 @@ import { Reconstructor } from "../transcoder/reconstruct.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { normLimits } from "./norm_limits.ts";
 import { type Analysis, batchesOf, contextsAtHand, overText, type Piece, recordTaken } from "./over_text.ts";
-import { KeptStates, Replay } from "./replay.ts";
+import { changedTokens, firstChanged, KeptStates, Replay, type ReplayCosts, type Replayed } from "./replay.ts";
 
 /** A transcoder and a text that is read to its end; the model must be loaded with its head and the taps of {@link importanceTaps}. */
 export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders" | "tokens" | "onProgress"> {
@@ -86,28 +87,26 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
   const isPredicted = text.ids.map((_, row) => Number(isCounted[row] === 1 && isFollowed(text, row)));
   const cleanLoss = new Float32Array(text.ids.length);
   const replay = new Replay(scratch, decoder, transcoder, states, text);
-  // Kernels are compiled in the first batch, which says little of the time that others take.
-  let since = performance.now(), timed = 0;
   await replay.asItIs((c, comparison) => {
     for (let t = 0; t < context; t++) cleanLoss[c * context + t] = comparison[3 * t];
-    timed++;
-    if (c + 1 === decoder.contextsAtOnce && c + 1 < contexts) [since, timed] = [performance.now(), 0];
   }, signal);
-  const seconds = (performance.now() - since) / 1000 / timed;
-  const jobs = chosen.flatMap(({ feature }) => fired.get(feature)!.firings.map((firing) => ({ feature, firing })));
-  onEstimate?.(chosen.length, jobs.length, seconds * jobs.length);
+  // By context, so that neighbours share what is computed of the model as it is. The last token of a context predicts nothing.
+  const jobs = chosen.flatMap(({ feature }) => fired.get(feature)!.firings.map((firing) => ({ feature, firing })))
+    .filter((one) => firstChanged(one) < context - 1)
+    .sort((a, b) => a.firing.context - b.firing.context || a.feature - b.feature);
+  if (onEstimate) onEstimate(chosen.length, jobs.length, secondsOf(jobs, decoder, context, await replay.costs()));
 
   const ablated = new Map(chosen.map(({ feature, sets }): [number, AblatedFeature] => {
     const { mass, error } = fired.get(feature)!;
     return [feature, { feature, sets, mass, error, loss: new Float64Array(contexts), kl: new Float64Array(contexts) }];
   }));
   let done = 0;
-  await replay.without(jobs, ({ feature, firing: { context: c } }, comparison) => {
-    const { loss, kl } = ablated.get(feature)!;
-    for (let t = 0; t < context; t++) {
+  await replay.without(jobs, ({ feature, firing }, comparison) => {
+    const { loss, kl } = ablated.get(feature)!, { context: c } = firing;
+    for (let t = firing.columns[0], at = 0; t < context - 1; t++, at += 3) {
       if (isPredicted[c * context + t] === 0) continue;
-      loss[c] += comparison[3 * t] - cleanLoss[c * context + t];
-      kl[c] += comparison[3 * t + 1];
+      loss[c] += comparison[at] - cleanLoss[c * context + t];
+      kl[c] += comparison[at + 1];
     }
     onAblation?.(++done, jobs.length);
   }, signal);
@@ -125,6 +124,21 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
     cleanLoss: perContext((row) => cleanLoss[row]),
     ablated: [...ablated.values()],
   };
+}
+
+/** What switching features off will take. */
+function secondsOf(
+  jobs: readonly Replayed[],
+  { contextsAtOnce }: ImportanceOptions["decoder"],
+  context: number,
+  costs: ReplayCosts,
+): number {
+  let products = 0;
+  for (let first = 0; first < jobs.length; first += contextsAtOnce) {
+    const { tokens, rows } = changedTokens(jobs.slice(first, first + contextsAtOnce), context);
+    products += tokens.length + rows.length;
+  }
+  return jobs.length * costs.context + products * costs.product;
 }
 
 function nothingFires(tokens: number): UserError {

@@ -6,13 +6,14 @@
 
 import { decode, prefixConstants } from "../../wgsl/transcoder/step.ts";
 import type { Firing } from "../analysis/firings.ts";
-import { createTensor, downloadF32, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
+import { createTensor, downloadF32, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { createRowBlocks, recordGather, recordStore, type RowBlocks } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder } from "../model/forward.ts";
+import type { ComparedTokens } from "../model/head.ts";
 import { type Tap, widthOf } from "../model/sites.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -54,6 +55,14 @@ export class KeptStates implements Analysis<null> {
   take(): void {}
 }
 
+/** What parts of the work take, in seconds. */
+export interface ReplayCosts {
+  /** The layers above the target, a context. */
+  readonly context: number;
+  /** The products of a token with the vocabulary. */
+  readonly product: number;
+}
+
 /** A feature that is switched off in one context; null where none is. */
 export interface Replayed {
   /** The feature. */
@@ -81,6 +90,8 @@ export class Replay {
   /** What the head reads of the model as it is: f32 [tokens of the text, d_model], and of the contexts at hand. */
   readonly #clean: RowBlocks;
   readonly #reference: Tensor;
+  /** Rows of the text, u32 [tokens]: those that the predictions at hand are held against. */
+  readonly #referenceOrder: Tensor;
 
   /**
    * Uploads the features and allocates room for one batch.
@@ -113,6 +124,7 @@ export class Replay {
     this.#squares = createTensor(gpu, "squared targets", [maxTokens, 1]);
     this.#clean = createRowBlocks(gpu, "clean model's normed residual", text.ids.length, dModel);
     this.#reference = createTensor(gpu, "normed residual at hand", [maxTokens, dModel]);
+    this.#referenceOrder = createTensor(gpu, "reference rows", [maxTokens], "u32");
   }
 
   /**
@@ -123,21 +135,51 @@ export class Replay {
    * @throws {UserError} When the device fails.
    */
   asItIs(take: (context: number, comparison: Float32Array) => void, signal?: AbortSignal): Promise<void> {
-    const contexts = Array.from({ length: this.#text.contexts }, (_, context): Replayed => {
-      return { feature: null, firing: { context, columns: [], values: [] } };
-    });
+    const contexts = this.#whole(this.#text.contexts);
     const refer = (pass: Pass, [{ firing }]: readonly Replayed[], rows: number) => {
       this.#decoder.recordNormed(pass, rows, this.#reference);
       recordStore(pass, this.#reference, this.#clean, firing.context * this.#text.context, rows);
+      return undefined;
     };
     return this.#run(contexts, ({ firing }, comparison) => take(firing.context, comparison), refer, signal);
   }
 
   /**
-   * Runs contexts with a feature of its own switched off in each.
+   * Measures what the work takes, behind {@link asItIs}, which has compiled the kernels.
+   *
+   * @returns The times of one batch.
+   * @throws {UserError} When the device fails.
+   */
+  async costs(): Promise<ReplayCosts> {
+    const contexts = this.#whole(Math.min(this.#text.contexts, this.#decoder.contextsAtOnce));
+    const batch = this.#batchOf(contexts), tokens = batch.ids.length;
+    const timed = async (record: (pass: Pass) => void) => {
+      const pass = new Pass(this.#gpu), begin = performance.now();
+      record(pass);
+      pass.submit();
+      await settle(this.#gpu);
+      return (performance.now() - begin) / 1000;
+    };
+    const layers = await timed((pass) => {
+      this.#decoder.forward(pass, batch, { edits: this.#edits(pass, contexts, tokens), taps: [] });
+    });
+    const head = await timed((pass) => this.#decoder.recordComparison(pass, batch, this.#reference));
+    return { context: layers / contexts.length, product: head / (2 * tokens) };
+  }
+
+  /** The first contexts of the text, with no feature off. */
+  #whole(contexts: number): Replayed[] {
+    return Array.from({ length: contexts }, (_, context): Replayed => {
+      return { feature: null, firing: { context, columns: [], values: [] } };
+    });
+  }
+
+  /**
+   * Runs contexts with a feature of its own switched off in each. Predictions are compared from the first token on at which it fires: those
+   * before are what they were. Neighbours of the same context share what is computed of the model as it is.
    *
    * @param off Which, and where.
-   * @param take Hears of each context's losses, held against those of {@link asItIs}: f32 [context, 3] as of
+   * @param take Hears of each context's losses from that token on but the last's, held against those of {@link asItIs}: f32 [tokens, 3] as of
    * {@link Decoder.recordComparison}.
    * @param signal Ends the work early by throwing its reason.
    * @throws {UserError} When the device fails.
@@ -148,32 +190,44 @@ export class Replay {
     signal?: AbortSignal,
   ): Promise<void> {
     const width = this.#decoder.config.dModel;
-    const refer = (pass: Pass, _: readonly Off[], rows: number) =>
-      recordGather(pass, this.#clean, this.#order, this.#reference, { rows, width, first: 0 });
+    const refer = (pass: Pass, batch: readonly Off[]) => {
+      const { rows, ...compared } = changedTokens(batch, this.#text.context);
+      upload(this.#gpu, this.#referenceOrder, rows);
+      const gathering = { rows: rows.length, width, first: 0 };
+      recordGather(pass, this.#clean, this.#referenceOrder, this.#reference, gathering);
+      return compared;
+    };
     return this.#run(off, take, refer, signal);
   }
 
-  /** `refer` records what fills the reference, behind the forward pass. */
+  /** `refer` records what fills the reference, behind the forward pass, and says what is held against it: everything if undefined. */
   async #run<Off extends Replayed>(
     off: readonly Off[],
     take: (off: Off, comparison: Float32Array) => void,
-    refer: (pass: Pass, off: readonly Off[], rows: number) => void,
+    refer: (pass: Pass, off: readonly Off[], rows: number) => ComparedTokens | undefined,
     signal?: AbortSignal,
   ): Promise<void> {
     const { context } = this.#text, decoder = this.#decoder;
-    let comparison: Tensor;
+    let comparison: Tensor, compared: number;
     await overlapped(inBatches(off, decoder.contextsAtOnce), {
       submit: (batch) => {
         signal?.throwIfAborted();
         const tokens = this.#batchOf(batch), rows = tokens.ids.length, pass = new Pass(this.#gpu);
         decoder.forward(pass, tokens, { edits: this.#edits(pass, batch, rows), taps: [] });
-        refer(pass, batch, rows);
-        comparison = decoder.recordComparison(pass, tokens, this.#reference);
+        const chosen = refer(pass, batch, rows);
+        compared = chosen ? chosen.tokens.length : rows;
+        comparison = decoder.recordComparison(pass, tokens, this.#reference, chosen);
         pass.submit();
       },
-      read: ({ length }) => downloadF32(this.#gpu, front(comparison, length * context)),
-      take: (batch, values) =>
-        batch.forEach((one, i) => take(one, values.subarray(3 * i * context, 3 * (i + 1) * context))),
+      read: () => downloadF32(this.#gpu, front(comparison, compared)),
+      take(batch, values) {
+        let at = 0;
+        for (const one of batch) {
+          const end = at + 3 * (one.feature === null ? context : context - 1 - firstChanged(one));
+          take(one, values.subarray(at, end));
+          at = end;
+        }
+      },
     });
   }
 
@@ -225,6 +279,43 @@ export class Replay {
     );
     return [...edits.slice(0, -1), { kind: "replace", tap: taps.at(-1)!, tensor: this.#target }];
   }
+}
+
+/**
+ * The first token of a context that a feature changes.
+ *
+ * @param replayed The feature.
+ * @returns The token's place in the context; 0 where no feature is off.
+ */
+export function firstChanged({ firing: { columns } }: Replayed): number {
+  return columns.length === 0 ? 0 : columns[0];
+}
+
+/**
+ * What features change of their contexts.
+ *
+ * @param off The features, each in one context.
+ * @param context Tokens of a context.
+ * @returns The tokens from the first change of each on but the last, which predicts nothing, all contexts side by side, and the rows of the
+ * text that they are held against, each once where the same context comes several times in a row.
+ */
+export function changedTokens(off: readonly Replayed[], context: number): ComparedTokens & {
+  readonly rows: Uint32Array<ArrayBuffer>;
+} {
+  const tokens: number[] = [], references: number[] = [], rows: number[] = [];
+  for (let begin = 0, end = 0; begin < off.length; begin = end) {
+    const { firing } = off[begin];
+    while (end < off.length && off[end].firing.context === firing.context) end++;
+    const alike = off.slice(begin, end), least = Math.min(...alike.map(firstChanged));
+    alike.forEach((one, i) => {
+      for (let column = firstChanged(one); column < context - 1; column++) {
+        tokens.push((begin + i) * context + column);
+        references.push(rows.length + column - least);
+      }
+    });
+    for (let column = least; column < context - 1; column++) rows.push(firing.context * context + column);
+  }
+  return { tokens: Uint32Array.from(tokens), references: Uint32Array.from(references), rows: Uint32Array.from(rows) };
 }
 
 async function* inBatches<T>(all: readonly T[], size: number): AsyncGenerator<readonly T[]> {

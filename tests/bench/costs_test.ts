@@ -203,9 +203,10 @@ for (const SOFT_CAP of [0, 30]) {
   );
   check(
     comparePredictions,
-    params,
+    { ...params, references: 3 },
     (meter) => {
       for (const r of range(3)) {
+        meter.read("reference_row", r);
         meter.read("target_token", r);
         for (const n of range(8)) meter.update("state", r, n);
         for (const n of range(3)) meter.write("result", r, n);

@@ -8,6 +8,7 @@ import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import { type Site, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
 import { importanceTaps, measureImportance } from "../../core/passes/importance.ts";
+import { changedTokens } from "../../core/passes/replay.ts";
 import { countedRows, NO_DOCUMENT, type TokenBatch } from "../../core/text/contexts.ts";
 import { groupOf } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
@@ -222,4 +223,16 @@ Deno.test("an interrupt ends the work with its reason", async () => {
     /stop/,
   );
   assert.ok(contexts > 0 && contexts <= 4);
+});
+
+Deno.test("what is compared begins with a feature's first firing, and neighbours of a context share what they are held against", () => {
+  const off = [[2, 3], [2, 1], [4, 0], [2, 2]].map(([context, column]) => {
+    return { feature: 1, firing: { context, columns: [column, 4], values: [1, 1] } };
+  });
+  const { tokens, references, rows } = changedTokens(off, 6);
+  assert.deepEqual([...tokens], [3, 4, 7, 8, 9, 10, 12, 13, 14, 15, 16, 20, 21, 22]);
+  assert.deepEqual([...rows], [13, 14, 15, 16, 24, 25, 26, 27, 28, 14, 15, 16]);
+  const heldAgainst = [...references].map((row) => rows[row]);
+  const own = [...tokens].map((token) => off[Math.floor(token / 6)].firing.context * 6 + token % 6);
+  assert.deepEqual(heldAgainst, own);
 });

@@ -3,21 +3,22 @@
 //   result[r, 0] = log(sum exp(z)) - z[target]                             the next token's loss; 0 where none follows
 //   result[r, 1] = sum p' (z' - z) - log(sum exp(z')) + log(sum exp(z))    KL(p' || p)
 //   result[r, 2] = 1 where the largest product of both is the same token's (the first of equal ones), 0 elsewhere
-// product, reference [rows, columns]: both heads' products with the vocabulary's tokens first .. first + columns - 1; target_token [rows]: the
-// token that follows, 0xffffffff where none does; state [rows, 8]: largest z so far, its token, sum of exp(z - largest), the target's z; of
+// product [rows, columns], reference [references, columns]: both heads' products with the vocabulary's tokens first .. first + columns - 1;
+// reference_row [rows]: the row of reference that each is held against; target_token [rows]: the token that follows, 0xffffffff where none does; state [rows, 8]: largest z so far, its token, sum of exp(z - largest), the target's z; of
 // the reference the largest, its token and the sum, then sum of exp(z' - largest') (z' - z); result [rows, 3].
 // One workgroup per row; lanes take every LANES-th column.
 // f32, token numbers too, which are exact below 2^24; each block is summed in fixed trees below its own maxima, then both sums below the larger
 // ones. The block with first = 0 begins state, the others update it in place; the one that ends with the vocabulary overwrites result.
 override LANES: u32 = 256u;
 override SOFT_CAP: f32 = 30.0;
-struct Params { rows: u32, columns: u32, first: u32, vocabulary: u32 }
+struct Params { rows: u32, columns: u32, first: u32, vocabulary: u32, references: u32 }
 @group(0) @binding(0) var<storage, read> product: array<f32>;
 @group(0) @binding(1) var<storage, read> reference: array<f32>;
-@group(0) @binding(2) var<storage, read> target_token: array<u32>;
-@group(0) @binding(3) var<storage, read_write> state: array<f32>;
-@group(0) @binding(4) var<storage, read_write> result: array<f32>;
-@group(0) @binding(5) var<uniform> params: Params;
+@group(0) @binding(2) var<storage, read> reference_row: array<u32>;
+@group(0) @binding(3) var<storage, read> target_token: array<u32>;
+@group(0) @binding(4) var<storage, read_write> state: array<f32>;
+@group(0) @binding(5) var<storage, read_write> result: array<f32>;
+@group(0) @binding(6) var<uniform> params: Params;
 
 const LOWEST = -3.0e38;
 
@@ -30,11 +31,12 @@ fn main(
   let row = group.y * groups.x + group.x;
   if (row >= params.rows) { return; }
   let begin = row * params.columns;
+  let other = reference_row[row] * params.columns;
   // The cap keeps the order, so it is taken of the largest alone. A lane's columns ascend: the first of equal products stays.
   var best = vec2f(LOWEST);
   var place = vec2f(f32(params.columns));
   for (var c = local.x; c < params.columns; c += LANES) {
-    let here = vec2f(product[begin + c], reference[begin + c]);
+    let here = vec2f(product[begin + c], reference[other + c]);
     place = select(place, vec2f(f32(c)), here > best);
     best = max(best, here);
   }
@@ -44,7 +46,7 @@ fn main(
   var largest = vec2f(soft_capped(most.x), soft_capped(most.y));
   var sums = vec4f();
   for (var c = local.x; c < params.columns; c += LANES) {
-    let z = vec2f(soft_capped(product[begin + c]), soft_capped(reference[begin + c]));
+    let z = vec2f(soft_capped(product[begin + c]), soft_capped(reference[other + c]));
     let e = exp(z - largest);
     sums += vec4f(e.x, e.y, e.y * (z.y - z.x), 0.0);
   }

@@ -30,11 +30,18 @@ export const nextTokenLoss = defineKernel({
 export const comparePredictions = defineKernel({
   name: "compare_predictions",
   source: comparePredictionsSource + softCapSource + tanhSource + reduceSource,
-  bindings: { product: "read", reference: "read", target_token: "read", state: "write", result: "write" },
-  params: { rows: "u32", columns: "u32", first: "u32", vocabulary: "u32" },
+  bindings: {
+    product: "read",
+    reference: "read",
+    reference_row: "read",
+    target_token: "read",
+    state: "write",
+    result: "write",
+  },
+  params: { rows: "u32", columns: "u32", first: "u32", vocabulary: "u32", references: "u32" },
   constants: { LANES: 256, SOFT_CAP: 30 },
-  shapes: ({ rows, columns }) => ({
-    ...{ product: [rows, columns], reference: [rows, columns], target_token: [rows] },
+  shapes: ({ rows, columns, references }) => ({
+    ...{ product: [rows, columns], reference: [references, columns], reference_row: [rows], target_token: [rows] },
     ...{ state: [rows, 8], result: [rows, 3] },
   }),
   workgroups: ({ rows }) => linearGrid(rows, 1),
