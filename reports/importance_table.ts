@@ -105,9 +105,10 @@ export function agreementTable({ agreement }: Importance): string {
   ]);
 }
 
-/** How many features the model predicts worse, or better, without. */
+/** How many features the model predicts worse, or better, without; nothing where there are no intervals. */
 export function signSentence(importance: Importance): string {
   const off = switchedOff(importance);
+  if (off.some(({ effect: { ce_rise_ci95 } }) => ce_rise_ci95.some(Number.isNaN))) return "";
   return FEATURE_SETS.map((set) => {
     const members = off.filter(({ effect }) => effect.sets.includes(set));
     const worse = members.filter(({ effect: { ce_rise_ci95: [low] } }) => low > 0).length;

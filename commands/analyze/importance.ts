@@ -109,7 +109,7 @@ async function importance(options: ImportanceOptions): Promise<void> {
       tables.signSentence(result),
       tables.agreementTable(result),
       ...transcoder === transcoders.at(-1) ? [tables.importanceNotes(result).join("\n")] : [],
-    ].join("\n\n");
+    ].filter((part) => part !== "").join("\n\n");
   };
   await print(options.run, options, analysed, text, csvRows);
   await keep(analysed, (directory, { result }) => writeImportance(directory, result));

@@ -123,7 +123,7 @@ export const IMPORTANCE_DEFINITIONS: Readonly<Record<string, string>> = {
   reliability:
     "The correlation of the features' ranks by one half of the contexts with those by the other half, the mean over 100 random halvings, " +
     "raised to the whole text by Spearman and Brown's 2 r / (1 + r): how well the ranks by as much other text of these documents would " +
-    "agree. Two rankings can hardly agree more than the root of their reliabilities' product.",
+    "agree; 0 where the halves rank against each other. Two rankings can hardly agree more than the root of their reliabilities' product.",
   ci95:
     "95 % intervals: percentiles 2.5 and 97.5 over 1,000 bootstrap resamples of what `resampled` names; of correlations, each resamples the " +
     "features as well. Documents are resampled where there are five, else contexts; of fewer than five of those there are none.",
@@ -291,7 +291,7 @@ function agreementOf(
   };
 }
 
-/** The reliability of the ranks of features, each with one sum per context. */
+/** The reliability of the ranks of features, each with one sum per context; 0 where halves rank against each other. */
 function reliabilityOf(features: readonly Float64Array[], contexts: number): number {
   const random = randomGenerator(0, HALVES_STREAM, contexts);
   let correlations = 0;
@@ -300,7 +300,7 @@ function reliabilityOf(features: readonly Float64Array[], contexts: number): num
     const first = features.map((sums) => half.reduce((part, context) => part + sums[context], 0));
     correlations += spearman(first, features.map((sums, i) => sum(sums) - first[i]));
   }
-  const correlation = correlations / HALVINGS;
+  const correlation = Math.max(0, correlations / HALVINGS);
   return 2 * correlation / (1 + correlation);
 }
 

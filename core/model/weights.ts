@@ -181,7 +181,16 @@ async function loadHeadGains(gpu: Gpu, source: TensorSource, prefix: string, hea
   return tensorFrom(gpu, `${prefix}.q_norm+k_norm gain`, [2, headDim], gains);
 }
 
-async function readGain(source: TensorSource, name: string, width: number): Promise<Float32Array<ArrayBuffer>> {
+/**
+ * Reads the gain of a norm, which is one plus the stored weight.
+ *
+ * @param source The checkpoint.
+ * @param name For example `layers.0.input_layernorm`, or `norm` for the one in front of the head.
+ * @param width Its width.
+ * @returns f32 [width]
+ * @throws {UserError} As {@link loadLayers}.
+ */
+export async function readGain(source: TensorSource, name: string, width: number): Promise<Float32Array<ArrayBuffer>> {
   return (await source.readF32(`${name}.weight`, [width])).map((w) => 1 + w);
 }
 

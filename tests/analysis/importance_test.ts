@@ -10,6 +10,7 @@ import {
   type MeasuredImportance,
 } from "../../core/analysis/importance.ts";
 import { spearman } from "../../core/analysis/statistics.ts";
+import { signSentence } from "../../reports/importance_table.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians, uniform } from "../random.ts";
 
@@ -189,6 +190,10 @@ Deno.test("few contexts have no intervals, and features of one kind no correlati
   const few = importanceFigures(measured(4, 3, (i) => ({ mass: i, error: 1, loss: i, kl: i })), () => 0);
   assert.deepEqual([few.resampled, few.features[1].effect!.kl_ci95], ["contexts", [NaN, NaN]]);
   assert.ok(few.agreement.every(({ pairs }) => Number.isNaN(pairs[0].spearman) && Number.isNaN(pairs[0].ci95[0])));
+  assert.equal(signSentence(few), "", "nothing lies beyond an interval that is not there");
+  // What the first context ranks one way, the second ranks the other.
+  const torn = importanceFigures(measured(8, 2, (i, c) => ({ mass: c ? i : -i, error: i, loss: i, kl: i })), () => 0);
+  assert.deepEqual(torn.agreement.map(({ reliability: { mass, kl } }) => [mass, kl]), [[0, 1], [0, 1]]);
 });
 
 Deno.test("Spearman's correlation goes by ranks, ties share theirs", () => {

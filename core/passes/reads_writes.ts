@@ -1,0 +1,114 @@
+/**
+ * What features read and write, in tokens of the vocabulary: their encoders beside the embeddings, their decoders through the head.
+ * @module
+ */
+
+import type { FeatureTokens, ToldToken } from "../analysis/attribution.ts";
+import type { RankedToken } from "../analysis/token_ranks.ts";
+import type { TensorSource } from "../files/tensor_source.ts";
+import type { Gpu } from "../gpu/device.ts";
+import type { DecoderConfig } from "../model/config.ts";
+import { isAdded } from "../model/residual.ts";
+import { readGain } from "../model/weights.ts";
+import { permutation, randomGenerator } from "../random.ts";
+import type { PlacedTranscoder } from "./features.ts";
+import { rankVocabulary } from "./token_directions.ts";
+
+/** Tokens at either end. */
+const MOST = 10;
+/** Separates these draws from other uses of the generator. */
+const CHANCE_STREAM = 0x6368616e;
+
+/** Whose tokens are told. */
+export interface ReadsWritesOptions {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** The model's weights, */
+  readonly weights: TensorSource;
+  /** and its sizes. */
+  readonly config: Pick<DecoderConfig, "vocabSize" | "dModel" | "isHeadTied">;
+  /** The text of a token. */
+  readonly tokenText: (id: number) => string;
+  /** The transcoder. */
+  readonly transcoder: PlacedTranscoder;
+  /** f32 [features, d_model]: what its features read of the residual stream. */
+  readonly reads: Float32Array;
+  /** Which features. */
+  readonly features: readonly number[];
+  /** Hears of the tokens of the vocabulary done so far of all. */
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Finds the tokens that features read and write.
+ *
+ * @param options Whose.
+ * @returns The tokens of each feature, in the order given.
+ * @throws {UserError} When the model's weights cannot be read, or the device fails.
+ */
+export async function readsAndWrites(options: ReadsWritesOptions): Promise<FeatureTokens[]> {
+  const { gpu, weights, config, transcoder: { transcoder, config: { target } }, reads, features } = options;
+  const { vocabSize, dModel: width, isHeadTied } = config, { onProgress, tokenText } = options;
+  if (features.length === 0) return [];
+  const isWritten = isAdded(target.site), total = isWritten ? 2 * vocabSize : vocabSize;
+  // Each feature's encoder, and behind them the same numbers in random order.
+  const directions = rowsOf(reads, [...features, ...features], width), random = randomGenerator(0, CHANCE_STREAM);
+  for (let first = directions.length / 2; first < directions.length; first += width) {
+    const row = directions.slice(first, first + width);
+    permutation(width, random).forEach((from, to) => directions[first + to] = row[from]);
+  }
+  const embedding = weights.matrix("embed_tokens.weight", [vocabSize, width]);
+  const read = await rankVocabulary({
+    ...{ gpu, matrix: embedding, directions, width, isCosine: true, most: MOST },
+    onProgress: (done) => onProgress?.(done, total),
+  });
+  const told = (tokens: readonly RankedToken[], mean = 0): ToldToken[] =>
+    tokens.map(({ id, value }) => ({ id, token: tokenText(id), value: value - mean }));
+  const written = isWritten ? await rankWritten() : null;
+  return features.map((_, i) => ({
+    reads: told(read[i].highest),
+    chance: read[features.length + i].highest[0].value,
+    writes: written && {
+      raised: told(written[i].highest, written[i].mean),
+      lowered: told(written[i].lowest, written[i].mean),
+      std: written[i].std,
+    },
+  }));
+
+  async function rankWritten() {
+    const gain = await readGain(weights, "norm", width);
+    const matrix = isHeadTied ? embedding : weights.matrix("lm_head.weight", [vocabSize, width]);
+    const directions = rowsOf(transcoder.weights.decoder, features, width).map((w, i) => w * gain[i % width]);
+    const onDone = (done: number) => onProgress?.(vocabSize + done, total);
+    return await rankVocabulary({ gpu, matrix, directions, width, isCosine: false, most: MOST, onProgress: onDone });
+  }
+}
+
+/**
+ * The cosine of what each feature reads with what it writes.
+ *
+ * @param reads f32 [features, d_model]: what the features read of the residual stream.
+ * @param placed The transcoder.
+ * @returns One cosine per feature; null where the target is not added to the residual stream as it is.
+ */
+export function readWriteCosines(
+  reads: Float32Array,
+  { transcoder: { shape: { d_in: width }, weights: { decoder } }, config: { target } }: PlacedTranscoder,
+): Float64Array | null {
+  if (!isAdded(target.site)) return null;
+  return Float64Array.from({ length: reads.length / width }, (_, feature) => {
+    let both = 0, read = 0, written = 0;
+    for (let at = feature * width; at < (feature + 1) * width; at++) {
+      both += reads[at] * decoder[at];
+      read += reads[at] ** 2;
+      written += decoder[at] ** 2;
+    }
+    return both / Math.sqrt(read * written);
+  });
+}
+
+function rowsOf(matrix: Float32Array, rows: readonly number[], width: number): Float32Array {
+  const chosen = new Float32Array(rows.length * width);
+  rows.forEach((row, i) => chosen.set(matrix.subarray(row * width, (row + 1) * width), i * width));
+  return chosen;
+}
