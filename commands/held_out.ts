@@ -25,6 +25,8 @@ export interface Wanted {
   readonly tokens: number;
   /** Whether the model's head is needed. */
   readonly head?: boolean;
+  /** The most tokens in one forward pass, if not those that suit the model. */
+  readonly maxTokens?: number;
   /** Taps that are needed beside sources and targets; none if left out. */
   readonly taps?: readonly Tap[];
 }
@@ -50,7 +52,7 @@ export async function onHeldOut<T>(
   device: Gpu,
   files: ModelFiles,
   transcoders: readonly FinishedTranscoder[],
-  { label, data: moved, split, tokens, head, taps = [] }: Wanted,
+  { label, data: moved, split, tokens, head, maxTokens, taps = [] }: Wanted,
   measure: (options: HeldOut) => Promise<T>,
 ): Promise<T> {
   const { loadVisibly } = await import("./open_model.ts");
@@ -68,7 +70,7 @@ export async function onHeldOut<T>(
   using gpu = openScope(device);
   const all = withLimitedTaps([...tapsOf(transcoders.map(({ config }) => config)), ...taps], config);
   const decoder = await loadVisibly((onLoading) =>
-    loadRunModel(gpu, files, transcoders, { taps: all, head, onLoading })
+    loadRunModel(gpu, files, transcoders, { taps: all, head, maxTokens, onLoading })
   );
   const data = moved ?? dataOf(config);
   const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });

@@ -12,6 +12,7 @@ export function filesOf({ file }: TranscoderName): {
   summary: string;
   curves: string;
   importance: string;
+  attribution: string;
 } {
   return {
     report: `${file}_analysis_report.md`,
@@ -20,6 +21,7 @@ export function filesOf({ file }: TranscoderName): {
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
     importance: `${file}_importance.png`,
+    attribution: `${file}_attribution.png`,
   };
 }
 

@@ -6,12 +6,14 @@ import type { ComparedPair, TranscoderAnalysis } from "../core/runs/analysed.ts"
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
 import { filesOf, pairFiles } from "./file_names.ts";
+import { attributionFigure } from "./plots/attribution.ts";
 import { importanceFigure } from "./plots/importance.ts";
 import { indexPage } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
 import { renderPng } from "./plots/render.ts";
+import { featureToken, visibleToken } from "./tokens.ts";
 import { trainingSummary } from "./markdown/training_summary.ts";
 
 /** A file to be written. */
@@ -43,9 +45,16 @@ export async function* reportFiles(
     yield { name: names.overview, content: await renderPng(overviewFigure(transcoder)) };
     yield { name: names.scatter, content: await renderPng(scatterFigure(transcoder)) };
     yield { name: names.curves, content: await renderPng(curvesFigure(transcoder)) };
-    const { importance } = transcoder;
+    const { importance, attribution, features } = transcoder;
     if (importance) {
       yield { name: names.importance, content: await renderPng(importanceFigure(transcoder.name, importance)) };
+    }
+    if (attribution) {
+      const token = (feature: number) => featureToken(features[feature], visibleToken) ?? "";
+      yield {
+        name: names.attribution,
+        content: await renderPng(attributionFigure(transcoder.name, attribution, token)),
+      };
     }
     yield { name: names.report, content: analysisReport(transcoder, generated) };
     yield { name: names.summary, content: trainingSummary(transcoder, generated) };

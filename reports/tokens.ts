@@ -2,6 +2,7 @@
  * Tokens and contexts as a reader can read them, safe inside Markdown.
  * @module
  */
+import type { FeatureRow } from "../core/analysis/feature_rows.ts";
 import type { Sample } from "../core/analysis/sample_statistics.ts";
 
 /** Names of characters that would be invisible or move the text. */
@@ -21,6 +22,14 @@ function showBreaks(text: string): string {
 /** A token's text with nothing invisible in it: `␣` space, `⏎` newline, `⇥` tab, `<0x07>` a control byte, `<U+200B>` other. */
 export function visibleToken(token: string): string {
   return token === "" ? "(empty)" : showBreaks(token).replaceAll(" ", "␣");
+}
+
+/** The token that most of a feature's top samples are on, as it is written; null for a feature without samples. */
+export function featureToken(
+  { top_token, top_token_id }: Pick<FeatureRow, "top_token" | "top_token_id">,
+  written: (token: string) => string,
+): string | null {
+  return Number.isNaN(top_token_id) ? null : written(top_token);
 }
 
 const entities: Record<string, string> = { "&": "&amp;", "<": "&lt;", ">": "&gt;" };

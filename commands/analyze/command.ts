@@ -15,6 +15,10 @@ interface Entry {
 }
 
 const ANALYSES: Readonly<Record<string, Entry>> = {
+  attribution: {
+    summary: "what features are made of, layer by layer, and the tokens that they read and write",
+    load: async () => (await import("./attribution.ts")).attributionCommand(),
+  },
   hierarchy: {
     summary: "whether the nested groups make a hierarchy: parents and children beyond chance, and what nesting adds",
     load: async () => (await import("./hierarchy.ts")).hierarchyCommand(),

@@ -62,6 +62,8 @@ export interface FeatureTokens {
     raised: ToldToken[];
     /** and lowers most. */
     lowered: ToldToken[];
+    /** The most that its numbers raise a logit by in random order. */
+    chance: number;
     /** Standard deviation over the vocabulary. */
     std: number;
   } | null;
@@ -125,8 +127,10 @@ export const ATTRIBUTION_DEFINITIONS: Readonly<Record<string, string>> = {
   writes:
     "What the feature's decoder adds to the logits on the direct path alone: its product with the final norm's gain and the head, less the mean " +
     "over the vocabulary, for each unit of activation and before the division by the residual stream's root mean square. What later layers make " +
-    "of it is not told. std: the standard deviation over the vocabulary.",
-  cosine: "Cosine of the feature's encoder, as for reads, with its decoder: whether it writes what it reads.",
+    "of it is not told. std: the standard deviation over the vocabulary. chance: the most that the same numbers raise a logit by in random order.",
+  cosine:
+    "Cosine of the feature's encoder, as for reads, with its decoder: whether it writes what it reads. cosine_chance: 1.96 over " +
+    "the root of the width, which 95 of 100 cosines of unrelated directions stay within.",
 };
 
 /** Some tokens: the features that fire on them, and what their source is the sum of. */
@@ -168,6 +172,7 @@ export function normScales(parts: readonly Float32Array[], width: number, epsilo
  * @param feature The feature.
  * @param tokens Where the token is.
  * @param token Its row there.
+ * @param width Columns of the encoder and of each part.
  * @returns The part of each component; the bias comes to their sum.
  */
 export function partsAt(

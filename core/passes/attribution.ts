@@ -227,8 +227,9 @@ export interface SplitToken {
   readonly context: number;
   /** Its place in that context; BOS is 0. */
   readonly position: number;
-  /** Where its terms are, and its row there. */
+  /** Where its terms are, */
   readonly split: SplitTokens;
+  /** and its row there. */
   readonly row: number;
 }
 

@@ -51,15 +51,10 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
   const { vocabSize, dModel: width, isHeadTied } = config, { onProgress, tokenText } = options;
   if (features.length === 0) return [];
   const isWritten = isAdded(target.site), total = isWritten ? 2 * vocabSize : vocabSize;
-  // Each feature's encoder, and behind them the same numbers in random order.
-  const directions = rowsOf(reads, [...features, ...features], width), random = randomGenerator(0, CHANCE_STREAM);
-  for (let first = directions.length / 2; first < directions.length; first += width) {
-    const row = directions.slice(first, first + width);
-    permutation(width, random).forEach((from, to) => directions[first + to] = row[from]);
-  }
   const embedding = weights.matrix("embed_tokens.weight", [vocabSize, width]);
   const read = await rankVocabulary({
-    ...{ gpu, matrix: embedding, directions, width, isCosine: true, most: MOST },
+    ...{ gpu, matrix: embedding, width, isCosine: true, most: MOST },
+    directions: withShuffled(rowsOf(reads, features, width), features),
     onProgress: (done) => onProgress?.(done, total),
   });
   const told = (tokens: readonly RankedToken[], mean = 0): ToldToken[] =>
@@ -71,6 +66,7 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
     writes: written && {
       raised: told(written[i].highest, written[i].mean),
       lowered: told(written[i].lowest, written[i].mean),
+      chance: written[features.length + i].highest[0].value - written[features.length + i].mean,
       std: written[i].std,
     },
   }));
@@ -78,7 +74,8 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
   async function rankWritten() {
     const gain = await readGain(weights, "norm", width);
     const matrix = isHeadTied ? embedding : weights.matrix("lm_head.weight", [vocabSize, width]);
-    const directions = rowsOf(transcoder.weights.decoder, features, width).map((w, i) => w * gain[i % width]);
+    const own = rowsOf(transcoder.weights.decoder, features, width).map((w, i) => w * gain[i % width]);
+    const directions = withShuffled(own, features);
     const onDone = (done: number) => onProgress?.(vocabSize + done, total);
     return await rankVocabulary({ gpu, matrix, directions, width, isCosine: false, most: MOST, onProgress: onDone });
   }
@@ -111,4 +108,15 @@ function rowsOf(matrix: Float32Array, rows: readonly number[], width: number): F
   const chosen = new Float32Array(rows.length * width);
   rows.forEach((row, i) => chosen.set(matrix.subarray(row * width, (row + 1) * width), i * width));
   return chosen;
+}
+
+/** Directions of features, and behind them the same numbers of each in random order, the same for a feature whatever stands beside it. */
+function withShuffled(directions: Float32Array, features: readonly number[]): Float32Array {
+  const both = new Float32Array(2 * directions.length), width = directions.length / features.length;
+  both.set(directions);
+  features.forEach((feature, i) => {
+    const first = i * width, order = permutation(width, randomGenerator(0, CHANCE_STREAM, feature));
+    order.forEach((from, to) => both[directions.length + first + to] = directions[first + from]);
+  });
+  return both;
 }

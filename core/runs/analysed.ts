@@ -9,6 +9,7 @@ import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
+import { readAttribution, type StoredAttribution } from "./attribution.ts";
 import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
 import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
@@ -43,6 +44,8 @@ export interface TranscoderAnalysis {
   readonly course: TrainingCourse;
   /** importance.json; undefined where that was not analysed. */
   readonly importance: StoredImportance | undefined;
+  /** attribution.json; undefined where that was not analysed. */
+  readonly attribution: StoredAttribution | undefined;
 }
 
 /** Each part of a {@link TranscoderAnalysis} that is read or computed, on demand. They throw a UserError for what cannot be read. */
@@ -80,6 +83,7 @@ export function analysesOf(
     }),
     course: once(async () => trainingCourse(await metrics(), config)),
     importance: once(() => readImportance(path, config)),
+    attribution: once(() => readAttribution(path, config)),
   };
 }
 
@@ -103,6 +107,7 @@ export async function analyzeTranscoder(transcoder: ChosenTranscoder, examples: 
     samples: await analyses.samples(),
     course: await analyses.course(),
     importance: await analyses.importance(),
+    attribution: await analyses.attribution(),
   };
 }
 

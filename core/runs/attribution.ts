@@ -42,6 +42,9 @@ export interface StoredAttribution extends Attribution {
   source: string;
   /** Whether a norm stands between sum and source, which was held fixed. */
   is_norm_fixed: boolean;
+  /** What 95 of 100 cosines of unrelated directions stay within, on either side of 0. */
+  cosine_chance: number;
+  /** The features that fire, in the order of the dictionary. */
   features: StoredFeatureAttribution[];
   /** One sentence per figure that says exactly what it is. */
   definitions: Record<string, string>;
@@ -56,6 +59,7 @@ const schema: v.GenericSchema<unknown, StoredAttribution> = v.object({
   steps: count,
   source: v.string(),
   is_norm_fixed: v.boolean(),
+  cosine_chance: measured,
   tokens: count,
   contexts: count,
   documents: count,
@@ -77,7 +81,7 @@ const schema: v.GenericSchema<unknown, StoredAttribution> = v.object({
     tokens: v.nullable(v.object({
       reads: told,
       chance: measured,
-      writes: v.nullable(v.object({ raised: told, lowered: told, std: measured })),
+      writes: v.nullable(v.object({ raised: told, lowered: told, chance: measured, std: measured })),
     })),
   })),
   definitions: v.record(v.string(), v.string()),

@@ -8,6 +8,13 @@ import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import {
+  attributionNotes,
+  attributionSentence,
+  attributionTable,
+  componentTable,
+  mainSentence,
+} from "../attribution_table.ts";
+import {
   agreementTable,
   importanceNotes,
   importanceSentence,
@@ -37,7 +44,7 @@ import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
-import { tokenCode } from "../tokens.ts";
+import { featureToken, tokenCode } from "../tokens.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
 import { varianceShares } from "../target_variance.ts";
 import { missingAnalyses } from "./missing.ts";
@@ -180,10 +187,7 @@ const MOST_IMPORTANT = 20;
 /** Which features matter; nothing where that was not measured. */
 function featureImportance({ name, importance, features }: TranscoderAnalysis): (string | false)[] {
   if (importance === undefined) return [];
-  const token = (feature: number) => {
-    const { top_token, top_token_id } = features[feature];
-    return Number.isNaN(top_token_id) ? "–" : tokenCode(top_token);
-  };
+  const token = (feature: number) => featureToken(features[feature], tokenCode) ?? "–";
   return [
     "## Feature Importance",
     importanceSentence(importance),
@@ -195,6 +199,23 @@ function featureImportance({ name, importance, features }: TranscoderAnalysis): 
     "The same features ranked by each measure:",
     agreementTable(importance),
     bullets(importanceNotes(importance)),
+  ];
+}
+
+/** What features are made of; nothing where that was not measured. */
+function featureAttribution({ name, attribution, features }: TranscoderAnalysis): (string | false)[] {
+  if (attribution === undefined) return [];
+  const token = (feature: number) => featureToken(features[feature], tokenCode) ?? "–";
+  return [
+    "## What Features Are Made Of",
+    attributionSentence(attribution),
+    mainSentence(attribution),
+    attributionTable(attribution, token, tokenCode, MOST_IMPORTANT),
+    `![Panels: shares of single features, of all together, how they are spread, what features read and write](${
+      filesOf(name).attribution
+    })`,
+    componentTable(attribution),
+    bullets(attributionNotes(attribution)),
   ];
 }
 
@@ -263,6 +284,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     "## Feature Analysis",
     featureAnalysis(transcoder),
     ...featureImportance(transcoder),
+    ...featureAttribution(transcoder),
     "## Matryoshka Hierarchy",
     "Medians are over the features of the group that fired, that of the token entropy over those with all their samples. " +
     "*Activations* is the group's share of all activations of the final pass.",
@@ -284,6 +306,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
       ...transcoder.importance
         ? [`[\`${files.importance}\`](${files.importance}): what is lost without a feature`]
         : [],
+      ...transcoder.attribution ? [`[\`${files.attribution}\`](${files.attribution}): what features are made of`] : [],
       `\`${files.report}\`: this report`,
     ]),
   ]);

@@ -2,6 +2,7 @@
  * What the reports do not say of a transcoder because nobody has asked for it yet, and how to ask.
  * @module
  */
+import { residualSum } from "../../core/model/residual.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 
 /** An analysis that a run has not been asked for. */
@@ -14,7 +15,10 @@ export interface MissingAnalysis {
 
 /** The analyses that are not there. Those that need no more than the run's files are made on the way and never missing. */
 export function missingAnalyses(
-  { path, evaluation, importance }: Pick<TranscoderAnalysis, "path" | "evaluation" | "importance">,
+  { path, config: { source }, evaluation, importance, attribution }: Pick<
+    TranscoderAnalysis,
+    "path" | "config" | "evaluation" | "importance" | "attribution"
+  >,
 ): MissingAnalysis[] {
   const optional = [
     {
@@ -26,6 +30,12 @@ export function missingAnalyses(
       isThere: importance !== undefined,
       command: "mtc analyze importance",
       answers: "which features matter to the model's predictions",
+    },
+    {
+      // Of other sources it could not be made.
+      isThere: attribution !== undefined || residualSum(source) === null,
+      command: "mtc analyze attribution",
+      answers: "what features are made of, and the tokens that they read and write",
     },
   ];
   return optional.filter(({ isThere }) => !isThere).map(({ command, answers }) => {

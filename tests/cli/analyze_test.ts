@@ -3,7 +3,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { csvParse } from "d3-dsv";
+import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import { IMPORTANCE_DEFINITIONS } from "../../core/analysis/importance.ts";
+import { readAttribution } from "../../core/runs/attribution.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { readImportance } from "../../core/runs/importance.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
@@ -97,4 +99,145 @@ Deno.test("mtc analyze importance: bad input is told in a sentence", () =>
       async () => await readImportance(layer, await readConfig(layer)),
       /importance\.json: tokens must be there/,
     );
+  }));
+
+Deno.test("mtc analyze attribution: tables with their definitions, and the figures are kept for the reports", () =>
+  inDirectory(async (run) => {
+    await writeTinyLayer(run, 1);
+    await writeTinyLayer(run, 3, { source: { layer: 3, site: "mlp_in" } });
+    const few = ["--tokens", "100", "--top", "3"];
+    const { code, stdout, stderr } = await mtc("analyze", "attribution", "--run", run, ...few);
+    assert.equal(code, 0, stderr);
+    const [one, three] = stdout.split(/^(?=Layer 3)/m);
+    assert.match(
+      one,
+      /^Layer 1: 105 held-out tokens in 7 contexts of 6 documents: \d+ features fire [\d,]+ times\. Each/,
+    );
+    assert.match(one, /which sum to it within \de-[789] of their sizes\. What lifts/);
+    assert.match(three, /of their sizes; the norm of each token is held fixed\. What lifts/);
+    assert.match(one, /bootstrap over documents/);
+    assert.equal(one.match(/^\| (embedding|layer[01]\.\w+) +\|/gm)!.length, 4);
+    assert.equal(three.match(/^\| (embedding|layer[0123]\.\w+) +\|/gm)!.length, 8);
+    for (const key of ["parts", "shares", "whole", "norm", "reads", "writes", "cosine"]) {
+      assert.ok(three.includes(ATTRIBUTION_DEFINITIONS[key]), key);
+    }
+    const layer = join(run, "layer3"), stored = await readAttribution(layer, await readConfig(layer));
+    assert.ok(stored!.is_norm_fixed && stored!.largest_error < 1e-5);
+    const told = stored!.features.filter(({ tokens }) => tokens !== null);
+    assert.deepEqual([told.length, told[0].tokens!.reads.length, told[0].tokens!.writes!.lowered.length], [3, 10, 10]);
+    for (const { parts, bias, activation, shares } of stored!.features) {
+      const sum = parts.reduce((total, part) => total + part, bias);
+      assert.ok(Math.abs(sum - activation) < 1e-4 * parts.reduce((size, part) => size + Math.abs(part), 0));
+      assert.ok(Math.abs(Object.values(shares).reduce((total, share) => total + share) - 1) < 1e-6);
+    }
+    assert.equal(
+      await readAttribution(layer, { steps: 11 }),
+      undefined,
+      "after more training it is another transcoder's",
+    );
+
+    const json = await mtc("analyze", "attribution", "--run", layer, ...few, "--json");
+    const { run: _, layer: __, ...kept } = JSON.parse(json.stdout);
+    assert.deepEqual(
+      JSON.parse(await Deno.readTextFile(join(layer, "attribution.json"))),
+      kept,
+      "what is kept was told",
+    );
+    const csv = await mtc("analyze", "attribution", "--run", run, ...few, "--csv");
+    const rows: Record<string, string>[] = csvParse(csv.stdout);
+    assert.equal(rows.filter(({ run }) => run === layer).length, kept.features.length);
+    assert.equal(rows.filter(({ reads }) => reads !== "").length, 6);
+    const last = rows.at(-1)!, { feature, activation, shares, cosine } = kept.features.at(-1);
+    assert.deepEqual(
+      [last.feature, last.activation, last.share_own_attention, last.cosine],
+      [feature, activation, shares.own_attention, cosine].map(String),
+    );
+  }));
+
+Deno.test("mtc analyze attribution --feature: component by component, or token by token of a text", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 1), tokens = ["--tokens", "100"];
+    const all = JSON.parse((await mtc("analyze", "attribution", "--run", layer, ...tokens, "--json")).stdout);
+    const { feature, parts, bias } = all.features[0], named = ["--run", layer, "--feature", String(feature)];
+    const kept = await Deno.readTextFile(join(layer, "attribution.json"));
+    const table = await mtc("analyze", "attribution", ...named, ...tokens);
+    assert.equal(table.code, 0, table.stderr);
+    assert.match(
+      table.stdout,
+      new RegExp(`^Layer 1, feature ${feature} \\(group 0\\), which reads layer1\\.resid_mid: it fires`),
+    );
+    assert.match(table.stdout, /^\| layer1\.attn_out +\|.* % \|$/m);
+    assert.match(table.stdout, /^Raises the logits of .*\nLowers the logits of: .*\nCosine of what it reads/m);
+    const json = JSON.parse((await mtc("analyze", "attribution", ...named, ...tokens, "--json")).stdout);
+    assert.deepEqual(json.components.map(({ part }: { part: number }) => part), parts);
+    assert.deepEqual(json.found.tokens, all.features[0].tokens);
+    assert.equal(
+      await Deno.readTextFile(join(layer, "attribution.json")),
+      kept,
+      "one feature is not kept in place of all",
+    );
+    const rows: Record<string, string>[] = csvParse(
+      (await mtc("analyze", "attribution", ...named, ...tokens, "--csv")).stdout,
+    );
+    assert.deepEqual(rows.map(({ name }) => name), [
+      "embedding",
+      "layer0.attn_out",
+      "layer0.mlp_out",
+      "layer1.attn_out",
+    ]);
+
+    const text = ["--text", "My fellow citizens of the Senate and of the House of Representatives, the state of"];
+    const shown = await mtc("analyze", "attribution", ...named, ...text);
+    assert.match(shown.stdout, /^\| context \| position \| token +\| activation \|/m);
+    const found = JSON.parse((await mtc("analyze", "attribution", ...named, ...text, "--json")).stdout);
+    const encoded = JSON.parse((await mtc("encode", "--run", layer, ...text, "--top", "32", "--json")).stdout);
+    const counted = encoded.tokens.filter(({ excluded }: { excluded: boolean }) => !excluded);
+    assert.equal(found.tokens.length, counted.length);
+    for (const [i, { context, position, token, activation, pre_activation, parts }] of found.tokens.entries()) {
+      const same = counted[i], active = same.features.find((one: { feature: number }) => one.feature === feature);
+      assert.deepEqual([context, position, token, activation], [
+        ...[same.context, same.position, same.token],
+        active?.value ?? 0,
+      ]);
+      const sum = parts.reduce((total: number, part: number) => total + part, bias);
+      assert.ok(Math.abs(sum - pre_activation) < 1e-9);
+      assert.ok(active === undefined ? pre_activation < 0.5 + 1e-4 : Math.abs(active.value - sum) < 1e-4);
+    }
+    const byToken: Record<string, string>[] = csvParse(
+      (await mtc("analyze", "attribution", ...named, ...text, "--csv")).stdout,
+    );
+    assert.deepEqual(
+      byToken.map((row) => row["layer0.mlp_out"]),
+      found.tokens.map((one: { parts: number[] }) => String(one.parts[2])),
+    );
+  }));
+
+Deno.test("mtc analyze attribution: bad input is told in a sentence", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const refused = async (expected: RegExp, code: number, ...args: string[]) => {
+      const outcome = await mtc("analyze", "attribution", ...args);
+      assert.match(outcome.stderr, expected);
+      assert.deepEqual([outcome.code, outcome.stdout], [code, ""]);
+    };
+    await refused(/option '-r, --run <dir>' is required/, 2);
+    await refused(
+      /the 32 features of Layer 2 are counted from 0 to 31; use --feature 31 or less/,
+      2,
+      "--run",
+      layer,
+      "--feature",
+      "32",
+    );
+    await refused(/--text goes with --feature, no feature is named/, 2, "--run", layer, "--text", "x");
+    await refused(/--text must hold at least one character/, 2, "--run", layer, "--feature", "1", "--text", "");
+    const other = await writeTinyLayer(run, 3, { source: { layer: 3, site: "attn_out" } });
+    await refused(
+      /source must be the residual stream or the norm of it \(resid_pre, attn_in, resid_mid, mlp_in, resid_post\)/,
+      1,
+      "--run",
+      other,
+    );
+    const silent = await writeTinyLayer(run, 4, {}, Infinity), few = ["--tokens", "100"];
+    await refused(/a feature must fire on the held-out text, none fires on its 105 tokens/, 1, "--run", silent, ...few);
   }));

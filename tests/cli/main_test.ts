@@ -9,7 +9,7 @@ const COMMANDS = [
   ...["train", "report", "evaluate", "analyze", "encode"],
   ...["ablate", "steer", "harvest", "bench", "doctor"],
 ];
-const ANALYSES = ["importance"];
+const ANALYSES = ["attribution", "hierarchy", "importance"];
 
 interface Outcome {
   code: number;

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Command, Option } from "commander";
 import { readNumber, readWholeNumber, readWholeNumbers } from "../../commands/options.ts";
+import { attributionCommand } from "../../commands/analyze/attribution.ts";
 import { importanceCommand } from "../../commands/analyze/importance.ts";
 import { ablateCommand } from "../../commands/ablate.ts";
 import { benchCommand } from "../../commands/bench.ts";
@@ -86,6 +87,7 @@ const COMMANDS: readonly Command[] = [
   encodeCommand(),
   evaluateCommand(),
   harvestCommand(),
+  attributionCommand(),
   importanceCommand(),
   steerCommand(),
   trainCommand(),
@@ -107,7 +109,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 4 + 12 + 27);
+  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 3 + 4 + 12 + 27);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

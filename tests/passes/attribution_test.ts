@@ -172,6 +172,7 @@ Deno.test("what features read and write are the tokens of float64 loops over the
       relative: 1e-5,
     });
   }
+  assert.ok(four.writes!.chance > 0 && four.writes!.chance < 2 * four.writes!.raised[0].value);
   const std = Math.sqrt(centred.reduce((sum, value) => sum + value * value / centred.length, 0));
   assertClose("std", [four.writes!.std], [std], { floor: 0, relative: 1e-4 });
   const both = reads.subarray(0, WIDTH).reduce((sum, value, d) => sum + value * decoder[d], 0);

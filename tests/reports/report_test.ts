@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import { type FeatureSet, importanceFigures } from "../../core/analysis/importance.ts";
 import { analyzeTranscoder, comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
 import { type StoredImportance, writeImportance } from "../../core/runs/importance.ts";
 import { groupOf } from "../../core/transcoder/shape.ts";
 import { agreementTable } from "../../reports/importance_table.ts";
@@ -259,11 +261,19 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
     const path = await writeSyntheticRun(root, "demo", small), out = join(root, "out");
     const found = await analyzeSynthetic(path), without = analysisReport(found, generated);
     assert.match(without, /^## Not Analysed Yet$/m);
-    for (const command of ["mtc evaluate --loss", "mtc analyze importance"]) {
+    for (const command of ["mtc evaluate --loss", "mtc analyze importance", "mtc analyze attribution"]) {
       assert.ok(without.includes(`\`${command} --run ${path}\``), command);
     }
-    assert.ok(!without.includes("## Feature Importance"));
+    for (const title of ["Feature Importance", "What Features Are Made Of"]) {
+      assert.ok(!without.includes(`## ${title}`));
+    }
+    const elsewhere = { ...found, config: { ...found.config, source: { layer: 2, site: "attn_out" as const } } };
+    assert.ok(
+      !analysisReport(elsewhere, generated).includes("mtc analyze attribution"),
+      "it cannot be made of that source",
+    );
     await writeImportance(path, syntheticImportance(found.config));
+    await writeAttribution(path, syntheticAttribution(found.config));
     const { code, stderr, stdout } = await mtc("report", "--runs", root, "--out", out, "--json");
     assert.equal(code, 0, stderr);
     assert.match(stderr, /^mtc: not analysed yet: .*; `mtc evaluate --loss --run .*layer2` does it$/m);
@@ -273,7 +283,20 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
       `mtc evaluate --loss --run ${path}`,
     ]);
     const report = await Deno.readTextFile(join(out, "layer2_analysis_report.md"));
-    const section = report.slice(report.indexOf("## Feature Importance"), report.indexOf("## Matryoshka Hierarchy"));
+    const made = report.slice(
+      report.indexOf("## What Features Are Made Of"),
+      report.indexOf("## Matryoshka Hierarchy"),
+    );
+    // Of 4 features a half comes from the embedding; one reads what is told, which lies beyond chance, and raises nothing that does.
+    assert.match(made, /splits into what the embedding, each attention and each MLP have added/);
+    assert.match(made, /comes from one of these for 4 of 5: 3 from embedding and 1 from attention of this layer\./);
+    assert.match(made, /^\| +4 \| .* 80 % \| +20 % \| `␣is` \| – +\| +0\.50 \|$/m);
+    assert.match(made, /\]\(layer2_attribution\.png\)/);
+    pngSize(await Deno.readFile(join(out, "layer2_attribution.png")));
+    const section = report.slice(
+      report.indexOf("## Feature Importance"),
+      report.indexOf("## What Features Are Made Of"),
+    );
     assert.match(section, /^\| +1 \| +\d+ \| +[012] \| .*\| top, random \|$/m);
     assert.match(section, /\]\(layer2_importance\.png\)/);
     assert.match(section, /^\| activation mass and FVU rise +\| +1\.00 \[1\.00, 1\.00\] \|/m);
@@ -283,6 +306,30 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
     pngSize(await renderPng(importanceFigure(found.name, alike)));
     assert.match(agreementTable(alike), /\| +NaN \|/);
   }));
+
+/** Five features at layer 0's middle, each with a share of its own from the embedding. */
+function syntheticAttribution({ steps }: TranscoderAnalysis["config"]): StoredAttribution {
+  const shares = [0.9, 0.1, 0.6, 0.5, 0.8], ci95: [number, number] = [0.5, 0.7];
+  const told = [{ id: 1, token: " is", value: 0.4 }, { id: 2, token: "was", value: 0.1 }];
+  const none = { earlier_attention: 0, earlier_mlps: 0, own_mlp: 0 };
+  return {
+    ...{ steps, source: "layer0.resid_mid", is_norm_fixed: false, cosine_chance: 0.1, largest_error: 1e-7 },
+    ...{ tokens: 200, contexts: 10, documents: 5, resampled: "documents", firings: 15 },
+    components: [
+      { name: "embedding", kind: "embedding", share: 0.6, ci95 },
+      { name: "layer0.attn_out", kind: "own_attention", share: 0.4, ci95 },
+    ],
+    kinds: [{ kind: "embedding", share: 0.6, ci95 }, { kind: "own_attention", share: 0.4, ci95 }],
+    features: shares.map((share, feature) => ({
+      ...{ feature, group: 0, fires: 1 + feature, activation: 2, bias: 0, parts: [2 * share, 2 - 2 * share] },
+      ...{ typical: [0, 0], shares: { ...none, embedding: share, own_attention: 1 - share }, cosine: 0.5 },
+      tokens: feature < 4
+        ? null
+        : { reads: told, chance: 0.2, writes: { raised: told, lowered: told, chance: 0.5, std: 1 } },
+    })),
+    definitions: { ...ATTRIBUTION_DEFINITIONS },
+  };
+}
 
 /** The importance of features whose every measure grows with their number, or is the same. */
 function syntheticImportance(
