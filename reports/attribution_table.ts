@@ -209,5 +209,8 @@ export function textTable(
 export function attributionNotes({ definitions, is_norm_fixed }: StoredAttribution): string[] {
   const names = { parts: "Parts", typical: "Typical", shares: "Shares", whole: "All together", kinds: "Components" };
   const others = { ...is_norm_fixed ? { norm: "Norm" } : {}, reads: "Reads", writes: "Raises", cosine: "Cosine" };
-  return Object.entries({ ...names, ...others }).map(([key, name]) => `${name}: ${definitions[key]}`);
+  return [
+    ...Object.entries({ ...names, ...others }).map(([key, name]) => `${name}: ${definitions[key]}`),
+    "A dash: no token lies beyond chance.",
+  ];
 }

@@ -34,6 +34,8 @@ async function measure(
   const { importanceFigures } = await import("../../core/analysis/importance.ts");
   const { openGpu } = await import("../../core/gpu/device.ts");
   const { importanceTaps, measureImportance } = await import("../../core/passes/importance.ts");
+  const { explainSilent, PreActivationTally, watchedOf } = await import("../../core/analysis/silent.ts");
+  const { hasFeatures, readFeatures } = await import("../../core/runs/features.ts");
   const { modelOf } = await import("../../core/runs/finished.ts");
   const { groupOf } = await import("../../core/transcoder/shape.ts");
   const files = await openModelVisibly(model ?? modelOf(transcoders)), [{ config: { precision } }] = transcoders;
@@ -41,7 +43,11 @@ async function measure(
   try {
     using gpu = await openGpu(undefined, precision);
     for (const transcoder of transcoders) {
-      const { config, name: { title } } = transcoder, { groups, steps } = config;
+      const { config, name: { title }, directory, transcoder: { weights, thresholds } } = transcoder;
+      const { groups, steps } = config;
+      const rows = await hasFeatures(directory) ? await readFeatures(directory, groups) : null;
+      const watched = watchedOf(rows ?? []), all = [...watched.silent, ...watched.living];
+      const preActivations = new PreActivationTally(weights, all.map(({ feature }) => feature));
       const wanted = {
         data,
         label: `${title}: reading`,
@@ -54,7 +60,7 @@ async function measure(
         let ablating: Progress | null = null;
         try {
           return await measureImportance({
-            ...{ ...text, transcoder, choice },
+            ...{ ...text, transcoder, choice, preActivations },
             onReading: (contexts, all) => text.advance(tokens * contexts / all, tokens),
             onEstimate(features, contexts, seconds) {
               console.error(
@@ -70,7 +76,8 @@ async function measure(
         }
       });
       const figures = importanceFigures(measured, (feature) => groupOf(groups, feature));
-      analysed.push({ transcoder, result: { steps, ...figures } });
+      const silent = rows && explainSilent(rows, watched, weights, thresholds, preActivations);
+      analysed.push({ transcoder, result: { steps, ...figures, silent } });
     }
   } finally {
     await files.weights.close();
@@ -97,6 +104,7 @@ async function importance(options: ImportanceOptions): Promise<void> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { writeImportance } = await import("../../core/runs/importance.ts");
   const tables = await import("../../reports/importance_table.ts");
+  const { silentNotes, silentSentence, silentTable } = await import("../../reports/silent_table.ts");
   const { tokenNames } = await import("./token_names.ts");
   const transcoders = await openFinishedRun(options.run);
   const names = new Map(await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)));
@@ -108,7 +116,11 @@ async function importance(options: ImportanceOptions): Promise<void> {
       shown,
       tables.signSentence(result),
       tables.agreementTable(result),
-      ...transcoder === transcoders.at(-1) ? [tables.importanceNotes(result).join("\n")] : [],
+      silentSentence(result.silent),
+      silentTable(result.silent),
+      ...transcoder === transcoders.at(-1)
+        ? [[...tables.importanceNotes(result), ...silentNotes(result.silent)].join("\n")]
+        : [],
     ].filter((part) => part !== "").join("\n\n");
   };
   await print(options.run, options, analysed, text, csvRows);
@@ -121,7 +133,7 @@ export function importanceCommand(): Command {
   return new Command("importance")
     .description(
       "Ranks features by how strongly they fire, by what the reconstruction loses without them, and by what the model's predictions lose " +
-        "when each alone is switched off, on held-out text of the test; tells how far the rankings agree. What it finds is kept for the reports.",
+        "when each alone is switched off, on held-out text of the test; tells how far the rankings agree, and why features that hardly fire do not. What it finds is kept for the reports.",
     )
     .addOption(runOption())
     .addOption(movedModelOption())

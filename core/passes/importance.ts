@@ -14,6 +14,7 @@
 
 import { FiringTally } from "../analysis/firings.ts";
 import { type AblatedFeature, type Choice, chooseFeatures, type MeasuredImportance } from "../analysis/importance.ts";
+import type { PreActivationTally } from "../analysis/silent.ts";
 import { UserError } from "../errors.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -35,6 +36,8 @@ export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders"
   readonly transcoder: PlacedTranscoder;
   /** How many features are switched off. */
   readonly choice: Choice;
+  /** Takes in the source of every counted token, if it is given. */
+  readonly preActivations?: PreActivationTally;
   /** Hears of the contexts read so far of all. */
   readonly onReading?: (contexts: number, all: number) => void;
   /** Hears, once that is known, in how many contexts how many features will be switched off, and how many seconds that will take. */
@@ -63,7 +66,8 @@ export function importanceTaps({ source, target }: Pick<PlacedTranscoder["config
  * @throws The signal's reason once it is aborted.
  */
 export async function measureImportance(options: ImportanceOptions): Promise<MeasuredImportance> {
-  const { gpu, decoder, transcoder, settings, choice, signal, onReading, onEstimate, onAblation } = options;
+  const { gpu, decoder, transcoder, settings, choice, preActivations, signal } = options;
+  const { onReading, onEstimate, onAblation } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded } = settings;
   const batches = await batchesOf(options), text = joined(batches, context), { contexts } = text;
   using scratch = openScope(gpu);
@@ -77,7 +81,7 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
       ...{ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, signal },
       limits: normLimits(settings),
       onProgress: (done) => onReading?.(done.contexts, contexts),
-    }, [states, new Firings(inner, transcoder, tokens, tally, isCounted)]);
+    }, [states, new Firings(inner, transcoder, tokens, tally, isCounted, preActivations)]);
   }
   const chosen = chooseFeatures(tally.fires, tally.error, choice);
   if (chosen.length === 0) throw nothingFires(tally.tokens);
@@ -175,6 +179,8 @@ interface Read {
   readonly features: HostFeatures;
   readonly target: Float32Array;
   readonly residual: Float32Array;
+  /** Null where nobody takes it in. */
+  readonly source: Float32Array | null;
 }
 
 /** Encodes and reconstructs, and hands the host what it needs to sum up the features. */
@@ -188,6 +194,7 @@ class Firings implements Analysis<Read> {
   readonly #y: Tensor;
   readonly #tally: FiringTally;
   readonly #isCounted: Uint8Array;
+  readonly #preActivations: PreActivationTally | undefined;
 
   /** `isCounted` gets a 1 at each counted token of the text. */
   constructor(
@@ -196,6 +203,7 @@ class Firings implements Analysis<Read> {
     maxTokens: number,
     tally: FiringTally,
     isCounted: Uint8Array,
+    preActivations?: PreActivationTally,
   ) {
     this.taps = [source, target];
     this.#gpu = gpu;
@@ -206,6 +214,7 @@ class Firings implements Analysis<Read> {
     this.#y = createTensor(gpu, "target", [tokens, transcoder.shape.d_out]);
     this.#tally = tally;
     this.#isCounted = isCounted;
+    this.#preActivations = preActivations;
   }
 
   record(pass: Pass, piece: Piece): void {
@@ -218,16 +227,16 @@ class Firings implements Analysis<Read> {
 
   async read({ places: { length: tokens } }: Piece): Promise<Read> {
     const features = await this.#encoder.readKept(tokens);
-    const [target, residual] = await downloadAll(this.#gpu, [
-      front(this.#y, tokens),
-      front(this.#reconstructor.residual, tokens),
-    ]);
-    return { features, target: new Float32Array(target), residual: new Float32Array(residual) };
+    const wanted = [this.#y, this.#reconstructor.residual, ...this.#preActivations ? [this.#x] : []];
+    const bytes = await downloadAll(this.#gpu, wanted.map((tensor) => front(tensor, tokens)));
+    const [target, residual, source] = bytes.map((read) => new Float32Array(read));
+    return { features, target, residual, source: source ?? null };
   }
 
-  take({ places, contextsBefore, batch: { context } }: Piece, { features, target, residual }: Read): void {
+  take({ places, contextsBefore, batch: { context } }: Piece, { features, target, residual, source }: Read): void {
     const rows = places.map((place) => contextsBefore * context + place);
     for (const row of rows) this.#isCounted[row] = 1;
     this.#tally.add({ rows, features, target, residual });
+    if (source) this.#preActivations?.add(source);
   }
 }

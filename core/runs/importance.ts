@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import { FEATURE_SETS, type Importance, MEASURES } from "../analysis/importance.ts";
+import { REASONS, type Silent } from "../analysis/silent.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
@@ -17,12 +18,15 @@ const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** JSON has no NaN: a `null` is read as one. */
 const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
 const interval = v.tuple([measured, measured]);
+const nearness = { encoder_norm: measured, gap: measured, cosine: measured };
 const measure = v.picklist(MEASURES), set = v.picklist(FEATURE_SETS);
 
 /** What the file holds. */
 export interface StoredImportance extends Importance {
   /** The transcoder's training steps when it was measured: after more of them it is another transcoder. */
   steps: number;
+  /** Features that fire hardly or not at all; null where the run has no features.csv. */
+  silent: Silent | null;
 }
 
 const schema: v.GenericSchema<unknown, StoredImportance> = v.object({
@@ -55,6 +59,21 @@ const schema: v.GenericSchema<unknown, StoredImportance> = v.object({
     pairs: v.array(v.object({ a: measure, b: measure, spearman: measured, ci95: interval })),
     reliability: v.object({ mass: measured, fvu_rise: measured, ce_rise: measured, kl: measured }),
   })),
+  silent: v.optional(
+    v.nullable(v.object({
+      dead: count,
+      ultra_rare: count,
+      living: v.object({ features: count, gap_p95: measured, ...nearness }),
+      features: v.array(v.object({
+        ...{ feature: count, group: count, fires: count, bias: measured, threshold: measured },
+        ...{ mean: measured, std: measured, largest: measured, ...nearness },
+        neighbour: v.pipe(v.number(), v.safeInteger()),
+        why: v.picklist(REASONS),
+      })),
+      definitions: v.record(v.string(), v.string()),
+    })),
+    null,
+  ),
   definitions: v.record(v.string(), v.string()),
 });
 

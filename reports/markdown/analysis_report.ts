@@ -45,6 +45,7 @@ import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
 import { featureToken, tokenCode } from "../tokens.ts";
+import { silentNotes, silentSentence, silentTable } from "../silent_table.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
 import { varianceShares } from "../target_variance.ts";
 import { missingAnalyses } from "./missing.ts";
@@ -198,7 +199,9 @@ function featureImportance({ name, importance, features }: TranscoderAnalysis): 
     })`,
     "The same features ranked by each measure:",
     agreementTable(importance),
-    bullets(importanceNotes(importance)),
+    silentSentence(importance.silent),
+    silentTable(importance.silent),
+    bullets([...importanceNotes(importance), ...silentNotes(importance.silent)]),
   ];
 }
 

@@ -4,10 +4,14 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { csvParse } from "d3-dsv";
 import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
+import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
 import { IMPORTANCE_DEFINITIONS } from "../../core/analysis/importance.ts";
+import { SILENT_DEFINITIONS } from "../../core/analysis/silent.ts";
 import { readAttribution } from "../../core/runs/attribution.ts";
 import { readConfig } from "../../core/runs/config.ts";
+import { writeFeatures } from "../../core/runs/features.ts";
 import { readImportance } from "../../core/runs/importance.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 const FEW = ["--tokens", "100", "--top", "3", "--random", "4"];
@@ -77,6 +81,32 @@ Deno.test("mtc analyze importance --json and --csv: the same figures of every fe
       const members = rows.filter((row) => row.run.endsWith("layer2") && row[set] === "true");
       assert.equal(members.length, set === "in_top" ? 3 : 4);
     }
+  }));
+
+Deno.test("mtc analyze importance: features that the final pass hardly saw are explained by what they do on held-out text", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2), config = await readConfig(layer);
+    const { weights } = await readTranscoder(layer, config);
+    const rows = Array.from({ length: 32 }, (_, feature): FeatureRow => ({
+      ...{ feature, group: feature < 12 ? 0 : 1, fires: feature === 5 ? 0 : 9, density: feature === 5 ? 0 : 0.01 },
+      ...{ encoder_norm: 1, encoder_bias: weights.encoderBias[feature], dead: feature === 5, decoder_norm: 1 },
+      ...{ mean_activation: 1, max_activation: 1, sample_count: 1, encoder_decoder_cosine: 0, token_entropy_bits: 0 },
+      ...{ top_token_id: 1, top_token: "a", top_token_share: 1, main_token_id: 1, main_token: "a" },
+      ...{ main_token_share: 1, main_token_share_most: 1, main_token_occurrences: 1 },
+    }));
+    await writeFeatures(layer, rows);
+    const { stdout } = await mtc("analyze", "importance", "--run", layer, ...FEW);
+    assert.match(
+      stdout,
+      /^In the run's final pass 1 feature never fired, and 0 on at most one of 10,000 tokens\. Why they/m,
+    );
+    assert.match(stdout, /^\| +5 \| +0 \| +0 \| .* (rare input|out of reach) \|$/m);
+    assert.ok(stdout.includes(SILENT_DEFINITIONS.gap));
+    const stored = await readImportance(layer, config), { features: [silent], living } = stored!.silent!;
+    assert.deepEqual([living.features, silent.feature, silent.threshold], [31, 5, 0.5]);
+    assert.ok(silent.largest > silent.mean && silent.std > 0 && silent.neighbour !== 5);
+    // Where it fires on the held-out text after all, its largest pre-activation is above its threshold.
+    assert.equal(stored!.features[5].fires > 0, silent.largest > 0.5);
   }));
 
 Deno.test("mtc analyze importance: bad input is told in a sentence", () =>

@@ -4,6 +4,7 @@ import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import { type FeatureSet, importanceFigures } from "../../core/analysis/importance.ts";
 import { analyzeTranscoder, comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { SILENT_DEFINITIONS } from "../../core/analysis/silent.ts";
 import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
 import { type StoredImportance, writeImportance } from "../../core/runs/importance.ts";
 import { groupOf } from "../../core/transcoder/shape.ts";
@@ -298,6 +299,8 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
       report.indexOf("## What Features Are Made Of"),
     );
     assert.match(section, /^\| +1 \| +\d+ \| +[012] \| .*\| top, random \|$/m);
+    assert.match(section, /1 feature never fired, and 0 on at most one .* covered by its neighbour for 1\.$/m);
+    assert.match(section, /^\| +7 \| +0 \| +0 \| .*\| +9\.0 \| +9 \| +0\.95 \| covered by its neighbour \|$/m);
     assert.match(section, /\]\(layer2_importance\.png\)/);
     assert.match(section, /^\| activation mass and FVU rise +\| +1\.00 \[1\.00, 1\.00\] \|/m);
     pngSize(await Deno.readFile(join(out, "layer2_importance.png")));
@@ -349,5 +352,11 @@ function syntheticImportance(
       return { feature, sets, mass: one, error: one, loss: one.map((x) => x - 120), kl: one };
     }),
   };
-  return { steps, ...importanceFigures(measured, (feature) => groupOf(groups, feature)) };
+  const near = { encoder_norm: 0.1, gap: 9, cosine: 0.95 }, living = { ...near, features: 50, gap_p95: 5 };
+  const one = { ...near, feature: 7, group: 0, fires: 0, bias: -3, threshold: 0.5, mean: -3, std: 0.4, largest: 0.1 };
+  const silent = isAlike ? null : {
+    ...{ dead: 1, ultra_rare: 0, living, features: [{ ...one, neighbour: 9, why: "covered" as const }] },
+    definitions: { ...SILENT_DEFINITIONS },
+  };
+  return { steps, ...importanceFigures(measured, (feature) => groupOf(groups, feature)), silent };
 }
