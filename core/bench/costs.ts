@@ -206,6 +206,14 @@ const ROWS: Readonly<Record<string, Row>> = {
   cosines: { flops: ({ tokens, width, prefixes }) => (9 * prefixes - 1) * tokens * width },
   linear_residual: { flops: ({ tokens, width }) => 4 * tokens * width, inPlace: ["residual"] },
   prefix_counts: { touched: (_, s) => ({ index: s.kept }) },
+  // Per entry and column: what it writes; per prefix the residual out of two sums, and its change (4). The last prefix has no second sum.
+  error_removed: {
+    flops: ({ width, prefixes }, { kept }) => (1 + 5 * prefixes - 1) * width * kept,
+    touched: ({ width, features, prefixes, tokens }, { kept }) => ({
+      decoder: Math.min(features, kept) * width,
+      residual: prefixes * Math.min(tokens, kept) * width,
+    }),
+  },
 
   // Where all that is kept is changed: per entry its new activation (2), and a product and a sum per column.
   change_features: {
