@@ -39,7 +39,8 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
   const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   using scratch = openScope(gpu);
-  const evaluator = new Evaluator(scratch, transcoders, decoder.contextsAtOnce * perContext, Infinity);
+  const maxTokens = decoder.contextsAtOnce * perContext;
+  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, maxTokens, Infinity));
   const taken = await overText({
     ...options,
     contexts: Infinity,
@@ -47,10 +48,10 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
     excluded,
     limits,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
-  }, [evaluator]);
+  }, evaluators);
   if (taken.tokens > 0) {
     const outliers = limits.length > 0 ? taken.outliers : undefined;
-    return evaluator.results({ ...text, excluded: taken.excluded, outliers });
+    return evaluators.map((evaluator) => evaluator.result({ ...text, excluded: taken.excluded, outliers }));
   }
   throw new UserError({
     action: "evaluate",
@@ -60,51 +61,46 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
   });
 }
 
-/** Measures piece after piece, all transcoders with one wait. */
+/** Measures a transcoder piece after piece. Several ride along one text, each in pieces of its own size, so that none's sums hang on others. */
 export class Evaluator implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
-  /** As many as the encoder with the least room takes. */
+  /** As many as the encoder takes. */
   readonly tokensAtOnce: number;
   readonly #gpu: Gpu;
-  readonly #lanes: readonly EvaluatedTranscoder[];
+  readonly #lane: EvaluatedTranscoder;
   readonly #contexts: number;
   /** How many tokens were measured. */
   tokens = 0;
 
   /**
-   * Allocates what the transcoders need.
+   * Allocates what the transcoder needs.
    *
    * @param gpu The device.
-   * @param transcoders Whom to evaluate.
+   * @param placed Whom to evaluate.
    * @param maxTokens The most counted tokens of a batch.
    * @param contexts How many of the text's first contexts are measured; what comes behind them is passed over.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, contexts: number) {
-    const encoders = transcoders.map(({ transcoder }) => new Encoder(gpu, transcoder, maxTokens));
-    const tokens = Math.min(...encoders.map(({ batchTokens }) => batchTokens));
-    this.taps = transcoders.flatMap(({ config: { source, target } }) => [source, target]);
-    this.tokensAtOnce = tokens;
+  constructor(gpu: Gpu, placed: PlacedTranscoder, maxTokens: number, contexts: number) {
+    const encoder = new Encoder(gpu, placed.transcoder, maxTokens), { source, target } = placed.config;
+    this.taps = [source, target];
+    this.tokensAtOnce = encoder.batchTokens;
     this.#gpu = gpu;
     this.#contexts = contexts;
-    this.#lanes = transcoders.map((placed, i) => new EvaluatedTranscoder(gpu, placed, encoders[i], tokens));
+    this.#lane = new EvaluatedTranscoder(gpu, placed, encoder, this.tokensAtOnce);
   }
 
   record(pass: Pass, whole: Piece): void {
-    const piece = this.#measured(whole);
+    const piece = this.#measured(whole), lane = this.#lane;
     if (piece === null) return;
-    for (const lane of this.#lanes) {
-      recordTaken(pass, piece, lane.config.source, lane.x);
-      recordTaken(pass, piece, lane.config.target, lane.y);
-      lane.record(pass, piece.places.length);
-    }
+    recordTaken(pass, piece, lane.config.source, lane.x);
+    recordTaken(pass, piece, lane.config.target, lane.y);
+    lane.record(pass, piece.places.length);
   }
 
-  /** What the lanes measured, one after the other. */
   async read(whole: Piece): Promise<ArrayBuffer[]> {
     const piece = this.#measured(whole);
-    if (piece === null) return [];
-    return await downloadAll(this.#gpu, this.#lanes.flatMap((lane) => lane.measured(piece.places.length)));
+    return piece === null ? [] : await downloadAll(this.#gpu, this.#lane.measured(piece.places.length));
   }
 
   /** Adds up what was read. */
@@ -117,23 +113,18 @@ export class Evaluator implements Analysis<readonly ArrayBuffer[]> {
     const context = rows.map((row) => contextsBefore + row);
     // BOS is of no document; what stands behind it is.
     const document = rows.map((row) => batch.document[row * batch.context + 1]);
-    let first = 0;
-    for (const lane of this.#lanes) {
-      const end = first + lane.measured(places.length).length;
-      lane.add(context, document, bytes.slice(first, end));
-      first = end;
-    }
+    this.#lane.add(context, document, bytes);
   }
 
   /**
    * The figures so far.
    *
    * @param text What they were read from.
-   * @returns One evaluation per transcoder, in their order.
+   * @returns The evaluation.
    * @throws {RangeError} When no token was measured.
    */
-  results(text: EvaluatedText): Evaluation[] {
-    return this.#lanes.map((lane) => lane.result(text));
+  result(text: EvaluatedText): Evaluation {
+    return this.#lane.result(text);
   }
 
   /** What of a piece lies in the contexts that are measured; null for nothing. */

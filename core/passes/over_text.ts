@@ -4,8 +4,9 @@
  *     source ──► contexts ──► forward ──► piece ──► record ──► submit ──► read ──► take
  *                             once per batch        once per piece, for each analysis
  *
- * A batch of contexts is what the model takes at once; a piece is what the analysis with the least room takes at once of its counted
- * tokens. While the GPU works on a piece, the one before is taken in on the host and the next one's tokens are prepared.
+ * A batch of contexts is what the model takes at once; a piece is what an analysis takes at once of its counted tokens, whatever room the
+ * others have: where float sums are cut must not depend on who rides along. While the GPU works on a piece, the one before is taken in on
+ * the host and the next one's tokens are prepared.
  *
  * Where norms decide which tokens count, the model runs ahead by itself: its norms are read back before its tokens are counted, and the
  * pieces that follow find its activations in place.
@@ -48,7 +49,7 @@ export interface Piece {
   readonly activations: readonly Activations[];
   /** The piece's tokens as flat indices context * batch.context + column, ascending. */
   readonly places: Uint32Array;
-  /** Where in the batch's counted tokens the first of them stands: 0 in exactly one piece of each forward pass. */
+  /** Where in the batch's counted tokens the first of them stands: 0 in exactly one piece of each forward pass that an analysis takes. */
   readonly first: number;
   /** u32: the batch's counted tokens, as in `places`. */
   readonly rows: Tensor;
@@ -65,8 +66,8 @@ export interface Analysis<Result = unknown> {
    */
   readonly forward?: ForwardOptions | ((counted: CountedTokens) => ForwardOptions);
   /**
-   * The most tokens that it takes at once; pieces are smaller where another analysis has less room. Infinity for one that takes each
-   * forward pass whole, from `batch` and `activations`: it hears of the first piece of each, and of no other.
+   * The most tokens that it takes at once. Those that take as many share their pieces; Infinity is for one that takes each forward pass
+   * whole, from `batch` and `activations`.
    */
   readonly tokensAtOnce: number;
   /** Records what it wants of a piece, into tensors of its own. The work before it in the pass, the forward included, is seen. */
@@ -205,36 +206,35 @@ async function* workOver(
     if (excluded !== undefined) taken.excluded += countedRows(batch, includeBos).length - named.length;
     taken.outliers += named.length - counted.length;
     if (counted.length === 0) continue;
-    for (const { forward, riding, tokensAtOnce } of runs) {
-      const isLast = riding === runs.at(-1)!.riding;
+    for (const { forward, parties } of runs) {
       let pass = new Pass(gpu);
       const options = typeof forward === "function" ? forward({ places: counted, rows }) : forward;
       // The model has run for these already where it ran ahead.
       const activations = forward === undefined && ahead ? ahead : decoder.forward(pass, batch, options);
-      for (let first = 0; first < counted.length; first += tokensAtOnce) {
-        const places = counted.subarray(first, first + tokensAtOnce);
-        const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;
-        const done = { contexts: contextsBefore + (isWhole ? batch.contexts : 0), tokens: tokensBefore + behind };
-        const piece = { batch, contextsBefore, activations, places, first, rows };
-        yield { pass, riding: first === 0 ? riding : riding.filter(takesPieces), piece, done };
-        pass = new Pass(gpu);
+      for (const { riding, tokensAtOnce } of parties) {
+        const isLast = riding === runs.at(-1)!.parties.at(-1)!.riding;
+        for (let first = 0; first < counted.length; first += tokensAtOnce) {
+          const places = counted.subarray(first, first + tokensAtOnce);
+          const behind = isLast ? first + places.length : 0, isWhole = behind === counted.length;
+          const done = { contexts: contextsBefore + (isWhole ? batch.contexts : 0), tokens: tokensBefore + behind };
+          yield { pass, riding, piece: { batch, contextsBefore, activations, places, first, rows }, done };
+          pass = new Pass(gpu);
+        }
       }
     }
   }
 }
 
-function takesPieces({ tokensAtOnce }: Analysis): boolean {
-  return tokensAtOnce < Infinity;
-}
-
-/** One run of the model per batch: the shared one first, then each that an analysis asks for. */
+/** The runs of the model for each batch: the shared one first, then each that an analysis asks for; with those who take it in like pieces. */
 function runsOf(analyses: readonly Analysis[]) {
   const ways = [...new Set([undefined, ...analyses.map(({ forward }) => forward)])];
-  const runs = ways.map((way) => ({ forward: way, riding: analyses.filter(({ forward }) => forward === way) }));
-  return runs.filter(({ riding }) => riding.length > 0).map((run) => ({
-    ...run,
-    tokensAtOnce: Math.min(...run.riding.map(({ tokensAtOnce }) => tokensAtOnce)),
-  }));
+  const runs = ways.map((way) => {
+    const takers = analyses.filter(({ forward }) => forward === way);
+    const sizes = [...new Set(takers.map(({ tokensAtOnce }) => tokensAtOnce))];
+    const party = (size: number) => takers.filter(({ tokensAtOnce }) => tokensAtOnce === size);
+    return { forward: way, parties: sizes.map((tokensAtOnce) => ({ tokensAtOnce, riding: party(tokensAtOnce) })) };
+  });
+  return runs.filter(({ parties }) => parties.length > 0);
 }
 
 /**

@@ -58,7 +58,8 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
   const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   const maxTokens = decoder.contextsAtOnce * perContext;
   using scratch = openScope(gpu);
-  const evaluator = new Evaluator(scratch, transcoders, maxTokens, Math.ceil(evaluation_tokens / perContext));
+  const evaluated = Math.ceil(evaluation_tokens / perContext);
+  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, maxTokens, evaluated));
   const reader = new FeatureReader(
     scratch,
     transcoders,
@@ -73,12 +74,11 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
     excluded,
     limits,
     onProgress: (done) => onProgress?.(Math.min(done.tokens, tokens), tokens),
-  }, [reader, evaluator]);
+  }, [reader, ...evaluators]);
   const { tokens: counted, excluded: excluded_tokens, outliers: outlier_tokens } = taken;
-  const figures = evaluator.tokens === 0
-    ? []
-    : evaluator.results(UNNAMED).map(({ tokens, contexts, fvu, fvu_ci95 }) => {
-      return { tokens, contexts, fvu, fvu_ci95 };
-    });
+  const figures = evaluators.filter(({ tokens }) => tokens > 0).map((evaluator) => {
+    const { tokens, contexts, fvu, fvu_ci95 } = evaluator.result(UNNAMED);
+    return { tokens, contexts, fvu, fvu_ci95 };
+  });
   return { tallies, figures, counts: { tokens: counted, excluded_tokens, ...limits.length > 0 && { outlier_tokens } } };
 }

@@ -131,8 +131,8 @@ export async function findTranscoders(
 }
 
 /**
- * Takes the newest finished transcoder of each identity, by `created`. Whatever differs in mapping, size, k, seed or model stands
- * for itself.
+ * Takes the newest finished transcoder of each identity, by `created`. Whatever differs in mapping, size, k, learning rate, seeds or model
+ * stands for itself.
  *
  * @param found What was found.
  * @returns The choice.

@@ -27,8 +27,12 @@ export interface TranscoderId {
   readonly groups: readonly number[];
   /** Features kept per token, on average. */
   readonly k: number;
+  /** Peak learning rate. */
+  readonly learning_rate: number;
   /** Seed of the first weights. */
   readonly seed: number;
+  /** Seed of the order of the text. */
+  readonly data_seed: number;
 }
 
 /** The three forms of a transcoder's name. */
@@ -47,13 +51,13 @@ export interface TranscoderName {
  * @param config Its config.json, or what is to become one.
  * @returns Its identity.
  */
-export function idOf({ model, source, target, groups, k, seed }: Mapping & {
-  readonly model: { readonly name: string };
-  readonly groups: readonly number[];
-  readonly k: number;
-  readonly seed: number;
-}): TranscoderId {
-  return { model: model.name, source, targets: [target], groups, k, seed };
+export function idOf(
+  { model, source, target, groups, k, learning_rate, seed, data_seed }:
+    & Mapping
+    & Omit<TranscoderId, "model" | "targets">
+    & { readonly model: { readonly name: string } },
+): TranscoderId {
+  return { model: model.name, source, targets: [target], groups, k, learning_rate, seed, data_seed };
 }
 
 /**
@@ -69,7 +73,9 @@ export function idOf({ model, source, target, groups, k, seed }: Mapping & {
  * | size of the dictionary | `-f18432` |
  * | groups of one size | `-g1152+2304+1152` |
  * | k | `-k96` |
+ * | learning rate | `-lr0.003` |
  * | seed | `-seed1` |
+ * | data seed of one seed | `-data0` |
  * | model | `-of-gemma-2-2b` |
  *
  * Several targets are joined by a plus: `layer9+layer10`. A name that is too long for a file is cut off, and ends in eight digits of
@@ -96,7 +102,7 @@ export function nameTranscoders(ids: readonly TranscoderId[]): TranscoderName[] 
 const LONGEST = 90;
 
 function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): TranscoderName {
-  const { source, targets, groups, k, seed, model } = id, features = featureCount(groups);
+  const { source, targets, groups, k, learning_rate, seed, data_seed, model } = id, features = featureCount(groups);
   const differs = (of: (id: TranscoderId) => unknown) => family.some((other) => of(other) !== of(id));
   const layers = targets.map(({ layer }) => layer);
   let file = layersOf(id);
@@ -122,7 +128,13 @@ function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): Transcode
       `groups ${groups.join(" + ")}`,
     ],
     [differs(({ k }) => k), `-k${k}`, `k ${k}`],
+    [differs(({ learning_rate }) => learning_rate), `-lr${learning_rate}`, `learning rate ${learning_rate}`],
     [differs(({ seed }) => seed), `-seed${seed}`, `seed ${seed}`],
+    [
+      family.some((other) => other.seed === seed && other.data_seed !== data_seed),
+      `-data${data_seed}`,
+      `data seed ${data_seed}`,
+    ],
     [differs(({ model }) => model), `-of-${plainName(model)}`, plainName(model)],
   ];
   for (const [isTold, suffix, remark] of further) {
@@ -148,25 +160,29 @@ function plainName(model: string): string {
  * A text that is equal for equal identities.
  *
  * @param id The identity.
- * @returns All of it in a line, for readers too: `gemma-2-2b layer2.resid_mid -> layer2.mlp_out, groups 4 + 8 + 4, k 3, seed 0`.
+ * @returns All of it in a line, for readers too: `gemma-2-2b layer2.resid_mid -> layer2.mlp_out, groups 4 + 8 + 4, k 3, learning rate
+ * 0.003, seed 0`, and the data seed where it is another.
  */
-export function describeId({ model, source, targets, groups, k, seed }: TranscoderId): string {
+export function describeId(
+  { model, source, targets, groups, k, learning_rate, seed, data_seed }: TranscoderId,
+): string {
   const taps = `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
-  return `${model} ${taps}, groups ${groups.join(" + ")}, k ${k}, seed ${seed}`;
+  const seeds = data_seed === seed ? `seed ${seed}` : `seed ${seed}, data seed ${data_seed}`;
+  return `${model} ${taps}, groups ${groups.join(" + ")}, k ${k}, learning rate ${learning_rate}, ${seeds}`;
 }
 
 /**
- * Orders transcoders as a reader looks for them: by the layer predicted, the layer read, the sites, then by size, k, seed and model.
+ * Orders transcoders as a reader looks for them: by the layer predicted, the layer read, the sites, then by size, k, learning rate, seeds and model.
  *
  * @param a One.
  * @param b Another.
  * @returns Below 0 when a comes first; 0 for equal identities.
  */
 export function compareIds(a: TranscoderId, b: TranscoderId): number {
-  const key = ({ source, targets, groups, k, seed }: TranscoderId) => {
+  const key = ({ source, targets, groups, k, learning_rate, seed, data_seed }: TranscoderId) => {
     const taps = [...targets, source];
     const places = [...taps.map(({ layer }) => layer), ...taps.map(({ site }) => SITES.indexOf(site))];
-    return [...places, featureCount(groups), k, seed, ...groups];
+    return [...places, featureCount(groups), k, learning_rate, seed, data_seed, ...groups];
   };
   const first = key(a), second = key(b);
   const at = first.findIndex((value, i) => value !== second[i]);

@@ -9,6 +9,7 @@ import { DEFINITIONS_OF_THRESHOLDS, EVALUATION_DEFINITIONS } from "../../core/an
 import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
 import { countedRows, NO_DOCUMENT } from "../../core/text/contexts.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
+import { zeroWeights } from "../../core/transcoder/weights.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
 import { randomText, sourceOf } from "./random_text.ts";
@@ -196,4 +197,24 @@ Deno.test("tokens that are left out count in nothing, and are counted; contexts 
     ...{ ...options, decoder, source: sourceOf({ ...whole, ids: ids.map(() => 1) }), tokens: 99, settings },
   });
   await assert.rejects(only, { name: "UserError", message: /must hold a token that is not left out, it has none/ });
+});
+
+Deno.test("a dictionary so large that it takes the text in small pieces leaves the figures of the others as they are", async () => {
+  // Of its features only those of a small one are ever active.
+  const shape = { d_in: WIDTH, d_out: WIDTH, groups: [200_000] }, weights = zeroWeights(shape);
+  const { transcoder: { weights: few } } = transcoders[0];
+  weights.encoder.set(few.encoder);
+  weights.decoder.set(few.decoder);
+  const thresholds = new Float32Array(200_000).fill(0.4);
+  const large = { transcoder: { shape, weights, thresholds }, config: { source: TAPS[0], target: TAPS[1], k: 5 } };
+  const evaluate = (transcoders: typeof options.transcoders) =>
+    evaluateTranscoders({ ...options, transcoders, source: sourceOf(whole), tokens: Infinity });
+  const [[small], [smallBeside, largeBeside], [alone]] = [
+    await evaluate([transcoders[0]]),
+    await evaluate([transcoders[0], large]),
+    await evaluate([large]),
+  ];
+  assert.deepEqual(smallBeside, small);
+  assert.deepEqual(largeBeside, alone);
+  assert.ok(alone.l0 > 1 && alone.tokens > Math.floor(2 ** 23 / 200_000));
 });

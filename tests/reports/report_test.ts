@@ -188,7 +188,7 @@ Deno.test("two transcoders of one layer are both reported and compared; an older
     assert.equal(left_out.length, 1);
     assert.match(
       left_out[0],
-      /old.layer2 .*was passed over: .*k96.layer2 .*newest run of the same transcoder, .*groups 32 \+ 64 \+ 32, k 96, seed 1$/,
+      /old.layer2 .*was passed over: .*k96.layer2 .*newest run of the same transcoder, .*groups 32 \+ 64 \+ 32, k 96, learning rate [\d.e-]+, seed 1$/,
     );
     const written = Array.from(Deno.readDirSync(out), ({ name }) => name).sort();
     const ofEach = names.flatMap((name) => [

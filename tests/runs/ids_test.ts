@@ -7,7 +7,7 @@ import { compareIds, describeId, idOf, nameTranscoders, type TranscoderId } from
 const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
 
 function id(layer: number, changes: Partial<TranscoderId> = {}): TranscoderId {
-  const plain = { model: "gemma-2-2b", groups: [1152, 2304, 1152], k: 48, seed: 0 };
+  const plain = { model: "gemma-2-2b", groups: [1152, 2304, 1152], k: 48, learning_rate: 3e-3, seed: 0, data_seed: 0 };
   return { ...plain, source: tap(layer, "resid_mid"), targets: [tap(layer, "mlp_out")], ...changes };
 }
 
@@ -32,6 +32,11 @@ Deno.test("those of one layer get what differs among them", () => {
     files(id(17), id(17, { groups: [4608] }), id(17, { groups: [9216] })),
     ["layer17-f4608-g1152+2304+1152", "layer17-f4608-g4608", "layer17-f9216"],
   );
+  assert.deepEqual(files(id(17), id(17, { learning_rate: 1e-7 })), ["layer17-lr0.003", "layer17-lr1e-7"]);
+  const seeds = [id(17), id(17, { seed: 1, data_seed: 1 }), id(17, { seed: 1 })];
+  assert.deepEqual(files(...seeds), ["layer17-seed0", "layer17-seed1-data1", "layer17-seed1-data0"]);
+  assert.deepEqual(files(...seeds.slice(1)), ["layer17-data1", "layer17-data0"]);
+  assert.deepEqual(files(...seeds.slice(0, 2)), ["layer17-seed0", "layer17-seed1"], "that of the text follows");
   assert.deepEqual(files(id(2), id(2, { model: "my model/2" })), ["layer2-of-gemma-2-2b", "layer2-of-my_20model_2f2"]);
 });
 
@@ -92,7 +97,7 @@ Deno.test("names are files on any file system: neither too long nor the same but
 
 /** Every combination of some values of every part of an identity. */
 function allIds(): TranscoderId[] {
-  const sources = [1, 2, 3].flatMap((layer) => [tap(layer, "resid_mid"), tap(layer, "attn_out")]);
+  const sources = [1, 3].flatMap((layer) => [tap(layer, "resid_mid"), tap(layer, "attn_out")]);
   const targets = [[tap(3, "mlp_out")], [tap(3, "attn_out")], [tap(4, "mlp_out")], [
     tap(3, "mlp_out"),
     tap(4, "mlp_out"),
@@ -101,7 +106,11 @@ function allIds(): TranscoderId[] {
     targets.flatMap((targets) =>
       [[16], [8, 8], [32]].flatMap((groups) =>
         [1, 2].flatMap((k) =>
-          [0, 1].flatMap((seed) => ["a", "b"].map((model) => ({ model, source, targets, groups, k, seed })))
+          [0, 1].flatMap((seed) =>
+            [[0.1, seed], [0.2, 1]].flatMap(([learning_rate, data_seed]) =>
+              ["a", "b"].map((model) => ({ model, source, targets, groups, k, learning_rate, seed, data_seed }))
+            )
+          )
         )
       )
     )
@@ -133,7 +142,11 @@ Deno.test("an identity comes from config.json", () => {
     target: tap(2, "mlp_out"),
     groups: [2, 7],
     k: 3,
+    learning_rate: 0.01,
     seed: 5,
+    data_seed: 5,
   };
-  assert.equal(describeId(idOf(config)), "m layer1.mlp_in -> layer2.mlp_out, groups 2 + 7, k 3, seed 5");
+  const said = "m layer1.mlp_in -> layer2.mlp_out, groups 2 + 7, k 3, learning rate 0.01, seed 5";
+  assert.equal(describeId(idOf(config)), said);
+  assert.equal(describeId(idOf({ ...config, data_seed: 0 })), `${said}, data seed 0`);
 });

@@ -1,6 +1,6 @@
 /** Transcoders of a run as the command line plans them. */
 
-import { type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
+import { idOf, type Mapping, nameTranscoders } from "../../core/runs/ids.ts";
 import { ownSettingsOf, type RunSettings } from "../../core/runs/settings.ts";
 import type { PlannedTranscoder } from "../../core/training/plan.ts";
 
@@ -11,9 +11,10 @@ export function plannedAlike(mappings: readonly Mapping[], settings: RunSettings
 
 /** Transcoders with settings of their own, named so that they are told apart. */
 export function planned(wanted: readonly (Mapping & { readonly settings: RunSettings })[]): PlannedTranscoder[] {
-  const names = nameTranscoders(wanted.map(({ source, target, settings: { groups, k, seed } }) => {
-    return { model: "model", source, targets: [target], groups, k, seed };
-  }));
+  const model = { name: "model" };
+  const names = nameTranscoders(
+    wanted.map(({ source, target, settings }) => idOf({ ...settings, source, target, model })),
+  );
   return wanted.map(({ source, target, settings }, i) => {
     return { source, target, name: names[i].file, settings: ownSettingsOf(settings) };
   });
