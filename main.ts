@@ -18,6 +18,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "train one transcoder per layer from a single forward pass",
     load: async () => (await import("./commands/train/command.ts")).trainCommand(),
   },
+  sweep: {
+    summary: "train a transcoder for every combination of sizes, k, learning rates, seeds and sites",
+    load: async () => (await import("./commands/sweep.ts")).sweepCommand(),
+  },
   report: {
     summary: "write the reports and plots of the runs it finds",
     load: async () => (await import("./commands/report.ts")).reportCommand(),

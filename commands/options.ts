@@ -80,6 +80,18 @@ export function readWholeNumbers(flag: string, text: string, least = 1): number[
   });
 }
 
+/**
+ * Reads numbers with commas between them; see {@link readNumber}.
+ *
+ * @param flag The option's name, for the message.
+ * @param text Its value, for example `1e-2,2.5e-2`.
+ * @returns The numbers, in the order given.
+ * @throws {UsageError} When one of them is none.
+ */
+export function readNumbers(flag: string, text: string): number[] {
+  return text.split(",").map((entry) => readNumber(flag, entry));
+}
+
 /** What is said of the least number that will do; nothing of 0, as digits alone make no smaller one. */
 function above(least: number): string {
   return least === 0 ? "" : least === 1 ? " above 0" : ` from ${least}`;
@@ -122,6 +134,18 @@ export function numberOption(flags: string, text: string): Option {
 export function wholeNumbersOption(flags: string, text: string, least = 1, value?: readonly number[]): Option {
   const option = new Option(flags, text).default(value, value?.join(","));
   return option.argParser((given) => readWholeNumbers(option.long!, given, least));
+}
+
+/**
+ * Declares an option that takes numbers with commas between them, whole or not.
+ *
+ * @param flags Its names, for example `--learning-rate <list>`.
+ * @param text What `--help` says of it.
+ * @returns The option.
+ */
+export function numbersOption(flags: string, text: string): Option {
+  const option = new Option(flags, text);
+  return option.argParser((given) => readNumbers(option.long!, given));
 }
 
 /**

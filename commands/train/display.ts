@@ -62,16 +62,20 @@ export class TrainDisplay {
     const { steps, batch_tokens, passes } = this.#settings, planned = this.#transcoders;
     const transcoders = planned.length === 1 ? "a transcoder" : `${planned.length} transcoders`;
     const mappings = new Set(planned.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`));
-    const sizes = new Set(
-      planned.map(({ settings: { groups, k } }) =>
-        `  ${integer(featureCount(groups))} features in groups ${groups.join(" + ")}, k ${k}`
-      ),
-    );
+    const dictionaries = Map.groupBy(planned, ({ settings: { groups } }) => groups.join(" + "));
+    const sizes = [...dictionaries].map(([groups, alike]) => {
+      const ks = valuesOf(alike, ({ settings }) => settings.k);
+      return `  ${integer(featureCount(alike[0].settings.groups))} features in groups ${groups}, k ${ks.join(", ")}`;
+    });
+    const rates = valuesOf(planned, ({ settings }) => settings.learning_rate);
+    const seeds = valuesOf(planned, ({ settings }) => settings.seed);
     const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
     return [
       `${verb} ${transcoders} of ${model}`,
       ...mappings,
       ...sizes,
+      ...rates.length > 1 ? [`  learning rates ${rates.join(", ")}`] : [],
+      ...seeds.length > 1 ? [`  seeds ${seeds.join(", ")}`] : [],
       `  ${integer(steps)} steps of ${integer(batch_tokens)} tokens${uses}`,
       ...this.#activations ? [`  from the activations in ${this.#activations.path}`] : [],
       `  on ${adapter}`,
@@ -152,22 +156,10 @@ export class TrainDisplay {
   #stepped(step: number, transcoders: readonly SteppedTranscoder[], tokensPerSecond: number): void {
     const { steps } = this.#settings;
     this.#rate = tokensPerSecond;
-    const numbers = transcoders.map(({ name, metrics: { loss, auxLoss, fvu, l0, deadFeatures } }) =>
-      `${name} loss ${(loss - auxLoss).toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${
-        l0.toFixed(1)
-      } dead ${deadFeatures}`
-    );
-    const each = (value: (metrics: SteppedTranscoder["metrics"]) => string) =>
-      transcoders.map(({ metrics }) => value(metrics)).join("|");
-    const short = [
-      `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
-      `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
-      `dead ${each(({ deadFeatures }) => String(deadFeatures))}`,
-      `loss ${each(({ loss, auxLoss }) => (loss - auxLoss).toFixed(3))}`,
-      `${short1000(tokensPerSecond)} tokens/s`,
-    ];
+    const isMany = transcoders.length > MOST_SHOWN, figures = isMany ? summaryOf(transcoders) : eachOf(transcoders);
+    const short = [...figures.short, `${short1000(tokensPerSecond)} tokens/s`];
     const left = this.#secondsOfSteps(step, Math.floor((step - 1) / this.#stepsPerBuffer));
-    const note = [...numbers, perSecond(tokensPerSecond, "tokens")].join("  ");
+    const note = [...figures.long, perSecond(tokensPerSecond, "tokens")].join("  ");
     this.#enter("Training")?.show(step, steps, note, left, short);
   }
 
@@ -187,6 +179,56 @@ export class TrainDisplay {
     const fills = Math.ceil(steps / this.#stepsPerBuffer) - 1 - n;
     return (steps - step) * batch_tokens / this.#rate + fills * (this.#fillSeconds ?? 0);
   }
+}
+
+/** Of more transcoders only the best, the worst and what lies between them is shown. */
+const MOST_SHOWN = 4;
+
+/** What a step is shown as, the most important first: with room for it, and without. */
+interface Figures {
+  readonly long: readonly string[];
+  readonly short: readonly string[];
+}
+
+function eachOf(transcoders: readonly SteppedTranscoder[]): Figures {
+  const each = (value: (metrics: SteppedTranscoder["metrics"]) => string) =>
+    transcoders.map(({ metrics }) => value(metrics)).join("|");
+  return {
+    long: transcoders.map(({ name, metrics: { loss, auxLoss, fvu, l0, deadFeatures } }) =>
+      `${name} loss ${(loss - auxLoss).toFixed(3)} FVU ${fvu.at(-1)!.toFixed(3)} L0 ${
+        l0.toFixed(1)
+      } dead ${deadFeatures}`
+    ),
+    short: [
+      `FVU ${each(({ fvu }) => fvu.at(-1)!.toFixed(3))}`,
+      `L0 ${each(({ l0 }) => l0.toFixed(0))}`,
+      `dead ${each(({ deadFeatures }) => String(deadFeatures))}`,
+      `loss ${each(({ loss, auxLoss }) => (loss - auxLoss).toFixed(3))}`,
+    ],
+  };
+}
+
+function summaryOf(transcoders: readonly SteppedTranscoder[]): Figures {
+  const sorted = transcoders.toSorted((a, b) => a.metrics.fvu.at(-1)! - b.metrics.fvu.at(-1)!);
+  const best = sorted[0],
+    worst = sorted.at(-1)!,
+    fvu = ({ metrics }: SteppedTranscoder) => metrics.fvu.at(-1)!.toFixed(3);
+  const range = (values: readonly number[]) => {
+    const [least, most] = [Math.min(...values), Math.max(...values)].map((value) => value.toFixed(0));
+    return least === most ? least : `${least} to ${most}`;
+  };
+  const others = [
+    `L0 ${range(transcoders.map(({ metrics }) => metrics.l0))}`,
+    `dead ${range(transcoders.map(({ metrics }) => metrics.deadFeatures))}`,
+  ];
+  return {
+    long: [`FVU ${fvu(best)} (${best.name}) to ${fvu(worst)} (${worst.name})`, ...others],
+    short: [`FVU ${fvu(best)} to ${fvu(worst)}`, ...others],
+  };
+}
+
+function valuesOf<T>(transcoders: readonly PlannedTranscoder[], of: (transcoder: PlannedTranscoder) => T): T[] {
+  return [...new Set(transcoders.map(of))];
 }
 
 /** 812, 6.2k, 62k: three places at most. */

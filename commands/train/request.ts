@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { lstat, readdir, rmdir, stat } from "node:fs/promises";
 import { basename, dirname, join, resolve } from "node:path";
 import { SettingError, UsageError, UserError } from "../../core/errors.ts";
@@ -17,12 +17,13 @@ import { widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
+import type { TextSummary } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { dataOfHarvest, type HarvestDescription, harvestId, readHarvest } from "../../core/runs/harvest.ts";
-import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
+import { describeId, idOf, nameTranscoders, sourcesOf } from "../../core/runs/ids.ts";
 import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { openHarvestOf } from "../../core/training/activations.ts";
@@ -43,30 +44,46 @@ import {
   PUBLISHED,
 } from "./settings.ts";
 
-/** The options as commander gives them; those of NUMBER_OPTIONS are numbers. */
-export interface TrainOptions extends Record<string, unknown> {
+/** The options as commander gives them; those of NUMBER_OPTIONS are numbers, or lists of them. */
+interface RunOptions extends Record<string, unknown> {
   model: string;
   data?: string[];
   layers?: number[];
   source: string;
   target: string;
   groups?: number[];
-  dictionary?: number;
   includeBos?: boolean;
   excludeTokens?: string[];
   precision: Precision;
   runs: string;
   name?: string;
-  resume?: string;
-  activations?: string;
   dryRun?: boolean;
   json?: boolean;
+  activations?: string;
+  atOnce?: number;
+}
+
+/** Those of `mtc train`. */
+export interface TrainOptions extends RunOptions {
+  dictionary?: number;
+  resume?: string;
+}
+
+/** Those of `mtc sweep`. */
+export interface SweepOptions extends RunOptions {
+  dictionary?: number[];
+  k?: number[];
+  learningRate?: number[];
+  seed?: number[];
+  flat?: true;
 }
 
 /** What is trained, once the command line is understood: a plan, but for what only an open device can say. */
 export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
   /** Whether a resumed run has nothing left to do. */
   readonly isFinished: boolean;
+  /** Of a sweep: the text as it was when it was checked. It is trained in rounds, see {@link remaining}. */
+  readonly sweep?: { readonly text: TextSummary };
 }
 
 /**
@@ -79,13 +96,76 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
  * @throws {UserError} When model, text or directory do not allow the run.
  */
 export async function newRequest(options: TrainOptions, command: Command): Promise<TrainRequest> {
+  const { sweep: _, ...request } = await requestOf(
+    options,
+    command,
+    (defaults, harvested) => [settingsFrom(options, defaults, harvested, command)],
+  );
+  return request;
+}
+
+/** The most transcoders of a sweep: twenty-six layers with ten each would be fewer. */
+export const MOST_MEMBERS = 256;
+
+/**
+ * Reads a command line that starts a sweep.
+ *
+ * @param options Its options.
+ * @param command The command, which knows the flags.
+ * @returns A transcoder for every combination of what is listed, by layer and source; the model is open.
+ * @throws {UsageError} When a setting cannot be, or the combinations are too many.
+ * @throws {UserError} When model, text or directory do not allow the run.
+ */
+export async function sweepRequest(options: SweepOptions, command: Command): Promise<TrainRequest> {
+  const { dictionary = [undefined], k = [undefined], learningRate = [undefined], seed = [undefined], flat } = options;
+  const lists = [dictionary, k, learningRate, seed];
+  requireFew(lists.reduce((product, { length }) => product * length, flat ? 2 : 1));
+  const request = await requestOf(options, command, (defaults, harvested) => {
+    const dataSeed = options.dataSeed ?? harvested.data_seed ?? options.seed?.[0];
+    const settings = (own: TrainOptions) => settingsFrom(own, defaults, harvested, command);
+    const all = dictionary.flatMap((dictionary) =>
+      k.flatMap((k) =>
+        learningRate.flatMap((learningRate) =>
+          seed.map((seed) => settings({ ...options, dictionary, k, learningRate, seed, dataSeed }))
+        )
+      )
+    );
+    return flat ? all.flatMap((nested) => [nested, { ...nested, groups: [featureCount(nested.groups)] }]) : all;
+  });
+  const { settings: { exclude_norm_above }, transcoders } = request;
+  if (exclude_norm_above > 0 && sourcesOf(transcoders).length > 1) {
+    throw new UsageError({
+      action: `sweep over several sources with ${inFlags("exclude_norm_above", exclude_norm_above)}`,
+      requirement: "each transcoder must be what it would be alone",
+      found: "a token would be left out when it is too long at any of the sources",
+      remedy: "sweep over the sources one after the other or leave the option out",
+    });
+  }
+  return request;
+}
+
+function requireFew(members: number): void {
+  if (members <= MOST_MEMBERS) return;
+  throw new UsageError({
+    action: `sweep over ${members.toLocaleString("en-US")} transcoders`,
+    requirement: `there may be at most ${MOST_MEMBERS}`,
+    remedy: "leave values out or make several sweeps",
+  });
+}
+
+/** The request for a transcoder of each mapping with each of some settings, which differ in nothing that a run shares. */
+async function requestOf(
+  options: RunOptions,
+  command: Command,
+  settingsOf: (defaults: RunSettings, harvested: Partial<RunSettings>) => RunSettings[],
+): Promise<TrainRequest> {
   const harvest = options.activations === undefined ? null : await readHarvest(options.activations);
   const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
   const named = harvest === null || isGiven("model") ? options.model : harvest.model.path ?? BUILTIN;
   const isEmbedded = named === BUILTIN, defaults = isEmbedded ? EMBEDDED : PUBLISHED;
-  const chosen = settingsFrom(options, defaults, harvest ? harvestedSettings(harvest) : {}, command);
+  const variants = settingsOf(defaults, harvest ? harvestedSettings(harvest) : {}), [chosen] = variants;
   try {
-    checkSettings(chosen);
+    variants.forEach(checkSettings);
   } catch (error) {
     throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
   }
@@ -98,23 +178,33 @@ export async function newRequest(options: TrainOptions, command: Command): Promi
   const tokenizer = loadTokenizer(model);
   tokenizer.checkFitsModel(vocabSize, bosTokenId);
   const exclude_tokens = excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
-  const settings: RunSettings = { ...chosen, exclude_tokens };
   const layers = options.layers ?? (harvest ? layersOf(harvest) : defaultLayers(modelLayers, isEmbedded));
   const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
+  requireFew(mappings.length * variants.length);
   checkWidths(mappings, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data: DataPaths = options.data ? await pinPaths(options.data) : harvest ? dataOfHarvest(harvest) : "builtin";
   // A run should not find out late that there is too little text for it, or for what is held out.
-  const { context, data_seed: seed } = settings;
-  (await openTokenSource({ tokenizer: model, data, split: "train", context, seed })).close();
-  const names = nameTranscoders(mappings.map((mapping) => idOf({ ...settings, ...mapping, model })));
-  const own = ownSettingsOf(settings);
-  const transcoders = mappings.map((mapping, i) => ({ ...mapping, name: names[i].file, settings: own }));
+  const { context, data_seed: seed } = chosen;
+  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+  source.close();
+  const members = mappings.flatMap((mapping) => variants.map((settings) => ({ ...mapping, settings })));
+  const ids = members.map(({ settings, ...mapping }) => idOf({ ...settings, ...mapping, model }));
+  const names = nameTranscoders(ids), descriptions = ids.map(describeId);
+  const transcoders = members.map(({ settings, ...mapping }, i) => {
+    return { ...mapping, name: names[i].file, settings: ownSettingsOf(settings) };
+  });
   const activations = harvest ? { path: resolve(options.activations!), harvest: harvestId(harvest) } : undefined;
-  const request = { directory, settings: sharedSettingsOf(settings), transcoders, model, data, activations };
+  const request = {
+    directory,
+    settings: sharedSettingsOf({ ...chosen, exclude_tokens }),
+    // A flat dictionary may be what --groups asked for anyway.
+    transcoders: transcoders.filter((_, i) => descriptions.indexOf(descriptions[i]) === i),
+    ...{ model, data, activations },
+  };
   if (activations) await (await openHarvestOf(request)).shards.close();
-  return { ...request, resumed: null, isFinished: false };
+  return { ...request, resumed: null, isFinished: false, sweep: { text: source.summary } };
 }
 
 /** What a harvest decides of a run's settings. */
@@ -209,8 +299,7 @@ function settingsFrom(
   if (options.groups !== undefined) changed.groups = options.groups;
   if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);
   for (const { flags, setting } of NUMBER_OPTIONS) {
-    const option = command.options.find((candidate) => candidate.flags === flags)!;
-    const value = options[option.attributeName()];
+    const value = options[new Option(flags).attributeName()];
     if (value !== undefined) changed[setting] = value;
   }
   // A shorter run than the default keeps its warm-up in proportion, unless it is given.
@@ -240,13 +329,13 @@ function settingsFrom(
  */
 export async function resumedRequest(
   directory: string,
-  options: Pick<TrainOptions, "model" | "data">,
+  options: Pick<RunOptions, "model" | "data">,
   command: Command,
 ): Promise<TrainRequest> {
   const given = command.options.find((option) => {
     const name = option.attributeName();
     return command.getOptionValueSource(name) === "cli" &&
-      !["resume", "model", "data", "json", "dryRun"].includes(name);
+      !["resume", "model", "data", "json", "dryRun", "atOnce"].includes(name);
   });
   if (given) {
     throw new UsageError({
@@ -275,6 +364,41 @@ export async function resumedRequest(
     activations: first.activations,
     resumed: configs,
     isFinished: finished.every(Boolean),
+    ...first.round !== undefined && { sweep: { text: first.data } },
+  };
+}
+
+/** What is left of a run. */
+export interface Remaining {
+  /** What has been begun, each part with the transcoders that step together; a run that is no sweep is one, begun or not. */
+  readonly begun: readonly TrainRequest[];
+  /** The transcoders of a sweep that wait for a round; null when there are none. */
+  readonly waiting: TrainRequest | null;
+}
+
+/**
+ * Takes a run apart into what can be trained by itself.
+ *
+ * @param request The run.
+ * @returns What of it is not finished. A transcoder of a sweep is what it would be alone, so that each is trained with whichever others are
+ * left of its round.
+ */
+export async function remaining(request: TrainRequest): Promise<Remaining> {
+  const { resumed, sweep, transcoders } = request;
+  if (!sweep) return { begun: [request], waiting: null };
+  if (!resumed) return { begun: [], waiting: request };
+  const finished = await Promise.all(
+    directoriesOf(request).map((path) => exists(join(path, TRANSCODER_FILE))),
+  );
+  const left = resumed.map((_, i) => i).filter((i) => !finished[i]);
+  const rounds = Map.groupBy(left, (i) => resumed[i].round!), waiting = rounds.get(0);
+  rounds.delete(0);
+  const part = (members: readonly number[]) => {
+    return { ...request, transcoders: members.map((i) => transcoders[i]), resumed: members.map((i) => resumed[i]) };
+  };
+  return {
+    begun: [...rounds].sort(([a], [b]) => a - b).map(([, members]) => part(members)),
+    waiting: waiting ? part(waiting) : null,
   };
 }
 
@@ -311,8 +435,19 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
   }
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
   const shared = (config: TranscoderConfig) =>
-    JSON.stringify([sharedSettingsOf(config), config.model, config.data, config.activations, config.median_norms]);
-  const stranger = configs.findIndex((config) => shared(config) !== shared(configs[0]));
+    JSON.stringify([
+      sharedSettingsOf(config),
+      config.model,
+      config.data,
+      config.activations,
+      config.round === undefined,
+    ]);
+  // Those that wait for their round have no medians yet.
+  const measured = configs.filter(({ round }) => round !== 0).map(({ median_norms }) => JSON.stringify(median_norms));
+  const isShared = (config: TranscoderConfig) =>
+    shared(config) === shared(configs[0]) &&
+    (config.round === 0 || JSON.stringify(config.median_norms) === measured[0]);
+  const stranger = configs.findIndex((config) => !isShared(config));
   if (stranger < 0) return { names, configs };
   throw new UserError({
     action,
@@ -330,8 +465,11 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @returns What training and finishing need.
  * @throws {UserError} When the model's weights cannot be read.
  */
-export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: string): Promise<TrainingPlan> {
-  const { model, data, activations, resumed } = plan;
+export async function planOf(
+  { isFinished: _, sweep: __, ...plan }: TrainRequest,
+  adapter: string,
+): Promise<TrainingPlan> {
+  const { model, data, activations, resumed, round } = plan;
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
@@ -350,6 +488,7 @@ export async function planOf({ isFinished: _, ...plan }: TrainRequest, adapter: 
       d_in: widthOf(config, source.site),
       d_out: widthOf(config, target.site),
       features: featureCount(groups),
+      ...round && { round: round.number },
     }),
   };
 }

@@ -109,6 +109,53 @@ function shortageOf(
   return checks.find((check) => check.of !== "binding" && check.need > check.have) ?? null;
 }
 
+/** Some transcoders of a run that are trained at once. */
+export interface FittedRound {
+  /** The run with no others. */
+  readonly run: PlannedRun;
+  /** What it was found to need. */
+  readonly fit: Fit;
+}
+
+/**
+ * Divides a new run into as few rounds as the machine allows, each with its own harvest: as many of the transcoders as fit, then as many of
+ * the rest.
+ *
+ * @param machine The machine.
+ * @param run The run.
+ * @param atOnce The most transcoders of a round.
+ * @returns The rounds; the last one does not fit where a transcoder by itself does not.
+ * @throws {UserError} When the model's files do not fit each other.
+ */
+export async function fitRounds(machine: Machine, run: PlannedRun, atOnce: number): Promise<FittedRound[]> {
+  const rounds: FittedRound[] = [];
+  for (let left = run.transcoders; left.length > 0;) {
+    const round = await largestRound(machine, { ...run, transcoders: left.slice(0, atOnce) });
+    rounds.push(round);
+    if (round.fit.shortage) break;
+    left = left.slice(round.run.transcoders.length);
+  }
+  return rounds;
+}
+
+async function largestRound(machine: Machine, run: PlannedRun): Promise<FittedRound> {
+  const first = await fitOf(machine, run, { step: 0, written: 0 });
+  if (first.shortage === null || run.transcoders.length === 1) return { run, fit: first };
+  // What was short when it was asked for all that all of them need is known from now on.
+  const with_ = async (count: number): Promise<FittedRound> => {
+    const fewer = { ...run, transcoders: run.transcoders.slice(0, count) };
+    return { run: fewer, fit: await fitOf(machine, fewer, { step: 0, written: 0 }, first.gpuFree) };
+  };
+  let best = await with_(1), beyond = run.transcoders.length;
+  if (best.fit.shortage) return best;
+  while (beyond - best.run.transcoders.length > 1) {
+    const tried = await with_((best.run.transcoders.length + beyond) >> 1);
+    if (tried.fit.shortage) beyond = tried.run.transcoders.length;
+    else best = tried;
+  }
+  return best;
+}
+
 /**
  * Finds the smallest change that makes a new run fit: of the buffer, else of the batch, else of the layers, else of layers and
  * buffer; for the disk, of the samples, else of the layers.

@@ -14,7 +14,7 @@ import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
 import { type PlannedRun, type Rehearsal, rehearse, shapeOf, type Stage } from "./rehearsal.ts";
-import { measureSpeed, type Speed } from "./speed.ts";
+import type { Speed } from "./speed.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
 /** A part of a sum, for a table. */
@@ -195,28 +195,6 @@ function needOf(parts: readonly Part[]): Need {
 }
 
 /**
- * How long a run takes, from a short measurement.
- *
- * @param gpu The device that it is to run on; all memory of the measurement is given back.
- * @param run The run.
- * @param rehearsal What it does.
- * @param standing Where it stands.
- * @returns Seconds by phase.
- * @throws {UserError} When the device fails.
- */
-export async function estimateDuration(
-  gpu: Gpu,
-  run: PlannedRun,
-  rehearsal: Rehearsal,
-  standing: Standing,
-): Promise<Duration> {
-  const { config, contextsPerForward } = rehearsal;
-  // On the run's own device, so that what is compiled for it is compiled once; a trace would give every dispatch a pass of its own.
-  const speed = await measureSpeed({ ...gpu, trace: null }, run, config, contextsPerForward);
-  return durationOf(run, rehearsal, standing, speed);
-}
-
-/**
  * How long a run takes at a known speed.
  *
  * @param run The run.
@@ -227,10 +205,10 @@ export async function estimateDuration(
  */
 export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Standing, speed: Speed): Duration {
   const { settings } = run, { buffer, flops } = rehearsal, { step } = standing;
-  const transcoders = run.transcoders.length, steps = settings.steps - step;
+  const steps = settings.steps - step, total = (each: readonly number[]) => sumOf(each, (amount) => amount);
   const perContext = countedPerContext(settings.context, settings.include_bos);
   const forward = (contexts: number) => contexts * flops.forward / rehearsal.contextsPerForward / speed.forwardFlops;
-  const reading = (tokens: number) => forward(tokens / perContext) + tokens * transcoders * speed.sampleSeconds;
+  const reading = (tokens: number) => forward(tokens / perContext) + tokens * total(speed.sampleSeconds);
   // A resumed run fills its current buffer once more.
   const fills = Math.ceil(settings.steps / buffer.steps) - Math.floor(step / buffer.steps);
   const filling = run.activations ? bufferBytes(run, rehearsal) / READ_RATE : forward(buffer.contexts);
@@ -241,13 +219,13 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
   const phases = [
     { name: "loading", amount: rehearsal.modelLayers * speed.loadLayerSeconds },
     { name: run.activations ? "reading activations" : "harvesting", amount: steps > 0 ? fills * filling : 0 },
-    { name: "training", amount: start + steps * transcoders * speed.stepSeconds },
+    { name: "training", amount: start + steps * total(speed.stepSeconds) },
     { name: "checkpoints", amount: checkpoints * perCheckpoint },
     { name: "final pass", amount: reading(settings.sample_tokens) },
     { name: "evaluation", amount: reading(settings.evaluation_tokens) },
     { name: "writing samples", amount: samplesWritten(run) * SAMPLE_WRITE_S },
   ];
-  const seconds = phases.reduce((sum, { amount }) => sum + amount, 0);
+  const seconds = sumOf(phases, ({ amount }) => amount);
   return { phases, seconds, range: [FASTEST * seconds, SLOWEST * seconds], basis: basisOf(run, speed) };
 }
 

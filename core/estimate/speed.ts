@@ -18,7 +18,7 @@ import { Encoder } from "../transcoder/encode.ts";
 import { Ledger } from "./ledger.ts";
 import { blankTensors, embeddingOf, flopsOf, type PlannedRun, shapeOf } from "./rehearsal.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { settingsIn } from "../training/plan.ts";
+import { type PlannedTranscoder, settingsIn } from "../training/plan.ts";
 import { createTrainingState, readWeights } from "../training/state.ts";
 import { zeroWeights } from "../transcoder/weights.ts";
 import { Stepper } from "../training/step.ts";
@@ -32,12 +32,12 @@ export interface Speed {
   readonly forwardTokens: number;
   /** Seconds that one layer of the model took to get from host memory to the GPU. */
   readonly loadLayerSeconds: number;
-  /** Seconds of one training step of one transcoder. */
-  readonly stepSeconds: number;
+  /** Seconds of one training step of each transcoder. */
+  readonly stepSeconds: readonly number[];
   /** The largest batch that was timed to find that; below the run's own the rest is extrapolated. */
   readonly stepTokens: number;
-  /** Seconds per token and transcoder that encoding and taking samples take. */
-  readonly sampleSeconds: number;
+  /** Seconds per token that encoding and taking samples take with each transcoder. */
+  readonly sampleSeconds: readonly number[];
 }
 
 /** Work that takes less is repeated with more of it: shorter times say little. */
@@ -68,7 +68,28 @@ export async function measureSpeed(
   const clock = await WallClock.start(gpu);
   return {
     ...await measureForward(gpu, clock, run, config, contexts),
-    ...await measureTranscoder(gpu, clock, run, config),
+    ...await measureTranscoders(gpu, clock, run, config),
+  };
+}
+
+/** Times the smallest dictionary and the largest; what lies between them takes as long as its weights ask. */
+async function measureTranscoders(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig) {
+  const sizes = run.transcoders.map((transcoder) => {
+    const { d_in, d_out, groups } = shapeOf(config, transcoder);
+    return featureCount(groups) * (d_in + d_out);
+  });
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  const timed = (size: number) => measureTranscoder(gpu, clock, run, run.transcoders[sizes.indexOf(size)], config);
+  const small = await timed(least), large = most > least ? await timed(most) : small;
+  const between = (seconds: "stepSeconds" | "sampleSeconds") =>
+    sizes.map((size) => {
+      const share = most > least ? (size - least) / (most - least) : 0;
+      return small[seconds] + share * (large[seconds] - small[seconds]);
+    });
+  return {
+    stepSeconds: between("stepSeconds"),
+    stepTokens: Math.min(small.stepTokens, large.stepTokens),
+    sampleSeconds: between("sampleSeconds"),
   };
 }
 
@@ -116,8 +137,14 @@ async function measureForward(gpu: Gpu, clock: WallClock, run: PlannedRun, confi
   }
 }
 
-async function measureTranscoder(gpu: Gpu, clock: WallClock, run: PlannedRun, config: DecoderConfig) {
-  const { batch_tokens: batch } = run.settings, [measured] = run.transcoders, shape = shapeOf(config, measured);
+async function measureTranscoder(
+  gpu: Gpu,
+  clock: WallClock,
+  run: PlannedRun,
+  measured: PlannedTranscoder,
+  config: DecoderConfig,
+) {
+  const { batch_tokens: batch } = run.settings, shape = shapeOf(config, measured);
   const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(shape.d_in);
   noise(weights.encoder, deviation);
   noise(weights.decoder, deviation);

@@ -69,6 +69,8 @@ export interface TranscoderDescription {
   readonly d_out: number;
   /** Features in the dictionary. */
   readonly features: number;
+  /** Of a sweep: the round that it is trained in, counted from 1; 0 as long as it waits for one. Other runs have none. */
+  readonly round?: number;
 }
 
 /** The median norm of the activations at a tap. */
@@ -85,7 +87,7 @@ export interface MeasuredConfig {
   readonly tiles: Readonly<Record<string, TileName>>;
   /** With f16, relative L2 of each tap's activations from those of float32, on the first contexts; empty with f32. */
   readonly precision_errors: Readonly<Record<string, number>>;
-  /** Of each source of the run, not of this transcoder alone; only with `exclude_norm_above`. */
+  /** Of each source of the run, not of this transcoder alone; only with `exclude_norm_above`, and empty while it waits for its round. */
   readonly median_norms?: readonly MedianNorm[];
 }
 
@@ -135,6 +137,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     d_in: positive,
     d_out: positive,
     features: positive,
+    round: v.optional(count),
     groups: v.pipe(v.array(positive), v.minLength(1)),
     k: positive,
     steps: positive,

@@ -37,6 +37,16 @@ export interface TrainingPlan {
   readonly describe: (transcoder: PlannedTranscoder, text: TextSummary) => TranscoderDescription;
   /** The transcoders' config.json files when the run is resumed, in their order. */
   readonly resumed: readonly TranscoderConfig[] | null;
+  /** The round of a sweep that begins; left out for runs that are none, and where a round is resumed. */
+  readonly round?: SweepRound;
+}
+
+/** A round of a sweep before its first step. */
+export interface SweepRound {
+  /** Counted from 1. */
+  readonly number: number;
+  /** What stands in the transcoders' config.json files as long as they wait for it, in their order. */
+  readonly waiting: readonly TranscoderConfig[];
 }
 
 /**

@@ -15,6 +15,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
+import type { TranscoderConfig } from "../runs/config.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { requireSameModel } from "../runs/same_model.ts";
 import { START } from "../text/contexts.ts";
@@ -67,13 +68,18 @@ export async function train(
   observer: TrainingObserver,
   signal?: AbortSignal,
 ): Promise<Trained> {
-  const { activations, model, resumed } = plan;
-  if (resumed) await requireSameModel(resumed[0].model, model, "resume");
+  const { activations, model } = plan, [began] = configsOf(plan);
+  if (began) await requireSameModel(began.model, model, "resume");
   // Where activations were harvested before, the model is not needed before the steps are done, nor is its memory taken.
   const before = activations === undefined ? await loadModel(gpu, plan, observer) : null;
   const trained = await trainSteps(gpu, plan, before, observer, signal);
   const { decoder } = before ?? await loadModel(gpu, plan, observer);
   return { decoder, ...trained };
+}
+
+/** What stands in the config.json files of a resumed run, or of those that waited for their round. */
+function configsOf({ resumed, round }: TrainingPlan): readonly TranscoderConfig[] {
+  return resumed ?? round?.waiting ?? [];
 }
 
 async function trainSteps(
@@ -95,7 +101,7 @@ async function trainSteps(
     ? await activationsFromText(gpu, plan, loaded.decoder, position)
     : await activationsFromShards(gpu, plan);
   try {
-    for (const began of resumed ?? []) requireSameText(began, { summary: activations.text });
+    for (const began of configsOf(plan)) requireSameText(began, { summary: activations.text });
     const started = performance.now();
     const elapsed = () => (restored?.elapsed_s ?? 0) + (performance.now() - started) / 1000;
     const harvested = restored ? restored.harvested ?? null : { buffers: 0, counts: NO_TOKENS };
@@ -210,8 +216,8 @@ class Session {
   }
 }
 
-function interruption({ directory, settings: { steps }, resumed }: TrainingPlan, step: number): Interrupted {
-  if (step === 0 && !resumed) {
+function interruption({ directory, settings: { steps }, resumed, round }: TrainingPlan, step: number): Interrupted {
+  if (step === 0 && !resumed && !round) {
     return new Interrupted({ stopped: `before the first of ${steps} steps`, remedy: "nothing was written" });
   }
   const stopped = step === 0 ? `before the first of ${steps} steps` : `after step ${step} of ${steps}, which is saved`;

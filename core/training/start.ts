@@ -21,7 +21,7 @@ import type { Mapping } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
 import type { TokenSource } from "../text/source.ts";
-import { describeText, isSameText } from "../text/summary.ts";
+import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
 import type { ActivationSource } from "./activations.ts";
@@ -29,7 +29,7 @@ import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
 import { fitLinearMap, sumProducts } from "./linear_map.ts";
-import { directoriesOf, settingsIn, type TrainingPlan } from "./plan.ts";
+import { directoriesOf, type PlannedTranscoder, settingsIn, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** A run at its newest checkpoint. */
@@ -90,7 +90,8 @@ export interface BeginningObserver {
  * are to be held against, writes config.json, preparation.safetensors, linear_map.safetensors and an empty metrics.csv.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
- * @param plan The run; what a resumed one, which ended before its first checkpoint, has of these files but the last stays as it is.
+ * @param plan The run; what a resumed one, which ended before its first checkpoint, has of these files but the last stays as it is. A round
+ * of a sweep finds its directories made.
  * @param tiles What the products of the run were tuned to.
  * @param buffer The first buffer, full.
  * @param activations What filled it.
@@ -171,7 +172,7 @@ function allocate(
 
 /** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */
 async function writeBeginnings(
-  { directory, transcoders: planned, resumed }: TrainingPlan,
+  { directory, transcoders: planned, resumed, round }: TrainingPlan,
   transcoders: readonly TranscoderInTraining[],
   maps: readonly LinearMap[],
 ): Promise<void> {
@@ -183,17 +184,38 @@ async function writeBeginnings(
     }
     return;
   }
+  const write = async (path: string, i: number) => {
+    const { config, preparation } = transcoders[i];
+    await startMetrics(path, config.groups);
+    await writePreparation(path, preparation);
+    await writeLinearMap(path, maps[i]);
+    // It comes last: those that have another one than while they waited have the other files.
+    await writeConfig(path, config);
+  };
+  if (round) {
+    for (const [i, { directory }] of transcoders.entries()) {
+      await tidyTranscoder(directory);
+      await write(directory, i);
+    }
+    return;
+  }
+  await makeRun(directory, planned, write);
+}
+
+/** Fills a new run's directory under a temporary name. */
+async function makeRun(
+  directory: string,
+  transcoders: readonly PlannedTranscoder[],
+  write: (path: string, i: number) => Promise<void>,
+): Promise<void> {
   const partial = await makeTemporaryDirectory(directory).catch((error) =>
     Promise.reject(fileError("write", directory, error))
   );
   try {
-    for (const [i, { config, preparation }] of transcoders.entries()) {
-      const path = join(partial, planned[i].name);
-      await mkdir(path, { recursive: true });
-      await startMetrics(path, config.groups);
-      await writePreparation(path, preparation);
-      await writeLinearMap(path, maps[i]);
-      await writeConfig(path, config);
+    for (const [i, { name }] of transcoders.entries()) {
+      const path = join(partial, name);
+      await mkdir(path);
+      await write(path, i);
     }
     await rename(partial, directory);
   } catch (error) {
@@ -201,6 +223,25 @@ async function writeBeginnings(
     await rm(partial, { recursive: true, force: true }).catch(() => {});
     throw fileError("write", directory, error);
   }
+}
+
+/**
+ * Begins a sweep: its directory appears with a config.json for each transcoder, which says all that its round needs to know.
+ *
+ * @param plan The sweep.
+ * @param text What the training text is like.
+ * @returns Those config.json, in the transcoders' order.
+ * @throws {UserError} When the disk does not take it; nothing is left then.
+ */
+export async function beginSweep(plan: TrainingPlan, text: TextSummary): Promise<TranscoderConfig[]> {
+  const unknown = { tiles: {}, precision_errors: {}, ...plan.settings.exclude_norm_above > 0 && { median_norms: [] } };
+  const waiting = plan.transcoders.map((transcoder): TranscoderConfig => {
+    const { source, target } = transcoder, own = settingsOf(settingsIn(plan, transcoder));
+    const described = { ...plan.describe(transcoder, text), round: 0 };
+    return { format: FORMAT, ...described, ...own, layer: target.layer, source, target, ...unknown };
+  });
+  await makeRun(plan.directory, plan.transcoders, (path, i) => writeConfig(path, waiting[i]));
+  return waiting;
 }
 
 /**

@@ -19,6 +19,22 @@ import type { TranscoderInTraining } from "./transcoder.ts";
 export class Diverged extends UserError {
   /** Distinguishes this class in logs. */
   override name = "Diverged";
+
+  /**
+   * Makes the error.
+   *
+   * @param transcoder The name of the transcoder's directory in the run's.
+   * @param row What the step measured.
+   * @param peak The learning rate of its recipe.
+   */
+  constructor(readonly transcoder: string, { step, loss }: Pick<MetricsRow, "step" | "loss">, peak: number) {
+    super({
+      action: `go on training ${transcoder}`,
+      requirement: "the loss must be a number",
+      found: `it is ${loss} at step ${step}`,
+      remedy: `start another run with a lower --learning-rate than ${peak}`,
+    });
+  }
 }
 
 /** What a logged step measured of one transcoder. */
@@ -171,13 +187,7 @@ export class StepLog {
     });
     if (rows.length > 0) await appendMetrics(directory, config.groups, rows);
     const lost = rows.find(({ loss }) => !Number.isFinite(loss));
-    if (lost === undefined) return;
-    throw new Diverged({
-      action: `go on training ${this.#plan.transcoders[i].name}`,
-      requirement: "the loss must be a number",
-      found: `it is ${lost.loss} at step ${lost.step}`,
-      remedy: `start another run with a lower --learning-rate than ${config.learning_rate}`,
-    });
+    if (lost !== undefined) throw new Diverged(this.#plan.transcoders[i].name, lost, config.learning_rate);
   }
 
   #sampleLater({ samples }: TranscoderInTraining, step: number, { rowStart, index, value }: HostFeatures): void {

@@ -5,12 +5,12 @@ import { mappingsFor, PUBLISHED } from "../../commands/train/settings.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { TooLargeToBind } from "../../core/gpu/too_large.ts";
 import { BEGINNING, durationOf, estimateNeeds } from "../../core/estimate/needs.ts";
-import { type Fit, fitOf, type Machine, propose } from "../../core/estimate/fit.ts";
+import { type Fit, fitOf, fitRounds, type Machine, propose } from "../../core/estimate/fit.ts";
 import { type PlannedRun, rehearse } from "../../core/estimate/rehearsal.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import type { Speed } from "../../core/estimate/speed.ts";
 import { sharedSettingsOf } from "../../core/runs/settings.ts";
-import { plannedAlike } from "../training/planned.ts";
+import { planned, plannedAlike } from "../training/planned.ts";
 import { openHollow2b } from "./gemma2_2b.ts";
 
 const gpu = await openGpu();
@@ -53,8 +53,8 @@ Deno.test("2B: a forward pass takes 2.82 GFLOP per token, nearly all of them in 
 
 Deno.test("an estimate of time is the work over the speed, and a resumed run has the rest of it", () => {
   const speed: Speed = {
-    ...{ forwardFlops: 1e12, forwardTokens: 64, loadLayerSeconds: 1, stepSeconds: 0.5, stepTokens: 1024 },
-    sampleSeconds: 1e-3,
+    ...{ forwardFlops: 1e12, forwardTokens: 64, loadLayerSeconds: 1, stepSeconds: [0.3, 0.7], stepTokens: 1024 },
+    sampleSeconds: [1e-3, 1e-3],
   };
   const phase = (step: number, name: string) => {
     const { phases, seconds } = durationOf(both, rehearsal, { step, written: 0 }, speed);
@@ -62,7 +62,7 @@ Deno.test("an estimate of time is the work over the speed, and a resumed run has
     return phases.find((phase) => phase.name === name)!.amount;
   };
   assert.equal(phase(0, "loading"), 18);
-  assert.ok(Math.abs(phase(0, "training") - (15_000 * 2 * 0.5 + rehearsal.flops.start / 1e12)) < 1e-6);
+  assert.ok(Math.abs(phase(0, "training") - (15_000 * (0.3 + 0.7) + rehearsal.flops.start / 1e12)) < 1e-6);
   assert.equal(phase(14_000, "training"), 1000);
   // 235 buffers of 64 steps; after step 14,000 the 219th is filled once more.
   assert.ok(Math.abs(phase(14_000, "harvesting") / phase(0, "harvesting") - 17 / 235) < 1e-6);
@@ -131,6 +131,28 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
   await assertProposes(machine({ host: await of(three) + 0.01 * GiB }), pairs, /^--(layers 8|buffer \d+)$/);
   const least = recipe([8], { buffer_tokens: 1024 });
   await assertProposes(machine({ host: await of(least) + 0.1 * GiB }), both, /^--layers 8 --buffer \d+$/);
+});
+
+Deno.test("transcoders that do not fit at once go in as few rounds as memory allows, each of which fits", async () => {
+  const [mapping] = mappingsFor([17], "resid_mid", "mlp_out", 26);
+  const five = planned([16, 32, 48, 64, 80].map((k) => ({ ...mapping, settings: { ...PUBLISHED, k } })));
+  const run = { ...recipe([17]), transcoders: five };
+  const of = async (count: number) => {
+    const { needs } = await estimateNeeds(gpu, { ...run, transcoders: five.slice(0, count) }, BEGINNING, 0, Infinity);
+    return needs.gpu.peak + needs.host.peak;
+  };
+  const sizes = async (machine: Machine, atOnce: number) => {
+    const rounds = await fitRounds(machine, run, atOnce);
+    assert.deepEqual(rounds.flatMap(({ run }) => run.transcoders), five.slice(0, rounds.length === 1 ? 1 : 5));
+    return rounds.map(({ run: { transcoders }, fit: { shortage } }) => [transcoders.length, shortage?.of ?? "fits"]);
+  };
+  const host = await of(3) + 2 ** 20;
+  assert.deepEqual(await sizes(machine({ host }), Infinity), [[3, "fits"], [2, "fits"]]);
+  assert.deepEqual(await sizes(machine({ host }), 2), [[2, "fits"], [2, "fits"], [1, "fits"]]);
+  assert.deepEqual(await sizes(machine({ host: await of(1) - 2 ** 20 }), Infinity), [[1, "memory"]]);
+  const { needs: three } = await estimateNeeds(gpu, { ...run, transcoders: five.slice(0, 3) }, BEGINNING, 0, Infinity);
+  const available = (bytes: number) => Promise.resolve(Math.min(bytes, three.gpu.peak + 2 ** 20));
+  assert.deepEqual(await sizes(machine({ gpu: { isHost: false, available } }), 4), [[3, "fits"], [2, "fits"]]);
 });
 
 Deno.test("nothing is proposed where nothing fits", async () => {

@@ -1,0 +1,76 @@
+/**
+ * What `mtc train` and `mtc sweep` print of a run when it is finished.
+ * @module
+ */
+
+import process from "node:process";
+import { exists } from "../../core/files/exists.ts";
+import { readEvaluation } from "../../core/runs/evaluation.ts";
+import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
+import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
+import { directoriesOf } from "../../core/training/plan.ts";
+import { featureCount } from "../../core/transcoder/shape.ts";
+import { join } from "node:path";
+import { spreadText, textRead } from "../../reports/held_out.ts";
+import { bytes } from "../bytes.ts";
+import type { TrainRequest } from "./request.ts";
+
+/** Of so many transcoders each gets all its lines; of more a line. */
+const MOST_TOLD = 4;
+
+/**
+ * The most host memory that this process has had, in bytes; null where the runtime does not tell. On CPU adapters it holds the GPU's
+ * too.
+ */
+function peakMemory(): number | null {
+  // Deno knows it from 2.9 on; its types say always.
+  const kilobytes = (process as Partial<typeof process>).resourceUsage?.().maxRSS;
+  return kilobytes === undefined ? null : kilobytes * 1024;
+}
+
+/**
+ * Prints the held-out figures of a run.
+ *
+ * @param request The run; what of it is not finished is passed over.
+ * @param asJson Whether a program reads them.
+ * @throws {UserError} When they cannot be read.
+ */
+export async function printResult(request: TrainRequest, asJson: boolean): Promise<void> {
+  const { directory, settings: { data_seed }, transcoders: planned, model } = request,
+    directories = directoriesOf(request);
+  const ids = planned.map(({ settings, source, target }) => idOf({ ...settings, data_seed, source, target, model }));
+  const phrases = nameTranscoders(ids).map(({ phrase }) => phrase);
+  const isFinished = await Promise.all(directories.map((path) => exists(join(path, TRANSCODER_FILE))));
+  const finished = planned.map((_, i) => i).filter((i) => isFinished[i]);
+  const transcoders = await Promise.all(finished.map(async (i) => {
+    const path = directories[i];
+    return { layer: planned[i].target.layer, path, evaluation: await readEvaluation(path) };
+  }));
+  const peak = peakMemory();
+  if (asJson) {
+    return console.log(JSON.stringify({ run: directory, peak_memory_bytes: peak, layers: transcoders }, null, 2));
+  }
+  if (transcoders.length === 0) return;
+  console.log(`\nHeld-out text, ${textRead(transcoders[0].evaluation)}, threshold inference:`);
+  const longest = Math.max(...finished.map((i) => phrases[i].length));
+  for (const [at, { evaluation }] of transcoders.entries()) {
+    const i = finished[at],
+      { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
+    const { groups, k } = planned[i].settings,
+      dead = `dead ${dead_features} of ${featureCount(groups)}`,
+      map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
+    const name = transcoders.length > 1 ? phrases[i].padEnd(longest) : phrases[i];
+    console.log(`  ${name}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${k})   ${dead}`);
+    if (transcoders.length > MOST_TOLD) continue;
+    const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
+    const others = [
+      ...prefixes ? [`${prefixes} features`] : [],
+      ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
+    ];
+    if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
+    const spread = spreadText(evaluation, 3);
+    if (spread !== "") console.log(`    FVU of documents, least, median, largest: ${spread}`);
+  }
+  if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
+  console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
+}

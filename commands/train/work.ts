@@ -1,0 +1,188 @@
+/**
+ * The work of `mtc train` and `mtc sweep`, once it is known what is to be trained: the estimate, the lock, and the rounds one after the
+ * other.
+ * @module
+ */
+
+import { Interrupted, UserError } from "../../core/errors.ts";
+import { type Gpu, openGpu } from "../../core/gpu/device.ts";
+import { openScope } from "../../core/gpu/scope.ts";
+import { readConfig } from "../../core/runs/config.ts";
+import { transcodersIn } from "../../core/runs/discovery.ts";
+import { lockRun } from "../../core/runs/lock.ts";
+import { finish } from "../../core/training/finish.ts";
+import { directoriesOf } from "../../core/training/plan.ts";
+import { train } from "../../core/training/session.ts";
+import { beginSweep } from "../../core/training/start.ts";
+import { Diverged } from "../../core/training/step_log.ts";
+import { TrainDisplay } from "./display.ts";
+import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
+import { planOf, type TrainRequest } from "./request.ts";
+import { printResult } from "./result.ts";
+
+/** What of a command line says how to work. */
+export interface WorkOptions {
+  /** Whether a program reads the result. */
+  readonly json?: boolean;
+  /** Whether the estimate is all that is wanted. */
+  readonly dryRun?: boolean;
+  /** The most transcoders of a round of a sweep. */
+  readonly atOnce?: number;
+}
+
+/**
+ * Trains what is asked for, from wherever it stands.
+ *
+ * @param request What is asked for; its model is closed in the end.
+ * @param options How.
+ * @throws {UserError} When it does not fit, or the work fails.
+ * @throws {Interrupted} When it was stopped.
+ */
+export async function carryOut(request: TrainRequest, { json, dryRun, atOnce }: WorkOptions): Promise<void> {
+  if (request.isFinished) {
+    if (json) return await printResult(request, true);
+    return console.log(
+      `${request.directory} is finished already; read about it with: mtc report --runs ${request.directory}`,
+    );
+  }
+  using gpu = await openGpu(undefined, request.settings.precision);
+  try {
+    const estimates = await estimate(gpu, request, atOnce);
+    if (dryRun) return printEstimate(request, estimates, gpu.adapter, json === true);
+    const refused = refusal(estimates);
+    if (refused) throw refused;
+    const diverged = await trainAndFinish(gpu, request, estimates);
+    await printResult(request, json === true);
+    if (diverged.length > 0) throw unfinished(request, diverged);
+  } finally {
+    await request.model.weights.close();
+  }
+}
+
+/** Trains part after part; returns what became of those transcoders of a sweep whose loss is no number any more. */
+async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readonly Estimate[]): Promise<Diverged[]> {
+  const { directory, resumed, sweep } = request, lock = await lockRun(directory);
+  let display = new TrainDisplay(request.settings, request.transcoders, request.activations);
+  const stop = listenForInterrupts(() => display.interrupting());
+  const diverged: Diverged[] = [];
+  try {
+    const header = display.header(resumed ? "Resuming" : "Training", request.model.name, gpu.adapter, directory);
+    console.error([...header, ...shortEstimate(estimates)].join("\n"));
+    if (resumed) tellOtherAdapter(resumed[0].adapter, gpu.adapter);
+    const configs = resumed ?? (sweep ? await beginSweep(await planOf(request, gpu.adapter), sweep.text) : []);
+    for (const [i, { request: part, round: number }] of estimates.entries()) {
+      const names = part.transcoders.map(({ name }) => name);
+      if (estimates.length > 1) console.error(`Round ${i + 1} of ${estimates.length}: ${names.join(", ")}`);
+      const waiting = part.transcoders.map((transcoder) => configs[request.transcoders.indexOf(transcoder)]);
+      const round = number === null ? undefined : { number, waiting };
+      diverged.push(
+        ...await trainPart(gpu, sweep ? { ...part, round } : part, stop.signal, (left) => {
+          return display = new TrainDisplay(left.settings, left.transcoders, left.activations);
+        }),
+      );
+    }
+  } catch (error) {
+    throw await withResume(error, directory);
+  } finally {
+    display.stop();
+    stop.end();
+    await lock.release();
+  }
+  return diverged;
+}
+
+/**
+ * Trains a part of a run. In a sweep those whose loss is no number any more are given up and returned; the others go on from where they are
+ * saved, as each of them would have without them.
+ */
+async function trainPart(
+  device: Gpu,
+  request: TrainRequest,
+  signal: AbortSignal,
+  show: (request: TrainRequest) => TrainDisplay,
+): Promise<Diverged[]> {
+  const diverged: Diverged[] = [];
+  for (let left = request; left.transcoders.length > 0;) {
+    const display = show(left);
+    try {
+      // The model of a round makes room for that of the next one.
+      using gpu = openScope(device);
+      const plan = await planOf(left, gpu.adapter);
+      const trained = await train(gpu, plan, display.observer, signal);
+      await finish(gpu, plan, trained, display.finishObserver, signal);
+      break;
+    } catch (error) {
+      if (!(error instanceof Diverged) || !left.sweep) throw error;
+      diverged.push(error);
+      left = await without(left, error.transcoder);
+      display.stop();
+      console.error(`mtc: ${error.message}`);
+    } finally {
+      display.stop();
+    }
+  }
+  return diverged;
+}
+
+/** What is left of a round that has begun when one of its transcoders is given up. */
+async function without({ round: _, ...request }: TrainRequest, name: string): Promise<TrainRequest> {
+  const transcoders = request.transcoders.filter((transcoder) => transcoder.name !== name);
+  const left = { ...request, transcoders };
+  return { ...left, resumed: await Promise.all(directoriesOf(left).map(readConfig)) };
+}
+
+function unfinished({ directory, transcoders }: TrainRequest, diverged: readonly Diverged[]): UserError {
+  const names = diverged.map(({ transcoder }) => transcoder).join(", ");
+  return new UserError({
+    action: `finish ${names}`,
+    requirement: "the loss must be a number",
+    found: diverged.length === 1 ? "it was none any more" : "theirs was none any more",
+    remedy: diverged.length === transcoders.length
+      ? "start another sweep with lower learning rates"
+      : `move ${diverged.length === 1 ? "it" : "them"} out of ${directory}, where the others are finished`,
+  });
+}
+
+/** A resumed run may go on elsewhere, but not with the same bits. */
+function tellOtherAdapter(began: string, now: string): void {
+  if (began === now) return;
+  console.error(
+    `mtc: the run began on ${began}, this is ${now}: its last bits will differ from those of an uninterrupted run`,
+  );
+}
+
+/** A plan that does not fit is an error here too, behind what there is to say of it. */
+function printEstimate(request: TrainRequest, estimates: readonly Estimate[], adapter: string, asJson: boolean): void {
+  if (asJson) console.log(JSON.stringify(estimateJson(request, estimates, adapter), null, 2));
+  else {
+    const verb = request.resumed ? "Would resume" : "Would train";
+    const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
+    const header = display.header(verb, request.model.name, adapter, request.directory);
+    console.log([...header, "", ...estimateTable(estimates)].join("\n"));
+  }
+  const refused = refusal(estimates);
+  if (refused) throw refused;
+}
+
+/** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
+async function withResume(error: unknown, directory: string): Promise<unknown> {
+  if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
+  if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
+  const { parts } = error, goOn = `go on with: mtc train --resume ${directory}`;
+  return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });
+}
+
+/** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
+function listenForInterrupts(onRequest: () => void): { readonly signal: AbortSignal; end(): void } {
+  const controller = new AbortController();
+  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
+  const listener = () => {
+    // What was stopped, and how to go on, is said by those who know.
+    controller.abort();
+    remove();
+    onRequest();
+  };
+  const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
+  signals.forEach((signal) => Deno.addSignalListener(signal, listener));
+  return { signal: controller.signal, end: remove };
+}
