@@ -148,7 +148,11 @@ Deno.test("killed at many moments of its rounds, one after the other, it ends wi
 
 Deno.test("Ctrl-C in a round saves it and says how to go on; what waits is said to be unfinished", async () => {
   const args = ["sweep", ...SWEEP, "--steps", "3000", "--name", "stopped"];
-  const { code, stderr } = await signalWhen(args, "SIGINT", hasCheckpoint("stopped", SORTED.indexOf(MEMBERS[2]), "step_000010"));
+  const { code, stderr } = await signalWhen(
+    args,
+    "SIGINT",
+    hasCheckpoint("stopped", SORTED.indexOf(MEMBERS[2]), "step_000010"),
+  );
   assert.equal(code, 130, stderr);
   const said = `after step \\d+ of 3000, which is saved; go on with: mtc train --resume ${join(runs, "stopped")}$`;
   assert.match(stderr.trimEnd(), new RegExp(said));

@@ -11,6 +11,7 @@ import { encodeCommand } from "../../commands/encode.ts";
 import { evaluateCommand } from "../../commands/evaluate.ts";
 import { harvestCommand } from "../../commands/harvest.ts";
 import { steerCommand } from "../../commands/steer.ts";
+import { sweepCommand } from "../../commands/sweep.ts";
 import { trainCommand } from "../../commands/train/command.ts";
 import { UsageError } from "../../core/errors.ts";
 import { mtc } from "../cli/tiny_run.ts";
@@ -90,6 +91,7 @@ const COMMANDS: readonly Command[] = [
   attributionCommand(),
   importanceCommand(),
   steerCommand(),
+  sweepCommand(),
   trainCommand(),
 ];
 /** Options whose value is a number, by what `--help` calls it. */
@@ -109,7 +111,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 3 + 4 + 12 + 27);
+  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 3 + 4 + 12 + 24 + 28);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {
