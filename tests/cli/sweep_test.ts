@@ -186,6 +186,32 @@ Deno.test("a transcoder whose loss is no number any more is given up, and the ot
   assert.deepEqual(await contentOf("lost", "layer2-lr0.01"), await contentOf("found", "layer2"));
 });
 
+Deno.test("a sweep on harvested activations makes what one on the text does", async () => {
+  const harvest = join(runs, "harvest"), sites = ["--layers", "2", "--sites", "resid_mid,mlp_in,mlp_out"];
+  const made = await mtc(
+    "harvest",
+    ...sites,
+    "--context",
+    "64",
+    "--contexts",
+    "80",
+    "--data-seed",
+    "1",
+    "--out",
+    harvest,
+  );
+  assert.equal(made.code, 0, made.stderr);
+  const lists = ["--source", "resid_mid,mlp_in", "--dictionary", "64", "--k", "8", "--seed", "1", "--at-once", "1"];
+  const { code, stderr } = await mtc("sweep", ...SMALL, ...lists, "--activations", harvest, "--name", "read");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^Round 2 of 2: layer2.mlp_in-to-layer2.mlp_out$/m);
+  for (const [i, place] of PLACES.entries()) {
+    const { "config.json": _, ...files } = await contentOf("read", place),
+      { "config.json": __, ...expected } = whole[4 * i];
+    assert.deepEqual(files, expected, place);
+  }
+});
+
 Deno.test("a sweep is evaluated as any other run", async () => {
   const { code, stdout, stderr } = await mtc("evaluate", "--run", join(runs, "whole"), "--json");
   assert.equal(code, 0, stderr);
