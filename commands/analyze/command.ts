@@ -27,6 +27,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
     summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
     load: async () => (await import("./importance.ts")).importanceCommand(),
   },
+  weights: {
+    summary: "lengths, biases and directions of each group, beside chance",
+    load: async () => (await import("./weights.ts")).weightsCommand(),
+  },
 };
 
 /**

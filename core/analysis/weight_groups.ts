@@ -39,6 +39,10 @@ export interface GroupWeights {
   readonly alignment: Summary | null;
   /** Standard deviation of that cosine between encoders and decoders of other features of the same group. */
   readonly alignment_by_chance: number | null;
+  /** Share of the features whose alignment is above the mean of those by 1.96 standard deviations: 0.025 by chance. */
+  readonly along: number | null;
+  /** Share of the features whose alignment is as far below. */
+  readonly against: number | null;
   /** Dimensions that the encoder's rows use. */
   readonly encoder_rank: EffectiveRank;
   /** Dimensions that the decoder's rows use. */
@@ -82,20 +86,62 @@ export async function analyzeWeights(
     const rows = (matrix: Float32Array<ArrayBuffer>, width: number) => matrix.subarray(first * width, end * width);
     const aligned = (other: (i: number) => number) =>
       members.map((i) => dot(read.rows, i * d_in, written.rows, other(i - first) * d_out, d_in));
+    const own = d_in === d_out ? aligned((n) => first + n) : null;
+    const chance = own && moments(aligned((n) => first + order[n]).filter((_, n) => order[n] !== n));
+    const beyond = (side: number) =>
+      own && chance && own.filter((value) => side * (value - chance.mean) > 1.96 * chance.std).length / count;
     groups.push({
       ...{ group, features: count },
       encoder_norm: summarize(rowNorms(rows(encoder, d_in), count, d_in)),
       decoder_norm: summarize(rowNorms(rows(decoder, d_out), count, d_out)),
       encoder_bias: summarize(encoderBias.subarray(first, end)),
-      alignment: d_in === d_out ? summarize(aligned((n) => first + n)) : null,
-      alignment_by_chance: d_in === d_out
-        ? moments(aligned((n) => first + order[n]).filter((_, n) => order[n] !== n)).std
-        : null,
+      alignment: own && summarize(own),
+      alignment_by_chance: chance && chance.std,
+      along: beyond(1),
+      against: beyond(-1),
       encoder_rank: await effectiveRank(rows(encoder, d_in), d_in, secondMoment),
       decoder_rank: await effectiveRank(rows(decoder, d_out), d_out, secondMoment),
     });
   }
   return { ...weightStatistics(weights), groups };
+}
+
+/** The weights of one feature. */
+export interface WeightsOfFeature {
+  /** The feature. */
+  readonly feature: number;
+  /** Its Matryoshka group. */
+  readonly group: number;
+  /** |W_enc[:, i]| */
+  readonly encoder_norm: number;
+  /** |W_dec[i]| */
+  readonly decoder_norm: number;
+  /** b_enc[i] */
+  readonly encoder_bias: number;
+  /** Cosine of what it reads and what it writes; NaN where source and target differ in width. */
+  readonly alignment: number;
+}
+
+/**
+ * Measures the weights of each feature.
+ *
+ * @param weights The dictionary's weights for raw activations.
+ * @param sizes Features per Matryoshka group.
+ * @returns All features, in their order.
+ */
+export function weightsOfFeatures(
+  { encoder, encoderBias, decoder, decoderBias }: FeatureWeights,
+  sizes: readonly number[],
+): WeightsOfFeature[] {
+  const features = encoderBias.length, d_in = encoder.length / features, d_out = decoderBias.length;
+  const read = rowNorms(encoder, features, d_in), written = rowNorms(decoder, features, d_out);
+  return sizes.flatMap((size, group) => new Array<number>(size).fill(group)).map((group, feature) => ({
+    ...{ feature, group, encoder_norm: read[feature], decoder_norm: written[feature] },
+    encoder_bias: encoderBias[feature],
+    alignment: d_in === d_out
+      ? dot(encoder, feature * d_in, decoder, feature * d_out, d_in) / (read[feature] * written[feature])
+      : NaN,
+  }));
 }
 
 function dot(a: Float32Array, first: number, b: Float32Array, from: number, width: number): number {

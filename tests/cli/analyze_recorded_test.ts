@@ -112,6 +112,24 @@ Deno.test("mtc analyze hierarchy: a dictionary of one group, and a run without t
     );
   }));
 
+Deno.test("mtc analyze weights: tensors, groups and features, without a text", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 2);
+    const text = await mtc("analyze", "weights", "--run", layer);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Layer 2: groups of 12 \+ 20 features\.$/m);
+    assert.match(text.stdout, /^\| W_enc +\| 128 × 32 +\|/m);
+    assert.match(text.stdout, /^\| +all \| +-?0\.\d\d \(-?0\.\d\d to -?0\.\d\d\) \| +± 0\.\d\d \|/m);
+    assert.match(text.stdout, /^\d+\.\d % of the features write along what they read and \d+\.\d % against it,/m);
+    const { stdout } = await mtc("analyze", "weights", "--run", layer, "--json"), found = JSON.parse(stdout);
+    assert.deepEqual([found.run, found.layer, found.tensors.W_dec.shape], [layer, 2, [32, 128]]);
+    assert.deepEqual(found.groups.map(({ features }: { features: number }) => features), [32, 12, 20]);
+    const rows: Record<string, string>[] = csvParse((await mtc("analyze", "weights", "--run", run, "--csv")).stdout);
+    assert.deepEqual(rows.map(({ feature }) => Number(feature)), Array.from({ length: 32 }, (_, i) => i));
+    const mean = rows.reduce((sum, row) => sum + Number(row.decoder_norm), 0) / 32;
+    assert.ok(Math.abs(mean - found.groups[0].decoder_norm.mean) < 1e-9);
+  }));
+
 Deno.test("a damaged record is told with its remedy", () =>
   inDirectory(async (run) => {
     const layer = await plantedLayer(run, 2), path = join(layer, RECORD_FILE), bytes = await Deno.readFile(path);
