@@ -27,6 +27,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
     summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
     load: async () => (await import("./importance.ts")).importanceCommand(),
   },
+  similarity: {
+    summary: "which features are alike, by what they read and write and by when they fire",
+    load: async () => (await import("./similarity.ts")).similarityCommand(),
+  },
   weights: {
     summary: "lengths, biases and directions of each group, beside chance",
     load: async () => (await import("./weights.ts")).weightsCommand(),

@@ -4,9 +4,11 @@
  */
 
 import { Command } from "commander";
+import type { FeatureProgress } from "../../core/analysis/coactivation.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { movedDataOption, movedModelOption, runOption } from "../options.ts";
+import { Progress } from "../progress.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
 import type { Moved } from "./records.ts";
 
@@ -36,6 +38,22 @@ export async function openRecorded({ run, model, data }: RecordedOptions): Promi
   const { recordsOf } = await import("./records.ts");
   const transcoders = await openFinishedRun(run), records = await recordsOf(transcoders, { model, data });
   return transcoders.map((transcoder, i) => ({ transcoder, record: records[i] }));
+}
+
+/**
+ * Shows how far an analysis is.
+ *
+ * @param label What is being done.
+ * @param analyze Does it.
+ * @returns What it returns.
+ */
+export function visibly<T>(label: string, analyze: (onProgress: FeatureProgress) => T): T {
+  const progress = new Progress(label);
+  try {
+    return analyze((done, total) => progress.advance({ done, total }));
+  } finally {
+    progress.stop();
+  }
 }
 
 /**

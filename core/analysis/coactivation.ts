@@ -21,6 +21,26 @@ export interface Partners {
   readonly products: Float64Array;
 }
 
+/** Hears how many features were looked at, of all that are to be, over all passes. */
+export type FeatureProgress = (done: number, total: number) => void;
+
+/** Features between two reports of how far an analysis is. */
+const REPORTED = 32;
+
+/**
+ * Counts features for one who waits.
+ *
+ * @param total Features that are to be looked at, over all passes.
+ * @param onProgress Hears of every 32nd, and of the last.
+ * @returns To be called after each feature.
+ */
+export function featureCounter(total: number, onProgress?: FeatureProgress): () => void {
+  let done = 0;
+  return () => {
+    if (++done % REPORTED === 0 || done === total) onProgress?.(done, total);
+  };
+}
+
 /** What {@link eachWithPartners} may be told besides. */
 export interface PartnerOptions {
   /** [tokens] which token of the rows stands beside each token of the columns; the same one if left out. */
@@ -29,6 +49,8 @@ export interface PartnerOptions {
   readonly features?: Iterable<number>;
   /** Partners of a feature are below this; the partner's record ends them if left out. */
   readonly limit?: (feature: number) => number;
+  /** Called after each feature. */
+  readonly onFeature?: () => void;
 }
 
 /**
@@ -46,7 +68,7 @@ export function eachWithPartners(
   rows: SparseRows,
   count: number,
   take: (partners: Partners) => void,
-  { beside, features, limit }: PartnerOptions = {},
+  { beside, features, limit, onFeature }: PartnerOptions = {},
 ): void {
   const together = new Uint32Array(count), products = new Float64Array(count), found = new Uint32Array(count);
   for (const feature of features ?? Array(start.length - 1).keys()) {
@@ -66,6 +88,7 @@ export function eachWithPartners(
       together[found[at]] = 0;
       products[found[at]] = 0;
     }
+    onFeature?.();
   }
 }
 

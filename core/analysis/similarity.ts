@@ -6,7 +6,14 @@
  */
 
 import { type RandomGenerator, randomGenerator } from "../random.ts";
-import { activationSums, correlation, eachWithPartners, shuffledContexts } from "./coactivation.ts";
+import {
+  activationSums,
+  correlation,
+  eachWithPartners,
+  featureCounter,
+  type FeatureProgress,
+  shuffledContexts,
+} from "./coactivation.ts";
 import { cosine, type Directions } from "./directions.ts";
 import { factorize } from "./least_squares.ts";
 import { type Neighbour, Neighbours } from "./neighbours.ts";
@@ -188,6 +195,9 @@ export interface FiringSimilarity {
   readonly neighbours: readonly (readonly Neighbour[])[];
 }
 
+/** A feature and the other one that it fires most alike. */
+export type NearestPair = Omit<AlikePair, "jaccard">;
+
 /** When features fire together. */
 export interface FiringSimilarities {
   /** Tokens of the record. */
@@ -196,6 +206,8 @@ export interface FiringSimilarities {
   readonly correlation: FiringSimilarity;
   /** Tokens on which both fire by those on which at least one does. */
   readonly jaccard: FiringSimilarity;
+  /** The pairs of a feature that fires ten times or more and the other such one with the largest correlation, the nearest first. */
+  readonly nearest: readonly NearestPair[];
   /** How many pairs are duplicates: decoder cosine and correlation above 0.9. */
   readonly duplicate_pairs: number;
   /** The nearest of them, by correlation. */
@@ -213,12 +225,18 @@ export interface FiringSimilarities {
  *
  * @param record What the dictionary does on a reading set.
  * @param decoder Its decoder rows.
+ * @param onProgress Hears of the features looked at.
  * @returns What is alike, and what would be by chance.
  */
-export function firingSimilarities(record: FeatureRecord, decoder: Directions): FiringSimilarities {
+export function firingSimilarities(
+  record: FeatureRecord,
+  decoder: Directions,
+  onProgress?: FeatureProgress,
+): FiringSimilarities {
   const tokens = record.place.length, features = decoder.rows.length / decoder.width;
   const columns = columnsOf(record, features), sums = activationSums(columns, tokens), { fires } = sums;
   const beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
+  const onFeature = featureCounter(2 * features, onProgress);
   const compared = (beside?: Uint32Array) => {
     const correlations = new Neighbours(features, NEIGHBOURS), jaccards = new Neighbours(features, NEIGHBOURS);
     const duplicates = new Listed<AlikePair>((a, b) => b.correlation - a.correlation || a.a - b.a || a.b - b.b);
@@ -239,7 +257,7 @@ export function firingSimilarities(record: FeatureRecord, decoder: Directions): 
           absorbed.add({ inner: feature, outer: other, fires: both, share: both / fires[other] });
         }
       }
-    }, { beside });
+    }, { beside, onFeature });
     return { correlations, jaccards, duplicates, absorbed };
   };
   const found = compared(), chance = compared(beside), all = Array.from(fires, (_, i) => i);
@@ -253,12 +271,25 @@ export function firingSimilarities(record: FeatureRecord, decoder: Directions): 
     tokens,
     correlation: similarity("correlations"),
     jaccard: similarity("jaccards"),
+    nearest: nearestPairs(found.correlations, decoder, fires),
     duplicate_pairs: found.duplicates.count,
     duplicates: found.duplicates.first(),
     absorbed_pairs: found.absorbed.count,
     absorbed_by_chance: chance.absorbed.count,
     absorbed: found.absorbed.first(),
   };
+}
+
+function nearestPairs(correlations: Neighbours, decoder: Directions, fires: Uint32Array): NearestPair[] {
+  const pairs = new Map<string, NearestPair>();
+  fires.forEach((count, i) => {
+    if (count < LEAST_FIRES) return;
+    const nearest = correlations.of(i).find(({ feature }) => fires[feature] >= LEAST_FIRES);
+    if (nearest === undefined) return;
+    const a = Math.min(i, nearest.feature), b = Math.max(i, nearest.feature);
+    pairs.set(`${a} ${b}`, { a, b, cosine: cosine(decoder, a, b), correlation: nearest.value });
+  });
+  return [...pairs.values()].sort((x, y) => y.correlation - x.correlation || x.a - y.a || x.b - y.b).slice(0, LISTED);
 }
 
 /** The first {@link LISTED} of any number of things in an order, in bounded memory. */

@@ -108,6 +108,11 @@ Deno.test("planted duplicates and absorbed features are listed, those alone are 
   const mutual = [[3, 20], [4, 21], [5, 22]].flatMap(([a, b]) => [`${a} in ${b}`, `${b} in ${a}`]);
   assert.deepEqual(pairs, [...mutual, "30 in 6"].sort());
   assert.deepEqual([found.absorbed_pairs, found.absorbed_by_chance], [7, 0]);
+  assert.deepEqual(found.nearest.slice(0, 3).map(({ a, b }) => [a, b]), [[3, 20], [4, 21], [5, 22]]);
+  assert.ok(
+    found.nearest[0].cosine > 0.95 &&
+      Math.abs(found.nearest[2].cosine - cosine(directionsOf(rows, WIDTH), 5, 22)) < 1e-9,
+  );
   const { share } = found.absorbed.find(({ inner }) => inner === 30)!;
   assert.ok(Math.abs(share - 0.3) < 0.1);
 });

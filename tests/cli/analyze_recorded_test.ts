@@ -130,6 +130,33 @@ Deno.test("mtc analyze weights: tensors, groups and features, without a text", (
     assert.ok(Math.abs(mean - found.groups[0].decoder_norm.mean) < 1e-9);
   }));
 
+Deno.test("mtc analyze similarity: planted features that fire only under others, and ten neighbours by each measure", () =>
+  inDirectory(async (run) => {
+    const layer = await plantedLayer(run, 2);
+    const text = await mtc("analyze", "similarity", "--run", layer);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Layer 2: 2,048 tokens of the reading set\.$/m);
+    assert.match(text.stdout, /^\| correlation +\|( +0\.\d{3} \|){6}$/m);
+    assert.match(text.stdout, /^\| ≥ 0\.95 \|( +0 \|){4}$/m);
+    assert.match(
+      text.stdout,
+      /No two features are duplicates .*\. 8 pairs have one feature that fires only where the other/,
+    );
+    const { stdout } = await mtc("analyze", "similarity", "--run", layer, "--json"),
+      { firing, ...found } = JSON.parse(stdout);
+    assert.deepEqual([found.run, found.layer, firing.tokens, firing.absorbed_by_chance], [layer, 2, TOKENS, 0]);
+    const pairs = firing.absorbed.map(({ inner, outer }: { inner: number; outer: number }) => [inner, outer]);
+    assert.deepEqual(pairs.sort(), Array.from({ length: 8 }, (_, n) => [12 + n, n]));
+    assert.deepEqual(found.decoder.by_chance.neighbours, undefined);
+    const csv = await mtc("analyze", "similarity", "--run", run, "--csv");
+    const rows: Record<string, string>[] = csvParse(csv.stdout), near = rows.filter(({ feature }) => feature === "13");
+    for (const measure of ["decoder_cosine", "encoder_cosine", "correlation", "jaccard"]) {
+      const ranks = near.filter((row) => row.measure === measure).map(({ rank }) => Number(rank));
+      assert.deepEqual(ranks, Array.from({ length: 10 }, (_, i) => i + 1), measure);
+    }
+    assert.equal(near.find(({ measure }) => measure === "correlation")!.other, "1");
+  }));
+
 Deno.test("a damaged record is told with its remedy", () =>
   inDirectory(async (run) => {
     const layer = await plantedLayer(run, 2), path = join(layer, RECORD_FILE), bytes = await Deno.readFile(path);

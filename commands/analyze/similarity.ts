@@ -1,0 +1,89 @@
+/**
+ * `mtc analyze similarity`: which features are alike.
+ * @module
+ */
+
+import type { Command } from "commander";
+import type { Gpu } from "../../core/gpu/device.ts";
+import type { ToldCosines, ToldSimilarity } from "../../reports/similarity_table.ts";
+import { Progress } from "../progress.ts";
+import { type Analysed, type CsvRow, print } from "./output.ts";
+import { openRecorded, type Recorded, recordedCommand, type RecordedOptions, visibly } from "./recorded.ts";
+
+async function cosinesOf(
+  gpu: Gpu,
+  label: string,
+  matrix: Float32Array<ArrayBuffer>,
+  width: number,
+): Promise<ToldCosines> {
+  const { directionsOf } = await import("../../core/analysis/directions.ts");
+  const { compareCosines } = await import("../../core/passes/cosines.ts");
+  const progress = new Progress(label);
+  try {
+    const { cosines, by_chance } = await compareCosines(gpu, directionsOf(matrix, width), (done, total) => {
+      progress.advance({ done, total });
+    });
+    const { neighbours: _, ...chance } = by_chance;
+    return { cosines, by_chance: chance };
+  } finally {
+    progress.stop();
+  }
+}
+
+async function analyze(gpu: Gpu, { transcoder: { transcoder, name }, record }: Recorded): Promise<ToldSimilarity> {
+  const { directionsOf } = await import("../../core/analysis/directions.ts");
+  const { firingSimilarities } = await import("../../core/analysis/similarity.ts");
+  const { weights: { encoder, decoder }, shape: { d_in, d_out } } = transcoder;
+  return {
+    decoder: await cosinesOf(gpu, `${name.title}: decoder cosines`, decoder, d_out),
+    encoder: await cosinesOf(gpu, `${name.title}: encoder cosines`, encoder, d_in),
+    firing: visibly(
+      `${name.title}: comparing features`,
+      (onProgress) => firingSimilarities(record, directionsOf(decoder, d_out), onProgress),
+    ),
+  };
+}
+
+function csvRows({ result: { decoder, encoder, firing } }: Analysed<ToldSimilarity>): CsvRow[] {
+  const measures = {
+    decoder_cosine: decoder.cosines,
+    encoder_cosine: encoder.cosines,
+    correlation: firing.correlation,
+    jaccard: firing.jaccard,
+  };
+  return Object.entries(measures).flatMap(([measure, { neighbours }]) =>
+    neighbours.flatMap((near, feature) =>
+      near.map(({ feature: other, value }, i) => ({ feature, measure, rank: i + 1, other, value }))
+    )
+  );
+}
+
+async function similarity(options: RecordedOptions): Promise<void> {
+  const { openGpu } = await import("../../core/gpu/device.ts");
+  const { similarityText } = await import("../../reports/similarity_table.ts");
+  const { featureNames } = await import("../../reports/feature_names.ts");
+  const recorded = await openRecorded(options), analysed: Analysed<ToldSimilarity>[] = [];
+  using gpu = await openGpu();
+  for (const one of recorded) analysed.push({ transcoder: one.transcoder, result: await analyze(gpu, one) });
+  const text = ({ transcoder, result }: Analysed<ToldSimilarity>) => {
+    const { record } = recorded.find((one) => one.transcoder === transcoder)!;
+    return `${transcoder.name.title}: ${similarityText(result, featureNames(record))}`;
+  };
+  await print(options.run, options, analysed, text, csvRows);
+}
+
+/** The command `mtc analyze similarity`. */
+export function similarityCommand(): Command {
+  return recordedCommand(
+    "similarity",
+    "Compares all pairs of features: by what they write and read (cosines) and by when they fire (correlation, Jaccard index), beside what " +
+      "chance gives; lists duplicates, and features that fire only where another does.",
+    "a row per feature and each of its ten nearest, by each measure,",
+  )
+    .addHelpText(
+      "after",
+      "\nExamples:\n  mtc analyze similarity --run runs/first/layer2\n" +
+        "  mtc analyze similarity --run runs/first --csv > neighbours.csv",
+    )
+    .action(similarity);
+}

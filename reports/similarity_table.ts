@@ -1,0 +1,148 @@
+/**
+ * What is said of how alike the features of a dictionary are.
+ * @module
+ */
+
+import type { AlikePair, Band, Cosines, FiringSimilarities, NearestPair } from "../core/analysis/similarity.ts";
+import type { Summary } from "../core/analysis/statistics.ts";
+import { counted, decimal, integer, percent } from "./format.ts";
+import { numeric, table } from "./markdown/markdown.ts";
+
+/** The cosines of a dictionary's rows, beside those of random directions. */
+export interface ToldCosines {
+  /** Of the rows. */
+  readonly cosines: Cosines;
+  /** Of as many random directions with the same second moment. */
+  readonly by_chance: Omit<Cosines, "neighbours">;
+}
+
+/** What is told of a dictionary. */
+export interface ToldSimilarity {
+  /** Cosines of what features write. */
+  readonly decoder: ToldCosines;
+  /** Cosines of what features read. */
+  readonly encoder: ToldCosines;
+  /** When they fire together. */
+  readonly firing: FiringSimilarities;
+}
+
+/** Pairs that a reader is shown. */
+const SHOWN = 10;
+
+/** All that is printed of one dictionary; `name` says what a feature fires on. */
+export function similarityText(told: ToldSimilarity, name: (feature: number) => string): string {
+  const { firing: { tokens, nearest, duplicates, absorbed } } = told;
+  return [
+    `${integer(tokens)} tokens of the reading set.`,
+    nearestTable(told),
+    bandTable(told),
+    similaritySentences(told).join(" "),
+    ...nearest.length > 0 ? ["Features that fire most alike:", pairTable(nearest.slice(0, SHOWN), name)] : [],
+    ...duplicates.length > 0 ? ["Duplicates:", pairTable(duplicates.slice(0, SHOWN), name)] : [],
+    ...absorbed.length > 0 ? ["Features that fire only where another does:", absorbedTable(told.firing, name)] : [],
+    NOTES,
+  ].join("\n\n");
+}
+
+/** How near the nearest other feature is, by each measure. */
+export function nearestTable({ decoder, encoder, firing: { correlation, jaccard } }: ToldSimilarity): string {
+  const shown = ({ median, p95, max }: Summary) => [median, p95, max].map((value) => decimal(value, 3));
+  const row = (name: string, found: Summary, chance: Summary) => [name, ...shown(found), ...shown(chance)];
+  return table([
+    "Nearest other feature by",
+    ...["Median", "95 %", "Largest", "By chance: median", "95 %", "Largest"].map(numeric),
+  ], [
+    row("decoder cosine", decoder.cosines.largest, decoder.by_chance.largest),
+    row("encoder cosine", encoder.cosines.largest, encoder.by_chance.largest),
+    row("correlation", correlation.largest, correlation.by_chance),
+    row("Jaccard index", jaccard.largest, jaccard.by_chance),
+  ]);
+}
+
+/** Pairs in the bands of the original project. */
+export function bandTable({ decoder, encoder }: Pick<ToldSimilarity, "decoder" | "encoder">): string {
+  const cell = ({ pairs, features }: Band) => pairs === 0 ? "0" : `${integer(pairs)} (${integer(features)})`;
+  const columns = [decoder.cosines, decoder.by_chance, encoder.cosines, encoder.by_chance];
+  return table(
+    ["Cosine", ...["Decoder: pairs (features)", "By chance", "Encoder: pairs (features)", "By chance"].map(numeric)],
+    decoder.cosines.bands.map(({ least }, band) => [
+      `≥ ${decimal(least, 2)}`,
+      ...columns.map(({ bands }) => cell(bands[band])),
+    ]),
+  );
+}
+
+/** What follows; each sentence could have been another. */
+export function similaritySentences({ decoder, firing }: Pick<ToldSimilarity, "decoder" | "firing">): string[] {
+  const { correlation, duplicate_pairs, absorbed_pairs, absorbed_by_chance } = firing;
+  const { cosines: { largest: found }, by_chance: { largest: chance } } = decoder;
+  const duplicates = duplicate_pairs === 0
+    ? "No two features are duplicates (decoder cosine and correlation above 0.9)."
+    : `${
+      counted(duplicate_pairs, "pair is a duplicate", "pairs are duplicates")
+    } (decoder cosine and correlation above 0.9).`;
+  const place = found.median > chance.p95
+    ? "lies nearer to another than 95 % of random directions do"
+    : found.median < chance.p05
+    ? "lies further from all others than 95 % of random directions do"
+    : "lies as near to another as random directions do";
+  return [
+    `The typical feature's decoder row ${place}.`,
+    `Its largest correlation with another is ${decimal(correlation.largest.median, 3)}, ${
+      decimal(correlation.by_chance.median, 3)
+    } with shuffled contexts.`,
+    duplicates,
+    `${counted(absorbed_pairs, "pair has", "pairs have")} one feature that fires only where the other does, ${
+      integer(absorbed_by_chance)
+    } with shuffled contexts.`,
+  ];
+}
+
+/** Pairs of features with what they fire on. */
+export function pairTable(
+  pairs: readonly (NearestPair | AlikePair)[],
+  name: (feature: number) => string,
+): string {
+  return table(
+    [
+      numeric("Feature"),
+      "Fires on",
+      numeric("Other"),
+      "Fires on",
+      ...["Correlation", "Decoder cosine"].map(numeric),
+    ],
+    pairs.map(({ a, b, correlation, cosine }) => [
+      String(a),
+      name(a),
+      String(b),
+      name(b),
+      ...[correlation, cosine].map((value) => decimal(value, 3)),
+    ]),
+  );
+}
+
+function absorbedTable({ absorbed }: FiringSimilarities, name: (feature: number) => string): string {
+  return table(
+    [
+      numeric("Feature"),
+      "Fires on",
+      numeric("Only where"),
+      "Fires on",
+      ...["Tokens", "Share of the other's"].map(numeric),
+    ],
+    absorbed.slice(0, SHOWN).map(({ inner, outer, fires, share }) => [
+      String(inner),
+      name(inner),
+      String(outer),
+      name(outer),
+      integer(fires),
+      percent(share),
+    ]),
+  );
+}
+
+const NOTES =
+  "Median, 95 % and largest: over features, of the value with the other feature that it is largest with. Correlation: Pearson's, of activations " +
+  "over all tokens. Jaccard index: tokens on which both fire, by those on which at least one does. By chance: for cosines, as many random " +
+  "directions with the same second moment; for firing, the same activations with shuffled contexts. The pairs shown, and those that fire only where another " +
+  "does, have features that fire on 10 tokens or more.";
