@@ -19,6 +19,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
     summary: "what features are made of, layer by layer, and the tokens that they read and write",
     load: async () => (await import("./attribution.ts")).attributionCommand(),
   },
+  features: {
+    summary: "all features at a glance: strength, frequency, tokens, and what FVU loses without each",
+    load: async () => (await import("./features.ts")).featuresCommand(),
+  },
   hierarchy: {
     summary: "whether the nested groups make a hierarchy: parents and children beyond chance, and what nesting adds",
     load: async () => (await import("./hierarchy.ts")).hierarchyCommand(),

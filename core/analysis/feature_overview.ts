@@ -3,7 +3,8 @@
  * @module
  */
 
-import { activationSums } from "./coactivation.ts";
+import { randomGenerator } from "../random.ts";
+import { activationSums, shuffledContexts } from "./coactivation.ts";
 import { columnsOf, type FeatureRecord, prefixFvus } from "./record.ts";
 import { type Histogram, histogram, quantile } from "./statistics.ts";
 import { type FiredToken, tokenProfiles } from "./token_profile.ts";
@@ -16,6 +17,9 @@ const FIXED = [30, 20, 10, 5];
 
 /** Tokens of a feature that are kept, and bins of the histograms. */
 const TOKENS = 5, BINS = 40;
+
+/** Separates the shuffle from other uses of the generator. */
+const SHUFFLE_STREAM = 0x6f766572;
 
 /** Features whose largest activation is at least so large, and below the band before. */
 export interface StrengthBand {
@@ -49,6 +53,8 @@ export interface FeatureOverview {
   readonly tokens: readonly FiredToken[];
   /** Entropy in bits of all of them. */
   readonly token_entropy: number;
+  /** The same of the tokens that stand there once contexts are shuffled: as many, in the same bursts, whatever they are. */
+  readonly token_entropy_by_chance: number;
 }
 
 /** All features on a reading set. */
@@ -82,6 +88,8 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
   const groupOf = groups.flatMap((size, group) => new Array<number>(size).fill(group)),
     columns = columnsOf(record, groupOf.length);
   const { fires, sum } = activationSums(columns, tokens), profiles = tokenProfiles(columns, record, TOKENS);
+  const beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
+  const chance = tokenProfiles({ ...columns, token: columns.token.map((t) => beside[t]) }, record, 0);
   const features = groupOf.map((group, feature): FeatureOverview => {
     let strongest = -1, max = NaN;
     for (let at = columns.start[feature]; at < columns.start[feature + 1]; at++) {
@@ -93,6 +101,7 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
       fvu_rise: targetVariation > 0 ? errorRemoved[(feature + 1) * prefixes - 1] / targetVariation : NaN,
       tokens: profiles[feature].tokens,
       token_entropy: profiles[feature].entropy,
+      token_entropy_by_chance: chance[feature].entropy,
     };
   });
   const alive = features.filter(({ fires }) => fires > 0);

@@ -23,12 +23,21 @@ Deno.test("each feature's figures, and where it is strongest", () => {
     fvu_rise: 3 / 320,
     // Even tokens of fifty ids that come in turn: 25 of them, ten of which come once more.
     tokens: [0, 2, 4, 6, 8].map((id) => ({ id, count: 7 })),
-    token_entropy: second.token_entropy,
+    ...{ token_entropy: second.token_entropy, token_entropy_by_chance: second.token_entropy_by_chance },
   });
   assert.ok(second.token_entropy < Math.log2(25) && second.token_entropy > 4.6);
   assert.deepEqual([last.fires, last.strongest, last.max_activation, last.tokens], [0, -1, NaN, []]);
+  // Contexts of 32 tokens begin on even ids: another one beside leaves a feature of even tokens even ids.
+  assert.ok(second.token_entropy_by_chance <= Math.log2(25) && second.token_entropy_by_chance > 4.3);
   assert.ok(Math.abs(overview.fvu - 1 / 3) < 1e-6);
   assert.deepEqual(overview.features.map(({ group }) => group), [0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
+});
+
+Deno.test("a feature of one token has no entropy, and by chance that of whatever stands elsewhere", () => {
+  const [{ token_entropy, token_entropy_by_chance, fires }] =
+    featuresOverview(plantedRecord([1], 3200, [(t) => t % 50 === 7 ? 1 : 0])).features;
+  assert.deepEqual([fires, token_entropy], [64, 0]);
+  assert.ok(token_entropy_by_chance > 3, `${token_entropy_by_chance}`);
 });
 
 Deno.test("bands hold every living feature once, by quantiles and by the original's limits", () => {

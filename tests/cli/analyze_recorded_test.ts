@@ -157,6 +157,27 @@ Deno.test("mtc analyze similarity: planted features that fire only under others,
     assert.equal(near.find(({ measure }) => measure === "correlation")!.other, "1");
   }));
 
+Deno.test("mtc analyze features: every feature as JSON and CSV, the first of an order as text", () =>
+  inDirectory(async (run) => {
+    const layer = await plantedLayer(run, 2), { stdout } = await mtc("analyze", "features", "--run", layer, "--json");
+    const { features, ...found } = JSON.parse(stdout);
+    assert.deepEqual([found.run, found.tokens, found.silent, features.length], [layer, TOKENS, 0, 32]);
+    assert.deepEqual(features[5].strongest.token, `t${(features[5].strongest.position) % 50}`);
+    assert.match(features[5].strongest.context, new RegExp(`⟦${features[5].strongest.token}⟧`));
+    const rows: Record<string, string>[] = csvParse((await mtc("analyze", "features", "--run", run, "--csv")).stdout);
+    assert.deepEqual(rows.map(({ fires }) => Number(fires)), features.map(({ fires }: { fires: number }) => fires));
+    const text = await mtc("analyze", "features", "--run", layer, "--by", "fires", "--top", "3");
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(
+      text.stdout,
+      /^Layer 2: 2,048 tokens of the reading set, FVU 0\.\d{4}\. 0 of 32 features never fire there\./m,
+    );
+    const shown = [...text.stdout.matchAll(/^\| +(\d+) \| +[01] \| /gm)].map(([, feature]) => Number(feature));
+    const most = rows.toSorted((a, b) => Number(b.fires) - Number(a.fires) || Number(a.feature) - Number(b.feature));
+    assert.deepEqual(shown, most.slice(0, 3).map(({ feature }) => Number(feature)));
+    assert.equal((await mtc("analyze", "features", "--run", layer, "--by", "size")).code, 2);
+  }));
+
 Deno.test("a damaged record is told with its remedy", () =>
   inDirectory(async (run) => {
     const layer = await plantedLayer(run, 2), path = join(layer, RECORD_FILE), bytes = await Deno.readFile(path);

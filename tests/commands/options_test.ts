@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import type { Command, Option } from "commander";
 import { readNumber, readWholeNumber, readWholeNumbers } from "../../commands/options.ts";
 import { attributionCommand } from "../../commands/analyze/attribution.ts";
+import { featuresCommand } from "../../commands/analyze/features.ts";
 import { importanceCommand } from "../../commands/analyze/importance.ts";
 import { ablateCommand } from "../../commands/ablate.ts";
 import { benchCommand } from "../../commands/bench.ts";
@@ -87,6 +88,7 @@ const COMMANDS: readonly Command[] = [
   benchCommand(),
   encodeCommand(),
   evaluateCommand(),
+  featuresCommand(),
   harvestCommand(),
   attributionCommand(),
   importanceCommand(),
@@ -111,7 +113,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 3 + 3 + 4 + 12 + 24 + 28);
+  assert.equal(options, 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 24 + 28);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {
