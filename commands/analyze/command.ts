@@ -19,6 +19,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
     summary: "what features are made of, layer by layer, and the tokens that they read and write",
     load: async () => (await import("./attribution.ts")).attributionCommand(),
   },
+  compare: {
+    summary: "which features of one transcoder are found again in another, and which are its own",
+    load: async () => (await import("./compare.ts")).compareCommand(),
+  },
   features: {
     summary: "all features at a glance: strength, frequency, tokens, and what FVU loses without each",
     load: async () => (await import("./features.ts")).featuresCommand(),
@@ -30,6 +34,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
   importance: {
     summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
     load: async () => (await import("./importance.ts")).importanceCommand(),
+  },
+  patterns: {
+    summary: "how features fire: in bursts, where in a context, in which documents, in which company",
+    load: async () => (await import("./patterns.ts")).patternsCommand(),
   },
   similarity: {
     summary: "which features are alike, by what they read and write and by when they fire",

@@ -10,7 +10,14 @@ import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { FlatFigures } from "../../reports/hierarchy_table.ts";
 import { type Analysed, type CsvRow, print } from "./output.ts";
-import { openRecorded, type Recorded, recordedCommand, type RecordedOptions } from "./recorded.ts";
+import {
+  counterpart,
+  openRecorded,
+  type Recorded,
+  recordedCommand,
+  type RecordedOptions,
+  visibly,
+} from "./recorded.ts";
 
 interface HierarchyOptions extends RecordedOptions {
   against?: string;
@@ -21,20 +28,6 @@ interface Result extends Omit<Hierarchy, "parents"> {
   readonly flat: FlatFigures | null;
   readonly verdict: HierarchyVerdict;
   readonly parents: readonly NonNullable<Hierarchy["parents"][number]>[];
-}
-
-/** The transcoder of another run that maps the same. */
-function counterpart({ config }: FinishedTranscoder, others: readonly Recorded[], run: string): Recorded {
-  const mapping = ({ source, target }: FinishedTranscoder["config"]) => JSON.stringify([source, target]);
-  const found = others.find(({ transcoder }) => mapping(transcoder.config) === mapping(config));
-  if (found) return found;
-  throw new UserError({
-    action: `compare with ${run}`,
-    requirement: `it must have a transcoder from ${config.source.site} of layer ${config.source.layer} to ` +
-      `${config.target.site} of layer ${config.target.layer}`,
-    found: `it has ${others.map(({ transcoder: { name: { phrase } } }) => phrase).join(", ")}`,
-    remedy: "give a run with the same --layers, --source and --target",
-  });
 }
 
 function requireGroups({ directory, config: { groups } }: FinishedTranscoder): void {
@@ -60,7 +53,10 @@ async function analyze(
   const l0 = ({ index, place }: FeatureRecord) => index.length / place.length;
   requireGroups(transcoder);
   const other = others && counterpart(transcoder, others, against);
-  const found = hierarchy(record, directions(transcoder));
+  const found = visibly(
+    `${transcoder.name.title}: looking for parents`,
+    (onProgress) => hierarchy(record, directions(transcoder), onProgress),
+  );
   const flat = other && {
     run: other.transcoder.directory,
     features: other.transcoder.config.features,

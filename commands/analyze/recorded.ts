@@ -6,6 +6,7 @@
 import { Command } from "commander";
 import type { FeatureProgress } from "../../core/analysis/coactivation.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
+import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { movedDataOption, movedModelOption, runOption } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -38,6 +39,28 @@ export async function openRecorded({ run, model, data }: RecordedOptions): Promi
   const { recordsOf } = await import("./records.ts");
   const transcoders = await openFinishedRun(run), records = await recordsOf(transcoders, { model, data });
   return transcoders.map((transcoder, i) => ({ transcoder, record: records[i] }));
+}
+
+/**
+ * Finds the transcoder of another run that maps the same.
+ *
+ * @param transcoder One of a run.
+ * @param others Those of the other run.
+ * @param run That run, for the message.
+ * @returns The one from the same source to the same target.
+ * @throws {UserError} When there is none.
+ */
+export function counterpart({ config }: FinishedTranscoder, others: readonly Recorded[], run: string): Recorded {
+  const mapping = ({ source, target }: FinishedTranscoder["config"]) => JSON.stringify([source, target]);
+  const found = others.find(({ transcoder }) => mapping(transcoder.config) === mapping(config));
+  if (found) return found;
+  throw new UserError({
+    action: `compare with ${run}`,
+    requirement: `it must have a transcoder from ${config.source.site} of layer ${config.source.layer} to ` +
+      `${config.target.site} of layer ${config.target.layer}`,
+    found: `it has ${others.map(({ transcoder: { name: { phrase } } }) => phrase).join(", ")}`,
+    remedy: "give a run with the same --layers, --source and --target",
+  });
 }
 
 /**

@@ -5,7 +5,7 @@
  */
 
 import { randomGenerator } from "../random.ts";
-import { activationSums, correlation, eachWithPartners } from "./coactivation.ts";
+import { activationSums, correlation, eachWithPartners, featureCounter, type FeatureProgress } from "./coactivation.ts";
 import { averageLinkage, cutTree, type DistanceMatrix, leafOrder, silhouettes } from "./clustering.ts";
 import { Neighbours } from "./neighbours.ts";
 import { type ActivationColumns, columnsOf, type FeatureRecord, rowsOf } from "./record.ts";
@@ -92,9 +92,14 @@ export interface CoactivationGraph {
  *
  * @param record What a dictionary does on a reading set.
  * @param features Features of the dictionary.
+ * @param onProgress Hears of the cuts tried, by chance and as it is.
  * @returns The clusters.
  */
-export function clusterFeatures(record: FeatureRecord, features: number): FeatureClusters {
+export function clusterFeatures(
+  record: FeatureRecord,
+  features: number,
+  onProgress?: FeatureProgress,
+): FeatureClusters {
   const columns = columnsOf(record, features), tokens = record.place.length;
   const fires = (i: number) => columns.start[i + 1] - columns.start[i];
   const chosen = Array.from({ length: features }, (_, i) => i).filter((i) => fires(i) >= LEAST_FIRES)
@@ -103,8 +108,12 @@ export function clusterFeatures(record: FeatureRecord, features: number): Featur
     return { clustered: chosen.length, silhouette: NaN, silhouette_by_chance: NaN, clusters: [], order: chosen };
   }
   const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
-  const found = bestCut(columns, record, chosen, tokens),
-    chance = bestCut(shuffled, rowsOf(shuffled, tokens), chosen, tokens);
+  const cuts = cutsOf(chosen.length),
+    onCut = (before: number) => (done: number) => {
+      onProgress?.(before + done, 2 * cuts.length);
+    };
+  const found = bestCut(columns, record, chosen, tokens, onCut(0)),
+    chance = bestCut(shuffled, rowsOf(shuffled, tokens), chosen, tokens, onCut(cuts.length));
   const members = Map.groupBy(chosen.keys(), (n) => found.clusters[n]), base = tokenShares(record);
   const profiles = tokenProfiles(columns, record, PROFILE_TOKENS, chosen);
   const clusters = [...members.values()].filter((items) => items.length > 1).map((items): FeatureCluster => ({
@@ -124,22 +133,33 @@ export function clusterFeatures(record: FeatureRecord, features: number): Featur
   };
 }
 
+/** The numbers of clusters that are tried. */
+function cutsOf(items: number): number[] {
+  const counts: number[] = [];
+  for (let count = 2; count < items; count = count < EVERY_CUT ? count + 1 : Math.round(count * 1.25)) {
+    counts.push(count);
+  }
+  return counts;
+}
+
 function bestCut(
   columns: ActivationColumns,
   rows: Pick<FeatureRecord, "rowStart" | "index" | "value">,
   chosen: readonly number[],
   tokens: number,
+  onCut: (done: number) => void,
 ) {
   const { items, distances } = correlationDistances(columns, rows, chosen, tokens);
   const merges = averageLinkage({ items, distances: distances.slice() });
   let best: { clusters: Uint32Array; silhouettes: Float64Array; mean: number } = {
     ...{ clusters: cutTree(merges, 2), silhouettes: new Float64Array(items).fill(-1), mean: -1 },
   };
-  for (let count = 2; count < items; count = count < EVERY_CUT ? count + 1 : Math.round(count * 1.25)) {
+  for (const [n, count] of cutsOf(items).entries()) {
     const clusters = cutTree(merges, count),
       each = silhouettes({ items, distances }, clusters),
       { mean } = moments(each);
     if (mean > best.mean) best = { clusters, silhouettes: each, mean };
+    onCut(n + 1);
   }
   return { ...best, distances, order: leafOrder(merges) };
 }
@@ -196,12 +216,18 @@ function characteristic(
  *
  * @param record What a dictionary does on a reading set.
  * @param features Features of the dictionary.
+ * @param onProgress Hears of the features looked at.
  * @returns The graph.
  */
-export function coactivationGraph(record: FeatureRecord, features: number): CoactivationGraph {
+export function coactivationGraph(
+  record: FeatureRecord,
+  features: number,
+  onProgress?: FeatureProgress,
+): CoactivationGraph {
   const columns = columnsOf(record, features), tokens = record.place.length;
   const fires = Uint32Array.from({ length: features }, (_, i) => columns.start[i + 1] - columns.start[i]);
   const often = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
+  const onFeature = featureCounter(2 * often.length, onProgress);
   const nearest = (columns: ActivationColumns, rows: Pick<FeatureRecord, "rowStart" | "index" | "value">) => {
     const kept = new Neighbours(features, MOST_EDGES), counts = new Map<string, number>();
     eachWithPartners(columns, rows, features, ({ feature, partners, together }) => {
@@ -211,7 +237,7 @@ export function coactivationGraph(record: FeatureRecord, features: number): Coac
         kept.offer(feature, other, npmi(both, fires[feature], fires[other], tokens));
       }
       for (const { feature: other } of kept.of(feature)) counts.set(`${feature} ${other}`, together[other]);
-    }, { features: often });
+    }, { features: often, onFeature });
     return { kept, counts };
   };
   const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));

@@ -3,8 +3,8 @@
  * @module
  */
 
-import { randomGenerator } from "../random.ts";
-import { shuffledContexts } from "./coactivation.ts";
+import { permutation, randomGenerator } from "../random.ts";
+import { featureCounter, type FeatureProgress, shuffledContexts } from "./coactivation.ts";
 import { type ActivationColumns, columnsOf, contextStarts, type FeatureRecord } from "./record.ts";
 import { moments } from "./statistics.ts";
 
@@ -17,8 +17,8 @@ export const POSITION_BINS = 8;
 /** The share of the largest activations that the tail is measured on, and the fewest of them. */
 const TAIL_SHARE = 0.1, LEAST_TAIL = 10;
 
-/** Separates the shuffle from other uses of the generator. */
-const SHUFFLE_STREAM = 0x70617474;
+/** Separates the draws from other uses of the generator. */
+const SHUFFLE_STREAM = 0x70617474, DRAW_STREAM = 0x64726177;
 
 /** How one feature fires. Figures of features that fire too rarely for them are NaN. */
 export interface FeaturePattern {
@@ -39,10 +39,14 @@ export interface FeaturePattern {
   readonly tail_exponent: number;
   /** How much likelier it fires within 8 tokens behind a firing in the same context than anywhere; 1 where firings come singly. */
   readonly burstiness: number;
+  /** The same of as many tokens drawn at random. */
+  readonly burstiness_by_chance: number;
   /** [{@link POSITION_BINS}] how likely it fires in each eighth of a context, as a multiple of how likely it fires anywhere. */
   readonly position_profile: readonly number[];
   /** How many bits a firing tells of the eighth of the context that it is in, less what so many firings tell by chance. */
   readonly position_bits: number;
+  /** The same of as many tokens drawn at random. */
+  readonly position_bits_by_chance: number;
   /** Gini coefficient of its firings over documents: 0 where it fires as often per token in each, near 1 where all are in few. */
   readonly document_gini: number;
   /** The same once contexts are shuffled among documents. */
@@ -54,9 +58,14 @@ export interface FeaturePattern {
  *
  * @param record What a dictionary does on a reading set.
  * @param features Features of the dictionary.
+ * @param onProgress Hears of the features measured.
  * @returns One pattern per feature.
  */
-export function featurePatterns(record: FeatureRecord, features: number): FeaturePattern[] {
+export function featurePatterns(
+  record: FeatureRecord,
+  features: number,
+  onProgress?: FeatureProgress,
+): FeaturePattern[] {
   const columns = columnsOf(record, features), tokens = record.place.length;
   const bin = Uint8Array.from(record.place, (place) => {
     return Math.min(POSITION_BINS - 1, Math.floor((place % record.context) * POSITION_BINS / record.context));
@@ -64,17 +73,26 @@ export function featurePatterns(record: FeatureRecord, features: number): Featur
   const inBin = new Float64Array(POSITION_BINS);
   for (const one of bin) inBin[one]++;
   const documents = new DocumentRates(record), beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
-  const ends = contextEnds(record);
+  const order = permutation(tokens, randomGenerator(0, DRAW_STREAM)), ends = contextEnds(record);
+  const onFeature = featureCounter(features, onProgress);
   return Array.from({ length: features }, (_, feature) => {
     const from = columns.start[feature], end = columns.start[feature + 1], fires = end - from;
     const token = columns.token.subarray(from, end);
-    const counts = new Float64Array(POSITION_BINS);
-    for (const t of token) counts[bin[t]]++;
+    const drawn = token.map((_, n) => order[(from + n) % tokens]).sort();
+    const binned = (token: Uint32Array) => {
+      const counts = new Float64Array(POSITION_BINS);
+      for (const t of token) counts[bin[t]]++;
+      return counts;
+    };
+    const counts = binned(token);
+    onFeature();
     return {
       ...{ feature, fires, ...distribution(columns, feature) },
       burstiness: burstiness(token, ends, tokens),
+      burstiness_by_chance: burstiness(drawn, ends, tokens),
       position_profile: Array.from(counts, (count, b) => count / fires / (inBin[b] / tokens)),
       position_bits: positionBits(counts, inBin, fires, tokens),
+      position_bits_by_chance: positionBits(binned(drawn), inBin, fires, tokens),
       document_gini: documents.gini(token),
       document_gini_by_chance: documents.gini(token.map((t) => beside[t])),
     };

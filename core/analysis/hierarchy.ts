@@ -14,7 +14,7 @@
  */
 
 import { randomGenerator } from "../random.ts";
-import { eachWithPartners, shuffledContexts } from "./coactivation.ts";
+import { eachWithPartners, featureCounter, type FeatureProgress, shuffledContexts } from "./coactivation.ts";
 import { cosine, type Directions } from "./directions.ts";
 import { type ActivationColumns, columnsOf, type FeatureRecord, prefixFvus, rowsOf } from "./record.ts";
 import type { SparseRows } from "./samples.ts";
@@ -148,16 +148,19 @@ interface Grouped {
  *
  * @param record What it does on a reading set. Its groups are at least two.
  * @param directions Its decoder rows.
+ * @param onProgress Hears of the children looked at.
  * @returns The tree and its figures.
  */
-export function hierarchy(record: FeatureRecord, directions: Directions): Hierarchy {
+export function hierarchy(record: FeatureRecord, directions: Directions, onProgress?: FeatureProgress): Hierarchy {
   const { groups, place: { length: tokens } } = record, features = directions.rows.length / directions.width;
   const columns = columnsOf(record, features), direction = Uint32Array.from({ length: features }, (_, i) => i);
   const shuffles = shufflesOf(record, groups);
-  const nested = parentsIn({ rows: record, columns, groups, direction }, directions, tokens, shuffles);
   const regrouped = byDensity(columns, groups, tokens), first = groupStarts(groups, features);
+  const children = judgedChildren(columns, groups).length + judgedChildren(regrouped.columns, groups).length;
+  const onFeature = featureCounter((1 + shuffles.length) * children, onProgress);
+  const nested = parentsIn({ rows: record, columns, groups, direction }, directions, tokens, shuffles, onFeature);
   const same = regrouped.direction.filter((feature, rank) => first[feature] === first[rank]).length;
-  const { figures } = parentsIn(regrouped, directions, tokens, shuffles);
+  const { figures } = parentsIn(regrouped, directions, tokens, shuffles, onFeature);
   return {
     tokens,
     parents: nested.parents,
@@ -261,7 +264,12 @@ interface Candidates {
   readonly excess: Float64Array;
 }
 
-function candidates({ rows, columns, groups }: Grouped, tokens: number, beside?: Uint32Array): Candidates {
+function candidates(
+  { rows, columns, groups }: Grouped,
+  tokens: number,
+  beside?: Uint32Array,
+  onFeature?: () => void,
+): Candidates {
   const { start } = columns, count = start.length - 1, firstOf = groupStarts(groups, count);
   const parent = new Int32Array(count).fill(-1), together = new Uint32Array(count), excess = new Float64Array(count);
   const judged = judgedChildren(columns, groups);
@@ -278,7 +286,7 @@ function candidates({ rows, columns, groups }: Grouped, tokens: number, beside?:
       parent[feature] = partner;
       together[feature] = both[partner];
     }
-  }, { beside, features: judged, limit: (feature) => firstOf[feature] });
+  }, { beside, features: judged, limit: (feature) => firstOf[feature], onFeature });
   return { parent, together, excess };
 }
 
@@ -299,9 +307,16 @@ function judgedChildren({ start }: ActivationColumns, [size]: readonly number[])
   return children;
 }
 
-function parentsIn(grouped: Grouped, directions: Directions, tokens: number, shuffles: readonly Uint32Array[]) {
-  const { columns: { start }, groups, direction } = grouped, found = candidates(grouped, tokens);
-  const nulls = shuffles.map((beside) => candidates(grouped, tokens, beside));
+function parentsIn(
+  grouped: Grouped,
+  directions: Directions,
+  tokens: number,
+  shuffles: readonly Uint32Array[],
+  onFeature?: () => void,
+) {
+  const { columns: { start }, groups, direction } = grouped;
+  const found = candidates(grouped, tokens, undefined, onFeature);
+  const nulls = shuffles.map((beside) => candidates(grouped, tokens, beside, onFeature));
   const judged = judgedChildren(grouped.columns, groups), firstOf = groupStarts(groups, start.length - 1);
   const parents: (Parent | null)[] = new Array(start.length - 1).fill(null);
   for (const children of Map.groupBy(judged, (i) => firstOf[i]).values()) {

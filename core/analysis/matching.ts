@@ -8,7 +8,14 @@
 
 import { randomGenerator } from "../random.ts";
 import { assign, type Candidate } from "./assignment.ts";
-import { activationSums, correlation, eachWithPartners, shuffledContexts } from "./coactivation.ts";
+import {
+  activationSums,
+  correlation,
+  eachWithPartners,
+  featureCounter,
+  type FeatureProgress,
+  shuffledContexts,
+} from "./coactivation.ts";
 import { Neighbours } from "./neighbours.ts";
 import { columnsOf, type FeatureRecord } from "./record.ts";
 import { type Histogram, histogram, median, moments, quantile, summarize, type Summary } from "./statistics.ts";
@@ -140,14 +147,18 @@ function onTokens(record: FeatureRecord, tokens: readonly number[]): FeatureReco
  *
  * @param a The record of the first.
  * @param b That of the second, on the same tokens ({@link sameTokens}).
+ * @param onProgress Hears of the first one's features looked at.
  * @returns What is found of each in the other.
  */
-export function matchFeatures(a: FeatureRecord, b: FeatureRecord): Matching {
+export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: FeatureProgress): Matching {
   const tokens = a.place.length,
     [countA, countB] = [a, b].map(({ groups }) => groups.reduce((sum, size) => sum + size, 0));
   const columnsA = columnsOf(a, countA), columnsB = columnsOf(b, countB);
   const sumsA = activationSums(columnsA, tokens), sumsB = activationSums(columnsB, tokens);
   const isJudged = (fires: number) => fires >= LEAST_FIRES;
+  const judgedA = Array.from(sumsA.fires.keys()).filter((i) => isJudged(sumsA.fires[i]));
+  const shuffles = Math.max(1, Math.min(MOST_SHUFFLES, Math.ceil(NULL_FEATURES / Math.min(countA, countB))));
+  const onFeature = featureCounter((1 + shuffles) * judgedA.length, onProgress);
   const compared = (beside?: Uint32Array) => {
     const ofA = new Neighbours(countA, CANDIDATES), ofB = new Neighbours(countB, CANDIDATES);
     eachWithPartners(columnsA, b, countB, ({ feature, partners, products }) => {
@@ -157,10 +168,9 @@ export function matchFeatures(a: FeatureRecord, b: FeatureRecord): Matching {
         ofA.offer(feature, other, alike);
         ofB.offer(other, feature, alike);
       }
-    }, { beside, features: Array.from(sumsA.fires.keys()).filter((i) => isJudged(sumsA.fires[i])) });
+    }, { beside, features: judgedA, onFeature });
     return { ofA, ofB };
   };
-  const shuffles = Math.max(1, Math.min(MOST_SHUFFLES, Math.ceil(NULL_FEATURES / Math.min(countA, countB))));
   const chance = Array.from(
     { length: shuffles },
     (_, n) => compared(shuffledContexts(a, randomGenerator(0, SHUFFLE_STREAM, n))),

@@ -200,6 +200,8 @@ Deno.test("patterns: bursts, positions, documents and tails that were planted", 
   assert.ok(Math.abs(bursts.burstiness - 7 / 15 * 8) < 1e-9, `${bursts.burstiness}`);
   assert.ok(Math.abs(alone.position_bits) < 0.05 && alone.position_profile.length === POSITION_BINS);
   assert.ok(first.position_profile[0] > 7 && first.position_profile[1] === 0 && first.position_bits > 2.5);
+  // As many tokens anywhere do neither come in bursts nor at a position.
+  assert.ok(Math.abs(bursts.burstiness_by_chance - 1) < 0.4 && Math.abs(first.position_bits_by_chance) < 0.1);
   // A quarter of the documents has all of them; within it they are not all alike. Shuffled, its lively contexts are anywhere.
   assert.ok(early.document_gini >= 0.75 && early.document_gini < 0.8 && early.document_gini_by_chance < 0.45);
   assert.ok(alone.document_gini < 0.25 && Math.abs(alone.document_gini - alone.document_gini_by_chance) < 0.1);

@@ -178,6 +178,71 @@ Deno.test("mtc analyze features: every feature as JSON and CSV, the first of an 
     assert.equal((await mtc("analyze", "features", "--run", layer, "--by", "size")).code, 2);
   }));
 
+Deno.test("mtc analyze patterns: bursts, clusters and company of planted features", () =>
+  inDirectory(async (run) => {
+    const layer = await plantedLayer(run, 2), text = await mtc("analyze", "patterns", "--run", layer);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Layer 2: 2,048 tokens of the reading set\.$/m);
+    assert.match(
+      text.stdout,
+      /^Features that fire alike form clusters beyond chance: mean silhouette 0\.\d+, 0\.\d+ with /m,
+    );
+    assert.match(text.stdout, /^\| +2 \| .*\| 0, 12 +\|$/m);
+    const { stdout } = await mtc("analyze", "patterns", "--run", layer, "--json");
+    const { patterns, clusters, graph, ...found } = JSON.parse(stdout);
+    assert.deepEqual([found.run, found.tokens, patterns.length, clusters.clustered], [layer, TOKENS, 32, 32]);
+    const strongest = graph.edges.slice(0, 8).map(({ a, b }: { a: number; b: number }) => b - a);
+    assert.deepEqual(strongest, new Array(8).fill(12), "children with their parents");
+    const rows: Record<string, string>[] = csvParse((await mtc("analyze", "patterns", "--run", run, "--csv")).stdout);
+    assert.deepEqual(rows.map(({ fires }) => Number(fires)), patterns.map(({ fires }: { fires: number }) => fires));
+    for (let n = 0; n < 8; n++) assert.ok(rows[n].cluster !== "" && rows[n].cluster === rows[12 + n].cluster);
+    assert.ok(Math.abs(Number(rows[3].position_1) - patterns[3].position_profile[0]) < 1e-12);
+  }));
+
+Deno.test("mtc analyze compare: the same features are found again, others are not; layers of two runs beside each other", () =>
+  inDirectory(async (folder) => {
+    const first = join(folder, "first"), second = join(folder, "second");
+    const layers = [await plantedLayer(first, 2), await plantedLayer(first, 4)], twin = await plantedLayer(second, 2);
+    const text = await mtc("analyze", "compare", layers[0], twin);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^A is .*first\/layer2, B is .*second\/layer2; 2,048 tokens of the reading set\.$/m);
+    assert.match(text.stdout, /^\| found in the other \(above 0\.7\) +\| +32 \(100\.0 %\) \| +32 \(100\.0 %\) \|$/m);
+    assert.match(
+      text.stdout,
+      /resembles one of B beyond chance: its largest correlation is 1\.000, .*; 32 of 32 are above 0\.7/,
+    );
+    const csv: Record<string, string>[] = csvParse((await mtc("analyze", "compare", layers[0], twin, "--csv")).stdout);
+    assert.ok(csv.length === 32 && csv.every(({ a, b, correlation }) => a === b && Number(correlation) > 1 - 1e-9));
+    await plantedLayer(second, 4);
+    const { stdout } = await mtc("analyze", "compare", first, second, "--json"), both = JSON.parse(stdout);
+    assert.deepEqual(
+      both.map(({ layer, sides }: { layer: number; sides: { run: string }[] }) => {
+        return [layer, ...sides.map(({ run }) => run)];
+      }),
+      [[2, layers[0], twin], [4, layers[1], join(second, "layer4")]],
+    );
+    const other = await mtc("analyze", "compare", layers[0], layers[1], "--json"),
+      { matching } = JSON.parse(other.stdout);
+    assert.ok(matching.a.same === 0 && matching.a.unique > 16, `${matching.a.same}, ${matching.a.unique}`);
+    const itself = await mtc("analyze", "compare", first, layers[0]);
+    assert.equal(itself.code, 1);
+    assert.match(itself.stderr, /Cannot compare .*layer2: there must be two transcoders, both are this one; name /);
+  }));
+
+Deno.test("mtc analyze compare: runs on other texts are told", () =>
+  inDirectory(async (folder) => {
+    const one = await plantedLayer(join(folder, "one"), 2), other = await plantedLayer(join(folder, "other"), 2);
+    const transcoder = await readTranscoder(other, await readConfig(other)),
+      record = (await readRecord(other, transcoder))!;
+    await writeRecord(other, transcoder, { ...record, id: record.id.map((id) => (id + 1) % 50) });
+    const { code, stderr } = await mtc("analyze", "compare", one, other);
+    assert.equal(code, 1);
+    assert.match(
+      stderr,
+      /both must have been recorded on the same tokens, their reading sets have others; compare runs /,
+    );
+  }));
+
 Deno.test("a damaged record is told with its remedy", () =>
   inDirectory(async (run) => {
     const layer = await plantedLayer(run, 2), path = join(layer, RECORD_FILE), bytes = await Deno.readFile(path);
