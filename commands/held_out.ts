@@ -76,7 +76,7 @@ export async function onHeldOut<T>(
   const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });
   const progress = new Progress(label);
   try {
-    await requireSameText(directory, config.data, source.summary);
+    await requireSameText(`evaluate ${directory}`, config.data, source.summary);
     const advance = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
     const text = evaluatedText(source, split);
     return await measure({ gpu, decoder, source, text, tokens, settings: config, transcoders: placed, advance });
@@ -86,16 +86,24 @@ export async function onHeldOut<T>(
   }
 }
 
-/** Another text would be split otherwise, and training may have seen what is held out now. */
-async function requireSameText(
-  directory: string,
+/**
+ * Refuses another text than the one that a run was trained on: it would be split otherwise, so that training may have seen what is held out
+ * now, and its reading set would be another one.
+ *
+ * @param action What is to be done, for the message.
+ * @param trained The run's text.
+ * @param now The text that was opened.
+ * @throws {UserError} When they differ.
+ */
+export async function requireSameText(
+  action: string,
   trained: FinishedTranscoder["config"]["data"],
   now: TextSummary,
 ): Promise<void> {
   const { describeText, isSameText } = await import("../core/text/summary.ts");
   if (isSameText(trained, now)) return;
   throw new UserError({
-    action: `evaluate ${directory}`,
+    action,
     requirement: `the text must be the one it was trained on (${describeText(trained)})`,
     found: `it is another (${describeText(now)})`,
     remedy: "put the files back, or give their new place with --data",

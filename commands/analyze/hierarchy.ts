@@ -63,7 +63,12 @@ async function analyze(
     groups: other.transcoder.config.groups,
     ...{ fvu: prefixFvus(other.record).at(-1)!, nested_fvu: prefixFvus(record).at(-1)! },
     ...{ l0: l0(other.record), nested_l0: l0(record) },
-    parents: densityParents(other.record, directions(other.transcoder), transcoder.config.groups),
+    parents: visibly(
+      `${other.transcoder.directory}: looking for parents`,
+      (onProgress) => {
+        return densityParents(other.record, directions(other.transcoder), transcoder.config.groups, onProgress);
+      },
+    ),
   };
   const verdict = hierarchyVerdict(found, flat && flat.parents);
   return { ...found, flat, verdict, parents: found.parents.filter((parent) => parent !== null) };

@@ -6,7 +6,6 @@
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
-import type { TextSummary } from "../../core/text/summary.ts";
 import { Progress } from "../progress.ts";
 
 /** Where what a run was trained on lies, if not where it lay. */
@@ -54,6 +53,7 @@ async function makeRecords(
   transcoders: readonly FinishedTranscoder[],
   { model, data }: Moved,
 ): Promise<FeatureRecord[]> {
+  const { requireSameText } = await import("../held_out.ts");
   const { loadVisibly, openModelVisibly } = await import("../open_model.ts");
   const { openGpu } = await import("../../core/gpu/device.ts");
   const { withLimitedTaps } = await import("../../core/passes/norm_limits.ts");
@@ -77,7 +77,7 @@ async function makeRecords(
     const source = await openReadingSet({ tokenizer: files, data: data ?? dataOf(config), context, tokens });
     const progress = new Progress("Recording features");
     try {
-      await requireSameText(directory, config.data, source.summary);
+      await requireSameText(`analyze ${directory}`, config.data, source.summary);
       const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
       const onProgress = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
       const { tokenText } = loadTokenizer(files), settings = config;
@@ -98,20 +98,4 @@ async function makeRecords(
   } finally {
     await files.weights.close();
   }
-}
-
-/** The reading set of another text would be another one. */
-async function requireSameText(
-  directory: string,
-  trained: FinishedTranscoder["config"]["data"],
-  now: TextSummary,
-): Promise<void> {
-  const { describeText, isSameText } = await import("../../core/text/summary.ts");
-  if (isSameText(trained, now)) return;
-  throw new UserError({
-    action: `analyze ${directory}`,
-    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
-    found: `it is another (${describeText(now)})`,
-    remedy: "put the files back, or give their new place with --data",
-  });
 }

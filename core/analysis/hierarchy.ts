@@ -178,12 +178,14 @@ export function hierarchy(record: FeatureRecord, directions: Directions, onProgr
  * @param record What it does on a reading set.
  * @param directions Its decoder rows.
  * @param groups Sizes of groups; they are scaled to as many features as it has.
+ * @param onProgress Hears of the children looked at.
  * @returns The figures.
  */
 export function densityParents(
   record: FeatureRecord,
   directions: Directions,
   groups: readonly number[],
+  onProgress?: FeatureProgress,
 ): ParentFigures {
   const features = directions.rows.length / directions.width, all = groups.reduce((sum, size) => sum + size, 0);
   let end = 0, given = 0;
@@ -194,7 +196,9 @@ export function densityParents(
     return share;
   });
   const tokens = record.place.length, regrouped = byDensity(columnsOf(record, features), scaled, tokens);
-  return parentsIn(regrouped, directions, tokens, shufflesOf(record, scaled)).figures;
+  const shuffles = shufflesOf(record, scaled), children = judgedChildren(regrouped.columns, scaled).length;
+  const onFeature = featureCounter((1 + shuffles.length) * children, onProgress);
+  return parentsIn(regrouped, directions, tokens, shuffles, onFeature).figures;
 }
 
 /** What the nested order of a dictionary is worth, in three answers: `yes` and `no` are beyond what chance does in one case of twenty. */
