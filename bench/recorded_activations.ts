@@ -75,7 +75,7 @@ export async function load(gpu: Gpu, path: string, name = "x"): Promise<End> {
 
 /** How activations could be prepared otherwise than they are. */
 const PREPARATIONS: Record<string, (source: ActivationStatistics, target: ActivationStatistics) => Preparation> = {
-  "by dimension": choosePreparation,
+  "by dimension": (source, target) => choosePreparation(source, [target]),
   /** As mtc did until format 1: mean squares of 1, means left in. */
   "none": (source, target) => ({ source: byMeanSquare(source), target: byMeanSquare(target) }),
   "centred": (source, target) => ({ source: centred(source), target: centred(target) }),
@@ -127,7 +127,7 @@ export async function train(
   });
   const from = await measure(source), to = await measure(target);
   const preparation = PREPARATIONS[prepare](from, to);
-  const weights = await initialWeights(gpu, shape, settings, order, from, to, preparation);
+  const weights = await initialWeights(gpu, shape, settings, order, from, [to], preparation);
   const { stepper, columns, x, y } = allocateTranscoder(memory, settings, shape, preparation, weights);
   for (let step = 1; step <= stop; step++) {
     const pass = new Pass(gpu), first = (step - 1) * rows;
@@ -158,8 +158,14 @@ export async function evaluate(device: Gpu, transcoder: Transcoder, k: number, s
   using gpu = openScope(device);
   const { shape } = transcoder, encoder = new Encoder(gpu, transcoder, 1024), { batchTokens } = encoder;
   // Only where they stand in a model is unknown here, and nobody asks.
-  const tap = { layer: 0, site: "resid_mid" } as const, config = { source: tap, target: tap, k };
-  const evaluated = new EvaluatedTranscoder(gpu, { transcoder, config }, encoder, batchTokens);
+  const tap = { layer: 0, site: "resid_mid" } as const, config = { source: tap, targets: [tap], k };
+  const evaluated = new EvaluatedTranscoder(
+    gpu,
+    { transcoder, config },
+    [{ tap, column: 0, width: shape.d_out }],
+    encoder,
+    batchTokens,
+  );
   const order = tensorFrom(gpu, "all rows", [source.rows], Uint32Array.from({ length: source.rows }, (_, n) => n));
   for (let first = 0; first < source.rows; first += batchTokens) {
     const rows = Math.min(batchTokens, source.rows - first), pass = new Pass(gpu);

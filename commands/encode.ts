@@ -116,12 +116,12 @@ async function encode(options: EncodeOptions): Promise<void> {
         `${contexts.length} contexts, none of which sees the ones before`,
     );
   }
-  const encoded = transcoders.map(({ directory, config: { target }, transcoder: { thresholds } }, i) => {
+  const encoded = transcoders.map(({ directory, config: { layer }, transcoder: { thresholds } }, i) => {
     const describe = (features: HostFeatures, row: number) => ({
       features: strongest(features, row, top, topTokens[i]),
     });
     const tokens = contexts.flatMap((context, c) => describeTokens(context, c, i, skipped, describe, tokenizer));
-    return { run: directory, layer: target.layer, ...summarizeThresholds(thresholds), tokens };
+    return { run: directory, layer, ...summarizeThresholds(thresholds), tokens };
   });
   if (json) {
     const isOne = transcoders.length === 1 && transcoders[0].directory === run;

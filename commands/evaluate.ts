@@ -76,9 +76,7 @@ async function evaluate(options: EvaluateOptions): Promise<void> {
   const { evaluations, losses } = await evaluateRun(transcoders, options);
   const measured = evaluations.map((evaluation, i) => losses ? { ...evaluation, loss: losses[i] } : evaluation);
   if (options.json) {
-    const all = transcoders.map(({ directory, config: { target } }, i) => {
-      return { run: directory, layer: target.layer, ...measured[i] };
-    });
+    const all = transcoders.map(({ directory, config: { layer } }, i) => ({ run: directory, layer, ...measured[i] }));
     console.log(JSON.stringify(all.length === 1 && all[0].run === options.run ? all[0] : all, null, 2));
   } else {
     const { evaluationTable } = await import("../reports/evaluation_table.ts");

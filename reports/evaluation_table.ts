@@ -7,7 +7,7 @@ import type { Evaluation } from "../core/analysis/evaluation.ts";
 import { capital, decimal, integer, percent, thresholdText } from "./format.ts";
 import { intervalBasis, leftOut, textRead } from "./held_out.ts";
 import { numeric, plain, table } from "./markdown/markdown.ts";
-import { caveats, reconstructionTable } from "./reconstructions.ts";
+import { caveats, reconstructionTable, targetTable } from "./reconstructions.ts";
 import { varianceShares } from "./target_variance.ts";
 
 /** `0.1720 [0.1644, 0.1803]`, or the value alone when an end is not a number. */
@@ -26,13 +26,13 @@ export interface EvaluatedName {
   readonly name: string;
   /** Its figures. */
   readonly evaluation: Evaluation;
-  /** What its config.json says of the sizes and the target. */
-  readonly config: { readonly d_in: number; readonly target: { readonly site: string } };
+  /** What its config.json says of the sizes and the targets. */
+  readonly config: { readonly d_in: number; readonly targets: readonly { readonly site: string }[] };
 }
 
 /**
- * Under a line on what was evaluated, for each transcoder a table of its prefixes beside the mean and the linear map, then a table of the
- * other figures, a row per figure and a column per transcoder, and the FVU of each document where they are few. All saw the same tokens.
+ * Under a line on what was evaluated, for each transcoder a table of its prefixes beside the mean and the linear map, and one of its targets
+ * where there are several, then a table of the other figures, a row per figure and a column per transcoder, and the FVU of each document where they are few. All saw the same tokens.
  */
 export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts: boolean): string {
   const [{ evaluation: first }] = transcoders;
@@ -57,6 +57,7 @@ export function evaluationTable(transcoders: readonly EvaluatedName[], bosCounts
     `${textRead(first)}, ${leftOut(first, bosCounts)}; ${intervalBasis(first)}.`,
     ...transcoders.flatMap(({ name, evaluation, config }) => [
       ...["", capital(name), "", reconstructionTable(evaluation)],
+      ...evaluation.fvu_per_target ? ["", targetTable(evaluation)] : [],
       ...caveats(evaluation, config).flatMap((sentence) => ["", sentence.replaceAll(/\*\*|`/g, "")]),
     ]),
     "",

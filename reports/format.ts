@@ -111,7 +111,8 @@ export function capital(text: string): string {
  * @param mapping The transcoder's.
  * @param written How each end is written.
  */
-export function mappingText({ source, target }: Mapping, written: (end: string) => string = (end) => end): string {
-  const ends = source.layer === target.layer ? [source.site, target.site] : [source, target].map(tapName);
-  return ends.map(written).join(" → ");
+export function mappingText({ source, targets }: Mapping, written: (end: string) => string = (end) => end): string {
+  const isAlone = targets.every(({ layer }) => layer === source.layer);
+  const [read, ...predicted] = [source, ...targets].map((tap) => written(isAlone ? tap.site : tapName(tap)));
+  return `${read} → ${predicted.join(" + ")}`;
 }

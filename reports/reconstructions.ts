@@ -53,19 +53,45 @@ export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map }: Ev
 }
 
 /**
+ * A row for each of several targets, of its raw activations.
+ *
+ * @param evaluation The figures.
+ * @returns The table; empty where there is one target, of which all figures are.
+ */
+export function targetTable({ fvu_per_target: targets }: Evaluation): string {
+  if (targets === undefined) return "";
+  const prefixes = targets[0].fvu_per_prefix.slice(0, -1).map(({ prefix }) => numeric(`First ${integer(prefix)}`));
+  return table(
+    [
+      ...["Target", numeric("FVU"), numeric("95 % CI"), numeric("FVU, unit var.")],
+      ...prefixes,
+      numeric("Best linear map"),
+    ],
+    targets.map(({ target, fvu, ci95, fvu_unit_variance, fvu_per_prefix, linear_map }) => [
+      ...[target, decimal(fvu, 4), interval(ci95, 4), decimal(fvu_unit_variance, 4)],
+      ...fvu_per_prefix.slice(0, -1).map((prefix) => decimal(prefix.fvu, 4)),
+      linear_map ? decimal(linear_map.fvu, 4) : "–",
+    ]),
+  );
+}
+
+/**
  * What must be known to read FVU: a dimension that decides it, dimensions that do not vary, and a linear map that was fitted on little.
  *
  * @param evaluation The figures.
- * @param config What the source's width and the target's name are.
+ * @param config What the source's width and a single target's name are.
  * @returns Sentences; none where there is nothing to beware of.
  */
 export function caveats(
-  { target_variance, linear_map }: Evaluation,
-  { d_in, target }: { readonly d_in: number; readonly target: { readonly site: string } },
+  { target_variance, fvu_per_target, linear_map }: Evaluation,
+  { d_in, targets }: { readonly d_in: number; readonly targets: readonly { readonly site: string }[] },
 ): string[] {
   const sentences: string[] = [];
-  const decisive = target_variance ? decisiveDimension(`\`${target.site}\``, target_variance) : "";
-  if (decisive !== "") sentences.push(`**One dimension decides:** ${decisive}.`);
+  const whole = target_variance ? [{ target: targets[0].site, target_variance }] : [];
+  for (const { target, target_variance } of fvu_per_target ?? whole) {
+    const decisive = decisiveDimension(`\`${target}\``, target_variance);
+    if (decisive !== "") sentences.push(`**One dimension decides:** ${decisive}.`);
+  }
   if (target_variance && target_variance.constant_dimensions > 0) {
     const { constant_dimensions: constant } = target_variance;
     sentences.push(

@@ -24,7 +24,7 @@ export function jsonSummary(transcoders: readonly TranscoderAnalysis[], files: s
       const { config, evaluation } = transcoder;
       const { level, sentence } = verdict(transcoder);
       return {
-        layer: config.target.layer,
+        layer: config.layer,
         name: transcoder.name.file,
         run: transcoder.path,
         verdict: level,

@@ -54,8 +54,8 @@ export async function print<Result extends object>(
   rows: (analysed: Analysed<Result>) => readonly CsvRow[],
 ): Promise<void> {
   if (json) {
-    const all = analysed.map(({ transcoder: { directory, config: { target } }, result }) => {
-      return { run: directory, layer: target.layer, ...result };
+    const all = analysed.map(({ transcoder: { directory, config: { layer } }, result }) => {
+      return { run: directory, layer, ...result };
     });
     console.log(JSON.stringify(all.length === 1 && all[0].run === run ? all[0] : all, null, 2));
   } else if (csv) {

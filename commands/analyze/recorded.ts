@@ -8,6 +8,7 @@ import type { FeatureProgress } from "../../core/analysis/coactivation.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import { mappingName } from "../../core/runs/ids.ts";
 import { movedDataOption, movedModelOption, runOption } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
@@ -47,17 +48,15 @@ export async function openRecorded({ run, model, data }: RecordedOptions): Promi
  * @param transcoder One of a run.
  * @param others Those of the other run.
  * @param run That run, for the message.
- * @returns The one from the same source to the same target.
+ * @returns The one from the same source to the same targets.
  * @throws {UserError} When there is none.
  */
 export function counterpart({ config }: FinishedTranscoder, others: readonly Recorded[], run: string): Recorded {
-  const mapping = ({ source, target }: FinishedTranscoder["config"]) => JSON.stringify([source, target]);
-  const found = others.find(({ transcoder }) => mapping(transcoder.config) === mapping(config));
+  const found = others.find(({ transcoder }) => mappingName(transcoder.config) === mappingName(config));
   if (found) return found;
   throw new UserError({
     action: `compare with ${run}`,
-    requirement: `it must have a transcoder from ${config.source.site} of layer ${config.source.layer} to ` +
-      `${config.target.site} of layer ${config.target.layer}`,
+    requirement: `it must have a transcoder ${mappingName(config)}`,
     found: `it has ${others.map(({ transcoder: { name: { phrase } } }) => phrase).join(", ")}`,
     remedy: "give a run with the same --layers, --source and --target",
   });

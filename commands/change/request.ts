@@ -133,7 +133,7 @@ function oneOf(
   transcoders: readonly FinishedTranscoder[],
   { run, layer }: ChangeOptions,
 ): FinishedTranscoder {
-  const fitting = transcoders.filter(({ config: { target } }) => layer === undefined || target.layer === layer);
+  const fitting = transcoders.filter(({ config }) => layer === undefined || config.layer === layer);
   if (fitting.length === 1) return fitting[0];
   const names = transcoders.map(({ name: { phrase } }) => phrase).join(", ");
   if (fitting.length === 0) {
@@ -144,13 +144,13 @@ function oneOf(
       remedy: "choose another --layer",
     });
   }
-  const isTold = new Set(fitting.map(({ config: { target } }) => target.layer)).size === fitting.length;
+  const isTold = new Set(fitting.map(({ config }) => config.layer)).size === fitting.length;
   throw new UsageError({
     action: `${verb} features of ${run}`,
     requirement: "one transcoder must be named",
     found: `it has ${names}`,
     remedy: isTold
-      ? `give --layer, such as --layer ${fitting[0].config.target.layer}`
+      ? `give --layer, such as --layer ${fitting[0].config.layer}`
       : `give the directory of one, such as --run ${fitting[0].directory}`,
   });
 }

@@ -43,15 +43,15 @@ function printJson(found: object): void {
 }
 
 async function describe({ transcoder, features, phrase, change }: ChangeRequest): Promise<ChangedRun> {
-  const { directory, name, config, config: { source, target } } = transcoder;
+  const { directory, name, config, config: { source, targets } } = transcoder;
   const { hasFeatures, readFeatures } = await import("../../core/runs/features.ts");
   const rows = await hasFeatures(directory) ? await readFeatures(directory, config.groups) : [];
   return {
     run: directory,
     name: name.title,
-    layer: target.layer,
+    layer: config.layer,
     source: tapName(source),
-    target: tapName(target),
+    target: targets.map(tapName).join(" + "),
     change: { ...change, features, what: phrase },
     known: features.flatMap((feature) => rows[feature] ? [knownOf(rows[feature])] : []),
   };

@@ -37,7 +37,8 @@ export function trainCommand(): Command {
     .addOption(atOnceOption("of a sweep that is resumed, the most transcoders trained at once"))
     .addHelpText(
       "after",
-      "\nExample:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first",
+      "\nExamples:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first\n" +
+        "  mtc train --source layer2.resid_mid --target layer2.mlp_out,layer4.mlp_out --name crossing",
     )
     .action((options: TrainOptions) => run(options, command));
 }

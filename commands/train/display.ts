@@ -61,7 +61,9 @@ export class TrainDisplay {
   header(verb: string, model: string, adapter: string, directory: string): string[] {
     const { steps, batch_tokens, passes } = this.#settings, planned = this.#transcoders;
     const transcoders = planned.length === 1 ? "a transcoder" : `${planned.length} transcoders`;
-    const mappings = new Set(planned.map(({ source, target }) => `  ${tapName(source)} -> ${tapName(target)}`));
+    const mappings = new Set(
+      planned.map(({ source, targets }) => `  ${tapName(source)} -> ${targets.map(tapName).join(" + ")}`),
+    );
     const dictionaries = Map.groupBy(planned, ({ settings: { groups } }) => groups.join(" + "));
     const sizes = [...dictionaries].map(([groups, alike]) => {
       const ks = valuesOf(alike, ({ settings }) => settings.k);

@@ -305,7 +305,7 @@ function partJson({ request, fit, free, duration, proposal }: Estimate) {
   });
   const { needs, shortage, gpuFree } = fit, hint = harvestHint(request);
   return {
-    mappings: request.transcoders.map(({ source, target }) => ({ layer: target.layer, source, target })),
+    mappings: request.transcoders.map(({ source, targets }) => ({ layer: targets[0].layer, source, targets })),
     gpu_memory: needs && { ...amounts(needs.gpu), is_host: gpuFree === null, free: gpuFree },
     host_memory: needs && { ...amounts(needs.host), free: free.host },
     disk: needs && { ...amounts(needs.disk), free: free.disk },

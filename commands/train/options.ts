@@ -29,13 +29,22 @@ export function withTextOptions(command: Command): Command {
       "--activations <dir>",
       "what mtc harvest wrote, in place of the model's work during the steps; the model and the text are its own, and are read at the end",
     )
-    .addOption(layersOption("layers to train, for example 8,17 (default: 17 of 26, or that depth; embedded: 2,4)"))
+    .addOption(
+      layersOption(
+        "layers to train, for example 8,17: those of sites that name none (default: that of the first --target, or 17 of 26, or that depth; " +
+          "embedded: 2,4)",
+      ),
+    )
     .option(
       "--source <sites>",
       "where activations are read: a site of the same layer, one like layer8.resid_mid, or several with commas for a transcoder each",
       "resid_mid",
     )
-    .option("--target <site>", "where those to be predicted are", "mlp_out")
+    .option(
+      "--target <sites>",
+      "where those to be predicted are, likewise; several with commas are predicted by one transcoder at once, with one encoder",
+      "mlp_out",
+    )
     .addOption(wholeNumbersOption("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152"))
     .option("--include-bos", "train on and count BOS tokens too")
     .option(

@@ -178,8 +178,8 @@ async function requestOf(
   const tokenizer = loadTokenizer(model);
   tokenizer.checkFitsModel(vocabSize, bosTokenId);
   const exclude_tokens = excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
-  const layers = options.layers ?? (harvest ? layersOf(harvest) : defaultLayers(modelLayers, isEmbedded));
-  const mappings = mappingsFor(layers, options.source, options.target, modelLayers);
+  const unnamed = harvest ? layersOf(harvest) : defaultLayers(modelLayers, isEmbedded);
+  const mappings = mappingsFor(options, modelLayers, unnamed);
   requireFew(mappings.length * variants.length);
   checkWidths(mappings, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
@@ -347,8 +347,8 @@ export async function resumedRequest(
   const { names, configs } = await readConfigs(directory), [first] = configs;
   for (const [i, config] of configs.entries()) checkRead(config, join(directory, names[i], CONFIG_FILE));
   const transcoders = configs.map((config, i) => {
-    const { source, target } = config;
-    return { source, target, name: names[i], settings: ownSettingsOf(config) };
+    const { source, targets } = config;
+    return { source, targets, name: names[i], settings: ownSettingsOf(config) };
   });
   const finished = await Promise.all(
     directoriesOf({ directory, transcoders }).map((path) => exists(join(path, TRANSCODER_FILE))),
@@ -474,7 +474,7 @@ export async function planOf(
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     ...plan,
-    describe: ({ source, target, settings: { groups } }, text) => ({
+    describe: ({ source, targets, settings: { groups } }, text) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -486,7 +486,7 @@ export async function planOf(
       },
       ...activations && { activations },
       d_in: widthOf(config, source.site),
-      d_out: widthOf(config, target.site),
+      d_out: targets.reduce((sum, { site }) => sum + widthOf(config, site), 0),
       features: featureCount(groups),
       ...round && { round: round.number },
     }),

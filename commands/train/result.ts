@@ -38,13 +38,13 @@ function peakMemory(): number | null {
 export async function printResult(request: TrainRequest, asJson: boolean): Promise<void> {
   const { directory, settings: { data_seed }, transcoders: planned, model } = request,
     directories = directoriesOf(request);
-  const ids = planned.map(({ settings, source, target }) => idOf({ ...settings, data_seed, source, target, model }));
+  const ids = planned.map(({ settings, source, targets }) => idOf({ ...settings, data_seed, source, targets, model }));
   const phrases = nameTranscoders(ids).map(({ phrase }) => phrase);
   const isFinished = await Promise.all(directories.map((path) => exists(join(path, TRANSCODER_FILE))));
   const finished = planned.map((_, i) => i).filter((i) => isFinished[i]);
   const transcoders = await Promise.all(finished.map(async (i) => {
     const path = directories[i];
-    return { layer: planned[i].target.layer, path, evaluation: await readEvaluation(path) };
+    return { layer: planned[i].targets[0].layer, path, evaluation: await readEvaluation(path) };
   }));
   const peak = peakMemory();
   if (asJson) {
@@ -55,7 +55,7 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
   const longest = Math.max(...finished.map((i) => phrases[i].length));
   for (const [at, { evaluation }] of transcoders.entries()) {
     const i = finished[at],
-      { fvu, fvu_per_prefix, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
+      { fvu, fvu_per_prefix, fvu_per_target, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
     const { groups, k } = planned[i].settings,
       dead = `dead ${dead_features} of ${featureCount(groups)}`,
       map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
@@ -68,6 +68,10 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
       ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
     ];
     if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
+    for (const { target, fvu, linear_map } of fvu_per_target ?? []) {
+      const map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
+      console.log(`    FVU of ${target} ${fvu.toFixed(3)}${map}`);
+    }
     const spread = spreadText(evaluation, 3);
     if (spread !== "") console.log(`    FVU of documents, least, median, largest: ${spread}`);
   }

@@ -6,8 +6,17 @@
 import { Option } from "commander";
 import { UsageError } from "../../core/errors.ts";
 import type { DecoderConfig } from "../../core/model/config.ts";
-import { checkLayer, depthOf, parseSite, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
-import type { Mapping } from "../../core/runs/ids.ts";
+import {
+  checkLayer,
+  depthOf,
+  parseSite,
+  placeOf,
+  type Site,
+  type Tap,
+  tapName,
+  widthOf,
+} from "../../core/model/sites.ts";
+import { type Mapping, tapsOf } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import type { Tokenizer } from "../../core/text/tokenizer.ts";
 import { numberOption, wholeNumberOption } from "../options.ts";
@@ -124,46 +133,82 @@ export function defaultLayers(layers: number, isEmbedded: boolean): number[] {
   return isEmbedded ? [Math.round(8 / 26 * layers), deep] : [deep];
 }
 
-/**
- * Reads `--source` or `--target`: a site of the layer being trained, or of a layer of its own.
- *
- * @param text For example `resid_mid` or `layer8.resid_mid`.
- * @param layer The layer being trained.
- * @returns The tap.
- * @throws {UsageError} When there is no such site.
- */
-function parseTap(text: string, layer: number): Tap {
-  const named = /^layer(\d+)\.(.*)$/.exec(text);
-  return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer, site: parseSite(text) };
+/** A place on the command line: a site of a layer of its own, or of the one being trained, which is null. */
+interface Place {
+  readonly layer: number | null;
+  readonly site: Site;
 }
 
-/**
- * One mapping per layer and source.
- *
- * @param layers The layers to train.
- * @param source `--source`: one place or several with commas between them. One that is named twice, as `resid_mid` and
- * `layer8.resid_mid` are of layer 8, is taken once: two trainings of a mapping would write the same files.
- * @param target `--target`.
- * @param modelLayers How many layers the model has.
- * @returns The mappings by ascending layer, those of a layer in the order of their sources.
- * @throws {UsageError} When the model lacks a layer, or a target does not come after its source.
- */
-export function mappingsFor(layers: readonly number[], source: string, target: string, modelLayers: number): Mapping[] {
-  const sources = source.split(",").map((source) => source.trim());
-  return layers.toSorted((a, b) => a - b).flatMap((layer) => {
-    checkLayer(layer, modelLayers);
-    const taps = sources.map((source) => parseTap(source, layer)), to = { layer, site: parseSite(target) };
-    return [...new Map(taps.map((tap) => [tapName(tap), tap])).values()].map((from) =>
-      mappingOf(from, to, modelLayers)
-    );
+/** Reads `--source` or `--target`: places with commas between them, for example `resid_mid` or `layer8.resid_mid`. */
+function parsePlaces(text: string): Place[] {
+  return text.split(",").map((entry) => {
+    const named = /^layer(\d+)\.(.*)$/.exec(entry.trim());
+    return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer: null, site: parseSite(entry) };
   });
 }
 
-function mappingOf(from: Tap, to: Tap, modelLayers: number): Mapping {
-  checkLayer(from.layer, modelLayers, "choose another --source");
-  if (depthOf(from) < depthOf(to)) return { source: from, target: to };
+/** The places on the command line that say what is mapped. */
+export interface MappingOptions {
+  /** `--layers`; those of the places that name no layer. */
+  readonly layers?: readonly number[];
+  /** `--source`: one place, or several for a transcoder each. */
+  readonly source: string;
+  /** `--target`: one place, or several that each transcoder predicts at once. */
+  readonly target: string;
+}
+
+/**
+ * One mapping per layer and source; one that comes twice, as `resid_mid` and `layer8.resid_mid` are of layer 8, is taken once: two
+ * trainings of a mapping would write the same files.
+ *
+ * @param options The places.
+ * @param modelLayers How many layers the model has.
+ * @param defaults The layers trained when no place says which, and `--layers` neither.
+ * @returns The mappings by ascending layer, those of a layer in the order of their sources.
+ * @throws {UsageError} When the model lacks a layer, a target does not come after its source, or `--layers` has nothing to say.
+ */
+export function mappingsFor(
+  { layers, source, target }: MappingOptions,
+  modelLayers: number,
+  defaults: readonly number[],
+): Mapping[] {
+  const sources = parsePlaces(source),
+    targets = parsePlaces(target),
+    named = targets.flatMap(({ layer }) => layer ?? []);
+  if (layers !== undefined && [...sources, ...targets].every(({ layer }) => layer !== null)) {
+    throw new UsageError({
+      action: `train with --layers ${layers.join(",")}`,
+      requirement: "--source or --target must name a site without its layer, which --layers then gives",
+      found: `they are ${source} and ${target}`,
+      remedy: "leave --layers out, or name sites alone",
+    });
+  }
+  // A source without a layer is in the layer of the first target, where targets name theirs.
+  const trained = layers ?? (named.length === targets.length ? [Math.min(...named)] : defaults);
+  const mappings = trained.toSorted((a, b) => a - b).flatMap((layer) => {
+    if (layers !== undefined) checkLayer(layer, modelLayers);
+    const at = (place: Place, flag: string): Tap => {
+      const tap = { layer: place.layer ?? layer, site: place.site };
+      checkLayer(tap.layer, modelLayers, `use ${flag} ${tapName({ ...tap, layer: modelLayers - 1 })}`);
+      return tap;
+    };
+    const to = distinct(targets.map((place) => at(place, "--target")).sort((a, b) => depthOf(a) - depthOf(b)));
+    return sources.map((place) => mappingOf(at(place, "--source"), to));
+  });
+  const name = ({ source, targets }: Mapping) => [source, ...targets].map(tapName).join();
+  return [...new Map(mappings.map((mapping) => [name(mapping), mapping])).values()];
+}
+
+/** Places under two names, as layer3.resid_post and layer4.resid_pre, are taken once, by the name that comes first. */
+function distinct(taps: readonly Tap[]): Tap[] {
+  return taps.filter((tap, i) => taps.findIndex((other) => tapName(placeOf(other)) === tapName(placeOf(tap))) === i);
+}
+
+function mappingOf(source: Tap, targets: readonly Tap[]): Mapping {
+  const early = targets.find((target) => depthOf(target) <= depthOf(source));
+  if (early === undefined) return { source, targets };
   throw new UsageError({
-    action: `train ${tapName(from)} -> ${tapName(to)}`,
+    action: `train ${tapName(source)} -> ${tapName(early)}`,
     requirement: "the target must come after the source in the model",
     remedy: "choose other --source, --target or --layers",
   });
@@ -180,7 +225,7 @@ const WIDTH_MULTIPLE = 4;
  * @throws {UsageError} When the activations at a source or a target have a width that kernels cannot take.
  */
 export function checkWidths(mappings: readonly Mapping[], config: DecoderConfig): void {
-  for (const tap of mappings.flatMap(({ source, target }) => [source, target])) {
+  for (const tap of tapsOf(mappings)) {
     const width = widthOf(config, tap.site);
     if (width % WIDTH_MULTIPLE === 0) continue;
     throw new UsageError({

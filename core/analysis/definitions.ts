@@ -73,6 +73,18 @@ export const DEFINITIONS_OF_OUTLIERS: Readonly<Record<string, string>> = {
     "is above exclude_norm_above times the median there, median_norms of config.json, which the first shuffle buffer gave.",
 };
 
+/** What takes the place of, and what joins, {@link EVALUATION_DEFINITIONS} where a transcoder has several targets. */
+export const DEFINITIONS_OF_SEVERAL_TARGETS: Readonly<Record<string, string>> = {
+  fvu:
+    "Fraction of variance unexplained by the whole dictionary: sum |y - y_hat|^2 / sum |y - mean(y)|^2 over all tokens and " +
+    "dimensions of all targets, the mean taken per dimension over all tokens evaluated. Like every figure but those of fvu_per_target " +
+    "it is of raw target activations times target_scales of config.json, which gave each target the same weight in the first shuffle " +
+    "buffer: by and large the mean of the targets' own.",
+  fvu_per_target:
+    "The same figures of each target alone, of its raw activations: fvu with its interval, that of each prefix, at unit variance, and of " +
+    "the best linear map, which maps to all targets at once.",
+};
+
 /** What joins {@link EVALUATION_DEFINITIONS} where documents are few enough to be listed. */
 export const DEFINITIONS_OF_LISTED_DOCUMENTS: Readonly<Record<string, string>> = {
   fvu_per_document: "The FVU of every document, in the order of the text; fvu_over_documents defines it.",

@@ -16,11 +16,13 @@ import {
 import {
   DEFINITIONS_OF_LISTED_DOCUMENTS,
   DEFINITIONS_OF_OUTLIERS,
+  DEFINITIONS_OF_SEVERAL_TARGETS,
   DEFINITIONS_OF_THE_LINEAR_MAP,
   DEFINITIONS_OF_THRESHOLDS,
   EVALUATION_DEFINITIONS,
 } from "./definitions.ts";
 import { quantile } from "./statistics.ts";
+import { type EvaluatedTarget, meanRatio, type TargetFigures, targetFigures } from "./target_figures.ts";
 import { type TargetVariance, varianceSpread } from "./target_variance.ts";
 import { summarizeThresholds } from "./threshold_summary.ts";
 
@@ -80,12 +82,14 @@ export interface Evaluation {
   threshold: number;
   /** The least and the largest finite threshold; only there where they differ. */
   threshold_range?: [least: number, most: number];
-  /** Fraction of variance unexplained by the whole dictionary. */
+  /** Fraction of variance unexplained by the whole dictionary; of several targets, which weigh the same, by and large the mean of theirs. */
   fvu: number;
   /** Its interval. */
   fvu_ci95: Interval;
   /** Likewise for each Matryoshka prefix, shortest first. */
   fvu_per_prefix: PrefixFigures[];
+  /** Those of each target alone; only there where there are several. */
+  fvu_per_target?: TargetFigures[];
   /** FVU with every dimension of the target scaled to variance 1; files of older versions have none of what follows, up to the linear map. */
   fvu_unit_variance?: number;
   /** Its interval. */
@@ -228,6 +232,8 @@ const VECTORS = ["target", "residualSquares", "cosines", "active", "dimensionSqu
 /** Adds up measurements; memory grows with contexts * d_out and with tokens. */
 export class EvaluationSums {
   readonly #prefixEnds: readonly number[];
+  readonly #targets: readonly EvaluatedTarget[];
+  /** d_out */
   readonly #width: number;
   readonly #contexts: ContextSums[] = [];
   /** The number of the last one. */
@@ -245,10 +251,12 @@ export class EvaluationSums {
    * Starts at zero.
    *
    * @param prefixEnds The end of each Matryoshka prefix, ascending; the last is the number of features.
-   * @param width d_out.
+   * @param targets What is predicted, from left to right.
    */
-  constructor(prefixEnds: readonly number[], width: number) {
+  constructor(prefixEnds: readonly number[], targets: readonly EvaluatedTarget[]) {
+    const width = total(targets.map((target) => target.width));
     this.#prefixEnds = prefixEnds;
+    this.#targets = targets;
     this.#width = width;
     this.#residual = new Float64Array(width);
     this.#columnSquares = [...prefixEnds, "linear map"].map(() => new Float64Array(width));
@@ -341,6 +349,10 @@ export class EvaluationSums {
       return { prefix, ...reconstruction(p), l0, l0_ci95 };
     });
     const { fvu, ci95, fvu_unit_variance, cosine, cosine_ci95, l0, l0_ci95 } = prefixes[last];
+    const perTarget = this.#targets.length > 1 && targetFigures(this.#targets, {
+      ...{ prefixEnds: this.#prefixEnds, columnSquares: this.#columnSquares, variances, units: dimensions },
+      ...{ resamples, resampledTokens, hasLinearMap: linearMapTokens !== undefined },
+    });
     const threshold = summarizeThresholds(thresholds);
     const each = this.#perDocument(documents, text), isListed = each.length <= LISTED_DOCUMENTS;
     const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
@@ -357,6 +369,7 @@ export class EvaluationSums {
       fvu,
       fvu_ci95: ci95,
       fvu_per_prefix: prefixes,
+      ...perTarget && { fvu_per_target: perTarget },
       fvu_over_documents: spreadOf(each),
       ...isListed && { fvu_per_document: each },
       fvu_unit_variance,
@@ -379,6 +392,7 @@ export class EvaluationSums {
         ...isListed && DEFINITIONS_OF_LISTED_DOCUMENTS,
         ...text.outliers !== undefined && DEFINITIONS_OF_OUTLIERS,
         ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
+        ...perTarget && DEFINITIONS_OF_SEVERAL_TARGETS,
         ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,
       },
     };
@@ -472,17 +486,6 @@ function dimensionsOf(units: readonly ContextSums[], origin: Float32Array): Dime
 function variancesOf(units: readonly DimensionSums[], tokens: number): Float64Array {
   const targets = sumOf(units.map(({ target }) => target));
   return sumOf(units.map(({ targetSquares }) => targetSquares)).map((sum, d) => sum - targets[d] ** 2 / tokens);
-}
-
-/** The mean of a[d] / b[d] over the dimensions whose b is above 0; NaN where there is none. */
-function meanRatio(a: Float64Array, b: Float64Array): number {
-  let sum = 0, dimensions = 0;
-  for (let d = 0; d < a.length; d++) {
-    if (!(b[d] > 0)) continue;
-    sum += a[d] / b[d];
-    dimensions++;
-  }
-  return sum / dimensions;
 }
 
 function sumOf(vectors: readonly Float64Array[]): Float64Array {

@@ -115,12 +115,12 @@ const ROWS: Readonly<Record<string, Row>> = {
     touched: ({ rows, columns }) => ({ logits: rows * columns }),
   },
 
-  scatter_rows: { touched: ({ rows, width }) => ({ order: rows, y: rows * width }) },
+  scatter_rows: { touched: ({ rows, width, x_rows }) => ({ x: x_rows * width, order: rows, y: rows * width }) },
   row_norms: { flops: ({ rows, width }) => 2 * rows * width, touched: ({ rows }) => ({ norms: rows }) },
   gather_rows: { touched: ({ rows, width }) => ({ x: rows * width, order: rows }) },
   prepare_rows: {
     flops: ({ rows, width }) => 2 * rows * width,
-    touched: ({ rows, width }) => ({ x: rows * width, order: rows }),
+    touched: ({ rows, width }) => ({ x: rows * width, order: rows, columns: 2 * width, y: rows * width }),
   },
   column_moments: {
     flops: ({ rows, width }) => 4 * rows * width,

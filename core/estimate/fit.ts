@@ -234,12 +234,16 @@ function lessSamples(run: PlannedRun): Proposal[] {
   );
 }
 
-/** The deepest layers are left out first: those before them are needed on the way to them, not the other way round. */
+/**
+ * The deepest layers are left out first: those before them are needed on the way to them, not the other way round. Where a transcoder has
+ * targets in several layers, which layer it was asked for is not known.
+ */
 function fewerLayers(run: PlannedRun): Proposal[] {
-  const layers = [...new Set(run.transcoders.map(({ target }) => target.layer))];
+  if (run.transcoders.some(({ targets }) => targets.some(({ layer }) => layer !== targets[0].layer))) return [];
+  const layers = [...new Set(run.transcoders.map(({ targets }) => targets[0].layer))];
   return layers.slice(1).map((_, left) => {
     const kept = layers.slice(0, layers.length - 1 - left);
-    const transcoders = run.transcoders.filter(({ target }) => kept.includes(target.layer));
+    const transcoders = run.transcoders.filter(({ targets }) => kept.includes(targets[0].layer));
     return { flags: [`--layers ${kept.join(",")}`], run: { ...run, transcoders } };
   });
 }

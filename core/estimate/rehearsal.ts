@@ -9,7 +9,7 @@ import { contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
 import { type Reach, reachOf } from "../model/reach.ts";
-import { tapIndex, tapName, widthOf } from "../model/sites.ts";
+import { tapIndex, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { type LayerWeights, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
@@ -28,7 +28,7 @@ import { ROWS_AT_ONCE, sumProducts } from "../training/linear_map.ts";
 import { covarianceRows, measureActivations, secondMoments } from "../training/initialise.ts";
 import { type PlannedTranscoder, settingsIn, type TrainingPlan } from "../training/plan.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
-import { sourcesOf, tapsOf } from "../runs/ids.ts";
+import { mappingName, predictedLayers, sourcesOf, tapsOf } from "../runs/ids.ts";
 import { collectSamples } from "../passes/samples.ts";
 import { readWeights, stateTensors } from "../training/state.ts";
 import { allocateTranscoder, type TrainedParts } from "../training/transcoder.ts";
@@ -110,7 +110,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     const shape = shapeOf(config, each), all = settingsIn(run, each);
     ledger.part = "first weights";
     if (startsOver) await makeFirstWeights(ledger.gpu, run, shape, each, buffer, mapped);
-    ledger.part = `transcoder of layer ${each.target.layer}`;
+    ledger.part = `transcoder of ${predictedLayers(each)}`;
     transcoders.push(allocateTranscoder(trainingScope, all, shape, unprepared(shape), zeroWeights(shape)));
   }
   endStage("starting");
@@ -124,7 +124,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   }
   const trained: PlacedTranscoder[] = [];
   for (const [i, { shape, stepper }] of transcoders.entries()) {
-    const { source, target, settings: { k } } = planned[i], config = { source, target, k };
+    const { source, targets, settings: { k } } = planned[i], config = { source, targets, k };
     const transcoder = { shape, ...await readWeights(ledger.gpu, shape, stepper.state) };
     trained.push({ config, transcoder, linearMap: blankMap(shape) });
   }
@@ -190,10 +190,11 @@ function flopsOfForward(ledger: Ledger, { settings: { context } }: PlannedRun, d
  *
  * @param config The run's model.
  * @param transcoder The transcoder.
- * @returns As wide as its source and its target.
+ * @returns As wide as its source, and as its targets side by side.
  */
-export function shapeOf(config: DecoderConfig, { source, target, settings }: PlannedTranscoder): TranscoderShape {
-  return { d_in: widthOf(config, source.site), d_out: widthOf(config, target.site), groups: settings.groups };
+export function shapeOf(config: DecoderConfig, { source, targets, settings }: PlannedTranscoder): TranscoderShape {
+  const d_out = targets.reduce((sum, { site }) => sum + widthOf(config, site), 0);
+  return { d_in: widthOf(config, source.site), d_out, groups: settings.groups };
 }
 
 /** Stands in for what a run would measure. */
@@ -239,21 +240,25 @@ async function makeFirstWeights(
   mapped: Map<string, TranscoderShape>,
 ) {
   const { passes, batch_tokens } = run.settings, { order } = buffer, taps = tapsOf(run.transcoders);
-  const [source, target] = [transcoder.source, transcoder.target].map((tap) => buffer.activations[tapIndex(taps, tap)]);
+  const [source, ...targets] = [transcoder.source, ...transcoder.targets].map((tap) =>
+    buffer.activations[tapIndex(taps, tap)]
+  );
   // What is measured of more batches takes a thousandth of their own room in the buffer.
   const rows = Math.min(order.shape[0] / passes, ENOUGH_BATCHES * batch_tokens);
-  const name = `${tapName(transcoder.source)} ${tapName(transcoder.target)}`, isMapped = mapped.has(name);
+  const name = mappingName(transcoder), isMapped = mapped.has(name);
   if (!isMapped) {
-    await measureActivations(gpu, source, order, rows, shape.d_in, batch_tokens);
-    await measureActivations(gpu, target, order, rows, shape.d_out, batch_tokens);
+    for (const end of [source, ...targets]) {
+      const [, width] = end.blocks[0].shape;
+      await measureActivations(gpu, end, order, rows, width, batch_tokens);
+    }
   }
   const directions = new Float32Array(featureCount(shape.groups) * shape.d_in);
-  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, target, unprepared(shape));
+  await secondMoments(gpu, shape, directions, order, covarianceRows(order), source, targets, unprepared(shape));
   if (isMapped) return;
   mapped.set(name, shape);
   // All turns take the same room; those that are left out here are counted by flopsOfOtherTurns.
   const turn = Math.min(order.shape[0] / passes, ROWS_AT_ONCE);
-  await sumProducts(gpu, shape, order, turn, source, target, unprepared(shape));
+  await sumProducts(gpu, shape, order, turn, source, targets, unprepared(shape));
 }
 
 /** What the products for the linear map take beside those of the one turn that is rehearsed. */

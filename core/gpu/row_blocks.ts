@@ -97,6 +97,12 @@ export interface Gathering {
   readonly first: number;
 }
 
+/** The same where a wider matrix has other columns beside these. */
+export interface ColumnGathering extends Gathering {
+  /** Where in it the first of the columns stands; 0 if left out. */
+  readonly column?: number;
+}
+
 /**
  * Records y[r] = from[order[first + r]].
  *
@@ -114,28 +120,29 @@ export function recordGather(pass: Pass, from: RowBlocks, order: Tensor, y: Tens
 }
 
 /**
- * Records to[order[first + r]] = from[r], the way back of {@link recordGather}; other rows keep what they hold.
+ * Records to[order[first + r], c] = from[r, column + c], the way back of {@link recordGather}; other rows keep what they hold.
  *
  * @param pass Where to record.
- * @param from [rows, width], or [1, width] for one row that goes to all places.
+ * @param from [rows, column + width or more], or one such row that goes to all places.
  * @param order u32 row numbers, none of them twice, each less than `to` has rows.
  * @param to [.., width]
- * @param gathering Which rows.
+ * @param gathering Which rows, and which columns of `from`.
  */
-export function recordScatter(pass: Pass, from: Tensor, order: Tensor, to: Tensor, gathering: Gathering): void {
-  const x_rows = Math.min(from.shape[0], gathering.rows);
-  pass.run(scatterRows, { x: from, order, y: to }, { ...gathering, x_rows, y_rows: to.shape[0] });
+export function recordScatter(pass: Pass, from: Tensor, order: Tensor, to: Tensor, gathering: ColumnGathering): void {
+  const { column: x_column = 0, ...rest } = gathering, [height, x_width] = from.shape;
+  const x_rows = Math.min(height, gathering.rows);
+  pass.run(scatterRows, { x: from, order, y: to }, { ...rest, x_rows, y_rows: to.shape[0], x_width, x_column });
 }
 
 /**
- * Records y[r, c] = (from[order[first + r], c] - columns[0, c]) * columns[1, c].
+ * Records y[r, d] = (from[order[first + r], c] - columns[0, d]) * columns[1, d] with d = column + c.
  *
  * @param pass Where to record.
  * @param from The matrix.
  * @param order u32 row numbers, each less than the matrix has rows.
- * @param columns [2, width] what is taken from each column, and what the rest is multiplied by.
- * @param y [rows, width], overwritten.
- * @param gathering Which rows.
+ * @param columns [2, width of y] what is taken from each column, and what the rest is multiplied by.
+ * @param y [rows, column + width or more], of which these columns are overwritten.
+ * @param gathering Which rows, and which columns of y.
  */
 export function recordPrepared(
   pass: Pass,
@@ -143,11 +150,38 @@ export function recordPrepared(
   order: Tensor,
   columns: Tensor,
   y: Tensor,
-  gathering: Gathering,
+  { column: y_column = 0, ...gathering }: ColumnGathering,
 ): void {
+  const [, y_width] = columns.shape;
   for (const [block, x] of from.blocks.entries()) {
-    const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0] };
+    const place = { block_first: block * from.rowsPerBlock, block_rows: x.shape[0], y_width, y_column };
     pass.run(prepareRows, { x, order, columns, y }, { ...gathering, ...place });
+  }
+}
+
+/**
+ * Records the same of several matrices with as many rows, whose columns come to stand side by side.
+ *
+ * @param pass Where to record.
+ * @param from The matrices, from left to right.
+ * @param order u32 row numbers, each less than they have rows.
+ * @param columns [2, width] as {@link recordPrepared} reads them; the width is the sum of theirs.
+ * @param y [rows, width], overwritten.
+ * @param gathering Which rows.
+ */
+export function recordPreparedBeside(
+  pass: Pass,
+  from: readonly RowBlocks[],
+  order: Tensor,
+  columns: Tensor,
+  y: Tensor,
+  gathering: Omit<Gathering, "width">,
+): void {
+  let column = 0;
+  for (const matrix of from) {
+    const [, width] = matrix.blocks[0].shape;
+    recordPrepared(pass, matrix, order, columns, y, { ...gathering, width, column });
+    column += width;
   }
 }
 

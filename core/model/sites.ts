@@ -96,6 +96,32 @@ export function widthOf({ dModel, dMlp, heads, headDim }: Widths, site: Site): n
   return site === "mlp_neurons" ? dMlp : dModel;
 }
 
+/** Where a tap's activations stand where several taps' are side by side, as a transcoder predicts its targets. */
+export interface TapColumns {
+  /** The tap. */
+  readonly tap: Tap;
+  /** The first of its columns. */
+  readonly column: number;
+  /** How many they are. */
+  readonly width: number;
+}
+
+/**
+ * Puts taps side by side.
+ *
+ * @param config The model.
+ * @param taps The taps, from left to right.
+ * @returns The columns of each.
+ */
+export function columnsOf(config: Widths, taps: readonly Tap[]): TapColumns[] {
+  let end = 0;
+  return taps.map((tap) => {
+    const width = widthOf(config, tap.site), column = end;
+    end += width;
+    return { tap, column, width };
+  });
+}
+
 /**
  * Finds a tap among others.
  *

@@ -72,8 +72,8 @@ export class ChangedModel {
   constructor(options: ChangedModelOptions) {
     const { gpu, decoder, decoder: { maxTokens, config: { dModel } }, placed } = options;
     this.#options = options;
-    this.#changer = new FeatureChanger(gpu, placed, maxTokens);
-    this.#kept = new KeptBelow(gpu, decoder, [placed.config.target]);
+    this.#changer = new FeatureChanger(gpu, placed, decoder.config, maxTokens);
+    this.#kept = new KeptBelow(gpu, decoder, placed.config.targets);
     this.#normed = createTensor(gpu, "normed residual without a change", [maxTokens, dModel]);
   }
 
@@ -88,14 +88,14 @@ export class ChangedModel {
   }
 
   /**
-   * The edit that makes a change in a forward pass of its own.
+   * The edits that make a change in a forward pass of their own.
    *
    * @param counted The tokens where it does.
    * @param change The change.
-   * @returns The edit.
+   * @returns An edit per target.
    */
-  edit(counted: CountedTokens, change: UploadedChange): Edit {
-    return this.#changer.edit(counted, change);
+  edits(counted: CountedTokens, change: UploadedChange): Edit[] {
+    return this.#changer.edits(counted, change);
   }
 
   /**
@@ -197,7 +197,7 @@ export class ChangedModel {
   }
 
   #forward(change: UploadedChange): (counted: CountedTokens) => ForwardOptions {
-    return (counted) => ({ edits: [...this.#kept.begin, this.edit(counted, change)] });
+    return (counted) => ({ edits: [...this.#kept.begin, ...this.edits(counted, change)] });
   }
 }
 

@@ -77,12 +77,12 @@ export async function changeText(
   const { placed, decoder } = options;
   using gpu = openScope(options.gpu);
   const model = new ChangedModel({ ...options, gpu }), uploaded = model.upload(changes);
-  const rows = await readRows(model, { ...options, gpu }, batch), { transcoder, config: { target } } = placed;
+  const rows = await readRows(model, { ...options, gpu }, batch), { transcoder, config: { targets } } = placed;
   if (rows.size === 0) throw nothingCounts();
-  const constant = constantChange(transcoder, changes), width = transcoder.shape.d_out;
-  let y = new Float32Array();
+  const constant = constantChange(transcoder, changes);
+  let y: readonly Float32Array[] = [];
   const reader = readActivations(gpu, decoder, ({ activations }, taken) => {
-    y = taken[activations.indexOf(activationsAt({ activations }, target))];
+    y = targets.map((target) => taken[activations.indexOf(activationsAt({ activations }, target))]);
   });
   await model.over([batch], [reader]);
 
@@ -95,7 +95,7 @@ export async function changeText(
         isCounted: features !== undefined,
         features: features ? changedFeatures(features, changes) : [],
         targetChange: features
-          ? relativeChange(transcoder, changes, features, constant, y.subarray(place * width, (place + 1) * width))
+          ? relativeChange(transcoder, changes, features, constant, targetOf(y, place, batch.ids.length))
           : 0,
         before: isLast ? null : before[place],
         after: isLast ? null : after,
@@ -106,6 +106,14 @@ export async function changeText(
   });
   const moved = await movedPlaces(model, batch, tokens, uploaded, top);
   return { tokens, moved };
+}
+
+/** What a token of so many has at the targets, side by side. */
+function targetOf(targets: readonly Float32Array[], place: number, tokens: number): Float32Array {
+  return Float32Array.from(targets.flatMap((values) => {
+    const width = values.length / tokens;
+    return [...values.subarray(place * width, (place + 1) * width)];
+  }));
 }
 
 /** The features of each counted token, by its place. */

@@ -16,10 +16,12 @@ import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Encoder } from "../transcoder/encode.ts";
+import { type TapColumns, tapName } from "../model/sites.ts";
 import { type LinearMap, LinearReconstructor } from "../transcoder/linear_map.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder } from "./features.ts";
+import { weighed } from "./weighed.ts";
 
 /** What is measured of some reconstructions: prefixes, or the linear map as one of them. */
 class Measurer {
@@ -77,8 +79,10 @@ export class EvaluatedTranscoder {
   readonly config: PlacedTranscoder["config"];
   /** f32 [tokens, d_in]: raw source activations, to be filled before {@link record}. */
   readonly x: Tensor;
-  /** f32 [tokens, d_out]: raw target activations, likewise. */
+  /** f32 [tokens, d_out]: target activations, those of several targets side by side and weighed, likewise. */
   readonly y: Tensor;
+  /** f32 [2, d_out]: how raw target activations become {@link y}, as `recordPrepared` reads it. */
+  readonly columns: Tensor;
   readonly #placed: PlacedTranscoder;
   readonly #sums: EvaluationSums;
   readonly #encoder: Encoder;
@@ -93,23 +97,26 @@ export class EvaluatedTranscoder {
    *
    * @param gpu The device.
    * @param placed The transcoder, and the linear map that it is held against.
+   * @param targets Its targets, side by side.
    * @param encoder What encodes with it.
    * @param tokens The most tokens of a batch; no more than the encoder takes at once.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, placed: PlacedTranscoder, encoder: Encoder, tokens: number) {
-    const { transcoder, transcoder: { shape }, linearMap } = placed, ends = prefixEnds(shape.groups);
+  constructor(gpu: Gpu, placed: PlacedTranscoder, targets: readonly TapColumns[], encoder: Encoder, tokens: number) {
+    const { shape } = placed.transcoder, ends = prefixEnds(shape.groups);
+    const { transcoder, linearMap, columns } = weighed(gpu, placed, targets);
     this.config = placed.config;
     this.#placed = placed;
     this.#encoder = encoder;
     this.#reconstructor = new Reconstructor(gpu, transcoder, tokens);
+    this.columns = columns;
     this.x = createTensor(gpu, "evaluated source", [tokens, shape.d_in]);
     this.y = createTensor(gpu, "evaluated target", [tokens, shape.d_out]);
     this.#active = createTensor(gpu, "active features by prefix", [tokens, ends.length], "u32");
     const mean = linearMap ? tensorFrom(gpu, "target mean", [shape.d_out], linearMap.targetMean) : null;
     this.#prefixes = new Measurer(gpu, this.#reconstructor.residuals, this.#reconstructor.squares, mean);
     this.#linear = linearMap ? measuredMap(gpu, linearMap, tokens, mean) : null;
-    this.#sums = new EvaluationSums(ends, shape.d_out);
+    this.#sums = new EvaluationSums(ends, targets.map(({ tap, width }) => ({ target: tapName(tap), width })));
   }
 
   /**

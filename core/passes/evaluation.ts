@@ -8,13 +8,20 @@ import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
-import type { Tap } from "../model/sites.ts";
+import { columnsOf, type Tap, type Widths } from "../model/sites.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { EvaluatedTranscoder } from "./evaluated_transcoder.ts";
 import { normLimits } from "./norm_limits.ts";
-import { type Analysis, type ContextSource, overText, type Piece, recordTaken } from "./over_text.ts";
+import {
+  type Analysis,
+  type ContextSource,
+  overText,
+  type Piece,
+  recordTaken,
+  recordTakenBeside,
+} from "./over_text.ts";
 
 /** Which transcoders on what. */
 export interface EvaluationOptions extends TranscodersOnText {
@@ -40,7 +47,7 @@ export async function evaluateTranscoders(options: EvaluationOptions): Promise<E
   const perContext = countedPerContext(context, includeBos), limits = normLimits(options.settings);
   using scratch = openScope(gpu);
   const maxTokens = decoder.contextsAtOnce * perContext;
-  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, maxTokens, Infinity));
+  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, decoder.config, maxTokens, Infinity));
   const taken = await overText({
     ...options,
     contexts: Infinity,
@@ -77,24 +84,26 @@ export class Evaluator implements Analysis<readonly ArrayBuffer[]> {
    *
    * @param gpu The device.
    * @param placed Whom to evaluate.
+   * @param widths The model, which knows how wide a tap is.
    * @param maxTokens The most counted tokens of a batch.
    * @param contexts How many of the text's first contexts are measured; what comes behind them is passed over.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, placed: PlacedTranscoder, maxTokens: number, contexts: number) {
-    const encoder = new Encoder(gpu, placed.transcoder, maxTokens), { source, target } = placed.config;
-    this.taps = [source, target];
+  constructor(gpu: Gpu, placed: PlacedTranscoder, widths: Widths, maxTokens: number, contexts: number) {
+    const encoder = new Encoder(gpu, placed.transcoder, maxTokens), { source, targets } = placed.config;
+    this.taps = [source, ...targets];
     this.tokensAtOnce = encoder.batchTokens;
     this.#gpu = gpu;
     this.#contexts = contexts;
-    this.#lane = new EvaluatedTranscoder(gpu, placed, encoder, this.tokensAtOnce);
+    this.#lane = new EvaluatedTranscoder(gpu, placed, columnsOf(widths, targets), encoder, this.tokensAtOnce);
   }
 
   record(pass: Pass, whole: Piece): void {
     const piece = this.#measured(whole), lane = this.#lane;
     if (piece === null) return;
-    recordTaken(pass, piece, lane.config.source, lane.x);
-    recordTaken(pass, piece, lane.config.target, lane.y);
+    const { source, targets } = lane.config;
+    recordTaken(pass, piece, source, lane.x);
+    recordTakenBeside(pass, piece, targets, lane.columns, lane.y);
     lane.record(pass, piece.places.length);
   }
 

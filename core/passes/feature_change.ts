@@ -1,7 +1,7 @@
 /**
  * Features of a transcoder off, scaled, set or added to inside of the model, everything else of what it predicts left as it is.
  *
- * The target keeps what the model computes and gets what the change makes of the reconstruction:
+ * Each target keeps what the model computes and gets what the change makes of the reconstruction:
  *
  *     y' = y + sum over the changed features i of (f'_i - f_i) W_dec[i]
  *
@@ -15,6 +15,7 @@ import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
+import { columnsOf, type TapColumns, tapName, type Widths } from "../model/sites.ts";
 import { Encoder } from "../transcoder/encode.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import type { PlacedTranscoder } from "./features.ts";
@@ -49,8 +50,8 @@ export function changedActivation(change: ActivationChange, f: number): number {
 export interface UploadedChange {
   /** f32 [features, 2]: what an activation is multiplied by and what is added to it, to give f' - f where it fires. */
   readonly change: Tensor;
-  /** f32 [d_out]: what comes to the target at every counted token. */
-  readonly constant: Tensor;
+  /** f32 [width] for each target: what comes to it at every counted token. */
+  readonly constants: readonly Tensor[];
 }
 
 /** Changes features of one transcoder while the model runs. Several changes can be at hand; each forward pass takes one. */
@@ -58,23 +59,29 @@ export class FeatureChanger {
   readonly #gpu: Gpu;
   readonly #placed: PlacedTranscoder;
   readonly #encoder: Encoder;
-  readonly #decoder: Tensor;
+  /** The targets, each with its columns of W_dec: f32 [features, width]. */
+  readonly #targets: readonly (TapColumns & { readonly decoder: Tensor })[];
   readonly #x: Tensor;
 
   /**
    * Uploads the transcoder.
    *
    * @param gpu The device.
-   * @param placed The transcoder. Its source must be a tap of the model, and lie below its target.
+   * @param placed The transcoder. Its source must be a tap of the model, and lie below its targets.
+   * @param widths That model, which knows how wide a tap is.
    * @param maxTokens The most counted tokens of a forward pass.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, placed: PlacedTranscoder, maxTokens: number) {
+  constructor(gpu: Gpu, placed: PlacedTranscoder, widths: Widths, maxTokens: number) {
     const { transcoder, transcoder: { shape, weights } } = placed;
     this.#gpu = gpu;
     this.#placed = placed;
     this.#encoder = new Encoder(gpu, transcoder, maxTokens);
-    this.#decoder = tensorFrom(gpu, "W_dec", [featureCount(shape.groups), shape.d_out], weights.decoder);
+    const features = featureCount(shape.groups);
+    this.#targets = columnsOf(widths, placed.config.targets).map(({ tap, column, width }) => {
+      const columns = cutColumns(weights.decoder, shape.d_out, column, width);
+      return { tap, column, width, decoder: tensorFrom(gpu, `W_dec to ${tapName(tap)}`, [features, width], columns) };
+    });
     this.#x = createTensor(gpu, "changed transcoder's source", [this.#encoder.batchTokens, shape.d_in]);
   }
 
@@ -83,7 +90,7 @@ export class FeatureChanger {
    *
    * @param gpu A handle of the same device; the change lives as long as its owner.
    * @param changes What becomes of which features; all others stay as they are.
-   * @returns The change, for {@link edit}.
+   * @returns The change, for {@link edits}.
    * @throws {RangeError} When there is no such feature.
    */
   upload(gpu: Gpu, changes: ReadonlyMap<number, ActivationChange>): UploadedChange {
@@ -104,23 +111,30 @@ export class FeatureChanger {
     }
     return {
       change: tensorFrom(gpu, "change of activations", [features, 2], perFeature),
-      constant: tensorFrom(gpu, "change of the target", [d_out], Float32Array.from(constant)),
+      constants: this.#targets.map(({ tap, column, width }) =>
+        tensorFrom(
+          gpu,
+          `change of ${tapName(tap)}`,
+          [width],
+          Float32Array.from(constant.subarray(column, column + width)),
+        )
+      ),
     };
   }
 
   /**
-   * The edit that makes a change.
+   * The edits that make a change.
    *
    * @param counted The tokens where it does; all others keep what the model computes for them.
    * @param change The change.
-   * @returns The edit.
+   * @returns An edit per target, each of which encodes anew; all belong into the same forward pass.
    */
-  edit({ places, rows: order }: CountedTokens, { change, constant }: UploadedChange): Edit {
-    const { config: { source, target }, transcoder: { shape } } = this.#placed, encoder = this.#encoder;
+  edits({ places, rows: order }: CountedTokens, { change, constants }: UploadedChange): Edit[] {
+    const { config: { source }, transcoder: { shape } } = this.#placed, encoder = this.#encoder;
     const lanes = { LANES: this.#gpu.isCpu ? 8 : 128 };
-    return {
+    return this.#targets.map(({ tap, width, decoder }, t) => ({
       kind: "rewrite",
-      tap: target,
+      tap,
       record: (pass, y, at) => {
         for (let first = 0; first < places.length; first += encoder.batchTokens) {
           const tokens = Math.min(encoder.batchTokens, places.length - first);
@@ -129,12 +143,22 @@ export class FeatureChanger {
           const { rowStart: row_start, index, value } = encoder.kept;
           pass.run(
             changeFeatures,
-            { row_start, index, value, change, decoder: this.#decoder, constant, order, y },
-            { tokens, width: shape.d_out, features: featureCount(shape.groups), first, y_rows: y.shape[0] },
+            { row_start, index, value, change, decoder, constant: constants[t], order, y },
+            { tokens, width, features: featureCount(shape.groups), first, y_rows: y.shape[0] },
             lanes,
           );
         }
       },
-    };
+    }));
   }
+}
+
+/** Some neighbouring columns of a matrix [rows, of]. */
+function cutColumns(matrix: Float32Array<ArrayBuffer>, of: number, first: number, width: number) {
+  if (width === of) return matrix;
+  const cut = new Float32Array(matrix.length / of * width);
+  for (let row = 0; row * of < matrix.length; row++) {
+    cut.set(matrix.subarray(row * of + first, row * of + first + width), row * width);
+  }
+  return cut;
 }

@@ -24,8 +24,10 @@ export interface PlacedTranscoder {
   readonly config: {
     /** Where its input is read. */
     readonly source: Tap;
-    /** Where its output is held against the model's own. */
-    readonly target: Tap;
+    /** Where its outputs are held against the model's own. */
+    readonly targets: readonly Tap[];
+    /** What each of several targets is multiplied by to weigh the same as the others; left out for one. */
+    readonly target_scales?: readonly number[];
     /** Features kept per token in training. */
     readonly k: number;
   };

@@ -59,7 +59,7 @@ export async function generate(
   const reader: Analysis<Float32Array> = {
     taps: [],
     tokensAtOnce: Infinity,
-    forward: (counted) => ({ edits: [model.edit(counted, change)] }),
+    forward: (counted) => ({ edits: model.edits(counted, change) }),
     record: (pass, { batch }) => decoder.recordLogits(pass, [batch.ids.length - 1], logits),
     read: () => downloadF32(gpu, logits),
     take: (_, row) => {

@@ -21,7 +21,7 @@ import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import { cutAt } from "../model/reach.ts";
-import type { Tap } from "../model/sites.ts";
+import { type Tap, tapName } from "../model/sites.ts";
 import { countedPerContext, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
@@ -51,9 +51,17 @@ export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders"
  *
  * @param config Source and target of the transcoder.
  * @returns Them, some perhaps twice.
+ * @throws {UserError} When there are several targets: the model is run again from one.
  */
-export function importanceTaps({ source, target }: Pick<PlacedTranscoder["config"], "source" | "target">): Tap[] {
-  return [source, ...cutAt(target)];
+export function importanceTaps({ source, targets }: Pick<PlacedTranscoder["config"], "source" | "targets">): Tap[] {
+  const [target, ...others] = targets;
+  if (others.length === 0) return [source, ...cutAt(target)];
+  throw new UserError({
+    action: "measure the importance of features",
+    requirement: "their transcoder must have a single target",
+    found: `it has ${targets.map(tapName).join(", ")}`,
+    remedy: "switch features off with mtc ablate",
+  });
 }
 
 /**
@@ -71,7 +79,7 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
   const { context, include_bos: includeBos, exclude_tokens: excluded } = settings;
   const batches = await batchesOf(options), text = joined(batches, context), { contexts } = text;
   using scratch = openScope(gpu);
-  const states = new KeptStates(scratch, decoder.config, cutAt(transcoder.config.target), text.ids.length);
+  const states = new KeptStates(scratch, decoder.config, cutAt(transcoder.config.targets[0]), text.ids.length);
   const tally = new FiringTally(transcoder.transcoder.weights.decoder, transcoder.transcoder.shape.d_out);
   const isCounted = new Uint8Array(text.ids.length);
   {
@@ -199,7 +207,7 @@ class Firings implements Analysis<Read> {
   /** `isCounted` gets a 1 at each counted token of the text. */
   constructor(
     gpu: Gpu,
-    { transcoder, config: { source, target } }: PlacedTranscoder,
+    { transcoder, config: { source, targets: [target] } }: PlacedTranscoder,
     maxTokens: number,
     tally: FiringTally,
     isCounted: Uint8Array,

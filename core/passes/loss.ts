@@ -21,7 +21,7 @@ import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder } from "../model/forward.ts";
-import { placeOf, type Tap, tapName } from "../model/sites.ts";
+import { placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
 import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
@@ -48,7 +48,7 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
   const { include_bos: includeBos, exclude_tokens: excluded } = settings, limits = normLimits(settings);
   const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
   const changes = changesOf(transcoders);
-  const targetsOf = ({ members }: Change) => members.map((m) => tapName(transcoders[m].config.target)).join();
+  const targetsOf = ({ members }: Change) => members.flatMap((m) => transcoders[m].config.targets.map(tapName)).join();
   const ablations = 2 * new Set(changes.map(targetsOf)).size;
   const forwards = 2 + ablations + changes.reduce((sum, { ranks }) => sum + ranks.length, 0);
   const tokens = forwards * batches.reduce((sum, batch) => sum + countedRows(batch, includeBos, excluded).length, 0);
@@ -60,30 +60,41 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
       analyses,
     );
 
-  const means = await meansOf(gpu, transcoders, decoder.maxTokens, along, taken);
+  const means = await meansOf(gpu, transcoders, decoder, along, taken);
   using scratch = openScope(gpu);
-  const lanes = transcoders.map((placed, i) => ({
-    target: placed.config.target,
-    zero: createTensor(scratch, "zeros", [1, placed.transcoder.shape.d_out]),
-    mean: tensorFrom(scratch, "target's mean", [1, placed.transcoder.shape.d_out], means[i]),
-    splice: new Splice(scratch, placed, decoder.maxTokens),
+  const lanes = transcoders.map((placed) => ({
+    targets: placed.config.targets.map((tap) => {
+      const mean = means.get(tapName(tap))!, shape = [1, mean.length];
+      return {
+        tap,
+        zero: createTensor(scratch, "zeros", shape),
+        mean: tensorFrom(scratch, `mean at ${tapName(tap)}`, shape, mean),
+      };
+    }),
+    splice: new Splice(scratch, placed, decoder.config, decoder.maxTokens),
   }));
   const clean = new Clean(scratch, decoder, taken);
   // Transcoders of one target share its ablations.
   const ablated = new Map<string, { readonly zero: Changed; readonly mean: Changed }>();
   const measured = changes.map((change) => {
     const { members, ranks } = change, targets = targetsOf(change);
-    const changed = (edit: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit) =>
-      new Changed(gpu, decoder, clean.normed, (counted) => members.map((m, i) => edit(lanes[m], i, counted)), taken);
+    const changed = (edits: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit[]) =>
+      new Changed(
+        gpu,
+        decoder,
+        clean.normed,
+        (counted) => members.flatMap((m, i) => edits(lanes[m], i, counted)),
+        taken,
+      );
     const { zero, mean } = ablated.get(targets) ?? {
-      zero: changed(({ target, zero }, _, counted) => ablation(target, zero, counted)),
-      mean: changed(({ target, mean }, _, counted) => ablation(target, mean, counted)),
+      zero: changed(({ targets }, _, counted) => targets.map(({ tap, zero }) => ablation(tap, zero, counted))),
+      mean: changed(({ targets }, _, counted) => targets.map(({ tap, mean }) => ablation(tap, mean, counted))),
     };
     ablated.set(targets, { zero, mean });
     return {
       zero,
       mean,
-      prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edit(counted, rank[i]))),
+      prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edits(counted, rank[i]))),
     };
   });
   await along([clean, ...new Set(measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes]))]);
@@ -103,10 +114,13 @@ function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
   const all = transcoders.map((_, i) => i),
     prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
   const alone = all.map((i) => ({ members: [i], ranks: Array.from({ length: prefixes[i] }, (_, p) => [p]) }));
-  const isApart = (members: readonly number[]) =>
-    new Set(members.map((m) => tapName(placeOf(transcoders[m].config.target)))).size === members.length;
+  const isApart = (members: readonly number[]) => {
+    const places = members.flatMap((m) => transcoders[m].config.targets.map((tap) => tapName(placeOf(tap))));
+    return new Set(places).size === places.length;
+  };
   // Two of one target cannot stand in its place at once; those that map the same sites in different layers can.
-  const sites = ({ config: { source, target } }: PlacedTranscoder) => `${source.site} ${target.site}`;
+  const sites = ({ config: { source, targets } }: PlacedTranscoder) =>
+    [source, ...targets].map(({ site }) => site).join(" ");
   const teams = isApart(all) ? [all] : Object.values(Object.groupBy(all, (i) => sites(transcoders[i])));
   const together = teams.flatMap((members = []) => {
     if (members.length === 1 || !isApart(members)) return [];
@@ -131,7 +145,8 @@ function evaluationsOf(
     const { zero, mean, prefixes } = measured[change];
     return figures.replacement({ zero: zero.sums, mean: mean.sums, prefixes: prefixes.map(({ sums }) => sums) }, named);
   };
-  const mapping = ({ config: { source, target } }: PlacedTranscoder) => `${tapName(source)} -> ${tapName(target)}`;
+  const mapping = ({ config: { source, targets } }: PlacedTranscoder) =>
+    `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
   const together = changes.slice(transcoders.length).map(({ members, ranks }, i) => ({
     members,
     figures: {
@@ -182,16 +197,17 @@ async function contextsOf(
   });
 }
 
-/** The mean of each target over the counted tokens. */
+/** The mean of each target over the counted tokens, by the target's name. */
 async function meansOf(
   gpu: Gpu,
   transcoders: readonly PlacedTranscoder[],
-  maxTokens: number,
+  decoder: Decoder,
   along: (analyses: readonly Analysis[]) => Promise<unknown>,
   taken: (piece: Piece) => void,
-): Promise<Float32Array[]> {
+): Promise<ReadonlyMap<string, Float32Array<ArrayBuffer>>> {
   using scratch = openScope(gpu);
-  const means = new TargetMeans(scratch, transcoders, maxTokens, taken);
+  const targets = new Map(transcoders.flatMap(({ config }) => config.targets.map((tap) => [tapName(tap), tap])));
+  const means = new TargetMeans(scratch, [...targets.values()], decoder, taken);
   await along([means]);
   return means.results();
 }
@@ -201,16 +217,16 @@ class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
   readonly tokensAtOnce: number;
   readonly #gpu: Gpu;
-  /** f32 [tokensAtOnce, d_out] of the target that is recorded. */
+  /** f32 [tokensAtOnce, width] of the target that is recorded. */
   readonly #y: Tensor;
   readonly #moments: readonly Tensor[];
   readonly #sums: readonly Float64Array[];
   readonly #taken: (piece: Piece) => void;
   #tokens = 0;
 
-  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number, taken: (piece: Piece) => void) {
-    const widths = transcoders.map(({ transcoder: { shape: { d_out } } }) => d_out);
-    this.taps = transcoders.map(({ config: { target } }) => target);
+  constructor(gpu: Gpu, taps: readonly Tap[], { config, maxTokens }: Decoder, taken: (piece: Piece) => void) {
+    const widths = taps.map(({ site }) => widthOf(config, site));
+    this.taps = taps;
     this.tokensAtOnce = maxTokens;
     this.#gpu = gpu;
     this.#y = createTensor(gpu, "target", [maxTokens, Math.max(...widths)]);
@@ -238,8 +254,10 @@ class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
     this.#taken(piece);
   }
 
-  results(): Float32Array[] {
-    return this.#sums.map((sum) => Float32Array.from(sum, (value) => value / this.#tokens));
+  results(): Map<string, Float32Array<ArrayBuffer>> {
+    return new Map(
+      this.#sums.map((sum, i) => [tapName(this.taps[i]), Float32Array.from(sum, (value) => value / this.#tokens)]),
+    );
   }
 }
 

@@ -18,7 +18,7 @@
 
 import { createTensor, downloadAll, type Gpu, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
-import { oneBlock, recordGather, recordNorms } from "../gpu/row_blocks.ts";
+import { oneBlock, recordGather, recordNorms, recordPreparedBeside } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
@@ -261,6 +261,21 @@ export function activationsAt({ activations }: Pick<Piece, "activations">, tap: 
 export function recordTaken(pass: Pass, piece: Piece, tap: Tap, y: Tensor): void {
   const { tensor, width } = activationsAt(piece, tap), { places: { length: rows }, first } = piece;
   recordGather(pass, oneBlock(tensor), piece.rows, y, { rows, width, first });
+}
+
+/**
+ * Records gathering a piece's tokens at several taps, prepared, side by side.
+ *
+ * @param pass Where to record.
+ * @param piece The piece.
+ * @param taps Some of the model's taps, from left to right.
+ * @param columns [2, width] what is taken from each column, and what the rest is multiplied by; the width is the sum of the taps'.
+ * @param y [piece.places.length, width], overwritten.
+ * @throws {RangeError} When the model lacks one of the taps.
+ */
+export function recordTakenBeside(pass: Pass, piece: Piece, taps: readonly Tap[], columns: Tensor, y: Tensor): void {
+  const matrices = taps.map((tap) => oneBlock(activationsAt(piece, tap).tensor));
+  recordPreparedBeside(pass, matrices, piece.rows, columns, y, { rows: piece.places.length, first: piece.first });
 }
 
 /**

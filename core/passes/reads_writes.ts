@@ -47,10 +47,10 @@ export interface ReadsWritesOptions {
  * @throws {UserError} When the model's weights cannot be read, or the device fails.
  */
 export async function readsAndWrites(options: ReadsWritesOptions): Promise<FeatureTokens[]> {
-  const { gpu, weights, config, transcoder: { transcoder, config: { target } }, reads, features } = options;
+  const { gpu, weights, config, transcoder, reads, features } = options;
   const { vocabSize, dModel: width, isHeadTied } = config, { onProgress, tokenText } = options;
   if (features.length === 0) return [];
-  const isWritten = isAdded(target.site), total = isWritten ? 2 * vocabSize : vocabSize;
+  const writes = writesOf(transcoder), total = writes ? 2 * vocabSize : vocabSize;
   const embedding = weights.matrix("embed_tokens.weight", [vocabSize, width]);
   const read = await rankVocabulary({
     ...{ gpu, matrix: embedding, width, isCosine: true, most: MOST },
@@ -59,7 +59,7 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
   });
   const told = (tokens: readonly RankedToken[], mean = 0): ToldToken[] =>
     tokens.map(({ id, value }) => ({ id, token: tokenText(id), value: value - mean }));
-  const written = isWritten ? await rankWritten() : null;
+  const written = writes ? await rankWritten(writes) : null;
   return features.map((_, i) => ({
     reads: told(read[i].highest),
     chance: read[features.length + i].highest[0].value,
@@ -71,10 +71,10 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
     },
   }));
 
-  async function rankWritten() {
+  async function rankWritten(writes: Float32Array) {
     const gain = await readGain(weights, "norm", width);
     const matrix = isHeadTied ? embedding : weights.matrix("lm_head.weight", [vocabSize, width]);
-    const own = rowsOf(transcoder.weights.decoder, features, width).map((w, i) => w * gain[i % width]);
+    const own = rowsOf(writes, features, width).map((w, i) => w * gain[i % width]);
     const directions = withShuffled(own, features);
     const onDone = (done: number) => onProgress?.(vocabSize + done, total);
     return await rankVocabulary({ gpu, matrix, directions, width, isCosine: false, most: MOST, onProgress: onDone });
@@ -86,21 +86,33 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
  *
  * @param reads f32 [features, d_model]: what the features read of the residual stream.
  * @param placed The transcoder.
- * @returns One cosine per feature; null where the target is not added to the residual stream as it is.
+ * @returns One cosine per feature; null where a target is not added to the residual stream as it is.
  */
 export function readWriteCosines(
   reads: Float32Array,
-  { transcoder: { shape: { d_in: width }, weights: { decoder } }, config: { target } }: PlacedTranscoder,
+  placed: PlacedTranscoder,
 ): Float64Array | null {
-  if (!isAdded(target.site)) return null;
+  const writes = writesOf(placed), width = placed.transcoder.shape.d_in;
+  if (writes === null) return null;
   return Float64Array.from({ length: reads.length / width }, (_, feature) => {
     let both = 0, read = 0, written = 0;
     for (let at = feature * width; at < (feature + 1) * width; at++) {
-      both += reads[at] * decoder[at];
+      both += reads[at] * writes[at];
       read += reads[at] ** 2;
-      written += decoder[at] ** 2;
+      written += writes[at] ** 2;
     }
     return both / Math.sqrt(read * written);
+  });
+}
+
+/** f32 [features, d_model]: what features add to the residual stream, at all targets together; null where one is not added as it is. */
+function writesOf({ transcoder, config: { targets } }: PlacedTranscoder): Float32Array | null {
+  const { shape: { d_out }, weights: { decoder } } = transcoder, width = d_out / targets.length;
+  if (!targets.every(({ site }) => isAdded(site))) return null;
+  return Float32Array.from({ length: decoder.length / targets.length }, (_, at) => {
+    let sum = 0;
+    for (let t = 0; t < targets.length; t++) sum += decoder[Math.floor(at / width) * d_out + t * width + at % width];
+    return sum;
   });
 }
 

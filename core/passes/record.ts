@@ -10,7 +10,7 @@ import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
-import type { Tap } from "../model/sites.ts";
+import { columnsOf, type Tap, type Widths } from "../model/sites.ts";
 import { countedPerContext } from "../text/contexts.ts";
 import type { ReadingSet } from "../text/reading_set.ts";
 import { Encoder, type HostFeatures, joinFeatures } from "../transcoder/encode.ts";
@@ -18,7 +18,8 @@ import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { featureCount, prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { normLimits } from "./norm_limits.ts";
-import { type Analysis, overText, type Piece, recordTaken } from "./over_text.ts";
+import { type Analysis, overText, type Piece, recordTaken, recordTakenBeside } from "./over_text.ts";
+import { weighed } from "./weighed.ts";
 
 /** Whose records are made on what. */
 export interface RecordOptions extends Omit<TranscodersOnText, "source"> {
@@ -40,7 +41,8 @@ export async function recordFeatures(options: RecordOptions): Promise<FeatureRec
   const { gpu, decoder, transcoders, tokens, source, tokenText, onProgress } = options;
   const { context, include_bos: includeBos, exclude_tokens: excluded } = options.settings;
   using scratch = openScope(gpu);
-  const recorder = new Recorder(scratch, transcoders, decoder.contextsAtOnce * countedPerContext(context, includeBos));
+  const maxTokens = decoder.contextsAtOnce * countedPerContext(context, includeBos);
+  const recorder = new Recorder(scratch, transcoders, decoder.config, maxTokens);
   const taken = await overText({
     ...options,
     contexts: Infinity,
@@ -72,6 +74,8 @@ interface Measured {
 /** One transcoder's tensors, and what it did so far. */
 class RecordedTranscoder {
   readonly #placed: PlacedTranscoder;
+  /** How raw targets become what is measured. */
+  readonly #columns: Tensor;
   readonly #encoder: Encoder;
   readonly #reconstructor: Reconstructor;
   readonly #gpu: Gpu;
@@ -87,11 +91,13 @@ class RecordedTranscoder {
   readonly #centre: Float32Array;
   readonly #sum: Float64Array;
 
-  constructor(gpu: Gpu, placed: PlacedTranscoder, encoder: Encoder, tokens: number) {
-    const { transcoder, transcoder: { shape: { d_in, d_out, groups } }, linearMap } = placed;
+  constructor(gpu: Gpu, placed: PlacedTranscoder, widths: Widths, encoder: Encoder, tokens: number) {
+    const { transcoder, linearMap, columns } = weighed(gpu, placed, columnsOf(widths, placed.config.targets));
+    const { d_in, d_out, groups } = transcoder.shape;
     const features = featureCount(groups);
     this.#gpu = gpu;
     this.#placed = placed;
+    this.#columns = columns;
     this.#encoder = encoder;
     this.#reconstructor = new Reconstructor(gpu, transcoder, tokens);
     this.#x = createTensor(gpu, "recorded source", [tokens, d_in]);
@@ -104,10 +110,10 @@ class RecordedTranscoder {
   }
 
   record(pass: Pass, piece: Piece): void {
-    const { config: { source, target }, transcoder: { shape: { d_out: width, groups } } } = this.#placed;
+    const { config: { source, targets }, transcoder: { shape: { d_out: width, groups } } } = this.#placed;
     const { places: { length: tokens } } = piece, encoder = this.#encoder, reconstructor = this.#reconstructor;
     recordTaken(pass, piece, source, this.#x);
-    recordTaken(pass, piece, target, this.#y);
+    recordTakenBeside(pass, piece, targets, this.#columns, this.#y);
     encoder.recordEncode(pass, this.#x, tokens);
     reconstructor.record(pass, encoder.kept, this.#y, tokens);
     const { activations } = encoder, { residuals: residual, decoder } = reconstructor;
@@ -182,12 +188,12 @@ class Recorder implements Analysis<readonly Measured[]> {
     position: [],
   };
 
-  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], maxTokens: number) {
+  constructor(gpu: Gpu, transcoders: readonly PlacedTranscoder[], widths: Widths, maxTokens: number) {
     const encoders = transcoders.map(({ transcoder }) => new Encoder(gpu, transcoder, maxTokens));
     const tokens = Math.min(...encoders.map(({ batchTokens }) => batchTokens));
-    this.taps = transcoders.flatMap(({ config: { source, target } }) => [source, target]);
+    this.taps = transcoders.flatMap(({ config: { source, targets } }) => [source, ...targets]);
     this.tokensAtOnce = tokens;
-    this.#lanes = transcoders.map((placed, i) => new RecordedTranscoder(gpu, placed, encoders[i], tokens));
+    this.#lanes = transcoders.map((placed, i) => new RecordedTranscoder(gpu, placed, widths, encoders[i], tokens));
   }
 
   record(pass: Pass, piece: Piece): void {

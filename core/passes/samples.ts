@@ -59,7 +59,7 @@ export async function collectSamples(options: SampleOptions): Promise<Sampled> {
   const maxTokens = decoder.contextsAtOnce * perContext;
   using scratch = openScope(gpu);
   const evaluated = Math.ceil(evaluation_tokens / perContext);
-  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, maxTokens, evaluated));
+  const evaluators = transcoders.map((placed) => new Evaluator(scratch, placed, decoder.config, maxTokens, evaluated));
   const reader = new FeatureReader(
     scratch,
     transcoders,

@@ -12,6 +12,7 @@
  * - 1: the number.
  * - 2: preparation.safetensors beside it in place of `scales`, which runs of older formats keep. An older mtc would go on with another
  *   preparation than the run began with.
+ * - 3: `targets` and `target_scales` in place of `target`, where a transcoder has several targets; one with a single target keeps to 2.
  * @module
  */
 
@@ -28,8 +29,8 @@ import type { Mapping } from "./ids.ts";
 import { checked, parseJson, readText } from "./json.ts";
 import type { RunSettings } from "./settings.ts";
 
-/** The format of what this mtc writes. */
-export const FORMAT = 2;
+/** The newest format that this mtc writes, and that it writes where an older one says it all. */
+export const FORMAT = 3, PLAIN_FORMAT = 2;
 /** The file's name. */
 export const CONFIG_FILE = "config.json";
 
@@ -65,7 +66,7 @@ export interface TranscoderDescription {
   readonly activations?: HarvestReference;
   /** Width of the source activations. */
   readonly d_in: number;
-  /** Width of the target activations. */
+  /** Width of the target activations; of several targets, the sum of their widths. */
   readonly d_out: number;
   /** Features in the dictionary. */
   readonly features: number;
@@ -81,6 +82,11 @@ export interface MedianNorm extends Tap {
 
 /** What a run measures before its first step. */
 export interface MeasuredConfig {
+  /**
+   * Of several targets, what each one's activations are multiplied by so that they weigh the same, as the first buffer has them; the
+   * evaluation weighs them so too.
+   */
+  readonly target_scales?: readonly number[];
   /** Of formats 0 and 1: the factors between raw activations and those trained on. Newer runs have preparation.safetensors. */
   readonly scales?: { readonly source: number; readonly target: number };
   /** The tiles of matrix products that the adapter was tuned to; `tileKey` says what the keys are. */
@@ -93,9 +99,9 @@ export interface MeasuredConfig {
 
 /** A transcoder's config.json. */
 export interface TranscoderConfig extends TranscoderDescription, RunSettings, Mapping, MeasuredConfig {
-  /** The format of the run's files: {@link FORMAT}, or less for one of an older mtc. */
+  /** The format of the run's files, {@link FORMAT} or less. */
   readonly format: number;
-  /** The layer predicted, once more, for readers who look for it here. */
+  /** The layer predicted, once more, for readers who look for it here; of several targets the first one's. */
   readonly layer: number;
 }
 
@@ -132,7 +138,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     }),
     activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
     source: tap,
-    target: tap,
+    targets: v.pipe(v.array(tap), v.minLength(1)),
     layer: count,
     d_in: positive,
     d_out: positive,
@@ -172,6 +178,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),
     precision: v.picklist(precisions),
+    target_scales: v.optional(v.array(v.number())),
     scales: v.optional(v.object({ source: v.number(), target: v.number() })),
     // A tile that this mtc does not have is as good as not tuned.
     tiles: v.pipe(
@@ -204,21 +211,41 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     ["median_norms"],
   ),
   v.forward(
-    v.check(({ layer, target }) => layer === target.layer, "it must be the target's layer"),
+    v.check(({ layer, targets }) => layer === targets[0].layer, "it must be the first target's layer"),
     ["layer"],
   ),
+  v.forward(
+    v.check(
+      ({ targets, target_scales }) => target_scales?.length === (targets.length > 1 ? targets.length : undefined),
+      "there must be one for each of several targets, and none for a single one",
+    ),
+    ["target_scales"],
+  ),
 );
+
+/**
+ * The format of a transcoder's files: one that says no more than an older mtc knows stays readable for it.
+ *
+ * @param mapping The transcoder's.
+ * @returns {@link FORMAT}, or {@link PLAIN_FORMAT}.
+ */
+export function formatOf({ targets }: Pick<Mapping, "targets">): number {
+  return targets.length > 1 ? FORMAT : PLAIN_FORMAT;
+}
 
 /**
  * Writes a transcoder's config.json.
  *
  * @param directory The transcoder's directory.
- * @param config Its settings; the format is this mtc's.
+ * @param config Its settings; the format is the oldest that says them.
  * @throws {UserError} When the disk does not take it.
  */
 export function writeConfig(directory: string, config: TranscoderConfig): Promise<void> {
-  const { format: _, ...settings } = config;
-  return writeFileAtomic(join(directory, CONFIG_FILE), JSON.stringify({ format: FORMAT, ...settings }, null, 2) + "\n");
+  const { format: _, ...settings } = config, { targets } = config;
+  const written = Object.entries({ format: formatOf(config), ...settings }).map(([key, value]) =>
+    key === "targets" && targets.length === 1 ? ["target", targets[0]] : [key, value]
+  );
+  return writeFileAtomic(join(directory, CONFIG_FILE), JSON.stringify(Object.fromEntries(written), null, 2) + "\n");
 }
 
 /**
@@ -240,7 +267,14 @@ export async function readConfig(directory: string): Promise<TranscoderConfig> {
       remedy: `use mtc ${mtc_version}, which wrote it, or a newer one`,
     });
   }
-  return checked(v.safeParser(schema), json, path);
+  return checked(v.safeParser(schema), withTargets(json), path);
+}
+
+/** A single target is written as such, as it was before there were several. */
+function withTargets(json: unknown): unknown {
+  if (typeof json !== "object" || json === null || !("target" in json)) return json;
+  const { target, ...config } = json;
+  return { ...config, targets: [target] };
 }
 
 const versionSchema = v.object({ format: v.optional(count, 0), mtc_version: v.string() });

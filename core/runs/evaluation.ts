@@ -7,6 +7,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation, TrainingTextFigures } from "../analysis/evaluation.ts";
 import type { LossEvaluation } from "../analysis/loss.ts";
+import type { TargetFigures } from "../analysis/target_figures.ts";
 import type { TokenCounts } from "../analysis/token_counts.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
@@ -32,6 +33,17 @@ const prefix = v.object({
   ...reconstruction,
   l0: v.optional(measured),
   l0_ci95: v.optional(interval),
+});
+const targetVariance = v.object({
+  ...{ top_1: measured, top_5: measured, top_20: measured },
+  ...{ largest_dimension: count, constant_dimensions: count },
+});
+const targetFigures: v.GenericSchema<unknown, TargetFigures> = v.object({
+  target: v.string(),
+  ...{ fvu: measured, ci95: interval, fvu_unit_variance: measured },
+  fvu_per_prefix: v.array(v.object({ prefix: positive, fvu: measured })),
+  target_variance: targetVariance,
+  linear_map: v.optional(v.object({ fvu: measured, fvu_unit_variance: measured })),
 });
 const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
@@ -116,12 +128,10 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   fvu: measured,
   fvu_ci95: interval,
   fvu_per_prefix: v.pipe(v.array(prefix), v.minLength(1)),
+  fvu_per_target: v.optional(v.array(targetFigures)),
   fvu_unit_variance: v.optional(measured),
   fvu_unit_variance_ci95: v.optional(interval),
-  target_variance: v.optional(v.object({
-    ...{ top_1: measured, top_5: measured, top_20: measured },
-    ...{ largest_dimension: count, constant_dimensions: count },
-  })),
+  target_variance: v.optional(targetVariance),
   cosine: v.optional(measured),
   cosine_ci95: v.optional(interval),
   linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),

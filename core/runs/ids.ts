@@ -11,18 +11,14 @@ import { featureCount } from "../transcoder/shape.ts";
 export interface Mapping {
   /** Where activations are read. */
   readonly source: Tap;
-  /** Where those to be predicted are. */
-  readonly target: Tap;
+  /** Where those to be predicted are, at least one, in the order in which the model computes them. */
+  readonly targets: readonly Tap[];
 }
 
 /** What tells a transcoder from every other one; two trainings of the same identity are two tries at the same thing. */
-export interface TranscoderId {
+export interface TranscoderId extends Mapping {
   /** The language model's name. */
   readonly model: string;
-  /** Where activations are read. */
-  readonly source: Tap;
-  /** Where those to be predicted are, at least one. */
-  readonly targets: readonly Tap[];
   /** The dictionary: features per Matryoshka group. */
   readonly groups: readonly number[];
   /** Features kept per token, on average. */
@@ -52,12 +48,11 @@ export interface TranscoderName {
  * @returns Its identity.
  */
 export function idOf(
-  { model, source, target, groups, k, learning_rate, seed, data_seed }:
-    & Mapping
-    & Omit<TranscoderId, "model" | "targets">
-    & { readonly model: { readonly name: string } },
+  { model, source, targets, groups, k, learning_rate, seed, data_seed }: Omit<TranscoderId, "model"> & {
+    readonly model: { readonly name: string };
+  },
 ): TranscoderId {
-  return { model: model.name, source, targets: [target], groups, k, learning_rate, seed, data_seed };
+  return { model: model.name, source, targets, groups, k, learning_rate, seed, data_seed };
 }
 
 /**
@@ -78,7 +73,7 @@ export function idOf(
  * | data seed of one seed | `-data0` |
  * | model | `-of-gemma-2-2b` |
  *
- * Several targets are joined by a plus: `layer9+layer10`. A name that is too long for a file is cut off, and ends in eight digits of
+ * The layers of several targets are joined by a plus, each once: `layer9+layer10`. A name that is too long for a file is cut off, and ends in eight digits of
  * a hash of the identity; so do names that a file system may take for the same, as models called `Gemma` and `gemma` have.
  *
  * @param ids The identities. Equal ones get equal names.
@@ -104,10 +99,10 @@ const LONGEST = 90;
 function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): TranscoderName {
   const { source, targets, groups, k, learning_rate, seed, data_seed, model } = id, features = featureCount(groups);
   const differs = (of: (id: TranscoderId) => unknown) => family.some((other) => of(other) !== of(id));
-  const layers = targets.map(({ layer }) => layer);
+  const layers = layersIn(id);
   let file = layersOf(id);
   const remarks: string[] = [];
-  if (differs(({ source, targets }) => [source, ...targets].map(({ site }) => site).join())) {
+  if (differs(({ source, targets }) => [source.site, ...targets.map(tapName)].join())) {
     file = `${tapName(source)}-to-${targets.map(tapName).join("+")}`;
     // Where all is in the layer that the name begins with, its number is not said again.
     const written = layers.every((layer) => layer === source.layer) ? ({ site }: Tap) => site : tapName;
@@ -143,12 +138,37 @@ function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): Transcode
     remarks.push(remark);
   }
   const remark = remarks.length > 0 ? ` (${remarks.join(", ")})` : "";
-  const phrase = `layer${layers.length > 1 ? "s" : ""} ${layers.join(" and ")}${remark}`;
+  const phrase = `${predictedLayers(id)}${remark}`;
   return { file, title: phrase.replace("l", "L"), phrase };
 }
 
-function layersOf({ targets }: TranscoderId): string {
-  return targets.map(({ layer }) => `layer${layer}`).join("+");
+function layersOf(mapping: Mapping): string {
+  return layersIn(mapping).map((layer) => `layer${layer}`).join("+");
+}
+
+function layersIn({ targets }: Mapping): number[] {
+  return [...new Set(targets.map(({ layer }) => layer))];
+}
+
+/**
+ * One name for what is predicted from what.
+ *
+ * @param mapping The transcoder's.
+ * @returns For example `layer2.resid_mid -> layer2.mlp_out + layer4.mlp_out`.
+ */
+export function mappingName({ source, targets }: Mapping): string {
+  return `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
+}
+
+/**
+ * The layers that a transcoder predicts, inside of a sentence.
+ *
+ * @param mapping The transcoder's.
+ * @returns `layer 8`, `layers 8 and 9`, `layers 8, 9 and 10`.
+ */
+export function predictedLayers(mapping: Mapping): string {
+  const layers = layersIn(mapping), last = layers.at(-1);
+  return layers.length < 2 ? `layer ${last}` : `layers ${layers.slice(0, -1).join(", ")} and ${last}`;
 }
 
 /** A model's name as a part of a file name. */
@@ -196,7 +216,7 @@ export function compareIds(a: TranscoderId, b: TranscoderId): number {
  * @returns Sources and targets, each once.
  */
 export function tapsOf(mappings: readonly Mapping[]): Tap[] {
-  return distinct(mappings.flatMap(({ source, target }) => [source, target]));
+  return distinct(mappings.flatMap(({ source, targets }) => [source, ...targets]));
 }
 
 /**

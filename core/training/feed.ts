@@ -4,7 +4,7 @@
  */
 
 import { addCounts, type TokenCounts } from "../analysis/token_counts.ts";
-import { recordPrepared } from "../gpu/row_blocks.ts";
+import { recordPrepared, recordPreparedBeside } from "../gpu/row_blocks.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import type { ActivationSource } from "./activations.ts";
@@ -105,10 +105,10 @@ export class Feed {
    * @param step The step.
    */
   recordBatch(pass: Pass, { config, shape, columns, x, y }: TranscoderInTraining, step: number): void {
-    const { source, target } = config, { batchTokens: rows } = this.buffer.layout, { order } = this.buffer;
-    const first = this.firstRow(step);
+    const { source, targets } = config, { batchTokens: rows } = this.buffer.layout, { order } = this.buffer;
+    const first = this.firstRow(step), wanted = targets.map((target) => this.buffer.at(target));
     recordPrepared(pass, this.buffer.at(source), order, columns.source, x, { rows, width: shape.d_in, first });
-    recordPrepared(pass, this.buffer.at(target), order, columns.target, y, { rows, width: shape.d_out, first });
+    recordPreparedBeside(pass, wanted, order, columns.target, y, { rows, first });
   }
 
   /**

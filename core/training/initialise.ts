@@ -15,7 +15,7 @@ import { randomGenerator } from "../random.ts";
 import type { RunSettings } from "../runs/settings.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { uploadPreparation } from "./prepared.ts";
-import { recordGather, recordPrepared, type RowBlocks } from "../gpu/row_blocks.ts";
+import { recordGather, recordPrepared, recordPreparedBeside, type RowBlocks } from "../gpu/row_blocks.ts";
 import type { Columns, Preparation, TranscoderWeights } from "../transcoder/weights.ts";
 
 /** The stream of random numbers that the first weights come from. */
@@ -87,19 +87,44 @@ const LEAST_VARIANCE = 1e-6;
 
 /**
  * Chooses how activations are prepared. Both ends are centred, as most of a residual stream is one constant vector. Each dimension of
- * the source gets variance 1, as a few dimensions are a hundred times as large as others and all may matter. The target gets one factor,
- * which makes its mean variance 1: what error counts is that of raw activations.
+ * the source gets variance 1, as a few dimensions are a hundred times as large as others and all may matter. Each target gets one factor,
+ * {@link targetScales}: what error counts is that of raw activations.
  *
  * @param source Measured at the source; its mean variance is above 0.
- * @param target Measured at the target; likewise.
+ * @param targets Measured at each target; likewise.
  * @returns The preparation, all of whose numbers are float32.
  */
-export function choosePreparation(source: ActivationStatistics, target: ActivationStatistics): Preparation {
-  const least = LEAST_VARIANCE * meanVariance(source), overall = meanVariance(target);
+export function choosePreparation(
+  source: ActivationStatistics,
+  targets: readonly ActivationStatistics[],
+): Preparation {
+  const least = LEAST_VARIANCE * meanVariance(source), scales = targetScales(targets);
   return {
     source: rounded(source.mean, source.variance.map((variance) => Math.max(variance, least) ** -0.5)),
-    target: rounded(target.mean, target.variance.map(() => overall ** -0.5)),
+    target: rounded(
+      joined(targets.map(({ mean }) => mean)),
+      joined(targets.map(({ mean }, t) => mean.map(() => scales[t]))),
+    ),
   };
+}
+
+/**
+ * What targets are multiplied by so that the dimensions of all have mean variance 1 and no target, loud or wide, has more of it than
+ * another.
+ *
+ * @param targets Measured at each target; its mean variance is above 0.
+ * @returns A factor for each, a float32.
+ */
+export function targetScales(targets: readonly ActivationStatistics[]): number[] {
+  const width = targets.reduce((sum, { mean }) => sum + mean.length, 0);
+  return targets.map((target) => {
+    const share = targets.length * target.mean.length / width;
+    return Math.fround((meanVariance(target) * share) ** -0.5);
+  });
+}
+
+function joined(parts: readonly Float64Array[]): Float64Array {
+  return Float64Array.from(parts.flatMap((part) => [...part]));
 }
 
 function rounded(mean: Float64Array, scale: Float64Array): Columns {
@@ -126,8 +151,8 @@ export interface MeasuredActivations extends Pick<ActivationStatistics, "mean"> 
 }
 
 /**
- * The first weights, for prepared activations: encoder rows in random directions w, each decoder row the direction in which the target
- * moves along with them, Cov(target, source) w, of unit norm; no encoder bias, and what the preparation leaves of the target's mean as
+ * The first weights, for prepared activations: encoder rows in random directions w, each decoder row the direction in which the targets
+ * move along with them, Cov(targets, source) w, of unit norm; no encoder bias, and what the preparation leaves of the targets' means as
  * decoder bias.
  *
  * For a transcoder this is what starting from transposed weights is for an autoencoder: a feature at first writes what goes
@@ -138,7 +163,7 @@ export interface MeasuredActivations extends Pick<ActivationStatistics, "mean"> 
  * @param settings The transcoder's seed, and the length of the encoder's rows.
  * @param order Row numbers of the buffer, shuffled.
  * @param source What the transcoder reads.
- * @param target What it is to predict.
+ * @param targets What it is to predict.
  * @param preparation How both are prepared.
  * @returns The weights.
  */
@@ -148,7 +173,7 @@ export async function initialWeights(
   { seed, encoder_norm }: Pick<RunSettings, "seed" | "encoder_norm">,
   order: Tensor,
   source: MeasuredActivations,
-  target: MeasuredActivations,
+  targets: readonly MeasuredActivations[],
   preparation: Preparation,
 ): Promise<TranscoderWeights> {
   const features = featureCount(shape.groups), { d_in, d_out } = shape;
@@ -157,9 +182,9 @@ export async function initialWeights(
   // Whatever the preparation leaves of the means, a covariance is about them.
   const centred = {
     source: { mean: source.mean, scale: preparation.source.scale },
-    target: { mean: target.mean, scale: preparation.target.scale },
+    target: { mean: joined(targets.map(({ mean }) => mean)), scale: preparation.target.scale },
   };
-  const rows = covarianceRows(order), { activations: x } = source, { activations: y } = target;
+  const rows = covarianceRows(order), { activations: x } = source, y = targets.map(({ activations }) => activations);
   const decoder = await secondMoments(gpu, shape, directions, order, rows, x, y, centred);
   normaliseRows(decoder, d_out);
   const { mean, scale } = preparation.target;
@@ -167,7 +192,7 @@ export async function initialWeights(
     encoder: directions.map((weight) => weight * encoder_norm),
     encoderBias: new Float32Array(features),
     decoder,
-    decoderBias: Float32Array.from(target.mean, (value, c) => (value - mean[c]) * scale[c]),
+    decoderBias: Float32Array.from(centred.target.mean, (value, c) => (value - mean[c]) * scale[c]),
   };
 }
 
@@ -181,7 +206,7 @@ export async function initialWeights(
  * @param order Row numbers of the buffer, shuffled.
  * @param rows How many of them are looked at.
  * @param source Raw activations, which prepared are x.
- * @param target Raw activations, which prepared are y.
+ * @param targets Raw activations, which prepared are y, side by side.
  * @param preparation How.
  * @returns [features, d_out].
  */
@@ -192,7 +217,7 @@ export async function secondMoments(
   order: Tensor,
   rows: number,
   source: RowBlocks,
-  target: RowBlocks,
+  targets: readonly RowBlocks[],
   preparation: Preparation,
 ): Promise<Float32Array<ArrayBuffer>> {
   const features = featureCount(groups), padded = paddedColumns(d_out);
@@ -206,7 +231,7 @@ export async function secondMoments(
   const columns = uploadPreparation(scratch, preparation);
   const pass = new Pass(gpu);
   recordPrepared(pass, source, order, columns.source, x, { rows, width: d_in, first: 0 });
-  recordPrepared(pass, target, order, columns.target, y, { rows, width: d_out, first: 0 });
+  recordPreparedBeside(pass, targets, order, columns.target, y, { rows, first: 0 });
   pass.run(transpose, { x, y: xColumns }, { rows, columns: d_in, padded_rows: rows });
   pass.run(transpose, { x: y, y: yColumns }, { rows, columns: d_out, padded_rows: rows });
   pass.run(transpose, { x: yColumns, y: yPadded }, { rows: d_out, columns: rows, padded_rows: padded });

@@ -1,5 +1,5 @@
 /**
- * The best linear map from source to target, by least squares on the first buffer of a run: training text alone.
+ * The best linear map from source to targets, by least squares on the first buffer of a run: training text alone.
  * @module
  */
 
@@ -9,7 +9,7 @@ import { columnMoments } from "../../wgsl/transcoder/step.ts";
 import { solvePositiveDefinite } from "../analysis/least_squares.ts";
 import { createTensor, downloadAll, type Gpu } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
-import { recordPrepared, type RowBlocks } from "../gpu/row_blocks.ts";
+import { recordPrepared, recordPreparedBeside, type RowBlocks } from "../gpu/row_blocks.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import type { Tensor } from "../gpu/tensor.ts";
@@ -44,7 +44,7 @@ export const ROWS_AT_ONCE = 4096;
  * @param order Row numbers of the buffer, shuffled.
  * @param rows How many of them are wanted; a few less are taken where they cannot be cut into equal parts.
  * @param source Raw activations, which prepared are x.
- * @param target Raw activations, which prepared are y.
+ * @param targets Raw activations, which prepared are y, side by side.
  * @param preparation How.
  * @returns The sums.
  */
@@ -54,7 +54,7 @@ export async function sumProducts(
   order: Tensor,
   rows: number,
   source: RowBlocks,
-  target: RowBlocks,
+  targets: readonly RowBlocks[],
   preparation: Preparation,
 ): Promise<ProductSums> {
   const slots = Math.ceil(rows / ROWS_AT_ONCE), equal = Math.floor(rows / slots);
@@ -76,7 +76,7 @@ export async function sumProducts(
   for (let slot = 0; slot < slots; slot++) {
     const pass = new Pass(gpu), first = slot * batch;
     recordPrepared(pass, source, order, columns.source, x, { rows: batch, width: d_in, first });
-    recordPrepared(pass, target, order, columns.target, y, { rows: batch, width: d_out, first });
+    recordPreparedBeside(pass, targets, order, columns.target, y, { rows: batch, first });
     pass.run(columnMoments, { x, moments: xMoments }, { rows: batch, width: d_in, slot: 0 });
     pass.run(columnMoments, { x: y, moments: yMoments }, { rows: batch, width: d_out, slot: 0 });
     pass.run(transpose, { x, y: xColumns }, { rows: batch, columns: d_in, padded_rows: batch });

@@ -18,7 +18,11 @@ export type PreparationTensors = Readonly<Record<keyof Preparation, Tensor>>;
  * @returns Its tensors.
  */
 export function uploadPreparation(gpu: Gpu, { source, target }: Preparation): PreparationTensors {
-  const tensor = (label: string, { mean, scale }: Columns) =>
-    tensorFrom(gpu, label, [2, mean.length], Float32Array.of(...mean, ...scale));
+  const tensor = (label: string, { mean, scale }: Columns) => {
+    const columns = new Float32Array(2 * mean.length);
+    columns.set(mean);
+    columns.set(scale, mean.length);
+    return tensorFrom(gpu, label, [2, mean.length], columns);
+  };
   return { source: tensor("source columns prepared", source), target: tensor("target columns prepared", target) };
 }

@@ -14,10 +14,10 @@ import type { TileName } from "../gpu/products.ts";
 import { configOf } from "../model/config.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { checkpointSteps } from "../runs/checkpoints.ts";
-import { FORMAT, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { formatOf, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
 import { writeLinearMap } from "../runs/linear_map.ts";
-import type { Mapping } from "../runs/ids.ts";
+import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
 import type { TokenSource } from "../text/source.ts";
@@ -27,7 +27,7 @@ import { type Preparation, type TranscoderWeights, zeroWeights } from "../transc
 import type { ActivationSource } from "./activations.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
 import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
-import { choosePreparation, initialWeights, meanVariance, measureActivations } from "./initialise.ts";
+import { choosePreparation, initialWeights, meanVariance, measureActivations, targetScales } from "./initialise.ts";
 import { fitLinearMap, sumProducts } from "./linear_map.ts";
 import { directoriesOf, type PlannedTranscoder, settingsIn, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
@@ -81,7 +81,7 @@ export async function restoreRun(
 export interface BeginningObserver {
   /** What rounding to 16 bits does to each tap's activations, in relative L2; only with `precision` f16. */
   rounded(errors: Readonly<Record<string, number>>): void;
-  /** How the variance of a transcoder's target is spread over its dimensions, in the first buffer. */
+  /** How the variance of one of a transcoder's targets is spread over its dimensions, in the first buffer. */
   measured(target: Tap, variance: TargetVariance): void;
 }
 
@@ -119,9 +119,15 @@ export async function beginRun(
   const spread = onceFor(tapName, async (target: Tap) => {
     observer.measured(target, varianceSpread((await measure(target)).variance));
   });
-  const fit = onceFor(mappingName, async ({ source, target }: Mapping, preparation: Preparation) => {
-    const { activations: x, mean: { length: d_in } } = await measure(source);
-    const { activations: y, mean: { length: d_out } } = await measure(target);
+  const measureAll = async (targets: readonly Tap[]) => {
+    const measured: Awaited<ReturnType<typeof measure>>[] = [];
+    for (const tap of targets) measured.push(await measure(tap));
+    return measured;
+  };
+  const fit = onceFor(mappingName, async ({ source, targets }: Mapping, preparation: Preparation) => {
+    const { activations: x, mean: { length: d_in } } = await measure(source), measured = await measureAll(targets);
+    const d_out = measured.reduce((sum, { mean }) => sum + mean.length, 0),
+      y = measured.map((each) => each.activations);
     return fitLinearMap(await sumProducts(gpu, { d_in, d_out }, order, rows, x, y, preparation), preparation);
   });
   const precision_errors = resumed?.[0].precision_errors ?? await activations.precisionErrors(buffer);
@@ -129,17 +135,18 @@ export async function beginRun(
   const { medianNorms: median_norms } = buffer, medians = median_norms && { median_norms };
   const transcoders: TranscoderInTraining[] = [], maps: LinearMap[] = [];
   for (const [i, transcoder] of planned.entries()) {
-    const mapping: Mapping = { source: transcoder.source, target: transcoder.target };
-    const source = await measure(mapping.source), target = await measure(mapping.target);
-    await spread(mapping.target);
+    const mapping: Mapping = { source: transcoder.source, targets: transcoder.targets };
+    const source = await measure(mapping.source), targets = await measureAll(mapping.targets);
+    for (const tap of mapping.targets) await spread(tap);
     const described = describe(transcoder, activations.text), own = settingsOf(settingsIn(plan, transcoder));
-    const { layer } = mapping.target;
+    const [{ layer }] = mapping.targets, format = formatOf(mapping);
+    const scales = targets.length > 1 && { target_scales: targetScales(targets) };
     const config = resumed?.[i] ??
-      { format: FORMAT, ...described, ...own, layer, ...mapping, tiles, precision_errors, ...medians };
+      { format, ...described, ...own, layer, ...mapping, ...scales, tiles, precision_errors, ...medians };
     const preparation = resumed
       ? await readPreparation(directoriesOf(plan)[i], config)
-      : choosePreparation(source, target);
-    const weights = await initialWeights(gpu, config, config, order, source, target, preparation);
+      : choosePreparation(source, targets);
+    const weights = await initialWeights(gpu, config, config, order, source, targets, preparation);
     if (!resumed) maps.push(await fit(mapping, preparation));
     transcoders.push(allocate(gpu, directoriesOf(plan)[i], config, preparation, weights));
   }
@@ -154,10 +161,6 @@ function onceFor<Key, Rest extends unknown[], Result>(
 ): (key: Key, ...rest: Rest) => Promise<Result> {
   const made = new Map<string, Promise<Result>>();
   return (key, ...rest) => made.getOrInsertComputed(name(key), () => make(key, ...rest));
-}
-
-function mappingName({ source, target }: Mapping): string {
-  return `${tapName(source)} ${tapName(target)}`;
 }
 
 function allocate(
@@ -236,9 +239,10 @@ async function makeRun(
 export async function beginSweep(plan: TrainingPlan, text: TextSummary): Promise<TranscoderConfig[]> {
   const unknown = { tiles: {}, precision_errors: {}, ...plan.settings.exclude_norm_above > 0 && { median_norms: [] } };
   const waiting = plan.transcoders.map((transcoder): TranscoderConfig => {
-    const { source, target } = transcoder, own = settingsOf(settingsIn(plan, transcoder));
-    const described = { ...plan.describe(transcoder, text), round: 0 };
-    return { format: FORMAT, ...described, ...own, layer: target.layer, source, target, ...unknown };
+    const { source, targets } = transcoder, own = settingsOf(settingsIn(plan, transcoder)), [{ layer }] = targets;
+    const described = { ...plan.describe(transcoder, text), round: 0 }, format = formatOf({ targets });
+    const scales = targets.length > 1 && { target_scales: targets.map(() => 1) };
+    return { format, ...described, ...own, layer, source, targets, ...scales, ...unknown };
   });
   await makeRun(plan.directory, plan.transcoders, (path, i) => writeConfig(path, waiting[i]));
   return waiting;

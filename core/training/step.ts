@@ -22,7 +22,7 @@ import {
 import { createTensor, type Gpu } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
-import type { Tensor } from "../gpu/tensor.ts";
+import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { Recipe } from "../runs/settings.ts";
 import { learningRate } from "./recipe.ts";
 import { featureCount, prefixEnds, type TranscoderShape } from "../transcoder/shape.ts";
@@ -76,6 +76,19 @@ const MAIN_PLACE: ColumnPlace = { selection: 0, base: 0 };
 /** Rows the metrics ring can hold between two readings. */
 export const METRICS_RING = 128;
 
+/**
+ * How `decoder_step` cuts a row: as few equal parts as fit into workgroup memory beside its two sums, which are shared by the lanes.
+ *
+ * @param width Columns of a row, a multiple of 4.
+ * @param lanes Of a workgroup.
+ * @param bytes Memory of a workgroup.
+ * @returns The kernel's constants.
+ */
+export function decoderParts(width: number, lanes: number, bytes: number): { QUADS: number; PART: number } {
+  const quads = width / 4, most = Math.floor((bytes / ELEMENT_BYTES - 5 * lanes) / 4 / lanes) * lanes;
+  return { QUADS: quads, PART: quads <= most ? quads : lanes * Math.ceil(quads / Math.ceil(quads / most) / lanes) };
+}
+
 /** Records the steps of one transcoder; owns the scratch tensors. */
 export class Stepper {
   /** The kept features of the last recorded step. */
@@ -93,6 +106,7 @@ export class Stepper {
   readonly #xTransposed: Tensor;
   readonly #product: MatmulBiasRelu;
   readonly #ends: ReturnType<typeof prefixConstants>;
+  readonly #decoderParts: { readonly QUADS: number; readonly PART: number };
   readonly #auxPlace: ColumnPlace;
   /** [prefixes + 1, tokens, d_out]: weighted suffix sums over the prefixes, then the residual of the dead features. */
   readonly #residual: Tensor;
@@ -127,6 +141,7 @@ export class Stepper {
     this.#xTransposed = tensor("x transposed", [shape.d_in, paddedColumns(tokens)]);
     this.#product = matmulBiasRelu(tileFor(gpu, { rows: features, columns: tokens, depth: shape.d_in }));
     this.#ends = prefixConstants(prefixEnds(shape.groups));
+    this.#decoderParts = decoderParts(shape.d_out, this.#lanes, gpu.limits.maxComputeWorkgroupStorageSize);
     this.#residual = tensor("residual", [prefixes + 1, tokens, shape.d_out]);
     this.#auxTarget = tensor("aux target", [tokens, shape.d_out]);
     this.#squares = tensor("squared residuals", [tokens, prefixes]);
@@ -238,7 +253,7 @@ export class Stepper {
         decoderStep,
         { start, token, value, residual: this.#residual, decoder: weight, mean, square, slope },
         { ...place, scale, aux_scale, ...adam },
-        { LANES: this.#lanes, QUADS: d_out / 4 },
+        { LANES: this.#lanes, ...this.#decoderParts },
       );
       first_feature += features;
     });

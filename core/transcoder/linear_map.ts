@@ -25,6 +25,18 @@ export interface LinearMap {
   readonly tokens: number;
 }
 
+/**
+ * Multiplies what a map gives.
+ *
+ * @param map The map.
+ * @param factors [d_out] the factor of each output.
+ * @returns A map in those units.
+ */
+export function scaleMap({ weight, bias, targetMean, tokens }: LinearMap, factors: Float32Array): LinearMap {
+  const scaled = (columns: Float32Array<ArrayBuffer>) => columns.map((value, at) => value * factors[at % bias.length]);
+  return { weight: scaled(weight), bias: scaled(bias), targetMean: scaled(targetMean), tokens };
+}
+
 /** Reconstructs with a linear map and measures what is left. */
 export class LinearReconstructor {
   /** f32 [1, tokens, d_out]: x W + b - y of the last recorded batch; its first axis is that of a transcoder's prefixes. */

@@ -75,6 +75,19 @@ export function scaledBy(width: number, scale: number): Columns {
 }
 
 /**
+ * Multiplies what a transcoder gives.
+ *
+ * @param weights Its weights.
+ * @param factors [d_out] the factor of each output.
+ * @returns New weights, the encoder shared.
+ */
+export function scaleOutputs(weights: TranscoderWeights, factors: Float32Array): TranscoderWeights {
+  const scaled = (columns: Float32Array<ArrayBuffer>) =>
+    columns.map((value, at) => value * factors[at % factors.length]);
+  return { ...weights, decoder: scaled(weights.decoder), decoderBias: scaled(weights.decoderBias) };
+}
+
+/**
  * Turns weights for prepared activations into weights for raw ones. Thresholds stay: pre-activations are the same.
  *
  * @param weights Weights for prepared activations.

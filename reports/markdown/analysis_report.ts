@@ -2,8 +2,9 @@
  * <transcoder>_analysis_report.md: what one transcoder is, how good it is, and what its features do.
  * @module
  */
+import type { Evaluation } from "../../core/analysis/evaluation.ts";
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
-import { tapName } from "../../core/model/sites.ts";
+import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
@@ -46,7 +47,7 @@ import { insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
 import { featureToken, tokenCode } from "../tokens.ts";
 import { silentNotes, silentSentence, silentTable } from "../silent_table.ts";
-import { caveats, reconstructionTable } from "../reconstructions.ts";
+import { caveats, reconstructionTable, targetTable } from "../reconstructions.ts";
 import { varianceShares } from "../target_variance.ts";
 import { missingAnalyses } from "./missing.ts";
 import { recommendations } from "./recommendations.ts";
@@ -91,18 +92,22 @@ function executiveSummary({ evaluation, statistics, config, course }: Transcoder
   ]);
 }
 
+function placed({ site, layer }: Tap): string {
+  return `\`${site}\` of layer ${layer}`;
+}
+
 /** What the transcoder is and how it was trained. */
 export function configuration({ config, course }: TranscoderAnalysis): string {
-  const { source, target } = config;
-  const mapping = source.layer === target.layer
-    ? `${target.layer} (\`${source.site}\` → \`${target.site}\` transcoder)`
-    : `${target.layer} (\`${source.site}\` of layer ${source.layer} → \`${target.site}\` of layer ${target.layer})`;
+  const { source, targets } = config, layers = [...new Set(targets.map(({ layer }) => layer))];
+  const mapping = targets.every(({ layer }) => layer === source.layer)
+    ? `\`${source.site}\` → ${list(targets.map(({ site }) => `\`${site}\``))} transcoder`
+    : `${placed(source)} → ${list(targets.map(placed))}`;
   return bullets([
     `**Model:** ${plain(config.model.name)} (${
       counted(config.model.layers, "layer")
     }, width ${config.model.d_model}, ` +
     `vocabulary ${integer(config.model.vocab_size)})`,
-    `**Layer:** ${mapping}`,
+    `**Layer${layers.length > 1 ? "s" : ""}:** ${list(layers.map(String))} (${mapping})`,
     `**Text:** ${plain(config.data.name)} (${textSize(config.data)})`,
     `**Dictionary Size:** ${integer(config.features)} (Matryoshka: [${config.groups.join(", ")}]), ` +
     `widths ${config.d_in} → ${config.d_out}`,
@@ -167,10 +172,17 @@ function heldOut({ evaluation, config }: TranscoderAnalysis): string {
     read,
     metrics,
     reconstructionTable(evaluation),
+    ...eachTarget(evaluation),
     ...caveats(evaluation, config),
     documentFvus(evaluation),
   ];
   return parts.filter((part) => part !== "").join("\n\n");
+}
+
+/** The targets one by one, where there are several. */
+export function eachTarget(evaluation: Evaluation): string[] {
+  if (evaluation.fvu_per_target === undefined) return [];
+  return ["Above, the targets weigh the same. Each alone, of its raw activations:", targetTable(evaluation)];
 }
 
 /** How well the model predicts with the transcoder in place; nothing where that was not measured. */

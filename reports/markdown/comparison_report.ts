@@ -104,7 +104,7 @@ export function differences(comparison: ComparedPair): string[] {
   const density = [a, b].map(({ statistics }) => percent(10 ** statistics.logDensity.median, 2));
   const strength = [a, b].map(({ statistics }) => significant(statistics.maxActivation.median, 3));
   const entropy = [a, b].map(({ statistics }) => decimal(statistics.tokenEntropy.median, 1));
-  const sameTarget = sameModel && tapName(a.config.target) === tapName(b.config.target);
+  const sameTarget = sameModel && targetsOf(a) === targetsOf(b);
   const sameCap = a.config.samples_per_feature === b.config.samples_per_feature;
   const factor = ({ ci95: [low, high] }: SharedDistribution) =>
     `(95 % CI of the ratio ${decimal(10 ** low, 2)} to ${decimal(10 ** high, 2)})`;
@@ -114,9 +114,9 @@ export function differences(comparison: ComparedPair): string[] {
     !Number.isFinite(a.evaluation.fvu + b.evaluation.fvu)
       ? `**Reconstruction:** cannot be compared: ${fvus}.`
       : better
-      ? `**Reconstruction:** ${better[0].name.title} is reconstructed better than ${
-        better[1]
-      }: ${fvus}; the intervals do not overlap.${
+      ? `**Reconstruction:** ${better[0].name.title} ${
+        layersOf(better[0]).length > 1 ? "are" : "is"
+      } reconstructed better than ${better[1]}: ${fvus}; the intervals do not overlap.${
         sameTarget ? "" : " As the targets differ, this says as much of them as of the transcoders."
       }`
       : `**Reconstruction:** no clear difference: ${fvus}; ${
@@ -150,9 +150,18 @@ function hasInterval({ ci95: [low, high] }: SharedDistribution): boolean {
   return Number.isFinite(low + high);
 }
 
-/** What the two are to a reader: layers, unless they are of the same one. */
+function targetsOf({ config }: TranscoderAnalysis): string {
+  return config.targets.map(tapName).join();
+}
+
+function layersOf({ config }: TranscoderAnalysis): number[] {
+  return [...new Set(config.targets.map(({ layer }) => layer))];
+}
+
+/** What the two are to a reader: layers, unless they are of the same one or of several. */
 function nounOf({ a, b }: ComparedPair): string {
-  return a.config.target.layer === b.config.target.layer ? "transcoder" : "layer";
+  const [first, second] = [a, b].map(layersOf), areSingle = first.length === 1 && second.length === 1;
+  return areSingle && first[0] !== second[0] ? "layer" : "transcoder";
 }
 
 /** A way from one to the other, no evidence that they are alike: frequent tokens are detected in any two. */

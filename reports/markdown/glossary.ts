@@ -12,6 +12,7 @@ const metricNames: Record<string, string> = {
   fvu: "FVU",
   fvu_ci95: "95 % CI",
   fvu_per_prefix: "FVU per prefix",
+  fvu_per_target: "FVU per target",
   fvu_unit_variance: "FVU at unit variance",
   fvu_unit_variance_ci95: "95 % CI of FVU at unit variance",
   target_variance: "Target variance",
@@ -88,7 +89,11 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
     `was off by 2 % of the FVU (root mean square).`,
     `**Feature norm**: the Euclidean length of the feature's encoder column, |W_enc[:, i]|. ` +
-    `**Decoder norm**: that of its decoder row, |W_dec[i]|, equal for all features because training normalises it.`,
+    `**Decoder norm**: that of its decoder row, |W_dec[i]|, ${
+      config.targets.length > 1
+        ? "of raw activations; training, where the targets weigh the same, keeps it at 1."
+        : "equal for all features because training normalises it."
+    }`,
     `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +
     `to reconstruct the target on its own.`,
     `**Group's gain**: how much lower FVU is with the prefix's last group than without it; the first group is held against the mean.`,

@@ -15,11 +15,14 @@ import { thresholds } from "../thresholds.ts";
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
   const map = evaluation.linear_map?.fvu;
+  const each = evaluation.fvu_per_target?.map(({ target, fvu }) => `${percent(fvu)} of \`${target}\``);
   const remarks = [
     ...Number.isFinite(low + high) ? [`95 % CI ${percent(low)} to ${percent(high)}`] : [],
+    ...each ? [`${list(each)}, which weigh the same`] : [],
     ...map === undefined ? [] : [`the best linear map leaves ${percent(map)}`],
   ];
-  const measured = `on held-out text ${percent(fvu)} of the variance of \`${config.target.site}\` stays unexplained` +
+  const target = each ? "all targets" : `\`${config.targets[0].site}\``;
+  const measured = `on held-out text ${percent(fvu)} of the variance of ${target} stays unexplained` +
     (remarks.length > 0 ? ` (${remarks.join("; ")})` : "");
   if (!Number.isFinite(fvu)) return "**Reconstruction: none.** The held-out FVU is not a number.";
   if (fvu >= 1) return `**Reconstruction: worse than none.** Predicting the mean would be better: ${measured}.`;

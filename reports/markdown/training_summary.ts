@@ -4,7 +4,7 @@
  */
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type MetricsRow, reconstructionLoss } from "../../core/analysis/convergence.ts";
-import { checkTable, configuration, provenance } from "./analysis_report.ts";
+import { checkTable, configuration, eachTarget, provenance } from "./analysis_report.ts";
 import { jumps, successChecks, unsurePerDoubling, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
@@ -98,6 +98,7 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     checkTable(successChecks(transcoder)),
     "## Held-out Reconstruction",
     reconstructionTable(transcoder.evaluation),
+    ...eachTarget(transcoder.evaluation),
     ...caveats(transcoder.evaluation, transcoder.config),
     "## Training Curves",
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,

@@ -81,6 +81,8 @@ function batch(first: number, end: number, firedHere: Uint32Array, hasMap = true
   };
 }
 
+const ONE_TARGET = [{ target: "layer3.mlp_out", width: WIDTH }];
+
 /** The threshold of all eight features, and thresholds that differ, one of them of a feature that is never active. */
 const SHARED = new Float32Array(8).fill(0.25), OWN = Float32Array.of(0.5, 0, -1, Infinity, 2, 0.25, 0.75, 1);
 
@@ -91,7 +93,7 @@ const text = { split: "test", documents: 8, excluded: 2, documentName: (document
 
 function evaluate(cuts: number[], thresholds = SHARED, documents = SIX, hasMap = true): Evaluation {
   documentOf = documents;
-  const sums = new EvaluationSums(ENDS, WIDTH);
+  const sums = new EvaluationSums(ENDS, ONE_TARGET);
   cuts.slice(1).forEach((end, i) => {
     // A feature that fires in the first batch alone is alive all the same.
     sums.add(batch(cuts[i], end, i === 0 ? fires : new Uint32Array(8), hasMap));
@@ -297,8 +299,58 @@ for (const documents of [SIX, THREE, Array(CONTEXTS).fill(3)]) {
   });
 }
 
+Deno.test("the figures of each of several targets are those of its columns alone, without the others", () => {
+  documentOf = SIX;
+  const targets = [{ target: "a", width: 2 }, { target: "b", width: 3 }], sums = new EvaluationSums(ENDS, targets);
+  const cut = (first: number, width: number) => (values: Float32Array) =>
+    values.filter((_, at) => at % WIDTH >= first && at % WIDTH < first + width);
+  const alone = targets.map(({ width }, t) => ({
+    sums: new EvaluationSums(ENDS, [targets[t]]),
+    part: cut(2 * t, width),
+  }));
+  for (const [first, end] of [[0, 9], [9, TOKENS]]) {
+    const measured = batch(first, end, fires);
+    sums.add(measured);
+    for (const { sums, part } of alone) {
+      const tokens = Array.from({ length: end - first }, (_, b) => first + b);
+      const squares = (errors: Float32Array[]) =>
+        Float32Array.from(tokens.flatMap((token) =>
+          errors.map((error) => {
+            const mine = part(error), width = mine.length / TOKENS;
+            return mine.subarray(token * width, (token + 1) * width).reduce((sum, e) => sum + e * e, 0);
+          })
+        ));
+      const reconstructions = (of: MeasuredReconstructions, errors: Float32Array[]) => {
+        return { ...of, squares: squares(errors), columnSquares: part(of.columnSquares) };
+      };
+      sums.add({
+        ...measured,
+        ...{ target: part(measured.target), residual: part(measured.residual) },
+        prefixes: reconstructions(measured.prefixes, errors),
+        linear: reconstructions(measured.linear!, [linearErrors]),
+      });
+    }
+  }
+  const settings = { thresholds: SHARED, k: 3, linearMapTokens: MAP_TOKENS, text };
+  const { fvu_per_target, definitions, fvu } = sums.result(settings), near = { floor: 0, relative: 1e-9 };
+  assert.deepEqual(fvu_per_target!.map(({ target }) => target), ["a", "b"]);
+  assert.match(definitions.fvu_per_target, /of its raw activations/);
+  for (const [t, { sums }] of alone.entries()) {
+    const found = fvu_per_target![t], expected = sums.result(settings), { linear_map } = expected;
+    assert.deepEqual([expected.fvu_per_target, "fvu_per_target" in expected.definitions], [undefined, false]);
+    assertClose("fvu", [found.fvu, ...found.ci95], [expected.fvu, ...expected.fvu_ci95], near);
+    const prefixes = expected.fvu_per_prefix.map(({ fvu }) => fvu);
+    assertClose("prefixes", found.fvu_per_prefix.map(({ fvu }) => fvu), prefixes, near);
+    assert.deepEqual(found.fvu_per_prefix.map(({ prefix }) => prefix), ENDS);
+    assertClose("at unit variance", [found.fvu_unit_variance], [expected.fvu_unit_variance!], near);
+    assert.deepEqual(found.target_variance, expected.target_variance);
+    assertClose("map", Object.values(found.linear_map!), [linear_map!.fvu, linear_map!.fvu_unit_variance!], near);
+  }
+  assert.ok(fvu_per_target!.some(({ fvu: other }) => Math.abs(other - fvu) > 0.1 * fvu), "they differ");
+});
+
 Deno.test("many documents are not listed, their spread is told all the same", () => {
-  const sums = new EvaluationSums(ENDS, WIDTH);
+  const sums = new EvaluationSums(ENDS, ONE_TARGET);
   for (let n = 0; n < 8; n++) {
     const { context, ...rest } = batch(0, TOKENS, fires);
     sums.add({
@@ -358,7 +410,7 @@ Deno.test("bootstrap: mean ratios leave out a dimension that does not vary in a 
 });
 
 Deno.test("a diverged transcoder's figures are NaN, not a crash", () => {
-  const sums = new EvaluationSums(ENDS, WIDTH);
+  const sums = new EvaluationSums(ENDS, ONE_TARGET);
   const { prefixes, residual, ...rest } = batch(0, TOKENS, fires, false);
   const { squares, columnSquares } = prefixes;
   const broken = { squares: squares.fill(NaN), columnSquares: columnSquares.fill(NaN), cosines: null };

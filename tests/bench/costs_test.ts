@@ -258,7 +258,8 @@ check(rowNorms, { rows: 4, width: 5, first: 8 }, (meter) => {
   }
 });
 
-check(scatterRows, { rows: 4, width: 8, first: 8, x_rows: 4, y_rows: 100 }, (meter) => {
+// As columns of wider matrices.
+check(scatterRows, { rows: 4, width: 8, first: 8, x_rows: 4, y_rows: 100, x_width: 20, x_column: 4 }, (meter) => {
   for (const r of range(4)) {
     meter.read("order", 8 + r);
     for (const c of range(8)) {
@@ -268,18 +269,22 @@ check(scatterRows, { rows: 4, width: 8, first: 8, x_rows: 4, y_rows: 100 }, (met
   }
 });
 
-check(prepareRows, { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100 }, (meter) => {
-  for (const r of range(4)) {
-    meter.read("order", 8 + r);
-    for (const c of range(5)) {
-      meter.read("x", 3 * r, c);
-      meter.read("columns", 0, c);
-      meter.read("columns", 1, c);
-      meter.write("y", r, c);
-      meter.flops += 1 + 1; // difference, product
+check(
+  prepareRows,
+  { rows: 4, width: 5, first: 8, block_first: 0, block_rows: 100, y_width: 12, y_column: 4 },
+  (meter) => {
+    for (const r of range(4)) {
+      meter.read("order", 8 + r);
+      for (const c of range(5)) {
+        meter.read("x", 3 * r, c);
+        meter.read("columns", 0, c);
+        meter.read("columns", 1, c);
+        meter.write("y", r, c);
+        meter.flops += 1 + 1; // difference, product
+      }
     }
-  }
-});
+  },
+);
 
 check(columnMoments, { rows: 6, width: 5, slot: 2 }, (meter) => {
   for (const c of range(5)) {

@@ -165,7 +165,11 @@ Deno.test("the work of decoder_step, over all groups", () => {
       aux_scale: 1,
       ...ADAM_PARAMS,
     };
-    const dispatch = { kernel: decoderStep as unknown as Kernel, params, constants: { LANES: 4, QUADS: WIDTH / 4 } };
+    const dispatch = {
+      kernel: decoderStep as unknown as Kernel,
+      params,
+      constants: { LANES: 4, QUADS: WIDTH / 4, PART: WIDTH / 4 },
+    };
     const cost = costOf(dispatch, SPARSITY);
     sum.flops += cost.flops;
     sum.bytes += cost.bytes;

@@ -66,6 +66,26 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
     /layer2\.resid_post -> layer2\.resid_mid: the target must come after the source/,
   ],
   [
+    "one of several targets before the source",
+    ["--source", "layer3.resid_mid", "--target", "layer2.mlp_out,layer4.mlp_out"],
+    /layer3\.resid_mid -> layer2\.mlp_out: the target must come after the source/,
+  ],
+  [
+    "a target out of range",
+    ["--target", "layer2.mlp_out,layer6.mlp_out"],
+    /layer 6: .* counted from 0 to 5, so the deepest is 5; use --target layer5\.mlp_out$/,
+  ],
+  [
+    "a source out of range",
+    ["--source", "layer6.resid_mid"],
+    /layer 6: .* so the deepest is 5; use --source layer5\.resid_mid$/,
+  ],
+  [
+    "layers that no site asks for",
+    ["--layers", "2,4", "--source", "layer1.resid_mid", "--target", "layer4.mlp_out"],
+    /--layers 2,4: --source or --target must name a site without its layer, .*; leave --layers out, or name sites alone$/,
+  ],
+  [
     "norms below the median",
     ["--exclude-norm-above", "1"],
     /--exclude-norm-above 1: it must be above 1, times the median norm, or 0 for no limit$/,

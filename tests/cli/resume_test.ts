@@ -293,7 +293,7 @@ Deno.test("refuses to resume transcoders that belong to different runs, or whose
     /its transcoders must share steps, harvest, model and text, those of layer4 are not those of layer2/,
   );
   const swapped = await resumeWith("swapped", "layer4", () => ({ layer: 3 }));
-  assertRefused(swapped, 1, /layer: it must be the target's layer, it is 3/);
+  assertRefused(swapped, 1, /layer: it must be the first target's layer, it is 3/);
 });
 
 Deno.test("refuses to resume with settings that cannot be trained, however they came into config.json", async () => {

@@ -2,7 +2,7 @@
 
 import { join } from "node:path";
 import { openCorpus } from "../../core/text/corpus.ts";
-import type { TranscoderConfig } from "../../core/runs/config.ts";
+import { type TranscoderConfig, writeConfig } from "../../core/runs/config.ts";
 import { saveTranscoder } from "../../core/transcoder/formats/native.ts";
 import { main } from "../../main.ts";
 import { randomTranscoder } from "../transcoder/random_transcoder.ts";
@@ -37,7 +37,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
     data: { name: "State of the Union", files: [], ...summary },
     source: { layer, site: "resid_mid" },
-    target: { layer, site: "mlp_out" },
+    targets: [{ layer, site: "mlp_out" }],
     ...{
       d_in: 128,
       d_out: 128,
@@ -78,7 +78,7 @@ export async function writeTinyLayer(
 ): Promise<string> {
   const directory = join(run, `layer${layer}`);
   await Deno.mkdir(directory, { recursive: true });
-  await Deno.writeTextFile(join(directory, "config.json"), JSON.stringify(config(layer, changes)));
+  await writeConfig(directory, config(layer, changes));
   const shape = { d_in: 128, d_out: 128, groups: GROUPS };
   await saveTranscoder(join(directory, "transcoder.safetensors"), randomTranscoder(shape, thresholds, layer));
   return directory;

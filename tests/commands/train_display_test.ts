@@ -6,13 +6,16 @@ import type { TargetVariance } from "../../core/analysis/target_variance.ts";
 
 /** What is said on stderr of a target whose largest dimension has this share of its variance. */
 function said(top_1: number): string[] {
-  const transcoders = plannedAlike(mappingsFor([6], "resid_mid", "mlp_out", 18), EMBEDDED),
+  const transcoders = plannedAlike(
+      mappingsFor({ layers: [6], source: "resid_mid", target: "mlp_out" }, 18, []),
+      EMBEDDED,
+    ),
     lines: string[] = [],
     { error } = console;
   const spread: TargetVariance = { top_1, top_5: 0.91, top_20: 0.93, largest_dimension: 443, constant_dimensions: 0 };
   console.error = (line) => lines.push(line);
   try {
-    new TrainDisplay(EMBEDDED, transcoders).observer.measured(transcoders[0].target, spread);
+    new TrainDisplay(EMBEDDED, transcoders).observer.measured(transcoders[0].targets[0], spread);
   } finally {
     console.error = error;
   }
@@ -32,7 +35,10 @@ Deno.test("mtc train warns in one sentence where one dimension decides, and nowh
 function shown(count: number): string[] {
   const settings = Array.from({ length: count }, (_, seed) => ({ ...EMBEDDED, seed }));
   const transcoders = planned(
-    settings.map((settings) => ({ ...mappingsFor([2], "resid_mid", "mlp_out", 6)[0], settings })),
+    settings.map((settings) => ({
+      ...mappingsFor({ layers: [2], source: "resid_mid", target: "mlp_out" }, 6, [])[0],
+      settings,
+    })),
   );
   const lines: string[] = [], { error } = console;
   console.error = (line) => lines.push(line);

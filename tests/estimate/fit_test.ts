@@ -19,7 +19,7 @@ globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursi
 const model = await openHollow2b(directory);
 
 function recipe(layers: number[], changes: Partial<PlannedRun["settings"]> = {}): PlannedRun {
-  const transcoders = plannedAlike(mappingsFor(layers, "resid_mid", "mlp_out", 26), PUBLISHED);
+  const transcoders = plannedAlike(mappingsFor({ layers, source: "resid_mid", target: "mlp_out" }, 26, []), PUBLISHED);
   return { settings: { ...sharedSettingsOf(PUBLISHED), ...changes }, transcoders, model, resumed: null };
 }
 
@@ -125,7 +125,10 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
   const narrow = recipe([8, 17], { batch_tokens: 16, buffer_tokens: 65_536 });
   const alone = recipe([8], { batch_tokens: 16, buffer_tokens: 65_536 });
   await assertProposes(machine({ host: await of(alone) + 0.01 * GiB }), narrow, /^--(layers 8|buffer \d+)$/);
-  const four = plannedAlike(mappingsFor([8, 17], "resid_mid,mlp_in", "mlp_out", 26), PUBLISHED);
+  const four = plannedAlike(
+    mappingsFor({ layers: [8, 17], source: "resid_mid,mlp_in", target: "mlp_out" }, 26, []),
+    PUBLISHED,
+  );
   const pairs = { ...narrow, transcoders: four }, three = { ...narrow, transcoders: four.slice(0, 3) };
   // A layer goes with all of its sources.
   await assertProposes(machine({ host: await of(three) + 0.01 * GiB }), pairs, /^--(layers 8|buffer \d+)$/);
@@ -134,7 +137,7 @@ Deno.test("too little memory for any buffer: a smaller batch, then fewer layers,
 });
 
 Deno.test("transcoders that do not fit at once go in as few rounds as memory allows, each of which fits", async () => {
-  const [mapping] = mappingsFor([17], "resid_mid", "mlp_out", 26);
+  const [mapping] = mappingsFor({ layers: [17], source: "resid_mid", target: "mlp_out" }, 26, []);
   const five = planned([16, 32, 48, 64, 80].map((k) => ({ ...mapping, settings: { ...PUBLISHED, k } })));
   const run = { ...recipe([17]), transcoders: five };
   const of = async (count: number) => {

@@ -9,7 +9,7 @@ import { openScope } from "../../core/gpu/scope.ts";
 import { flopsOf, rehearse } from "../../core/estimate/rehearsal.ts";
 import { finish } from "../../core/training/finish.ts";
 import { harvestId, readHarvest } from "../../core/runs/harvest.ts";
-import { tapsOf } from "../../core/runs/ids.ts";
+import { type Mapping, tapsOf } from "../../core/runs/ids.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import { bufferLayout, contextsDrawn } from "../../core/training/buffer.ts";
 import { train } from "../../core/training/session.ts";
@@ -24,12 +24,12 @@ const settings: RunSettings = {
   ...{ log_every: 2, checkpoint_every: 3, sample_every: 3, samples_per_feature: 5, sample_tokens: 500 },
   ...{ evaluation_tokens: 300, exclude_norm_above: 3 },
 };
-const [first, second] = mappingsFor([1, 3], "resid_mid", "mlp_out", 6);
-/** Two that read and predict the same, and one of another layer: each has sizes of its own. */
+const [first, second] = mappingsFor({ layers: [1, 3], source: "resid_mid", target: "mlp_out" }, 6, []);
+/** Two that read and predict the same, and one of another layer and with another target: each has sizes of its own. */
 const transcoders = planned([
   { ...first, settings },
   { ...first, settings: { ...settings, groups: [16, 32, 12, 4], k: 6, aux_k: 5 } },
-  { ...second, settings },
+  { ...second, targets: [...second.targets, { layer: 4, site: "mlp_out" }], settings },
 ]);
 
 /** Notes every buffer of a real device: those alive, and how many bytes they were at most. */
@@ -60,7 +60,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const seen = watch(gpu);
   let whileTraining: string[] = [];
   // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
-  const describe = () => ({ d_in: 128, d_out: 128 }) as any;
+  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length }) as any;
   const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
   const trained = await train(gpu, run, {
     loading() {},
@@ -85,7 +85,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
 
 Deno.test("a run from shards holds no model while it trains, and is rehearsed so", async () => {
   const shards = join(runs, "shards"), contexts = contextsDrawn(bufferLayout(settings), settings.steps);
-  const args = ["--layers", "1,3", "--contexts", String(contexts), "--data-seed", "0", "--out", shards];
+  const args = ["--layers", "1,3,4", "--contexts", String(contexts), "--data-seed", "0", "--out", shards];
   assert.equal((await mtc("harvest", ...args)).code, 0);
   using own = await openGpu();
   const model = await openModel(BUILTIN), harvest = harvestId(await readHarvest(shards));
@@ -94,7 +94,7 @@ Deno.test("a run from shards holds no model while it trains, and is rehearsed so
   const seen = watch(own);
   let whileTraining: string[] = [];
   // deno-lint-ignore no-explicit-any -- as above
-  const describe = () => ({ d_in: 128, d_out: 128 }) as any;
+  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length }) as any;
   const run = { ...plan, directory: join(runs, "fromShards"), data: "builtin" as const, describe };
   const stepped = () => void (whileTraining = live(seen));
   const trained = await train(own, run, { loading() {}, filling() {}, rounded() {}, measured() {}, stepped });
@@ -129,7 +129,7 @@ Deno.test("layers that differ in what they see and how they turn are counted lik
   const model = await openGoldenModel("gemma3/window"), context = 21;
   const run = {
     settings: { ...settings, context },
-    transcoders: plannedAlike(mappingsFor([6], "resid_mid", "mlp_out", 7), settings),
+    transcoders: plannedAlike(mappingsFor({ layers: [6], source: "resid_mid", target: "mlp_out" }, 7, []), settings),
     model,
     resumed: null,
   };

@@ -8,6 +8,7 @@ import {
   oneBlock,
   recordGather,
   recordPrepared,
+  recordPreparedBeside,
   recordScatter,
   recordStore,
   type RowBlocks,
@@ -84,6 +85,50 @@ for (const [rows, first] of [[5, 0], [23, 0], [1, 4], [18, 5]]) {
       assert.deepEqual([...await downloadF32(gpu, y)], expected.flatMap((row) => [...row]));
     });
   }
+}
+
+Deno.test("matrices of different widths and blocks come to stand side by side, each prepared by its own columns", async () => {
+  const widths = [8, 4, 12], total = 24, rows = 9, first = 2;
+  const order = tensorFrom(gpu, "order", [first + rows], Uint32Array.from({ length: first + rows }, (_, n) => n * 2));
+  const all = gaussians(2 * total, 5),
+    y = tensorFrom(gpu, "y", [rows, total], new Float32Array(rows * total).fill(NaN));
+  const matrices = widths.map((width, m) => {
+    const matrix = createRowBlocks(bindingAtMost(gpu, 10 * width * 4), "matrix", ROWS, width), pass = new Pass(gpu);
+    recordStore(pass, tensorFrom(gpu, "rows", [ROWS, width], gaussians(ROWS * width, 6 + m)), matrix, 0, ROWS);
+    pass.submit();
+    return matrix;
+  });
+  const pass = new Pass(gpu), beside = tensorFrom(gpu, "columns", [2, total], all);
+  recordPreparedBeside(pass, matrices, order, beside, y, { rows, first });
+  pass.submit();
+  const found = await downloadF32(gpu, y);
+  let column = 0;
+  for (const [m, width] of widths.entries()) {
+    const alone = tensorFrom(gpu, "alone", [rows, width], new Float32Array(rows * width)), from = column;
+    const own = all.filter((_, at) => at % total >= from && at % total < from + width), pass = new Pass(gpu);
+    recordPrepared(pass, matrices[m], order, tensorFrom(gpu, "own", [2, width], own), alone, { rows, width, first });
+    pass.submit();
+    const mine = found.filter((_, at) => at % total >= from && at % total < from + width);
+    assert.deepEqual(mine, await downloadF32(gpu, alone), `matrix ${m}`);
+    column += width;
+  }
+});
+
+for (const isOne of [false, true]) {
+  Deno.test(`columns of ${isOne ? "one wider row" : "wider rows"} are scattered, the others are not`, async () => {
+    const rows = 7, wide = 20, column = 4, from = gaussians((isOne ? 1 : rows) * wide, 8);
+    const order = Uint32Array.from({ length: rows }, (_, n) => (n * 9 + 4) % ROWS);
+    const y = tensorFrom(gpu, "y", [ROWS, WIDTH], data), x = tensorFrom(gpu, "x", [isOne ? 1 : rows, wide], from);
+    const pass = new Pass(gpu), numbers = tensorFrom(gpu, "order", [rows], order);
+    recordScatter(pass, x, numbers, y, { rows, width: WIDTH, first: 0, column });
+    pass.submit();
+    const expected = data.slice();
+    order.forEach((row, r) => {
+      const begin = (isOne ? 0 : r) * wide + column;
+      expected.set(from.subarray(begin, begin + WIDTH), row * WIDTH);
+    });
+    assert.deepEqual(await downloadF32(gpu, y), expected);
+  });
 }
 
 Deno.test("a row that cannot be bound is refused in one sentence", () => {

@@ -168,7 +168,7 @@ Deno.test("a site has a width and a depth, and what leaves a layer is as deep as
 
 Deno.test("transcoders of a width that kernels cannot take are refused", () => {
   const model = { ...parse({}), heads: 3, headDim: 10 };
-  const mappings = (source: string) => mappingsFor([1], source, "mlp_out", model.layers);
+  const mappings = (source: string) => mappingsFor({ layers: [1], source, target: "mlp_out" }, model.layers, []);
   checkWidths(mappings("mlp_neurons"), model);
   assert.throws(
     () => checkWidths(mappings("attn_heads"), model),

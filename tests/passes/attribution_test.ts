@@ -40,7 +40,7 @@ const SOURCES: readonly [source: Tap, parts: string][] = [
 for (const [source, names] of SOURCES) {
   Deno.test(`${tapName(source)}: the parts of every activation sum to it and are those of float64 loops`, async () => {
     const transcoder = randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [3, 5] }, 0.8, 3);
-    const placed = { transcoder, config: { source, target: tap(2, "mlp_out"), k: 4 } };
+    const placed = { transcoder, config: { source, targets: [tap(2, "mlp_out")], k: 4 } };
     const sum = await readSum(placed, files.weights, config), taps = attributionTaps(source);
     assert.equal(sum.components.map(({ name }) => name).join(" "), names);
     const at = await activations(taps), x = at(source), added = sum.parts.map(({ tap }) => at(tap));
@@ -112,7 +112,7 @@ Deno.test("a source that is no sum is refused with the sites that are, and a sil
   );
   const source = tap(1, "resid_mid"), taps = attributionTaps(source);
   const transcoder = randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [8] }, Infinity, 3);
-  const placed = { transcoder, config: { source, target: tap(1, "mlp_out"), k: 4 } };
+  const placed = { transcoder, config: { source, targets: [tap(1, "mlp_out")], k: 4 } };
   const decoder = await loadDecoder(gpu, files, { taps, maxTokens: 2 * CONTEXT, context: CONTEXT });
   const sum = await readSum(placed, files.weights, config);
   await assert.rejects(
@@ -139,7 +139,7 @@ Deno.test("what features read and write are the tokens of float64 loops over the
   const embedding = files.weights.matrix("embed_tokens.weight", [config.vocabSize, WIDTH]);
   const norm = (await files.weights.readF32("layers.1.pre_feedforward_layernorm.weight", [WIDTH])).map((w) => 1 + w);
   encoder.set(embedding.readF32(77, 1).map((value, d) => value / norm[d]), 2 * WIDTH);
-  const placed = (target: Tap, transcoder: Transcoder) => ({ transcoder, config: { source, target, k: 1 } });
+  const placed = (target: Tap, transcoder: Transcoder) => ({ transcoder, config: { source, targets: [target], k: 1 } });
   const one = placed(tap(1, "mlp_out"), transcoder), { reads } = await readSum(one, files.weights, config);
   const done: number[] = [];
   const options = { gpu, weights: files.weights, config, tokenText: (id: number) => `<${id}>`, reads };
@@ -180,6 +180,20 @@ Deno.test("what features read and write are the tokens of float64 loops over the
   assertClose("reads and writes", [readWriteCosines(reads, one)![0]], [both / lengths], {
     floor: 1e-9,
     relative: 1e-6,
+  });
+
+  // With two targets, what they get is added up in the stream.
+  const { shape, weights } = transcoder, shares = [0.25, 0.75];
+  const beside = Float32Array.from({ length: 2 * decoder.length }, (_, at) => {
+    const feature = Math.floor(at / (2 * WIDTH)), c = at % WIDTH, share = shares[Math.floor(at % (2 * WIDTH) / WIDTH)];
+    return share * weights.decoder[feature * WIDTH + c];
+  });
+  const crossing = {
+    transcoder: { ...transcoder, shape: { ...shape, d_out: 2 * WIDTH }, weights: { ...weights, decoder: beside } },
+    config: { ...one.config, targets: [tap(2, "mlp_out"), tap(3, "mlp_out")] },
+  };
+  assertClose("of two targets", readWriteCosines(reads, crossing)!, readWriteCosines(reads, one)!, {
+    ...{ floor: 1e-6, relative: 1e-6 },
   });
 
   const hidden = placed(tap(2, "attn_in"), transcoder);

@@ -22,7 +22,7 @@ const SOURCE: Tap = { layer: 3, site: "resid_mid" }, TARGET: Tap = { layer: 3, s
 const settings = { context: CONTEXT, include_bos: false, exclude_tokens: [] };
 const placed = {
   transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [12, 20] }, 2, 1),
-  config: { source: SOURCE, target: TARGET, k: 4 },
+  config: { source: SOURCE, targets: [TARGET], k: 4 },
 };
 const OFF: ActivationChange = { kind: "scale", factor: 0 };
 
@@ -51,7 +51,7 @@ const measure = async (changes: Partial<ChangeEffectOptions> = {}) =>
 /** Loss before, loss after, KL and agreement of each prediction, by context and column. */
 async function predictions(features: readonly number[], change: ActivationChange) {
   using scope = openScope(gpu);
-  const all = text(), changer = new FeatureChanger(scope, placed, CONTEXT);
+  const all = text(), changer = new FeatureChanger(scope, placed, decoder.config, CONTEXT);
   const uploaded = changer.upload(scope, new Map(features.map((feature) => [feature, change])));
   const normed = createTensor(scope, "normed", [CONTEXT, WIDTH]), found: number[][] = [];
   for (let row = 0; row < CONTEXTS; row++) {
@@ -66,7 +66,7 @@ async function predictions(features: readonly number[], change: ActivationChange
       return new Float32Array(await download(gpu, compared), 0, 3 * CONTEXT);
     };
     const clean = await run({ edits: [] }, true),
-      changed = await run({ edits: [changer.edit(counted, uploaded)] }, false);
+      changed = await run({ edits: changer.edits(counted, uploaded) }, false);
     for (const place of places) {
       if (place === CONTEXT - 1 || batch.document[place + 1] === NO_DOCUMENT) continue;
       found.push([row, place, clean[3 * place], ...changed.subarray(3 * place, 3 * place + 3)]);

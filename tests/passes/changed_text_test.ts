@@ -55,7 +55,7 @@ const decoder = await loadDecoder(gpu, files, {
 });
 const options = {
   ...{ gpu, decoder, settings: { context: CONTEXT, include_bos: false, exclude_tokens: [] as number[] } },
-  placed: { transcoder, config: { source: SOURCE, target: TARGET, k: 4 } },
+  placed: { transcoder, config: { source: SOURCE, targets: [TARGET], k: 4 } },
 };
 const [text] = textContexts(Uint32Array.from(ids), bosId, 1 + ids.length);
 const changesOf = (change: ActivationChange) => new Map(CHANGED.map((feature) => [feature, change]));

@@ -45,11 +45,11 @@ const transcoders = [
   {
     linearMap: MAP,
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
-    config: { source: TAPS[0], target: TAPS[1], k: 3 },
+    config: { source: TAPS[0], targets: [TAPS[1]], k: 3 },
   },
   {
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, OWN, 2),
-    config: { source: TAPS[1], target: TAPS[2], k: 5 },
+    config: { source: TAPS[1], targets: [TAPS[2]], k: 5 },
   },
 ];
 const SUMMARIES = [
@@ -95,7 +95,7 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
   Deno.test(`transcoder ${i} of ${transcoders.length} in one forward pass: figures are those of float64 loops without BOS and filling`, async () => {
     const rows = [...whole.document.keys()].filter((row) => whole.document[row] !== NO_DOCUMENT);
     const row = (t: number, r: number) => activations[t].subarray(r * WIDTH, (r + 1) * WIDTH);
-    const [x, y] = [config.source, config.target].map((taken) => TAPS.indexOf(taken));
+    const [x, y] = [config.source, ...config.targets].map((taken) => TAPS.indexOf(taken));
     const mean = new Float64Array(WIDTH);
     for (const r of rows) row(y, r).forEach((value, d) => mean[d] += value / rows.length);
     const deviations = new Float64Array(WIDTH);
@@ -152,6 +152,55 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
   });
 }
 
+Deno.test("two targets are measured as their halves are alone; in all they weigh what their scales make of them", async () => {
+  const source = TAPS[0], targets = [TAPS[1], TAPS[2]], total = 2 * WIDTH, target_scales = [3, 0.25];
+  const whole_ = randomTranscoder({ d_in: WIDTH, d_out: total, groups: [7, 9] }, 0.4, 1);
+  const map = {
+    weight: gaussians(WIDTH * total, 31).map((weight) => weight / 40),
+    bias: gaussians(total, 32),
+    targetMean: gaussians(total, 33),
+    tokens: 1234,
+  };
+  const half = (t: number) => {
+    const cut = (values: Float32Array<ArrayBuffer>) => values.filter((_, at) => Math.floor(at % total / WIDTH) === t);
+    const { weights, shape } = whole_, { weight, bias, targetMean, tokens } = map;
+    return {
+      transcoder: {
+        ...whole_,
+        shape: { ...shape, d_out: WIDTH },
+        weights: { ...weights, decoder: cut(weights.decoder), decoderBias: cut(weights.decoderBias) },
+      },
+      linearMap: { weight: cut(weight), bias: cut(bias), targetMean: cut(targetMean), tokens },
+      config: { source, targets: [targets[t]], k: 3 },
+    };
+  };
+  const both = { transcoder: whole_, linearMap: map, config: { source, targets, target_scales, k: 3 } };
+  const [all, ...halves] = await evaluateTranscoders({
+    ...{ ...options, transcoders: [both, half(0), half(1)], source: sourceOf(whole), tokens: 1e6 },
+  });
+  const near = { floor: 0, relative: 1e-5 }, each = all.fvu_per_target!;
+  assert.deepEqual(each.map(({ target }) => target), ["layer0.mlp_out", "layer1.resid_pre"]);
+  for (const [t, { fvu, fvu_ci95, fvu_per_prefix, linear_map, target_variance }] of halves.entries()) {
+    assertClose("fvu", [each[t].fvu, ...each[t].ci95], [fvu, ...fvu_ci95], near);
+    assertClose("prefixes", each[t].fvu_per_prefix.map(({ fvu }) => fvu), fvu_per_prefix.map(({ fvu }) => fvu), near);
+    assertClose("map", [each[t].linear_map!.fvu], [linear_map!.fvu], near);
+    assert.equal(each[t].target_variance.largest_dimension, target_variance!.largest_dimension);
+  }
+  const counted = [...whole.document.keys()].filter((row) => whole.document[row] !== NO_DOCUMENT);
+  const weights = [1, 2].map((t, n) => {
+    let squares = 0;
+    for (let d = 0; d < WIDTH; d++) {
+      const values = counted.map((row) => activations[t][row * WIDTH + d]);
+      const mean = values.reduce((a, b) => a + b) / values.length;
+      for (const value of values) squares += (value - mean) ** 2;
+    }
+    return target_scales[n] ** 2 * squares;
+  });
+  const mixed = (of: readonly number[]) => (of[0] * weights[0] + of[1] * weights[1]) / (weights[0] + weights[1]);
+  assertClose("in all", [all.fvu], [mixed(halves.map(({ fvu }) => fvu))], near);
+  assertClose("map in all", [all.linear_map!.fvu], [mixed(halves.map(({ linear_map }) => linear_map!.fvu))], near);
+});
+
 Deno.test("contexts per forward pass change nothing beyond rounding; the source is read to its end", async () => {
   const evaluate = async (contexts: number) =>
     evaluateTranscoders({ ...options, decoder: await load(contexts), source: sourceOf(whole), tokens: 33 });
@@ -206,7 +255,7 @@ Deno.test("a dictionary so large that it takes the text in small pieces leaves t
   weights.encoder.set(few.encoder);
   weights.decoder.set(few.decoder);
   const thresholds = new Float32Array(200_000).fill(0.4);
-  const large = { transcoder: { shape, weights, thresholds }, config: { source: TAPS[0], target: TAPS[1], k: 5 } };
+  const large = { transcoder: { shape, weights, thresholds }, config: { source: TAPS[0], targets: [TAPS[1]], k: 5 } };
   const evaluate = (transcoders: typeof options.transcoders) =>
     evaluateTranscoders({ ...options, transcoders, source: sourceOf(whole), tokens: Infinity });
   const [[small], [smallBeside, largeBeside], [alone]] = [

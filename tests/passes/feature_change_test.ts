@@ -29,7 +29,7 @@ const load = (taps: readonly Tap[]) =>
 const counted = { places, rows: tensorFrom(gpu, "rows", [TOKENS], places) };
 const placedAt = (source: Tap, target: Tap, seed = 1) => ({
   transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [12, 20] }, 0.5, seed),
-  config: { source, target, k: 4 },
+  config: { source, targets: [target], k: 4 },
 });
 
 /** Runs one batch, and reads a tap. */
@@ -67,7 +67,7 @@ class Predictions {
 const SOURCE = tap(3, "resid_mid"), TARGET = tap(3, "mlp_out");
 const both = await load([SOURCE, TARGET]), placed = placedAt(SOURCE, TARGET);
 const [sourceBefore, targetBefore] = [await read(both, SOURCE), await read(both, TARGET)];
-const changer = new FeatureChanger(gpu, placed, TOKENS);
+const changer = new FeatureChanger(gpu, placed, both.config, TOKENS);
 
 /** What becomes of an activation, by the definition of each change. */
 const CHANGES: [name: string, change: ActivationChange, activation: (f: number) => number][] = [
@@ -100,7 +100,7 @@ function expectedTarget(
 for (const [name, change, activation] of CHANGES) {
   Deno.test(`features ${name}: the target is y + sum of (f' - f) W_dec at counted tokens, and y at all others`, async () => {
     const uploaded = changer.upload(gpu, new Map(CHANGED.map((i) => [i, change])));
-    const after = await read(both, TARGET, [changer.edit(counted, uploaded)]);
+    const after = await read(both, TARGET, changer.edits(counted, uploaded));
     assertClose("target", after, expectedTarget(placed, activation), { floor: 1e-5, relative: 1e-5 });
     assert.ok(relativeL2(after, targetBefore) > 0.01, "it changes something");
     for (let c = 0; c < CONTEXTS; c++) {
@@ -112,7 +112,7 @@ for (const [name, change, activation] of CHANGES) {
 
 Deno.test("each feature takes its own change", async () => {
   const changes = new Map(CHANGES.map(([, change], n) => [5 * n, change]));
-  const after = await read(both, TARGET, [changer.edit(counted, changer.upload(gpu, changes))]);
+  const after = await read(both, TARGET, changer.edits(counted, changer.upload(gpu, changes)));
   const expected = expectedTarget(placed, (f, i) => CHANGES[i / 5][2](f), [...changes.keys()]);
   assertClose("target", after, expected, { floor: 1e-5, relative: 1e-5 });
 });
@@ -125,14 +125,46 @@ Deno.test("more tokens than an encoder takes at once come in several pieces, and
   const rows = tensorFrom(scope, "rows", [tokens], places);
   const changes = new Map(CHANGES.map(([, change], n) => [5 * n, change]));
   const changedOn = async (gpu: Gpu) => {
-    const changer = new FeatureChanger(gpu, { ...placed, transcoder }, tokens), pass = new Pass(gpu);
-    const edits = [changer.edit({ places, rows }, changer.upload(gpu, changes))];
+    const changer = new FeatureChanger(gpu, { ...placed, transcoder }, model.config, tokens), pass = new Pass(gpu);
+    const edits = changer.edits({ places, rows }, changer.upload(gpu, changes));
     const [, { tensor }] = model.forward(pass, batch, { edits });
     pass.submit();
     return await downloadF32(gpu, tensor);
   };
   // Room for 128 of the 154 counted tokens.
   assert.deepEqual(await changedOn(bindingAtMost(scope, 129 * WIDTH * 4 - 1)), await changedOn(scope));
+});
+
+Deno.test("features of two targets are changed at both, as two transcoders of their halves would change them", async () => {
+  using scope = openScope(gpu);
+  const targets = [tap(3, "mlp_out"), tap(4, "mlp_neurons")], widths = [WIDTH, 512], total = WIDTH + 512;
+  const model = await load([SOURCE, ...targets]);
+  const whole = randomTranscoder({ d_in: WIDTH, d_out: total, groups: [12, 20] }, 0.5, 1);
+  const half = (t: number): Transcoder => {
+    const first = t * WIDTH, isMine = (_: number, at: number) => at % total >= first && at % total < first + widths[t];
+    const decoder = whole.weights.decoder.filter(isMine), decoderBias = whole.weights.decoderBias.filter(isMine);
+    return {
+      ...whole,
+      shape: { ...whole.shape, d_out: widths[t] },
+      weights: { ...whole.weights, decoder, decoderBias },
+    };
+  };
+  const changes = new Map(CHANGES.map(([, change], n) => [5 * n, change]));
+  const edits = (transcoder: Transcoder, targets: readonly Tap[]) => {
+    const changer = new FeatureChanger(
+      scope,
+      { transcoder, config: { source: SOURCE, targets, k: 4 } },
+      model.config,
+      TOKENS,
+    );
+    return changer.edits(counted, changer.upload(scope, changes));
+  };
+  const both = edits(whole, targets), apart = targets.flatMap((target, t) => edits(half(t), [target]));
+  for (const target of targets) {
+    const changed = await read(model, target, both);
+    assert.deepEqual(changed, await read(model, target, apart));
+    assert.ok(relativeL2(changed, await read(model, target)) > 0.01, "it changes something");
+  }
 });
 
 Deno.test("a feature that the dictionary has not is refused", () => {
@@ -147,11 +179,11 @@ async function againstWholePass(name: string, mappings: ReturnType<typeof placed
   using scope = openScope(gpu);
   const configs = mappings.map(({ config }) => config);
   const model = await load([...configs.map(({ source }) => source), tap(1, "mlp_neurons")]);
-  const kept = new KeptBelow(scope, model, configs.map(({ target }) => target)),
+  const kept = new KeptBelow(scope, model, configs.flatMap(({ targets }) => targets)),
     predictions = new Predictions(scope, model);
-  const changers = mappings.map((placed) => new FeatureChanger(scope, placed, TOKENS));
+  const changers = mappings.map((placed) => new FeatureChanger(scope, placed, model.config, TOKENS));
   const edits = (changes: ReadonlyMap<number, ActivationChange>) =>
-    changers.map((changer) => changer.edit(counted, changer.upload(scope, changes)));
+    changers.flatMap((changer) => changer.edits(counted, changer.upload(scope, changes)));
   const changed = edits(new Map(CHANGED.map((i) => [i, CHANGES[2][1]]))), nothing = edits(new Map());
 
   const plain = await predictions.reference([]), clean = await predictions.reference(kept.keep);
@@ -186,8 +218,8 @@ Deno.test("with transcoders of several layers a pass begins below the lowest, an
 Deno.test("above the MLP of layer 3, two layers are left to be computed, whatever else is tapped below", async () => {
   using scope = openScope(gpu);
   const model = await load([SOURCE, tap(2, "attn_heads"), tap(0, "resid_pre")]), pass = new RecordingPass(scope);
-  const kept = new KeptBelow(scope, model, [TARGET]), edit = changer.edit(counted, changer.upload(scope, new Map()));
-  model.forward(pass, text, { edits: [...kept.begin, edit] });
+  const kept = new KeptBelow(scope, model, [TARGET]), edits = changer.edits(counted, changer.upload(scope, new Map()));
+  model.forward(pass, text, { edits: [...kept.begin, ...edits] });
   const products = pass.dispatches.map(({ weight }) => weight).filter((weight) => weight !== null);
   assert.equal(products.length, 2 * 4, products.join());
 });
@@ -232,13 +264,13 @@ Deno.test("a feature that alone carries a token: switched off, that token's loss
     },
     thresholds: new Float32Array(4).fill((next + activation) / 2),
   };
-  const config = { source, target, k: 1 }, kept = new KeptBelow(scope, model, [target]);
+  const config = { source, targets: [target], k: 1 }, kept = new KeptBelow(scope, model, [target]);
   const predictions = new Predictions(scope, model);
   await predictions.reference(kept.keep);
-  const changer = new FeatureChanger(scope, { transcoder: planted, config }, TOKENS);
+  const changer = new FeatureChanger(scope, { transcoder: planted, config }, model.config, TOKENS);
   const off = async (feature: number) => {
     const changes = new Map([[feature, CHANGES[0][1]]]);
-    return await predictions.compare([...kept.begin, changer.edit(counted, changer.upload(scope, changes))]);
+    return await predictions.compare([...kept.begin, ...changer.edits(counted, changer.upload(scope, changes))]);
   };
   const clean = await predictions.compare(kept.begin), changed = await off(0);
   const moved = [...text.ids.keys()].filter((row) => [0, 1].some((c) => changed[3 * row + c] !== clean[3 * row + c]));

@@ -63,7 +63,8 @@ const PLACES: readonly [source: Tap, target: Tap][] = [
 ];
 for (const [source, target] of PLACES) {
   Deno.test(`${tapName(source)} to ${tapName(target)}: each feature's effect is that of a whole forward pass without it`, async () => {
-    const config = { source, target, k: 4 }, { decoder, predict, at } = await load(importanceTaps(config));
+    const config = { source, targets: [target] as const, k: 4 },
+      { decoder, predict, at } = await load(importanceTaps(config));
     const d_in = widthOf(decoder.config, source.site), d_out = widthOf(decoder.config, target.site);
     const transcoder = randomTranscoder({ d_in, d_out, groups: [3, 5] }, 0.8, 3);
     const { measured, estimates } = await measure(transcoder, config, decoder);
@@ -110,7 +111,7 @@ for (const [source, target] of PLACES) {
 
 async function measure(
   transcoder: Transcoder,
-  config: { source: Tap; target: Tap; k: number },
+  config: { source: Tap; targets: readonly [Tap]; k: number },
   decoder: Awaited<ReturnType<typeof load>>["decoder"],
   batch: TokenBatch = text,
 ) {
@@ -147,7 +148,7 @@ function detectors(x: Float32Array, rows: readonly number[]): Transcoder {
 }
 
 Deno.test("a feature that alone carries a token: without it that token's prediction changes, above no attention no other's does", async () => {
-  const config = { source: tap(5, "resid_mid"), target: tap(5, "mlp_out"), k: 1 };
+  const config = { source: tap(5, "resid_mid"), targets: [tap(5, "mlp_out")] as const, k: 1 };
   const { decoder, predict, at } = await load(importanceTaps(config));
   const x = await at(config.source), rows = [3, CONTEXT + 7, 2 * CONTEXT + 10, 3 * CONTEXT + 11];
   const transcoder = detectors(x, rows);
@@ -158,7 +159,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
     assert.deepEqual(fired.filter(([, fires]) => fires[i]).map(([at]) => at), [row], "it fires on one token");
   });
   const { measured } = await measure(transcoder, config, decoder);
-  const none = await predict(config.target, new Float32Array(text.ids.length * 128));
+  const none = await predict(config.targets[0], new Float32Array(text.ids.length * 128));
   assert.deepEqual(measured.ablated.map(({ feature }) => feature), [0, 1, 2, 3]);
   for (const { feature, loss, kl } of measured.ablated) {
     const context = Math.floor(rows[feature] / CONTEXT), others = [...loss].filter((_, c) => c !== context);
@@ -170,7 +171,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
     const change = new Float32Array(text.ids.length * 128), row = rows[feature];
     const f = activationsOf(transcoder, x.subarray(row * 128, (row + 1) * 128))[feature];
     for (let d = 0; d < 128; d++) change[row * 128 + d] = -f * transcoder.weights.decoder[feature * 128 + d];
-    const without = await predict(config.target, change);
+    const without = await predict(config.targets[0], change);
     assert.deepEqual(
       [...without].flatMap((_, i) => i % 3 === 0 && without[i] !== none[i] ? [i / 3] : []),
       isLast ? [] : [row],
@@ -189,7 +190,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
 });
 
 Deno.test("a dictionary that is silent is refused, and a text without tokens", async () => {
-  const config = { source: tap(2, "resid_mid"), target: tap(2, "mlp_out"), k: 1 };
+  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")] as const, k: 1 };
   const { decoder } = await load(importanceTaps(config));
   const silent = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, Infinity, 1);
   await assert.rejects(
@@ -204,7 +205,7 @@ Deno.test("a dictionary that is silent is refused, and a text without tokens", a
 });
 
 Deno.test("an interrupt ends the work with its reason", async () => {
-  const config = { source: tap(2, "resid_mid"), target: tap(2, "mlp_out"), k: 1 };
+  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")] as const, k: 1 };
   const { decoder } = await load(importanceTaps(config));
   const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, 0.8, 3),
     controller = new AbortController();

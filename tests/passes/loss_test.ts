@@ -57,9 +57,9 @@ async function open(family: string) {
       },
       thresholds: await part("thresholds"),
     };
-    transcoders.push({ transcoder, config: { source, target, k: 4 } });
+    transcoders.push({ transcoder, config: { source, targets: [target], k: 4 } });
   }
-  const taps = transcoders.flatMap(({ config: { source, target } }) => [source, target]);
+  const taps = transcoders.flatMap(({ config: { source, targets } }) => [source, ...targets]);
   const load = (at: number) => loadDecoder(gpu, files, { taps, maxTokens: at * context, context, head: true });
   return { family, file, batch, transcoders, decoder: await load(contexts), load };
 }
@@ -79,9 +79,9 @@ for (const family of Object.keys(MAPPINGS)) {
     pass.submit();
     const edits: Edit[] = [];
     for (const m of members) {
-      const { config: { target } } = transcoders[m], sum = new Float64Array(width);
+      const { config: { targets: [target] } } = transcoders[m], sum = new Float64Array(width);
       if (how === "0" || how === "1") {
-        edits.push(new Splice(scope, transcoders[m], tokens).edit(places, Number(how)));
+        edits.push(...new Splice(scope, transcoders[m], decoder.config, tokens).edits(places, Number(how)));
         continue;
       }
       const values = await downloadF32(gpu, clean[2 * m + 1].tensor);
@@ -209,7 +209,7 @@ async function byHeart(): Promise<Transcoder> {
 const measure = (transcoders: readonly Transcoder[], target = TARGET) =>
   measureLoss({
     ...{ gpu, decoder, settings, source: sourceOf(text) },
-    transcoders: transcoders.map((transcoder) => ({ transcoder, config: { source: SOURCE, target, k: 1 } })),
+    transcoders: transcoders.map((transcoder) => ({ transcoder, config: { source: SOURCE, targets: [target], k: 1 } })),
   });
 
 Deno.test("a transcoder that gives the true target of each token recovers all, one that gives zeros nothing", async () => {
@@ -248,7 +248,7 @@ Deno.test("where two predict the same, those that map the same sites in differen
   ]];
   const transcoders = places.map(([source, target], seed) => {
     const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: seed === 2 ? [5] : [3, 5] }, 0.5, seed);
-    return { transcoder, config: { source, target, k: 1 } };
+    return { transcoder, config: { source, targets: [target], k: 1 } };
   });
   using scope = openScope(gpu);
   const options = { taps: places.flat(), maxTokens: 3 * CONTEXT, context: CONTEXT, head: true };
@@ -276,6 +276,49 @@ Deno.test("where two predict the same, those that map the same sites in differen
   assert.deepEqual(replacement_model, a.replacement_model, "the third is not in the way");
 });
 
+Deno.test("one transcoder of two targets is in place what two of one encoder and its halves are", async () => {
+  using scope = openScope(gpu);
+  const source = tap(1, "resid_mid"), targets = [tap(1, "mlp_out"), tap(3, "mlp_neurons")], [near, far] = [128, 512];
+  const whole = randomTranscoder({ d_in: 128, d_out: near + far, groups: [30, 98] }, 0.5, 1);
+  const half = (first: number, width: number): Transcoder => {
+    const of = near + far, isMine = (_: number, at: number) => at % of >= first && at % of < first + width;
+    const { weights } = whole, decoder = weights.decoder.filter(isMine);
+    const decoderBias = weights.decoderBias.filter(isMine);
+    return { ...whole, shape: { ...whole.shape, d_out: width }, weights: { ...weights, decoder, decoderBias } };
+  };
+  const halves = [half(0, near), half(near, far)].map((transcoder, t) => {
+    return { transcoder, config: { source, targets: [targets[t]], k: 1 } };
+  });
+  const batch = randomText(14, CONTEXT, 9), options = { taps: [source, ...targets], context: CONTEXT, head: true };
+  const model = await loadDecoder(scope, files, { ...options, maxTokens: batch.ids.length });
+  const common = { gpu, decoder: model, settings };
+  const both = { transcoder: whole, config: { source, targets, target_scales: [1, 3], k: 1 } };
+  const [{ replacement_model: apart }] = await measureLoss({ ...common, source: sourceOf(batch), transcoders: halves });
+  const [{ zero, mean, per_prefix, replacement_model }] = await measureLoss({
+    ...{ ...common, source: sourceOf(batch), transcoders: [both] },
+  });
+  assert.equal(replacement_model, undefined, "there is no other");
+  assert.deepEqual([zero, mean], [apart!.zero, apart!.mean]);
+  assert.deepEqual(
+    per_prefix.map(({ prefix: _, ...figures }) => figures),
+    apart!.per_prefix.map(({ prefixes: _, ...figures }) => figures),
+  );
+  assert.notEqual(per_prefix[0].ce, per_prefix[1].ce);
+});
+
+Deno.test("transcoders that share one of several targets cannot stand in its place at once", async () => {
+  using scope = openScope(gpu);
+  const source = tap(1, "resid_mid"), low = tap(1, "mlp_out"), high = tap(3, "mlp_out");
+  const decoder = await loadDecoder(scope, files, {
+    ...{ taps: [source, low, high], maxTokens: 3 * CONTEXT, context: CONTEXT, head: true },
+  });
+  const random = (d_out: number, seed: number) => randomTranscoder({ d_in: 128, d_out, groups: [5] }, 0.5, seed);
+  const both = { transcoder: random(256, 1), config: { source, targets: [low, high], k: 1 } };
+  const other = { transcoder: random(128, 2), config: { source, targets: [high], k: 1 } };
+  const measured = await measureLoss({ gpu, decoder, settings, source: sourceOf(text), transcoders: [both, other] });
+  assert.deepEqual(measured.map(({ replacement_model }) => replacement_model), [undefined, undefined]);
+});
+
 Deno.test("a dictionary that takes fewer tokens at once than a forward pass has gives the same, and BOS keeps its own", async () => {
   using scope = openScope(gpu);
   const batch = randomText(14, CONTEXT, 9), counted = countedRows(batch, false), tokens = batch.ids.length, width = 128;
@@ -284,9 +327,9 @@ Deno.test("a dictionary that takes fewer tokens at once than a forward pass has 
   const transcoder = randomTranscoder({ d_in: width, d_out: width, groups: [128] }, 0.5, 1);
   const rows = tensorFrom(scope, "rows", [tokens], counted);
   const spliceOn = async (gpu: Gpu) => {
-    const splice = new Splice(gpu, { transcoder, config: { source: SOURCE, target: TARGET, k: 1 } }, tokens);
-    const pass = new Pass(gpu);
-    const [, { tensor }] = model.forward(pass, batch, { edits: [splice.edit({ places: counted, rows }, 0)] });
+    const placed = { transcoder, config: { source: SOURCE, targets: [TARGET], k: 1 } };
+    const splice = new Splice(gpu, placed, model.config, tokens), pass = new Pass(gpu);
+    const [, { tensor }] = model.forward(pass, batch, { edits: splice.edits({ places: counted, rows }, 0) });
     pass.submit();
     return await downloadF32(gpu, tensor);
   };
@@ -303,6 +346,40 @@ Deno.test("a dictionary that takes fewer tokens at once than a forward pass has 
   }
 });
 
+Deno.test("so does one of two targets, whose later one takes what the pieces left at the first", async () => {
+  using scope = openScope(gpu);
+  const batch = randomText(14, CONTEXT, 9), counted = countedRows(batch, false), tokens = batch.ids.length;
+  const source = tap(1, "resid_mid"), targets = [tap(1, "mlp_out"), TARGET], [d_in, d_out] = [128, 256];
+  const model = await loadDecoder(scope, files, { taps: [source, ...targets], maxTokens: tokens, context: CONTEXT });
+  const few = randomTranscoder({ d_in, d_out, groups: [16] }, 0.5, 1), features = 2 ** 16;
+  // So many features leave room for 128 of the 154 counted tokens; all but the first 16 are never active.
+  const padded = (values: Float32Array<ArrayBuffer>, length: number) => {
+    const whole = new Float32Array(length);
+    whole.set(values);
+    return whole;
+  };
+  const { encoder, encoderBias, decoder, decoderBias } = few.weights;
+  const many: Transcoder = {
+    shape: { d_in, d_out, groups: [features] },
+    weights: {
+      encoder: padded(encoder, features * d_in),
+      encoderBias: padded(encoderBias, features),
+      decoder: padded(decoder, features * d_out),
+      decoderBias,
+    },
+    thresholds: new Float32Array(features).fill(0.5),
+  };
+  const rows = tensorFrom(scope, "rows", [tokens], counted);
+  const spliced = async (transcoder: Transcoder) => {
+    const splice = new Splice(scope, { transcoder, config: { source, targets, k: 1 } }, model.config, tokens);
+    const pass = new Pass(gpu), edits = splice.edits({ places: counted, rows }, 0);
+    const [, first, second] = model.forward(pass, batch, { edits });
+    pass.submit();
+    return [await downloadF32(gpu, first.tensor), await downloadF32(gpu, second.tensor)];
+  };
+  assert.deepEqual(await spliced(many), await spliced(few));
+});
+
 Deno.test("tokens that are too long at the source are left out as if they were by their ids, whatever is spliced in", async () => {
   const pass = new Pass(gpu), [{ tensor }] = decoder.forward(pass, text), width = 128;
   pass.submit();
@@ -315,7 +392,7 @@ Deno.test("tokens that are too long at the source are left out as if they were b
   assert.equal(new Set(text.ids).size, norms.size + 1, "each id but that of BOS stands in one place");
   const transcoders = [{
     transcoder: randomTranscoder({ d_in: width, d_out: width, groups: [8, 8] }, 0.5, 1),
-    config: { source: SOURCE, target: TARGET, k: 1 },
+    config: { source: SOURCE, targets: [TARGET], k: 1 },
   }];
   const measured = (changes: object) =>
     measureLoss({ gpu, decoder, transcoders, source: sourceOf(text), settings: { ...settings, ...changes } });
@@ -330,7 +407,7 @@ Deno.test("what no token of the text follows predicts nothing that counts", asyn
   const filled = { ...text, document: text.document.slice() };
   filled.document.fill(NO_DOCUMENT, CONTEXT - 3, CONTEXT);
   const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, 0.5, 1);
-  const transcoders = [{ transcoder, config: { source: SOURCE, target: TARGET, k: 1 } }];
+  const transcoders = [{ transcoder, config: { source: SOURCE, targets: [TARGET], k: 1 } }];
   const [{ tokens, contexts, documents, resampled }] = await measureLoss({
     ...{ gpu, decoder, settings, transcoders, source: sourceOf(filled) },
   });
@@ -340,7 +417,7 @@ Deno.test("what no token of the text follows predicts nothing that counts", asyn
 Deno.test("a text without tokens is refused, and contexts too short for any prediction", async () => {
   const transcoders = [{
     transcoder: randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, 1, 1),
-    config: { source: SOURCE, target: TARGET, k: 1 },
+    config: { source: SOURCE, targets: [TARGET], k: 1 },
   }];
   const options = { gpu, decoder, settings, transcoders };
   const refused = (changes: Partial<Parameters<typeof measureLoss>[0]>, message: RegExp) =>

@@ -108,7 +108,7 @@ Deno.test("tokens whose norm is above a limit at any tap do not count, in any fo
 });
 
 Deno.test("analyses side by side take in what each takes in alone, in the same pieces", async () => {
-  const config = { source: TAPS[2], target: TAPS[3], k: 5 };
+  const config = { source: TAPS[2], targets: [TAPS[3]], k: 5 };
   const transcoder = randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1);
   const make = () => {
     const parts: HostFeatures[] = [], activations: Float32Array[][] = TAPS.map(() => []), sizes: number[] = [];

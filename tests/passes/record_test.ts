@@ -45,12 +45,12 @@ const targetMean = gaussians(WIDTH, 33).map((mean) => mean / 4);
 const transcoders = [
   {
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9, 5] }, 0.4, 1),
-    config: { source: TAPS[0], target: TAPS[1], k: 3 },
+    config: { source: TAPS[0], targets: [TAPS[1]], k: 3 },
     linearMap: { weight: gaussians(1, 1), bias: gaussians(1, 1), targetMean, tokens: 1 },
   },
   {
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [30] }, 0.2, 2),
-    config: { source: TAPS[1], target: TAPS[2], k: 5 },
+    config: { source: TAPS[1], targets: [TAPS[2]], k: 5 },
   },
 ];
 const tokenText = (id: number) => `token ${id}`;
@@ -87,10 +87,10 @@ for (const [i, { transcoder, config, linearMap }] of transcoders.entries()) {
     const row = (tapped: Tap, r: number) => activations[TAPS.indexOf(tapped)].subarray(r * WIDTH, (r + 1) * WIDTH);
     const index: number[] = [], value: number[] = [], start = [0], squares: number[] = [], targets: number[] = [];
     const removed = new Float64Array(features * ends.length), mean = new Float64Array(WIDTH);
-    for (const r of counted) row(config.target, r).forEach((y, c) => mean[c] += y / counted.length);
+    for (const r of counted) row(config.targets[0], r).forEach((y, c) => mean[c] += y / counted.length);
     let variation = 0;
     for (const r of counted) {
-      const y = row(config.target, r);
+      const y = row(config.targets[0], r);
       const kept = [...activationsOf(transcoder, row(config.source, r)).entries()]
         .filter(([feature, a]) => a > thresholds[feature]);
       index.push(...kept.map(([feature]) => feature));

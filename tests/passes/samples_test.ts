@@ -13,13 +13,13 @@ const CONTEXT = 9, COUNTED = CONTEXT - 1, WIDTH = 128;
 Deno.test("a text's first contexts are evaluated as held-out text is, and no others, also where a batch goes beyond them", async () => {
   using gpu = await openGpu();
   const files = await openModel("builtin");
-  const config = { source: { layer: 0, site: "resid_mid" }, target: { layer: 0, site: "mlp_out" }, k: 3 } as const;
+  const config = { source: { layer: 0, site: "resid_mid" }, targets: [{ layer: 0, site: "mlp_out" }], k: 3 } as const;
   const transcoders = [{
     transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [7, 9] }, 0.4, 1),
     config,
   }];
   const decoder = await loadDecoder(gpu, files, {
-    taps: [config.source, config.target],
+    taps: [config.source, ...config.targets],
     maxTokens: 4 * CONTEXT,
     context: CONTEXT,
   });

@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { csvFormatRows } from "d3-dsv";
 import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
 import { analyzeTranscoder, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { type TranscoderConfig, writeConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { writeSafetensors } from "../../core/files/safetensors.ts";
 import type { Tap } from "../../core/model/sites.ts";
@@ -276,9 +277,9 @@ function evaluation(run: SyntheticRun, ends: number[]) {
   };
 }
 
-function config(run: SyntheticRun, tokens: number) {
+function config(run: SyntheticRun, tokens: number): TranscoderConfig {
   const features = run.groups.reduce((sum, group) => sum + group, 0);
-  const site = (name: string) => ({ layer: run.layer, site: name });
+  const site = (name: Tap["site"]): Tap => ({ layer: run.layer, site: name });
   return {
     format: 2,
     mtc_version: "0.1.0",
@@ -290,7 +291,7 @@ function config(run: SyntheticRun, tokens: number) {
       ...{ documents: 233, train_documents: 210, held_out_documents: 23, fingerprint: "0123456789abcdef" },
     },
     source: run.source ?? site("resid_mid"),
-    target: site("mlp_out"),
+    targets: [site("mlp_out")],
     layer: run.layer,
     d_in: run.dIn,
     d_out: run.dOut,
@@ -321,6 +322,9 @@ function config(run: SyntheticRun, tokens: number) {
     sample_tokens: tokens,
     evaluation_tokens: 80640,
     include_bos: false,
+    exclude_tokens: [],
+    exclude_norm_above: 0,
+    data_seed: run.seed,
     ...{
       precision: "f32",
       encoder_norm: 0.3,
@@ -363,7 +367,7 @@ export async function writeSyntheticRun(
     "encoder_bias,encoder_decoder_cosine,top_token_id,top_token,top_token_share,token_entropy_bits,dead," +
     "main_token_id,main_token,main_token_share,main_token_share_most,main_token_occurrences";
   const write = (file: string, text: string) => Deno.writeTextFile(join(path, file), text);
-  await write("config.json", JSON.stringify(config(run, tokens), null, 2));
+  await writeConfig(path, config(run, tokens));
   await write("metrics.csv", csvFormatRows(metricsRows(random, run, ends)) + "\n");
   await write("evaluation.json", JSON.stringify(evaluation(run, ends), null, 2));
   await write("samples.jsonl", features.map(({ line }) => line + "\n").join(""));

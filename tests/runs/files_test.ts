@@ -3,7 +3,7 @@ import { join } from "node:path";
 import { FeatureTally } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { analysesOf } from "../../core/runs/analysed.ts";
-import { FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
+import { FORMAT, PLAIN_FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
@@ -133,14 +133,35 @@ Deno.test("config.json: cut off, a missing setting, groups that do not add up", 
     await rejects(() => readConfig(path), file, "k: expected", '"many"');
     await Deno.writeTextFile(file, whole.replace('"features": 16', '"features": 17'));
     await rejects(() => readConfig(path), file, "groups: the groups' sizes must add up to `features`, it is [4,8,4]");
-    await Deno.writeTextFile(file, whole.replace('"k": 48', '"k": 48, "exclude_norm_above": 6'));
+    await Deno.writeTextFile(file, whole.replace('"exclude_norm_above": 0', '"exclude_norm_above": 6'));
     await rejects(() => readConfig(path), file, "median_norms must be there, it is missing");
-    await Deno.writeTextFile(file, whole.replace(`"format": ${FORMAT}`, `"format": ${FORMAT + 1}`));
+    await Deno.writeTextFile(file, whole.replace(`"format": ${PLAIN_FORMAT}`, `"format": ${FORMAT + 1}`));
     await rejects(() => readConfig(path), file, `its format must be ${FORMAT} or less, it is ${FORMAT + 1}`, "0.1.0");
     await Deno.writeTextFile(file, whole.replace('"resid_mid"', '"resid_middle"'));
     await rejects(() => readConfig(path), file, "source.site", "resid_middle");
     await Deno.writeTextFile(file, whole.replace(/"d_in": 6,/, ""));
     await rejects(() => readConfig(path), file, "d_in");
+  }));
+
+Deno.test("config.json: several targets make it of a newer format, which keeps them and what each is multiplied by", () =>
+  withRun(async (path) => {
+    const file = join(path, "config.json"), plain = await readConfig(path), { targets: [first], layer } = plain;
+    const written = async () => JSON.parse(await Deno.readTextFile(file));
+    const { target, ...one } = await written();
+    assert.deepEqual([one.format, target, "targets" in one], [PLAIN_FORMAT, first, false]);
+    const targets = [first, { layer: layer + 2, site: "mlp_out" }] as const, target_scales = [0.5, 0.125];
+    await writeConfig(path, { ...plain, targets, target_scales });
+    const several = await written();
+    assert.deepEqual([several.format, several.targets, "target" in several], [FORMAT, targets, false]);
+    assert.deepEqual(await readConfig(path), { ...plain, format: FORMAT, targets, target_scales });
+    await writeConfig(path, { ...plain, targets });
+    await rejects(() => readConfig(path), file, "target_scales must be there, it is missing");
+    for (
+      const bad of [{ targets, target_scales: [1] }, { targets, target_scales: [1, 2, 3] }, { target_scales: [1] }]
+    ) {
+      await writeConfig(path, { ...plain, ...bad });
+      await rejects(() => readConfig(path), file, "target_scales: there must be one for each of several targets");
+    }
   }));
 
 Deno.test("metrics.csv: cut off, a word for a number, a column too few, no rows", () =>
@@ -227,7 +248,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
   try {
     assert.deepEqual([config.format, config.mtc_version, groups], [0, "0.1.0", [4, 8, 4]]);
     await writeConfig(directory, config);
-    assert.equal((await readConfig(directory)).format, FORMAT);
+    assert.equal((await readConfig(directory)).format, PLAIN_FORMAT);
     // The keys of the new file are in the order of the schema.
     const { format, ...rest } = JSON.parse(await Deno.readTextFile(join(directory, "config.json")));
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
@@ -235,7 +256,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
       ...{ exclude_tokens: [], exclude_norm_above: 0, data_seed: before.seed },
       ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0 },
     };
-    assert.deepEqual([format, rest], [FORMAT, { ...before, ...added }]);
+    assert.deepEqual([format, rest], [PLAIN_FORMAT, { ...before, ...added }]);
     const metrics = await readMetrics(old, groups);
     await startMetrics(directory, groups);
     await appendMetrics(directory, groups, metrics);
@@ -276,8 +297,7 @@ Deno.test("transcoders are found by their config.json, whatever their directorie
       await Deno.mkdir(join(root, directory));
       await Deno.writeTextFile(join(root, directory, "config.json"), '{ "model_type": "gemma2" }');
     }
-    const layers = async (directory: string) =>
-      (await findTranscoders(directory)).map(({ config }) => config.target.layer);
+    const layers = async (directory: string) => (await findTranscoders(directory)).map(({ config }) => config.layer);
     assert.deepEqual(await layers(root), [10, 2]);
     assert.deepEqual(await layers(join(root, "demo")), [10, 2]);
     assert.deepEqual(await layers(join(root, "demo", "my favourite")), [2]);

@@ -2,7 +2,14 @@
 
 import assert from "node:assert/strict";
 import type { Tap } from "../../core/model/sites.ts";
-import { compareIds, describeId, idOf, nameTranscoders, type TranscoderId } from "../../core/runs/ids.ts";
+import {
+  compareIds,
+  describeId,
+  idOf,
+  nameTranscoders,
+  predictedLayers,
+  type TranscoderId,
+} from "../../core/runs/ids.ts";
 
 const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
 
@@ -56,6 +63,26 @@ Deno.test("mappings are told apart by the layer read, or else by their sites", (
     files(id(8, several), id(7, { ...several, source: tap(7, "resid_mid") })),
     ["layer8-to-layer9+layer10", "layer7-to-layer9+layer10"],
   );
+});
+
+Deno.test("layers of several targets are named once; targets that differ within them are told apart by all sites", () => {
+  const to = (...targets: ReturnType<typeof tap>[]) => id(0, { source: tap(1, "resid_mid"), targets });
+  const three = to(tap(1, "mlp_out"), tap(2, "mlp_out"), tap(4, "mlp_out"));
+  assert.deepEqual(nameTranscoders([to(tap(3, "attn_out"), tap(3, "mlp_out")), three]), [
+    { file: "layer3", title: "Layer 3", phrase: "layer 3" },
+    { file: "layer1+layer2+layer4", title: "Layers 1, 2 and 4", phrase: "layers 1, 2 and 4" },
+  ]);
+  assert.equal(predictedLayers(three), "layers 1, 2 and 4");
+  // The same layers and the same sites, in another layer each.
+  const apart = [
+    to(tap(3, "mlp_out"), tap(3, "resid_post"), tap(4, "mlp_out")),
+    to(tap(3, "mlp_out"), tap(4, "resid_post"), tap(4, "mlp_out")),
+  ];
+  assert.deepEqual(files(...apart), [
+    "layer1.resid_mid-to-layer3.mlp_out+layer3.resid_post+layer4.mlp_out",
+    "layer1.resid_mid-to-layer3.mlp_out+layer4.resid_post+layer4.mlp_out",
+  ]);
+  assert.equal(new Set(titles(...apart)).size, 2);
 });
 
 Deno.test("titles say the same in words", () => {
@@ -139,7 +166,7 @@ Deno.test("an identity comes from config.json", () => {
   const config = {
     model: { name: "m" },
     source: tap(1, "mlp_in"),
-    target: tap(2, "mlp_out"),
+    targets: [tap(2, "mlp_out")],
     groups: [2, 7],
     k: 3,
     learning_rate: 0.01,

@@ -62,20 +62,33 @@ for (const [rows, width, LANES] of [[1, 4, 8], [7, 36, 8], [9, 28, 64], [3, 252,
   });
 }
 
-for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [1, 252], [1, 260], [5, 52]]) {
-  Deno.test(`prepare_rows: ${rows} x ${width}, against float64, and only the rows of the block`, async () => {
-    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6;
+// Alone in y, and between other columns.
+const PREPARED = [[1, 4], [7, 36], [9, 28], [1, 256], [1, 252], [1, 260], [5, 52]].flatMap(([rows, width]) => [
+  { rows, width, before: 0, behind: 0 },
+  { rows, width, before: 8, behind: 4 },
+]);
+for (const { rows, width, before, behind } of PREPARED) {
+  Deno.test(`prepare_rows: ${rows} x ${width} behind ${before}, against float64, and only the rows of the block`, async () => {
+    const capacity = 11, first = 3, blockFirst = 2, blockRows = 6, yWidth = before + width + behind;
     // Means a hundred times the spread, as the massive dimensions of a residual stream have them, and scales of any size.
     const mean = gaussians(width, 3).map((value, c) => c % 3 === 0 ? 100 * value : value);
     const scale = gaussians(width, 4).map((value) => Math.exp(3 * value));
     const x = gaussians(capacity * width, 1).map((value, at) => value + mean[at % width]);
     const order = Array.from({ length: first + rows }, (_, n) => (n * 7) % capacity);
-    const y = rubbish(rows * width + 4), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
-    const pass = new Pass(gpu), place = { block_first: blockFirst, block_rows: blockRows };
-    const columns = f32(Float32Array.of(...mean, ...scale));
+    const y = rubbish(rows * yWidth + 4), block = x.slice(blockFirst * width, (blockFirst + blockRows) * width);
+    const place = { block_first: blockFirst, block_rows: blockRows, y_width: yWidth, y_column: before };
+    const pass = new Pass(gpu), others = (count: number) => new Float32Array(count).fill(NaN);
+    const row = (values: Float32Array) => [...others(before), ...values, ...others(behind)];
+    const columns = f32(Float32Array.of(...row(mean), ...row(scale)));
     pass.run(prepareRows, { x: f32(block), order: u32(order), columns, y }, { rows, width, first, ...place });
     pass.submit();
-    const actual = await downloadF32(gpu, y);
+    const written = await downloadF32(gpu, y);
+    const isBeside = (_: number, at: number) => at % yWidth < before || at % yWidth >= before + width;
+    assert.ok(
+      written.filter(isBeside).every(Number.isNaN),
+      "other columns are left alone, and what is past the last row",
+    );
+    const actual = written.filter((_, at) => at < rows * yWidth && !isBeside(_, at));
     const isInside = (r: number) => order[first + r] >= blockFirst && order[first + r] < blockFirst + blockRows;
     const places = Array.from({ length: rows * width }, (_, at) => at);
     const inside = places.filter((at) => isInside(Math.floor(at / width)));
@@ -85,7 +98,7 @@ for (const [rows, width] of [[1, 4], [7, 36], [9, 28], [1, 256], [1, 252], [1, 2
     });
     assertWithin("prepared", Float32Array.from(inside, (at) => actual[at]), expected);
     for (const at of places) assert.equal(Number.isNaN(actual[at]), !isInside(Math.floor(at / width)), `${at}`);
-    assert.ok(Number.isNaN(actual[rows * width]), "nothing is written past the last row");
+    assert.ok(written.subarray(rows * yWidth).every(Number.isNaN), "nothing is written past the last row");
   });
 }
 
@@ -94,14 +107,14 @@ Deno.test("prepare_rows with one factor and no means is a product rounded once: 
   const columns = f32(Float32Array.from({ length: 2 * width }, (_, c) => c < width ? 0 : scale)),
     order = u32([0, 1, 2, 3, 4]);
   const pass = new Pass(gpu), params = { rows, width, first: 0, block_first: 0, block_rows: rows };
-  pass.run(prepareRows, { x: f32(x), order, columns, y }, params);
+  pass.run(prepareRows, { x: f32(x), order, columns, y }, { ...params, y_width: width, y_column: 0 });
   pass.submit();
   // A product of two float32 numbers fits in a float64.
   assert.deepEqual(await downloadF32(gpu, y), x.map((value) => scale * value));
 });
 
 Deno.test("a width that is no multiple of 4 is refused: rows would be mixed up", () => {
-  const params = { rows: 2, width: 6, first: 0, block_first: 0, block_rows: 2 };
+  const params = { rows: 2, width: 6, first: 0, block_first: 0, block_rows: 2, y_width: 8, y_column: 0 };
   for (const { workgroups } of [gatherRows, prepareRows]) {
     assert.throws(() => workgroups(params, {}), /the width must be a multiple of 4, it is 6/);
   }

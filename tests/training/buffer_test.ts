@@ -217,8 +217,8 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
       ...await measureActivations(gpu, activations, buffer.order, rows, width, 64),
     })));
     const shape = { d_in: width, d_out: width, groups: [4, 8] }, [from, to] = measured;
-    const preparation = choosePreparation(from, to), start = { seed: 0, encoder_norm: 1 };
-    const weights = await initialWeights(gpu, shape, start, buffer.order, from, to, preparation);
+    const preparation = choosePreparation(from, [to]), start = { seed: 0, encoder_norm: 1 };
+    const weights = await initialWeights(gpu, shape, start, buffer.order, from, [to], preparation);
     const blocks = buffer.activations.map((activations) => activations.blocks.length);
     return { blocks, drawn, preparation, weights };
   };

@@ -66,7 +66,7 @@ async function measureBoth() {
 }
 
 Deno.test("choosePreparation: source dimensions of variance 1, a target of mean variance 1, both about 0", async () => {
-  const { from, to } = await measureBoth(), preparation = choosePreparation(from, to);
+  const { from, to } = await measureBoth(), preparation = choosePreparation(from, [to]);
   const prepared = (rows: number[][], { mean, scale }: typeof preparation.source) =>
     rows[0].map((_, c) => rows.map((row) => (row[c] - mean[c]) * scale[c]));
   const xs = prepared(rowsOf(source, shape.d_in), preparation.source);
@@ -82,14 +82,14 @@ Deno.test("choosePreparation: source dimensions of variance 1, a target of mean 
 
 Deno.test("choosePreparation: a dimension that does not vary is not blown up without end", () => {
   const variance = Float64Array.of(4, 0, 1e-20, 4), mean = Float64Array.of(0, 5, 5, 0);
-  const { source } = choosePreparation({ mean, variance }, { mean, variance });
+  const { source } = choosePreparation({ mean, variance }, [{ mean, variance }]);
   assertClose("scales", source.scale, [0.5, 1000 / Math.SQRT2, 1000 / Math.SQRT2, 0.5], { floor: 0, relative: 1e-6 });
 });
 
 async function weightsOf(seed: number) {
-  const { from, to } = await measureBoth(), preparation = choosePreparation(from, to);
+  const { from, to } = await measureBoth(), preparation = choosePreparation(from, [to]);
   const start = { seed, encoder_norm: ENCODER_NORM };
-  return await initialWeights(gpu, shape, start, order, from, to, preparation);
+  return await initialWeights(gpu, shape, start, order, from, [to], preparation);
 }
 
 Deno.test("initialWeights: each decoder row is the unit direction in which the target moves along the encoder row", async () => {
@@ -125,7 +125,7 @@ Deno.test("initialWeights: encoder rows of one length in all directions, no enco
 Deno.test("initialWeights of a run of an older format: the means stay in, so that the decoder bias has the target's", async () => {
   const { from, to } = await measureBoth(), ys = rowsOf(target, shape.d_out);
   const preparation = { source: scaledBy(shape.d_in, 0.25), target: scaledBy(shape.d_out, 2) };
-  const weights = await initialWeights(gpu, shape, { seed: 0, encoder_norm: 0.3 }, order, from, to, preparation);
+  const weights = await initialWeights(gpu, shape, { seed: 0, encoder_norm: 0.3 }, order, from, [to], preparation);
   assertClose("b_dec", weights.decoderBias, ys[0].map((_, c) => 2 * mean(ys.map((row) => row[c]))), {
     floor: 1e-5,
     relative: 1e-6,
@@ -135,7 +135,7 @@ Deno.test("initialWeights of a run of an older format: the means stay in, so tha
     source: { mean: from.mean, scale: preparation.source.scale },
     target: { mean: to.mean, scale: preparation.target.scale },
   };
-  const others = await initialWeights(gpu, shape, { seed: 0, encoder_norm: 0.3 }, order, from, to, centred);
+  const others = await initialWeights(gpu, shape, { seed: 0, encoder_norm: 0.3 }, order, from, [to], centred);
   assert.deepEqual(weights.decoder, others.decoder);
 });
 

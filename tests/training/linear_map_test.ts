@@ -33,8 +33,8 @@ const y = oneBlock(tensorFrom(gpu, "target", [CAPACITY, d_out], target));
 
 async function fit(rows: number): Promise<LinearMap> {
   const measure = (of: typeof x, width: number) => measureActivations(gpu, of, order(rows), rows, width, 64);
-  const preparation = choosePreparation(await measure(x, d_in), await measure(y, d_out));
-  const sums = await sumProducts(gpu, { d_in, d_out }, order(rows), rows, x, y, preparation);
+  const preparation = choosePreparation(await measure(x, d_in), [await measure(y, d_out)]);
+  const sums = await sumProducts(gpu, { d_in, d_out }, order(rows), rows, x, [y], preparation);
   return fitLinearMap(sums, preparation);
 }
 

@@ -26,8 +26,8 @@ const settings: RunSettings = {
   ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 20, sample_tokens: 2048 },
   ...{ evaluation_tokens: 1024, exclude_norm_above: 3, data_seed: 7 },
 };
-const [mapping] = mappingsFor([2], "resid_mid", "mlp_out", 6);
-const [deeper] = mappingsFor([4], "layer2.resid_mid", "mlp_out", 6);
+const [mapping] = mappingsFor({ layers: [2], source: "resid_mid", target: "mlp_out" }, 6, []);
+const [deeper] = mappingsFor({ layers: [4], source: "layer2.resid_mid", target: "mlp_out" }, 6, []);
 /** All read the same place, as the medians of norms are those of every source of a run. */
 const members = planned([
   { ...mapping, settings },

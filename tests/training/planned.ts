@@ -13,9 +13,9 @@ export function plannedAlike(mappings: readonly Mapping[], settings: RunSettings
 export function planned(wanted: readonly (Mapping & { readonly settings: RunSettings })[]): PlannedTranscoder[] {
   const model = { name: "model" };
   const names = nameTranscoders(
-    wanted.map(({ source, target, settings }) => idOf({ ...settings, source, target, model })),
+    wanted.map(({ source, targets, settings }) => idOf({ ...settings, source, targets, model })),
   );
-  return wanted.map(({ source, target, settings }, i) => {
-    return { source, target, name: names[i].file, settings: ownSettingsOf(settings) };
+  return wanted.map(({ source, targets, settings }, i) => {
+    return { source, targets, name: names[i].file, settings: ownSettingsOf(settings) };
   });
 }

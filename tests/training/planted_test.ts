@@ -69,9 +69,9 @@ async function measure({ activations, order }: ShuffleBuffer) {
 
 /** Trains on a buffer; the mean FVU of the last steps' batches, and the features that are dead in the end. */
 async function train(buffer: ShuffleBuffer, prepare: typeof choosePreparation): Promise<{ fvu: number; dead: number }> {
-  const { from, to } = await measure(buffer), preparation = prepare(from, to), { order } = buffer;
+  const { from, to } = await measure(buffer), preparation = prepare(from, [to]), { order } = buffer;
   const shape = { d_in: WIDTH, d_out: WIDTH, groups: settings.groups }, { batch_tokens: rows, steps } = settings;
-  const weights = await initialWeights(gpu, shape, settings, order, from, to, preparation);
+  const weights = await initialWeights(gpu, shape, settings, order, from, [to], preparation);
   const { stepper, columns, x, y } = allocateTranscoder(gpu, settings, shape, preparation, weights);
   for (let step = 1; step <= steps; step++) {
     const pass = new Pass(gpu), gathering = { rows, width: WIDTH, first: (step - 1) * rows };
@@ -88,7 +88,7 @@ async function train(buffer: ShuffleBuffer, prepare: typeof choosePreparation): 
 }
 
 /** As mtc prepared activations until format 1: one factor, which makes the mean square 1. */
-function byMeanSquare(source: ActivationStatistics, target: ActivationStatistics): Preparation {
+function byMeanSquare(source: ActivationStatistics, [target]: readonly ActivationStatistics[]): Preparation {
   const scaled = ({ mean, variance }: ActivationStatistics): Columns =>
     scaledBy(WIDTH, mean.reduce((sum, value, c) => sum + (value ** 2 + variance[c]) / WIDTH, 0) ** -0.5);
   return { source: scaled(source), target: scaled(target) };

@@ -3,10 +3,10 @@
 import assert from "node:assert/strict";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
-import { oneBlock, recordPrepared } from "../../core/gpu/row_blocks.ts";
+import { oneBlock, recordPrepared, recordPreparedBeside } from "../../core/gpu/row_blocks.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import type { Recipe } from "../../core/runs/settings.ts";
-import { choosePreparation, measureActivations } from "../../core/training/initialise.ts";
+import { type ActivationStatistics, choosePreparation, measureActivations } from "../../core/training/initialise.ts";
 import { allocateTranscoder } from "../../core/training/transcoder.ts";
 import { readWeights } from "../../core/training/state.ts";
 import { foldPreparation } from "../../core/transcoder/weights.ts";
@@ -23,35 +23,48 @@ interface LoggedStep {
 }
 
 const gpu = await openGpu();
-const golden = await openSafetensors(new URL("../golden/training/fifty_steps.safetensors", import.meta.url).pathname);
-const recipe = JSON.parse(golden.metadata.recipe) as Recipe;
-const log = JSON.parse(golden.metadata.log) as LoggedStep[];
-const read = (name: string) => golden.readF32(name);
-const [x, y] = [await read("x"), await read("y")];
+const open = (name: string) =>
+  openSafetensors(new URL(`../golden/training/${name}.safetensors`, import.meta.url).pathname);
+const given = await open("fifty_steps"), recipe = JSON.parse(given.metadata.recipe) as Recipe;
 const shape = { d_in: 24, d_out: 20, groups: recipe.groups };
+const initial = {
+  encoder: await given.readF32("initial.W_enc"),
+  encoderBias: await given.readF32("initial.b_enc"),
+  decoder: await given.readF32("initial.W_dec"),
+  decoderBias: await given.readF32("initial.b_dec"),
+};
 
 /** All batches, one after the other, as a full buffer holds them. */
 const { batch_tokens: rows } = recipe, capacity = recipe.steps * rows;
 const order = tensorFrom(gpu, "order", [capacity], Uint32Array.from({ length: capacity }, (_, row) => row));
-const source = oneBlock(tensorFrom(gpu, "source", [capacity, shape.d_in], x));
-const target = oneBlock(tensorFrom(gpu, "target", [capacity, shape.d_out], y));
+const matrix = (width: number, data: Float32Array<ArrayBuffer>) =>
+  oneBlock(tensorFrom(gpu, "raw", [capacity, width], data));
+const source = matrix(shape.d_in, await given.readF32("x")), y = await given.readF32("y");
 
-async function train() {
-  const from = await measureActivations(gpu, source, order, capacity, shape.d_in, rows);
-  const to = await measureActivations(gpu, target, order, capacity, shape.d_out, rows);
-  const preparation = choosePreparation(from, to);
-  const initial = {
-    encoder: await read("initial.W_enc"),
-    encoderBias: await read("initial.b_enc"),
-    decoder: await read("initial.W_dec"),
-    decoderBias: await read("initial.b_dec"),
-  };
+/** Targets of so many columns each, some times as loud. */
+function cut(widths: readonly number[], loudness: readonly number[]) {
+  let end = 0;
+  return widths.map((width, t) => {
+    const first = end;
+    end += width;
+    const data = y.filter((_, at) => at % shape.d_out >= first && at % shape.d_out < first + width);
+    return { width, activations: matrix(width, data.map((value) => loudness[t] * value)) };
+  });
+}
+
+async function train(targets: ReturnType<typeof cut>) {
+  const from = await measureActivations(gpu, source, order, capacity, shape.d_in, rows),
+    to: ActivationStatistics[] = [];
+  for (const { activations, width } of targets) {
+    to.push(await measureActivations(gpu, activations, order, capacity, width, rows));
+  }
+  const preparation = choosePreparation(from, to), raw = targets.map(({ activations }) => activations);
   const parts = allocateTranscoder(gpu, { ...EMBEDDED, ...recipe }, shape, preparation, initial);
   const { stepper, columns, x: prepared, y: wanted } = parts;
   for (let step = 1; step <= recipe.steps; step++) {
     const pass = new Pass(gpu), first = (step - 1) * rows;
     recordPrepared(pass, source, order, columns.source, prepared, { rows, width: shape.d_in, first });
-    recordPrepared(pass, target, order, columns.target, wanted, { rows, width: shape.d_out, first });
+    recordPreparedBeside(pass, raw, order, columns.target, wanted, { rows, first });
     stepper.record(pass, prepared, wanted, step, step - 1);
     pass.submit();
   }
@@ -59,79 +72,84 @@ async function train() {
   return {
     preparation,
     weights: await readWeights(gpu, shape, stepper.state),
-    metrics: log.map((_, slot) => stepper.metrics(ring, slot)),
+    metrics: Array.from({ length: recipe.steps }, (_, slot) => stepper.metrics(ring, slot)),
   };
 }
 
-const { preparation, weights, metrics } = await train();
+for (const name of ["fifty_steps", "two_targets"]) {
+  const golden = await open(name), read = (tensor: string) => golden.readF32(tensor);
+  const log = JSON.parse(golden.metadata.log) as LoggedStep[];
+  const { widths = "[20]", loudness = "[1]" } = golden.metadata,
+    targets = cut(JSON.parse(widths), JSON.parse(loudness));
+  const trained = await train(targets), { preparation, weights, metrics } = trained;
 
-Deno.test("fifty training steps: activations are prepared as PyTorch prepares them", async () => {
-  for (const end of ["source", "target"] as const) {
-    const { mean, scale } = preparation[end], near = { floor: 0, relative: 1e-5 };
-    assertClose(`${end} scale`, scale, await read(`${end}.scale`), near);
-    // In units of the spread, which is what an error in the mean shifts the prepared activations by.
-    const expected = (await read(`${end}.mean`)).map((value, c) => value * scale[c]);
-    assertClose(`${end} mean`, mean.map((value, c) => value * scale[c]), expected, { floor: 1e-5, relative: 0 });
+  Deno.test(`${name}: activations are prepared as PyTorch prepares them`, async () => {
+    for (const end of ["source", "target"] as const) {
+      const { mean, scale } = preparation[end], near = { floor: 0, relative: 1e-5 };
+      assertClose(`${end} scale`, scale, await read(`${end}.scale`), near);
+      // In units of the spread, which is what an error in the mean shifts the prepared activations by.
+      const expected = (await read(`${end}.mean`)).map((value, c) => value * scale[c]);
+      assertClose(`${end} mean`, mean.map((value, c) => value * scale[c]), expected, { floor: 1e-5, relative: 0 });
+    }
+  });
+
+  Deno.test(`${name}: losses and metrics are PyTorch's within 1e-4`, () => {
+    let worst = 0;
+    log.forEach((expected, i) => {
+      const actual = metrics[i];
+      const pairs = [[actual.loss, expected.loss], [actual.auxLoss, expected.aux_loss], [
+        actual.threshold,
+        expected.threshold,
+      ]];
+      expected.fvu.forEach((fvu, p) => pairs.push([actual.fvu[p], fvu]));
+      for (const [a, e] of pairs) worst = Math.max(worst, Math.abs(a - e) / Math.max(Math.abs(e), 1e-6));
+      assert.ok(
+        worst <= 1e-4,
+        `step ${i + 1}: relative difference ${worst}, ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`,
+      );
+      assert.equal(actual.l0, expected.l0);
+      assert.equal(actual.deadFeatures, expected.dead);
+    });
+    console.log(`      worst relative difference ${worst.toExponential(1)}`);
+  });
+
+  Deno.test(`${name}: the auxiliary loss was active in some and not in all`, () => {
+    const active = log.filter(({ aux_loss }) => aux_loss > 0).length;
+    assert.ok(active > 10 && active < log.length, `${active} of ${log.length}`);
+  });
+
+  for (
+    const [parameter, actual] of [
+      ["W_enc", weights.weights.encoder],
+      ["b_enc", weights.weights.encoderBias],
+      ["W_dec", weights.weights.decoder],
+      ["b_dec", weights.weights.decoderBias],
+    ] as const
+  ) {
+    Deno.test(`${name}: final ${parameter} is PyTorch's within 1e-3 relative L2`, async () => {
+      const difference = relativeL2(actual, await read(`final.${parameter}`));
+      console.log(`      relative L2 ${difference.toExponential(1)}`);
+      assert.ok(difference <= 1e-3, `${difference}`);
+    });
   }
-});
 
-Deno.test("fifty training steps: losses and metrics are PyTorch's within 1e-4", () => {
-  let worst = 0;
-  log.forEach((expected, i) => {
-    const actual = metrics[i];
-    const pairs = [[actual.loss, expected.loss], [actual.auxLoss, expected.aux_loss], [
-      actual.threshold,
-      expected.threshold,
-    ]];
-    expected.fvu.forEach((fvu, p) => pairs.push([actual.fvu[p], fvu]));
-    for (const [a, e] of pairs) worst = Math.max(worst, Math.abs(a - e) / Math.max(Math.abs(e), 1e-6));
-    assert.ok(
-      worst <= 1e-4,
-      `step ${i + 1}: relative difference ${worst}, ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`,
-    );
-    assert.equal(actual.l0, expected.l0);
-    assert.equal(actual.deadFeatures, expected.dead);
-  });
-  console.log(`      worst relative difference ${worst.toExponential(1)}`);
-});
+  const folded = foldPreparation(weights.weights, preparation);
+  for (
+    const [parameter, actual] of [
+      ["W_enc", folded.encoder],
+      ["b_enc", folded.encoderBias],
+      ["W_dec", folded.decoder],
+      ["b_dec", folded.decoderBias],
+    ] as const
+  ) {
+    Deno.test(`${name}: ${parameter} for raw activations is PyTorch's within 1e-3 relative L2`, async () => {
+      const difference = relativeL2(actual, await read(`folded.${parameter}`));
+      console.log(`      relative L2 ${difference.toExponential(1)}`);
+      assert.ok(difference <= 1e-3, `${difference}`);
+    });
+  }
 
-Deno.test("fifty training steps: the auxiliary loss was active in some and not in all", () => {
-  const active = log.filter(({ aux_loss }) => aux_loss > 0).length;
-  assert.ok(active > 10 && active < log.length, `${active} of ${log.length}`);
-});
-
-for (
-  const [name, actual] of [
-    ["W_enc", weights.weights.encoder],
-    ["b_enc", weights.weights.encoderBias],
-    ["W_dec", weights.weights.decoder],
-    ["b_dec", weights.weights.decoderBias],
-  ] as const
-) {
-  Deno.test(`fifty training steps: final ${name} is PyTorch's within 1e-3 relative L2`, async () => {
-    const difference = relativeL2(actual, await read(`final.${name}`));
-    console.log(`      relative L2 ${difference.toExponential(1)}`);
-    assert.ok(difference <= 1e-3, `${difference}`);
+  Deno.test(`${name}: the same steps again give the same bytes`, async () => {
+    assert.deepEqual(await train(targets), trained);
   });
 }
-
-const folded = foldPreparation(weights.weights, preparation);
-for (
-  const [name, actual] of [
-    ["W_enc", folded.encoder],
-    ["b_enc", folded.encoderBias],
-    ["W_dec", folded.decoder],
-    ["b_dec", folded.decoderBias],
-  ] as const
-) {
-  Deno.test(`fifty training steps: ${name} for raw activations is PyTorch's within 1e-3 relative L2`, async () => {
-    const difference = relativeL2(actual, await read(`folded.${name}`));
-    console.log(`      relative L2 ${difference.toExponential(1)}`);
-    assert.ok(difference <= 1e-3, `${difference}`);
-  });
-}
-
-Deno.test("the same fifty steps again give the same bytes", async () => {
-  const again = await train();
-  assert.deepEqual(again, { preparation, weights, metrics });
-});

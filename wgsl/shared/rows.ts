@@ -36,28 +36,28 @@ export const gatherRows = defineKernel({
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });
 
-/** The same rows, each column less its mean and scaled. */
+/** The same rows, each column less its mean and scaled, into some neighbouring columns of y. */
 export const prepareRows = defineKernel({
   name: "prepare_rows",
   source: prepareRowsSource,
   bindings: { x: "read", order: "read", columns: "read", y: "write" },
-  params: GATHER,
+  params: { ...GATHER, y_width: "u32", y_column: "u32" },
   constants: {},
-  shapes: ({ rows, width, first, block_rows }) => ({
-    ...{ x: [block_rows, width], order: [first + rows], columns: [2, width], y: [rows, width] },
+  shapes: ({ rows, width, first, block_rows, y_width }) => ({
+    ...{ x: [block_rows, width], order: [first + rows], columns: [2, 4 * quadsOf(y_width)], y: [rows, y_width] },
   }),
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });
 
-/** The rows named by order[first ..] = those of x, or its only one. */
+/** The rows named by order[first ..] = some neighbouring columns of those of x, or of its only one. */
 export const scatterRows = defineKernel({
   name: "scatter_rows",
   source: scatterRowsSource,
   bindings: { x: "read", order: "read", y: "write" },
-  params: { rows: "u32", width: "u32", first: "u32", x_rows: "u32", y_rows: "u32" },
+  params: { rows: "u32", width: "u32", first: "u32", x_rows: "u32", y_rows: "u32", x_width: "u32", x_column: "u32" },
   constants: {},
-  shapes: ({ rows, width, first, x_rows, y_rows }) => ({
-    ...{ x: [x_rows, width], order: [first + rows], y: [y_rows, width] },
+  shapes: ({ rows, width, first, x_rows, y_rows, x_width }) => ({
+    ...{ x: [x_rows, 4 * quadsOf(x_width)], order: [first + rows], y: [y_rows, width] },
   }),
   workgroups: ({ rows, width }) => linearGrid(rows * quadsOf(width), 64),
 });

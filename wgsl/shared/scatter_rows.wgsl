@@ -1,9 +1,9 @@
-// y[order[first + r]] = x[r % x_rows] for r below rows; the rows of y that order does not name keep what they hold.
-// x [x_rows, width]: as many rows as are written, or one for all of them; order [..] row numbers, each once and less than y_rows;
-// y [y_rows, width]; the width is a multiple of 4.
+// y[order[first + r], c] = x[r % x_rows, x_column + c] for r below rows; the rows of y that order does not name keep what they hold.
+// x [x_rows, x_width]: as many rows as are written, or one for all of them; order [..] row numbers, each once and less than y_rows;
+// y [y_rows, width]; widths and x_column are multiples of 4.
 // One invocation per four elements that are written, spread over a linear grid.
 // No rounding; the rows named are overwritten.
-struct Params { rows: u32, width: u32, first: u32, x_rows: u32, y_rows: u32 }
+struct Params { rows: u32, width: u32, first: u32, x_rows: u32, y_rows: u32, x_width: u32, x_column: u32 }
 @group(0) @binding(0) var<storage, read> x: array<vec4f>;
 @group(0) @binding(1) var<storage, read> order: array<u32>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
@@ -20,5 +20,6 @@ fn main(
   if (i >= params.rows * quads) { return; }
   let row = i / quads;
   let column = i % quads;
-  y[order[params.first + row] * quads + column] = x[row % params.x_rows * quads + column];
+  let place = row % params.x_rows * (params.x_width / 4u) + params.x_column / 4u + column;
+  y[order[params.first + row] * quads + column] = x[place];
 }

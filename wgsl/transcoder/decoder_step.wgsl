@@ -6,11 +6,14 @@
 // and the last slab the residual of the dead features; decoder, mean, square [all_features, width]; slope [entries], for encoder_step;
 // the width is a multiple of 4.
 // One workgroup per feature. Columns go in quads, each lane owns every LANES-th; entries go in fours, whose residuals are read once for both
-// their slopes (by the shared reduction) and the gradient (in workgroup memory). LANES must be at least 4.
+// their slopes (by the shared reduction) and the gradient (in workgroup memory). LANES must be at least 4. A row that is wider than workgroup
+// memory goes in parts, and its gradient is summed twice: the whole of it must be known before any of it is projected.
 // f32; sums in ascending token order, main before aux; decoder, mean and square are updated in place, slopes overwritten.
 override LANES: u32 = 64u;
 // A fourth of the width.
 override QUADS: u32 = 32u;
+// The quads of a part, a multiple of LANES where there are several.
+override PART: u32 = 32u;
 struct Params {
   tokens: u32, first_feature: u32, features: u32, all_features: u32, group: u32, prefixes: u32, scale: f32, aux_scale: f32,
   beta1: f32, beta2: f32, epsilon: f32, step_size: f32, correction: f32,
@@ -25,12 +28,13 @@ struct Params {
 @group(0) @binding(7) var<storage, read_write> slope: array<f32>;
 @group(0) @binding(8) var<uniform> params: Params;
 
-// The row's gradient, later its new value: too long for registers, private to the workgroup.
-var<workgroup> row: array<vec4f, QUADS>;
+// The gradient of a part of the row: too long for registers, private to the workgroup.
+var<workgroup> row: array<vec4f, PART>;
 
-// For entries first .. end - 1: slope[e] = scale * <residual[slab, token[e]], decoder[base..]>, and
-// row += scale * value[e] * residual[slab, token[e]].
-fn add_entries(first: u32, end: u32, slab: u32, base: u32, scale: f32, lane: u32) {
+// For the part from quad `begin` on and the entries first .. end - 1: row += scale * value[e] * residual[slab, token[e]], and, where
+// `is_sloped`, slope[e] += scale * <residual[slab, token[e]], decoder[base..]>, which begins with the first part.
+fn add_entries(first: u32, end: u32, slab: u32, base: u32, begin: u32, is_sloped: bool, scale: f32, lane: u32) {
+  let until = min(QUADS, begin + PART);
   for (var e = first; e < end; e += 4u) {
     let entries = min(vec4u(e, e + 1u, e + 2u, e + 3u), vec4u(end - 1u));
     let at = slab + QUADS * vec4u(token[entries.x], token[entries.y], token[entries.z], token[entries.w]);
@@ -41,17 +45,33 @@ fn add_entries(first: u32, end: u32, slab: u32, base: u32, scale: f32, lane: u32
       vec4u(e, e + 1u, e + 2u, e + 3u) < vec4u(end),
     );
     var mine = vec4f();
-    for (var q = lane; q < QUADS; q += LANES) {
+    for (var q = begin + lane; q < until; q += LANES) {
       let w = decoder[base + q];
       let r0 = residual[at.x + q];
       let r1 = residual[at.y + q];
       let r2 = residual[at.z + q];
       let r3 = residual[at.w + q];
       mine += vec4f(dot(r0, w), dot(r1, w), dot(r2, w), dot(r3, w));
-      row[q] = fma(vec4f(f.w), r3, fma(vec4f(f.z), r2, fma(vec4f(f.y), r1, fma(vec4f(f.x), r0, row[q]))));
+      row[q - begin] = fma(vec4f(f.w), r3, fma(vec4f(f.z), r2, fma(vec4f(f.y), r1, fma(vec4f(f.x), r0, row[q - begin]))));
     }
-    let sums = scale * workgroup_sum4(mine, lane);
-    if (lane < 4u && e + lane < end) { slope[e + lane] = sums[lane]; }
+    if (is_sloped) {
+      let sums = scale * workgroup_sum4(mine, lane);
+      if (lane < 4u && e + lane < end) {
+        slope[e + lane] = select(slope[e + lane] + sums[lane], sums[lane], begin == 0u);
+      }
+    }
+  }
+}
+
+// Sums the gradient of a part of the row of feature i, main before aux.
+fn sum_part(i: u32, begin: u32, is_sloped: bool, lane: u32) {
+  for (var q = lane; q < min(PART, QUADS - begin); q += LANES) { row[q] = vec4f(); }
+  for (var side = 0u; side < 2u; side++) {
+    let is_aux = side == 1u;
+    let at = i + select(0u, params.all_features + 1u, is_aux);
+    let slab = select(params.group, params.prefixes, is_aux) * params.tokens * QUADS;
+    let scale = select(params.scale, params.aux_scale, is_aux);
+    add_entries(start[at], start[at + 1u], slab, i * QUADS, begin, is_sloped, scale, lane);
   }
 }
 
@@ -66,28 +86,29 @@ fn main(
   let i = params.first_feature + n;
   let lane = local.x;
   let base = i * QUADS;
-  let slab = params.group * params.tokens * QUADS;
-  let aux_slab = params.prefixes * params.tokens * QUADS;
-  let aux_i = params.all_features + 1u + i;
 
   // Each lane reads and writes only its own quads of the row, so no barrier is needed.
-  for (var q = lane; q < QUADS; q += LANES) { row[q] = vec4f(); }
-  add_entries(start[i], start[i + 1u], slab, base, params.scale, lane);
-  add_entries(start[aux_i], start[aux_i + 1u], aux_slab, base, params.aux_scale, lane);
-
   var along = 0.0;
-  for (var q = lane; q < QUADS; q += LANES) { along += dot(row[q], decoder[base + q]); }
+  for (var begin = 0u; begin < QUADS; begin += PART) {
+    let until = min(QUADS, begin + PART);
+    sum_part(i, begin, true, lane);
+    for (var q = begin + lane; q < until; q += LANES) { along += dot(row[q - begin], decoder[base + q]); }
+  }
   let projection = workgroup_sum(along, lane);
   var length = 0.0;
-  for (var q = lane; q < QUADS; q += LANES) {
-    let at = base + q;
-    let w = decoder[at];
-    let updated = adam(params.step_size, w, row[q] - projection * w, mean[at], square[at]);
-    mean[at] = updated.mean;
-    square[at] = updated.square;
-    row[q] = updated.weight;
-    length += dot(updated.weight, updated.weight);
+  for (var begin = 0u; begin < QUADS; begin += PART) {
+    let until = min(QUADS, begin + PART);
+    if (PART < QUADS) { sum_part(i, begin, false, lane); }
+    for (var q = begin + lane; q < until; q += LANES) {
+      let at = base + q;
+      let w = decoder[at];
+      let updated = adam(params.step_size, w, row[q - begin] - projection * w, mean[at], square[at]);
+      mean[at] = updated.mean;
+      square[at] = updated.square;
+      decoder[at] = updated.weight;
+      length += dot(updated.weight, updated.weight);
+    }
   }
   let norm = sqrt(workgroup_sum(length, lane));
-  for (var q = lane; q < QUADS; q += LANES) { decoder[base + q] = row[q] / norm; }
+  for (var q = lane; q < QUADS; q += LANES) { decoder[base + q] /= norm; }
 }

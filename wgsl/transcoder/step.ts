@@ -118,7 +118,7 @@ export const decoderStep = defineKernel({
     aux_scale: "f32",
     ...ADAM,
   },
-  constants: { LANES: 64, QUADS: 32 },
+  constants: { LANES: 64, QUADS: 32, PART: 32 },
   shapes: ({ tokens, all_features, prefixes }, { QUADS }) => ({
     start: [2, all_features + 1],
     token: [1],
