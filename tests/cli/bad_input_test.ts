@@ -51,7 +51,11 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
     /--groups 16,32,16: they must add up to --dictionary 100, they add up to 64/,
   ],
   ["a layer out of range", ["--layers", "6"], /counted from 0 to 5, so the deepest is 5; use --layers 5/],
-  ["a source in a layer out of range", ["--source", "layer6.resid_mid"], /layer 6: .*; choose another --source/],
+  [
+    "a source in a layer out of range",
+    ["--source", "layer6.resid_mid"],
+    /layer 6: .* so the deepest is 5; use --source layer5\.resid_mid$/,
+  ],
   ["one of several layers out of range", ["--layers", "2,26"], /layer 26: .* so the deepest is 5/],
   [
     "layers that are none",
@@ -67,18 +71,13 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
   ],
   [
     "one of several targets before the source",
-    ["--source", "layer3.resid_mid", "--target", "layer2.mlp_out,layer4.mlp_out"],
-    /layer3\.resid_mid -> layer2\.mlp_out: the target must come after the source/,
+    ["--target", "layer1.mlp_out,layer4.mlp_out"],
+    /layer2\.resid_mid -> layer1\.mlp_out: the target must come after the source/,
   ],
   [
     "a target out of range",
     ["--target", "layer2.mlp_out,layer6.mlp_out"],
     /layer 6: .* counted from 0 to 5, so the deepest is 5; use --target layer5\.mlp_out$/,
-  ],
-  [
-    "a source out of range",
-    ["--source", "layer6.resid_mid"],
-    /layer 6: .* so the deepest is 5; use --source layer5\.resid_mid$/,
   ],
   [
     "layers that no site asks for",
