@@ -42,7 +42,7 @@ function completed({ course, config }: TranscoderAnalysis): Check {
 /** Elements of the saved tensors that are NaN or infinite. */
 export function nonFiniteWeights({ weights }: TranscoderAnalysis): number {
   return weights.encoder.nonFinite + weights.encoderBias.nonFinite + weights.decoder.nonFinite +
-    weights.decoderBias.nonFinite;
+    weights.decoderBias.nonFinite + (weights.skip?.nonFinite ?? 0);
 }
 
 function finite(transcoder: TranscoderAnalysis): Check {

@@ -14,8 +14,8 @@ function has(value: number | undefined): value is number {
   return value !== undefined;
 }
 
-/** A row for the mean, for the linear map and for each prefix; columns that nothing was measured for are left out. */
-export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map }: Evaluation): string {
+/** A row for the mean, for the linear map, for a skip connection alone and for each prefix; columns that nothing was measured for are left out. */
+export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map, skip_alone }: Evaluation): string {
   const whole = prefixes[prefixes.length - 1];
   const optional: [Column, (row: ReconstructionFigures & { l0?: number }) => string][] = [];
   if (has(whole.fvu_unit_variance)) {
@@ -43,9 +43,10 @@ export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map }: Ev
     [
       row("mean (1.0)", mean, "–"),
       ...linear_map ? [row("best linear map", linear_map, "–")] : [],
+      ...skip_alone ? [row("skip connection alone", skip_alone, decimal(1 - skip_alone.fvu, 4))] : [],
       ...prefixes.map((figures, p) => {
         const { prefix, fvu } = figures, name = p === prefixes.length - 1 ? "all" : "first";
-        const before = p === 0 ? 1 : prefixes[p - 1].fvu;
+        const before = p === 0 ? skip_alone?.fvu ?? 1 : prefixes[p - 1].fvu;
         return row(`${name} ${counted(prefix, "feature")}`, figures, decimal(before - fvu, 4));
       }),
     ],

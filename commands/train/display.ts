@@ -66,8 +66,9 @@ export class TrainDisplay {
     );
     const dictionaries = Map.groupBy(planned, ({ settings: { groups } }) => groups.join(" + "));
     const sizes = [...dictionaries].map(([groups, alike]) => {
-      const ks = valuesOf(alike, ({ settings }) => settings.k);
-      return `  ${integer(featureCount(alike[0].settings.groups))} features in groups ${groups}, k ${ks.join(", ")}`;
+      const ks = valuesOf(alike, ({ settings }) => settings.k), [{ settings }] = alike;
+      const skip = settings.skip ? ", with a skip connection" : "";
+      return `  ${integer(featureCount(settings.groups))} features in groups ${groups}, k ${ks.join(", ")}${skip}`;
     });
     const rates = valuesOf(planned, ({ settings }) => settings.learning_rate);
     const seeds = valuesOf(planned, ({ settings }) => settings.seed);

@@ -46,6 +46,7 @@ export function withTextOptions(command: Command): Command {
       "mlp_out",
     )
     .addOption(wholeNumbersOption("-g, --groups <list>", "features per Matryoshka group, for example 1152,2304,1152"))
+    .option("--skip", "let the source reach the targets linearly too, beside the features: an affine skip connection")
     .option("--include-bos", "train on and count BOS tokens too")
     .option(
       "--exclude-tokens <tokens...>",

@@ -53,6 +53,7 @@ interface RunOptions extends Record<string, unknown> {
   target: string;
   groups?: number[];
   includeBos?: boolean;
+  skip?: boolean;
   excludeTokens?: string[];
   precision: Precision;
   runs: string;
@@ -293,8 +294,8 @@ function settingsFrom(
   harvested: Partial<RunSettings>,
   command: Command,
 ): RunSettings {
-  const { includeBos: include_bos = defaults.include_bos, precision } = options;
-  const changed: Record<string, unknown> = { include_bos, precision, ...harvested };
+  const { includeBos: include_bos = defaults.include_bos, skip = defaults.skip, precision } = options;
+  const changed: Record<string, unknown> = { include_bos, skip, precision, ...harvested };
   if (command.getOptionValueSource("precision") === "cli") changed.precision = precision;
   if (options.groups !== undefined) changed.groups = options.groups;
   if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);

@@ -48,6 +48,7 @@ const COMMON = {
   encoder_bias_rate: 5,
   whole_weight: 1,
   revival_rate: 0,
+  skip: false,
   precision: "f32",
 } as const;
 
@@ -240,7 +241,7 @@ export function checkWidths(mappings: readonly Mapping[], config: DecoderConfig)
 /** One option of the command line that sets a number. */
 interface NumberOption {
   readonly flags: string;
-  readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos" | "exclude_tokens" | "precision">;
+  readonly setting: Exclude<keyof RunSettings, "groups" | "include_bos" | "exclude_tokens" | "skip" | "precision">;
   readonly text: string;
   /** Whether it may be other than whole. */
   readonly isReal?: true;

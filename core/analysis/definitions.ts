@@ -85,6 +85,13 @@ export const DEFINITIONS_OF_SEVERAL_TARGETS: Readonly<Record<string, string>> = 
     "the best linear map, which maps to all targets at once.",
 };
 
+/** What joins {@link EVALUATION_DEFINITIONS} where a transcoder has a skip connection. */
+export const DEFINITIONS_OF_THE_SKIP_CONNECTION: Readonly<Record<string, string>> = {
+  skip_alone:
+    "The same figures of y_hat = x W_skip + b_dec on the same held-out tokens, a prefix of no features: what the skip connection, which " +
+    "every prefix has, does alone.",
+};
+
 /** What joins {@link EVALUATION_DEFINITIONS} where documents are few enough to be listed. */
 export const DEFINITIONS_OF_LISTED_DOCUMENTS: Readonly<Record<string, string>> = {
   fvu_per_document: "The FVU of every document, in the order of the text; fvu_over_documents defines it.",

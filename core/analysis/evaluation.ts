@@ -18,6 +18,7 @@ import {
   DEFINITIONS_OF_OUTLIERS,
   DEFINITIONS_OF_SEVERAL_TARGETS,
   DEFINITIONS_OF_THE_LINEAR_MAP,
+  DEFINITIONS_OF_THE_SKIP_CONNECTION,
   DEFINITIONS_OF_THRESHOLDS,
   EVALUATION_DEFINITIONS,
 } from "./definitions.ts";
@@ -102,6 +103,8 @@ export interface Evaluation {
   cosine_ci95?: Interval;
   /** What the best linear map does with the same tokens; only there where the run has one. */
   linear_map?: LinearMapFigures;
+  /** What the skip connection does alone, without any feature; only there where there is one. */
+  skip_alone?: ReconstructionFigures;
   /** Explained variance as dictionary_learning defines it. */
   explained_variance: number;
   /** FVU against the variance over all elements, as the original project computed it. */
@@ -162,6 +165,8 @@ export interface MeasuredBatch {
   readonly prefixes: MeasuredReconstructions;
   /** What was measured of the linear map, as of one prefix; null where there is none. */
   readonly linear: MeasuredReconstructions | null;
+  /** Likewise of the skip connection alone. */
+  readonly skip: MeasuredReconstructions | null;
 }
 
 /** What was measured of some reconstructions of the same tokens, at the same places of each array. */
@@ -205,7 +210,7 @@ export const LISTED_DOCUMENTS = 50;
 
 /**
  * The sums over one context, or over all contexts of a document. Reconstructions are those of the prefixes, and behind them that of the
- * linear map.
+ * linear map and that of the skip connection alone.
  */
 interface ContextSums {
   readonly document: number;
@@ -243,6 +248,7 @@ export class EvaluationSums {
   /** sum (y_hat - y)^2 by dimension, [d_out] of each reconstruction */
   readonly #columnSquares: readonly Float64Array[];
   readonly #fired: Uint8Array;
+  #hasSkip = false;
   readonly #activePerToken: number[] = [];
   /** The first token's target. */
   #origin: Float32Array | null = null;
@@ -259,7 +265,7 @@ export class EvaluationSums {
     this.#targets = targets;
     this.#width = width;
     this.#residual = new Float64Array(width);
-    this.#columnSquares = [...prefixEnds, "linear map"].map(() => new Float64Array(width));
+    this.#columnSquares = [...prefixEnds, "linear map", "skip"].map(() => new Float64Array(width));
     this.#fired = new Uint8Array(prefixEnds[prefixEnds.length - 1]);
   }
 
@@ -291,6 +297,8 @@ export class EvaluationSums {
     }
     this.#addReconstructions(sums, batch.prefixes, 0, prefixes);
     if (batch.linear) this.#addReconstructions(sums, batch.linear, prefixes, 1);
+    if (batch.skip) this.#addReconstructions(sums, batch.skip, prefixes + 1, 1);
+    this.#hasSkip ||= batch.skip !== null;
     for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
   }
 
@@ -379,6 +387,7 @@ export class EvaluationSums {
         ...{ cosine, cosine_ci95 },
         linear_map: { tokens: linearMapTokens, ...reconstruction(last + 1) },
       },
+      ...this.#hasSkip && { skip_alone: reconstruction(last + 2) },
       explained_variance: 1 - (residualSquares - residualMeanSquares) / variance,
       fvu_all_elements: residualSquares / (targetSquares - grandMeanSquares),
       l0,
@@ -393,6 +402,7 @@ export class EvaluationSums {
         ...text.outliers !== undefined && DEFINITIONS_OF_OUTLIERS,
         ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
         ...perTarget && DEFINITIONS_OF_SEVERAL_TARGETS,
+        ...this.#hasSkip && DEFINITIONS_OF_THE_SKIP_CONNECTION,
         ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,
       },
     };
@@ -411,8 +421,8 @@ export class EvaluationSums {
       tokens: 0,
       target: new Float64Array(width),
       targetSquares: 0,
-      residualSquares: new Float64Array(prefixes + 1),
-      cosines: new Float64Array(prefixes + 1),
+      residualSquares: new Float64Array(prefixes + 2),
+      cosines: new Float64Array(prefixes + 2),
       active: new Float64Array(prefixes),
       dimensionSquares: new Float64Array(width),
       dimensionResiduals: new Float64Array(width),

@@ -61,6 +61,8 @@ export interface FeatureWeights {
   readonly decoder: Float32Array;
   /** b_dec, [d_out]. */
   readonly decoderBias: Float32Array;
+  /** W_skip, [d_in, d_out]; only there with a skip connection. */
+  readonly skip?: Float32Array;
 }
 
 /** How a feature's top samples are spread over tokens. */

@@ -31,6 +31,8 @@ export interface WeightStatistics {
   decoder: TensorStatistics;
   /** b_dec. */
   decoderBias: TensorStatistics;
+  /** W_skip; only there with a skip connection. */
+  skip?: TensorStatistics;
   /** Summary over features of |W_enc[:, i]|, the length of the direction that each feature reads. */
   encoderNorms: Summary;
   /** Summary over features of |W_dec[i]|, the length of the direction that each feature writes. */
@@ -77,6 +79,7 @@ export function weightStatistics(weights: FeatureWeights): WeightStatistics {
     encoderBias: tensorStatistics(weights.encoderBias, [features]),
     decoder: tensorStatistics(weights.decoder, [features, dOut]),
     decoderBias: tensorStatistics(weights.decoderBias, [dOut]),
+    ...weights.skip && { skip: tensorStatistics(weights.skip, [dOut, dIn]) },
     encoderNorms,
     decoderNorms: summarize(rowNorms(weights.decoder, features, dOut)),
     encoderHistogram,

@@ -14,6 +14,7 @@ import * as transpose from "../../wgsl/shared/transpose.ts";
 import * as change from "../../wgsl/transcoder/change.ts";
 import * as figures from "../../wgsl/transcoder/figures.ts";
 import * as selection from "../../wgsl/transcoder/selection.ts";
+import * as skip from "../../wgsl/transcoder/skip.ts";
 import * as step from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
 
@@ -23,7 +24,7 @@ function isKernel(value: unknown): value is Kernel {
 
 /** All kernels, sorted by name; matrix products in every tile. */
 export const KERNELS: readonly Kernel[] = [
-  ...[attention, edits, head, norms, rows, transpose, change, figures, selection, step].flatMap((module) =>
+  ...[attention, edits, head, norms, rows, transpose, change, figures, selection, skip, step].flatMap((module) =>
     Object.values(module).filter(isKernel)
   ),
   ...(Object.keys(TILES) as TileName[]).flatMap(variantsOf),

@@ -179,6 +179,9 @@ const ROWS: Readonly<Record<string, Row>> = {
       };
     },
   },
+  skip_rest: { flops: ({ count }) => count, inPlace: ["rest"] },
+  // The scale of the gradient is one more operation.
+  skip_step: { flops: ({ count }) => (1 + ADAM) * count, inPlace: ["weight", "mean", "square"] },
   encoder_step: {
     inPlace: ["encoder", "mean", "square", "bias"],
     flops: ({ features, width }, { kept, auxKept }) => 2 * (kept + auxKept) * width + ADAM * features * width,

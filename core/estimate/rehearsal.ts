@@ -194,7 +194,7 @@ function flopsOfForward(ledger: Ledger, { settings: { context } }: PlannedRun, d
  */
 export function shapeOf(config: DecoderConfig, { source, targets, settings }: PlannedTranscoder): TranscoderShape {
   const d_out = targets.reduce((sum, { site }) => sum + widthOf(config, site), 0);
-  return { d_in: widthOf(config, source.site), d_out, groups: settings.groups };
+  return { d_in: widthOf(config, source.site), d_out, groups: settings.groups, ...settings.skip && { skip: true } };
 }
 
 /** Stands in for what a run would measure. */

@@ -148,6 +148,7 @@ async function measureTranscoder(
   const weights = zeroWeights(shape), deviation = 1 / Math.sqrt(shape.d_in);
   noise(weights.encoder, deviation);
   noise(weights.decoder, deviation);
+  if (weights.skip) noise(weights.skip, deviation);
   using scratch = openScope(gpu);
   const state = createTrainingState(scratch, shape, weights);
   const activations = (label: string, width: number) =>

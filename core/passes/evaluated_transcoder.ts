@@ -17,7 +17,7 @@ import type { Pass } from "../gpu/run.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Encoder } from "../transcoder/encode.ts";
 import { type TapColumns, tapName } from "../model/sites.ts";
-import { type LinearMap, LinearReconstructor } from "../transcoder/linear_map.ts";
+import { type AffineMap, LinearReconstructor } from "../transcoder/linear_map.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import type { PlacedTranscoder } from "./features.ts";
@@ -90,7 +90,9 @@ export class EvaluatedTranscoder {
   /** u32 [tokens, prefixes]. */
   readonly #active: Tensor;
   readonly #prefixes: Measurer;
-  readonly #linear: { readonly reconstructor: LinearReconstructor; readonly measurer: Measurer } | null;
+  readonly #linear: MeasuredMap | null;
+  /** The skip connection alone. */
+  readonly #skip: MeasuredMap | null;
 
   /**
    * Uploads what reconstructs and allocates room for one batch.
@@ -116,6 +118,8 @@ export class EvaluatedTranscoder {
     const mean = linearMap ? tensorFrom(gpu, "target mean", [shape.d_out], linearMap.targetMean) : null;
     this.#prefixes = new Measurer(gpu, this.#reconstructor.residuals, this.#reconstructor.squares, mean);
     this.#linear = linearMap ? measuredMap(gpu, linearMap, tokens, mean) : null;
+    const { skip: weight, decoderBias: bias } = transcoder.weights;
+    this.#skip = weight ? measuredMap(gpu, { weight, bias }, tokens, mean) : null;
     this.#sums = new EvaluationSums(ends, targets.map(({ tap, width }) => ({ target: tapName(tap), width })));
   }
 
@@ -132,10 +136,12 @@ export class EvaluatedTranscoder {
     const { rowStart, index } = encoder.kept, params = { tokens, prefixes: groups.length };
     const bindings = { row_start: rowStart, index, counts: this.#active };
     pass.run(prefixCounts, bindings, params, prefixConstants(prefixEnds(groups)));
-    this.#reconstructor.record(pass, encoder.kept, y, tokens);
+    this.#reconstructor.record(pass, encoder.kept, x, y, tokens);
     this.#prefixes.record(pass, y, tokens);
-    this.#linear?.reconstructor.record(pass, x, y, tokens);
-    this.#linear?.measurer.record(pass, y, tokens);
+    for (const map of [this.#linear, this.#skip]) {
+      map?.reconstructor.record(pass, x, y, tokens);
+      map?.measurer.record(pass, y, tokens);
+    }
   }
 
   /**
@@ -152,6 +158,7 @@ export class EvaluatedTranscoder {
       this.#encoder.fires,
       ...this.#prefixes.measured(tokens),
       ...this.#linear?.measurer.measured(tokens) ?? [],
+      ...this.#skip?.measurer.measured(tokens) ?? [],
     ];
   }
 
@@ -167,7 +174,9 @@ export class EvaluatedTranscoder {
     document: ArrayLike<number>,
     [target, residual, active, fires, ...measured]: readonly ArrayBuffer[],
   ): void {
-    const half = this.#linear ? measured.length / 2 : measured.length;
+    const [prefixes, linear, skip] = [this.#prefixes, this.#linear?.measurer, this.#skip?.measurer].map((measurer) =>
+      measurer ? reconstructionsOf(measured.splice(0, measurer.measured(1).length)) : null
+    );
     this.#sums.add({
       context,
       document,
@@ -175,8 +184,9 @@ export class EvaluatedTranscoder {
       residual: new Float32Array(residual),
       active: new Uint32Array(active),
       fires: new Uint32Array(fires),
-      prefixes: reconstructionsOf(measured.slice(0, half)),
-      linear: this.#linear ? reconstructionsOf(measured.slice(half)) : null,
+      prefixes: prefixes!,
+      linear,
+      skip,
     });
   }
 
@@ -193,7 +203,13 @@ export class EvaluatedTranscoder {
   }
 }
 
-function measuredMap(gpu: Gpu, map: LinearMap, tokens: number, mean: Tensor | null) {
+/** A map of the source, and what is measured of it. */
+interface MeasuredMap {
+  readonly reconstructor: LinearReconstructor;
+  readonly measurer: Measurer;
+}
+
+function measuredMap(gpu: Gpu, map: AffineMap, tokens: number, mean: Tensor | null): MeasuredMap {
   const reconstructor = new LinearReconstructor(gpu, map, tokens);
   return { reconstructor, measurer: new Measurer(gpu, reconstructor.residuals, reconstructor.squares, mean) };
 }

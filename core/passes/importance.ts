@@ -230,7 +230,7 @@ class Firings implements Analysis<Read> {
     recordTaken(pass, piece, source, this.#x);
     recordTaken(pass, piece, target, this.#y);
     this.#encoder.recordEncode(pass, this.#x, tokens);
-    this.#reconstructor.record(pass, this.#encoder.kept, this.#y, tokens);
+    this.#reconstructor.record(pass, this.#encoder.kept, this.#x, this.#y, tokens);
   }
 
   async read({ places: { length: tokens } }: Piece): Promise<Read> {

@@ -115,7 +115,7 @@ class RecordedTranscoder {
     recordTaken(pass, piece, source, this.#x);
     recordTakenBeside(pass, piece, targets, this.#columns, this.#y);
     encoder.recordEncode(pass, this.#x, tokens);
-    reconstructor.record(pass, encoder.kept, this.#y, tokens);
+    reconstructor.record(pass, encoder.kept, this.#x, this.#y, tokens);
     const { activations } = encoder, { residuals: residual, decoder } = reconstructor;
     pass.run(
       errorRemoved,

@@ -93,7 +93,7 @@ export class Splice {
     for (const { y, rows, first } of pieces) {
       recordGather(pass, oneBlock(source), order, this.#x, { rows, width, first });
       encoder.recordEncode(pass, this.#x, rows);
-      this.#reconstructor.recordPrefix(pass, encoder.kept, prefix, y, rows);
+      this.#reconstructor.recordPrefix(pass, encoder.kept, prefix, this.#x, y, rows);
     }
   }
 }

@@ -12,7 +12,8 @@
  * - 1: the number.
  * - 2: preparation.safetensors beside it in place of `scales`, which runs of older formats keep. An older mtc would go on with another
  *   preparation than the run began with.
- * - 3: `targets` and `target_scales` in place of `target`, where a transcoder has several targets; one with a single target keeps to 2.
+ * - 3: `targets` and `target_scales` in place of `target`, where a transcoder has several targets; `skip`, without which an older mtc would go
+ *   on as if there were no skip connection. One with a single target and without keeps to 2.
  * @module
  */
 
@@ -174,6 +175,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     whole_weight: v.optional(v.number(), 1),
     revival_rate: v.optional(v.number(), 0),
     data_seed: v.optional(count),
+    skip: v.optional(v.boolean(), false),
     include_bos: v.boolean(),
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),
@@ -226,11 +228,11 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
 /**
  * The format of a transcoder's files: one that says no more than an older mtc knows stays readable for it.
  *
- * @param mapping The transcoder's.
+ * @param config What config.json says.
  * @returns {@link FORMAT}, or {@link PLAIN_FORMAT}.
  */
-export function formatOf({ targets }: Pick<Mapping, "targets">): number {
-  return targets.length > 1 ? FORMAT : PLAIN_FORMAT;
+export function formatOf({ targets, skip }: Pick<Mapping, "targets"> & Pick<RunSettings, "skip">): number {
+  return targets.length > 1 || skip ? FORMAT : PLAIN_FORMAT;
 }
 
 /**

@@ -135,6 +135,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   cosine: v.optional(measured),
   cosine_ci95: v.optional(interval),
   linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),
+  skip_alone: v.optional(v.object(reconstruction)),
   fvu_over_documents: v.optional(v.object({ min: documentFvu, median: measured, max: documentFvu })),
   fvu_per_document: v.optional(v.array(documentFvu)),
   explained_variance: measured,

@@ -29,6 +29,8 @@ export interface TranscoderId extends Mapping {
   readonly seed: number;
   /** Seed of the order of the text. */
   readonly data_seed: number;
+  /** Whether it has a skip connection; not if left out. */
+  readonly skip?: boolean;
 }
 
 /** The three forms of a transcoder's name. */
@@ -48,11 +50,12 @@ export interface TranscoderName {
  * @returns Its identity.
  */
 export function idOf(
-  { model, source, targets, groups, k, learning_rate, seed, data_seed }: Omit<TranscoderId, "model"> & {
+  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip }: Omit<TranscoderId, "model"> & {
     readonly model: { readonly name: string };
   },
 ): TranscoderId {
-  return { model: model.name, source, targets, groups, k, learning_rate, seed, data_seed };
+  const own = { groups, k, learning_rate, seed, data_seed, ...skip && { skip } };
+  return { model: model.name, source, targets, ...own };
 }
 
 /**
@@ -68,6 +71,7 @@ export function idOf(
  * | size of the dictionary | `-f18432` |
  * | groups of one size | `-g1152+2304+1152` |
  * | k | `-k96` |
+ * | a skip connection | `-skip` for those that have one |
  * | learning rate | `-lr0.003` |
  * | seed | `-seed1` |
  * | data seed of one seed | `-data0` |
@@ -123,6 +127,7 @@ function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): Transcode
       `groups ${groups.join(" + ")}`,
     ],
     [differs(({ k }) => k), `-k${k}`, `k ${k}`],
+    [id.skip === true && differs(({ skip = false }) => skip), "-skip", "skip connection"],
     [differs(({ learning_rate }) => learning_rate), `-lr${learning_rate}`, `learning rate ${learning_rate}`],
     [differs(({ seed }) => seed), `-seed${seed}`, `seed ${seed}`],
     [
@@ -184,25 +189,28 @@ function plainName(model: string): string {
  * 0.003, seed 0`, and the data seed where it is another.
  */
 export function describeId(
-  { model, source, targets, groups, k, learning_rate, seed, data_seed }: TranscoderId,
+  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip }: TranscoderId,
 ): string {
-  const taps = `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
   const seeds = data_seed === seed ? `seed ${seed}` : `seed ${seed}, data seed ${data_seed}`;
-  return `${model} ${taps}, groups ${groups.join(" + ")}, k ${k}, learning rate ${learning_rate}, ${seeds}`;
+  const settings = `groups ${groups.join(" + ")}, k ${k}${
+    skip ? ", skip connection" : ""
+  }, learning rate ${learning_rate}`;
+  return `${model} ${mappingName({ source, targets })}, ${settings}, ${seeds}`;
 }
 
 /**
- * Orders transcoders as a reader looks for them: by the layer predicted, the layer read, the sites, then by size, k, learning rate, seeds and model.
+ * Orders transcoders as a reader looks for them: by the layer predicted, the layer read, the sites, then by size, k, skip connection, learning
+ * rate, seeds and model.
  *
  * @param a One.
  * @param b Another.
  * @returns Below 0 when a comes first; 0 for equal identities.
  */
 export function compareIds(a: TranscoderId, b: TranscoderId): number {
-  const key = ({ source, targets, groups, k, learning_rate, seed, data_seed }: TranscoderId) => {
+  const key = ({ source, targets, groups, k, skip = false, learning_rate, seed, data_seed }: TranscoderId) => {
     const taps = [...targets, source];
     const places = [...taps.map(({ layer }) => layer), ...taps.map(({ site }) => SITES.indexOf(site))];
-    return [...places, featureCount(groups), k, learning_rate, seed, data_seed, ...groups];
+    return [...places, featureCount(groups), k, Number(skip), learning_rate, seed, data_seed, ...groups];
   };
   const first = key(a), second = key(b);
   const at = first.findIndex((value, i) => value !== second[i]);

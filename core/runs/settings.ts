@@ -50,6 +50,8 @@ export interface Recipe {
 export interface RunSettings extends Recipe {
   /** Seed of the order of the text, and of that in which a buffer's tokens are drawn; {@link seed} unless it was given. */
   readonly data_seed: number;
+  /** Whether the source reaches the targets linearly too, beside the features. */
+  readonly skip: boolean;
   /** Tokens per context, BOS included. */
   readonly context: number;
   /** How many times each activation of the shuffle buffer is used. */
@@ -83,7 +85,7 @@ export interface RunSettings extends Recipe {
 }
 
 /** What each transcoder of a run has for itself. */
-export type OwnSettings = Omit<Recipe, "steps" | "batch_tokens"> & Pick<RunSettings, "encoder_norm">;
+export type OwnSettings = Omit<Recipe, "steps" | "batch_tokens"> & Pick<RunSettings, "encoder_norm" | "skip">;
 /** What all transcoders of a run share: the harvest that feeds them, the steps, and when those are looked at. */
 export type SharedSettings = Omit<RunSettings, keyof OwnSettings>;
 
@@ -96,7 +98,7 @@ const KEYS: { readonly [Key in keyof RunSettings]: Key extends keyof OwnSettings
   ...{ exclude_tokens: "shared", exclude_norm_above: "shared", log_every: "shared", checkpoint_every: "shared" },
   ...{ sample_every: "shared", samples_per_feature: "shared", sample_threshold: "shared", sample_tokens: "shared" },
   ...{ evaluation_tokens: "shared", precision: "shared", encoder_norm: "own", encoder_bias_rate: "own" },
-  ...{ whole_weight: "own", revival_rate: "own" },
+  ...{ whole_weight: "own", revival_rate: "own", skip: "own" },
 };
 
 function pick(settings: object, isWanted: (kind: "own" | "shared") => boolean): object {

@@ -193,6 +193,7 @@ export async function initialWeights(
     encoderBias: new Float32Array(features),
     decoder,
     decoderBias: Float32Array.from(centred.target.mean, (value, c) => (value - mean[c]) * scale[c]),
+    ...shape.skip && { skip: new Float32Array(d_in * d_out) },
   };
 }
 

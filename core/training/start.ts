@@ -139,7 +139,7 @@ export async function beginRun(
     const source = await measure(mapping.source), targets = await measureAll(mapping.targets);
     for (const tap of mapping.targets) await spread(tap);
     const described = describe(transcoder, activations.text), own = settingsOf(settingsIn(plan, transcoder));
-    const [{ layer }] = mapping.targets, format = formatOf(mapping);
+    const [{ layer }] = mapping.targets, format = formatOf({ ...own, ...mapping });
     const scales = targets.length > 1 && { target_scales: targetScales(targets) };
     const config = resumed?.[i] ??
       { format, ...described, ...own, layer, ...mapping, ...scales, tiles, precision_errors, ...medians };
@@ -240,7 +240,7 @@ export async function beginSweep(plan: TrainingPlan, text: TextSummary): Promise
   const unknown = { tiles: {}, precision_errors: {}, ...plan.settings.exclude_norm_above > 0 && { median_norms: [] } };
   const waiting = plan.transcoders.map((transcoder): TranscoderConfig => {
     const { source, targets } = transcoder, own = settingsOf(settingsIn(plan, transcoder)), [{ layer }] = targets;
-    const described = { ...plan.describe(transcoder, text), round: 0 }, format = formatOf({ targets });
+    const described = { ...plan.describe(transcoder, text), round: 0 }, format = formatOf({ ...own, targets });
     const scales = targets.length > 1 && { target_scales: targets.map(() => 1) };
     return { format, ...described, ...own, layer, source, targets, ...scales, ...unknown };
   });

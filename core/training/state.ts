@@ -20,10 +20,10 @@ import type { Parameter, TrainingState } from "./step.ts";
  */
 export function createTrainingState(gpu: Gpu, shape: TranscoderShape, weights: TranscoderWeights): TrainingState {
   const features = featureCount(shape.groups), { d_in, d_out } = shape;
-  const parameter = (name: string, width: number, data: Float32Array): Parameter => ({
-    weight: tensorFrom(gpu, name, [features, width], data),
-    mean: createTensor(gpu, `${name} mean`, [features, width]),
-    square: createTensor(gpu, `${name} square`, [features, width]),
+  const parameter = (name: string, width: number, data: Float32Array, rows = features): Parameter => ({
+    weight: tensorFrom(gpu, name, [rows, width], data),
+    mean: createTensor(gpu, `${name} mean`, [rows, width]),
+    square: createTensor(gpu, `${name} square`, [rows, width]),
   });
   const encoderBias = createTensor(gpu, "b_enc", [3, features]), decoderBias = createTensor(gpu, "b_dec", [3, d_out]);
   upload(gpu, encoderBias, weights.encoderBias);
@@ -33,6 +33,7 @@ export function createTrainingState(gpu: Gpu, shape: TranscoderShape, weights: T
     decoder: parameter("W_dec", d_out, weights.decoder),
     encoderBias,
     decoderBias,
+    skip: weights.skip ? parameter("W_skip", d_out, weights.skip, d_in) : null,
     inactive: createTensor(gpu, "inactive", [features], "u32"),
     threshold: createTensor(gpu, "threshold", [2]),
   };
@@ -45,7 +46,7 @@ export function createTrainingState(gpu: Gpu, shape: TranscoderShape, weights: T
  * @returns Name and tensor pairs.
  */
 export function stateTensors(state: TrainingState): [name: string, tensor: Tensor][] {
-  const { encoder, decoder } = state;
+  const { encoder, decoder, skip } = state;
   return [
     ["encoder", encoder.weight],
     ["encoder.mean", encoder.mean],
@@ -57,6 +58,9 @@ export function stateTensors(state: TrainingState): [name: string, tensor: Tenso
     ["decoder_bias", state.decoderBias],
     ["inactive", state.inactive],
     ["threshold", state.threshold],
+    ...skip
+      ? [["skip", skip.weight], ["skip.mean", skip.mean], ["skip.square", skip.square]] as [string, Tensor][]
+      : [],
   ];
 }
 
@@ -64,7 +68,7 @@ export function stateTensors(state: TrainingState): [name: string, tensor: Tenso
 export type HostState = ReadonlyMap<string, TensorToWrite>;
 
 /** The tensors that a transcoder is made of. */
-const WEIGHTS = ["encoder", "encoder_bias", "decoder", "decoder_bias", "threshold"];
+const WEIGHTS = ["encoder", "encoder_bias", "decoder", "decoder_bias", "threshold", "skip"];
 
 /**
  * Reads a state back, with one wait.
@@ -97,8 +101,8 @@ export async function readState(
  * @returns The weights for prepared activations, and the running threshold for each feature: training has one for all.
  */
 export function weightsOf(shape: TranscoderShape, state: HostState): Pick<Transcoder, "weights" | "thresholds"> {
-  const [encoder, encoderBias, decoder, decoderBias, threshold] = WEIGHTS.map((name) =>
-    state.get(name)!.data as Float32Array<ArrayBuffer>
+  const [encoder, encoderBias, decoder, decoderBias, threshold, skip] = WEIGHTS.map((name) =>
+    state.get(name)?.data as Float32Array<ArrayBuffer>
   );
   const features = featureCount(shape.groups);
   return {
@@ -107,6 +111,7 @@ export function weightsOf(shape: TranscoderShape, state: HostState): Pick<Transc
       encoderBias: encoderBias.slice(0, features),
       decoder,
       decoderBias: decoderBias.slice(0, shape.d_out),
+      ...shape.skip && { skip },
     },
     thresholds: new Float32Array(features).fill(threshold[0]),
   };

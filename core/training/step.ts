@@ -4,8 +4,9 @@
  * @module
  */
 
-import { type MatmulBiasRelu, matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
+import { matmul, type MatmulBiasRelu, matmulBiasRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
+import { skipRest, skipStep } from "../../wgsl/transcoder/skip.ts";
 import {
   columnMoments,
   decode,
@@ -20,7 +21,7 @@ import {
   trackThreshold,
 } from "../../wgsl/transcoder/step.ts";
 import { createTensor, type Gpu } from "../gpu/device.ts";
-import { tileFor } from "../gpu/products.ts";
+import { type ProductSize, tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { Recipe } from "../runs/settings.ts";
@@ -48,6 +49,8 @@ export interface TrainingState {
   readonly encoderBias: Tensor;
   /** b_dec with Adam's means: [3, d_out]. */
   readonly decoderBias: Tensor;
+  /** W_skip: [d_in, d_out]; null without a skip connection. */
+  readonly skip: Parameter | null;
   /** [features] tokens since each feature was last kept. */
   readonly inactive: Tensor;
   /** [2]: the inference threshold, and 1 once it has started. */
@@ -115,6 +118,9 @@ export class Stepper {
   readonly #auxSquares: Tensor;
   readonly #slope: Tensor;
   readonly #moments: Tensor;
+  /** What a skip connection leaves of the target, [tokens, d_out], and its gradient but for a factor, [d_in, d_out]; null without one. */
+  readonly #skipped: { readonly rest: Tensor; readonly gradient: Tensor } | null;
+  readonly #gpu: Gpu;
 
   /**
    * Allocates the scratch tensors.
@@ -127,6 +133,7 @@ export class Stepper {
   constructor(gpu: Gpu, recipe: Recipe, shape: TranscoderShape, readonly state: TrainingState) {
     const features = featureCount(shape.groups), tokens = recipe.batch_tokens, prefixes = shape.groups.length;
     const tensor = (label: string, extents: number[]) => createTensor(gpu, label, extents);
+    this.#gpu = gpu;
     this.#recipe = recipe;
     this.#shape = shape;
     this.#features = features;
@@ -148,6 +155,10 @@ export class Stepper {
     this.#auxSquares = tensor("squared aux residuals", [tokens]);
     this.#slope = tensor("slope", [kept + auxKept]);
     this.#moments = tensor("target moments", [2, shape.d_out]);
+    this.#skipped = state.skip && {
+      rest: tensor("target less what is skipped", [tokens, shape.d_out]),
+      gradient: tensor("gradient of W_skip", [shape.d_in, shape.d_out]),
+    };
   }
 
   /**
@@ -162,7 +173,7 @@ export class Stepper {
   record(pass: Pass, x: Tensor, y: Tensor, step: number, slot: number | null): void {
     this.#encode(pass, x);
     this.#select(pass);
-    this.#decode(pass, y);
+    this.#decode(pass, this.#recordSkip(pass, x, y));
     this.#update(pass, x, step);
     if (slot !== null) this.#measure(pass, y, slot);
   }
@@ -189,6 +200,21 @@ export class Stepper {
     this.#auxSelector.recordColumns(pass, this.#activations, tokens, dead, this.columns, this.#auxPlace);
     const { threshold: state } = this.state;
     pass.run(trackThreshold, { selection: this.selector.selection, state }, { rate: this.#recipe.threshold_rate });
+  }
+
+  /** The target less x W_skip, which every prefix has: what is left for the features. The target itself without a skip connection. */
+  #recordSkip(pass: Pass, x: Tensor, y: Tensor): Tensor {
+    if (this.state.skip === null || this.#skipped === null) return y;
+    const { d_in: depth, d_out: columns } = this.#shape,
+      { batch_tokens: rows } = this.#recipe,
+      { rest } = this.#skipped;
+    this.#multiply(pass, x, this.state.skip.weight, rest, { rows, columns, depth });
+    pass.run(skipRest, { target_y: y, rest }, { count: rows * columns });
+    return rest;
+  }
+
+  #multiply(pass: Pass, x: Tensor, weight: Tensor, y: Tensor, size: ProductSize): void {
+    pass.run(matmul(tileFor(this.#gpu, size), "f32", "none"), { x, weight, y }, size);
   }
 
   /** Residuals of the nested reconstructions, then of the dead features' reconstruction of the last one's residual. */
@@ -277,6 +303,13 @@ export class Stepper {
       scale,
       ...adam,
     });
+    const { skip } = this.state;
+    if (skip === null || this.#skipped === null) return;
+    // The first slab sums the residuals of all prefixes. Tokens that fill up the transposed source are zeros, whatever stands in the slab
+    // behind it.
+    const { gradient: product } = this.#skipped, size = { rows: d_in, columns: d_out, depth: paddedColumns(tokens) };
+    this.#multiply(pass, this.#xTransposed, this.#residual, product, size);
+    pass.run(skipStep, { product, ...skip }, { count: d_in * d_out, scale, ...adam });
   }
 
   #measure(pass: Pass, y: Tensor, slot: number): void {

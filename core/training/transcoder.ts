@@ -65,11 +65,11 @@ export interface TrainedTranscoder {
 export function allocateTranscoder(
   gpu: Gpu,
   settings: RunSettings,
-  { d_in, d_out, groups }: TranscoderShape,
+  { d_in, d_out, groups, skip }: TranscoderShape,
   preparation: Preparation,
   weights: TranscoderWeights,
 ): TrainedParts {
-  const shape = { d_in, d_out, groups };
+  const shape = { d_in, d_out, groups, ...skip && { skip } };
   return {
     shape,
     stepper: new Stepper(gpu, settings, shape, createTrainingState(gpu, shape, weights)),
@@ -90,11 +90,11 @@ export function allocateTranscoder(
  * @returns The preparation folded in.
  */
 export function folded(
-  { d_in, d_out, groups }: TranscoderShape,
+  shape: TranscoderShape,
   preparation: Preparation,
   { weights, thresholds }: Pick<Transcoder, "weights" | "thresholds">,
 ): Transcoder {
-  return { shape: { d_in, d_out, groups }, weights: foldPreparation(weights, preparation), thresholds };
+  return { shape, weights: foldPreparation(weights, preparation), thresholds };
 }
 
 /**

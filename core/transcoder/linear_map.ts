@@ -13,12 +13,16 @@ import { tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 
-/** A map of raw activations, fitted by least squares, in host memory. */
-export interface LinearMap {
+/** A map of raw activations in host memory, y = x W + b. */
+export interface AffineMap {
   /** W, [d_in, d_out]. */
   readonly weight: Float32Array<ArrayBuffer>;
   /** b, [d_out]. */
   readonly bias: Float32Array<ArrayBuffer>;
+}
+
+/** One that is fitted by least squares. */
+export interface LinearMap extends AffineMap {
   /** [d_out] mean of the target over the tokens that it was fitted on. */
   readonly targetMean: Float32Array<ArrayBuffer>;
   /** How many tokens those were. */
@@ -37,7 +41,7 @@ export function scaleMap({ weight, bias, targetMean, tokens }: LinearMap, factor
   return { weight: scaled(weight), bias: scaled(bias), targetMean: scaled(targetMean), tokens };
 }
 
-/** Reconstructs with a linear map and measures what is left. */
+/** Reconstructs with a map and measures what is left. */
 export class LinearReconstructor {
   /** f32 [1, tokens, d_out]: x W + b - y of the last recorded batch; its first axis is that of a transcoder's prefixes. */
   readonly residuals: Tensor;
@@ -55,7 +59,7 @@ export class LinearReconstructor {
    * @param maxTokens The most tokens of a batch.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, { weight, bias }: LinearMap, maxTokens: number) {
+  constructor(gpu: Gpu, { weight, bias }: AffineMap, maxTokens: number) {
     const width = bias.length;
     this.#gpu = gpu;
     this.#weight = tensorFrom(gpu, "linear map", [weight.length / width, width], weight);

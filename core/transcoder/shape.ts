@@ -11,6 +11,8 @@ export interface TranscoderShape {
   readonly d_out: number;
   /** Features per Matryoshka group. */
   readonly groups: readonly number[];
+  /** Whether the source reaches the targets linearly too, beside the features; not if left out. */
+  readonly skip?: boolean;
 }
 
 /**

@@ -3,6 +3,8 @@
  *
  *     a = relu(x W_enc + b_enc)     f = a where a > threshold, else 0     y = f W_dec + b_dec
  *
+ * or, with a skip connection, y = f W_dec + x W_skip + b_dec, which every prefix of the dictionary has.
+ *
  * Files of it are read and written in formats/.
  * @module
  */
@@ -19,6 +21,8 @@ export interface TranscoderWeights {
   readonly decoder: Float32Array<ArrayBuffer>;
   /** b_dec, [d_out]. */
   readonly decoderBias: Float32Array<ArrayBuffer>;
+  /** W_skip, [d_in, d_out]; only there with a skip connection. */
+  readonly skip?: Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -27,13 +31,14 @@ export interface TranscoderWeights {
  * @param shape The transcoder's sizes.
  * @returns Zeros.
  */
-export function zeroWeights({ d_in, d_out, groups }: TranscoderShape): TranscoderWeights {
+export function zeroWeights({ d_in, d_out, groups, skip }: TranscoderShape): TranscoderWeights {
   const features = featureCount(groups);
   return {
     encoder: new Float32Array(features * d_in),
     encoderBias: new Float32Array(features),
     decoder: new Float32Array(features * d_out),
     decoderBias: new Float32Array(d_out),
+    ...skip && { skip: new Float32Array(d_in * d_out) },
   };
 }
 
@@ -84,7 +89,8 @@ export function scaledBy(width: number, scale: number): Columns {
 export function scaleOutputs(weights: TranscoderWeights, factors: Float32Array): TranscoderWeights {
   const scaled = (columns: Float32Array<ArrayBuffer>) =>
     columns.map((value, at) => value * factors[at % factors.length]);
-  return { ...weights, decoder: scaled(weights.decoder), decoderBias: scaled(weights.decoderBias) };
+  const { skip } = weights, own = skip && { skip: scaled(skip) };
+  return { ...weights, decoder: scaled(weights.decoder), decoderBias: scaled(weights.decoderBias), ...own };
 }
 
 /**
@@ -96,6 +102,9 @@ export function scaleOutputs(weights: TranscoderWeights, factors: Float32Array):
  */
 export function foldPreparation(weights: TranscoderWeights, { source, target }: Preparation): TranscoderWeights {
   const d_in = source.scale.length, d_out = target.scale.length;
+  const skip = weights.skip?.map((weight, at) =>
+    weight * source.scale[Math.floor(at / d_out)] / target.scale[at % d_out]
+  );
   return {
     encoder: weights.encoder.map((weight, at) => weight * source.scale[at % d_in]),
     encoderBias: weights.encoderBias.map((bias, i) => {
@@ -104,6 +113,13 @@ export function foldPreparation(weights: TranscoderWeights, { source, target }: 
       return bias - atZero;
     }),
     decoder: weights.decoder.map((weight, at) => weight / target.scale[at % d_out]),
-    decoderBias: weights.decoderBias.map((bias, c) => bias / target.scale[c] + target.mean[c]),
+    decoderBias: weights.decoderBias.map((bias, c) => {
+      let atZero = 0;
+      if (weights.skip) {
+        for (let i = 0; i < d_in; i++) atZero += weights.skip[i * d_out + c] * source.scale[i] * source.mean[i];
+      }
+      return (bias - atZero) / target.scale[c] + target.mean[c];
+    }),
+    ...skip && { skip },
   };
 }

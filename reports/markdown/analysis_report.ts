@@ -110,7 +110,7 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
     `**Layer${layers.length > 1 ? "s" : ""}:** ${list(layers.map(String))} (${mapping})`,
     `**Text:** ${plain(config.data.name)} (${textSize(config.data)})`,
     `**Dictionary Size:** ${integer(config.features)} (Matryoshka: [${config.groups.join(", ")}]), ` +
-    `widths ${config.d_in} → ${config.d_out}`,
+    `widths ${config.d_in} → ${config.d_out}${config.skip ? ", with a skip connection" : ""}`,
     `**Top-k:** ${config.k} (batch top-k)`,
     `**Learning Rate:** ${setting(config.learning_rate)} with ${counted(config.warmup_steps, "step")} of warm-up, ` +
     `cosine decay to ${percent(config.final_lr_fraction, 0)}; Adam (${config.beta1}, ${config.beta2}), ` +
@@ -252,6 +252,7 @@ function weightTable({ weights }: TranscoderAnalysis): string {
     row("Decoder norms (decoder rows)", integer(decoderNorms.count), decoderNorms),
     tensor("Encoder bias (b_enc)", weights.encoderBias),
     tensor("Decoder bias (b_dec)", weights.decoderBias),
+    ...weights.skip ? [tensor("Skip connection (W_skip)", weights.skip)] : [],
   ]);
 }
 

@@ -19,6 +19,7 @@ const metricNames: Record<string, string> = {
   cosine: "Cosine",
   cosine_ci95: "95 % CI of the cosine",
   linear_map: "Best linear map",
+  skip_alone: "Skip connection alone",
   explained_variance: "Explained variance",
   fvu_all_elements: "FVU, all elements",
   l0: "L0",
@@ -96,7 +97,9 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     }`,
     `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +
     `to reconstruct the target on its own.`,
-    `**Group's gain**: how much lower FVU is with the prefix's last group than without it; the first group is held against the mean.`,
+    `**Group's gain**: how much lower FVU is with the prefix's last group than without it; the first group is held against ${
+      config.skip ? "the skip connection alone, and that against the mean" : "the mean"
+    }.`,
     `**Std**: population standard deviation.`,
   ]);
 }

@@ -55,19 +55,33 @@ function hierarchy(transcoder: TranscoderAnalysis): string {
     return `**Hierarchy: the first ${integer(first.prefix)} features are of no use alone.** Their FVU is ` +
       `${decimal(first.fvu, 3)}; predicting the mean gives 1.`;
   }
-  const share = (1 - first.fvu) / (1 - evaluation.fvu);
+  // What the skip connection explains is no feature's.
+  const { skip_alone } = evaluation, alone = skip_alone ? skip_alone.fvu : 1;
+  if (alone <= evaluation.fvu) return "";
+  const share = (alone - first.fvu) / (alone - evaluation.fvu);
   const gain = prefixes[prefixes.length - 2].fvu - evaluation.fvu;
   const last = statistics.groups[statistics.groups.length - 1];
   return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features, with ` +
     `${percent(shareOfPrefix(transcoder, 1), 0)} of all activations, explain ${
       percent(share, 0)
-    } of what the whole dictionary explains** (FVU ${decimal(first.fvu, 3)} alone). The last group, with ${
-      percent(last.shareOfActivations, 0)
-    } of the activations, ${
+    } of what the whole dictionary ${skip_alone ? "adds to the skip connection" : "explains"}** (FVU ${
+      decimal(first.fvu, 3)
+    } alone). The last group, with ${percent(last.shareOfActivations, 0)} of the activations, ${
       gain > 0
         ? `lowers FVU by ${decimal(gain, 3)}${gain < thresholds.groupGain ? ", which is little" : ""}`
         : "does not lower FVU"
     }.`;
+}
+
+/** What the skip connection does alone, beside the best linear map and all features; numbers, no judgement. */
+function skipConnection({ evaluation: { skip_alone, linear_map, fvu } }: TranscoderAnalysis): string {
+  if (skip_alone === undefined || !Number.isFinite(skip_alone.fvu + fvu)) return "";
+  const map = linear_map ? `, the best linear map ${percent(linear_map.fvu)}` : "";
+  return `**Skip connection: alone it leaves ${
+    percent(skip_alone.fvu)
+  } of the variance${map}.** With all features it is ${
+    percent(fvu)
+  }. It was trained together with them, so that alone it need not be the best map.`;
 }
 
 function sparsity({ evaluation, config }: TranscoderAnalysis): string {
@@ -256,6 +270,7 @@ function training(transcoder: TranscoderAnalysis): string {
 /** What an insight is about. */
 export type InsightId =
   | "reconstruction"
+  | "skip"
   | "hierarchy"
   | "sparsity"
   | "utilization"
@@ -270,6 +285,7 @@ export type InsightId =
 /** The rules, in the order in which they are read. */
 const RULES: Readonly<Record<InsightId, (transcoder: TranscoderAnalysis) => string>> = {
   reconstruction,
+  skip: skipConnection,
   hierarchy,
   sparsity,
   utilization,

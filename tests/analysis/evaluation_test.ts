@@ -78,6 +78,7 @@ function batch(first: number, end: number, firedHere: Uint32Array, hasMap = true
     fires: firedHere,
     prefixes: measured(tokens, errors, hasMap),
     linear: hasMap ? measured(tokens, [linearErrors], true) : null,
+    skip: null,
   };
 }
 

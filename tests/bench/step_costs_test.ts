@@ -6,6 +6,7 @@ import { changeFeatures } from "../../wgsl/transcoder/change.ts";
 import { columnCount, columnWrite, histogram, rowCount, rowWrite, scan } from "../../wgsl/transcoder/selection.ts";
 import { decode, decoderStep, encoderStep } from "../../wgsl/transcoder/step.ts";
 import type { Kernel } from "../../wgsl/kernel.ts";
+import { skipRest, skipStep } from "../../wgsl/transcoder/skip.ts";
 import { check, Meter, range } from "./meter.ts";
 
 /** A batch of 4 tokens and 6 features in which each feature is kept at least once; features 4 and 5 are dead and kept as well. */
@@ -193,6 +194,23 @@ Deno.test("the work of decoder_step, over all groups", () => {
     meter.flops += 4 * WIDTH + 2; // slope, gradient, the scale of both
   }
   assert.deepEqual(sum, { flops: meter.flops, bytes: meter.bytes });
+});
+
+check(skipRest, { count: 24 }, (meter) => {
+  for (const i of range(24)) {
+    meter.read("target_y", i);
+    meter.update("rest", i);
+    meter.flops += 1;
+  }
+});
+
+check(skipStep, { count: 24, scale: 1, ...ADAM_PARAMS }, (meter) => {
+  for (const i of range(24)) {
+    meter.read("product", i);
+    for (const buffer of ["weight", "mean", "square"]) meter.update(buffer, i);
+    meter.flops += 1; // the scale
+    adam(meter);
+  }
 });
 
 check(encoderStep, { tokens: TOKENS, features: FEATURES, width: WIDTH, ...ADAM_PARAMS, bias_step_size: 2 }, (meter) => {

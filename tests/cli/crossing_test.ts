@@ -148,3 +148,42 @@ Deno.test("to the deepest layer from one far below: trained, named by where it g
     /layer1\.resid_mid` → `layer2\.mlp_out` \+ `layer4\.mlp_neurons`\) and .*layer0\.resid_mid` → `layer5\.mlp_out`/,
   );
 });
+
+Deno.test("a skip connection to two targets: killed and resumed to the same bytes, kept in the file, measured alone, told apart", async () => {
+  const skip = [...BOTH, "--skip"],
+    [few, own] = [["--steps", "12", "--checkpoint-every", "4"], join(runs, "skip", "layer2+layer4")];
+  await done("train", ...skip, ...few, "--name", "skip");
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["run", "--no-check", "-A", MAIN, "train", ...skip, ...few, "--name", "skip-killed"],
+    ...{ stdout: "null", stderr: "null" },
+  }).spawn();
+  const killed = join(runs, "skip-killed", "layer2+layer4");
+  let hasEnded = false;
+  child.status.then(() => hasEnded = true);
+  while (!hasEnded && !names(join(killed, "checkpoints")).includes("step_000004")) {
+    await new Promise((resolve) => setTimeout(resolve, 1));
+  }
+  assert.ok(!hasEnded, "it was still going");
+  child.kill("SIGKILL");
+  await child.status;
+  await done("train", "--resume", join(runs, "skip-killed"));
+  assert.deepEqual(await finishedContent(killed), await finishedContent(own));
+  const file = await openSafetensors(join(own, "transcoder.safetensors")), weights = await file.readF32("W_skip");
+  assert.deepEqual(file.info("W_skip").shape, [640, 128]);
+  assert.ok(weights.some((weight) => weight !== 0));
+  await file.close();
+  const { format, skip: isThere } = await json(own, "config.json"),
+    { skip_alone, fvu } = await json(own, "evaluation.json");
+  assert.deepEqual([format, isThere], [3, true]);
+  assert.ok(skip_alone.fvu > fvu && skip_alone.fvu < 1, `alone ${skip_alone.fvu}, with features ${fvu}`);
+  const measured = JSON.parse(await done("evaluate", "--run", own, "--loss-tokens", "256", "--json"));
+  assert.deepEqual([measured.skip_alone, measured.fvu], [skip_alone, fvu]);
+  assert.ok(measured.loss.zero.kl > measured.loss.per_prefix.at(-1).kl);
+  const all = join(runs, "skipping"), out = join(all, "reports");
+  await Deno.mkdir(all);
+  for (const name of ["skip", "both"]) await Deno.symlink(join(runs, name), join(all, name));
+  await done("report", "--runs", all, "--out", out);
+  const report = await Deno.readTextFile(join(out, "layer2+layer4-skip_analysis_report.md"));
+  assert.match(report, /^\| skip connection alone +\| +0\.\d{4} \|/m);
+  assert.match(report, /\*\*Skip connection: alone it leaves/);
+});

@@ -63,6 +63,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
       encoder_bias_rate: 1,
       whole_weight: 1,
       revival_rate: 0,
+      skip: false,
     },
     ...{ precision: "f32" as const, tiles: {}, precision_errors: {} },
     ...changes,

@@ -24,6 +24,8 @@ export interface Weights {
   decoder: Matrix;
   /** [d_out] */
   decoderBias: number[];
+  /** [d_in][d_out]; no rows without a skip connection. */
+  skip: Matrix;
 }
 
 /** What a step changes. */
@@ -126,7 +128,14 @@ export function forward(
   const features = activations.map((row, b) => row.map((a, i) => kept[b][i] ? a : 0));
   const auxFeatures = activations.map((row, b) => row.map((a, i) => auxKept[b][i] ? a : 0));
 
-  const reconstructions = ends.map((end) => features.map((f) => decode(f, weights.decoder, weights.decoderBias, end)));
+  const skipped = x.map((row) =>
+    weights.decoderBias.map((_, c) => weights.skip.reduce((sum, column, j) => sum + row[j] * column[c], 0))
+  );
+  const reconstructions = ends.map((end) =>
+    features.map((f, b) =>
+      decode(f, weights.decoder, weights.decoderBias, end).map((value, c) => value + skipped[b][c])
+    )
+  );
   const errors = reconstructions.map((y_p) => meanSquare(y_p, y));
   const y_P = reconstructions[ends.length - 1];
 
@@ -173,12 +182,14 @@ export function backward(
     encoderBias: Array(F).fill(0),
     decoder: zeros(F, D),
     decoderBias: Array(D).fill(0),
+    skip: weights.skip.map((row) => row.map(() => 0)),
   };
   for (let p = 0; p < P; p++) {
     for (let b = 0; b < B; b++) {
       for (let c = 0; c < D; c++) {
         const r = 2 * share[p] * (values.reconstructions[p][b][c] - y[b][c]) / (B * D);
         gradient.decoderBias[c] += r;
+        for (let j = 0; j < weights.skip.length; j++) gradient.skip[j][c] += x[b][j] * r;
         for (let i = 0; i < ends[p]; i++) {
           gradient.decoder[i][c] += values.features[b][i] * r;
           slope[b][i] += r * weights.decoder[i][c];
@@ -268,7 +279,7 @@ function adam(recipe: Recipe, { weights, mean, square, ...rest }: OracleState, g
   const each = (rule: (w: number, g: number, m: number, v: number, rate: number) => number): Weights => {
     const row = (w: number[], g: number[], m: number[], v: number[], times = 1) =>
       w.map((_, c) => rule(w[c], g[c], m[c], v[c], times * rate));
-    const matrix = (key: "encoder" | "decoder") =>
+    const matrix = (key: "encoder" | "decoder" | "skip") =>
       weights[key].map((_, i) => row(weights[key][i], gradient[key][i], mean[key][i], square[key][i]));
     const vector = (key: "encoderBias" | "decoderBias", times?: number) =>
       row(weights[key], gradient[key], mean[key], square[key], times);
@@ -277,6 +288,7 @@ function adam(recipe: Recipe, { weights, mean, square, ...rest }: OracleState, g
       encoderBias: vector("encoderBias", recipe.encoder_bias_rate),
       decoder: matrix("decoder"),
       decoderBias: vector("decoderBias"),
+      skip: matrix("skip"),
     };
   };
   const newMean = (g: number, m: number) => beta1 * m + (1 - beta1) * g;

@@ -17,26 +17,31 @@ function matrix(rows: number, columns: number, seed: number): Matrix {
 /** One kind of parameter as rows, to be changed in place. */
 function places(weights: Weights, kind: keyof Weights): number[][] {
   const value = weights[kind];
+  if (value.length === 0) return [];
   return Array.isArray(value[0]) ? value as number[][] : [value as number[]];
 }
 
 for (
-  const { groups, d_in, d_out, tokens, aux } of [
-    { groups: [1], d_in: 1, d_out: 1, tokens: 1, aux: false },
-    { groups: [1], d_in: 1, d_out: 1, tokens: 3, aux: true },
-    { groups: [3, 4, 2], d_in: 5, d_out: 7, tokens: 6, aux: true },
-    { groups: [1, 1, 1, 5], d_in: 4, d_out: 3, tokens: 5, aux: true },
-    { groups: [2, 6], d_in: 3, d_out: 4, tokens: 7, aux: false },
+  const { groups, d_in, d_out, tokens, aux, skip } of [
+    { groups: [1], d_in: 1, d_out: 1, tokens: 1, aux: false, skip: false },
+    { groups: [1], d_in: 1, d_out: 1, tokens: 3, aux: true, skip: true },
+    { groups: [3, 4, 2], d_in: 5, d_out: 7, tokens: 6, aux: true, skip: false },
+    { groups: [3, 4, 2], d_in: 5, d_out: 7, tokens: 6, aux: true, skip: true },
+    { groups: [1, 1, 1, 5], d_in: 4, d_out: 3, tokens: 5, aux: true, skip: false },
+    { groups: [2, 6], d_in: 3, d_out: 4, tokens: 7, aux: false, skip: true },
   ]
 ) {
   const features = groups.reduce((a, b) => a + b);
   const recipe = { groups, aux_weight: 1 / 32, whole_weight: 1.3 };
-  const name = `groups ${groups}, ${d_in} -> ${d_out}, ${tokens} tokens${aux ? ", auxiliary loss" : ""}`;
+  const name = `groups ${groups}, ${d_in} -> ${d_out}, ${tokens} tokens${aux ? ", auxiliary loss" : ""}${
+    skip ? ", skip connection" : ""
+  }`;
   const weights: Weights = {
     encoder: matrix(features, d_in, 1),
     encoderBias: matrix(1, features, 2)[0].map((value) => value + 0.5),
     decoder: matrix(features, d_out, 3),
     decoderBias: matrix(1, d_out, 4)[0],
+    skip: skip ? matrix(d_in, d_out, 7) : [],
   };
   const x = matrix(tokens, d_in, 5), y = matrix(tokens, d_out, 6);
   const activations = encode(weights, x);
@@ -53,7 +58,7 @@ for (
     if (aux && groups.length === 3) assert.ok(kept.some((row, b) => row.some((is, i) => is && auxKept[b][i])));
   });
 
-  for (const kind of ["encoder", "encoderBias", "decoder", "decoderBias"] as const) {
+  for (const kind of ["encoder", "encoderBias", "decoder", "decoderBias", ...skip ? ["skip"] as const : []] as const) {
     Deno.test(`finite differences: gradient of ${kind}: ${name}`, () => {
       const differences: number[] = [];
       for (const row of places(weights, kind)) {
@@ -87,6 +92,7 @@ Deno.test("finite differences tell a wrong gradient: the auxiliary residual is n
     encoderBias: [1, 1, 1, 1],
     decoder: matrix(4, 3, 3),
     decoderBias: [0, 0, 0],
+    skip: [],
   };
   const x = matrix(5, 3, 5), y = matrix(5, 3, 6);
   const kept = keepLargest(encode(weights, x), 5, [true, true, true, true]);

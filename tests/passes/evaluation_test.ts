@@ -152,6 +152,24 @@ for (const [i, { transcoder, config }] of transcoders.entries()) {
   });
 }
 
+Deno.test("a skip connection alone is measured as the affine map that it is, and stands in every prefix", async () => {
+  const { transcoder, config } = transcoders[0], { decoderBias } = transcoder.weights;
+  const skipping = { ...transcoder, weights: { ...transcoder.weights, skip: MAP.weight } };
+  // The map of the same weights.
+  const linearMap = { ...MAP, bias: decoderBias };
+  const silent = { ...skipping, thresholds: skipping.thresholds.map(() => Infinity) };
+  const [active, none, without] = await evaluateTranscoders({
+    ...{ ...options, source: sourceOf(whole), tokens: 1e6 },
+    transcoders: [skipping, silent, transcoder].map((transcoder) => ({ transcoder, linearMap, config })),
+  });
+  const { tokens: _, ...map } = active.linear_map!;
+  assert.deepEqual(active.skip_alone, map);
+  assert.match(active.definitions.skip_alone, /a prefix of no features/);
+  assert.deepEqual([without.skip_alone, "skip_alone" in without.definitions], [undefined, false]);
+  for (const { fvu } of none.fvu_per_prefix) assertClose("no feature", [fvu], [map.fvu], { floor: 0, relative: 1e-5 });
+  assert.notEqual(active.fvu, without.fvu);
+});
+
 Deno.test("two targets are measured as their halves are alone; in all they weigh what their scales make of them", async () => {
   const source = TAPS[0], targets = [TAPS[1], TAPS[2]], total = 2 * WIDTH, target_scales = [3, 0.25];
   const whole_ = randomTranscoder({ d_in: WIDTH, d_out: total, groups: [7, 9] }, 0.4, 1);

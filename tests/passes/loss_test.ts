@@ -18,7 +18,7 @@ import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
 import { GOLDEN, openGoldenModel } from "../model/golden.ts";
-import { randomTranscoder } from "../transcoder/random_transcoder.ts";
+import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
 import { randomText, sourceOf } from "./random_text.ts";
 
 const gpu = await openGpu();
@@ -304,6 +304,31 @@ Deno.test("one transcoder of two targets is in place what two of one encoder and
     apart!.per_prefix.map(({ prefixes: _, ...figures }) => figures),
   );
   assert.notEqual(per_prefix[0].ce, per_prefix[1].ce);
+});
+
+Deno.test("a skip connection in place gives x W_skip beside the features, at every counted token", async () => {
+  using scope = openScope(gpu);
+  const shape = { d_in: 128, d_out: 128, groups: [6, 10], skip: true }, transcoder = randomTranscoder(shape, 0.5, 1);
+  const options = { taps: [SOURCE, TARGET], maxTokens: 3 * CONTEXT, context: CONTEXT };
+  const model = await loadDecoder(scope, files, options), places = countedRows(text, false);
+  const counted = { places, rows: tensorFrom(scope, "rows", [text.ids.length], places) };
+  const splice = new Splice(
+    scope,
+    { transcoder, config: { source: SOURCE, targets: [TARGET], k: 1 } },
+    model.config,
+    3 * CONTEXT,
+  );
+  for (const [prefix, end] of [6, 16].entries()) {
+    const pass = new Pass(gpu), taken = model.forward(pass, text, { edits: splice.edits(counted, prefix) });
+    pass.submit();
+    const [x, y] = [await downloadF32(gpu, taken[0].tensor), await downloadF32(gpu, taken[1].tensor)];
+    for (const row of places) {
+      const source = x.subarray(row * 128, (row + 1) * 128);
+      const kept = [...activationsOf(transcoder, source).entries()].filter(([i, a]) => a > transcoder.thresholds[i]);
+      const expected = reconstructionOf(transcoder, kept, end, source);
+      assertClose(`token ${row}`, y.subarray(row * 128, (row + 1) * 128), expected, { floor: 1e-5, relative: 1e-5 });
+    }
+  }
 });
 
 Deno.test("transcoders that share one of several targets cannot stand in its place at once", async () => {

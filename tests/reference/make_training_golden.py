@@ -10,7 +10,7 @@ detached residual with the aux_k * B strongest activations of dead features, dec
 after the step, inference threshold as a running mean of the smallest kept activation.
 
 fifty_steps.safetensors has one target; two_targets.safetensors cuts it into two of different widths, of which the second is thirty times
-as loud, and keeps of the rest only what differs.
+as loud, and skip.safetensors has a skip connection from the source to the one target; both keep of the rest only what differs.
 """
 import json, math, sys
 import torch
@@ -65,7 +65,7 @@ b_enc, b_dec = 0.01 * torch.randn(F) - 0.1, torch.zeros(D_OUT)
 b_enc[40:] -= 3.0  # these start out dead
 initial = {"W_enc": W_enc, "b_enc": b_enc, "W_dec": W_dec, "b_dec": b_dec}
 
-def train(targets):
+def train(targets, has_skip):
     """Fifty steps to raw targets [STEPS, BATCH, width]; tensors by name, and what each step logged."""
     x_all, x_mean, x_scale = prepared(x_raw, lambda variance: variance.rsqrt())
     # All dimensions together have mean variance 1, of which each target has the same share, whatever its width.
@@ -74,7 +74,9 @@ def train(targets):
     y_all, y_mean, y_scale = (torch.cat(parts, dim=-1) for parts in zip(*each))
 
     W_enc, b_enc, W_dec, b_dec = parameters = [torch.nn.Parameter(p.clone()) for p in initial.values()]
-    optimiser = torch.optim.Adam([{"params": [W_enc, W_dec, b_dec], "rate": 1}, {"params": [b_enc], "rate": BIAS_RATE}], lr=LR, betas=BETAS, eps=EPS)
+    W_skip = torch.nn.Parameter(torch.zeros(D_IN, D_OUT))
+    plain = [W_enc, W_dec, b_dec, *([W_skip] if has_skip else [])]
+    optimiser = torch.optim.Adam([{"params": plain, "rate": 1}, {"params": [b_enc], "rate": BIAS_RATE}], lr=LR, betas=BETAS, eps=EPS)
     inactive = torch.zeros(F, dtype=torch.int64)
     threshold = None
     log = []
@@ -82,7 +84,7 @@ def train(targets):
         x, y = x_all[step - 1], y_all[step - 1]
         a = torch.relu(x @ W_enc.T + b_enc)
         f = keep_largest(a, K * BATCH)
-        reconstructions = [b_dec + f[:, :end] @ W_dec[:end] for end in ENDS]
+        reconstructions = [b_dec + f[:, :end] @ W_dec[:end] + (x @ W_skip if has_skip else 0) for end in ENDS]
         errors = [((r - y) ** 2).mean() for r in reconstructions]
         dead = inactive >= DEAD_AFTER
         f_aux = keep_largest(a * dead, AUX_K * BATCH)
@@ -113,6 +115,10 @@ def train(targets):
         wide = W_enc.double() * x_scale.double()
         tensors |= {"folded.W_enc": wide.float(), "folded.b_enc": (b_enc.double() - wide @ x_mean.double()).float(),
                     "folded.W_dec": W_dec / y_scale, "folded.b_dec": b_dec / y_scale + y_mean}
+        if has_skip:
+            skip = W_skip.double() * x_scale.double()[:, None] / y_scale.double()
+            b_raw = b_dec.double() / y_scale.double() + y_mean.double() - x_mean.double() @ skip
+            tensors |= {"final.W_skip": W_skip.detach(), "folded.W_skip": skip.float(), "folded.b_dec": b_raw.float()}
     return tensors, log
 
 recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "learning_rate": LR, "encoder_bias_rate": BIAS_RATE,
@@ -122,11 +128,12 @@ recipe = {"groups": GROUPS, "k": K, "steps": STEPS, "batch_tokens": BATCH, "lear
           "dead_after_tokens": DEAD_AFTER, "threshold_rate": RATE, "seed": 0}
 first, second = y_raw.split(TWO_TARGETS, dim=-1)
 shared = {"x": x_raw, "y": y_raw} | {f"initial.{k}": v for k, v in initial.items()}
-for name, targets, given, metadata in (
-    ("fifty_steps", [y_raw], shared, {"recipe": json.dumps(recipe)}),
-    ("two_targets", [first, LOUDNESS * second], {}, {"widths": json.dumps(TWO_TARGETS), "loudness": json.dumps([1, LOUDNESS])}),
+for name, targets, has_skip, given, metadata in (
+    ("fifty_steps", [y_raw], False, shared, {"recipe": json.dumps(recipe)}),
+    ("two_targets", [first, LOUDNESS * second], False, {}, {"widths": json.dumps(TWO_TARGETS), "loudness": json.dumps([1, LOUDNESS])}),
+    ("skip", [y_raw], True, {}, {}),
 ):
-    tensors, log = train(targets)
+    tensors, log = train(targets, has_skip)
     order = {k: v.contiguous() for k, v in (given | tensors).items()}
     save_file(order, f"{sys.argv[1]}/{name}.safetensors", metadata=metadata | {"log": json.dumps(log)})
     print(name, "steps with aux loss:", sum(r["aux_loss"] > 0 for r in log), "first, last loss:", log[0]["loss"], log[-1]["loss"])

@@ -331,6 +331,7 @@ function config(run: SyntheticRun, tokens: number): TranscoderConfig {
       encoder_bias_rate: 1,
       whole_weight: 1,
       revival_rate: 0,
+      skip: false,
       tiles: {},
       precision_errors: {},
     },

@@ -143,7 +143,7 @@ Deno.test("config.json: cut off, a missing setting, groups that do not add up", 
     await rejects(() => readConfig(path), file, "d_in");
   }));
 
-Deno.test("config.json: several targets make it of a newer format, which keeps them and what each is multiplied by", () =>
+Deno.test("config.json: several targets make it of a newer format, which keeps them and what each is multiplied by; so does a skip connection", () =>
   withRun(async (path) => {
     const file = join(path, "config.json"), plain = await readConfig(path), { targets: [first], layer } = plain;
     const written = async () => JSON.parse(await Deno.readTextFile(file));
@@ -154,6 +154,8 @@ Deno.test("config.json: several targets make it of a newer format, which keeps t
     const several = await written();
     assert.deepEqual([several.format, several.targets, "target" in several], [FORMAT, targets, false]);
     assert.deepEqual(await readConfig(path), { ...plain, format: FORMAT, targets, target_scales });
+    await writeConfig(path, { ...plain, skip: true });
+    assert.deepEqual([(await written()).format, (await readConfig(path)).skip], [FORMAT, true]);
     await writeConfig(path, { ...plain, targets });
     await rejects(() => readConfig(path), file, "target_scales must be there, it is missing");
     for (
@@ -254,7 +256,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
     const added = {
       ...{ exclude_tokens: [], exclude_norm_above: 0, data_seed: before.seed },
-      ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0 },
+      ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0, skip: false },
     };
     assert.deepEqual([format, rest], [PLAIN_FORMAT, { ...before, ...added }]);
     const metrics = await readMetrics(old, groups);

@@ -85,6 +85,15 @@ Deno.test("layers of several targets are named once; targets that differ within 
   assert.equal(new Set(titles(...apart)).size, 2);
 });
 
+Deno.test("a skip connection tells transcoders apart, in the name of the one that has it", () => {
+  const skipping = id(17, { skip: true });
+  assert.deepEqual(files(id(17), skipping), ["layer17", "layer17-skip"]);
+  assert.deepEqual(files(skipping), ["layer17"]);
+  assert.deepEqual(titles(id(17), skipping), ["Layer 17", "Layer 17 (skip connection)"]);
+  assert.match(describeId(skipping), /, k 48, skip connection, learning rate /);
+  assert.ok(compareIds(id(17), skipping) < 0);
+});
+
 Deno.test("titles say the same in words", () => {
   assert.deepEqual(titles(id(17), id(17, { groups: [18432], k: 96, seed: 1 })), [
     "Layer 17 (4,608 features, k 48, seed 0)",

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { gatherRows, prepareRows, rowNorms } from "../../wgsl/shared/rows.ts";
+import { skipRest, skipStep } from "../../wgsl/transcoder/skip.ts";
 import {
   columnMoments,
   decoderBiasStep,
@@ -248,6 +249,26 @@ for (const lanes of [8, 64, 128]) {
       }
     });
   }
+}
+
+for (const [d_in, d_out] of [[1, 4], [7, 12], [17, 60], [33, 64]]) {
+  Deno.test(`skip_rest and skip_step: ${d_in} -> ${d_out}, against float64`, async () => {
+    const count = d_in * d_out, target = gaussians(count, 1), given = gaussians(count, 2), rest = f32(given);
+    const old = parameter(count, 3), product_ = gaussians(count, 6), params = adamParams(7), scale = Math.fround(1e-3);
+    const [weight, mean, square] = [f32(old.weight), f32(old.mean), f32(old.square)], pass = new Pass(gpu);
+    pass.run(skipRest, { target_y: f32(target), rest }, { count });
+    pass.run(skipStep, { product: f32(product_), weight, mean, square }, { count, scale, ...params });
+    pass.submit();
+    const [left, ...updated] = (await downloadAll(gpu, [rest, weight, mean, square])).map((b) => new Float32Array(b));
+    assert.deepEqual(left, target.map((value, at) => value - given[at]));
+    const expected = Array.from(product_, (value, at) => {
+      const before = { weight: old.weight[at], mean: old.mean[at], square: old.square[at] };
+      return oracle.adam(before, product(exact(scale), exact(value)), params);
+    });
+    for (const [n, key] of (["weight", "mean", "square"] as const).entries()) {
+      assertWithin(key, updated[n], expected.map((each) => each[key]));
+    }
+  });
 }
 
 Deno.test("raise_dead: the bias of a dead feature that neither selection keeps rises, no other", async () => {

@@ -45,7 +45,7 @@ const SMALL: Recipe = {
 };
 
 /** A run's settings with its sizes; features from `weak` on start too weak to be kept, so that they die but still fire. */
-const RUNS: Record<string, { recipe: Recipe; d_in: number; d_out: number; weak: number }> = {
+const RUNS: Record<string, { recipe: Recipe; d_in: number; d_out: number; weak: number; skip?: true }> = {
   "d_in 4, d_out 8, groups 3 4 2": { recipe: SMALL, d_in: 4, d_out: 8, weak: 6 },
   "d_in 4, d_out 4, groups 1 1": {
     recipe: { ...SMALL, groups: [1, 1], k: 1, batch_tokens: 1, dead_after_tokens: 1, aux_k: 1 },
@@ -53,6 +53,8 @@ const RUNS: Record<string, { recipe: Recipe; d_in: number; d_out: number; weak: 
     d_out: 4,
     weak: 1,
   },
+  // 11 tokens do not fill the transposed source, whose rest must count as nothing.
+  "d_in 12, d_out 8, groups 3 4 2, skip connection": { recipe: SMALL, d_in: 12, d_out: 8, weak: 6, skip: true },
   "d_in 20, d_out 36, groups 1 30 2 1, aux_k beyond the dictionary": {
     recipe: { ...SMALL, groups: [1, 30, 2, 1], k: 5, batch_tokens: 31, aux_k: 50, dead_after_tokens: 62, steps: 5 },
     d_in: 20,
@@ -73,13 +75,14 @@ function drift({ recipe, d_in, d_out }: typeof RUNS[string], steps: number): num
   return steps * 2 * Math.sqrt(d_in + d_out + recipe.batch_tokens + 20) * UNIT_ROUNDOFF;
 }
 
-function initialWeights({ recipe, d_in, d_out, weak }: typeof RUNS[string]): TranscoderWeights {
+function initialWeights({ recipe, d_in, d_out, weak, skip }: typeof RUNS[string]): TranscoderWeights {
   const features = featureCount(recipe.groups);
   return {
     encoder: gaussians(features * d_in, 1).map((value, at) => at >= weak * d_in ? value * 0.05 : value),
     encoderBias: gaussians(features, 2).map((value, i) => i >= weak ? 0.05 + Math.abs(value) * 0.1 : value * 0.1),
     decoder: normalised(gaussians(features * d_out, 3), d_out),
     decoderBias: gaussians(d_out, 4),
+    ...skip && { skip: gaussians(d_in * d_out, 5).map((value) => value * 0.2) },
   };
 }
 
@@ -92,7 +95,7 @@ function batches({ recipe, d_in, d_out }: typeof RUNS[string]) {
 
 /** What the GPU gave: after each step its kept rows, columns and metrics; at the end every tensor of the state. */
 async function runOnGpu(gpu: Gpu, run: typeof RUNS[string]) {
-  const { recipe, d_in, d_out } = run, shape = { d_in, d_out, groups: recipe.groups };
+  const { recipe, d_in, d_out, skip } = run, shape = { d_in, d_out, groups: recipe.groups, ...skip && { skip } };
   const state = createTrainingState(gpu, shape, initialWeights(run));
   const stepper = new Stepper(gpu, recipe, shape, state);
   const { columns, selector: { rows } } = stepper;
@@ -126,12 +129,14 @@ function runOracle(run: typeof RUNS[string]): OracleStep[] {
     encoderBias: Array.from(initial.encoderBias),
     decoder: rows(initial.decoder, d_out),
     decoderBias: Array.from(initial.decoderBias),
+    skip: initial.skip ? rows(initial.skip, d_out) : [],
   };
   const zero = (): Weights => ({
     encoder: weights.encoder.map((row) => row.map(() => 0)),
     encoderBias: weights.encoderBias.map(() => 0),
     decoder: weights.decoder.map((row) => row.map(() => 0)),
     decoderBias: weights.decoderBias.map(() => 0),
+    skip: weights.skip.map((row) => row.map(() => 0)),
   });
   // The betas are what float32 makes of them: 1 - 0.999 differs by 1e-5 between the two precisions.
   const rounded = { ...recipe, beta1: Math.fround(recipe.beta1), beta2: Math.fround(recipe.beta2) };
@@ -207,6 +212,7 @@ for (const [name, run] of Object.entries(RUNS)) {
         const { encoder, encoderBias, decoder, decoderBias } = final[part];
         check(`encoder ${part}`, f32(`encoder${suffixes[part]}`), encoder.flat());
         check(`decoder ${part}`, f32(`decoder${suffixes[part]}`), decoder.flat());
+        if (run.skip) check(`skip ${part}`, f32(`skip${suffixes[part]}`), final[part].skip.flat());
         const slice = (name: string, width: number) => f32(name).subarray(n * width, (n + 1) * width);
         check(`encoder bias ${part}`, slice("encoder_bias", features), encoderBias);
         check(`decoder bias ${part}`, slice("decoder_bias", d_out), decoderBias);

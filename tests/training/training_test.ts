@@ -52,14 +52,16 @@ function cut(widths: readonly number[], loudness: readonly number[]) {
   });
 }
 
-async function train(targets: ReturnType<typeof cut>) {
+async function train(targets: ReturnType<typeof cut>, skip: boolean) {
   const from = await measureActivations(gpu, source, order, capacity, shape.d_in, rows),
     to: ActivationStatistics[] = [];
   for (const { activations, width } of targets) {
     to.push(await measureActivations(gpu, activations, order, capacity, width, rows));
   }
   const preparation = choosePreparation(from, to), raw = targets.map(({ activations }) => activations);
-  const parts = allocateTranscoder(gpu, { ...EMBEDDED, ...recipe }, shape, preparation, initial);
+  const sizes = skip ? { ...shape, skip } : shape;
+  const weights = skip ? { ...initial, skip: new Float32Array(shape.d_in * shape.d_out) } : initial;
+  const parts = allocateTranscoder(gpu, { ...EMBEDDED, ...recipe }, sizes, preparation, weights);
   const { stepper, columns, x: prepared, y: wanted } = parts;
   for (let step = 1; step <= recipe.steps; step++) {
     const pass = new Pass(gpu), first = (step - 1) * rows;
@@ -71,17 +73,17 @@ async function train(targets: ReturnType<typeof cut>) {
   const ring = await downloadF32(gpu, stepper.ring);
   return {
     preparation,
-    weights: await readWeights(gpu, shape, stepper.state),
+    weights: await readWeights(gpu, sizes, stepper.state),
     metrics: Array.from({ length: recipe.steps }, (_, slot) => stepper.metrics(ring, slot)),
   };
 }
 
-for (const name of ["fifty_steps", "two_targets"]) {
+for (const name of ["fifty_steps", "two_targets", "skip"]) {
   const golden = await open(name), read = (tensor: string) => golden.readF32(tensor);
   const log = JSON.parse(golden.metadata.log) as LoggedStep[];
   const { widths = "[20]", loudness = "[1]" } = golden.metadata,
     targets = cut(JSON.parse(widths), JSON.parse(loudness));
-  const trained = await train(targets), { preparation, weights, metrics } = trained;
+  const skip = name === "skip", trained = await train(targets, skip), { preparation, weights, metrics } = trained;
 
   Deno.test(`${name}: activations are prepared as PyTorch prepares them`, async () => {
     for (const end of ["source", "target"] as const) {
@@ -124,6 +126,7 @@ for (const name of ["fifty_steps", "two_targets"]) {
       ["b_enc", weights.weights.encoderBias],
       ["W_dec", weights.weights.decoder],
       ["b_dec", weights.weights.decoderBias],
+      ...skip ? [["W_skip", weights.weights.skip!] as const] : [],
     ] as const
   ) {
     Deno.test(`${name}: final ${parameter} is PyTorch's within 1e-3 relative L2`, async () => {
@@ -140,6 +143,7 @@ for (const name of ["fifty_steps", "two_targets"]) {
       ["b_enc", folded.encoderBias],
       ["W_dec", folded.decoder],
       ["b_dec", folded.decoderBias],
+      ...skip ? [["W_skip", folded.skip!] as const] : [],
     ] as const
   ) {
     Deno.test(`${name}: ${parameter} for raw activations is PyTorch's within 1e-3 relative L2`, async () => {
@@ -150,6 +154,6 @@ for (const name of ["fifty_steps", "two_targets"]) {
   }
 
   Deno.test(`${name}: the same steps again give the same bytes`, async () => {
-    assert.deepEqual(await train(targets), trained);
+    assert.deepEqual(await train(targets, skip), trained);
   });
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { downloadAll, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { downloadAll, downloadF32, downloadU32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { Encoder, type HostFeatures } from "../../core/transcoder/encode.ts";
 import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
@@ -173,36 +173,59 @@ Deno.test("folded weights on raw activations are unfolded weights on prepared on
   assertClose("reconstruction", reconstruct(folded, actual), wanted, { floor: 1e-6, relative: 1e-6 });
 });
 
-Deno.test("reconstruction: squared residuals of each prefix and the last residual, and how often features fire", async () => {
-  const tokens = 19, shape = { d_in: 12, d_out: 12, groups: [8, 5, 3] };
-  const transcoder = randomTranscoder(shape, 0.3, 9);
-  const x = gaussians(tokens * 12, 12), y = gaussians(tokens * 12, 11);
-  const encoder = new Encoder(gpu, transcoder, tokens), reconstructor = new Reconstructor(gpu, transcoder, tokens);
-  const pass = new Pass(gpu);
-  encoder.recordEncode(pass, tensorFrom(gpu, "x", [tokens, 12], x), tokens);
-  encoder.recordFires(pass, tokens);
-  reconstructor.record(pass, encoder.kept, tensorFrom(gpu, "y", [tokens, 12], y), tokens);
-  pass.submit();
-  const [residual, squares, fires] = await downloadAll(gpu, [
-    reconstructor.residual,
-    reconstructor.squares,
-    encoder.fires,
-  ]);
-  const { rowStart, index, value } = await encoder.encode(tensorFrom(gpu, "x", [tokens, 12], x), tokens);
-  const expectedSquares: number[] = [], expectedResidual: number[] = [], expectedFires = new Array<number>(16).fill(0);
-  for (let b = 0; b < tokens; b++) {
-    const kept: [number, number][] = [];
-    for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
-      kept.push([index[e], value[e]]);
-      expectedFires[index[e]]++;
+for (const skip of [false, true]) {
+  Deno.test(`reconstruction${skip ? " with a skip connection" : ""}: each prefix, squared residuals and the last residual, and how often features fire`, async () => {
+    const tokens = 19, shape = { d_in: 12, d_out: 12, groups: [8, 5, 3], ...skip && { skip } };
+    const transcoder = randomTranscoder(shape, 0.3, 9);
+    const x = gaussians(tokens * 12, 12), y = gaussians(tokens * 12, 11);
+    const encoder = new Encoder(gpu, transcoder, tokens), reconstructor = new Reconstructor(gpu, transcoder, tokens);
+    const pass = new Pass(gpu);
+    encoder.recordEncode(pass, tensorFrom(gpu, "x", [tokens, 12], x), tokens);
+    encoder.recordFires(pass, tokens);
+    const source = tensorFrom(gpu, "x", [tokens, 12], x);
+    reconstructor.record(pass, encoder.kept, source, tensorFrom(gpu, "y", [tokens, 12], y), tokens);
+    pass.submit();
+    const [residual, squares, fires] = await downloadAll(gpu, [
+      reconstructor.residual,
+      reconstructor.squares,
+      encoder.fires,
+    ]);
+    const { rowStart, index, value } = await encoder.encode(tensorFrom(gpu, "x", [tokens, 12], x), tokens);
+    const expectedSquares: number[] = [],
+      expectedResidual: number[] = [],
+      expectedFires = new Array<number>(16).fill(0);
+    for (let b = 0; b < tokens; b++) {
+      const kept: [number, number][] = [];
+      for (let e = rowStart[b]; e < rowStart[b + 1]; e++) {
+        kept.push([index[e], value[e]]);
+        expectedFires[index[e]]++;
+      }
+      for (const end of prefixEnds(shape.groups)) {
+        const rest = reconstructionOf(transcoder, kept, end, x.subarray(b * 12, (b + 1) * 12)).map((sum, d) =>
+          sum - y[b * 12 + d]
+        );
+        expectedSquares.push(rest.reduce((sum, r) => sum + r * r, 0));
+        if (end === 16) expectedResidual.push(...rest);
+      }
     }
-    for (const end of prefixEnds(shape.groups)) {
-      const rest = reconstructionOf(transcoder, kept, end).map((sum, d) => sum - y[b * 12 + d]);
-      expectedSquares.push(rest.reduce((sum, r) => sum + r * r, 0));
-      if (end === 16) expectedResidual.push(...rest);
+    assertClose("squares", new Float32Array(squares), expectedSquares, { floor: 1e-6, relative: 1e-5 });
+    assertClose("residual", new Float32Array(residual), expectedResidual, { floor: 1e-5, relative: 1e-5 });
+    assert.deepEqual([...new Uint32Array(fires)], expectedFires);
+
+    // A prefix itself.
+    const made = tensorFrom(gpu, "made", [tokens, 12], new Float32Array(tokens * 12));
+    for (const [p, end] of prefixEnds(shape.groups).entries()) {
+      const pass = new Pass(gpu);
+      encoder.recordEncode(pass, source, tokens);
+      reconstructor.recordPrefix(pass, encoder.kept, p, source, made, tokens);
+      pass.submit();
+      const expected = Array.from({ length: tokens }, (_, b) => {
+        const entries = Array.from({ length: rowStart[b + 1] - rowStart[b] }, (_, n) => rowStart[b] + n);
+        const kept = entries.map((e) => [index[e], value[e]] as const);
+        return [...reconstructionOf(transcoder, kept, end, x.subarray(b * 12, (b + 1) * 12))];
+      }).flat();
+      const found = await downloadF32(gpu, made);
+      assertClose(`prefix ${p}`, found, expected, { floor: 1e-5, relative: 1e-5 });
     }
-  }
-  assertClose("squares", new Float32Array(squares), expectedSquares, { floor: 1e-6, relative: 1e-5 });
-  assertClose("residual", new Float32Array(residual), expectedResidual, { floor: 1e-5, relative: 1e-5 });
-  assert.deepEqual([...new Uint32Array(fires)], expectedFires);
-});
+  });
+}

@@ -19,6 +19,7 @@ export function randomTranscoder(
       encoderBias: scaled(features, 0.1, 1),
       decoder: scaled(features * shape.d_out, shape.d_out ** -0.5, 2),
       decoderBias: scaled(shape.d_out, 0.5, 3),
+      ...shape.skip && { skip: scaled(shape.d_in * shape.d_out, shape.d_in ** -0.5, 4) },
     },
     thresholds: typeof thresholds === "number" ? new Float32Array(features).fill(thresholds) : thresholds,
   };
@@ -33,13 +34,17 @@ export function activationsOf({ shape, weights }: Transcoder, x: ArrayLike<numbe
   });
 }
 
-/** b_dec + f W_dec of one token over the features below `end`, in float64. */
+/** b_dec + f W_dec of one token over the features below `end`, with a skip connection + x W_skip, in float64. */
 export function reconstructionOf(
   { shape, weights }: Transcoder,
   features: Iterable<readonly [index: number, value: number]>,
   end: number,
+  x: ArrayLike<number> = [],
 ): Float64Array {
-  const y = Float64Array.from(weights.decoderBias);
+  const { d_in, d_out } = shape, y = Float64Array.from(weights.decoderBias);
+  for (let i = 0; weights.skip && i < d_in; i++) {
+    for (let d = 0; d < d_out; d++) y[d] += x[i] * weights.skip[i * d_out + d];
+  }
   for (const [i, value] of features) {
     if (i < end) { for (let d = 0; d < shape.d_out; d++) y[d] += value * weights.decoder[i * shape.d_out + d]; }
   }

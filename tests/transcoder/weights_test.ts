@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { foldPreparation, scaledBy } from "../../core/transcoder/weights.ts";
+import { foldPreparation, scaledBy, scaleOutputs } from "../../core/transcoder/weights.ts";
 import { randomTranscoder } from "./random_transcoder.ts";
 
 Deno.test("folding one factor for each end multiplies the encoder and divides the decoder and its bias, to the bit", () => {
@@ -23,4 +23,25 @@ Deno.test("folding by column: each column its own factor, means into the biases"
     const [, b, c, d, e] = weights.encoder.subarray(5 * i, 5 * i + 5);
     assert.equal(folded.encoderBias[i], Math.fround(bias - (16 * b - c + 2 * d + 16 * e)));
   });
+});
+
+Deno.test("folding a skip connection: raw activations give what prepared ones gave, prepared back", () => {
+  const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4], skip: true }, 0.75, 1);
+  const source = { mean: Float64Array.of(0, 8, -2, 0.5, 64), scale: Float64Array.of(1, 2, 0.5, 4, 0.25) };
+  const target = { mean: Float64Array.of(16, -4, 0), scale: Float64Array.of(2, 0.5, 8) };
+  const folded = foldPreparation(weights, { source, target }), x = [3, -1, 4, 1.5, 60];
+  const skipped = (of: typeof weights, x: number[]) =>
+    [0, 1, 2].map((c) => x.reduce((sum, value, i) => sum + value * of.skip![i * 3 + c], of.decoderBias[c]));
+  const prepared = skipped(weights, x.map((value, i) => (value - source.mean[i]) * source.scale[i]));
+  const expected = prepared.map((value, c) => value / target.scale[c] + target.mean[c]);
+  skipped(folded, x).forEach((value, c) => assert.ok(Math.abs(value - expected[c]) < 1e-5, `${value}, ${expected[c]}`));
+});
+
+Deno.test("outputs multiplied: decoder, its bias and the skip connection, column by column", () => {
+  const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4], skip: true }, 0.75, 1);
+  const factors = [2, 0.5, 8], scaled = scaleOutputs(weights, Float32Array.from(factors));
+  assert.deepEqual(scaled.encoder, weights.encoder);
+  for (const key of ["decoder", "decoderBias", "skip"] as const) {
+    assert.deepEqual(scaled[key], weights[key]!.map((value, at) => value * factors[at % 3]));
+  }
 });

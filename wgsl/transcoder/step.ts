@@ -21,7 +21,7 @@ import { quadsOf } from "../shared/rows.ts";
 import { SELECTION_SIZE } from "./selection.ts";
 
 /** The uniform members that every optimiser step shares. */
-const ADAM = { beta1: "f32", beta2: "f32", epsilon: "f32", step_size: "f32", correction: "f32" } as const;
+export const ADAM = { beta1: "f32", beta2: "f32", epsilon: "f32", step_size: "f32", correction: "f32" } as const;
 
 /** The columns of a metrics row beside one error per prefix: loss, aux loss, variance, kept, dead, threshold. */
 export const METRICS_EXTRA = 6;

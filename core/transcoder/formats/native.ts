@@ -1,7 +1,8 @@
 /**
  * mtc's own file of a transcoder: safetensors with SAELens' keys and meaning, so that other tools read it as it is.
  *
- * The file's W_enc is [d_in, F]; in memory the encoder is feature-major, [F, d_in].
+ * The file's W_enc is [d_in, F]; in memory the encoder is feature-major, [F, d_in]. A skip connection's W_skip is [d_out, d_in] in the file,
+ * [d_in, d_out] in memory.
  * @module
  */
 
@@ -19,7 +20,7 @@ function transposed(matrix: Float32Array<ArrayBuffer>, rows: number, columns: nu
 }
 
 /**
- * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F]. The same transcoder gives the same bytes.
+ * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F], with a skip connection W_skip [d_out, d_in]. The same transcoder gives the same bytes.
  *
  * @param path The file to make or replace; its directory must exist.
  * @param transcoder The transcoder; its groups go into the file's metadata.
@@ -40,6 +41,7 @@ export async function saveTranscoder(
     tensor("W_dec", [features, d_out], weights.decoder),
     tensor("b_dec", [d_out], weights.decoderBias),
     tensor("threshold", [features], thresholds),
+    ...weights.skip ? [tensor("W_skip", [d_out, d_in], transposed(weights.skip, d_in, d_out))] : [],
   ], { ...metadata, groups: JSON.stringify(groups) });
 }
 
@@ -56,7 +58,7 @@ export async function loadTranscoder(path: string, isDiagnosed = false): Promise
   const file = await openSafetensors(path);
   try {
     const shape = checkedShape(file);
-    const { d_in } = shape, features = featureCount(shape.groups);
+    const { d_in, d_out } = shape, features = featureCount(shape.groups);
     const read = async (name: string, isSound: (value: number) => boolean, requirement: string) => {
       const data = await file.readF32(name), bad = isDiagnosed ? -1 : data.findIndex((value) => !isSound(value));
       if (bad === -1) return data;
@@ -70,6 +72,7 @@ export async function loadTranscoder(path: string, isDiagnosed = false): Promise
         encoderBias: await weight("b_enc"),
         decoder: await weight("W_dec"),
         decoderBias: await weight("b_dec"),
+        ...shape.skip && { skip: transposed(await weight("W_skip"), d_out, d_in) },
       },
       thresholds: await read("threshold", (value) => !Number.isNaN(value), "every threshold must be a number"),
     };
@@ -86,10 +89,11 @@ function unusable({ path, metadata }: SafetensorsFile, requirement: string, foun
 
 function checkedShape(file: SafetensorsFile): TranscoderShape {
   const names = ["W_enc", "b_enc", "W_dec", "b_dec", "threshold"];
-  const requirement = `it must hold ${names.join(", ")} and nothing else`;
+  const requirement = `it must hold ${names.join(", ")}, perhaps W_skip, and nothing else`,
+    skip = file.tensors.has("W_skip");
   const missing = names.find((name) => !file.tensors.has(name));
   if (missing !== undefined) throw unusable(file, requirement, `it has no ${missing}`);
-  const stranger = [...file.tensors.keys()].find((name) => !names.includes(name));
+  const stranger = [...file.tensors.keys()].find((name) => ![...names, "W_skip"].includes(name));
   if (stranger !== undefined) throw unusable(file, requirement, `it also holds "${stranger}"`);
   const { shape: encoder } = file.info("W_enc"), { shape: decoder } = file.info("W_dec");
   if (encoder.length !== 2 || decoder.length !== 2) {
@@ -100,7 +104,10 @@ function checkedShape(file: SafetensorsFile): TranscoderShape {
     );
   }
   const [d_in, features] = encoder, d_out = decoder[1];
-  const expected = { b_enc: [features], W_dec: [features, d_out], b_dec: [d_out], threshold: [features] };
+  const expected = {
+    ...{ b_enc: [features], W_dec: [features, d_out], b_dec: [d_out], threshold: [features] },
+    ...skip && { W_skip: [d_out, d_in] },
+  };
   for (const [name, extents] of Object.entries(expected)) {
     const { shape } = file.info(name);
     if (shape.join() === extents.join()) continue;
@@ -109,7 +116,7 @@ function checkedShape(file: SafetensorsFile): TranscoderShape {
   if (d_in * features * d_out === 0) {
     throw unusable(file, "its sizes must be positive", `d_in, features, d_out are ${d_in}, ${features}, ${d_out}`);
   }
-  return { d_in, d_out, groups: groupsOf(file, features) };
+  return { d_in, d_out, groups: groupsOf(file, features), ...skip && { skip } };
 }
 
 const Groups = v.pipe(v.string(), v.parseJson(), v.array(v.pipe(v.number(), v.safeInteger(), v.minValue(1))));

@@ -26,6 +26,19 @@ Deno.test("a saved transcoder loads bit for bit, and the same one saves to the s
     assert.deepEqual(await Deno.readFile(path), bytes);
   }));
 
+Deno.test("a skip connection is kept, in the file as SAELens has it: W_skip [d_out, d_in]", () =>
+  inFile(async (path) => {
+    const skipping = randomTranscoder({ ...shape, skip: true }, 0.75, 1);
+    await saveTranscoder(path, skipping);
+    assert.deepEqual(await loadTranscoder(path), skipping);
+    const file = await openSafetensors(path), skip = await file.readF32("W_skip");
+    assert.deepEqual(file.info("W_skip").shape, [3, 5]);
+    for (let i = 0; i < 5; i++) {
+      for (let c = 0; c < 3; c++) assert.equal(skip[c * 5 + i], skipping.weights.skip![i * 3 + c]);
+    }
+    await file.close();
+  }));
+
 Deno.test("each feature keeps a threshold of its own: below 0, 0, and the infinity of one that is never active", () =>
   inFile(async (path) => {
     const thresholds = Float32Array.of(-1, 0, 0.5, Infinity, 1e-30, 0.5, -Infinity);
@@ -85,7 +98,7 @@ Deno.test("a file without groups is one group", () =>
     assert.deepEqual((await loadTranscoder(path)).shape, { d_in: 5, d_out: 3, groups: [7] });
   }));
 
-const ALL = "it must hold W_enc, b_enc, W_dec, b_dec, threshold and nothing else";
+const ALL = "it must hold W_enc, b_enc, W_dec, b_dec, threshold, perhaps W_skip, and nothing else";
 const ELSEWHERE = "export it again from where it was trained";
 const noNumber = tensor("threshold", [7], 0.5);
 noNumber.data[3] = NaN;
@@ -96,7 +109,7 @@ unbounded.data[1] = -Infinity;
 /** What is wrong with a file without metadata, and what is said of it. */
 const FAULTS: [fault: string, tensors: ReturnType<typeof sound>, requirement: string, found: string][] = [
   ["a missing tensor", sound().slice(0, 4), ALL, "it has no threshold"],
-  ["an extra tensor", [...sound(), tensor("W_skip", [5, 3])], ALL, 'it also holds "W_skip"'],
+  ["an extra tensor", [...sound(), tensor("W_gate", [5, 3])], ALL, 'it also holds "W_gate"'],
   [
     "a decoder of another dictionary",
     replaced(tensor("W_dec", [6, 3])),
