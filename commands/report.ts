@@ -72,7 +72,7 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
   await requireOwnIndex(out);
   const { chooseTranscoders, findTranscoders } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
-  const { analyzeTranscoder, comparePairs } = await import("../core/runs/analysed.ts");
+  const { analyzeTranscoder, comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
   const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
   const { missingAnalyses } = await import("../reports/markdown/missing.ts");
   const unreadable: string[] = [];
@@ -90,7 +90,7 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
     }
     transcoders.push(transcoder);
   }
-  const comparisons = comparePairs(transcoders);
+  const comparisons = pairsToCompare(transcoders).map(([a, b]) => comparePair(a, b));
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");
@@ -108,7 +108,8 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
 export function reportCommand(): Command {
   return new Command("report")
     .description(
-      "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares them.",
+      "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares those of " +
+        "different layers, sites or runs.",
     )
     .option("-r, --runs <dir>", "where the runs are", "runs")
     .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")

@@ -28,7 +28,7 @@ export interface ReportFile {
 export interface ReportInput {
   /** The transcoders, in the order of the reports. */
   transcoders: readonly TranscoderAnalysis[];
-  /** A comparison for every pair of them. */
+  /** Comparisons of those pairs that `pairsToCompare` gives. */
   comparisons: readonly ComparedPair[];
   /** A sentence for every transcoder that was left out. */
   notes: string[];

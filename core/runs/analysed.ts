@@ -3,12 +3,14 @@
  * @module
  */
 
+import { dirname, resolve } from "node:path";
 import { compareTranscoders, type TranscoderComparison } from "../analysis/comparison.ts";
 import { type MetricsRow, type TrainingCourse, trainingCourse } from "../analysis/convergence.ts";
 import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
+import { tapName } from "../model/sites.ts";
 import { readAttribution, type StoredAttribution } from "./attribution.ts";
 import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
@@ -121,14 +123,38 @@ export interface ComparedPair extends TranscoderComparison {
   readonly sameModel: boolean;
 }
 
+/** Up to so many transcoders are compared each with each. */
+export const COMPARED_ALL = 4;
+
 /**
- * Compares every transcoder with every one behind it.
+ * Whether two transcoders are members of one sweep: of one run, and alike in what they map.
+ *
+ * @param a One.
+ * @param b Another.
+ * @returns Whether nothing but dictionary, k, learning rate or seed tells them apart.
+ */
+export function ofOneSweep(
+  a: Pick<TranscoderAnalysis, "path" | "config">,
+  b: Pick<TranscoderAnalysis, "path" | "config">,
+): boolean {
+  const taps = ({ config: { source, targets } }: typeof a) => [source, ...targets].map(tapName).join();
+  return dirname(resolve(a.path)) === dirname(resolve(b.path)) && taps(a) === taps(b);
+}
+
+/**
+ * The pairs of transcoders that are compared. Of the members of a sweep, which differ in a setting only, the first stands for all, so that
+ * those of two layers that meet have the same settings. Of what is left, each is compared with each when they are at most
+ * {@link COMPARED_ALL}, else with the next.
  *
  * @param transcoders Any number of them, in the order of the reports.
- * @returns The pairs.
+ * @returns The pairs, in their order.
  */
-export function comparePairs(transcoders: readonly TranscoderAnalysis[]): ComparedPair[] {
-  return transcoders.flatMap((a, i) => transcoders.slice(i + 1).map((b) => comparePair(a, b)));
+export function pairsToCompare<T extends Pick<TranscoderAnalysis, "path" | "config">>(
+  transcoders: readonly T[],
+): [T, T][] {
+  const compared = transcoders.filter((one, i) => !transcoders.slice(0, i).some((other) => ofOneSweep(one, other)));
+  const reach = compared.length > COMPARED_ALL ? 1 : compared.length;
+  return compared.flatMap((a, i) => compared.slice(i + 1, i + 1 + reach).map((b): [T, T] => [a, b]));
 }
 
 /**

@@ -2,13 +2,19 @@
  * index.md: one line per transcoder and a link to every file.
  * @module
  */
-import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { COMPARED_ALL, type ComparedPair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { verdict } from "../checks.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
-import { timestamp } from "../format.ts";
+import { integer, timestamp } from "../format.ts";
 import { bullets, document } from "./markdown.ts";
 
 const TITLE = "# Analysis Results";
+
+const COMPARISON_RULE =
+  "Of the transcoders of one run that differ only in dictionary, k, learning rate or seed, as members of a sweep do, the " +
+  `first stands for all. Of what is left, up to ${
+    integer(COMPARED_ALL)
+  } are compared each with each, more each with the next.`;
 
 const link = (text: string, file: string) => `[${text}](${file})`;
 
@@ -36,7 +42,8 @@ export function indexPage(
         ].join(" · "),
       ];
     }),
-    comparisons.length > 0 && "## Comparisons",
+    transcoders.length > 1 && "## Comparisons",
+    leavesPairsOut(transcoders, comparisons) && COMPARISON_RULE,
     bullets(comparisons.map(({ a, b }) => {
       const files = pairFiles(a.name, b.name);
       return `${link(`${a.name.title} vs ${b.name.phrase}`, files.comparison)} · ${link("plot", files.plot)}`;
@@ -44,6 +51,10 @@ export function indexPage(
     notes.length > 0 && "## Runs Left Out",
     bullets(notes),
   ]);
+}
+
+function leavesPairsOut({ length }: readonly TranscoderAnalysis[], comparisons: readonly ComparedPair[]): boolean {
+  return comparisons.length < length * (length - 1) / 2;
 }
 
 /** Tells a page of {@link indexPage} from somebody else's index.md. */

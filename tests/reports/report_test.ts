@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import { type FeatureSet, importanceFigures } from "../../core/analysis/importance.ts";
-import { analyzeTranscoder, comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { analyzeTranscoder, comparePair, pairsToCompare, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { SILENT_DEFINITIONS } from "../../core/analysis/silent.ts";
 import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
@@ -11,6 +11,7 @@ import { groupOf } from "../../core/transcoder/shape.ts";
 import { agreementTable } from "../../reports/importance_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
+import { indexPage } from "../../reports/markdown/index_page.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
 import { importanceFigure } from "../../reports/plots/importance.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
@@ -211,6 +212,23 @@ Deno.test("two transcoders of one layer are both reported and compared; an older
     for (const name of written.filter((name) => name !== "index.md")) assert.ok(index.includes(`](${name})`), name);
     assert.ok(index.includes(old));
   }));
+
+Deno.test("the members of a sweep are not compared with each other, few others each with each, many each with the next", async () => {
+  const layer2 = await syntheticAnalysis(small), layer4 = await syntheticAnalysis({ ...small, layer: 4 });
+  const at = (path: string, { config }: TranscoderAnalysis) => ({ path, config });
+  const pairs = (transcoders: Parameters<typeof pairsToCompare>[0]) =>
+    pairsToCompare(transcoders).map(([a, b]) => `${a.path} ${b.path}`);
+  const two = [at("s/a", layer2), at("s/b", layer2), at("s/c", layer4), at("s/d", layer4)];
+  assert.deepEqual(pairs(two.slice(0, 2)), []);
+  assert.deepEqual(pairs(two), ["s/a s/c"]);
+  assert.deepEqual(pairs([...two.slice(0, 2), at("t/a", layer2)]), ["s/a t/a"]);
+  const runs = (count: number) => Array.from({ length: count }, (_, i) => at(`${i}/a`, layer2));
+  assert.deepEqual(pairs(runs(4)), ["0/a 1/a", "0/a 2/a", "0/a 3/a", "1/a 2/a", "1/a 3/a", "2/a 3/a"]);
+  assert.deepEqual(pairs(runs(5)), ["0/a 1/a", "1/a 2/a", "2/a 3/a", "3/a 4/a"]);
+  const rule = /Of the transcoders of one run that differ only in dictionary, k, learning rate or seed/;
+  assert.match(indexPage([layer2, layer2, layer4], [comparePair(layer2, layer4)], [], generated), rule);
+  assert.doesNotMatch(indexPage([layer2, layer4], [comparePair(layer2, layer4)], [], generated), rule);
+});
 
 Deno.test("a figure of two transcoders of one layer keeps them apart", async () => {
   const directory = await Deno.makeTempDir();
