@@ -90,12 +90,16 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
     }
     transcoders.push(transcoder);
   }
+  const { sweepsOf } = await import("../core/runs/sweeps.ts");
+  const sweeps = sweepsOf(transcoders);
   const comparisons = pairsToCompare(transcoders).map(([a, b]) => comparePair(a, b));
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");
   const files: string[] = [];
-  for await (const { name, content } of reportFiles({ transcoders, comparisons, notes, generated: new Date() })) {
+  for await (
+    const { name, content } of reportFiles({ transcoders, comparisons, sweeps, notes, generated: new Date() })
+  ) {
     const path = join(out, name);
     await writeFileAtomic(path, content);
     files.push(path);

@@ -30,3 +30,6 @@ export function pairFiles(a: TranscoderName, b: TranscoderName): { comparison: s
   const both = `${a.file}_vs_${b.file}_comparison`;
   return { comparison: `${both}.md`, plot: `${both}.png` };
 }
+
+/** The files about all sweeps. */
+export const SWEEP_FILES = { report: "sweep_report.md", plot: "sweep_pareto.png" } as const;

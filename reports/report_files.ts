@@ -2,17 +2,18 @@
  * All files of a report, made one after the other.
  * @module
  */
-import type { ComparedPair, TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
-import { filesOf, pairFiles } from "./file_names.ts";
+import { filesOf, pairFiles, SWEEP_FILES } from "./file_names.ts";
 import { attributionFigure } from "./plots/attribution.ts";
 import { importanceFigure } from "./plots/importance.ts";
-import { indexPage } from "./markdown/index_page.ts";
+import { indexPage, type ReportInput } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
 import { renderPng } from "./plots/render.ts";
+import { sweepFigure } from "./plots/sweep.ts";
+import { sweepReport } from "./markdown/sweep_report.ts";
 import { featureToken, visibleToken } from "./tokens.ts";
 import { trainingSummary } from "./markdown/training_summary.ts";
 
@@ -24,21 +25,9 @@ export interface ReportFile {
   content: string | Uint8Array;
 }
 
-/** What the reports are about. */
-export interface ReportInput {
-  /** The transcoders, in the order of the reports. */
-  transcoders: readonly TranscoderAnalysis[];
-  /** Comparisons of those pairs that `pairsToCompare` gives. */
-  comparisons: readonly ComparedPair[];
-  /** A sentence for every transcoder that was left out. */
-  notes: string[];
-  /** When the reports are made; the only thing in them that is not a function of the runs. */
-  generated: Date;
-}
-
 /** Makes the files, plots before the page that shows them, the index last. */
 export async function* reportFiles(
-  { transcoders, comparisons, notes, generated }: ReportInput,
+  { transcoders, comparisons, sweeps, notes, generated }: ReportInput,
 ): AsyncGenerator<ReportFile> {
   for (const transcoder of transcoders) {
     const names = filesOf(transcoder.name);
@@ -64,5 +53,9 @@ export async function* reportFiles(
     yield { name: names.plot, content: await renderPng(comparisonFigure(comparison)) };
     yield { name: names.comparison, content: comparisonReport(comparison, generated) };
   }
-  yield { name: "index.md", content: indexPage(transcoders, comparisons, notes, generated) };
+  if (sweeps.length > 0) {
+    yield { name: SWEEP_FILES.plot, content: await renderPng(sweepFigure(sweeps)) };
+    yield { name: SWEEP_FILES.report, content: sweepReport(sweeps, generated) };
+  }
+  yield { name: "index.md", content: indexPage({ transcoders, comparisons, sweeps, notes, generated }) };
 }

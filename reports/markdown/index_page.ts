@@ -3,10 +3,25 @@
  * @module
  */
 import { COMPARED_ALL, type ComparedPair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
-import { filesOf, pairFiles } from "../file_names.ts";
+import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
 import { bullets, document } from "./markdown.ts";
+
+/** What the reports are about. */
+export interface ReportInput {
+  /** The transcoders, in the order of the reports. */
+  transcoders: readonly TranscoderAnalysis[];
+  /** Comparisons of those pairs that `pairsToCompare` gives. */
+  comparisons: readonly ComparedPair[];
+  /** The sweeps among the transcoders. */
+  sweeps: readonly Sweep[];
+  /** A sentence for every transcoder that was left out. */
+  notes: string[];
+  /** When the reports are made; the only thing in them that is not a function of the runs. */
+  generated: Date;
+}
 
 const TITLE = "# Analysis Results";
 
@@ -18,16 +33,13 @@ const COMPARISON_RULE =
 
 const link = (text: string, file: string) => `[${text}](${file})`;
 
-/** The page that links all reports. `notes` are the transcoders that were left out, one sentence each. */
-export function indexPage(
-  transcoders: readonly TranscoderAnalysis[],
-  comparisons: readonly ComparedPair[],
-  notes: string[],
-  generated: Date,
-): string {
+/** The page that links all reports. */
+export function indexPage({ transcoders, comparisons, sweeps, notes, generated }: ReportInput): string {
   return document([
     TITLE,
     `**Generated on:** ${timestamp(generated)}`,
+    sweeps.length > 0 &&
+    `${link("Sweep report", SWEEP_FILES.report)} · ${link("FVU against active features", SWEEP_FILES.plot)}`,
     ...transcoders.flatMap((transcoder) => {
       const files = filesOf(transcoder.name);
       return [

@@ -226,8 +226,9 @@ Deno.test("the members of a sweep are not compared with each other, few others e
   assert.deepEqual(pairs(runs(4)), ["0/a 1/a", "0/a 2/a", "0/a 3/a", "1/a 2/a", "1/a 3/a", "2/a 3/a"]);
   assert.deepEqual(pairs(runs(5)), ["0/a 1/a", "1/a 2/a", "2/a 3/a", "3/a 4/a"]);
   const rule = /Of the transcoders of one run that differ only in dictionary, k, learning rate or seed/;
-  assert.match(indexPage([layer2, layer2, layer4], [comparePair(layer2, layer4)], [], generated), rule);
-  assert.doesNotMatch(indexPage([layer2, layer4], [comparePair(layer2, layer4)], [], generated), rule);
+  const rest = { comparisons: [comparePair(layer2, layer4)], sweeps: [], notes: [], generated };
+  assert.match(indexPage({ ...rest, transcoders: [layer2, layer2, layer4] }), rule);
+  assert.doesNotMatch(indexPage({ ...rest, transcoders: [layer2, layer4] }), rule);
 });
 
 Deno.test("a figure of two transcoders of one layer keeps them apart", async () => {

@@ -5,10 +5,12 @@
 
 import assert from "node:assert/strict";
 import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
+import { sweepSentences } from "../../reports/markdown/sweep_report.ts";
 import { caveats } from "../../reports/reconstructions.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
@@ -155,6 +157,32 @@ const ofTwo: [sentence: string, said: TranscoderAnalysis, silent: TranscoderAnal
   ["The runs differ in model or text.", await analysis({ model: "another" }), other],
 ];
 
+/** Dictionaries of 128 and 256 features, for each seed the FVU of either. */
+function sweepWith(fvus: [smaller: number, larger: number][]): Sweep {
+  const member = (seed: number, scale: number, fvu: number): TranscoderAnalysis => ({
+    ...evaluated({ fvu }),
+    config: {
+      ...good.config,
+      ...{ seed, features: scale * good.config.features, groups: good.config.groups.map((size) => scale * size) },
+    },
+  });
+  return sweepsOf([
+    ...fvus.flatMap(([smaller, larger], seed) => [member(seed, 1, smaller), member(seed, 2, larger)]),
+    // One of another k for each, so that there are enough.
+    { ...good, config: { ...good.config, seed: 9, k: 1 } },
+  ])[0];
+}
+
+const falling = sweepWith([[0.3, 0.2], [0.31, 0.21]]), scattered = sweepWith([[0.3, 0.2], [0.2, 0.3]]);
+
+/** What the report on a sweep says. */
+const ofSweeps: [sentence: string, said: Sweep, silent: Sweep][] = [
+  ["FVU falls with", falling, scattered],
+  ["FVU rises with", sweepWith([[0.2, 0.3], [0.21, 0.31]]), falling],
+  ["FVU shows no clear growth with", scattered, falling],
+  ["One seed gives no interval:", sweepWith([[0.3, 0.2]]), falling],
+];
+
 const plain = (text: string) => text.replaceAll("**", "");
 
 /** Whether a paragraph begins so, or holds it behind its first sentence. */
@@ -191,12 +219,19 @@ for (const [sentence, said, silent] of ofTwo) {
   });
 }
 
+for (const [sentence, said, silent] of ofSweeps) {
+  Deno.test(`sweep: "${sentence}" is said where it is so, and not where it is not`, () => {
+    assert.ok(says(sweepSentences(said), sentence), sweepSentences(said).join("\n"));
+    assert.ok(!says(sweepSentences(silent), sentence), sweepSentences(silent).join("\n"));
+  });
+}
+
 Deno.test("reports/sentences.md lists these sentences and no others, and what the sources put in bold is among them", async () => {
   const read = (name: string) => Deno.readTextFile(new URL(`../../reports/${name}`, import.meta.url));
   const [table] = (await read("sentences.md")).split("\n## ");
   const listed = [...table.matchAll(/^\| ([^|]+?) \|/gm)].map(([, cell]) => cell)
     .filter((cell) => cell !== "Sentence");
-  const tested = [...ofOne, ...ofTwo].map(([sentence]) => sentence);
+  const tested = [...ofOne, ...ofTwo, ...ofSweeps].map(([sentence]) => sentence);
   const written = [...tested, ...always].map((sentence) =>
     sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*")
   );
@@ -208,6 +243,7 @@ Deno.test("reports/sentences.md lists these sentences and no others, and what th
       "markdown/insights.ts",
       "markdown/recommendations.ts",
       "markdown/comparison_report.ts",
+      "markdown/sweep_report.ts",
     ]
   ) {
     const text = await read(source);

@@ -1,0 +1,89 @@
+/**
+ * Transcoders of one target that differ in their settings, whether one `mtc sweep` trained them or several runs.
+ * @module
+ */
+import { type Growth, growth, type SeedMean, seedMean } from "../analysis/growth.ts";
+import { tapName } from "../model/sites.ts";
+import type { TranscoderAnalysis } from "./analysed.ts";
+import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+
+/** So many of one target are worth a report of their own. */
+const LEAST_MEMBERS = 3;
+
+/** The members of a sweep that differ in nothing but their seeds. */
+export interface SweepSetting {
+  /** What they are called among all settings: a name without seed. */
+  readonly name: TranscoderName;
+  /** They, in the order of the reports. */
+  readonly members: readonly TranscoderAnalysis[];
+  /** Held-out FVU over the seeds. */
+  readonly fvu: SeedMean;
+  /** Held-out L0 likewise. */
+  readonly l0: SeedMean;
+}
+
+/** Transcoders of one model, text and target, or of the same several targets. */
+export interface Sweep {
+  /** They, in the order of the reports. */
+  readonly members: readonly TranscoderAnalysis[];
+  /** Them by their settings. */
+  readonly settings: readonly SweepSetting[];
+  /** Members that no other beats: none has both a lower FVU and an L0 that is no larger, or as low an FVU and a lower L0. */
+  readonly front: ReadonlySet<TranscoderAnalysis>;
+  /** Growth of held-out FVU with the size of the dictionary; null where that cannot be told. */
+  readonly withFeatures: Growth | null;
+  /** Growth of held-out FVU with k; likewise. */
+  readonly withK: Growth | null;
+}
+
+/**
+ * The sweeps among some transcoders.
+ *
+ * @param transcoders In the order of the reports.
+ * @returns Those of each target that at least three predict, on the same model and text.
+ */
+export function sweepsOf(transcoders: readonly TranscoderAnalysis[]): Sweep[] {
+  const place = ({ config: { model, data, targets } }: TranscoderAnalysis) =>
+    JSON.stringify([model.name, data.name, data.fingerprint, ...targets.map(tapName)]);
+  return [...Map.groupBy(transcoders, place).values()]
+    .filter(({ length }) => length >= LEAST_MEMBERS).map(sweepOf);
+}
+
+function sweepOf(members: readonly TranscoderAnalysis[]): Sweep {
+  return {
+    members,
+    settings: settingsOf(members),
+    front: new Set(members.filter((one) => !members.some((other) => beats(other, one)))),
+    withFeatures: growthWith(members, "features"),
+    withK: growthWith(members, "k"),
+  };
+}
+
+function beats({ evaluation: a }: TranscoderAnalysis, { evaluation: b }: TranscoderAnalysis): boolean {
+  return a.fvu <= b.fvu && a.l0 <= b.l0 && (a.fvu < b.fvu || a.l0 < b.l0);
+}
+
+function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
+  const names = nameTranscoders(members.map(({ config }) => ({ ...idOf(config), seed: 0, data_seed: 0 })));
+  const byName = Map.groupBy(members.map((member, i) => ({ member, name: names[i] })), ({ name }) => name.file);
+  return [...byName.values()].map((named) => {
+    const alike = named.map(({ member }) => member);
+    return {
+      ...{ name: named[0].name, members: alike },
+      fvu: seedMean(alike.map(({ evaluation }) => evaluation.fvu)),
+      l0: seedMean(alike.map(({ evaluation }) => evaluation.l0)),
+    };
+  });
+}
+
+/** Dictionaries of as many groups count as the same but for their size. */
+function growthWith(members: readonly TranscoderAnalysis[], setting: "features" | "k"): Growth | null {
+  return growth(members.map(({ config, evaluation }) => {
+    const { features, k, source, groups, learning_rate, skip, seed, data_seed } = config;
+    const other = setting === "features" ? k : features;
+    return {
+      ...{ x: config[setting], y: evaluation.fvu, seed: `${seed} ${data_seed}` },
+      others: JSON.stringify([tapName(source), groups.length, learning_rate, skip, other]),
+    };
+  }));
+}

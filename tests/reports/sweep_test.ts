@@ -1,0 +1,71 @@
+import assert from "node:assert/strict";
+import { sweepsOf } from "../../core/runs/sweeps.ts";
+import { sweepReport } from "../../reports/markdown/sweep_report.ts";
+import { sweepFigure } from "../../reports/plots/sweep.ts";
+import { renderPng } from "../../reports/plots/render.ts";
+import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
+import { syntheticAnalysis } from "./synthetic_run.ts";
+
+const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
+const found = [
+  await syntheticAnalysis({ ...small, k: 16, fvu: 0.3, l0: 16, seed: 0 }),
+  await syntheticAnalysis({ ...small, k: 16, fvu: 0.32, l0: 16.5, seed: 1 }),
+  await syntheticAnalysis({ ...small, k: 32, fvu: 0.2, l0: 32, seed: 0 }),
+];
+const names = nameTranscoders(found.map(({ config }) => idOf(config)));
+const members = found.map((member, i) => ({ ...member, name: names[i] }));
+const other = await syntheticAnalysis({ ...small, layer: 4 });
+
+Deno.test("three of one target are a sweep, two are none, and those of another target are not of it", () => {
+  assert.deepEqual(sweepsOf([members[0], members[1], other]), []);
+  const [sweep, ...more] = sweepsOf([...members, other]);
+  assert.deepEqual(more, []);
+  assert.deepEqual(sweep.members, members);
+});
+
+Deno.test("those that nobody beats are on the front, and seeds are taken together", () => {
+  const [{ front, settings }] = sweepsOf(members);
+  assert.deepEqual(members.map((member) => front.has(member)), [true, false, true]);
+  assert.deepEqual(settings.map(({ name, members }) => [name.phrase, members.length]), [
+    ["layer 2 (k 16)", 2],
+    ["layer 2 (k 32)", 1],
+  ]);
+  assert.ok(Math.abs(settings[0].fvu.mean - 0.31) < 1e-9);
+});
+
+Deno.test("the report has a row for each member and setting, loss recovered where it was measured", () => {
+  const report = sweepReport(sweepsOf(members), new Date("2026-01-02T03:04:05Z"));
+  assert.match(report, /^\| \[layer 2 \(k 16, seed 1\)\]\(layer2-k16-seed1_analysis_report\.md\) +\| 0\.3200 \[/m);
+  assert.match(report, /^\| layer 2 \(k 16\) +\| +2 \| 0\.3100 ± 0\.0141 \|/m);
+  assert.doesNotMatch(report, /Loss recovered|NaN|undefined/);
+});
+
+Deno.test("the figure has a line for each member and a point for each of its prefixes; without any it is drawn all the same", async () => {
+  const prefixed = members.map((member) => ({
+    ...member,
+    evaluation: {
+      ...member.evaluation,
+      fvu_per_prefix: member.evaluation.fvu_per_prefix.map((figures, p) => ({ ...figures, l0: 5 + p })),
+    },
+  }));
+  const { concat: [panel] } = JSON.parse(JSON.stringify(sweepFigure(sweepsOf(prefixed))));
+  assert.equal(panel.data.values.length, 9);
+  assert.deepEqual(
+    panel.data.values.filter(({ whole }: { whole: boolean }) => whole).map(({ l0 }: { l0: number }) => l0),
+    [
+      16,
+      16.5,
+      32,
+    ],
+  );
+  const broken = prefixed.map((member) => ({
+    ...member,
+    evaluation: {
+      ...member.evaluation,
+      fvu_per_prefix: [{ prefix: 128, fvu: NaN, ci95: [NaN, NaN] as [number, number] }],
+    },
+  }));
+  for (const sweeps of [prefixed, broken].map(sweepsOf)) {
+    assert.deepEqual([...(await renderPng(sweepFigure(sweeps))).subarray(1, 4)], [...new TextEncoder().encode("PNG")]);
+  }
+});
