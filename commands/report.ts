@@ -7,6 +7,7 @@ import { join } from "node:path";
 import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../core/runs/config.ts";
 import type { TranscoderChoice } from "../core/runs/discovery.ts";
+import type { Sweep } from "../core/runs/sweeps.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
 import { jsonOption } from "./options.ts";
@@ -90,8 +91,11 @@ async function report({ runs, out, json }: ReportOptions): Promise<void> {
     }
     transcoders.push(transcoder);
   }
-  const { sweepsOf } = await import("../core/runs/sweeps.ts");
-  const sweeps = sweepsOf(transcoders);
+  const { sweepsOf, withStability } = await import("../core/runs/sweeps.ts");
+  const sweeps: Sweep[] = [];
+  for (const sweep of sweepsOf(transcoders)) {
+    sweeps.push(await withStability(sweep, ({ phrase }) => console.error(`mtc: comparing the seeds of ${phrase}`)));
+  }
   const comparisons = pairsToCompare(transcoders).map(([a, b]) => comparePair(a, b));
 
   await makeDirectory(out);

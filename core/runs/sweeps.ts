@@ -3,9 +3,12 @@
  * @module
  */
 import { type Growth, growth, type SeedMean, seedMean } from "../analysis/growth.ts";
+import { directionsOf } from "../analysis/directions.ts";
+import { foundAgain, type Stability, together } from "../analysis/stability.ts";
 import { tapName } from "../model/sites.ts";
 import type { TranscoderAnalysis } from "./analysed.ts";
 import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { readTranscoder } from "./transcoder.ts";
 
 /** So many of one target are worth a report of their own. */
 const LEAST_MEMBERS = 3;
@@ -20,6 +23,8 @@ export interface SweepSetting {
   readonly fvu: SeedMean;
   /** Held-out L0 likewise. */
   readonly l0: SeedMean;
+  /** Which features of one seed another has; null for one seed, and as long as nobody has looked. */
+  readonly stability: Stability | null;
 }
 
 /** Transcoders of one model, text and target, or of the same several targets. */
@@ -49,6 +54,39 @@ export function sweepsOf(transcoders: readonly TranscoderAnalysis[]): Sweep[] {
     .filter(({ length }) => length >= LEAST_MEMBERS).map(sweepOf);
 }
 
+/**
+ * Looks for the features of each seed in those of the next, and of the last in those of the first. Three dictionaries are in memory at most.
+ *
+ * @param sweep The sweep.
+ * @param onSetting Hears of each setting that is looked at, which takes seconds for a large dictionary.
+ * @returns The sweep with the stability of every setting that has several seeds.
+ * @throws {UserError} When a transcoder's weights cannot be read.
+ */
+export async function withStability(sweep: Sweep, onSetting: (name: TranscoderName) => void): Promise<Sweep> {
+  const settings: SweepSetting[] = [];
+  for (const setting of sweep.settings) {
+    if (setting.members.length > 1) onSetting(setting.name);
+    settings.push({ ...setting, stability: await stabilityOf(setting) });
+  }
+  return { ...sweep, settings };
+}
+
+async function stabilityOf({ members }: SweepSetting): Promise<Stability | null> {
+  if (members.length < 2) return null;
+  // A diverged transcoder has nothing to be found.
+  const decoder = async ({ path, config }: TranscoderAnalysis) =>
+    directionsOf((await readTranscoder(path, config, true)).weights.decoder, config.d_out);
+  const pairs: Stability[] = [];
+  const first = await decoder(members[0]);
+  let one = first;
+  for (let i = 0; i < members.length; i++) {
+    const next = i + 1 < members.length ? await decoder(members[i + 1]) : first;
+    pairs.push(foundAgain(one, next, members[i].config.groups, i));
+    one = next;
+  }
+  return together(pairs);
+}
+
 function sweepOf(members: readonly TranscoderAnalysis[]): Sweep {
   return {
     members,
@@ -72,6 +110,7 @@ function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
       ...{ name: named[0].name, members: alike },
       fvu: seedMean(alike.map(({ evaluation }) => evaluation.fvu)),
       l0: seedMean(alike.map(({ evaluation }) => evaluation.l0)),
+      stability: null,
     };
   });
 }

@@ -3,6 +3,9 @@
  * @module
  */
 import type { Growth, SeedMean } from "../../core/analysis/growth.ts";
+import { SAME_FEATURE } from "../../core/analysis/matching.ts";
+import { type StableShare, stableShare } from "../../core/analysis/stability.ts";
+import { moments } from "../../core/analysis/statistics.ts";
 import { tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { Sweep } from "../../core/runs/sweeps.ts";
@@ -72,16 +75,52 @@ function growthSentence(found: Growth | null, what: string): string {
   return `**FVU shows no clear growth with** ${what}: ${figures}.`;
 }
 
-/** What the numbers of a sweep support, as sentences. */
-export function sweepSentences({ withFeatures, withK }: Sweep): string[] {
+/** How FVU goes with the settings, as sentences. */
+export function growthSentences({ withFeatures, withK }: Sweep): string[] {
   return [growthSentence(withFeatures, "the size of the dictionary"), growthSentence(withK, "k")]
     .filter((sentence) => sentence !== "");
+}
+
+/** Whether seeds find the same features, by the mean over the settings; empty where no setting has several seeds. */
+export function stabilitySentence({ settings }: Sweep): string {
+  const shares = settings.flatMap(({ stability }) => stability ? [stableShare(stability)] : []);
+  if (shares.length === 0) return "";
+  const mean = (of: (share: StableShare) => number) => moments(shares.map(of)).mean;
+  const share = mean((of) => of.share), random = mean((of) => of.random);
+  const error = Math.sqrt(mean(({ error }) => error ** 2) / shares.length);
+  const figures =
+    `${percent(share)} of them are, against ${percent(random)} of random directions (standard error of the ` +
+    `difference ${percent(error)}${shares.length > 1 ? `; means over ${counted(shares.length, "setting")}` : ""})`;
+  return share - random > 1.96 * error
+    ? `**Features are found again in other seeds:** ${figures}.`
+    : `**Features are found again no more than chance:** ${figures}.`;
+}
+
+function stabilityTable({ settings }: Sweep): string {
+  const found = settings.flatMap(({ name, stability }) => stability ? [{ name, stability }] : []);
+  const groups = Math.max(...found.map(({ stability }) => stability.groups.length));
+  const columns = Array.from({ length: groups }, (_, g) => `Group ${g}`);
+  return table(
+    ["Setting", ...["Looked for", ...columns, "All", "Random directions"].map(numeric)],
+    found.map(({ name, stability }) => {
+      const { share, random } = stableShare(stability);
+      return [
+        name.phrase,
+        integer(stability.random.judged),
+        ...columns.map((_, g) => {
+          const group = stability.groups.at(g);
+          return group ? percent(group.found / group.judged) : "–";
+        }),
+        ...[share, random].map((part) => percent(part)),
+      ];
+    }),
+  );
 }
 
 function section(sweep: Sweep): string[] {
   const { members } = sweep, { config } = members[0];
   const hasSeeds = sweep.settings.some(({ members: { length } }) => length > 1);
-  const growths = sweepSentences(sweep);
+  const growths = growthSentences(sweep), stability = stabilitySentence(sweep);
   return [
     `## ${counted(members.length, "transcoder")} of ${list(config.targets.map((target) => `\`${tapName(target)}\``))}`,
     `${plain(config.model.name)}, held-out text of ${
@@ -99,6 +138,14 @@ function section(sweep: Sweep): string[] {
     hasSeeds ? "### Means over Seeds" : "",
     hasSeeds ? seedsTable(sweep) : "",
     hasSeeds ? "± is the standard deviation over seeds of one transcoder, not of the mean." : "",
+    stability && "### Stability over Seeds",
+    stability,
+    stability && stabilityTable(sweep),
+    stability &&
+    `A feature is found again when the cosine of its decoder row with one of the other seed's is above ${SAME_FEATURE}; dead ` +
+      "features count as well. Each seed is looked for in the next, the last in the first. Random directions are as many, drawn " +
+      "with the second moment of the same decoder. Members of a sweep read the text in one order, so that first weights alone " +
+      "set them apart. Where groups are too large for all of their features, evenly spaced ones stand for them.",
   ];
 }
 

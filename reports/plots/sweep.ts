@@ -76,7 +76,7 @@ function panel(sweep: Sweep, title: Spec, name: string, values: readonly Point[]
           },
           size: {
             field: "whole",
-            type: "nominal",
+            type: "ordinal",
             scale: { domain: [false, true], range: [30, 80] },
             legend: null,
           },

@@ -10,7 +10,7 @@ import { verdict } from "../../reports/checks.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
-import { sweepSentences } from "../../reports/markdown/sweep_report.ts";
+import { growthSentences, stabilitySentence } from "../../reports/markdown/sweep_report.ts";
 import { caveats } from "../../reports/reconstructions.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
@@ -175,12 +175,20 @@ function sweepWith(fvus: [smaller: number, larger: number][]): Sweep {
 
 const falling = sweepWith([[0.3, 0.2], [0.31, 0.21]]), scattered = sweepWith([[0.3, 0.2], [0.2, 0.3]]);
 
+/** Of 100 features and of 100 random directions so many are found in the other seed. */
+function stableWith(found: number, byChance: number): Sweep {
+  const stability = { groups: [{ features: 100, judged: 100, found }], random: { judged: 100, found: byChance } };
+  return { ...falling, settings: falling.settings.map((setting) => ({ ...setting, stability })) };
+}
+
 /** What the report on a sweep says. */
 const ofSweeps: [sentence: string, said: Sweep, silent: Sweep][] = [
   ["FVU falls with", falling, scattered],
   ["FVU rises with", sweepWith([[0.2, 0.3], [0.21, 0.31]]), falling],
   ["FVU shows no clear growth with", scattered, falling],
   ["One seed gives no interval:", sweepWith([[0.3, 0.2]]), falling],
+  ["Features are found again in other seeds:", stableWith(60, 1), stableWith(1, 0)],
+  ["Features are found again no more than chance:", stableWith(60, 60), stableWith(60, 1)],
 ];
 
 const plain = (text: string) => text.replaceAll("**", "");
@@ -221,8 +229,9 @@ for (const [sentence, said, silent] of ofTwo) {
 
 for (const [sentence, said, silent] of ofSweeps) {
   Deno.test(`sweep: "${sentence}" is said where it is so, and not where it is not`, () => {
-    assert.ok(says(sweepSentences(said), sentence), sweepSentences(said).join("\n"));
-    assert.ok(!says(sweepSentences(silent), sentence), sweepSentences(silent).join("\n"));
+    const lines = (sweep: Sweep) => [...growthSentences(sweep), stabilitySentence(sweep)];
+    assert.ok(says(lines(said), sentence), lines(said).join("\n"));
+    assert.ok(!says(lines(silent), sentence), lines(silent).join("\n"));
   });
 }
 

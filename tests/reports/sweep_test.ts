@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
-import { sweepsOf } from "../../core/runs/sweeps.ts";
+import { sweepsOf, withStability } from "../../core/runs/sweeps.ts";
 import { sweepReport } from "../../reports/markdown/sweep_report.ts";
 import { sweepFigure } from "../../reports/plots/sweep.ts";
 import { renderPng } from "../../reports/plots/render.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
-import { syntheticAnalysis } from "./synthetic_run.ts";
+import { syntheticAnalysis, writeSyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
 const found = [
@@ -31,6 +31,27 @@ Deno.test("those that nobody beats are on the front, and seeds are taken togethe
     ["layer 2 (k 32)", 1],
   ]);
   assert.ok(Math.abs(settings[0].fvu.mean - 0.31) < 1e-9);
+});
+
+Deno.test("each seed's features are looked for in the others' weights, of each setting that has several", async () => {
+  const root = await Deno.makeTempDir();
+  try {
+    const path = (run: string, seed: number) => writeSyntheticRun(root, run, { ...small, seed });
+    const paths = [await path("a", 0), await path("b", 1), await path("c", 0)];
+    const heard: string[] = [];
+    const shares = async (first: string, second: string) => {
+      const [sweep] = sweepsOf([{ ...members[0], path: first }, { ...members[1], path: second }, members[2]]);
+      const { settings } = await withStability(sweep, ({ phrase }) => heard.push(phrase));
+      return settings.map(({ stability }) => stability?.groups.map(({ found, judged }) => found / judged));
+    };
+    // Written with the same seed, weights are the same; with another they have nothing in common.
+    assert.deepEqual(await shares(paths[0], paths[2]), [[1, 1, 1], undefined]);
+    const [apart] = await shares(paths[0], paths[1]);
+    assert.ok(apart!.every((share) => share < 0.5), String(apart));
+    assert.deepEqual(heard, ["layer 2 (k 16)", "layer 2 (k 16)"]);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
 });
 
 Deno.test("the report has a row for each member and setting, loss recovered where it was measured", () => {
