@@ -63,15 +63,17 @@ function finite(transcoder: TranscoderAnalysis): Check {
 
 /**
  * What the course of the training says: the first of these that applies. `improving` and `level` are what twice the steps would
- * give, by its 95 % interval; `unknown` where that lies on both sides of the limit or too few steps were logged.
+ * give, by its 95 % interval; `unknown` where that lies on both sides of the limit or too few steps were logged, `untold` where finished
+ * weights were the start: the loss need not fall below its first value, and FVU follows no line over the logarithm of these steps.
  */
-export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown";
+export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown" | "untold";
 
 /** See {@link Learning}. */
-export function learning({ course }: TranscoderAnalysis): Learning {
-  if (course.firstNonFiniteStep !== null || !(course.finalLoss < course.firstLoss)) return "diverged";
+export function learning({ course, config: { parent } }: TranscoderAnalysis): Learning {
+  if (course.firstNonFiniteStep !== null || (!parent && !(course.finalLoss < course.firstLoss))) return "diverged";
   if (course.finalLoss > course.lowestLoss * (1 + thresholds.aboveLowest)) return "risen";
   if (course.lastFifthChange > thresholds.lastFifthRise) return "rising";
+  if (parent) return "untold";
   const { gain, error } = course.outlook;
   if (gain - 2 * error >= thresholds.doublingGain) return "improving";
   return gain + 2 * error < thresholds.doublingGain ? "level" : "unknown";
@@ -84,6 +86,7 @@ export function perDoubling({ course: { outlook: { gain } } }: TranscoderAnalysi
 
 /** The same where it does not decide: with what the noise alone makes of it. */
 export function unsurePerDoubling(transcoder: TranscoderAnalysis): string {
+  if (transcoder.config.parent) return "the run began with finished weights";
   const { gain, error } = transcoder.course.outlook;
   return Number.isFinite(gain)
     ? `${perDoubling(transcoder)} ± ${percent(2 * error, 0)}`
@@ -99,6 +102,7 @@ function converged(transcoder: TranscoderAnalysis): Check {
     improving: `unfinished, still improving: by ${perDoubling(transcoder)}`,
     level: `by ${perDoubling(transcoder)}`,
     unknown: `undecided: ${unsurePerDoubling(transcoder)}`,
+    untold: `untold: ${unsurePerDoubling(transcoder)}`,
   };
   return {
     id: "converged",
@@ -192,7 +196,9 @@ function dead({ evaluation }: TranscoderAnalysis): Check {
  * without jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail.
  */
 export function successChecks(transcoder: TranscoderAnalysis): Check[] {
-  const [troubles, goals] = [[completed, finite, stable], [heldOutFvu, sparsity, dead, converged]]
+  // What is not told is not held against a run.
+  const outlook = learning(transcoder) === "untold" ? [] : [converged];
+  const [troubles, goals] = [[completed, finite, stable], [heldOutFvu, sparsity, dead, ...outlook]]
     .map((checks) => checks.map((check) => check(transcoder)));
   return [...troubles.filter(({ passed }) => !passed), ...goals];
 }

@@ -6,7 +6,7 @@
 import { Command } from "commander";
 import { atOnceOption, withPlaceOptions, withTextOptions } from "./options.ts";
 import { wholeNumberOption } from "../options.ts";
-import { newRequest, resumedRequest, type TrainOptions } from "./request.ts";
+import { furtherRequest, newRequest, resumedRequest, type TrainOptions } from "./request.ts";
 import { declared, NUMBER_OPTIONS } from "./settings.ts";
 import { carryOut } from "./work.ts";
 
@@ -35,17 +35,31 @@ export function trainCommand(): Command {
         "these were moved, and --at-once",
     )
     .addOption(atOnceOption("of a sweep that is resumed, the most transcoders trained at once"))
+    .option(
+      "--start-from <run>",
+      "start from the finished weights of a run, or of one of its transcoders (runs/first/layer17); its settings are the defaults, its sizes stay",
+    )
+    .addOption(
+      wholeNumberOption(
+        "--more-steps <n>",
+        "with --start-from: the run goes on for so many steps, with its optimiser's state and its text, warmed up again and decayed once more",
+      ),
+    )
     .addHelpText(
       "after",
       "\nExamples:\n  mtc train --model gemma-2-2b --data texts/ --layers 8,17 --name first\n  mtc train --resume runs/first\n" +
-        "  mtc train --source layer2.resid_mid --target layer2.mlp_out,layer4.mlp_out --name crossing",
+        "  mtc train --source layer2.resid_mid --target layer2.mlp_out,layer4.mlp_out --name crossing" +
+        "\n  mtc train --start-from runs/first --data other/ --steps 2000 --name second\n" +
+        "  mtc train --start-from runs/first --more-steps 5000 --name longer",
     )
     .action((options: TrainOptions) => run(options, command));
 }
 
 async function run(options: TrainOptions, command: Command): Promise<void> {
-  const request = options.resume === undefined
-    ? await newRequest(options, command)
-    : await resumedRequest(options.resume, options, command);
+  const request = options.resume !== undefined
+    ? await resumedRequest(options.resume, options, command)
+    : options.moreSteps !== undefined
+    ? await furtherRequest(options.moreSteps, options, command)
+    : await newRequest(options, command);
   await carryOut(request, options);
 }

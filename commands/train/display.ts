@@ -72,6 +72,7 @@ export class TrainDisplay {
     });
     const rates = valuesOf(planned, ({ settings }) => settings.learning_rate);
     const seeds = valuesOf(planned, ({ settings }) => settings.seed);
+    const starts = planned.flatMap(({ start }) => start ? [start.parent] : []);
     const uses = passes > 1 ? `, each harvested token used ${passes} times` : "";
     return [
       `${verb} ${transcoders} of ${model}`,
@@ -79,6 +80,11 @@ export class TrainDisplay {
       ...sizes,
       ...rates.length > 1 ? [`  learning rates ${rates.join(", ")}`] : [],
       ...seeds.length > 1 ? [`  seeds ${seeds.join(", ")}`] : [],
+      ...starts.map(({ name, steps, goes_on }) =>
+        goes_on
+          ? `  behind step ${integer(steps)} of ${name}, with its optimiser's state`
+          : `  from the weights of ${name} after ${integer(steps)} steps`
+      ),
       `  ${integer(steps)} steps of ${integer(batch_tokens)} tokens${uses}`,
       ...this.#activations ? [`  from the activations in ${this.#activations.path}`] : [],
       `  on ${adapter}`,

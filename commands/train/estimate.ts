@@ -108,8 +108,10 @@ async function partsOf(machine: Machine, request: TrainRequest, atOnce: number):
 }
 
 async function standingOf(request: TrainRequest): Promise<Standing> {
+  // The parent's checkpoint is one of those that the run is to keep.
+  if (request.parents) return { step: request.resumed![0].parent!.steps, written: 0 };
   const sizes = await Promise.all(directoriesOf(request).map(sizeOf));
-  return { step: await newestCommonStep(request), written: sizes.reduce((sum, size) => sum + size, 0) };
+  return { step: await newestCommonStep(request) ?? 0, written: sizes.reduce((sum, size) => sum + size, 0) };
 }
 
 async function sizeOf(path: string): Promise<number> {

@@ -20,18 +20,22 @@ import { openTokenSource } from "../../core/text/source.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
-import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { CONFIG_FILE, dataOf, ownSteps, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { dataOfHarvest, type HarvestDescription, harvestId, readHarvest } from "../../core/runs/harvest.ts";
-import { describeId, idOf, nameTranscoders, sourcesOf } from "../../core/runs/ids.ts";
-import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
+import { describeId, idOf, type Mapping, nameTranscoders, sourcesOf } from "../../core/runs/ids.ts";
+import { requireSameModel } from "../../core/runs/same_model.ts";
+import { ownSettingsOf, type RunSettings, settingsOf, sharedSettingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { openHarvestOf } from "../../core/training/activations.ts";
+import { requireLastCheckpoint } from "../../core/training/further.ts";
 import { directoriesOf, type TrainingPlan } from "../../core/training/plan.ts";
 import { checkSettings } from "../../core/training/recipe.ts";
+import { requireSameText } from "../../core/training/start.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
+import { chooseParents, openParents, type Parent, requireSameShape, startOf } from "./parents.ts";
 import {
   checkWidths,
   defaultLayers,
@@ -68,6 +72,8 @@ interface RunOptions extends Record<string, unknown> {
 export interface TrainOptions extends RunOptions {
   dictionary?: number;
   resume?: string;
+  startFrom?: string;
+  moreSteps?: number;
 }
 
 /** Those of `mtc sweep`. */
@@ -85,6 +91,8 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
   readonly isFinished: boolean;
   /** Of a sweep: the text as it was when it was checked. It is trained in rounds, see {@link remaining}. */
   readonly sweep?: { readonly text: TextSummary };
+  /** Of a run that goes on with a finished one, the directory of each transcoder's parent; such a run is resumed from there. */
+  readonly parents?: readonly string[];
 }
 
 /**
@@ -97,10 +105,12 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
  * @throws {UserError} When model, text or directory do not allow the run.
  */
 export async function newRequest(options: TrainOptions, command: Command): Promise<TrainRequest> {
+  const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
   const { sweep: _, ...request } = await requestOf(
     options,
     command,
     (defaults, harvested) => [settingsFrom(options, defaults, harvested, command)],
+    options.startFrom === undefined ? null : await parentsFor(options.startFrom, options, isGiven),
   );
   return request;
 }
@@ -154,22 +164,44 @@ function requireFew(members: number): void {
   });
 }
 
-/** The request for a transcoder of each mapping with each of some settings, which differ in nothing that a run shares. */
+/** What a run is to train, before it has its name. */
+interface Member extends Mapping {
+  readonly settings: RunSettings;
+  /** What it starts from, if not from random weights. */
+  readonly parent?: Parent;
+}
+
+/** Two that have the same settings would be told apart by nothing. */
+function alike({ directory }: Parent): UsageError {
+  return new UsageError({
+    action: `start from all transcoders of ${dirname(directory)}`,
+    requirement: "they must differ in more than their weights",
+    found: "with these settings two do not",
+    remedy: "name one of them with --start-from, or leave settings out",
+  });
+}
+
+/**
+ * The request for a transcoder of each mapping, or of each parent, with each of some settings, which differ in nothing that a run
+ * shares.
+ */
 async function requestOf(
   options: RunOptions,
   command: Command,
-  settingsOf: (defaults: RunSettings, harvested: Partial<RunSettings>) => RunSettings[],
+  variantsFrom: (defaults: RunSettings, harvested: Partial<RunSettings>) => RunSettings[],
+  parents: readonly Parent[] | null = null,
 ): Promise<TrainRequest> {
   const harvest = options.activations === undefined ? null : await readHarvest(options.activations);
   const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
-  const named = harvest === null || isGiven("model") ? options.model : harvest.model.path ?? BUILTIN;
-  const isEmbedded = named === BUILTIN, defaults = isEmbedded ? EMBEDDED : PUBLISHED;
-  const variants = settingsOf(defaults, harvest ? harvestedSettings(harvest) : {}), [chosen] = variants;
-  try {
-    variants.forEach(checkSettings);
-  } catch (error) {
-    throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
-  }
+  const before = harvest?.model ?? parents?.[0].config.model;
+  const named = before === undefined || isGiven("model") ? options.model : before.path ?? BUILTIN;
+  const isEmbedded = named === BUILTIN, harvested = harvest ? harvestedSettings(harvest) : {};
+  const variantsOf = (defaults: RunSettings) => variantsFrom(defaults, harvested).map(checkedSettings);
+  // Each that starts from another keeps what that has for itself.
+  const started = parents?.flatMap((parent) => variantsOf(inherited(parent)).map((settings) => ({ parent, settings })));
+  const variants = started?.map(({ settings }) => settings) ?? variantsOf(isEmbedded ? EMBEDDED : PUBLISHED);
+  const [chosen] = variants;
+  for (const { parent, settings } of started ?? []) requireSameShape(parent, settings);
   // What can be refused without the model is refused before it is opened: that may be a download of an hour.
   const directoryOf = (name: string) => join(options.runs, checkName(name));
   const given = options.name === undefined ? null : directoryOf(options.name);
@@ -178,23 +210,41 @@ async function requestOf(
   const config = configOf(model), { layers: modelLayers, vocabSize, bosTokenId } = config;
   const tokenizer = loadTokenizer(model);
   tokenizer.checkFitsModel(vocabSize, bosTokenId);
-  const exclude_tokens = excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
+  if (parents) await requireSameModel(parents[0].config.model, model, `start from ${dirname(parents[0].directory)}`);
+  const isKept = parents !== null && options.excludeTokens === undefined && options.includeBos === undefined;
+  const exclude_tokens = isKept
+    ? chosen.exclude_tokens
+    : excludedTokens(options.excludeTokens, tokenizer, chosen.include_bos);
   const unnamed = harvest ? layersOf(harvest) : defaultLayers(modelLayers, isEmbedded);
-  const mappings = mappingsFor(options, modelLayers, unnamed);
-  requireFew(mappings.length * variants.length);
-  checkWidths(mappings, config);
+  const members: Member[] = started?.map(({ parent, settings }) => {
+    const { source, targets } = parent.config;
+    return { source, targets, settings, parent };
+  }) ??
+    mappingsFor(options, modelLayers, unnamed).flatMap((mapping) =>
+      variants.map((settings) => ({ ...mapping, settings }))
+    );
+  requireFew(members.length);
+  checkWidths(members, config);
   const directory = given ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (given === null) await checkDirectory(options.runs, directory, options.dryRun === true);
-  const data: DataPaths = options.data ? await pinPaths(options.data) : harvest ? dataOfHarvest(harvest) : "builtin";
+  const data: DataPaths = options.data
+    ? await pinPaths(options.data)
+    : harvest
+    ? dataOfHarvest(harvest)
+    : parents
+    ? dataOf(parents[0].config)
+    : "builtin";
   // A run should not find out late that there is too little text for it, or for what is held out.
   const { context, data_seed: seed } = chosen;
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
-  source.close();
-  const members = mappings.flatMap((mapping) => variants.map((settings) => ({ ...mapping, settings })));
-  const ids = members.map(({ settings, ...mapping }) => idOf({ ...settings, ...mapping, model }));
+  const text = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+  text.close();
+  const ids = members.map(({ settings, source, targets }) => idOf({ ...settings, source, targets, model }));
   const names = nameTranscoders(ids), descriptions = ids.map(describeId);
-  const transcoders = members.map(({ settings, ...mapping }, i) => {
-    return { ...mapping, name: names[i].file, settings: ownSettingsOf(settings) };
+  if (started && new Set(descriptions).size < descriptions.length) throw alike(parents![0]);
+  const starts = await Promise.all(members.map(({ parent }) => parent && startOf(parent)));
+  const transcoders = members.map(({ settings, source, targets }, i) => {
+    const { file: name } = names[i], start = starts[i];
+    return { source, targets, name, settings: ownSettingsOf(settings), ...start && { start } };
   });
   const activations = harvest ? { path: resolve(options.activations!), harvest: harvestId(harvest) } : undefined;
   const request = {
@@ -205,7 +255,121 @@ async function requestOf(
     ...{ model, data, activations },
   };
   if (activations) await (await openHarvestOf(request)).shards.close();
-  return { ...request, resumed: null, isFinished: false, sweep: { text: source.summary } };
+  return { ...request, resumed: null, isFinished: false, sweep: { text: text.summary } };
+}
+
+/** What `--more-steps` leaves to choose; all else is as the run was, and its text goes on where it ended. */
+const CHOSEN_FURTHER = [
+  ...["startFrom", "moreSteps", "learningRate", "warmup", "logEvery", "checkpointEvery", "sampleEvery", "samples"],
+  ...[
+    "sampleThreshold",
+    "sampleTokens",
+    "evaluationTokens",
+    "layers",
+    "model",
+    "data",
+    "runs",
+    "name",
+    "dryRun",
+    "json",
+  ],
+];
+
+/**
+ * Reads a command line with `--more-steps`: a finished run goes on, as another one.
+ *
+ * @param more The steps.
+ * @param options The command line.
+ * @param command The command, which knows the flags.
+ * @returns What is to be trained; the model is open.
+ * @throws {UsageError} When settings are given that a run keeps, or one cannot be.
+ * @throws {UserError} When the run is not finished or its last checkpoint is gone, or model, text or directory do not allow it.
+ */
+export async function furtherRequest(more: number, options: TrainOptions, command: Command): Promise<TrainRequest> {
+  const { startFrom: path } = options, isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+  const given = command.options.find((option) => {
+    const name = option.attributeName();
+    return isGiven(name) && !CHOSEN_FURTHER.includes(name);
+  });
+  if (path === undefined) {
+    throw new UsageError({
+      action: "train with --more-steps",
+      requirement: "it needs the run that goes on",
+      remedy: "name it with --start-from, or give --steps",
+    });
+  }
+  if (given) {
+    throw new UsageError({
+      action: `go on with ${path} with ${given.long}`,
+      requirement: "with --more-steps a run keeps what it is and what it reads",
+      remedy: "leave the option out, or start from the weights alone: without --more-steps",
+    });
+  }
+  const parents = await parentsFor(path, options, isGiven), [{ config: first }] = parents;
+  for (const { directory, config } of parents) await requireLastCheckpoint(directory, config.steps);
+  const directoryOf = (name: string) => join(options.runs, checkName(name));
+  const known = options.name === undefined ? null : directoryOf(options.name);
+  if (known !== null) await checkDirectory(options.runs, known, options.dryRun === true);
+  const own = parents.map((parent) =>
+    checkedSettings(settingsFrom({ ...options, steps: more }, inherited(parent), {}, command))
+  );
+  const model = await openModelVisibly(isGiven("model") ? options.model : first.model.path ?? BUILTIN);
+  await requireSameModel(first.model, model, `go on with ${path}`);
+  const directory = known ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
+  if (known === null) await checkDirectory(options.runs, directory, options.dryRun === true);
+  const data = options.data ? await pinPaths(options.data) : dataOf(first);
+  const { context, data_seed: seed, activations } = first;
+  const text = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+  text.close();
+  requireSameText(first, text, `go on with ${path}`);
+  const created = new Date().toISOString(), { version: mtc_version } = configuration;
+  const starts = (await Promise.all(parents.map(startOf))).map(({ directory, parent }) => {
+    return { directory, parent: { ...parent, goes_on: true } as const };
+  });
+  const resumed = parents.map(({ config }, i) => {
+    const { parent } = starts[i];
+    // Of a sweep, it goes on as a run like any other.
+    return { ...config, ...own[i], steps: config.steps + more, mtc_version, created, parent, round: undefined };
+  });
+  const transcoders = resumed.map((config, i) => {
+    const { source, targets } = config, name = basename(parents[i].directory);
+    return { source, targets, name, settings: ownSettingsOf(config), start: starts[i] };
+  });
+  const settings = sharedSettingsOf(resumed[0]);
+  const request = { directory, settings, transcoders, model, data, activations, resumed };
+  if (activations) await (await openHarvestOf(request)).shards.close();
+  return { ...request, isFinished: false, parents: parents.map(({ directory }) => directory) };
+}
+
+/** A parent's settings as defaults; its steps are those that it took itself. */
+function inherited({ config }: Parent): RunSettings {
+  return { ...settingsOf(config), steps: ownSteps(config) };
+}
+
+/** The transcoders to start from; what concerns random first weights alone is refused. */
+async function parentsFor(
+  path: string,
+  { layers, source, target }: TrainOptions,
+  isGiven: (name: string) => boolean,
+): Promise<Parent[]> {
+  if (isGiven("encoderNorm")) {
+    throw new UsageError({
+      action: `start from ${path} with --encoder-norm`,
+      requirement: "that is the length of random rows, and finished weights have their own",
+      remedy: "leave the option out",
+    });
+  }
+  const wanted = { layers, ...isGiven("source") && { source }, ...isGiven("target") && { target } };
+  return chooseParents(path, await openParents(path), wanted);
+}
+
+function checkedSettings(settings: RunSettings): RunSettings {
+  try {
+    checkSettings(settings);
+  } catch (error) {
+    throw error instanceof SettingError ? new SettingError(error.bad, inFlags) : error;
+  }
+  return settings;
 }
 
 /** What a harvest decides of a run's settings. */
@@ -294,9 +458,9 @@ function settingsFrom(
   harvested: Partial<RunSettings>,
   command: Command,
 ): RunSettings {
-  const { includeBos: include_bos = defaults.include_bos, skip = defaults.skip, precision } = options;
-  const changed: Record<string, unknown> = { include_bos, skip, precision, ...harvested };
-  if (command.getOptionValueSource("precision") === "cli") changed.precision = precision;
+  const { includeBos: include_bos = defaults.include_bos, skip = defaults.skip } = options;
+  const changed: Record<string, unknown> = { include_bos, skip, ...harvested };
+  if (command.getOptionValueSource("precision") === "cli") changed.precision = options.precision;
   if (options.groups !== undefined) changed.groups = options.groups;
   if (options.dictionary !== undefined) changed.groups = groupsFor(options.dictionary, options.groups);
   for (const { flags, setting } of NUMBER_OPTIONS) {
@@ -467,7 +631,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf(
-  { isFinished: _, sweep: __, ...plan }: TrainRequest,
+  { isFinished: _, parents: __, sweep: ___, ...plan }: TrainRequest,
   adapter: string,
 ): Promise<TrainingPlan> {
   const { model, data, activations, resumed, round } = plan;
@@ -475,7 +639,7 @@ export async function planOf(
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
     ...plan,
-    describe: ({ source, targets, settings: { groups } }, text) => ({
+    describe: ({ source, targets, settings: { groups }, start }, text) => ({
       mtc_version: configuration.version,
       adapter,
       created,
@@ -486,6 +650,7 @@ export async function planOf(
         ...text,
       },
       ...activations && { activations },
+      ...start && { parent: start.parent },
       d_in: widthOf(config, source.site),
       d_out: targets.reduce((sum, { site }) => sum + widthOf(config, site), 0),
       features: featureCount(groups),

@@ -135,13 +135,13 @@ export function defaultLayers(layers: number, isEmbedded: boolean): number[] {
 }
 
 /** A place on the command line: a site of a layer of its own, or of the one being trained, which is null. */
-interface Place {
+export interface Place {
   readonly layer: number | null;
   readonly site: Site;
 }
 
 /** Reads `--source` or `--target`: places with commas between them, for example `resid_mid` or `layer8.resid_mid`. */
-function parsePlaces(text: string): Place[] {
+export function parsePlaces(text: string): Place[] {
   return text.split(",").map((entry) => {
     const named = /^layer(\d+)\.(.*)$/.exec(entry.trim());
     return named ? { layer: Number(named[1]), site: parseSite(named[2]) } : { layer: null, site: parseSite(entry) };

@@ -11,6 +11,7 @@ import { readConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { lockRun } from "../../core/runs/lock.ts";
 import { finish } from "../../core/training/finish.ts";
+import { beginFurther } from "../../core/training/further.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
 import { train } from "../../core/training/session.ts";
 import { beginSweep } from "../../core/training/start.ts";
@@ -61,14 +62,16 @@ export async function carryOut(request: TrainRequest, { json, dryRun, atOnce }: 
 
 /** Trains part after part; returns what became of those transcoders of a sweep whose loss is no number any more. */
 async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readonly Estimate[]): Promise<Diverged[]> {
-  const { directory, resumed, sweep } = request, lock = await lockRun(directory);
+  const { directory, resumed, sweep, parents } = request, lock = await lockRun(directory);
   let display = new TrainDisplay(request.settings, request.transcoders, request.activations);
   const stop = listenForInterrupts(() => display.interrupting());
   const diverged: Diverged[] = [];
   try {
-    const header = display.header(resumed ? "Resuming" : "Training", request.model.name, gpu.adapter, directory);
+    const verb = parents ? "Going on with" : resumed ? "Resuming" : "Training";
+    const header = display.header(verb, request.model.name, gpu.adapter, directory);
     console.error([...header, ...shortEstimate(estimates)].join("\n"));
     if (resumed) tellOtherAdapter(resumed[0].adapter, gpu.adapter);
+    if (parents) await beginFurther(request, parents);
     const configs = resumed ?? (sweep ? await beginSweep(await planOf(request, gpu.adapter), sweep.text) : []);
     for (const [i, { request: part, round: number }] of estimates.entries()) {
       const names = part.transcoders.map(({ name }) => name);
@@ -155,7 +158,7 @@ function tellOtherAdapter(began: string, now: string): void {
 function printEstimate(request: TrainRequest, estimates: readonly Estimate[], adapter: string, asJson: boolean): void {
   if (asJson) console.log(JSON.stringify(estimateJson(request, estimates, adapter), null, 2));
   else {
-    const verb = request.resumed ? "Would resume" : "Would train";
+    const verb = request.parents ? "Would go on with" : request.resumed ? "Would resume" : "Would train";
     const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
     const header = display.header(verb, request.model.name, adapter, request.directory);
     console.log([...header, "", ...estimateTable(estimates)].join("\n"));

@@ -159,7 +159,8 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
 function diskNeed(run: PlannedRun, { checkpoints }: Rehearsal, standing: Standing): Need {
   const { settings: { steps, log_every, checkpoint_every }, transcoders } = run;
   // A checkpoint is whole before an older one is removed.
-  const kept = Math.min(CHECKPOINTS_KEPT + 1, Math.ceil(steps / checkpoint_every));
+  const first = transcoders.some(({ start }) => start) ? 1 : 0;
+  const kept = Math.min(CHECKPOINTS_KEPT + 1, first + Math.ceil(steps / checkpoint_every));
   const metrics = transcoders.length * Math.ceil(steps / log_every) * METRICS_ROW_BYTES;
   const need = needOf([
     { name: "checkpoints", amount: kept * sizeOf(checkpoints) },

@@ -43,6 +43,21 @@ export interface HarvestReference {
   readonly harvest: string;
 }
 
+/** The finished transcoder whose weights a transcoder started from. */
+export interface ParentReference {
+  /** The last two parts of its directory, for example `first/layer17`: where it lies may change. */
+  readonly name: string;
+  /** SHA-256 of its transcoder.safetensors. */
+  readonly fingerprint: string;
+  /** The steps that it was trained for. */
+  readonly steps: number;
+  /**
+   * Whether the run goes on with all of its training: the steps count on from its, and the learning rate's schedule is over those behind
+   * them. Absent where weights alone were taken.
+   */
+  readonly goes_on?: true;
+}
+
 /** What a run knows of a transcoder before it has seen any text. */
 export interface TranscoderDescription {
   /** Version of mtc that trained it. */
@@ -65,6 +80,8 @@ export interface TranscoderDescription {
   readonly data: Readonly<TextSummary> & { readonly name: string; readonly files: readonly string[] };
   /** Where the run's activations come from, if not from the model as it read the text. */
   readonly activations?: HarvestReference;
+  /** What the first weights are, if not random ones. */
+  readonly parent?: ParentReference;
   /** Width of the source activations. */
   readonly d_in: number;
   /** Width of the target activations; of several targets, the sum of their widths. */
@@ -138,6 +155,9 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       contents: v.optional(v.string()),
     }),
     activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
+    parent: v.optional(
+      v.object({ name: v.string(), fingerprint: v.string(), steps: positive, goes_on: v.optional(v.literal(true)) }),
+    ),
     source: tap,
     targets: v.pipe(v.array(tap), v.minLength(1)),
     layer: count,
@@ -280,6 +300,16 @@ function withTargets(json: unknown): unknown {
 }
 
 const versionSchema = v.object({ format: v.optional(count, 0), mtc_version: v.string() });
+
+/**
+ * The steps that a run takes itself.
+ *
+ * @param config The config.json of one of its transcoders.
+ * @returns All but those of the run that it goes on with.
+ */
+export function ownSteps({ steps, parent }: Pick<TranscoderConfig, "steps" | "parent">): number {
+  return parent?.goes_on ? steps - parent.steps : steps;
+}
 
 /**
  * The text of a run.

@@ -34,12 +34,13 @@ export interface FinishedTranscoder {
  * Opens one transcoder of a run, or all of them.
  *
  * @param path A transcoder's directory (`runs/demo/layer17`) or a run's (`runs/demo`).
+ * @param flag The option that named it.
  * @returns The transcoders in the order of the reports ({@link compareIds}); they share model, text and context.
  * @throws {UserError} When there is no finished run, or its files are damaged or belong to different runs.
  */
-export async function openFinishedRun(path: string): Promise<FinishedTranscoder[]> {
+export async function openFinishedRun(path: string, flag: string = "--run"): Promise<FinishedTranscoder[]> {
   const found: Omit<FinishedTranscoder, "name">[] = [];
-  for (const directory of await directoriesOf(path)) {
+  for (const directory of await directoriesOf(path, flag)) {
     const config = await readConfig(directory);
     if (!await exists(join(directory, TRANSCODER_FILE))) {
       throw new UserError({
@@ -67,14 +68,14 @@ export async function openFinishedRun(path: string): Promise<FinishedTranscoder[
   });
 }
 
-async function directoriesOf(path: string): Promise<string[]> {
+async function directoriesOf(path: string, flag: string): Promise<string[]> {
   const info = await Deno.stat(path).catch(() => null), action = `open the run ${path}`;
   if (!info?.isDirectory) {
     throw new UserError({
       action,
       requirement: "it must be a directory that `mtc train` wrote",
       found: `it ${info ? "is a file" : "does not exist"}`,
-      remedy: "check --run",
+      remedy: `check ${flag}`,
     });
   }
   if (await exists(join(path, CONFIG_FILE))) return [path];
@@ -85,7 +86,7 @@ async function directoriesOf(path: string): Promise<string[]> {
     action,
     requirement: `it must hold ${CONFIG_FILE} or <transcoder>/${CONFIG_FILE}`,
     found: "it holds neither",
-    remedy: runs.length > 0 ? `give one of the runs in it: ${runs.join(", ")}` : "check --run",
+    remedy: runs.length > 0 ? `give one of the runs in it: ${runs.join(", ")}` : `check ${flag}`,
   });
 }
 

@@ -54,7 +54,12 @@ const progressSchema = v.object({
 /** The most checkpoints kept of a transcoder; older ones are removed, after a newer one is whole. */
 export const CHECKPOINTS_KEPT = 2;
 /** All that is written into a checkpoint, and so all that is removed from one. */
-const FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors", "state.json"];
+export const CHECKPOINT_FILES: readonly string[] = [
+  "transcoder.safetensors",
+  "optimizer.safetensors",
+  "samples.safetensors",
+  "state.json",
+];
 
 /** What of a transcoder in training a checkpoint is made of. */
 export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples" | "preparation"> & {
@@ -140,7 +145,7 @@ async function isOursAlone(path: string): Promise<boolean> {
 }
 
 function isFileOfOurs(name: string): boolean {
-  return FILES.includes(nameInTheEnd(name) ?? name);
+  return CHECKPOINT_FILES.includes(nameInTheEnd(name) ?? name);
 }
 
 function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {

@@ -5,11 +5,19 @@
 
 import { join } from "node:path";
 import type { ModelFiles } from "../model/files.ts";
-import type { HarvestReference, TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
+import type { HarvestReference, ParentReference, TranscoderConfig, TranscoderDescription } from "../runs/config.ts";
 import type { Mapping } from "../runs/ids.ts";
 import type { OwnSettings, RunSettings, SharedSettings } from "../runs/settings.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
+
+/** Finished weights that a transcoder starts from. */
+export interface Start {
+  /** The directory of the finished transcoder. */
+  readonly directory: string;
+  /** What the run keeps of where they came from. */
+  readonly parent: ParentReference;
+}
 
 /** One of a run's transcoders before it is trained. */
 export interface PlannedTranscoder extends Mapping {
@@ -17,6 +25,8 @@ export interface PlannedTranscoder extends Mapping {
   readonly name: string;
   /** What it has for itself. */
   readonly settings: OwnSettings;
+  /** What it starts from; absent for random weights, and where a run goes on that was interrupted. */
+  readonly start?: Start;
 }
 
 /** What a run needs to know before it starts. */

@@ -5,21 +5,26 @@
 
 import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
 import { SettingError } from "../errors.ts";
+import { ownSteps, type TranscoderConfig } from "../runs/config.ts";
 import type { Recipe, RunSettings } from "../runs/settings.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
+/** What a transcoder's steps may count on from. */
+export type Lineage = Pick<TranscoderConfig, "parent">;
+
 /**
  * The learning rate of a step: linear warm-up from learning_rate / warmup_steps (never 0), then a cosine from the peak down to
- * final_lr_fraction of it, reached at the last step.
+ * final_lr_fraction of it, reached at the last step. A run that goes on with another begins with a warm-up again.
  *
  * @param recipe The schedule's settings.
  * @param step The step about to be taken, counted from 1.
  * @returns The learning rate.
  */
-export function learningRate(recipe: Recipe, step: number): number {
-  const { learning_rate, warmup_steps, steps, final_lr_fraction } = recipe;
-  if (step <= warmup_steps) return learning_rate * step / warmup_steps;
-  const progress = (step - warmup_steps) / (steps - warmup_steps);
+export function learningRate(recipe: Recipe & Lineage, step: number): number {
+  const { learning_rate, warmup_steps, final_lr_fraction } = recipe, steps = ownSteps(recipe);
+  const taken = step - (recipe.steps - steps);
+  if (taken <= warmup_steps) return learning_rate * taken / warmup_steps;
+  const progress = (taken - warmup_steps) / (steps - warmup_steps);
   return learning_rate * (final_lr_fraction + (1 - final_lr_fraction) * (1 + Math.cos(Math.PI * progress)) / 2);
 }
 

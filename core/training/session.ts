@@ -25,7 +25,14 @@ import { bufferLayout, ShuffleBuffer } from "./buffer.ts";
 import { writeCheckpoint } from "./checkpoint.ts";
 import { Feed } from "./feed.ts";
 import type { TrainingPlan } from "./plan.ts";
-import { type BeginningObserver, beginRun, newestCommonStep, requireSameText, restoreRun } from "./start.ts";
+import {
+  type BeginningObserver,
+  beginRun,
+  newestCommonStep,
+  requireRandomStart,
+  requireSameText,
+  restoreRun,
+} from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
 import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
@@ -94,8 +101,9 @@ async function trainSteps(
   using memory = openScope(gpu);
   const layout = bufferLayout(settings), sources = sourcesOf(planned), medians = resumed?.[0].median_norms;
   const buffer = new ShuffleBuffer(memory, tapsOf(planned), config, layout, settings.data_seed, sources, medians);
-  const last = resumed ? await newestCommonStep(plan) : 0;
-  const restored = last > 0 ? await restoreRun(memory, plan, last) : null;
+  const saved = resumed ? await newestCommonStep(plan) : null, last = saved ?? 0;
+  if (saved === null) requireRandomStart(plan);
+  const restored = saved !== null ? await restoreRun(memory, plan, saved) : null;
   const position = restored?.position ?? START;
   const activations = loaded
     ? await activationsFromText(gpu, plan, loaded.decoder, position)

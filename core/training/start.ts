@@ -1,11 +1,12 @@
 /**
- * How a run begins: with weights made from its first buffer, or with those of its newest checkpoint.
+ * How a run begins: with weights made from its first buffer, with those of a finished transcoder, or with those of its newest checkpoint.
  * @module
  */
 
 import { mkdir, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { type TargetVariance, varianceSpread } from "../analysis/target_variance.ts";
+import { NO_TOKENS } from "../analysis/token_counts.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { makeTemporaryDirectory } from "../files/temporary.ts";
@@ -20,13 +21,15 @@ import { writeLinearMap } from "../runs/linear_map.ts";
 import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
+import { readTranscoder } from "../runs/transcoder.ts";
+import { START } from "../text/contexts.ts";
 import type { TokenSource } from "../text/source.ts";
 import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
-import { type Preparation, type TranscoderWeights, zeroWeights } from "../transcoder/weights.ts";
+import { type Preparation, type TranscoderWeights, unfoldPreparation, zeroWeights } from "../transcoder/weights.ts";
 import type { ActivationSource } from "./activations.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
-import { type Progress, readCheckpoint, tidyTranscoder } from "./checkpoint.ts";
+import { type Progress, readCheckpoint, tidyTranscoder, writeCheckpoint } from "./checkpoint.ts";
 import { choosePreparation, initialWeights, meanVariance, measureActivations, targetScales } from "./initialise.ts";
 import { fitLinearMap, sumProducts } from "./linear_map.ts";
 import { directoriesOf, type PlannedTranscoder, settingsIn, type TrainingPlan } from "./plan.ts";
@@ -42,11 +45,11 @@ export interface Restored extends Progress {
  * The newest step that every transcoder has a whole checkpoint of.
  *
  * @param plan The run.
- * @returns The step; 0 when there is none and the run must start over.
+ * @returns The step, 0 for the checkpoint that a run from finished weights begins with; null when there is none and the run must start over.
  */
-export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "transcoders">): Promise<number> {
+export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "transcoders">): Promise<number | null> {
   const steps = await Promise.all(directoriesOf(plan).map(checkpointSteps));
-  return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? 0;
+  return steps[0].find((step) => steps.every((others) => others.includes(step))) ?? null;
 }
 
 /**
@@ -86,8 +89,9 @@ export interface BeginningObserver {
 }
 
 /**
- * Begins a run: measures the first buffer, chooses how activations are prepared, makes the first weights, fits the linear map that they
- * are to be held against, writes config.json, preparation.safetensors, linear_map.safetensors and an empty metrics.csv.
+ * Begins a run: measures the first buffer, chooses how activations are prepared, makes the first weights or takes those of finished
+ * transcoders, fits the linear map that they are to be held against, writes config.json, preparation.safetensors, linear_map.safetensors and
+ * an empty metrics.csv, and for weights that were taken a checkpoint of step 0.
  *
  * @param gpu The device; the transcoders live as long as this handle's owner.
  * @param plan The run; what a resumed one, which ended before its first checkpoint, has of these files but the last stays as it is. A round
@@ -146,11 +150,13 @@ export async function beginRun(
     const preparation = resumed
       ? await readPreparation(directoriesOf(plan)[i], config)
       : choosePreparation(source, targets);
-    const weights = await initialWeights(gpu, config, config, order, source, targets, preparation);
+    const weights = transcoder.start
+      ? unfoldPreparation((await readTranscoder(transcoder.start.directory, config)).weights, preparation)
+      : await initialWeights(gpu, config, config, order, source, targets, preparation);
     if (!resumed) maps.push(await fit(mapping, preparation));
     transcoders.push(allocate(gpu, directoriesOf(plan)[i], config, preparation, weights));
   }
-  await writeBeginnings(plan, transcoders, maps);
+  await writeBeginnings(gpu, plan, transcoders, maps);
   return transcoders;
 }
 
@@ -173,8 +179,17 @@ function allocate(
   return { directory, config, ...allocateTranscoder(gpu, config, config, preparation, weights) };
 }
 
+/** Where a run is before its first step. */
+const BEGINNING: Progress = {
+  step: 0,
+  position: START,
+  elapsed_s: 0,
+  harvested: { buffers: 0, counts: NO_TOKENS },
+};
+
 /** The run's directory appears whole, with all of its transcoders, or not at all: a resumed run must know what it trains. */
 async function writeBeginnings(
+  gpu: Gpu,
   { directory, transcoders: planned, resumed, round }: TrainingPlan,
   transcoders: readonly TranscoderInTraining[],
   maps: readonly LinearMap[],
@@ -192,6 +207,8 @@ async function writeBeginnings(
     await startMetrics(path, config.groups);
     await writePreparation(path, preparation);
     await writeLinearMap(path, maps[i]);
+    // Its parent need not be there any more when such a run is resumed.
+    if (planned[i].start) await writeCheckpoint(gpu, { ...transcoders[i], directory: path }, BEGINNING);
     // It comes last: those that have another one than while they waited have the other files.
     await writeConfig(path, config);
   };
@@ -249,16 +266,38 @@ export async function beginSweep(plan: TrainingPlan, text: TextSummary): Promise
 }
 
 /**
+ * Makes sure that a run which must start over can make its first weights again.
+ *
+ * @param plan The run; it is a resumed one without a checkpoint.
+ * @throws {UserError} When it began with those of a finished transcoder.
+ */
+export function requireRandomStart({ directory, resumed }: Pick<TrainingPlan, "directory" | "resumed">): void {
+  const parent = resumed?.find(({ parent }) => parent)?.parent;
+  if (parent === undefined) return;
+  throw new UserError({
+    action: `resume ${directory}`,
+    requirement: `a run that started from the weights of ${parent.name} needs one of its checkpoints`,
+    found: "it has none that is whole",
+    remedy: "start another run with --start-from",
+  });
+}
+
+/**
  * Makes sure that a resumed run goes on with the text that it began with: where that is another, the rest would be another run's.
  *
  * @param began The config.json of one of its transcoders.
  * @param source The text now.
+ * @param action What needs it, for the message.
  * @throws {UserError} When it is another.
  */
-export function requireSameText({ data }: TranscoderConfig, { summary }: Pick<TokenSource, "summary">): void {
+export function requireSameText(
+  { data }: TranscoderConfig,
+  { summary }: Pick<TokenSource, "summary">,
+  action: string = "resume",
+): void {
   if (isSameText(data, summary)) return;
   throw new UserError({
-    action: "resume",
+    action,
     requirement: `the text's contents must be the ${describeText(data)} that the run began with`,
     found: `they are ${describeText(summary)}`,
     remedy: `put ${data.name} back as it was, or give its new place with --data`,

@@ -25,7 +25,7 @@ import { type ProductSize, tileFor } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { Recipe } from "../runs/settings.ts";
-import { learningRate } from "./recipe.ts";
+import { learningRate, type Lineage } from "./recipe.ts";
 import { featureCount, prefixEnds, type TranscoderShape } from "../transcoder/shape.ts";
 import { type ColumnPlace, createColumns, type FeatureColumns, Selector } from "../transcoder/selection.ts";
 
@@ -100,7 +100,7 @@ export class Stepper {
   readonly columns: FeatureColumns;
   /** [METRICS_RING, prefixes + METRICS_EXTRA]; see wgsl/transcoder/step_metrics.wgsl. */
   readonly ring: Tensor;
-  readonly #recipe: Recipe;
+  readonly #recipe: Recipe & Lineage;
   readonly #shape: TranscoderShape;
   readonly #lanes: number;
   readonly #features: number;
@@ -130,7 +130,7 @@ export class Stepper {
    * @param shape The transcoder's sizes.
    * @param state What the steps change.
    */
-  constructor(gpu: Gpu, recipe: Recipe, shape: TranscoderShape, readonly state: TrainingState) {
+  constructor(gpu: Gpu, recipe: Recipe & Lineage, shape: TranscoderShape, readonly state: TrainingState) {
     const features = featureCount(shape.groups), tokens = recipe.batch_tokens, prefixes = shape.groups.length;
     const tensor = (label: string, extents: number[]) => createTensor(gpu, label, extents);
     this.#gpu = gpu;

@@ -11,6 +11,7 @@ import type { RunSettings } from "../runs/settings.ts";
 import { featureCount, type TranscoderShape } from "../transcoder/shape.ts";
 import { foldPreparation, type Preparation, type Transcoder, type TranscoderWeights } from "../transcoder/weights.ts";
 import { type PreparationTensors, uploadPreparation } from "./prepared.ts";
+import type { Lineage } from "./recipe.ts";
 import { createTrainingState, readWeights } from "./state.ts";
 import { Stepper } from "./step.ts";
 
@@ -64,7 +65,7 @@ export interface TrainedTranscoder {
  */
 export function allocateTranscoder(
   gpu: Gpu,
-  settings: RunSettings,
+  settings: RunSettings & Lineage,
   { d_in, d_out, groups, skip }: TranscoderShape,
   preparation: Preparation,
   weights: TranscoderWeights,

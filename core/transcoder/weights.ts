@@ -123,3 +123,39 @@ export function foldPreparation(weights: TranscoderWeights, { source, target }: 
     ...skip && { skip },
   };
 }
+
+/**
+ * Turns weights for raw activations into weights for prepared ones, as training wants them: decoder rows of unit norm. What a row was
+ * longer goes to the feature's encoder and bias, so that the transcoder predicts the same; its activations are as many times larger, and
+ * so would its threshold have to be.
+ *
+ * @param weights Weights for raw activations.
+ * @param preparation How they are to be prepared; not necessarily what {@link foldPreparation} folded in.
+ * @returns New weights for prepared activations; a decoder row of zeros, which has no direction, stays.
+ */
+export function unfoldPreparation(weights: TranscoderWeights, { source, target }: Preparation): TranscoderWeights {
+  const d_in = source.scale.length, d_out = target.scale.length;
+  const norms = Float64Array.from(weights.encoderBias, (_, i) => {
+    let squares = 0;
+    for (let c = 0; c < d_out; c++) squares += (weights.decoder[i * d_out + c] * target.scale[c]) ** 2;
+    return Math.sqrt(squares) || 1;
+  });
+  const skip = weights.skip?.map((weight, at) =>
+    weight / source.scale[Math.floor(at / d_out)] * target.scale[at % d_out]
+  );
+  return {
+    encoder: weights.encoder.map((weight, at) => weight / source.scale[at % d_in] * norms[Math.floor(at / d_in)]),
+    encoderBias: weights.encoderBias.map((bias, i) => {
+      let atMean = 0;
+      for (let c = 0; c < d_in; c++) atMean += weights.encoder[i * d_in + c] * source.mean[c];
+      return (bias + atMean) * norms[i];
+    }),
+    decoder: weights.decoder.map((weight, at) => weight * target.scale[at % d_out] / norms[Math.floor(at / d_out)]),
+    decoderBias: weights.decoderBias.map((bias, c) => {
+      let atMean = 0;
+      if (weights.skip) { for (let i = 0; i < d_in; i++) atMean += weights.skip[i * d_out + c] * source.mean[i]; }
+      return (bias + atMean - target.mean[c]) * target.scale[c];
+    }),
+    ...skip && { skip },
+  };
+}

@@ -6,7 +6,7 @@ import type { Evaluation } from "../../core/analysis/evaluation.ts";
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
 import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import type { TranscoderConfig } from "../../core/runs/config.ts";
+import type { ParentReference, TranscoderConfig } from "../../core/runs/config.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import {
   attributionNotes,
@@ -121,6 +121,7 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
       counted(config.batch_tokens, "token")
     } ` +
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
+    ...config.parent === undefined ? [] : [startedFrom(config.parent)],
     ...config.exclude_tokens.length === 0 ? [] : [
       `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from training, metrics and samples`,
     ],
@@ -132,6 +133,13 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
       }`,
     ],
   ]);
+}
+
+function startedFrom({ name, steps, fingerprint, goes_on }: ParentReference): string {
+  return `**Started From:** ${goes_on ? "all of the training" : "the weights"} of \`${name}\` after ${
+    counted(steps, "step")
+  }, ` +
+    `SHA-256 ${fingerprint.slice(0, 12)}`;
 }
 
 /** A text that was read as a stream has no documents that were counted. */

@@ -264,6 +264,8 @@ function training(transcoder: TranscoderAnalysis): string {
       return `**Training: levelled off.** Twice the steps would lower FVU by ${perDoubling(transcoder)}.`;
     case "unknown":
       return `**Training: undecided.** Whether more steps would help cannot be told: ${unsurePerDoubling(transcoder)}.`;
+    case "untold":
+      return "";
   }
 }
 

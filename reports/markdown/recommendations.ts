@@ -52,6 +52,7 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
       return `**Try more room.** ${missing} More steps would bring little and the features are in use; what is left ` +
         `to try is ${room}.`;
     case "unknown":
+    case "untold":
       return `**Try more steps first.** ${missing} Whether more than ${
         counted(config.steps, "step")
       } would help cannot ` +

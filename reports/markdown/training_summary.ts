@@ -36,7 +36,7 @@ function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
 }
 
 function convergence(transcoder: TranscoderAnalysis): string {
-  const { course } = transcoder;
+  const { course, config } = transcoder;
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "", isFitted = Number.isFinite(course.lastFifthChange);
   return bullets([
@@ -51,9 +51,11 @@ function convergence(transcoder: TranscoderAnalysis): string {
         `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and ` +
         `shows no end of the learning.`
       : "**Change over the last fifth:** no line fits it.",
-    `**Twice the steps** would lower FVU by: ${
-      unsurePerDoubling(transcoder)
-    } (a line through log FVU over log step of the last four fifths ± its scatter).`,
+    ...config.parent ? [] : [
+      `**Twice the steps** would lower FVU by: ${
+        unsurePerDoubling(transcoder)
+      } (a line through log FVU over log step of the last four fifths ± its scatter).`,
+    ],
     `**Noise:** in the last fifth the loss scatters by ${percent(course.noise)} around its running median.`,
     `**Jumps:** ${
       found.length === 0

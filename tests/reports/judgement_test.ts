@@ -60,6 +60,28 @@ Deno.test("each failure alone is named in the first sentence", async () => {
   }
 });
 
+Deno.test("a run from finished weights is judged by its figures alone: what more steps would give, it does not show", async () => {
+  const parent = { name: "first/layer2", fingerprint: "0".repeat(64), steps: 600 };
+  const continued = async (changes: Partial<SyntheticRun>) => {
+    const layer = await analysis(changes);
+    return { ...layer, config: { ...layer.config, parent } };
+  };
+  for (const changes of [{}, { gain: 0.15 }, { steps: 40, gain: 0.15 }]) {
+    const layer = await continued(changes);
+    assert.deepEqual(successChecks(layer).map(({ id }) => id), ["fvu", "l0", "dead"]);
+    assert.match(verdict(layer).sentence, /Good run.*All 3/);
+    assert.ok(insights(layer).every(({ id }) => id !== "training"));
+    const summary = trainingSummary(layer, new Date(0));
+    assert.match(
+      summary,
+      /\*\*Started From:\*\* the weights of `first\/layer2` after 600 steps, SHA-256 000000000000$/m,
+    );
+    assert.doesNotMatch(summary, /\*\*Twice the steps/);
+  }
+  told(recommendations(await continued({ fvu: 0.4 })), /Try more steps first.*the run began with finished weights/);
+  told(insights(await continued({ lateSlope: 0.01 })), /Training: got worse again/);
+});
+
 Deno.test("a diverged run is bad whatever else it shows, and gets one piece of advice", async () => {
   const layer = await analysis({ divergesAt: 300 });
   assert.deepEqual(failed(layer), ["finite", "stable", "fvu", "l0", "converged"]);

@@ -50,6 +50,13 @@ Deno.test("the learning rate rises linearly from lr / warmup, peaks at the end o
   assertNear(all[999], 3e-4 * 0.01);
 });
 
+Deno.test("a run that goes on has the rates of a new one, behind its parent's steps; one from weights alone counts from 1", () => {
+  const parent = { name: "first/layer2", fingerprint: "", steps: 700 }, fresh = { ...RECIPE, steps: 300 };
+  const further = { ...RECIPE, parent: { ...parent, goes_on: true as const } };
+  assert.deepEqual(Array.from({ length: 300 }, (_, n) => learningRate(further, 701 + n)), rates(fresh));
+  assert.deepEqual(rates({ ...RECIPE, parent } as Recipe), rates(RECIPE));
+});
+
 Deno.test("the learning rate is never 0, rises during the warm-up and falls after it", () => {
   for (const [steps, warmup_steps] of [[1000, 100], [1, 0], [1, 1], [2, 1], [10, 10], [10, 9], [7, 0]]) {
     const all = rates({ ...RECIPE, steps, warmup_steps });

@@ -1,5 +1,13 @@
 import assert from "node:assert/strict";
-import { foldPreparation, scaledBy, scaleOutputs } from "../../core/transcoder/weights.ts";
+import {
+  foldPreparation,
+  scaledBy,
+  scaleOutputs,
+  type TranscoderWeights,
+  unfoldPreparation,
+} from "../../core/transcoder/weights.ts";
+import { assertClose } from "../compare.ts";
+import { gaussians } from "../random.ts";
 import { randomTranscoder } from "./random_transcoder.ts";
 
 Deno.test("folding one factor for each end multiplies the encoder and divides the decoder and its bias, to the bit", () => {
@@ -45,3 +53,49 @@ Deno.test("outputs multiplied: decoder, its bias and the skip connection, column
     assert.deepEqual(scaled[key], weights[key]!.map((value, at) => value * factors[at % 3]));
   }
 });
+
+Deno.test("unfolded for another preparation, decoder rows have unit norm and the transcoder predicts the same", () => {
+  const shape = { d_in: 5, d_out: 3, groups: [4, 2, 1], skip: true }, { weights } = randomTranscoder(shape, 0.75, 1);
+  // A feature that writes nothing has no direction to bring to unit norm.
+  weights.decoder.fill(0, 3 * 4, 3 * 5);
+  const source = { mean: Float64Array.of(0, 8, -2, 0.5, 6), scale: Float64Array.of(1, 2, 0.5, 4, 0.25) };
+  const target = { mean: Float64Array.of(16, -4, 0), scale: Float64Array.of(2, 0.5, 8) };
+  const unfolded = unfoldPreparation(weights, { source, target });
+  const norms = Array.from({ length: 7 }, (_, i) => Math.hypot(...unfolded.decoder.subarray(3 * i, 3 * i + 3)));
+  assertClose("norms", norms, [1, 1, 1, 1, 0, 1, 1], { floor: 1e-6, relative: 1e-6 });
+  for (const seed of [1, 2, 3]) {
+    const x = gaussians(5, seed).map((value) => 3 * value),
+      prepared = x.map((v, c) => (v - source.mean[c]) * source.scale[c]);
+    const y = predicted(unfolded, prepared).map((value, c) => value / target.scale[c] + target.mean[c]);
+    assertClose("prediction", y, predicted(weights, x), { floor: 1e-5, relative: 1e-5 });
+  }
+});
+
+Deno.test("folding what was unfolded gives the weights back where the rows had the target's factor for norm", () => {
+  const { weights } = randomTranscoder({ d_in: 5, d_out: 3, groups: [4, 2, 1] }, 0.75, 1);
+  const preparation = {
+    source: { mean: Float64Array.of(0, 8, -2, 0.5, 6), scale: Float64Array.of(1, 2, 0.5, 4, 0.25) },
+    target: scaledBy(3, 4),
+  };
+  const trained = unfoldPreparation(weights, preparation), finished = foldPreparation(trained, preparation);
+  const again = unfoldPreparation(finished, preparation), near = { floor: 1e-6, relative: 1e-5 };
+  for (const name of ["encoder", "encoderBias", "decoder", "decoderBias"] as const) {
+    assertClose(name, again[name], trained[name], near);
+  }
+});
+
+/** W_dec relu(W_enc x + b_enc) + W_skip x + b_dec in float64, without thresholds. */
+function predicted(
+  { encoder, encoderBias, decoder, decoderBias, skip }: TranscoderWeights,
+  x: ArrayLike<number>,
+): number[] {
+  const d_in = x.length, d_out = decoderBias.length;
+  const features = Array.from(
+    encoderBias,
+    (bias, i) => Math.max(0, Array.from(x).reduce((sum, value, c) => sum + value * encoder[i * d_in + c], bias)),
+  );
+  return Array.from(decoderBias, (bias, c) => {
+    const skipped = Array.from(x).reduce((sum, value, i) => sum + value * (skip?.[i * d_out + c] ?? 0), bias);
+    return features.reduce((sum, f, i) => sum + f * decoder[i * d_out + c], skipped);
+  });
+}
