@@ -41,7 +41,7 @@ function linearAxis(points: Point[], { y, format, atLeast = 0, cut = Infinity }:
   return { ...axis, scale: { ...axis.scale as Spec, domainMin: 0, domainMax: most > cut && later < cut ? cut : most } };
 }
 
-function curvePanel(panel: Panel, lastStep: number): Spec {
+function curvePanel(panel: Panel, steps: readonly [first: number, last: number]): Spec {
   const { title, y, points, colors, logarithmic, goal } = panel;
   const names = Object.keys(colors);
   const finite = points.filter(({ value }) => Number.isFinite(value) && (!logarithmic || value > 0));
@@ -53,7 +53,7 @@ function curvePanel(panel: Panel, lastStep: number): Spec {
       x: {
         ...x,
         title: "step",
-        scale: { domain: [0, lastStep], nice: false },
+        scale: { domain: steps, nice: false },
         axis: { grid: false, tickCount: 4, format: ",d" },
       },
       y: {
@@ -154,8 +154,10 @@ export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
       format: ",d",
     },
   ];
+  // A run that goes on with another begins where that one ended.
+  const first = config.parent?.goes_on ? config.parent.steps : 0;
   return grid(
-    panels.map((panel) => curvePanel(panel, Math.max(config.steps, course.lastStep))),
+    panels.map((panel) => curvePanel(panel, [first, Math.max(config.steps, course.lastStep)])),
     3,
     figureTitle(
       `${transcoder.name.title}: training curves`,

@@ -272,7 +272,7 @@ const badTexts: [what: string, name: string, content: string | Uint8Array<ArrayB
     '{"text": "a"}\n{"txt": 1}\n',
     /text\.jsonl line 2: .*string under "text"/,
   ],
-  ["another kind of file", "text.pdf", "%PDF", /text files end in \.txt, .* or \.parquet, this one ends in "\.pdf"/],
+  ["another kind of file", "text.pdf", "%PDF", /text files end in \.txt, .* or \.tsv, this one ends in "\.pdf"/],
 ];
 for (const [what, name, content, message] of badTexts) {
   Deno.test(`refuses ${what}`, () =>
