@@ -6,7 +6,8 @@ import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.
 import { verdict } from "../checks.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
 import { timestamp } from "../format.ts";
-import { bullets, document } from "./markdown.ts";
+import { recoveredShares } from "../loss_table.ts";
+import { bullets, document, plain } from "./markdown.ts";
 
 const TITLE = "# Analysis Results";
 
@@ -33,9 +34,11 @@ export function indexPage(
           link("overview", files.overview),
           link("activation against frequency", files.scatter),
           link("training curves", files.curves),
+          ...transcoder.evaluation.loss ? [link("FVU and loss recovered", files.prefixes)] : [],
         ].join(" · "),
       ];
     }),
+    ...atOnce(transcoders),
     comparisons.length > 0 && "## Comparisons",
     bullets(comparisons.map(({ a, b }) => {
       const files = pairFiles(a.name, b.name);
@@ -44,6 +47,21 @@ export function indexPage(
     notes.length > 0 && "## Runs Left Out",
     bullets(notes),
   ]);
+}
+
+/** What a model keeps with several transcoders of a run in place, once for each run where that was measured. */
+function atOnce(transcoders: readonly TranscoderAnalysis[]): string[] {
+  const lines = transcoders.flatMap(({ config, evaluation: { loss } }) => {
+    const { replacement_model: team } = loss ?? {};
+    if (team === undefined) return [];
+    const members = team.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+    return [
+      `${plain(config.model.name)} with ${members} in place at once recovers ${
+        recoveredShares(team.per_prefix)
+      } of what zeros cost its loss.`,
+    ];
+  });
+  return lines.length > 0 ? ["## Several In Place", bullets([...new Set(lines)])] : [];
 }
 
 /** Tells a page of {@link indexPage} from somebody else's index.md. */
