@@ -60,7 +60,8 @@ async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   await quietly(() => estimate(gpu, request));
   const plan = await planOf(request, gpu.adapter);
   const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} };
-  await finish(gpu, plan, await train(gpu, plan, observer), { sampling() {}, counted() {}, evaluating() {} });
+  const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {}, lossFailed() {} };
+  await finish(gpu, plan, await train(gpu, plan, observer), heard);
   await request.model.weights.close();
 }
 

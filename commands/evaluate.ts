@@ -22,8 +22,8 @@ interface EvaluateOptions {
 }
 
 /**
- * Held-out tokens that the loss is measured on unless asked otherwise. The text goes through the whole model some ten times: seconds for the
- * embedded one, minutes for Gemma 3 270M on two cores. A share recovered is known to about five hundredths then.
+ * Held-out tokens that the loss is measured on where the run was to measure none and nothing else is asked: seconds for the embedded model,
+ * minutes for Gemma 3 270M on two cores. A share recovered is known to about five hundredths then.
  */
 const LOSS_TOKENS = 2048;
 
@@ -35,7 +35,8 @@ async function evaluateRun(
   const { onHeldOut } = await import("./held_out.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
-  const { measureLoss } = await import("../core/passes/loss.ts");
+  const { configOf } = await import("../core/model/config.ts");
+  const { lossModel, measureLoss } = await import("../core/passes/loss.ts");
   const { modelOf } = await import("../core/runs/finished.ts");
   const [{ config }] = transcoders;
   const files = await openModelVisibly(model ?? modelOf(transcoders));
@@ -52,7 +53,9 @@ async function evaluateRun(
       );
     };
     const measure = () => {
-      const wanted = { label: "Measuring the loss", data, split, tokens: lossTokens ?? LOSS_TOKENS, head: true };
+      const tokens = lossTokens ?? (config.loss_tokens || LOSS_TOKENS);
+      const parts = lossModel(gpu, configOf(files), config, transcoders.map(({ config }) => config));
+      const wanted = { label: "Measuring the loss", data, split, tokens, ...parts };
       return onHeldOut(
         gpu,
         files,
@@ -132,7 +135,7 @@ export function evaluateCommand(): Command {
     .addOption(
       wholeNumberOption(
         "--loss-tokens <n>",
-        `held-out tokens to measure the loss on (default: ${LOSS_TOKENS}); implies --loss`,
+        `held-out tokens to measure the loss on (default: as many as at the end of training, ${LOSS_TOKENS} where those are none); implies --loss`,
       ),
     )
     .addOption(jsonOption())

@@ -11,6 +11,7 @@ export function filesOf({ file }: TranscoderName): {
   scatter: string;
   summary: string;
   curves: string;
+  prefixes: string;
   importance: string;
   attribution: string;
 } {
@@ -20,6 +21,7 @@ export function filesOf({ file }: TranscoderName): {
     scatter: `${file}_activation_vs_samples.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
+    prefixes: `${file}_prefixes.png`,
     importance: `${file}_importance.png`,
     attribution: `${file}_attribution.png`,
   };

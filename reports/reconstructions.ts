@@ -4,7 +4,8 @@
  * @module
  */
 import type { Evaluation, ReconstructionFigures } from "../core/analysis/evaluation.ts";
-import { counted, decimal, integer, interval } from "./format.ts";
+import { type LossEvaluation, meanRecovered, type SplicedFigures } from "../core/analysis/loss.ts";
+import { counted, decimal, integer, interval, percent } from "./format.ts";
 import { type Column, numeric, table } from "./markdown/markdown.ts";
 import { decisiveDimension } from "./target_variance.ts";
 import { thresholds } from "./thresholds.ts";
@@ -14,18 +15,31 @@ function has(value: number | undefined): value is number {
   return value !== undefined;
 }
 
+/** What stands in a row. */
+interface Row extends ReconstructionFigures {
+  readonly l0?: number;
+  /** The model's predictions with it in the target's place. */
+  readonly spliced?: Pick<SplicedFigures, "recovered_zero"> & Partial<Pick<SplicedFigures, "recovered_zero_ci95">>;
+}
+
 /** A row for the mean, for the linear map, for a skip connection alone and for each prefix; columns that nothing was measured for are left out. */
-export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map, skip_alone }: Evaluation): string {
+export function reconstructionTable(
+  { fvu_per_prefix: prefixes, linear_map, skip_alone, loss }: Evaluation & { readonly loss?: LossEvaluation },
+): string {
   const whole = prefixes[prefixes.length - 1];
-  const optional: [Column, (row: ReconstructionFigures & { l0?: number }) => string][] = [];
+  const optional: [Column, (row: Row) => string][] = [];
   if (has(whole.fvu_unit_variance)) {
     optional.push([numeric("FVU, unit var."), ({ fvu_unit_variance: fvu }) => decimal(fvu ?? NaN, 4)]);
   }
   if (has(whole.cosine)) optional.push([numeric("Cosine"), ({ cosine }) => has(cosine) ? decimal(cosine, 3) : "–"]);
   if (has(whole.l0)) optional.push([numeric("L0"), ({ l0 }) => has(l0) ? decimal(l0, 1) : "–"]);
+  if (loss) optional.push([numeric("Loss recovered"), ({ spliced }) => recovered(spliced)]);
   const cells = optional.map(([, cell]) => cell);
-  const mean = { fvu: 1, ci95: [NaN, NaN], fvu_unit_variance: 1 } satisfies ReconstructionFigures;
-  const row = (name: string, figures: ReconstructionFigures, gain: string) => [
+  const mean: Row = {
+    ...{ fvu: 1, ci95: [NaN, NaN], fvu_unit_variance: 1 },
+    ...loss && { spliced: { recovered_zero: meanRecovered(loss) } },
+  };
+  const row = (name: string, figures: Row, gain: string) => [
     name,
     decimal(figures.fvu, 4),
     interval(figures.ci95, 4),
@@ -46,11 +60,18 @@ export function reconstructionTable({ fvu_per_prefix: prefixes, linear_map, skip
       ...skip_alone ? [row("skip connection alone", skip_alone, decimal(1 - skip_alone.fvu, 4))] : [],
       ...prefixes.map((figures, p) => {
         const { prefix, fvu } = figures, name = p === prefixes.length - 1 ? "all" : "first";
-        const before = p === 0 ? skip_alone?.fvu ?? 1 : prefixes[p - 1].fvu;
-        return row(`${name} ${counted(prefix, "feature")}`, figures, decimal(before - fvu, 4));
+        const before = p === 0 ? skip_alone?.fvu ?? 1 : prefixes[p - 1].fvu, spliced = loss?.per_prefix[p];
+        return row(`${name} ${counted(prefix, "feature")}`, { ...figures, spliced }, decimal(before - fvu, 4));
       }),
     ],
   );
+}
+
+/** `89.2 % (86.1 % to 93.4 %)` */
+function recovered(spliced: Row["spliced"]): string {
+  if (spliced === undefined) return "–";
+  const { recovered_zero: share, recovered_zero_ci95: [low, high] = [NaN, NaN] } = spliced;
+  return Number.isFinite(low + high) ? `${percent(share)} (${percent(low)} to ${percent(high)})` : percent(share);
 }
 
 /**

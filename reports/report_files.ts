@@ -11,6 +11,7 @@ import { indexPage, type ReportInput } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
+import { prefixFigure } from "./plots/prefixes.ts";
 import { renderPng } from "./plots/render.ts";
 import { sweepFigure } from "./plots/sweep.ts";
 import { sweepReport } from "./markdown/sweep_report.ts";
@@ -34,6 +35,8 @@ export async function* reportFiles(
     yield { name: names.overview, content: await renderPng(overviewFigure(transcoder)) };
     yield { name: names.scatter, content: await renderPng(scatterFigure(transcoder)) };
     yield { name: names.curves, content: await renderPng(curvesFigure(transcoder)) };
+    const { loss } = transcoder.evaluation;
+    if (loss) yield { name: names.prefixes, content: await renderPng(prefixFigure(transcoder, loss)) };
     const { importance, attribution, features } = transcoder;
     if (importance) {
       yield { name: names.importance, content: await renderPng(importanceFigure(transcoder.name, importance)) };

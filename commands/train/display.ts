@@ -122,6 +122,9 @@ export class TrainDisplay {
       sampling: (done, tokens) => this.#reading("Sampling", done, tokens),
       counted: (counts) => this.#counted(counts),
       evaluating: (done, tokens) => this.#reading("Evaluating", done, tokens),
+      loading: (layers, needed) => this.#loading(layers, needed),
+      measuringLoss: (done, tokens) => this.#reading("Measuring the loss", done, tokens),
+      lossFailed: (error) => this.#lossFailed(error),
     };
   }
 
@@ -175,6 +178,11 @@ export class TrainDisplay {
   #counted(counts: RunCounts): void {
     this.stop();
     console.error(`  left out ${leftOutOfRun(counts)}`);
+  }
+
+  #lossFailed({ message }: Error): void {
+    this.stop();
+    console.error(`mtc: loss recovered is left out: ${message}; ask for it with \`mtc evaluate --loss\``);
   }
 
   #reading(name: string, done: number, tokens: number): void {

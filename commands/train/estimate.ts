@@ -8,7 +8,14 @@ import { dirname, join } from "node:path";
 import pc from "picocolors";
 import { type Reason, UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
-import { BEGINNING, type Duration, durationOf, type Need, type Standing } from "../../core/estimate/needs.ts";
+import {
+  BEGINNING,
+  type Duration,
+  durationOf,
+  LOSS_PHASE,
+  type Need,
+  type Standing,
+} from "../../core/estimate/needs.ts";
 import {
   type Fit,
   fitOf,
@@ -162,8 +169,8 @@ function reasonOf(shortage: Shortage): Reason {
  * @returns Lines of less than 80 columns.
  */
 export function shortEstimate(estimates: readonly Estimate[]): string[] {
-  const [{ fit, free }] = estimates, hostFree = free.host + taken(fit.needs!.host);
-  const { gpu, host, disk, seconds, range } = overall(estimates);
+  const [{ request: { settings }, fit, free }] = estimates, hostFree = free.host + taken(fit.needs!.host);
+  const { gpu, host, disk, seconds, loss, range } = overall(estimates);
   const memory = fit.gpuFree === null
     ? `${bytes(gpu + host)} of ${bytes(hostFree)} free`
     : `GPU ${bytes(gpu)}, host ${bytes(host)} of ${bytes(hostFree)} free`;
@@ -173,6 +180,7 @@ export function shortEstimate(estimates: readonly Estimate[]): string[] {
     `  memory  at most ${memory}`,
     `  disk    ${bytes(disk)} of ${bytes(free.disk)} free`,
     `  time    about ${timeToCome(seconds)}, from ${between(range)}`,
+    ...loss > 0 ? [`  of it   ${timeToCome(loss)} for the loss (--loss-tokens ${settings.loss_tokens})`] : [],
   ];
 }
 
@@ -186,6 +194,7 @@ function overall(estimates: readonly Estimate[]) {
     host: Math.max(...needs.map(({ host }) => host.peak)),
     disk: sum(needs.map(({ disk }) => disk.peak)),
     seconds: sum(durations.map(({ seconds }) => seconds)),
+    loss: sum(durations.map(({ phases }) => phases.find(({ name }) => name === LOSS_PHASE)?.amount ?? 0)),
     range,
   };
 }

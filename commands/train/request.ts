@@ -452,6 +452,9 @@ async function checkDirectory(runs: string, directory: string, isDry: boolean): 
   }
 }
 
+/** So few held-out tokens tell the shares recovered to about five hundredths. */
+const LEAST_LOSS_TOKENS = 2048;
+
 function settingsFrom(
   options: TrainOptions,
   defaults: RunSettings,
@@ -473,6 +476,11 @@ function settingsFrom(
       defaults.warmup_steps,
       Math.ceil((changed.steps as number) * defaults.warmup_steps / defaults.steps),
     );
+  }
+  // Nor does it spend more of its time on measuring the loss.
+  if (changed.steps !== undefined && changed.loss_tokens === undefined) {
+    const inProportion = Math.ceil((changed.steps as number) * defaults.loss_tokens / defaults.steps);
+    changed.loss_tokens = Math.min(defaults.loss_tokens, Math.max(LEAST_LOSS_TOKENS, inProportion));
   }
   // Its inference threshold must not look back to where activations were small yet: a running mean over a tenth of the run.
   if (changed.steps !== undefined) {

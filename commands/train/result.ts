@@ -4,6 +4,7 @@
  */
 
 import process from "node:process";
+import type { LossEvaluation } from "../../core/analysis/loss.ts";
 import { exists } from "../../core/files/exists.ts";
 import { readEvaluation } from "../../core/runs/evaluation.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
@@ -11,7 +12,9 @@ import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { join } from "node:path";
+import { counted } from "../../reports/format.ts";
 import { spreadText, textRead } from "../../reports/held_out.ts";
+import { recoveredShares } from "../../reports/loss_table.ts";
 import { bytes } from "../bytes.ts";
 import type { TrainRequest } from "./request.ts";
 
@@ -74,7 +77,20 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
     }
     const spread = spreadText(evaluation, 3);
     if (spread !== "") console.log(`    FVU of documents, least, median, largest: ${spread}`);
+    if (evaluation.loss) console.log(recoveredOf(evaluation.loss, evaluation.loss));
   }
+  const together = transcoders.flatMap(({ evaluation: { loss } }) => {
+    const { replacement_model: team } = loss ?? {};
+    return loss && team ? [`  ${team.transcoders.join(" and ")} at once\n${recoveredOf(loss, team)}`] : [];
+  });
+  if (transcoders.length <= MOST_TOLD) { for (const told of new Set(together)) console.log(told); }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
+}
+
+function recoveredOf(
+  { tokens }: Pick<LossEvaluation, "tokens">,
+  { per_prefix }: { readonly per_prefix: Parameters<typeof recoveredShares>[0] },
+): string {
+  return `    Loss recovered of what zeros cost, ${counted(tokens, "prediction")}: ${recoveredShares(per_prefix)}`;
 }

@@ -71,6 +71,7 @@ export const PUBLISHED: RunSettings = {
   checkpoint_every: 500,
   sample_tokens: 1_000_000,
   evaluation_tokens: 100_000,
+  loss_tokens: 65_536,
 };
 
 /**
@@ -97,6 +98,7 @@ export const EMBEDDED: RunSettings = {
   checkpoint_every: 200,
   sample_tokens: 32_768,
   evaluation_tokens: 57_000,
+  loss_tokens: 16_384,
 };
 
 /**
@@ -324,6 +326,11 @@ export const NUMBER_OPTIONS: readonly NumberOption[] = [
     flags: "--evaluation-tokens <n>",
     setting: "evaluation_tokens",
     text: "test tokens of the final evaluation, drawn evenly over all test documents",
+  },
+  {
+    flags: "--loss-tokens <n>",
+    setting: "loss_tokens",
+    text: "test tokens that loss recovered is measured on after it, fewer for fewer --steps; 0: it is not",
   },
 ];
 

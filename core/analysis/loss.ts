@@ -93,6 +93,17 @@ export const LOSS_DEFINITIONS: Readonly<Record<string, string>> = {
     "a share recovered is that of one resample.",
 };
 
+/**
+ * What means in the targets' place recover of what zeros cost there: the share that a transcoder must exceed to be worth more than a
+ * constant.
+ *
+ * @param figures The ablations beside the model as it is.
+ * @returns (CE_zero - CE_mean) / (CE_zero - CE_clean)
+ */
+export function meanRecovered({ zero, mean, clean }: Pick<LossEvaluation, "zero" | "mean" | "clean">): number {
+  return (zero.ce - mean.ce) / (zero.ce - clean.ce);
+}
+
 /** Some predictions of one model. */
 export interface MeasuredPredictions {
   /** The context of each: a number that no other context of any batch has. */

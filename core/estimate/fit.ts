@@ -157,8 +157,8 @@ async function largestRound(machine: Machine, run: PlannedRun): Promise<FittedRo
 }
 
 /**
- * Finds the smallest change that makes a new run fit: of the buffer, else of the batch, else of the layers, else of layers and
- * buffer; for the disk, of the samples, else of the layers.
+ * Finds the smallest change that makes a new run fit: no loss, else of the buffer, else of the batch, else of the layers, else of layers and
+ * buffer, each with the loss or else without it; for the disk, of the samples, else of the layers.
  *
  * @param machine The machine.
  * @param run The run that does not fit.
@@ -176,8 +176,10 @@ export async function propose(machine: Machine, run: PlannedRun, fit: Fit): Prom
     fewerLayers,
     (from: PlannedRun) => fewerLayers(from).flatMap((fewer) => combined(fewer, smallerBuffer(fewer.run))),
   ];
-  for (const way of ways) {
-    const found = await firstFitting(way(run), fits);
+  const without = fit.shortage?.of === "disk" ? [] : withoutLoss(run);
+  const withAndWithout = ways.flatMap((way) => [way(run), ...without.map((less) => combined(less, way(less.run)))]);
+  for (const candidates of [without, ...withAndWithout]) {
+    const found = await firstFitting(candidates, fits);
     if (found) return found;
   }
   return null;
@@ -220,6 +222,11 @@ function smallerBuffer(run: PlannedRun): Proposal[] {
   return smaller(used, Math.ceil(batch_tokens / passes)).map((size) =>
     changed(run, [`--buffer ${size}`], { buffer_tokens: size })
   );
+}
+
+/** The whole model may take more room than training does. */
+function withoutLoss(run: PlannedRun): Proposal[] {
+  return run.settings.loss_tokens === 0 ? [] : [changed(run, ["--loss-tokens 0"], { loss_tokens: 0 })];
 }
 
 function smallerBatch(run: PlannedRun): Proposal[] {

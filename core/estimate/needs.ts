@@ -13,7 +13,7 @@ import { widthOf } from "../model/sites.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { CHECKPOINTS_KEPT } from "../training/checkpoint.ts";
 import type { Snapshot } from "./ledger.ts";
-import { type PlannedRun, type Rehearsal, rehearse, shapeOf, type Stage } from "./rehearsal.ts";
+import { type PlannedRun, type Rehearsal, rehearse, type RehearsedLoss, shapeOf, type Stage } from "./rehearsal.ts";
 import type { Speed } from "./speed.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
@@ -62,6 +62,9 @@ export interface Standing {
   /** Bytes that the run's directory has already. */
   readonly written: number;
 }
+
+/** The phase that measures the loss. */
+export const LOSS_PHASE = "loss recovered";
 
 /** The beginning of a run. */
 export const BEGINNING: Standing = { step: 0, written: 0 };
@@ -121,7 +124,7 @@ const PASSING: Readonly<Record<Stage, string>> = {
   loading: "more while loading",
   starting: "more for the first weights",
   training: "more for a checkpoint",
-  finishing: "more for the final pass",
+  finishing: "more behind the last step",
 };
 
 function gpuNeed({ training, peaks }: Rehearsal): Need {
@@ -224,6 +227,7 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
     { name: "checkpoints", amount: checkpoints * perCheckpoint },
     { name: "final pass", amount: reading(settings.sample_tokens) },
     { name: "evaluation", amount: reading(settings.evaluation_tokens) },
+    ...rehearsal.loss ? [{ name: LOSS_PHASE, amount: lossSeconds(run, rehearsal.loss, speed) }] : [],
     { name: "writing samples", amount: samplesWritten(run) * SAMPLE_WRITE_S },
   ];
   const seconds = sumOf(phases, ({ amount }) => amount);
@@ -234,6 +238,16 @@ export function durationOf(run: PlannedRun, rehearsal: Rehearsal, standing: Stan
 function bufferBytes({ transcoders }: PlannedRun, { config, buffer: { contexts, context } }: Rehearsal): number {
   const width = tapsOf(transcoders).reduce((sum, { site }) => sum + widthOf(config, site), 0);
   return ELEMENT_BYTES * contexts * context * width;
+}
+
+/** Loads the whole model and takes the text through all ways to change it. */
+function lossSeconds(
+  { settings: { loss_tokens, context, include_bos } }: PlannedRun,
+  { contexts, flops, layers }: RehearsedLoss,
+  { loadLayerSeconds, forwardFlops }: Speed,
+): number {
+  const batches = loss_tokens / countedPerContext(context, include_bos) / contexts;
+  return layers * loadLayerSeconds + batches * flops / forwardFlops;
 }
 
 function basisOf({ settings: { batch_tokens } }: PlannedRun, { forwardTokens, stepTokens }: Speed): string[] {

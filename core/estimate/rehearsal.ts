@@ -11,16 +11,19 @@ import { Decoder } from "../model/forward.ts";
 import { type Reach, reachOf } from "../model/reach.ts";
 import { tapIndex, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
-import { type LayerWeights, loadLayers } from "../model/weights.ts";
+import { headColumns } from "../model/head.ts";
+import { type LayerWeights, loadHead, loadLayers } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { ELEMENT_BYTES, elements, type Tensor } from "../gpu/tensor.ts";
+import { paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { emptyBatch, START } from "../text/contexts.ts";
 import { type BufferLayout, bufferLayout, ShuffleBuffer } from "../training/buffer.ts";
 import { type Allocation, type Dispatched, Ledger, type Snapshot } from "./ledger.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
+import { lossModel, measureLoss } from "../passes/loss.ts";
 import { type ContextSource, overText } from "../passes/over_text.ts";
 import { BufferFiller } from "../training/filler.ts";
 import { contextsPerPiece } from "../training/shard_filler.ts";
@@ -59,12 +62,26 @@ export interface Rehearsal {
   readonly peaks: Readonly<Record<Stage, Snapshot>>;
   /** Floating-point operations of one forward pass, and of making the first weights. */
   readonly flops: { readonly forward: number; readonly start: number };
+  /** What measuring the loss takes; null where it is not. */
+  readonly loss: RehearsedLoss | null;
   /** What a checkpoint of each transcoder holds of its state, of its weights, of its samples. */
   readonly checkpoints: readonly { readonly state: number; readonly weights: number; readonly samples: number }[];
   /** Samples in host memory in all: of training, and of the final pass. */
   readonly samples: { readonly training: number; readonly final: number };
   /** The most that is uploaded, and read back, at once: the host holds a copy. */
   readonly transfers: { readonly upload: number; readonly readback: number };
+}
+
+/** What measuring the loss takes. */
+export interface RehearsedLoss {
+  /** Contexts at once, */
+  readonly contexts: number;
+  /** floating-point operations of all ways to change the model on so many, */
+  readonly flops: number;
+  /** bytes of the whole model's weights, */
+  readonly weights: number;
+  /** and how many of its layers would be as many. */
+  readonly layers: number;
 }
 
 /** Forward passes after which no more memory is taken. */
@@ -93,8 +110,9 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     ledger.restartPeak();
   };
 
+  const home = openScope(ledger.gpu);
   // Where activations were harvested before, the model is loaded behind the last step.
-  const before = run.activations ? null : await load(ledger, run, config, contexts * settings.context);
+  const before = run.activations ? null : await load(ledger, home, run, config, contexts * settings.context);
   endStage("loading");
 
   // What is allocated through this handle lives as long as training.
@@ -132,8 +150,10 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
 
   trainingScope[Symbol.dispose]();
   ledger.restartPeak();
-  const decoder = before ?? await load(ledger, run, config, contexts * settings.context);
+  const decoder = before ?? await load(ledger, home, run, config, contexts * settings.context);
   const final = await finish(ledger, run, decoder, trained);
+  home[Symbol.dispose]();
+  const loss = settings.loss_tokens > 0 ? await rehearseLoss(ledger, run, config, trained) : null;
   endStage("finishing");
   return {
     config,
@@ -144,6 +164,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
     tensors,
     peaks: peaks as Record<Stage, Snapshot>,
     flops: { forward: flopsOfForward(ledger, run, decoder, contexts), start: startFlops },
+    loss,
     checkpoints: transcoders.map(({ shape, stepper: { state }, samples }) => ({
       state: stateTensors(state).reduce((sum, [, { shape }]) => sum + ELEMENT_BYTES * elements(shape), 0),
       weights: Object.values(zeroWeights(shape)).reduce((sum, { byteLength }) => sum + byteLength, 0),
@@ -208,26 +229,47 @@ function blankMap({ d_in, d_out }: TranscoderShape): LinearMap {
   return { weight: new Float32Array(d_in * d_out), bias, targetMean, tokens: 1 };
 }
 
-async function load(ledger: Ledger, run: PlannedRun, config: DecoderConfig, maxTokens: number): Promise<Decoder> {
+async function load(
+  ledger: Ledger,
+  gpu: Gpu,
+  run: PlannedRun,
+  config: DecoderConfig,
+  maxTokens: number,
+): Promise<Decoder> {
   const taps = tapsOf(run.transcoders), { context } = run.settings;
   ledger.part = "model weights";
-  const layers = await loadAlike(ledger, run.model.weights, config, reachOf(taps));
+  const layers = await loadAlike(ledger, gpu, run.model.weights, config, reachOf(taps));
   ledger.part = "forward pass";
-  return new Decoder(ledger.gpu, config, { taps, maxTokens, context }, embeddingOf(config), layers);
+  return new Decoder(gpu, config, { taps, maxTokens, context }, embeddingOf(config), layers);
 }
 
 /** Loads the first of the layers that are needed whole and the parts behind them; the others are the first once more. */
-async function loadAlike(ledger: Ledger, weights: TensorSource, config: DecoderConfig, reach: Reach) {
+async function loadAlike(ledger: Ledger, gpu: Gpu, weights: TensorSource, config: DecoderConfig, reach: Reach) {
   const alike = Math.max(0, reach.filter((sites) => sites.has("mlp_out")).length - 1);
-  const layers = await loadLayers(ledger.gpu, blankTensors(weights), config, reach.slice(alike));
+  const layers = await loadLayers(gpu, blankTensors(weights), config, reach.slice(alike));
   const first = ledger.live.filter(({ label }) => label.startsWith("layers.0."));
   for (let l = 1; l <= alike; l++) {
     for (const { label, bytes } of first) {
       const usage = GPUBufferUsage.STORAGE;
-      ledger.gpu.device.createBuffer({ label: label.replace("layers.0.", `layers.${l}.`), size: bytes, usage });
+      gpu.memory.own(
+        gpu.device.createBuffer({ label: label.replace("layers.0.", `layers.${l}.`), size: bytes, usage }),
+      );
     }
   }
   return [...new Array<LayerWeights>(alike).fill(layers[0]), ...layers];
+}
+
+/** Loads the first block of the head's vocabulary; the others are the first once more. */
+async function loadHeadAlike(gpu: Gpu, weights: TensorSource, config: DecoderConfig, columns: number) {
+  const { gain, blocks: [first] } = await loadHead(gpu, blankTensors(weights), config, columns, 1);
+  const blocks = [first], { label, buffer: { size, usage } } = first.weight;
+  for (let from = columns; from < config.vocabSize; from += columns) {
+    const outputs = Math.min(columns, config.vocabSize - from);
+    const share = paddedColumns(outputs) / paddedColumns(first.outputs);
+    gpu.memory.own(gpu.device.createBuffer({ label, size: share * size, usage }));
+    blocks.push({ ...first, outputs });
+  }
+  return { gain, blocks };
 }
 
 /** What a run does with its first buffer, once for each transcoder; what `mapped` has not seen yet, once for each mapping. */
@@ -296,6 +338,31 @@ async function finish(
   const text = { split: "test", documents: null, documentName: String } as const;
   await evaluateTranscoders({ ...common, tokens: settings.evaluation_tokens, text });
   return tallies.reduce((sum, { bytes }) => sum + bytes, 0);
+}
+
+/** Measures the loss of the whole model on one batch. */
+async function rehearseLoss(
+  ledger: Ledger,
+  { settings, transcoders: planned, model }: PlannedRun,
+  config: DecoderConfig,
+  transcoders: readonly PlacedTranscoder[],
+): Promise<RehearsedLoss> {
+  using gpu = openScope(ledger.gpu);
+  const median_norms = sourcesOf(planned).map((tap) => ({ ...tap, norm: 1 }));
+  const own = { ...settings, exclude_tokens: [], median_norms }, { context } = settings;
+  const options = { ...lossModel(gpu, config, own, planned), context }, { maxTokens } = options;
+  const before = ledger.snapshot().bytes;
+  ledger.part = "whole model";
+  const reach = reachOf([{ layer: config.layers - 1, site: "resid_post" }]);
+  const layers = await loadAlike(ledger, gpu, model.weights, config, reach);
+  const perLayer = (ledger.snapshot().bytes - before) / config.layers;
+  const head = await loadHeadAlike(gpu, model.weights, config, headColumns(gpu, config, maxTokens));
+  const weights = ledger.snapshot().bytes - before;
+  ledger.part = "loss";
+  const decoder = new Decoder(gpu, config, options, embeddingOf(config), layers, head);
+  ledger.dispatches.length = 0;
+  await measureLoss({ gpu, decoder, source: blankText(context, true), settings: own, transcoders });
+  return { contexts: decoder.contextsAtOnce, flops: flopsOf(ledger.dispatches), weights, layers: weights / perLayer };
 }
 
 /**

@@ -58,6 +58,8 @@ export interface ForwardOptions {
   readonly edits?: readonly Edit[];
   /** Those of the model's taps that are wanted; all if left out. What only others need is not computed, and they keep what they hold. */
   readonly taps?: readonly Tap[];
+  /** `taps`: no further than to them, also where the model was loaded with its head, which has nothing to read then. */
+  readonly end?: "taps";
   /** What the layers' products round their inputs to; what the model was loaded with if left out. */
   readonly precision?: Precision;
 }
@@ -198,15 +200,16 @@ export class Decoder {
   forward(
     pass: Pass,
     batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
-    { edits = [], taps = this.taps, precision = this.precision }: ForwardOptions = {},
+    { edits = [], taps = this.taps, end, precision = this.precision }: ForwardOptions = {},
   ): Activations[] {
     const { contexts, context, ids } = batch;
     const { dModel, heads, keyValueHeads, headDim } = this.config;
     const tokens = contexts * context;
     this.#checkCapacity(context, tokens);
     const edited = editsByPlace(edits, this.config, tokens);
-    const wanted = taps === this.taps ? this.#wanted : wantedOf(this.config, { taps, head: this.#head !== null });
-    const reach = edits.length === 0 && taps === this.taps ? this.#reach : reachOf(wanted, edited);
+    const hasHead = this.#head !== null, isWhole = taps === this.taps && !(hasHead && end === "taps");
+    const wanted = isWhole ? this.#wanted : wantedOf(this.config, { taps, head: hasHead && end !== "taps" });
+    const reach = edits.length === 0 && isWhole ? this.#reach : reachOf(wanted, edited);
     const scratch = this.#scratch;
     const has = (layer: number, site: Site) => reach[layer]?.has(site) ?? false;
     const editsAt = (layer: number, site: Site) => edited.get(tapName(placeOf({ layer, site })));
@@ -357,6 +360,27 @@ export class Decoder {
     compared?: ComparedTokens,
   ): Tensor {
     return this.#requireHead().recordComparison(pass, batch, reference, compared);
+  }
+
+  /**
+   * Records what several forward passes of a batch predict, and how the predictions of all but the first differ from its own. The
+   * vocabulary is gone through once for all of them. The successors go to the GPU at once, so submit the pass before the next call.
+   *
+   * @param pass The pass of the last of them, or a later one.
+   * @param batch The batch.
+   * @param reference What {@link recordNormed} kept of the first,
+   * @param changed and of the others.
+   * @returns f32 [tokens], the loss of the first as {@link recordLoss} gives it; f32 [tokens, 3] of each other as {@link recordComparison}
+   * gives it. The next call overwrites them.
+   * @throws {RangeError} When the model was loaded without its head.
+   */
+  recordPredictions(
+    pass: Pass,
+    batch: Pick<TokenBatch, "contexts" | "context" | "ids">,
+    reference: Tensor,
+    changed: readonly Tensor[],
+  ): { readonly loss: Tensor; readonly comparisons: readonly Tensor[] } {
+    return this.#requireHead().recordPredictions(pass, batch, reference, changed);
   }
 
   /** What holds a tap of the model while a pass runs. */

@@ -86,6 +86,8 @@ export class Head {
   readonly #loss: Tensor;
   /** What a comparison needs beside that; there from the first one on. */
   #comparison: Comparison | null = null;
+  /** State and result of each of the comparisons that are recorded at once; as many as there were so far. */
+  readonly #several: Pick<Comparison, "state" | "result">[] = [];
   readonly #rowLanes: number;
 
   /**
@@ -121,12 +123,7 @@ export class Head {
     this.#uploadTargets(context, ids);
     this.recordNormed(pass, rows);
     this.#recordBlocks(pass, this.#tensors.normed, rows, (columns, first) => {
-      pass.run(
-        nextTokenLoss,
-        { product: this.#product, target_token: this.#targets, state: this.#state, loss: this.#loss },
-        { rows, columns, first, vocabulary: this.#config.vocabSize },
-        { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
-      );
+      this.#recordBlockLoss(pass, this.#product, rows, columns, first);
     });
     return this.#loss;
   }
@@ -206,15 +203,73 @@ export class Head {
     return result;
   }
 
+  /**
+   * Records what several forward passes predict; see {@link Decoder.recordPredictions}. Each block of the reference's products is there while
+   * all others are held against it, since all of its blocks together may be too many to keep.
+   *
+   * @param pass Where to record, behind the forward passes.
+   * @param batch What went through them.
+   * @param reference f32 [tokens, d_model]: what left the final norm in the first,
+   * @param changed and in each other.
+   * @returns f32 [tokens], the first one's loss; f32 [tokens, 3] of each other: loss, KL(reference || this) and whether both think the same
+   * token the most probable.
+   */
+  recordPredictions(
+    pass: Pass,
+    { contexts, context, ids }: Pick<TokenBatch, "contexts" | "context" | "ids">,
+    reference: Tensor,
+    changed: readonly Tensor[],
+  ): { readonly loss: Tensor; readonly comparisons: readonly Tensor[] } {
+    const { referenceRow: reference_row, product } = this.#comparison ??= this.#createComparison();
+    const rows = contexts * context, { vocabSize: vocabulary } = this.#config;
+    while (this.#several.length < changed.length) this.#several.push(this.#createComparisonState());
+    this.#uploadTargets(context, ids);
+    upload(this.#gpu, reference_row, Uint32Array.from({ length: rows }, (_, i) => i));
+    let first = 0;
+    for (const block of this.#weights.blocks) {
+      const { outputs: columns } = block;
+      this.#recordProduct(pass, reference, rows, block, product);
+      this.#recordBlockLoss(pass, product, rows, columns, first);
+      for (const [i, normed] of changed.entries()) {
+        this.#recordProduct(pass, normed, rows, block, this.#product);
+        const tensors = { product: this.#product, reference: product, reference_row, ...this.#several[i] };
+        pass.run(
+          comparePredictions,
+          { ...tensors, target_token: this.#targets },
+          { rows, columns, first, vocabulary, references: rows },
+          { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
+        );
+      }
+      first += columns;
+    }
+    return { loss: this.#loss, comparisons: changed.map((_, i) => this.#several[i].result) };
+  }
+
   #createComparison(): Comparison {
     const { shape, shape: [maxTokens] } = this.#product;
     return {
       order: createTensor(this.#gpu, "compared tokens", [maxTokens], "u32"),
       referenceRow: createTensor(this.#gpu, "reference of each compared token", [maxTokens], "u32"),
       product: createTensor(this.#gpu, "the reference's products with the vocabulary", shape),
+      ...this.#createComparisonState(),
+    };
+  }
+
+  #createComparisonState(): Pick<Comparison, "state" | "result"> {
+    const [maxTokens] = this.#product.shape;
+    return {
       state: createTensor(this.#gpu, "comparison state", [maxTokens, 8]),
       result: createTensor(this.#gpu, "comparison", [maxTokens, 3]),
     };
+  }
+
+  #recordBlockLoss(pass: Pass, product: Tensor, rows: number, columns: number, first: number): void {
+    pass.run(
+      nextTokenLoss,
+      { product, target_token: this.#targets, state: this.#state, loss: this.#loss },
+      { rows, columns, first, vocabulary: this.#config.vocabSize },
+      { LANES: this.#rowLanes, SOFT_CAP: this.#config.finalSoftCap ?? 0 },
+    );
   }
 
   /** Of some tokens, or of all. */

@@ -146,6 +146,7 @@ export interface HeadWeights {
  * @param source The checkpoint.
  * @param config The model's sizes, and whether the head is the token embedding.
  * @param columns Tokens per block; the last one may have fewer.
+ * @param most How many blocks to load, for an estimate; all if left out.
  * @returns The weights; bf16 stays bf16.
  * @throws {UserError} As {@link loadLayers}.
  */
@@ -154,12 +155,13 @@ export async function loadHead(
   source: TensorSource,
   { vocabSize, dModel, isHeadTied }: DecoderConfig,
   columns: number,
+  most = Infinity,
 ): Promise<HeadWeights> {
   const gain = await loadGain(gpu, source, "norm", dModel);
   const name = isHeadTied ? "embed_tokens" : "lm_head";
   const matrix = source.matrix(`${name}.weight`, [vocabSize, dModel]);
   const blocks: Linear[] = [];
-  for (let first = 0; first < vocabSize; first += columns) {
+  for (let first = 0; first < vocabSize && blocks.length < most; first += columns) {
     const count = Math.min(columns, vocabSize - first), label = `${name} from token ${first} on`;
     const format = formatOf(dModel, [matrix]);
     blocks.push(

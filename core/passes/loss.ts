@@ -2,10 +2,10 @@
  * Loss recovered: how well the model predicts held-out text with transcoders in the place of what they were trained to predict, against
  * the model as it is and against zeros and means in that place.
  *
- * The text goes through the model once for the means of the targets, and then once for each way to change it; every forward pass is a
- * whole one with its head, which computes the clean model's logits again beside the changed model's, since those of a large vocabulary are
- * too many to keep. A transcoder reads its source in the very pass that it changes. So where all of a run are spliced in at once, a deeper
- * one reads what those below it have made of the model: that is the replacement model.
+ * The text goes through the model's lower part once for the means of the targets. Then each batch goes through the whole model as it is, which
+ * is kept, and for each way to change it through what lies above the change; at last the vocabulary is gone through once for all ways, since
+ * the logits of a large one are too many to keep. A transcoder reads its source in the very pass that it changes. So where all of a run are
+ * spliced in at once, a deeper one reads what those below it have made of the model: that is the replacement model.
  *
  * A prediction at token i is that of token i + 1. It is counted where token i is, and has a successor in its context. The target is
  * replaced at every counted token, so a prediction feels the replacement at its own token and, through attention, at those before it. Tokens
@@ -15,23 +15,54 @@
 
 import { LOSS_DEFINITIONS, type LossEvaluation, LossFigures, PredictionSums } from "../analysis/loss.ts";
 import { UserError } from "../errors.ts";
-import { createTensor, downloadAll, downloadF32, type Gpu, tensorFrom } from "../gpu/device.ts";
+import { createTensor, downloadAll, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
-import type { Decoder } from "../model/forward.ts";
-import { placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
+import { contextsPerForward } from "../model/capacity.ts";
+import type { DecoderConfig } from "../model/config.ts";
+import type { Decoder, DecoderOptions, ForwardOptions } from "../model/forward.ts";
+import { depthOf, placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
 import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
+import { CleanState, startingTaps } from "./clean_state.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
-import { normLimits } from "./norm_limits.ts";
+import { normLimits, type NormSettings, withLimitedTaps } from "./norm_limits.ts";
 import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
 import { ablation, Splice } from "./splice.ts";
 
-/** Transcoders and a text that is read to its end; the model must be loaded with its head. */
-export type LossOptions = Omit<TranscodersOnText, "tokens">;
+/** Transcoders and a text that is read to its end; the model must be loaded with its head, best as {@link lossModel} says. */
+export interface LossOptions extends Omit<TranscodersOnText, "tokens"> {
+  /** Whether transcoders are measured each by itself and not together as well; they are together if left out. */
+  readonly isApart?: boolean;
+}
+
+/** Tokens of a forward pass on GPUs: enough to fill their units, and few enough that all ways to change the model are kept beside each other. */
+const GPU_TOKENS = 4096;
+
+/**
+ * How a model is loaded to measure the loss of it.
+ *
+ * @param gpu The device.
+ * @param config The model.
+ * @param settings How long contexts are, and what a run says of norms.
+ * @param transcoders What each of them maps.
+ * @returns Taps, capacity and head.
+ * @throws {UserError} When the adapter cannot bind the tensors of a single context.
+ */
+export function lossModel(
+  gpu: Gpu,
+  config: DecoderConfig,
+  settings: NormSettings & { readonly context: number },
+  transcoders: readonly Pick<PlacedTranscoder["config"], "source" | "targets">[],
+): Pick<DecoderOptions, "taps" | "maxTokens" | "head"> {
+  const { context } = settings, most = contextsPerForward(gpu, config, context);
+  const contexts = gpu.isCpu ? most : Math.min(most, Math.max(1, Math.floor(GPU_TOKENS / context)));
+  const own = transcoders.flatMap(({ source, targets }) => [source, ...startingTaps(targets)]);
+  return { taps: withLimitedTaps(own, settings), maxTokens: contexts * context, head: true };
+}
 
 /**
  * Measures the loss of the model with transcoders spliced in.
@@ -47,7 +78,7 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
   const { gpu, decoder, transcoders, settings, signal, onProgress } = options;
   const { include_bos: includeBos, exclude_tokens: excluded } = settings, limits = normLimits(settings);
   const batches = await contextsOf(options), contexts = batches.reduce((sum, { contexts }) => sum + contexts, 0);
-  const changes = changesOf(transcoders);
+  const changes = changesOf(transcoders, options.isApart);
   const targetsOf = ({ members }: Change) => members.flatMap((m) => transcoders[m].config.targets.map(tapName)).join();
   const ablations = 2 * new Set(changes.map(targetsOf)).size;
   const forwards = 2 + ablations + changes.reduce((sum, { ranks }) => sum + ranks.length, 0);
@@ -80,9 +111,9 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
     const { members, ranks } = change, targets = targetsOf(change);
     const changed = (edits: (lane: typeof lanes[number], i: number, counted: CountedTokens) => Edit[]) =>
       new Changed(
-        gpu,
+        scratch,
         decoder,
-        clean.normed,
+        clean.state,
         (counted) => members.flatMap((m, i) => edits(lanes[m], i, counted)),
         taken,
       );
@@ -97,7 +128,8 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
       prefixes: ranks.map((rank) => changed(({ splice }, i, counted) => splice.edits(counted, rank[i]))),
     };
   });
-  await along([clean, ...new Set(measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes]))]);
+  const ways = [...new Set(measured.flatMap(({ zero, mean, prefixes }) => [zero, mean, ...prefixes]))];
+  await along([clean, ...ways, new Predictions(gpu, decoder, clean, ways)]);
   return evaluationsOf(transcoders, changes, clean.sums, measured);
 }
 
@@ -109,11 +141,12 @@ interface Change {
   readonly ranks: readonly (readonly number[])[];
 }
 
-/** Each transcoder alone, then those that work together. */
-function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
+/** Each transcoder alone, then those that work together, if they are to. */
+function changesOf(transcoders: readonly PlacedTranscoder[], areApart = false): Change[] {
   const all = transcoders.map((_, i) => i),
     prefixes = transcoders.map(({ transcoder: { shape } }) => shape.groups.length);
   const alone = all.map((i) => ({ members: [i], ranks: Array.from({ length: prefixes[i] }, (_, p) => [p]) }));
+  if (areApart) return alone;
   const isApart = (members: readonly number[]) => {
     const places = members.flatMap((m) => transcoders[m].config.targets.map((tap) => tapName(placeOf(tap))));
     return new Set(places).size === places.length;
@@ -122,7 +155,10 @@ function changesOf(transcoders: readonly PlacedTranscoder[]): Change[] {
   const sites = ({ config: { source, targets } }: PlacedTranscoder) =>
     [source, ...targets].map(({ site }) => site).join(" ");
   const teams = isApart(all) ? [all] : Object.values(Object.groupBy(all, (i) => sites(transcoders[i])));
-  const together = teams.flatMap((members = []) => {
+  const depth = (m: number) => depthOf(transcoders[m].config.targets[0]);
+  const together = teams.flatMap((team = []) => {
+    // From below, in whatever order they were given.
+    const members = team.toSorted((a, b) => depth(a) - depth(b));
     if (members.length === 1 || !isApart(members)) return [];
     const counts = members.map((m) => prefixes[m]), [count] = counts;
     // Dictionaries with different numbers of prefixes have only their ends in common.
@@ -216,6 +252,7 @@ async function meansOf(
 class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
   readonly taps: readonly Tap[];
   readonly tokensAtOnce: number;
+  readonly forward: ForwardOptions = { end: "taps" };
   readonly #gpu: Gpu;
   /** f32 [tokensAtOnce, width] of the target that is recorded. */
   readonly #y: Tensor;
@@ -261,85 +298,124 @@ class TargetMeans implements Analysis<readonly ArrayBuffer[]> {
   }
 }
 
-/** The predictions of the model as it is. */
-class Clean implements Analysis<Float32Array> {
+/** The model as it is. */
+class Clean implements Analysis<void> {
   readonly taps: readonly Tap[] = [];
   readonly tokensAtOnce = Infinity;
   readonly sums: PredictionSums = new PredictionSums();
-  /** What the head reads of the batch at hand: f32 [tokens, d_model]. */
+  /** What the batch at hand has left at the taps, */
+  readonly state: CleanState;
+  /** and what the head reads of it: f32 [tokens, d_model]. */
   readonly normed: Tensor;
-  readonly #gpu: Gpu;
   readonly #decoder: Decoder;
   readonly #taken: (piece: Piece) => void;
-  #loss: Tensor | null = null;
 
   constructor(gpu: Gpu, decoder: Decoder, taken: (piece: Piece) => void) {
-    this.normed = createTensor(gpu, "clean model's normed residual", [decoder.maxTokens, decoder.config.dModel]);
-    this.#gpu = gpu;
+    this.state = new CleanState(gpu, decoder);
+    this.normed = createNormed(gpu, decoder);
+    this.#decoder = decoder;
+    this.#taken = taken;
+  }
+
+  record(pass: Pass, { batch, activations }: Piece): void {
+    this.state.record(pass, activations);
+    this.#decoder.recordNormed(pass, batch.ids.length, this.normed);
+  }
+
+  /** Everything stays on the GPU. */
+  read(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  take(piece: Piece): void {
+    this.#taken(piece);
+  }
+}
+
+/** The model with edits. */
+class Changed implements Analysis<void> {
+  readonly taps: readonly Tap[] = [];
+  readonly tokensAtOnce = Infinity;
+  readonly sums: PredictionSums = new PredictionSums();
+  readonly forward: (counted: CountedTokens) => ForwardOptions;
+  /** What the head reads of the batch at hand: f32 [tokens, d_model]. */
+  readonly normed: Tensor;
+  readonly #decoder: Decoder;
+  readonly #taken: (piece: Piece) => void;
+
+  constructor(
+    gpu: Gpu,
+    decoder: Decoder,
+    clean: CleanState,
+    editsOf: (counted: CountedTokens) => Edit[],
+    taken: (piece: Piece) => void,
+  ) {
+    this.forward = (counted) => {
+      const edits = editsOf(counted);
+      return { edits: [...clean.before(edits), ...edits] };
+    };
+    this.normed = createNormed(gpu, decoder);
     this.#decoder = decoder;
     this.#taken = taken;
   }
 
   record(pass: Pass, { batch }: Piece): void {
     this.#decoder.recordNormed(pass, batch.ids.length, this.normed);
-    this.#loss = this.#decoder.recordLoss(pass, batch);
   }
 
-  read({ batch }: Piece): Promise<Float32Array> {
-    return downloadF32(this.#gpu, front(this.#loss!, batch.ids.length));
+  /** Everything stays on the GPU. */
+  read(): Promise<void> {
+    return Promise.resolve();
   }
 
-  take(piece: Piece, loss: Float32Array): void {
-    const { places, ...where } = predictionsOf(piece);
-    this.sums.add({
-      ...where,
-      loss: places.map((place) => loss[place]),
-      kl: places.map(() => 0),
-      same: places.map(() => 1),
-    });
+  take(piece: Piece): void {
     this.#taken(piece);
   }
 }
 
-/** The predictions of an edited model, held against the clean one's. */
-class Changed implements Analysis<Float32Array> {
+function createNormed(gpu: Gpu, { maxTokens, config: { dModel } }: Decoder): Tensor {
+  return createTensor(gpu, "normed residual", [maxTokens, dModel]);
+}
+
+/** What the model as it is and the changed ones predict, once they have run on a batch. */
+class Predictions implements Analysis<readonly Float32Array[]> {
   readonly taps: readonly Tap[] = [];
   readonly tokensAtOnce = Infinity;
-  readonly sums: PredictionSums = new PredictionSums();
-  readonly forward: (counted: CountedTokens) => { readonly edits: readonly Edit[] };
+  /** It rides along the last of them. */
+  readonly forward: Changed["forward"];
   readonly #gpu: Gpu;
   readonly #decoder: Decoder;
-  readonly #clean: Tensor;
-  readonly #taken: (piece: Piece) => void;
-  #comparison: Tensor | null = null;
+  readonly #clean: Clean;
+  readonly #changed: readonly Changed[];
+  #recorded: readonly Tensor[] = [];
 
-  constructor(
-    gpu: Gpu,
-    decoder: Decoder,
-    clean: Tensor,
-    edits: (counted: CountedTokens) => Edit[],
-    taken: (piece: Piece) => void,
-  ) {
-    this.forward = (counted) => ({ edits: edits(counted) });
+  constructor(gpu: Gpu, decoder: Decoder, clean: Clean, changed: readonly Changed[]) {
+    this.forward = changed[changed.length - 1].forward;
     this.#gpu = gpu;
     this.#decoder = decoder;
     this.#clean = clean;
-    this.#taken = taken;
+    this.#changed = changed;
   }
 
   record(pass: Pass, { batch }: Piece): void {
-    this.#comparison = this.#decoder.recordComparison(pass, batch, this.#clean);
+    const normed = this.#changed.map(({ normed }) => normed);
+    const { loss, comparisons } = this.#decoder.recordPredictions(pass, batch, this.#clean.normed, normed);
+    this.#recorded = [loss, ...comparisons].map((tensor) => front(tensor, batch.ids.length));
   }
 
-  read({ batch }: Piece): Promise<Float32Array> {
-    return downloadF32(this.#gpu, front(this.#comparison!, batch.ids.length));
+  /** The loss of the model as it is, then the comparison of each changed one. */
+  async read(): Promise<Float32Array[]> {
+    return (await downloadAll(this.#gpu, this.#recorded)).map((bytes) => new Float32Array(bytes));
   }
 
-  take(piece: Piece, comparison: Float32Array): void {
+  take(piece: Piece, [cleanLoss, ...comparisons]: readonly Float32Array[]): void {
     const { places, ...where } = predictionsOf(piece);
-    const [loss, kl, same] = [0, 1, 2].map((column) => places.map((place) => comparison[3 * place + column]));
-    this.sums.add({ ...where, loss, kl, same });
-    this.#taken(piece);
+    const [nothing, everything] = [0, 1].map((value) => places.map(() => value));
+    this.#clean.sums.add({ ...where, loss: places.map((place) => cleanLoss[place]), kl: nothing, same: everything });
+    for (const [i, comparison] of comparisons.entries()) {
+      const [loss, kl, same] = [0, 1, 2].map((column) => places.map((place) => comparison[3 * place + column]));
+      this.#changed[i].sums.add({ ...where, loss, kl, same });
+    }
   }
 }
 

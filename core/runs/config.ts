@@ -190,6 +190,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     sample_threshold: v.number(),
     sample_tokens: count,
     evaluation_tokens: positive,
+    loss_tokens: v.optional(count, 0),
     encoder_norm: v.optional(v.number(), 0.3),
     encoder_bias_rate: v.optional(v.number(), 1),
     whole_weight: v.optional(v.number(), 1),

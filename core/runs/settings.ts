@@ -80,6 +80,8 @@ export interface RunSettings extends Recipe {
   readonly sample_tokens: number;
   /** Held-out tokens of the final evaluation. */
   readonly evaluation_tokens: number;
+  /** Held-out tokens that the model's loss is measured on after it, with transcoders in place; 0: it is not. */
+  readonly loss_tokens: number;
   /** What the forward pass's products round their inputs to. */
   readonly precision: Precision;
 }
@@ -97,8 +99,8 @@ const KEYS: { readonly [Key in keyof RunSettings]: Key extends keyof OwnSettings
   ...{ context: "shared", passes: "shared", buffer_tokens: "shared", include_bos: "shared" },
   ...{ exclude_tokens: "shared", exclude_norm_above: "shared", log_every: "shared", checkpoint_every: "shared" },
   ...{ sample_every: "shared", samples_per_feature: "shared", sample_threshold: "shared", sample_tokens: "shared" },
-  ...{ evaluation_tokens: "shared", precision: "shared", encoder_norm: "own", encoder_bias_rate: "own" },
-  ...{ whole_weight: "own", revival_rate: "own", skip: "own" },
+  ...{ evaluation_tokens: "shared", loss_tokens: "shared", precision: "shared" },
+  ...{ encoder_norm: "own", encoder_bias_rate: "own", whole_weight: "own", revival_rate: "own", skip: "own" },
 };
 
 function pick(settings: object, isWanted: (kind: "own" | "shared") => boolean): object {

@@ -1,12 +1,17 @@
 /**
  * What follows the last step: text read with frozen weights for samples and feature statistics (the final pass of the reports), the
- * held-out evaluation, and the finished transcoder, whose file comes last and marks the run as finished.
+ * held-out evaluation, the loss of the whole model with the transcoders in place, and the finished transcoder, whose file comes last and
+ * marks the run as finished.
  * @module
  */
 
 import { featureRows } from "../analysis/feature_rows.ts";
-import { Interrupted } from "../errors.ts";
+import type { LossEvaluation } from "../analysis/loss.ts";
+import { Interrupted, UserError } from "../errors.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { openScope } from "../gpu/scope.ts";
+import { configOf } from "../model/config.ts";
+import { loadDecoder } from "../model/forward.ts";
 import { evaluatedText, openTokenSource, type TokenSource } from "../text/source.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import {
@@ -21,6 +26,7 @@ import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
 import { writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
+import { lossModel, measureLoss } from "../passes/loss.ts";
 import type { TrainingPlan } from "./plan.ts";
 import type { Trained } from "./session.ts";
 import type { TrainedTranscoder } from "./transcoder.ts";
@@ -34,6 +40,12 @@ export interface FinishObserver {
   counted(counts: RunCounts): void;
   /** Tokens of the evaluation done of all. */
   evaluating(done: number, tokens: number): void;
+  /** The whole model is being loaded for its loss: layers done of all. */
+  loading(layers: number, needed: number): void;
+  /** Tokens of that measurement's forward passes done of all. */
+  measuringLoss(done: number, tokens: number): void;
+  /** The loss could not be measured. */
+  lossFailed(error: UserError): void;
 }
 
 /**
@@ -45,12 +57,12 @@ export interface FinishObserver {
  * @param observer Hears of the progress.
  * @param signal Aborted when the run should end; it can go on from its last checkpoint.
  * @throws {UserError} When files, disk or device fail.
- * @throws {Interrupted} When the signal was aborted before the evaluation was done.
+ * @throws {Interrupted} When the signal was aborted before all was measured.
  */
 export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
-  { decoder, transcoders: trained, counts }: Trained,
+  { decoder, freeDecoder, transcoders: trained, counts }: Trained,
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
@@ -75,6 +87,14 @@ export async function finish(
       text: evaluatedText(source, split),
       onProgress: observer.evaluating,
     }).catch(stop);
+    freeDecoder();
+    const losses = settings.loss_tokens > 0
+      ? await lossOf(gpu, plan, trained, observer, signal).catch((error) => {
+        // What may have taken days is not lost to the last measurement; `mtc evaluate --loss` can be asked for it.
+        if (error === signal?.reason || !(error instanceof UserError)) return stop(error);
+        observer.lossFailed(error);
+      })
+      : undefined;
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
     for (const [i, { directory, samples, transcoder }] of trained.entries()) {
       const { shape: { groups }, weights } = transcoder;
@@ -82,9 +102,39 @@ export async function finish(
       await writeTrainingSamples(directory, groups, samples, texts);
       await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
       const definitions = { ...evaluations[i].definitions, ...TRAINING_TEXT_DEFINITION, ...TOKEN_COUNTS_DEFINITION };
-      await writeEvaluation(directory, { ...evaluations[i], training_text: figures[i], token_counts, definitions });
+      await writeEvaluation(directory, {
+        ...evaluations[i],
+        training_text: figures[i],
+        token_counts,
+        definitions,
+        ...losses && { loss: losses[i] },
+      });
       await writeTranscoder(directory, transcoder);
     }
+  } finally {
+    source.close();
+  }
+}
+
+/** Loads the whole model, in the place of what training needed of it, and measures its loss on the held-out text. */
+async function lossOf(
+  gpu: Gpu,
+  { settings, model, data }: TrainingPlan,
+  transcoders: readonly TrainedTranscoder[],
+  observer: FinishObserver,
+  signal?: AbortSignal,
+): Promise<LossEvaluation[]> {
+  const [{ config: { median_norms, round } }] = transcoders, own = { ...settings, median_norms };
+  // What a sweep makes of a transcoder is what it would be without the others.
+  const isApart = round !== undefined;
+  const { context, precision, loss_tokens: tokens } = settings;
+  using scope = openScope(gpu);
+  const parts = lossModel(scope, configOf(model), own, transcoders.map(({ config }) => config));
+  const decoder = await loadDecoder(scope, model, { ...parts, context, precision, onLoading: observer.loading });
+  const source = await openTokenSource({ tokenizer: model, data, split: "test", context, seed: null, tokens });
+  try {
+    const onProgress = observer.measuringLoss;
+    return await measureLoss({ gpu: scope, decoder, source, settings: own, transcoders, isApart, onProgress, signal });
   } finally {
     source.close();
   }

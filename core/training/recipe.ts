@@ -7,6 +7,7 @@ import { MOST_GROUPS } from "../../wgsl/transcoder/step.ts";
 import { SettingError } from "../errors.ts";
 import { ownSteps, type TranscoderConfig } from "../runs/config.ts";
 import type { Recipe, RunSettings } from "../runs/settings.ts";
+import { countedPerContext } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
 
 /** What a transcoder's steps may count on from. */
@@ -116,6 +117,7 @@ export function checkSettings(settings: RunSettings): void {
     throw new SettingError({ setting: "data_seed", value: settings.data_seed, requirement });
   }
   const { context, sample_threshold, encoder_norm, buffer_tokens, passes, batch_tokens, exclude_norm_above } = settings;
+  const { loss_tokens, include_bos } = settings;
   if (exclude_norm_above !== 0 && !(exclude_norm_above > 1 && Number.isFinite(exclude_norm_above))) {
     throw new SettingError({
       setting: "exclude_norm_above",
@@ -134,6 +136,14 @@ export function checkSettings(settings: RunSettings): void {
   if (!Number.isInteger(context) || context < 2) {
     const requirement = "it must be a whole number, 2 or more, as BOS takes the first place";
     throw new SettingError({ setting: "context", value: context, requirement });
+  }
+  if (loss_tokens !== 0 && !isCount(loss_tokens)) {
+    const requirement = "it must be a whole number, 0 for no measurement";
+    throw new SettingError({ setting: "loss_tokens", value: loss_tokens, requirement });
+  }
+  if (loss_tokens > 0 && countedPerContext(context, include_bos) < 2) {
+    const requirement = "it must be 0 where no counted token has a successor in its context,";
+    throw new SettingError({ setting: "loss_tokens", value: loss_tokens, requirement, given: { context } });
   }
   if (!(encoder_norm > 0 && Number.isFinite(encoder_norm))) {
     throw new SettingError({

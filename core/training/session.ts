@@ -48,8 +48,10 @@ export interface TrainingObserver extends BeginningObserver {
 
 /** What training leaves. */
 export interface Trained {
-  /** The model, loaded with the run's taps. */
+  /** The model, loaded with the run's taps, */
   readonly decoder: Decoder;
+  /** until this frees it. */
+  readonly freeDecoder: () => void;
   /** The transcoders, in host memory. */
   readonly transcoders: readonly TrainedTranscoder[];
   /** The tokens of all buffers; null where they were not counted from the first one on. */
@@ -60,7 +62,7 @@ export interface Trained {
  * Trains until the last step; writes config.json, metrics.csv and checkpoints. What training alone needs of the GPU's memory is free again
  * when it ends.
  *
- * @param gpu The device; the model lives as long as this handle's owner.
+ * @param gpu The device; the model lives as long as this handle's owner, unless it is freed before.
  * @param plan What to train.
  * @param observer Hears of the progress.
  * @param signal Aborted when the run should save itself and end.
@@ -75,13 +77,13 @@ export async function train(
   observer: TrainingObserver,
   signal?: AbortSignal,
 ): Promise<Trained> {
-  const { activations, model } = plan, [began] = configsOf(plan);
+  const { activations, model } = plan, [began] = configsOf(plan), home = openScope(gpu);
   if (began) await requireSameModel(began.model, model, "resume");
   // Where activations were harvested before, the model is not needed before the steps are done, nor is its memory taken.
-  const before = activations === undefined ? await loadModel(gpu, plan, observer) : null;
+  const before = activations === undefined ? await loadModel(home, plan, observer) : null;
   const trained = await trainSteps(gpu, plan, before, observer, signal);
-  const { decoder } = before ?? await loadModel(gpu, plan, observer);
-  return { decoder, ...trained };
+  const { decoder } = before ?? await loadModel(home, plan, observer);
+  return { decoder, freeDecoder: () => home[Symbol.dispose](), ...trained };
 }
 
 /** What stands in the config.json files of a resumed run, or of those that waited for their round. */
@@ -95,7 +97,7 @@ async function trainSteps(
   loaded: LoadedModel | null,
   observer: TrainingObserver,
   signal?: AbortSignal,
-): Promise<Omit<Trained, "decoder">> {
+): Promise<Omit<Trained, "decoder" | "freeDecoder">> {
   const { settings, transcoders: planned, model, resumed } = plan, config = configOf(model);
   const tiles = loaded?.tiles ?? await tuneSteps(gpu, plan);
   using memory = openScope(gpu);

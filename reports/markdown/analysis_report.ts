@@ -194,9 +194,14 @@ export function eachTarget(evaluation: Evaluation): string[] {
 }
 
 /** How well the model predicts with the transcoder in place; nothing where that was not measured. */
-function lossRecovered({ evaluation: { loss } }: TranscoderAnalysis): string[] {
+function lossRecovered({ name, evaluation: { loss } }: TranscoderAnalysis): string[] {
   if (loss === undefined) return [];
-  const own = ["## Loss Recovered", lossSentence(loss), lossTable(loss.clean, loss, prefixNames(loss.per_prefix))];
+  const own = [
+    "## Loss Recovered",
+    lossSentence(loss),
+    lossTable(loss.clean, loss, prefixNames(loss.per_prefix)),
+    `![FVU and loss recovered of each prefix](${filesOf(name).prefixes})`,
+  ];
   if (loss.replacement_model === undefined) return own;
   const members = loss.replacement_model.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
   return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
@@ -327,6 +332,9 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
       `[\`${files.scatter}\`](${files.scatter}): activation against frequency`,
       `[\`${files.summary}\`](${files.summary}): how the training went`,
       `[\`${files.curves}\`](${files.curves}): training curves`,
+      ...transcoder.evaluation.loss
+        ? [`[\`${files.prefixes}\`](${files.prefixes}): FVU and loss recovered of each prefix`]
+        : [],
       ...transcoder.importance
         ? [`[\`${files.importance}\`](${files.importance}): what is lost without a feature`]
         : [],

@@ -3,7 +3,9 @@
  * @module
  */
 import type { Detectors, SharedDistribution } from "../../core/analysis/comparison.ts";
+import type { Interval } from "../../core/analysis/bootstrap.ts";
 import type { Evaluation } from "../../core/analysis/evaluation.ts";
+import { type LossEvaluation, meanRecovered } from "../../core/analysis/loss.ts";
 import { tapName } from "../../core/model/sites.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { verdict } from "../checks.ts";
@@ -49,6 +51,7 @@ function metricsTable(comparison: ComparedPair): string {
       `FVU, first ${counted(prefix, "feature")}`,
       ({ evaluation }) => decimal(evaluation.fvu_per_prefix[i].fvu, 4),
     ]),
+    ...lossRows(comparison, samePrefixes),
     ...optional("FVU of the best linear map", ({ linear_map }) => linear_map && decimal(linear_map.fvu, 4)),
     ["FVU of the mean", () => "1"],
     ...optional("FVU at unit variance", ({ fvu_unit_variance: fvu }) => fvu === undefined ? fvu : decimal(fvu, 4)),
@@ -70,6 +73,41 @@ function metricsTable(comparison: ComparedPair): string {
     ["Steps", ({ course }) => integer(course.lastStep)],
     ["Training time", ({ course }) => duration(course.seconds)],
   ]);
+}
+
+/** What the model keeps with either in place, and with those of a run that hold both at once; nothing where neither was measured. */
+function lossRows({ a, b }: ComparedPair, samePrefixes: boolean): Row[] {
+  const losses = [a, b].map(({ evaluation: { loss } }) => loss), [first, second] = losses;
+  const [known] = losses.filter((loss) => loss !== undefined);
+  if (known === undefined) return [];
+  const cell = (value: (loss: LossEvaluation) => string): Row[1] => ({ evaluation: { loss } }) =>
+    loss ? value(loss) : "–";
+  const whole = ({ per_prefix }: Pick<LossEvaluation, "per_prefix">) => per_prefix[per_prefix.length - 1];
+  const teams = [first, second].map((loss) => loss?.replacement_model), [team] = teams;
+  const isShared = team !== undefined && String(team.transcoders) === String(teams[1]?.transcoders);
+  return [
+    ["Loss recovered", cell((loss) => percent(whole(loss).recovered_zero))],
+    ["95 % CI of it", cell((loss) => shareInterval(whole(loss).recovered_zero_ci95))],
+    ...(samePrefixes ? known.per_prefix : []).slice(0, -1).map(({ prefix }, i): Row => [
+      `Loss recovered, first ${counted(prefix, "feature")}`,
+      cell(({ per_prefix }) => percent(per_prefix[i].recovered_zero)),
+    ]),
+    ["Loss recovered by the target's mean", cell((loss) => percent(meanRecovered(loss)))],
+    ...isShared
+      ? [
+        [
+          `Loss recovered, ${integer(team.transcoders.length)} in place at once`,
+          cell(({ replacement_model }) =>
+            percent(replacement_model!.per_prefix[replacement_model!.per_prefix.length - 1].recovered_zero)
+          ),
+        ] satisfies Row,
+      ]
+      : [],
+  ];
+}
+
+function shareInterval([low, high]: Interval): string {
+  return Number.isFinite(low + high) ? `${percent(low)} to ${percent(high)}` : "–";
 }
 
 function distributionTable(comparison: ComparedPair): string {
@@ -122,6 +160,7 @@ export function differences(comparison: ComparedPair): string[] {
       : `**Reconstruction:** no clear difference: ${fvus}; ${
         Number.isFinite(aLow + bLow) ? "the intervals overlap" : "there are no intervals to tell by"
       }.`,
+    lossDifference(comparison),
     !hasInterval(logDensity)
       ? ""
       : `**Frequency:** the median feature of ${B} fires ${
@@ -144,6 +183,26 @@ export function differences(comparison: ComparedPair): string[] {
       ? ""
       : `**Token detectors:** ${onTokens(detectors.a)} in ${A}, ${onTokens(detectors.b)} in ${B}.`,
   ].filter((sentence) => sentence !== "");
+}
+
+/** Which of both keeps more of the loss, where both were measured and zeros in the place of either cost something. */
+function lossDifference({ a, b }: ComparedPair): string {
+  const [first, second] = [a, b].map(({ evaluation: { loss } }) =>
+    loss && loss.zero.ce > loss.clean.ce ? loss.per_prefix[loss.per_prefix.length - 1] : undefined
+  );
+  if (first === undefined || second === undefined) return "";
+  const [aLow, aHigh] = first.recovered_zero_ci95, [bLow, bHigh] = second.recovered_zero_ci95;
+  const shares = `${percent(first.recovered_zero)} against ${
+    percent(second.recovered_zero)
+  } of what zeros in its place cost`;
+  const better = aHigh < bLow ? [b, a] : bHigh < aLow ? [a, b] : null;
+  return better
+    ? `**Loss recovered:** ${better[0].name.title} recovers more than ${
+      better[1].name.phrase
+    }: ${shares}; the intervals do not overlap.`
+    : `**Loss recovered:** no clear difference: ${shares}; ${
+      Number.isFinite(aLow + bLow) ? "the intervals overlap" : "there are no intervals to tell by"
+    }.`;
 }
 
 function hasInterval({ ci95: [low, high] }: SharedDistribution): boolean {

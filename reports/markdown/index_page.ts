@@ -7,7 +7,8 @@ import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
-import { bullets, document } from "./markdown.ts";
+import { recoveredShares } from "../loss_table.ts";
+import { bullets, document, plain } from "./markdown.ts";
 
 /** What the reports are about. */
 export interface ReportInput {
@@ -51,9 +52,11 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
           link("overview", files.overview),
           link("activation against frequency", files.scatter),
           link("training curves", files.curves),
+          ...transcoder.evaluation.loss ? [link("FVU and loss recovered", files.prefixes)] : [],
         ].join(" · "),
       ];
     }),
+    ...atOnce(transcoders),
     transcoders.length > 1 && "## Comparisons",
     leavesPairsOut(transcoders, comparisons) && COMPARISON_RULE,
     bullets(comparisons.map(({ a, b }) => {
@@ -67,6 +70,21 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
 
 function leavesPairsOut({ length }: readonly TranscoderAnalysis[], comparisons: readonly ComparedPair[]): boolean {
   return comparisons.length < length * (length - 1) / 2;
+}
+
+/** What a model keeps with several transcoders of a run in place, once for each run where that was measured. */
+function atOnce(transcoders: readonly TranscoderAnalysis[]): string[] {
+  const lines = transcoders.flatMap(({ config, evaluation: { loss } }) => {
+    const { replacement_model: team } = loss ?? {};
+    if (team === undefined) return [];
+    const members = team.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+    return [
+      `${plain(config.model.name)} with ${members} in place at once recovers ${
+        recoveredShares(team.per_prefix)
+      } of what zeros cost its loss.`,
+    ];
+  });
+  return lines.length > 0 ? ["## Several In Place", bullets([...new Set(lines)])] : [];
 }
 
 /** Tells a page of {@link indexPage} from somebody else's index.md. */

@@ -5,6 +5,7 @@
  */
 import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
 import type { RankCorrelation } from "../../core/analysis/feature_statistics.ts";
+import { meanRecovered } from "../../core/analysis/loss.ts";
 import { median } from "../../core/analysis/statistics.ts";
 import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
@@ -33,6 +34,44 @@ function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const [least, most] = Number.isFinite(low + high) ? [low, high] : [fvu, fvu];
   const word = most < thresholds.fvu ? "within the goal" : least >= thresholds.fvu ? "misses the goal" : "at the goal";
   return `**Reconstruction: ${word}.** ${capital(measured)}; the goal is under ${percent(thresholds.fvu, 0)}.`;
+}
+
+/** What the model keeps with the transcoder in place, of what zeros there cost it; the target's mean is what a constant gives. */
+function lossRecovered({ evaluation: { loss }, config }: TranscoderAnalysis): string {
+  if (loss === undefined) return "";
+  const { clean, zero, per_prefix } = loss, [first] = per_prefix, whole = per_prefix[per_prefix.length - 1];
+  const { recovered_zero: share, recovered_zero_ci95: [low, high], recovered_mean: beyondMean } = whole;
+  const [lowMean, highMean] = whole.recovered_mean_ci95;
+  const hasInterval = Number.isFinite(low + high + lowMean + highMean);
+  // Without an interval the figure itself decides.
+  const [least, most, leastBeyondMean] = hasInterval ? [low, high, lowMean] : [share, share, beyondMean];
+  const ends = hasInterval ? ` (95 % CI ${percent(low)} to ${percent(high)})` : "";
+  const target = config.targets.length > 1 ? "all targets" : `\`${config.targets[0].site}\``;
+  const losses = `the next token's loss is ${decimal(clean.ce, 3)} nats as the model is, ${
+    decimal(zero.ce, 3)
+  } with zeros in the place of ${target}, ${decimal(whole.ce, 3)} with the transcoder`;
+  if (!(zero.ce > clean.ce)) {
+    return `**Loss recovered: nothing to recover.** Zeros do no harm, so that a share of it says nothing: ${losses}.`;
+  }
+  const kept = `${percent(share)} of what zeros cost is recovered${ends}`;
+  if (most < 0) return `**Loss recovered: worse than zeros.** ${capital(losses)}: ${kept}.`;
+  if (!(least > 0)) {
+    return `**Loss recovered: none for certain.** ${capital(kept)}, and 0 % cannot be ruled out: ${losses}.`;
+  }
+  if (!(leastBeyondMean > 0)) {
+    return `**Loss recovered: no more than a constant gives for certain.** ${
+      capital(kept)
+    }, the target's mean recovers ${percent(meanRecovered(loss))}: ${losses}.`;
+  }
+  const constant = `the target's mean recovers ${percent(meanRecovered(loss))}`;
+  const alone = per_prefix.length > 1
+    ? `, the first ${integer(first.prefix)} features alone recover ${percent(first.recovered_zero)}`
+    : "";
+  return most >= 1
+    ? `**Loss recovered: all, as far as can be told.** ${
+      capital(kept)
+    }, which contains 100 %; ${constant}${alone}: ${losses}.`
+    : `**Loss recovered: a part.** ${capital(kept)}; ${constant}${alone}: ${losses}.`;
 }
 
 /** The share that the features below a group's end have in all activations of the final pass. */
@@ -272,6 +311,7 @@ function training(transcoder: TranscoderAnalysis): string {
 /** What an insight is about. */
 export type InsightId =
   | "reconstruction"
+  | "loss"
   | "skip"
   | "hierarchy"
   | "sparsity"
@@ -287,6 +327,7 @@ export type InsightId =
 /** The rules, in the order in which they are read. */
 const RULES: Readonly<Record<InsightId, (transcoder: TranscoderAnalysis) => string>> = {
   reconstruction,
+  loss: lossRecovered,
   skip: skipConnection,
   hierarchy,
   sparsity,

@@ -11,6 +11,7 @@ import { counted, decimal, duration, integer, percent, setting, significant, tim
 import { documentFvus, intervalBasis, leftOutOfRun, textRead } from "../held_out.ts";
 import { type InsightId, insights } from "./insights.ts";
 import { bullets, document, numbered, numeric, table } from "./markdown.ts";
+import { recoveredSentence } from "../loss_table.ts";
 import { caveats, reconstructionTable } from "../reconstructions.ts";
 import { recommendations } from "./recommendations.ts";
 
@@ -87,7 +88,14 @@ function throughput({ course, config, evaluation: { token_counts } }: Transcoder
 }
 
 /** What the training summary repeats of the insights: those that the training decides. */
-const REPEATED: readonly InsightId[] = ["reconstruction", "sparsity", "generalization", "broken_weights", "training"];
+const REPEATED: readonly InsightId[] = [
+  "reconstruction",
+  "loss",
+  "sparsity",
+  "generalization",
+  "broken_weights",
+  "training",
+];
 
 /** The training summary of one transcoder. */
 export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date): string {
@@ -101,6 +109,7 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     "## Held-out Reconstruction",
     reconstructionTable(transcoder.evaluation),
     ...eachTarget(transcoder.evaluation),
+    ...transcoder.evaluation.loss ? [recoveredSentence(transcoder.evaluation.loss)] : [],
     ...caveats(transcoder.evaluation, transcoder.config),
     "## Training Curves",
     `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,

@@ -14,7 +14,7 @@ export const TINY: string = fileURLToPath(new URL("../../core/builtin/tiny-gemma
 export const SMALL: readonly string[] = [
   ...["--layers", "2,4", "--steps", "30", "--batch", "256", "--groups", "16,32,16", "--k", "8", "--buffer", "1024"],
   ...["--passes", "2", "--checkpoint-every", "10", "--sample-every", "10", "--samples", "20", "--log-every", "1"],
-  ...["--sample-tokens", "2048", "--evaluation-tokens", "1024"],
+  ...["--sample-tokens", "2048", "--evaluation-tokens", "1024", "--loss-tokens", "512"],
 ];
 
 /** The finished files of a layer, by name. */

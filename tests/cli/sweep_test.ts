@@ -13,7 +13,7 @@ globalThis.addEventListener("unload", () => Deno.removeSync(runs, { recursive: t
 const SMALL = [
   ...["--layers", "2", "--steps", "30", "--batch", "256", "--buffer", "1024", "--passes", "2", "--log-every", "1"],
   ...["--checkpoint-every", "10", "--sample-every", "10", "--samples", "20", "--sample-tokens", "2048"],
-  ...["--evaluation-tokens", "1024", "--runs", runs],
+  ...["--evaluation-tokens", "1024", "--loss-tokens", "256", "--runs", runs],
 ];
 const LISTS = ["--source", "resid_mid,mlp_in", "--dictionary", "64,96", "--k", "8", "--seed", "1,0"];
 const SWEEP = [...SMALL, ...LISTS, "--at-once", "3"];

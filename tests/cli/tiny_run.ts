@@ -56,6 +56,7 @@ function config(layer: number, changes: Partial<TranscoderConfig>): TranscoderCo
     ...{
       sample_tokens: 640,
       evaluation_tokens: 300,
+      loss_tokens: 0,
       include_bos: false,
       exclude_tokens: [],
       exclude_norm_above: 0,

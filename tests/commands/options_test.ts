@@ -113,7 +113,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 24 + 29);
+  assert.equal(options, 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 25 + 30);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mappingsFor, PUBLISHED } from "../../commands/train/settings.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { TooLargeToBind } from "../../core/gpu/too_large.ts";
-import { BEGINNING, durationOf, estimateNeeds } from "../../core/estimate/needs.ts";
+import { BEGINNING, durationOf, estimateNeeds, LOSS_PHASE } from "../../core/estimate/needs.ts";
 import { type Fit, fitOf, fitRounds, type Machine, propose } from "../../core/estimate/fit.ts";
 import { type PlannedRun, rehearse } from "../../core/estimate/rehearsal.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
@@ -18,9 +18,11 @@ const directory = await Deno.makeTempDir();
 globalThis.addEventListener("unload", () => Deno.removeSync(directory, { recursive: true }));
 const model = await openHollow2b(directory);
 
+/** The published recipe without its loss, which may take more memory than training. */
 function recipe(layers: number[], changes: Partial<PlannedRun["settings"]> = {}): PlannedRun {
   const transcoders = plannedAlike(mappingsFor({ layers, source: "resid_mid", target: "mlp_out" }, 26, []), PUBLISHED);
-  return { settings: { ...sharedSettingsOf(PUBLISHED), ...changes }, transcoders, model, resumed: null };
+  const settings = { ...sharedSettingsOf(PUBLISHED), loss_tokens: 0, ...changes };
+  return { settings, transcoders, model, resumed: null };
 }
 
 const both = recipe([8, 17]);
@@ -67,6 +69,36 @@ Deno.test("an estimate of time is the work over the speed, and a resumed run has
   // 235 buffers of 64 steps; after step 14,000 the 219th is filled once more.
   assert.ok(Math.abs(phase(14_000, "harvesting") / phase(0, "harvesting") - 17 / 235) < 1e-6);
   assert.ok(phase(15_000, "harvesting") === 0 && phase(15_000, "final pass") > 0);
+});
+
+const measured = recipe([8, 17], { loss_tokens: 65_536 });
+const { loss, peaks, ...withLoss } = await rehearse(gpu, measured, true);
+
+Deno.test("2B: loss recovered of layers 8, 17 and both takes 58 GFLOP per token, five ways each and nothing below them", () => {
+  const layer = 2 * 2304 * (2048 + 1024 + 1024 + 2048 + 3 * 9216), head = 2 * 2304 * 256_000;
+  const expected = 18 * layer + (26 * layer + head) + 5 * (17 * layer + head) * 2 + 5 * (8 * layer + head);
+  const perToken = loss!.flops / (loss!.contexts * 64);
+  // Attention and the transcoders' own products come on top.
+  assert.ok(perToken > expected && perToken < 1.01 * expected, `${perToken / 1e9} of ${expected / 1e9} GFLOP`);
+});
+
+Deno.test("2B: its loss needs the whole model, but no more memory than training does", () => {
+  const layer = 2 * 2304 * (2048 + 1024 + 1024 + 2048 + 3 * 9216) + 4 * 4 * 2304;
+  assert.equal(loss!.weights, 26 * layer + 2 * 2304 * 256_000 + 4 * 2304);
+  assert.equal(peaks.finishing.parts.get("whole model"), loss!.weights);
+  assert.equal(peaks.finishing.parts.get("model weights"), undefined, "what training needed of it is free");
+  assert.ok(peaks.finishing.bytes < peaks.training.bytes);
+});
+
+Deno.test("the time of the loss is that of loading the whole model and of its work, and none without it", () => {
+  const speed = { loadLayerSeconds: 1, forwardFlops: 1e12 } as Speed;
+  const seconds = (run: PlannedRun, rehearsal: Parameters<typeof durationOf>[1]) =>
+    durationOf(run, rehearsal, BEGINNING, speed).phases.find(({ name }) => name === LOSS_PHASE)?.amount;
+  // The vocabulary is as large as 7.6 layers.
+  const work = loss!.flops / loss!.contexts * 65_536 / 63 / 1e12,
+    found = seconds(measured, { loss, peaks, ...withLoss })!;
+  assert.ok(Math.abs(found - (33.6 + work)) < 0.1, `${found} of ${work} s`);
+  assert.equal(seconds(both, rehearsal), undefined);
 });
 
 function machine(changes: Partial<Resources>): Machine {
@@ -156,6 +188,24 @@ Deno.test("transcoders that do not fit at once go in as few rounds as memory all
   const { needs: three } = await estimateNeeds(gpu, { ...run, transcoders: five.slice(0, 3) }, BEGINNING, 0, Infinity);
   const available = (bytes: number) => Promise.resolve(Math.min(bytes, three.gpu.peak + 2 ** 20));
   assert.deepEqual(await sizes(machine({ gpu: { isHost: false, available } }), 4), [[3, "fits"], [2, "fits"]]);
+});
+
+Deno.test("a loss that does not fit is left out, with a smaller buffer where training does not fit either", async () => {
+  const run = recipe([17], { loss_tokens: 65_536, buffer_tokens: 16_384 });
+  const of = async (loss_tokens: number) => {
+    const { needs } = await estimateNeeds(
+      gpu,
+      { ...run, settings: { ...run.settings, loss_tokens } },
+      BEGINNING,
+      0,
+      Infinity,
+    );
+    return needs.gpu.peak + needs.host.peak;
+  };
+  const [whole, without] = [await of(65_536), await of(0)];
+  assert.ok(whole > without + GiB);
+  await assertProposes(machine({ host: whole - 0.1 * GiB }), run, /^--loss-tokens 0$/);
+  await assertProposes(machine({ host: without - 0.1 * GiB }), run, /^--loss-tokens 0 --buffer \d+$/);
 });
 
 Deno.test("nothing is proposed where nothing fits", async () => {

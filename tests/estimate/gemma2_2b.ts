@@ -23,7 +23,7 @@ function shapes(): [name: string, shape: number[]][] {
     [`model.layers.${l}.mlp.up_proj.weight`, [9216, d]],
     [`model.layers.${l}.mlp.down_proj.weight`, [d, 9216]],
   ]);
-  return [["model.embed_tokens.weight", [256000, d]], ...layers.flat()];
+  return [["model.embed_tokens.weight", [256000, d]], ["model.norm.weight", [d]], ...layers.flat()];
 }
 
 /** Opens the model; nothing but its header takes space in `directory`. */

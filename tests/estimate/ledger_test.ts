@@ -22,7 +22,7 @@ const settings: RunSettings = {
   ...EMBEDDED,
   ...{ groups: [8, 16, 8], k: 4, steps: 6, warmup_steps: 1, batch_tokens: 96, buffer_tokens: 512, passes: 1 },
   ...{ log_every: 2, checkpoint_every: 3, sample_every: 3, samples_per_feature: 5, sample_tokens: 500 },
-  ...{ evaluation_tokens: 300, exclude_norm_above: 3 },
+  ...{ evaluation_tokens: 300, loss_tokens: 200, exclude_norm_above: 3 },
 };
 const [first, second] = mappingsFor({ layers: [1, 3], source: "resid_mid", target: "mlp_out" }, 6, []);
 /** Two that read and predict the same, and one of another layer and with another target: each has sizes of its own. */
@@ -76,7 +76,8 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   assert.ok(seen.peak > 0.9 * trainingPeak, `${seen.peak} bytes at most, expected about ${trainingPeak}`);
 
   seen.peak = seen.bytes;
-  await finish(gpu, run, trained, { sampling() {}, counted() {}, evaluating() {} });
+  const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {} };
+  await finish(gpu, run, trained, { ...heard, lossFailed: (error) => assert.fail(error) });
   const finishing = rehearsed.peaks.finishing.bytes;
   assert.ok(seen.peak <= finishing, `${seen.peak} bytes at most, expected up to ${finishing}`);
   assert.ok(seen.peak > 0.9 * finishing, `${seen.peak} bytes at most, expected about ${finishing}`);
@@ -101,7 +102,8 @@ Deno.test("a run from shards holds no model while it trains, and is rehearsed so
   assert.deepEqual(whileTraining.sort(), rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`).sort());
   assert.ok(!whileTraining.some((label) => label.startsWith("layers.")), whileTraining.join());
   assert.equal(peaks.loading.bytes, 0);
-  await finish(own, run, trained, { sampling() {}, counted() {}, evaluating() {} });
+  const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {} };
+  await finish(own, run, trained, { ...heard, lossFailed: (error) => assert.fail(error) });
   const most = Math.max(...Object.values(peaks).map(({ bytes }) => bytes));
   assert.ok(seen.peak <= most && seen.peak > 0.9 * most, `${seen.peak} bytes at most, expected about ${most}`);
   await model.weights.close();

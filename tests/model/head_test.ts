@@ -136,6 +136,38 @@ for (const [name, columns] of runs) {
   }
 }
 
+for (const columns of [null, 1000]) {
+  Deno.test(`several passes at once, ${columns ?? "all"} tokens a block: the loss and the comparisons of each by itself`, async () => {
+    using scope = openScope(gpu);
+    const { batch } = await openGolden("builtin"), tokens = batch.contexts * batch.context;
+    const files = await openGoldenModel("builtin"), { dModel } = configOf(files);
+    const options = { taps: [], maxTokens: tokens, context: batch.context, head: true }, pass = new Pass(gpu);
+    const model =
+      await (columns === null ? loadDecoder(scope, files, options) : inBlocks(scope, files, options, columns));
+    const normed = [0, 1, 2].map((i) => createTensor(scope, `normed ${i}`, [tokens, dModel]));
+    const alone: Float32Array[] = [];
+    for (const [i, kept] of normed.entries()) {
+      const tensor = tensorFrom(
+        scope,
+        "added",
+        [tokens, dModel],
+        gaussians(tokens * dModel, i).map((value) => i * value),
+      );
+      model.forward(pass, batch, { edits: [{ kind: "add", tap: { layer: 3, site: "mlp_out" }, tensor }] });
+      model.recordNormed(pass, tokens, kept);
+      const measured = i === 0 ? model.recordLoss(pass, batch) : model.recordComparison(pass, batch, normed[0]);
+      pass.submit();
+      alone.push(await downloadF32(gpu, measured));
+    }
+    const { loss, comparisons } = model.recordPredictions(pass, batch, normed[0], normed.slice(1));
+    pass.submit();
+    const together = await Promise.all([loss, ...comparisons].map((tensor) => downloadF32(gpu, tensor)));
+    assert.deepEqual(together, alone);
+    assert.notDeepEqual(together[1], together[2]);
+    await files.weights.close();
+  });
+}
+
 Deno.test("a head of bfloat16 stays so, and its blocks cover the vocabulary", async () => {
   const files = await openGoldenModel("gemma2/window"), config = configOf(files);
   const { blocks } = await loadHead(gpu, files.weights, config, 20);

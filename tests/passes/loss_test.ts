@@ -274,6 +274,9 @@ Deno.test("where two predict the same, those that map the same sites in differen
     transcoders: [transcoders[0], transcoders[2]],
   });
   assert.deepEqual(replacement_model, a.replacement_model, "the third is not in the way");
+  const apart = await measureLoss({ ...common, source: sourceOf(text), transcoders, isApart: true });
+  const alone = [a, b, c].map(({ replacement_model: _, ...own }) => own);
+  assert.deepEqual(apart, alone);
 });
 
 Deno.test("one transcoder of two targets is in place what two of one encoder and its halves are", async () => {

@@ -321,6 +321,7 @@ function config(run: SyntheticRun, tokens: number): TranscoderConfig {
     sample_threshold: 0.1,
     sample_tokens: tokens,
     evaluation_tokens: 80640,
+    loss_tokens: 0,
     include_bos: false,
     exclude_tokens: [],
     exclude_norm_above: 0,

@@ -11,9 +11,11 @@ import { documentFvus, intervalBasis, leftOut, leftOutOfRun, spreadText, textRea
 import { lossTables } from "../../reports/loss_table.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { comparisonReport, differences } from "../../reports/markdown/comparison_report.ts";
+import { indexPage } from "../../reports/markdown/index_page.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { plain } from "../../reports/markdown/markdown.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
+import { prefixFigure } from "../../reports/plots/prefixes.ts";
 import {
   alive,
   type Cells,
@@ -174,6 +176,29 @@ Deno.test("predictions: each figure of the section in its own row, with all tran
     ...shares,
   ]);
   assert.equal(lossTables([{ name: "layer 2", loss }]).match(/^\| zeros/gm)!.length, 2);
+  // Beside FVU: of the 3 nats that zeros cost, means give back one.
+  const beside = cells(told.match(/(^\|.*\n?)+/gm)!.find((table) => table.includes("Group's gain"))!);
+  const column = (row: string) => beside[row][beside[row].length - 2];
+  assert.deepEqual(["mean (1.0)", "best linear map"].map(column), ["33.3 %", "–"]);
+  assert.ok(Object.values(beside).some((row) => row.includes("75.0 % (50.0 % to 87.5 %)")));
+  const together2 = "recovers 75.0 % [50.0 %, 87.5 %] with 1,152 features each of what zeros cost its loss";
+  const withLoss = { ...a.layer, evaluation: { ...a.layer.evaluation, loss } };
+  assert.ok(
+    indexPage({ transcoders: [withLoss, withLoss], comparisons: [], sweeps: [], notes: [], generated }).split(together2)
+      .length === 2,
+    "once for the run",
+  );
+  const compared = comparisonReport(comparePair(withLoss, withLoss), generated);
+  assert.match(compared, /^\| Loss recovered +\| +75\.0 % \| +75\.0 % \|$/m);
+  assert.match(compared, /^\| Loss recovered, 2 in place at once +\| +75\.0 % \|/m);
+  const panels = prefixFigure(withLoss, loss).concat as { layer: { data: { values: Record<string, unknown>[] } }[] }[];
+  assert.deepEqual(panels[1].layer[0].data.values, [
+    { series: "this transcoder", prefix: 1152, value: 0.75, low: 0.5, high: 0.875 },
+    { series: "2 transcoders at once", prefix: 1152, value: 0.75, low: 0.5, high: 0.875 },
+  ]);
+  assert.deepEqual(panels[1].layer[1].data.values, [{ series: "means in place", value: 1 / 3 }]);
+  const { fvu_per_prefix } = withLoss.evaluation;
+  assert.deepEqual(panels[0].layer[0].data.values.map(({ value }) => value), fvu_per_prefix.map(({ fvu }) => fvu));
 });
 
 Deno.test("weights: mean, deviation and range of every tensor, and of the norms of encoder columns and decoder rows", () => {

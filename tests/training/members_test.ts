@@ -24,7 +24,7 @@ const settings: RunSettings = {
   ...EMBEDDED,
   ...{ groups: [16, 32, 16], k: 8, steps: 30, warmup_steps: 2, batch_tokens: 256, buffer_tokens: 1024, passes: 2 },
   ...{ log_every: 1, checkpoint_every: 10, sample_every: 10, samples_per_feature: 20, sample_tokens: 2048 },
-  ...{ evaluation_tokens: 1024, exclude_norm_above: 3, data_seed: 7 },
+  ...{ evaluation_tokens: 1024, loss_tokens: 256, exclude_norm_above: 3, data_seed: 7 },
 };
 const [mapping] = mappingsFor({ layers: [2], source: "resid_mid", target: "mlp_out" }, 6, []);
 const [deeper] = mappingsFor({ layers: [4], source: "layer2.resid_mid", target: "mlp_out" }, 6, []);
@@ -40,7 +40,8 @@ async function trainTogether(run: string, transcoders: readonly PlannedTranscode
   const request = { directory: join(runs, run), settings: sharedSettingsOf(settings), transcoders, model };
   const plan = await planOf({ ...request, data: "builtin", resumed: null, isFinished: false }, gpu.adapter);
   const trained = await train(gpu, plan, { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} });
-  await finish(gpu, plan, trained, { sampling() {}, counted() {}, evaluating() {} });
+  const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {} };
+  await finish(gpu, plan, trained, { ...heard, lossFailed: (error) => assert.fail(error) });
 }
 
 /** What a transcoder's directory holds; its config.json names the tiles of the whole run, which change no bits. */
