@@ -60,9 +60,9 @@ const PEERS: readonly Peer[] = [
     lacks: "other first directions: PyTorch's random numbers",
   },
   { ...SAE_LENS, learning_rates: { embedded: 1.5e-2 } },
-  { ...withPreparation(SAE_LENS), learning_rates: { embedded: 1.5e-2, real: 8e-3 } },
+  { ...withPreparation(SAE_LENS), learning_rates: { embedded: 2.5e-2, real: 1.2e-2 } },
   { ...SPARSIFY, learning_rates: { embedded: 2e-2 } },
-  { ...withPreparation(SPARSIFY), learning_rates: { embedded: 3e-2, real: 1.2e-2 } },
+  { ...withPreparation(SPARSIFY), learning_rates: { embedded: 4e-2, real: 1.2e-2 } },
 ];
 
 function withPreparation(peer: Omit<Peer, "learning_rates">): Omit<Peer, "learning_rates"> {
