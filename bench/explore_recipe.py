@@ -17,16 +17,17 @@ PASSES = 6
 
 
 class Recording:
-    """Activations of one layer: what a run draws, batch by batch, and held-out parts."""
+    """Activations of one layer: what a run draws, batch by batch, and held-out parts; `order` is a file that has an order of the rows."""
 
-    def __init__(self, directory, layer, seed, parts, names=("resid_mid", "mlp_out")):
+    def __init__(self, directory, layer, seed, parts, order=None, names=("resid_mid", "mlp_out")):
         path = f"{directory}/train.{seed}.safetensors"
         if os.path.exists(path):
-            with safe_open(path, "pt") as file:
-                self.x, self.y = (file.get_tensor(f"{layer}.{name}") for name in names)
-                self.order = file.get_tensor("order").long()
+            with safe_open(path, "pt") as file: self.x, self.y = (file.get_tensor(f"{layer}.{name}") for name in names)
+            order = path
+        else: self.x, self.y = taps(directory, "train", layer, names)
+        if order:
+            with safe_open(order, "pt") as file: self.order = file.get_tensor("order").long()
         else:
-            self.x, self.y = taps(directory, "train", layer, names)
             random = torch.Generator().manual_seed(seed)
             self.order = torch.cat([torch.randperm(len(self.x), generator=random) for _ in range(PASSES)])
         self.held = {}
@@ -69,7 +70,7 @@ def orthogonal(m):
 
 
 class Optimiser:
-    """Adam, muon or signum on one parameter, with a learning rate that is a multiple of the run's."""
+    """Adam, muon or signum on one parameter, with a learning rate that is a multiple of the run's, for each row where it is a tensor."""
 
     def __init__(self, parameter, rate, betas, eps, how="adam"):
         self.p, self.rate, self.betas, self.eps, self.t, self.how = parameter, rate, betas, eps, 0, how
@@ -87,14 +88,16 @@ class Optimiser:
             self.p -= lr * self.m.sign()
         else:
             self.v.mul_(b2).addcmul_(gradient, gradient, value=1 - b2)
-            self.p.addcdiv_(self.m, self.v.sqrt().div_(math.sqrt(1 - b2**t)).add_(self.eps), value=-lr / (1 - b1**t))
+            change = self.m / self.v.sqrt().div_(math.sqrt(1 - b2**t)).add_(self.eps)
+            self.p -= change.mul_(lr / (1 - b1**t))
 
 
 def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-3, bias_rate=5, encoder_rate=1, decoder_rate=1,
           decoder_bias_rate=1, warmup=30, final=0.01, schedule="cosine", betas=(0.9, 0.99), eps=1e-8, aux_weight=1.0, aux_k=64, aux_relu=True,
           aux_normalised=False, aux_per_token=False, dead_after=20_480, threshold_rate=0.02, encoder_norm=0.1, init="covariance",
           decoder="unit", decoder_norm=1.0, weights=None, clip=None, average=None, source="dimension", target_scale=1.0,
-          matrices="adam", remeasure=0, raise_dead=0, passes=6, covariance_rows=8192, seed=0):
+          matrices="adam", remeasure=0, raise_dead=0, group_rates=None, resample=0, under_threshold=0, frequency_power=0.0,
+          passes=6, covariance_rows=8192, seed=0):
     """Trains; gives effective weights with unit decoder rows and the threshold, and how activations are prepared."""
     torch.manual_seed(1000 + seed)
     measured = recording.order[: len(recording.order) // passes]
@@ -120,10 +123,12 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
     We, Wd = starts(init, x_all[first], y_all[first], features, encoder_norm)
     Wd = Wd * decoder_norm
     be, bd = torch.zeros(features), torch.zeros(width)
-    optimisers = [Optimiser(We, encoder_rate, betas, eps, matrices), Optimiser(be, bias_rate, betas, eps),
-                  Optimiser(Wd, decoder_rate, betas, eps, matrices), Optimiser(bd, decoder_bias_rate, betas, eps)]
+    rates = torch.repeat_interleave(torch.tensor(group_rates or [1.0] * prefixes), torch.tensor(groups))
+    optimisers = [Optimiser(We, encoder_rate * rates[:, None], betas, eps, matrices), Optimiser(be, bias_rate * rates, betas, eps),
+                  Optimiser(Wd, decoder_rate * rates[:, None], betas, eps, matrices), Optimiser(bd, decoder_bias_rate, betas, eps)]
     parameters = [We, be, Wd, bd]
     averaged, averaged_count = None, 0
+    frequency, paces = torch.ones(features), [1, 1, 1, 1]
     inactive, threshold, lowest = torch.zeros(features), None, 0.0
 
     for step in range(1, steps + 1):
@@ -132,9 +137,11 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
         h = torch.addmm(be, x, We.T).relu_()
         norms = Wd.norm(dim=1) if decoder == "rescaled" else None
         score = h * norms if norms is not None else h
-        smallest = kth_largest(score, k * batch, lowest)
-        lowest = 0.7 * smallest
-        mask = score >= smallest
+        if step > steps - under_threshold: mask = score > threshold
+        else:
+            smallest = kth_largest(score, k * batch, lowest)
+            lowest = 0.7 * smallest
+            mask = score >= smallest
         f = h * mask
         residuals, made, at = [], bd.expand(batch, width), 0
         for end in ends:
@@ -177,13 +184,26 @@ def train(recording, groups=(128, 256, 128), k=32, steps=480, batch=1024, lr=8e-
             elif schedule == "linear": part = 1 - progress
             else: part = min(1, (1 - progress) / schedule)  # constant, then linear over the last `schedule`
             now = lr * (final + (1 - final) * part)
-        for optimiser, gradient in zip(optimisers, gradients): optimiser.step(gradient, now)
+        if frequency_power:
+            # Features that fire more often than the mean take longer steps, rare ones shorter ones.
+            frequency = torch.lerp(frequency, mask.float().mean(0) * (features / k), 0.05)
+            pace = frequency.clamp(1 / 16, 16) ** frequency_power
+            paces = [pace[:, None], pace, pace[:, None], 1]
+        for optimiser, gradient, pace in zip(optimisers, gradients, paces): optimiser.step(gradient, now * pace)
         # A dead feature that no token of the batch activates gets no gradient at all: its bias alone can bring it back.
         if raise_dead and len(dead): be[dead] += raise_dead * now * bias_rate * (h[:, dead].amax(0) == 0)
         if decoder == "unit": Wd /= Wd.norm(dim=1, keepdim=True)
         fired = mask.any(0)
         inactive = torch.where(fired, 0.0, inactive + batch)
-        threshold = smallest if threshold is None else threshold + threshold_rate * (smallest - threshold)
+        if step <= steps - under_threshold:
+            threshold = smallest if threshold is None else threshold + threshold_rate * (smallest - threshold)
+        if resample and step % resample == 0 and step <= steps // 2 and len(dead):
+            # They start anew at the tokens worst reconstructed, towards what is missing there, and shorter than the living ones.
+            worst = residuals[-1].pow(2).sum(1).topk(min(len(dead), batch)).indices
+            anew = dead[: len(worst)]
+            We[anew] = normalise(x[worst], dim=1) * (0.2 * We.norm(dim=1).mean())
+            Wd[anew], be[anew], inactive[anew] = normalise(-residuals[-1][worst], dim=1), 0.0, 0.0
+            for optimiser in optimisers[:3]: optimiser.m[anew], optimiser.v[anew] = 0.0, 0.0
         if average and step > (1 - average) * steps:
             averaged_count += 1
             if averaged is None: averaged = [p.clone() for p in parameters]

@@ -37,7 +37,7 @@ import { EMBEDDED } from "../commands/train/settings.ts";
 import { preferVulkan } from "../main.ts";
 
 /** The sizes of the trials on Gemma 3 270M, and the recipe that holds there; the rest is the embedded default's. */
-const SETTINGS: RunSettings = {
+export const REAL: RunSettings = {
   ...EMBEDDED,
   ...{ groups: [640, 1280, 640], k: 48, steps: 600, aux_k: 256, dead_after_tokens: 30 * 1024 },
   ...{ learning_rate: 8e-3, beta2: 0.99, whole_weight: 1, revival_rate: 0 },
@@ -180,8 +180,19 @@ export async function evaluate(device: Gpu, transcoder: Transcoder, k: number, s
   return evaluated.result({ split: "validation", documents: null, excluded: 0, documentName: String });
 }
 
-/** As many permutations of the rows as the steps need. */
-function permutations({ batch_tokens, seed }: RunSettings, steps: number, rows: number): Uint32Array<ArrayBuffer> {
+/**
+ * The order of the rows where a recording has none.
+ *
+ * @param settings The batch and the seed.
+ * @param steps Steps.
+ * @param rows Rows that there are.
+ * @returns As many permutations of the rows as the steps need.
+ */
+export function permutations(
+  { batch_tokens, seed }: RunSettings,
+  steps: number,
+  rows: number,
+): Uint32Array<ArrayBuffer> {
   const passes = Math.ceil(steps * batch_tokens / rows), drawn = new Uint32Array(passes * rows);
   for (let p = 0; p < passes; p++) drawn.set(permutation(rows, randomGenerator(seed, p)), p * rows);
   return drawn;
@@ -203,7 +214,7 @@ async function recordedActivations(
 ) {
   preferVulkan();
   const changes = Object.fromEntries(set.map((each) => [each.split("=")[0], JSON.parse(each.split("=")[1])]));
-  const settings = { ...SETTINGS, ...changes };
+  const settings = { ...REAL, ...changes };
   checkSettings(settings);
   using gpu = await openGpu();
   const end = (split: string, tap: string) => load(gpu, `${directory}/${split}.${tap}.safetensors`);

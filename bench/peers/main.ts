@@ -3,7 +3,7 @@
  * beside tfjs. They take turns, and while one works the others sleep; medians are compared.
  *
  *     deno task peers [--only step,layer,product] [--repeats 5] [--python python3] [--json]
- *     deno task peers --quality [--part validation] [--python python3]
+ *     deno task peers --quality [--part validation] [--activations DIRECTORY --layer 12] [--python python3]
  *
  * Python needs bench/peers/requirements.txt, for --quality requirements-quality.txt.
  */
@@ -38,6 +38,8 @@ interface Options {
   readonly json?: true;
   readonly quality?: true;
   readonly part: Part;
+  readonly activations?: string;
+  readonly layer: number;
 }
 
 /** Something that can be run a number of times, and tells how many seconds that took. */
@@ -209,7 +211,9 @@ function render(machine: string, comparisons: readonly Comparison[]): string {
 async function peers(options: Options): Promise<void> {
   if (options.quality) {
     using gpu = await openGpu(null);
-    const { adapter } = gpu, tables = await compareQuality(gpu, options.python, options.part);
+    const { python, part, activations: directory, layer } = options;
+    const real = directory === undefined ? undefined : { directory, layer };
+    const { adapter } = gpu, tables = await compareQuality(gpu, python, part, real);
     console.log(`${await describeMachine(adapter)}\n\n${tables}`);
     return;
   }
@@ -249,6 +253,8 @@ await new Command("peers")
   .addOption(
     new Option("--part <name>", "held-out text for --quality").choices(["validation", "test"]).default("test"),
   )
+  .option("--activations <directory>", "what bench/record_activations.py wrote, for --quality on a real model")
+  .addOption(wholeNumberOption("--layer <n>", "which layer of it", { value: 12 }))
   .action(peers)
   .parseAsync(Deno.args, { from: "user" });
 Deno.exit(0);

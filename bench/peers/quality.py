@@ -8,7 +8,8 @@ sae-lens' MatryoshkaBatchTopKTrainingSAE reconstructs its own input, so that its
 target. All else is its own: nested losses summed, decoder of free norm that starts at 0.1 as the encoder's transpose, auxiliary loss, gradient
 clipped to 1, Adam with 0.9 and 0.999, running threshold. sparsify's SparseCoder is a transcoder, top-k per token, without prefixes and threshold; its
 decoder starts at zero and its bias at the target's mean. Both get activations of mean square 1, as their own trainers make them, and mtc's schedule.
-The trainer "pytorch" is mtc's recipe, from ../explore_recipe.py.
+The trainer "pytorch" is mtc's recipe, from ../explore_recipe.py. The directory is record.ts' or ../record_activations.py's; the latter knows no order:
+"order" is then a file that has one, U32, or the seed draws it.
 """
 
 import json
@@ -18,12 +19,9 @@ import time
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 
-
-def load(path: str, layer: int, names: list[str]) -> list[torch.Tensor]:
-    with safe_open(path, "pt") as file:
-        return [file.get_tensor(name if name == "order" else f"{layer}.{name}") for name in names]
+sys.path.append(str(Path(__file__).parent.parent))
+import explore_recipe
 
 
 class SaeLens:
@@ -91,13 +89,10 @@ class Sparsify:
 def replica(directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, encoder_bias_rate: float, whole_weight: float,
             revival_rate: float, beta1: float, beta2: float, aux_weight: float, aux_k: int, dead_after_tokens: int, threshold_rate: float,
             encoder_norm: float, steps: int, batch_tokens: int, warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int],
-            k: int, **_) -> dict:
+            k: int, order: str | None = None, **_) -> dict:
     """mtc's recipe in PyTorch."""
-    sys.path.append(str(Path(__file__).parent.parent))
-    import explore_recipe
-
     began = time.process_time()
-    recording = explore_recipe.Recording(directory, layer, seed, parts)
+    recording = explore_recipe.Recording(directory, layer, seed, parts, order)
     weights = [weight / (len(groups) - 1 + whole_weight) for weight in [1] * (len(groups) - 1) + [whole_weight]]
     trained = explore_recipe.train(
         recording, groups, k, steps, batch_tokens, learning_rate, encoder_bias_rate, warmup=warmup_steps, final=final_lr_fraction,
@@ -110,10 +105,10 @@ def replica(directory: str, parts: list[str], layer: int, seed: int, learning_ra
 
 def peer(trainer: str, directory: str, parts: list[str], layer: int, seed: int, learning_rate: float, steps: int, batch_tokens: int,
            warmup_steps: int, final_lr_fraction: float, passes: int, groups: list[int], k: int, dead_after_tokens: int,
-           prepared: bool = False, names: tuple[str, str] = ("resid_mid", "mlp_out"), **_) -> dict:
+           prepared: bool = False, order: str | None = None, **_) -> dict:
     torch.manual_seed(seed)
-    x, y, order = load(f"{directory}/train.{seed}.safetensors", layer, [*names, "order"])
-    order = order.long()
+    recording = explore_recipe.Recording(directory, layer, seed, parts, order)
+    x, y, order = recording.x, recording.y, recording.order
     measured = order[: len(order) // passes]
     if prepared:
         # As mtc prepares them, to tell what of the difference that is.
@@ -135,8 +130,8 @@ def peer(trainer: str, directory: str, parts: list[str], layer: int, seed: int, 
     seconds = time.process_time() - began
     measured = {}
     for part in parts:
-        held = load(f"{directory}/{part}.safetensors", layer, list(names))
-        measured[part] = evaluate(trained, *((each - shift) * scale for each, shift, scale in zip(held, shifts, scales)))
+        held = [(each - shift) * scale for each, shift, scale in zip(recording.held[part], shifts, scales)]
+        measured[part] = evaluate(trained, *held)
     return {"parts": measured, "seconds": seconds}
 
 
@@ -152,7 +147,6 @@ def evaluate(trained: SaeLens | Sparsify, x: torch.Tensor, y: torch.Tensor) -> d
     return {"fvu": [e / variance for e in errors], "l0": fires.sum().item() / len(x), "dead": int((fires == 0).sum())}
 
 
-torch.set_num_threads(1)
 for request in sys.argv[1:]:
     asked = json.loads(request)
     print(json.dumps((replica if asked["trainer"] == "pytorch" else peer)(**asked)), flush=True)
