@@ -108,7 +108,7 @@ Deno.test("mtc analyze hierarchy: a dictionary of one group, and a run without t
     assert.equal(stranger.code, 1);
     assert.match(
       stranger.stderr,
-      /it must have a transcoder from resid_mid of layer 2 to mlp_out of layer 2, it has layer 4; /,
+      /it must have a transcoder layer2\.resid_mid -> layer2\.mlp_out, it has layer 4; /,
     );
   }));
 
