@@ -53,11 +53,12 @@ Deno.test("2B: a forward pass takes 2.82 GFLOP per token, nearly all of them in 
   assert.ok(Math.abs(perToken - 2.82e9) < 0.03e9, `${perToken}`);
 });
 
+const speed: Speed = {
+  ...{ forwardFlops: 1e12, forwardTokens: 64, loadLayerSeconds: 1, stepSeconds: [0.3, 0.7], stepTokens: 1024 },
+  sampleSeconds: [1e-3, 1e-3],
+};
+
 Deno.test("an estimate of time is the work over the speed, and a resumed run has the rest of it", () => {
-  const speed: Speed = {
-    ...{ forwardFlops: 1e12, forwardTokens: 64, loadLayerSeconds: 1, stepSeconds: [0.3, 0.7], stepTokens: 1024 },
-    sampleSeconds: [1e-3, 1e-3],
-  };
   const phase = (step: number, name: string) => {
     const { phases, seconds } = durationOf(both, rehearsal, { step, written: 0 }, speed);
     assert.ok(Math.abs(seconds - phases.reduce((sum, { amount }) => sum + amount, 0)) < 1e-6);
@@ -91,7 +92,6 @@ Deno.test("2B: its loss needs the whole model, but no more memory than training 
 });
 
 Deno.test("the time of the loss is that of loading the whole model and of its work, and none without it", () => {
-  const speed = { loadLayerSeconds: 1, forwardFlops: 1e12 } as Speed;
   const seconds = (run: PlannedRun, rehearsal: Parameters<typeof durationOf>[1]) =>
     durationOf(run, rehearsal, BEGINNING, speed).phases.find(({ name }) => name === LOSS_PHASE)?.amount;
   // The vocabulary is as large as 7.6 layers.
