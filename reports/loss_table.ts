@@ -46,7 +46,7 @@ export function lossTable(
 }
 
 /** The prefix of one transcoder, or those of several at once. */
-type PrefixOf = { readonly prefix: number } | { readonly prefixes: readonly number[] };
+export type PrefixOf = { readonly prefix: number } | { readonly prefixes: readonly number[] };
 
 /** What stands in the place of the targets, for the rows of {@link lossTable}. */
 export function prefixNames(per_prefix: readonly PrefixOf[]): string[] {

@@ -4,7 +4,7 @@
  */
 
 import process from "node:process";
-import type { LossEvaluation } from "../../core/analysis/loss.ts";
+import type { LossEvaluation, SplicedFigures } from "../../core/analysis/loss.ts";
 import { exists } from "../../core/files/exists.ts";
 import { readEvaluation } from "../../core/runs/evaluation.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
@@ -14,7 +14,7 @@ import { featureCount } from "../../core/transcoder/shape.ts";
 import { join } from "node:path";
 import { counted } from "../../reports/format.ts";
 import { spreadText, textRead } from "../../reports/held_out.ts";
-import { recoveredShares } from "../../reports/loss_table.ts";
+import { type PrefixOf, recoveredShares } from "../../reports/loss_table.ts";
 import { bytes } from "../bytes.ts";
 import type { TrainRequest } from "./request.ts";
 
@@ -90,7 +90,7 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
 
 function recoveredOf(
   { tokens }: Pick<LossEvaluation, "tokens">,
-  { per_prefix }: { readonly per_prefix: Parameters<typeof recoveredShares>[0] },
+  { per_prefix }: { readonly per_prefix: readonly (SplicedFigures & PrefixOf)[] },
 ): string {
   return `    Loss recovered of what zeros cost, ${counted(tokens, "prediction")}: ${recoveredShares(per_prefix)}`;
 }

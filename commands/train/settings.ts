@@ -98,7 +98,7 @@ export const EMBEDDED: RunSettings = {
   checkpoint_every: 200,
   sample_tokens: 32_768,
   evaluation_tokens: 57_000,
-  loss_tokens: 16_384,
+  loss_tokens: 12_288,
 };
 
 /**
