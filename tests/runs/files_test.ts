@@ -256,7 +256,7 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
     const before = JSON.parse(await Deno.readTextFile(join(old, "config.json")));
     const added = {
       ...{ exclude_tokens: [], exclude_norm_above: 0, data_seed: before.seed },
-      ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0, skip: false },
+      ...{ encoder_norm: 0.3, encoder_bias_rate: 1, whole_weight: 1, revival_rate: 0, skip: false, loss_tokens: 0 },
     };
     assert.deepEqual([format, rest], [PLAIN_FORMAT, { ...before, ...added }]);
     const metrics = await readMetrics(old, groups);
