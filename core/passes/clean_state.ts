@@ -8,35 +8,9 @@ import type { Pass } from "../gpu/run.ts";
 import type { Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Activations, Decoder } from "../model/forward.ts";
-import { depthOf, placeOf, type Site, type Tap, tapName, widthOf } from "../model/sites.ts";
+import { depthOf, placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
 
-/** The residual stream that what is computed from a site is added to; null where the site is that stream. */
-const ADDED_TO: Readonly<Record<Site, "resid_pre" | "resid_mid" | null>> = {
-  resid_pre: null,
-  attn_in: "resid_pre",
-  attn_heads: "resid_pre",
-  attn_out: "resid_pre",
-  resid_mid: null,
-  mlp_in: "resid_mid",
-  mlp_neurons: "resid_mid",
-  mlp_out: "resid_mid",
-  resid_post: null,
-};
-
-/**
- * The taps that passes with edits at some sites begin at: those sites and what they join.
- *
- * @param edited The sites that are edited.
- * @returns Taps; a model that has them besides those that the edits read computes nothing below an edit twice.
- */
-export function startingTaps(edited: readonly Tap[]): Tap[] {
-  return edited.flatMap((tap) => {
-    const site = ADDED_TO[tap.site];
-    return site === null ? [tap] : [tap, { layer: tap.layer, site }];
-  });
-}
-
-/** The activations of one batch at all taps of a model. */
+/** The activations of one batch at all taps of a model; with `cutAt` of an edited site among them, nothing below it is computed twice. */
 export class CleanState {
   /** f32 [the model's most tokens, width], by the name of the place. */
   readonly #kept = new Map<string, { readonly tap: Tap; readonly tensor: Tensor }>();

@@ -23,11 +23,12 @@ import type { Edit } from "../model/edits.ts";
 import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import type { Decoder, DecoderOptions, ForwardOptions } from "../model/forward.ts";
+import { cutAt } from "../model/reach.ts";
 import { depthOf, placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
 import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
-import { CleanState, startingTaps } from "./clean_state.ts";
+import { CleanState } from "./clean_state.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
 import { normLimits, type NormSettings, withLimitedTaps } from "./norm_limits.ts";
 import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
@@ -60,7 +61,7 @@ export function lossModel(
 ): Pick<DecoderOptions, "taps" | "maxTokens" | "head"> {
   const { context } = settings, most = contextsPerForward(gpu, config, context);
   const contexts = gpu.isCpu ? most : Math.min(most, Math.max(1, Math.floor(GPU_TOKENS / context)));
-  const own = transcoders.flatMap(({ source, targets }) => [source, ...startingTaps(targets)]);
+  const own = transcoders.flatMap(({ source, targets }) => [source, ...targets.flatMap(cutAt)]);
   return { taps: withLimitedTaps(own, settings), maxTokens: contexts * context, head: true };
 }
 

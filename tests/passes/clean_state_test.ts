@@ -7,8 +7,9 @@ import { Pass } from "../../core/gpu/run.ts";
 import type { Edit } from "../../core/model/edits.ts";
 import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
+import { cutAt } from "../../core/model/reach.ts";
 import { SITES, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
-import { CleanState, startingTaps } from "../../core/passes/clean_state.ts";
+import { CleanState } from "../../core/passes/clean_state.ts";
 import { relativeL2 } from "../compare.ts";
 import { gaussians } from "../random.ts";
 import { randomText } from "./random_text.ts";
@@ -25,7 +26,7 @@ for (const site of SITES) {
       using scope = openScope(gpu);
       // A deeper tap is computed anew; a lower one is read by the edit though the pass does not come by it.
       const lower: Tap = { layer: 0, site: "resid_pre" }, deeper: Tap = { layer: 4, site: "mlp_in" };
-      const decoder = await load([lower, ...startingTaps([target]), deeper, LAST]);
+      const decoder = await load([lower, ...cutAt(target), deeper, LAST]);
       const width = widthOf(decoder.config, site),
         pass = new Pass(gpu),
         copy = createTensor(scope, "read", [tokens, 128]);
