@@ -49,7 +49,7 @@ export function importanceSentence(importance: Importance): string {
     `${counted(documents, "document")}, mean cross-entropy ${decimal(clean_ce, 3)} nats. ${integer(living)} of ` +
     `${
       integer(features.length)
-    } features fire there; of these, ${sets} were switched off one at a time, all else at the target kept; ` +
+    } features fire there; of these, ${sets} were switched off one at a time, all else kept; ` +
     `${intervalBasis(importance)}.`;
 }
 

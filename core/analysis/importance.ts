@@ -129,6 +129,18 @@ export const IMPORTANCE_DEFINITIONS: Readonly<Record<string, string>> = {
     "features as well. Documents are resampled where there are five, else contexts; of fewer than five of those there are none.",
 };
 
+/** What takes the place of {@link IMPORTANCE_DEFINITIONS} where a transcoder has several targets. */
+export const DEFINITIONS_OF_SEVERAL_TARGETS: Readonly<Record<string, string>> = {
+  fvu_rise:
+    "How much the FVU of the whole dictionary rises when the feature alone is taken out of the reconstruction: the sum over tokens of " +
+    "|y - y_hat + f W_dec|^2 - |y - y_hat|^2 over sum |y - mean(y)|^2, all targets side by side, each times its target_scales of config.json, " +
+    "so that they weigh the same; negative where the reconstruction is better without it.",
+  ce_rise:
+    "How much the mean loss of all predictions rises when the feature alone is switched off: its f W_dec is taken from every target in the " +
+    "same forward pass wherever it fires, everything else there, what a lower target's change makes of a higher one included, stays. " +
+    "Negative where the model predicts better without it.",
+};
+
 /** How many features to switch off. */
 export interface Choice {
   /** Of those with the largest fvu_rise. */
@@ -178,6 +190,8 @@ export function chooseFeatures(
 
 /** Sums over the text, of each context where there are several. */
 export interface MeasuredImportance {
+  /** How many targets the transcoder has. */
+  readonly targets: number;
   /** Each context's document, by number. */
   readonly documents: readonly number[];
   /** Counted tokens, of all contexts. */
@@ -226,7 +240,7 @@ const SUMS: Readonly<Record<Measure, "mass" | "error" | "loss" | "kl">> = {
  * @returns Every feature, and how the rankings agree.
  */
 export function importanceFigures(measured: MeasuredImportance, groupOf: (feature: number) => number): Importance {
-  const { documents, tokens, predictions, cleanLoss, variance, fires, mass, error, ablated } = measured;
+  const { targets, documents, tokens, predictions, cleanLoss, variance, fires, mass, error, ablated } = measured;
   const resampling = resamplingOf(documents), total = sum(predictions);
   const resampledTotal = resampling.sums(predictions);
   const effects = new Map(ablated.map(({ feature, sets, loss, kl }) => {
@@ -260,7 +274,7 @@ export function importanceFigures(measured: MeasuredImportance, groupOf: (featur
     agreement: FEATURE_SETS.map((set) =>
       agreementOf(set, ablated.filter(({ sets }) => sets.includes(set)), documents.length, resampling)
     ),
-    definitions: { ...IMPORTANCE_DEFINITIONS },
+    definitions: { ...IMPORTANCE_DEFINITIONS, ...targets > 1 ? DEFINITIONS_OF_SEVERAL_TARGETS : {} },
   };
 }
 

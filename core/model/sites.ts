@@ -81,6 +81,16 @@ export function depthOf({ layer, site }: Tap): number {
   return layer * DEPTHS.resid_post + DEPTHS[site];
 }
 
+/**
+ * The tap that is computed before the others.
+ *
+ * @param taps The taps, at least one.
+ * @returns The first of the lowest.
+ */
+export function lowestOf(taps: readonly Tap[]): Tap {
+  return taps.reduce((lowest, tap) => depthOf(tap) < depthOf(lowest) ? tap : lowest);
+}
+
 /** What a model's widths depend on. */
 export type Widths = Pick<DecoderConfig, "dModel" | "dMlp" | "heads" | "headDim">;
 

@@ -10,6 +10,7 @@ import { createTensor, downloadF32, type Gpu } from "../gpu/device.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder, ForwardOptions } from "../model/forward.ts";
+import { lowestOf } from "../model/sites.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { type ActivationChange, FeatureChanger, type UploadedChange } from "./feature_change.ts";
 import type { PlacedTranscoder, TextSettings } from "./features.ts";
@@ -73,7 +74,7 @@ export class ChangedModel {
     const { gpu, decoder, decoder: { maxTokens, config: { dModel } }, placed } = options;
     this.#options = options;
     this.#changer = new FeatureChanger(gpu, placed, decoder.config, maxTokens);
-    this.#kept = new KeptBelow(gpu, decoder, placed.config.targets);
+    this.#kept = new KeptBelow(gpu, decoder, [lowestOf(placed.config.targets)]);
     this.#normed = createTensor(gpu, "normed residual without a change", [maxTokens, dModel]);
   }
 
@@ -197,7 +198,8 @@ export class ChangedModel {
   }
 
   #forward(change: UploadedChange): (counted: CountedTokens) => ForwardOptions {
-    return (counted) => ({ edits: [...this.#kept.begin, ...this.edits(counted, change)] });
+    const begin = this.#kept.begin(this.#options.placed.config.targets);
+    return (counted) => ({ edits: [...begin, ...this.edits(counted, change)] });
   }
 }
 

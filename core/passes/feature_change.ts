@@ -54,13 +54,35 @@ export interface UploadedChange {
   readonly constants: readonly Tensor[];
 }
 
+/** A target whose part of a transcoder's features is changed. */
+export interface ChangedTarget extends TapColumns {
+  /** f32 [features, width]: its columns of W_dec. */
+  readonly decoder: Tensor;
+}
+
+/**
+ * Uploads a transcoder's decoder, target by target.
+ *
+ * @param gpu The device.
+ * @param placed The transcoder.
+ * @param widths Its model, which knows how wide a tap is.
+ * @returns Its targets.
+ * @throws {UserError} When a tensor is larger than the adapter can bind.
+ */
+export function changedTargets(gpu: Gpu, { transcoder, config }: PlacedTranscoder, widths: Widths): ChangedTarget[] {
+  const { shape: { groups, d_out }, weights } = transcoder, features = featureCount(groups);
+  return columnsOf(widths, config.targets).map(({ tap, column, width }) => {
+    const columns = cutColumns(weights.decoder, d_out, column, width);
+    return { tap, column, width, decoder: tensorFrom(gpu, `W_dec to ${tapName(tap)}`, [features, width], columns) };
+  });
+}
+
 /** Changes features of one transcoder while the model runs. Several changes can be at hand; each forward pass takes one. */
 export class FeatureChanger {
   readonly #gpu: Gpu;
   readonly #placed: PlacedTranscoder;
   readonly #encoder: Encoder;
-  /** The targets, each with its columns of W_dec: f32 [features, width]. */
-  readonly #targets: readonly (TapColumns & { readonly decoder: Tensor })[];
+  readonly #targets: readonly ChangedTarget[];
   readonly #x: Tensor;
 
   /**
@@ -73,15 +95,11 @@ export class FeatureChanger {
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
   constructor(gpu: Gpu, placed: PlacedTranscoder, widths: Widths, maxTokens: number) {
-    const { transcoder, transcoder: { shape, weights } } = placed;
+    const { transcoder, transcoder: { shape } } = placed;
     this.#gpu = gpu;
     this.#placed = placed;
     this.#encoder = new Encoder(gpu, transcoder, maxTokens);
-    const features = featureCount(shape.groups);
-    this.#targets = columnsOf(widths, placed.config.targets).map(({ tap, column, width }) => {
-      const columns = cutColumns(weights.decoder, shape.d_out, column, width);
-      return { tap, column, width, decoder: tensorFrom(gpu, `W_dec to ${tapName(tap)}`, [features, width], columns) };
-    });
+    this.#targets = changedTargets(gpu, placed, widths);
     this.#x = createTensor(gpu, "changed transcoder's source", [this.#encoder.batchTokens, shape.d_in]);
   }
 

@@ -1,8 +1,8 @@
 /**
  * How much single features matter to the model's predictions, exactly, beside what they do to the reconstruction.
  *
- * Switching a feature off changes a context only where it fires there, and only from the target upwards. So the text goes through the model
- * once, and of every token what the layers above the target start from is kept. After that each context of a batch is one in which some
+ * Switching a feature off changes a context only where it fires there, and only from its lowest target upwards. So the text goes through the
+ * model once, and of every token what the layers above that target start from is kept. After that each context of a batch is one in which some
  * feature fires, with that feature off ({@link Replay}): a feature costs the contexts that it fires in, once through the layers above,
  * and of the head what comes from its first firing on.
  *
@@ -21,14 +21,24 @@ import type { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import { cutAt } from "../model/reach.ts";
-import { type Tap, tapName } from "../model/sites.ts";
+import { columnsOf, lowestOf, type Tap } from "../model/sites.ts";
 import { countedPerContext, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { Encoder, type HostFeatures } from "../transcoder/encode.ts";
 import { Reconstructor } from "../transcoder/reconstruct.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { KeptText } from "./kept_below.ts";
 import { normLimits } from "./norm_limits.ts";
-import { type Analysis, batchesOf, contextsAtHand, overText, type Piece, recordTaken } from "./over_text.ts";
-import { changedTokens, firstChanged, KeptStates, Replay, type ReplayCosts, type Replayed } from "./replay.ts";
+import {
+  type Analysis,
+  batchesOf,
+  contextsAtHand,
+  overText,
+  type Piece,
+  recordTaken,
+  recordTakenBeside,
+} from "./over_text.ts";
+import { changedTokens, firstChanged, Replay, type ReplayCosts, type Replayed } from "./replay.ts";
+import { weighed, type WeighedTranscoder } from "./weighed.ts";
 
 /** A transcoder and a text that is read to its end; the model must be loaded with its head and the taps of {@link importanceTaps}. */
 export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders" | "tokens" | "onProgress"> {
@@ -49,19 +59,11 @@ export interface ImportanceOptions extends Omit<TranscodersOnText, "transcoders"
 /**
  * The taps that the measurement needs.
  *
- * @param config Source and target of the transcoder.
+ * @param config Source and targets of the transcoder.
  * @returns Them, some perhaps twice.
- * @throws {UserError} When there are several targets: the model is run again from one.
  */
 export function importanceTaps({ source, targets }: Pick<PlacedTranscoder["config"], "source" | "targets">): Tap[] {
-  const [target, ...others] = targets;
-  if (others.length === 0) return [source, ...cutAt(target)];
-  throw new UserError({
-    action: "measure the importance of features",
-    requirement: "their transcoder must have a single target",
-    found: `it has ${targets.map(tapName).join(", ")}`,
-    remedy: "switch features off with mtc ablate",
-  });
+  return [source, ...cutAt(lowestOf(targets)), ...targets];
 }
 
 /**
@@ -79,8 +81,10 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
   const { context, include_bos: includeBos, exclude_tokens: excluded } = settings;
   const batches = await batchesOf(options), text = joined(batches, context), { contexts } = text;
   using scratch = openScope(gpu);
-  const states = new KeptStates(scratch, decoder.config, cutAt(transcoder.config.targets[0]), text.ids.length);
-  const tally = new FiringTally(transcoder.transcoder.weights.decoder, transcoder.transcoder.shape.d_out);
+  const { targets } = transcoder.config;
+  const states = new KeptText(scratch, decoder.config, lowestOf(targets), text.ids.length);
+  const inUnits = weighed(scratch, transcoder, columnsOf(decoder.config, targets));
+  const tally = new FiringTally(inUnits.transcoder.weights.decoder, inUnits.transcoder.shape.d_out);
   const isCounted = new Uint8Array(text.ids.length);
   {
     using inner = openScope(gpu);
@@ -89,7 +93,7 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
       ...{ gpu, decoder, source: contextsAtHand(batches), contexts, includeBos, excluded, signal },
       limits: normLimits(settings),
       onProgress: (done) => onReading?.(done.contexts, contexts),
-    }, [states, new Firings(inner, transcoder, tokens, tally, isCounted, preActivations)]);
+    }, [states, new Firings(inner, transcoder.config, inUnits, tokens, tally, isCounted, preActivations)]);
   }
   const chosen = chooseFeatures(tally.fires, tally.error, choice);
   if (chosen.length === 0) throw nothingFires(tally.tokens);
@@ -130,6 +134,7 @@ export async function measureImportance(options: ImportanceOptions): Promise<Mea
     });
   const { tokens, variance, fires, mass, error } = tally;
   return {
+    targets: targets.length,
     documents: Array.from({ length: contexts }, (_, c) => text.document[c * context + 1]),
     ...{ tokens, variance, fires, mass, error },
     predictions: perContext(() => 1),
@@ -200,6 +205,7 @@ class Firings implements Analysis<Read> {
   readonly #reconstructor: Reconstructor;
   readonly #x: Tensor;
   readonly #y: Tensor;
+  readonly #columns: Tensor;
   readonly #tally: FiringTally;
   readonly #isCounted: Uint8Array;
   readonly #preActivations: PreActivationTally | undefined;
@@ -207,28 +213,30 @@ class Firings implements Analysis<Read> {
   /** `isCounted` gets a 1 at each counted token of the text. */
   constructor(
     gpu: Gpu,
-    { transcoder, config: { source, targets: [target] } }: PlacedTranscoder,
+    { source, targets }: PlacedTranscoder["config"],
+    { transcoder, columns }: WeighedTranscoder,
     maxTokens: number,
     tally: FiringTally,
     isCounted: Uint8Array,
     preActivations?: PreActivationTally,
   ) {
-    this.taps = [source, target];
+    this.taps = [source, ...targets];
     this.#gpu = gpu;
     this.#encoder = new Encoder(gpu, transcoder, maxTokens);
     const tokens = this.tokensAtOnce = this.#encoder.batchTokens;
     this.#reconstructor = new Reconstructor(gpu, transcoder, tokens);
     this.#x = createTensor(gpu, "source", [tokens, transcoder.shape.d_in]);
     this.#y = createTensor(gpu, "target", [tokens, transcoder.shape.d_out]);
+    this.#columns = columns;
     this.#tally = tally;
     this.#isCounted = isCounted;
     this.#preActivations = preActivations;
   }
 
   record(pass: Pass, piece: Piece): void {
-    const [source, target] = this.taps, tokens = piece.places.length;
+    const [source, ...targets] = this.taps, tokens = piece.places.length;
     recordTaken(pass, piece, source, this.#x);
-    recordTaken(pass, piece, target, this.#y);
+    recordTakenBeside(pass, piece, targets, this.#columns, this.#y);
     this.#encoder.recordEncode(pass, this.#x, tokens);
     this.#reconstructor.record(pass, this.#encoder.kept, this.#x, this.#y, tokens);
   }

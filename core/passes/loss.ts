@@ -24,17 +24,17 @@ import { contextsPerForward } from "../model/capacity.ts";
 import type { DecoderConfig } from "../model/config.ts";
 import type { Decoder, DecoderOptions, ForwardOptions } from "../model/forward.ts";
 import { cutAt } from "../model/reach.ts";
-import { depthOf, placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
+import { depthOf, lowestOf, placeOf, type Tap, tapName, widthOf } from "../model/sites.ts";
 import { countedPerContext, countedRows, NO_DOCUMENT, type TokenBatch } from "../text/contexts.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { columnMoments } from "../../wgsl/transcoder/step.ts";
-import { CleanState } from "./clean_state.ts";
 import type { PlacedTranscoder, TranscodersOnText } from "./features.ts";
+import { KeptBelow } from "./kept_below.ts";
 import { normLimits, type NormSettings, withLimitedTaps } from "./norm_limits.ts";
 import { type Analysis, contextsAtHand, type CountedTokens, overText, type Piece, recordTaken } from "./over_text.ts";
 import { ablation, Splice } from "./splice.ts";
 
-/** Transcoders and a text that is read to its end; the model must be loaded with its head, best as {@link lossModel} says. */
+/** Transcoders and a text that is read to its end; the model must be loaded as {@link lossModel} says. */
 export interface LossOptions extends Omit<TranscodersOnText, "tokens"> {
   /** Whether transcoders are measured each by itself and not together as well; they are together if left out. */
   readonly isApart?: boolean;
@@ -61,7 +61,7 @@ export function lossModel(
 ): Pick<DecoderOptions, "taps" | "maxTokens" | "head"> {
   const { context } = settings, most = contextsPerForward(gpu, config, context);
   const contexts = gpu.isCpu ? most : Math.min(most, Math.max(1, Math.floor(GPU_TOKENS / context)));
-  const own = transcoders.flatMap(({ source, targets }) => [source, ...targets.flatMap(cutAt)]);
+  const own = transcoders.flatMap(({ source, targets }) => [source, ...cutAt(lowestOf(targets)), ...targets]);
   return { taps: withLimitedTaps(own, settings), maxTokens: contexts * context, head: true };
 }
 
@@ -72,7 +72,7 @@ export function lossModel(
  * @returns One evaluation per transcoder, in their order, each with the figures of all at once too: where two predict the same, of those
  * that map the same sites in different layers.
  * @throws {UserError} When there is no text or the device fails.
- * @throws {RangeError} When the model was loaded without its head, sources and targets.
+ * @throws {RangeError} When the model was loaded without its head or one of the taps.
  * @throws The signal's reason once it is aborted.
  */
 export async function measureLoss(options: LossOptions): Promise<LossEvaluation[]> {
@@ -105,7 +105,7 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
     }),
     splice: new Splice(scratch, placed, decoder.config, decoder.maxTokens),
   }));
-  const clean = new Clean(scratch, decoder, taken);
+  const clean = new Clean(scratch, decoder, transcoders.map(({ config }) => lowestOf(config.targets)), taken);
   // Transcoders of one target share its ablations.
   const ablated = new Map<string, { readonly zero: Changed; readonly mean: Changed }>();
   const measured = changes.map((change) => {
@@ -114,7 +114,7 @@ export async function measureLoss(options: LossOptions): Promise<LossEvaluation[
       new Changed(
         scratch,
         decoder,
-        clean.state,
+        clean.kept,
         (counted) => members.flatMap((m, i) => edits(lanes[m], i, counted)),
         taken,
       );
@@ -156,7 +156,7 @@ function changesOf(transcoders: readonly PlacedTranscoder[], areApart = false): 
   const sites = ({ config: { source, targets } }: PlacedTranscoder) =>
     [source, ...targets].map(({ site }) => site).join(" ");
   const teams = isApart(all) ? [all] : Object.values(Object.groupBy(all, (i) => sites(transcoders[i])));
-  const depth = (m: number) => depthOf(transcoders[m].config.targets[0]);
+  const depth = (m: number) => depthOf(lowestOf(transcoders[m].config.targets));
   const together = teams.flatMap((team = []) => {
     // From below, in whatever order they were given.
     const members = team.toSorted((a, b) => depth(a) - depth(b));
@@ -304,22 +304,22 @@ class Clean implements Analysis<void> {
   readonly taps: readonly Tap[] = [];
   readonly tokensAtOnce = Infinity;
   readonly sums: PredictionSums = new PredictionSums();
-  /** What the batch at hand has left at the taps, */
-  readonly state: CleanState;
+  /** What the batch at hand has below the changes, */
+  readonly kept: KeptBelow;
   /** and what the head reads of it: f32 [tokens, d_model]. */
   readonly normed: Tensor;
   readonly #decoder: Decoder;
   readonly #taken: (piece: Piece) => void;
 
-  constructor(gpu: Gpu, decoder: Decoder, taken: (piece: Piece) => void) {
-    this.state = new CleanState(gpu, decoder);
+  constructor(gpu: Gpu, decoder: Decoder, lowest: readonly Tap[], taken: (piece: Piece) => void) {
+    this.kept = new KeptBelow(gpu, decoder, lowest);
     this.normed = createNormed(gpu, decoder);
     this.#decoder = decoder;
     this.#taken = taken;
   }
 
   record(pass: Pass, { batch, activations }: Piece): void {
-    this.state.record(pass, activations);
+    this.kept.record(pass, activations);
     this.#decoder.recordNormed(pass, batch.ids.length, this.normed);
   }
 
@@ -347,13 +347,13 @@ class Changed implements Analysis<void> {
   constructor(
     gpu: Gpu,
     decoder: Decoder,
-    clean: CleanState,
+    kept: KeptBelow,
     editsOf: (counted: CountedTokens) => Edit[],
     taken: (piece: Piece) => void,
   ) {
     this.forward = (counted) => {
       const edits = editsOf(counted);
-      return { edits: [...clean.before(edits), ...edits] };
+      return { edits: [...kept.begin(edits.map(({ tap }) => tap)), ...edits] };
     };
     this.normed = createNormed(gpu, decoder);
     this.#decoder = decoder;

@@ -1,10 +1,10 @@
 /**
- * Going on from a target: contexts that went through a model are run again from there upwards, with some features switched off, each
- * context with its own. Only the layers above the target and the head run.
+ * Going on from a transcoder's lowest target: contexts that went through a model are run again from there upwards, with some features switched
+ * off, each context with its own. Only the layers above that target and the head run.
  * @module
  */
 
-import { decode, prefixConstants } from "../../wgsl/transcoder/step.ts";
+import { changeFeatures } from "../../wgsl/transcoder/change.ts";
 import type { Firing } from "../analysis/firings.ts";
 import { createTensor, downloadF32, type Gpu, settle, tensorFrom, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
@@ -14,50 +14,16 @@ import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder } from "../model/forward.ts";
 import type { ComparedTokens } from "../model/head.ts";
-import { type Tap, widthOf } from "../model/sites.ts";
+import { lowestOf } from "../model/sites.ts";
 import type { TokenBatch } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
+import { type ChangedTarget, changedTargets } from "./feature_change.ts";
 import type { PlacedTranscoder } from "./features.ts";
-import { activationsAt, type Analysis, type Piece } from "./over_text.ts";
-
-/** Keeps what every token of a text has at some taps. */
-export class KeptStates implements Analysis<null> {
-  readonly taps: readonly Tap[];
-  readonly tokensAtOnce: number = Infinity;
-  /** f32 [tokens of the text, width] at each tap. */
-  readonly kept: readonly RowBlocks[];
-
-  /**
-   * Allocates room for the whole text.
-   *
-   * @param gpu The device.
-   * @param config The model's.
-   * @param taps Where.
-   * @param tokens All tokens of the text, also those that do not count.
-   * @throws {UserError} When a token is larger than the adapter can bind.
-   */
-  constructor(gpu: Gpu, config: Decoder["config"], taps: readonly Tap[], tokens: number) {
-    this.taps = taps;
-    this.kept = taps.map(({ site }) => createRowBlocks(gpu, `kept ${site}`, tokens, widthOf(config, site)));
-  }
-
-  record(pass: Pass, piece: Piece): void {
-    const { batch: { ids: { length: tokens }, context }, contextsBefore } = piece;
-    this.taps.forEach((tap, i) => {
-      recordStore(pass, activationsAt(piece, tap).tensor, this.kept[i], contextsBefore * context, tokens);
-    });
-  }
-
-  read(): Promise<null> {
-    return Promise.resolve(null);
-  }
-
-  take(): void {}
-}
+import { KeptBelow, type KeptText } from "./kept_below.ts";
 
 /** What parts of the work take, in seconds. */
 export interface ReplayCosts {
-  /** The layers above the target, a context. */
+  /** The layers above the lowest target, a context. */
   readonly context: number;
   /** The products of a token with the vocabulary. */
   readonly product: number;
@@ -76,17 +42,18 @@ export class Replay {
   readonly #gpu: Gpu;
   readonly #decoder: Decoder;
   readonly #text: TokenBatch;
-  readonly #states: KeptStates;
-  readonly #decoderRows: Tensor;
-  readonly #bias: Tensor;
+  readonly #states: KeptText;
+  /** What the contexts at hand begin with. */
+  readonly #kept: KeptBelow;
+  readonly #targets: readonly (ChangedTarget & { /** f32 [width]: zeros. */ readonly constant: Tensor })[];
+  /** f32 [features, 2] as of `changeFeatures`: each feature that a token is told to have is switched off. */
+  readonly #change: Tensor;
   /** Rows of the text, u32 [tokens]: those of the contexts at hand. */
   readonly #order: Tensor;
-  /** The features that are switched off, sparse by token, and what is taken away of each. */
+  /** Rows of a batch, u32 [tokens]: all in their order. */
+  readonly #rows: Tensor;
+  /** The features that are switched off, sparse by token, and their activations. */
   readonly #off: { readonly rowStart: Tensor; readonly index: Tensor; readonly value: Tensor };
-  /** f32 [tokens, width] at the starting taps, the target last. */
-  readonly #starts: readonly Tensor[];
-  readonly #target: Tensor;
-  readonly #squares: Tensor;
   /** What the head reads of the model as it is: f32 [tokens of the text, d_model], and of the contexts at hand. */
   readonly #clean: RowBlocks;
   readonly #reference: Tensor;
@@ -98,30 +65,36 @@ export class Replay {
    *
    * @param gpu The device.
    * @param decoder The model, loaded with its head.
-   * @param transcoder Whose features are switched off.
-   * @param states What the text has at `cutAt` of the transcoder's target.
+   * @param placed The transcoder whose features are switched off.
+   * @param states What the text has at the lowest of its targets.
    * @param text The text, as one batch.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, decoder: Decoder, { transcoder }: PlacedTranscoder, states: KeptStates, text: TokenBatch) {
-    const { maxTokens, config, config: { dModel } } = decoder, { shape: { d_out, groups }, weights } = transcoder;
+  constructor(gpu: Gpu, decoder: Decoder, placed: PlacedTranscoder, states: KeptText, text: TokenBatch) {
+    const { maxTokens, config, config: { dModel } } = decoder, { targets } = placed.config;
+    const features = featureCount(placed.transcoder.shape.groups);
     this.#gpu = gpu;
     this.#decoder = decoder;
     this.#text = text;
     this.#states = states;
-    this.#decoderRows = tensorFrom(gpu, "W_dec", [featureCount(groups), d_out], weights.decoder);
-    this.#bias = createTensor(gpu, "no bias", [d_out]);
+    this.#kept = new KeptBelow(gpu, { config, maxTokens, taps: [] }, [lowestOf(targets)]);
+    this.#targets = changedTargets(gpu, placed, config).map((target) => {
+      return { ...target, constant: createTensor(gpu, "no constant", [target.width]) };
+    });
+    const off = Float32Array.from({ length: 2 * features }, (_, i) => i % 2 === 0 ? -1 : 0);
+    this.#change = tensorFrom(gpu, "features off", [features, 2], off);
     this.#order = createTensor(gpu, "replayed rows", [maxTokens], "u32");
+    this.#rows = tensorFrom(
+      gpu,
+      "rows of a batch",
+      [maxTokens],
+      Uint32Array.from({ length: maxTokens }, (_, row) => row),
+    );
     this.#off = {
       rowStart: createTensor(gpu, "row start of what is off", [maxTokens + 1], "u32"),
       index: createTensor(gpu, "features that are off", [maxTokens], "u32"),
-      value: createTensor(gpu, "what is taken away", [maxTokens]),
+      value: createTensor(gpu, "their activations", [maxTokens]),
     };
-    this.#starts = states.taps.map(({ site }) =>
-      createTensor(gpu, `replayed ${site}`, [maxTokens, widthOf(config, site)])
-    );
-    this.#target = createTensor(gpu, "changed target", [maxTokens, d_out]);
-    this.#squares = createTensor(gpu, "squared targets", [maxTokens, 1]);
     this.#clean = createRowBlocks(gpu, "clean model's normed residual", text.ids.length, dModel);
     this.#reference = createTensor(gpu, "normed residual at hand", [maxTokens, dModel]);
     this.#referenceOrder = createTensor(gpu, "reference rows", [maxTokens], "u32");
@@ -241,13 +214,13 @@ export class Replay {
 
   /** Uploads what is off, and records the activations to go on from. */
   #edits(pass: Pass, off: readonly Replayed[], tokens: number): Edit[] {
-    const { context } = this.#text, { rowStart, index, value } = this.#off, { taps, kept } = this.#states;
+    const { context } = this.#text, { rowStart, index, value } = this.#off, change = this.#change, order = this.#rows;
     const counts = new Uint32Array(tokens + 1), features: number[] = [], values: number[] = [];
     off.forEach(({ feature, firing }, i) =>
       firing.columns.forEach((column, n) => {
         counts[i * context + column + 1]++;
         features.push(feature!);
-        values.push(-firing.values[n]);
+        values.push(firing.values[n]);
       })
     );
     for (let row = 0; row < tokens; row++) counts[row + 1] += counts[row];
@@ -259,25 +232,21 @@ export class Replay {
       (_, at) => off[Math.floor(at / context)].firing.context * context + at % context,
     );
     upload(this.#gpu, this.#order, rows);
-    const edits = taps.map((tap, i): Edit => {
-      const tensor = this.#starts[i], [, width] = tensor.shape;
-      recordGather(pass, kept[i], this.#order, tensor, { rows: tokens, width, first: 0 });
-      return { kind: "replace", tap, tensor };
-    });
-    const [dictionary, width] = this.#decoderRows.shape;
-    pass.run(
-      decode,
-      {
-        ...{ row_start: rowStart, index, value, decoder: this.#decoderRows, bias: this.#bias },
-        ...{ target_y: this.#starts.at(-1)!, residual: this.#target, squares: this.#squares },
+    this.#kept.recordFrom(pass, this.#states, this.#order, tokens);
+    const [dictionary] = change.shape, lanes = { LANES: this.#gpu.isCpu ? 8 : 128 };
+    const changed = this.#targets.map(({ tap, width, decoder, constant }): Edit => ({
+      kind: "rewrite",
+      tap,
+      record: (pass, y) => {
+        pass.run(
+          changeFeatures,
+          { row_start: rowStart, index, value, change, decoder, constant, order, y },
+          { tokens, width, features: dictionary, first: 0, y_rows: y.shape[0] },
+          lanes,
+        );
       },
-      {
-        ...{ tokens, width, features: dictionary, prefixes: 1 },
-        ...{ residual_first: 0, target_weight: 1, bias_weight: 0, inner_weight: 1 },
-      },
-      { LANES: this.#gpu.isCpu ? 8 : 128, ...prefixConstants([dictionary]) },
-    );
-    return [...edits.slice(0, -1), { kind: "replace", tap: taps.at(-1)!, tensor: this.#target }];
+    }));
+    return [...this.#kept.begin(this.#targets.map(({ tap }) => tap)), ...changed];
   }
 }
 

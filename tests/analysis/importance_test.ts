@@ -127,6 +127,7 @@ function measured(
   });
   const total = (key: "mass" | "error") => ablated.map((one) => one[key].reduce((a, b) => a + b));
   return {
+    targets: 1,
     documents: Array.from({ length: contexts }, (_, c) => 10 + Math.floor(c / 2)),
     tokens: 10 * contexts,
     predictions: new Array(contexts).fill(9),

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { DEFINITIONS_OF_SEVERAL_TARGETS, IMPORTANCE_DEFINITIONS } from "../../core/analysis/importance.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { assertClose } from "../compare.ts";
 import { finishedContent, MAIN, names, SMALL } from "./small_train.ts";
@@ -120,6 +121,21 @@ Deno.test("it is evaluated as at the end of training, with both targets in place
     /of the variance of all targets stays unexplained \(.*% of `layer2\.mlp_out` and .*% of `layer4\.mlp_neurons`/,
   );
   assert.match(report, /^\| layer4\.mlp_neurons +\| +0\.\d{4} \|/m);
+});
+
+Deno.test("features are switched off at both targets, one at a time as several at once", async () => {
+  const text = ["--run", both, "--tokens", "128", "--json"];
+  const importance = JSON.parse(await done("analyze", "importance", ...text, "--top", "3", "--random", "3"));
+  assert.deepEqual(importance.definitions, { ...IMPORTANCE_DEFINITIONS, ...DEFINITIONS_OF_SEVERAL_TARGETS });
+  const off = importance.features.filter(({ effect }: { effect: unknown }) => effect !== null);
+  const { feature, effect } = off.toSorted((a: typeof off[0], b: typeof off[0]) => b.effect.kl - a.effect.kl)[0];
+  const { held_out } = JSON.parse(await done("ablate", ...text, "--features", String(feature), "--rivals", "0"));
+  const { predictions, ce_change, kl } = held_out.changed;
+  assert.equal(importance.predictions, predictions);
+  // The one goes on from what a whole forward pass has left, the other runs it so that it can be gone on from to the bit.
+  const bound = { floor: 1e-6, relative: 1e-3 };
+  assertClose("feature", [effect.ce_rise, effect.kl], [ce_change, kl], bound);
+  assert.ok(kl > 1e-4, `it matters: ${kl}`);
 });
 
 Deno.test("to the deepest layer from one far below: trained, named by where it goes, compared with one of two layers", async () => {

@@ -10,7 +10,7 @@ import type { Edit } from "../../core/model/edits.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { type Decoder, loadDecoder } from "../../core/model/forward.ts";
 import { cutAt } from "../../core/model/reach.ts";
-import { placeOf, type Site, SITES, type Tap, tapName } from "../../core/model/sites.ts";
+import { lowestOf, placeOf, type Site, SITES, type Tap, tapName } from "../../core/model/sites.ts";
 import { type ActivationChange, FeatureChanger } from "../../core/passes/feature_change.ts";
 import { KeptBelow } from "../../core/passes/kept_below.ts";
 import { countedRows, type TokenBatch } from "../../core/text/contexts.ts";
@@ -179,8 +179,8 @@ async function againstWholePass(name: string, mappings: ReturnType<typeof placed
   using scope = openScope(gpu);
   const configs = mappings.map(({ config }) => config);
   const model = await load([...configs.map(({ source }) => source), tap(1, "mlp_neurons")]);
-  const kept = new KeptBelow(scope, model, configs.flatMap(({ targets }) => targets)),
-    predictions = new Predictions(scope, model);
+  const targets = configs.flatMap(({ targets }) => targets), kept = new KeptBelow(scope, model, [lowestOf(targets)]);
+  const predictions = new Predictions(scope, model), begin = kept.begin(targets);
   const changers = mappings.map((placed) => new FeatureChanger(scope, placed, model.config, TOKENS));
   const edits = (changes: ReadonlyMap<number, ActivationChange>) =>
     changers.flatMap((changer) => changer.edits(counted, changer.upload(scope, changes)));
@@ -192,11 +192,11 @@ async function againstWholePass(name: string, mappings: ReturnType<typeof placed
   assert.ok(column(whole, 1).some((kl) => kl > 1e-3), `${name}: the change matters`);
   // Other ids: what lies below is not looked at again.
   const strangers = { ...text, ids: text.ids.map((id) => 4095 - id) };
-  assert.deepEqual(await predictions.compare([...kept.begin, ...changed], strangers), whole, name);
-  const still = await predictions.compare([...kept.begin, ...nothing], strangers);
+  assert.deepEqual(await predictions.compare([...begin, ...changed], strangers), whole, name);
+  const still = await predictions.compare([...begin, ...nothing], strangers);
   assert.deepEqual(column(still, 1), column(still, 1).map(() => 0), `${name}: without a change KL is 0`);
   assert.deepEqual(column(still, 2), column(still, 2).map(() => 1));
-  assert.deepEqual(await predictions.reference([...kept.begin, ...nothing]), clean, `${name}: not a bit is moved`);
+  assert.deepEqual(await predictions.reference([...begin, ...nothing]), clean, `${name}: not a bit is moved`);
 }
 
 const column = (values: Float32Array, c: number) => [...values].filter((_, i) => i % 3 === c);
@@ -219,7 +219,7 @@ Deno.test("above the MLP of layer 3, two layers are left to be computed, whateve
   using scope = openScope(gpu);
   const model = await load([SOURCE, tap(2, "attn_heads"), tap(0, "resid_pre")]), pass = new RecordingPass(scope);
   const kept = new KeptBelow(scope, model, [TARGET]), edits = changer.edits(counted, changer.upload(scope, new Map()));
-  model.forward(pass, text, { edits: [...kept.begin, ...edits] });
+  model.forward(pass, text, { edits: [...kept.begin([TARGET]), ...edits] });
   const products = pass.dispatches.map(({ weight }) => weight).filter((weight) => weight !== null);
   assert.equal(products.length, 2 * 4, products.join());
 });
@@ -265,18 +265,19 @@ Deno.test("a feature that alone carries a token: switched off, that token's loss
     thresholds: new Float32Array(4).fill((next + activation) / 2),
   };
   const config = { source, targets: [target], k: 1 }, kept = new KeptBelow(scope, model, [target]);
+  const begin = kept.begin([target]);
   const predictions = new Predictions(scope, model);
   await predictions.reference(kept.keep);
   const changer = new FeatureChanger(scope, { transcoder: planted, config }, model.config, TOKENS);
   const off = async (feature: number) => {
     const changes = new Map([[feature, CHANGES[0][1]]]);
-    return await predictions.compare([...kept.begin, ...changer.edits(counted, changer.upload(scope, changes))]);
+    return await predictions.compare([...begin, ...changer.edits(counted, changer.upload(scope, changes))]);
   };
-  const clean = await predictions.compare(kept.begin), changed = await off(0);
+  const clean = await predictions.compare(begin), changed = await off(0);
   const moved = [...text.ids.keys()].filter((row) => [0, 1].some((c) => changed[3 * row + c] !== clean[3 * row + c]));
   assert.deepEqual(moved, [place]);
   assert.deepEqual(await off(2), clean, "one that never fires moves nothing");
-  const without = await predictions.compare([...kept.begin, {
+  const without = await predictions.compare([...begin, {
     kind: "rewrite",
     tap: target,
     record: (pass, activations) =>

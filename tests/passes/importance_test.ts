@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { createTensor, download, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openScope } from "../../core/gpu/scope.ts";
+import type { Edit } from "../../core/model/edits.ts";
 import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
-import { type Site, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
+import { columnsOf, type Site, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
+import type { PlacedTranscoder } from "../../core/passes/features.ts";
 import { importanceTaps, measureImportance } from "../../core/passes/importance.ts";
 import { changedTokens } from "../../core/passes/replay.ts";
 import { countedRows, NO_DOCUMENT, type TokenBatch } from "../../core/text/contexts.ts";
@@ -14,7 +16,7 @@ import { groupOf } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { importanceFigures } from "../../core/analysis/importance.ts";
 import { assertClose } from "../compare.ts";
-import { activationsOf, randomTranscoder } from "../transcoder/random_transcoder.ts";
+import { activationsOf, randomTranscoder, reconstructionOf } from "../transcoder/random_transcoder.ts";
 import { randomText, sourceOf } from "./random_text.ts";
 
 const gpu = await openGpu(), files = await openModel("builtin");
@@ -30,15 +32,18 @@ async function load(taps: readonly Tap[], contextsAtOnce = 2) {
   const whole = await loadDecoder(gpu, files, {
     ...{ taps: distinct, maxTokens: CONTEXTS * CONTEXT, context: CONTEXT, head: true },
   });
-  /** Each token's loss and KL in a whole forward pass with something added to the target, and what the model has at a tap. */
-  const predict = async (target: Tap, change: Float32Array) => {
+  /** Each token's loss and KL in a whole forward pass with something added to the targets, side by side, and what the model has at a tap. */
+  const predict = async (targets: readonly Tap[], change: Float32Array) => {
     using scope = openScope(gpu);
-    const width = whole.config.dModel, tokens = text.ids.length, pass = new Pass(gpu);
-    const normed = createTensor(scope, "normed", [tokens, width]);
-    const tensor = tensorFrom(scope, "change", [tokens, widthOf(whole.config, target.site)], change);
+    const { config, config: { dModel } } = whole, tokens = text.ids.length, pass = new Pass(gpu);
+    const normed = createTensor(scope, "normed", [tokens, dModel]), of = change.length / tokens;
+    const edits = columnsOf(config, targets).map(({ tap, column, width }): Edit => {
+      const part = change.filter((_, i) => i % of >= column && i % of < column + width);
+      return { kind: "add", tap, tensor: tensorFrom(scope, "change", [tokens, width], part) };
+    });
     whole.forward(pass, text);
     whole.recordNormed(pass, tokens, normed);
-    whole.forward(pass, text, { edits: [{ kind: "add", tap: target, tensor }] });
+    whole.forward(pass, text, { edits });
     const comparison = whole.recordComparison(pass, text, normed);
     pass.submit();
     return new Float32Array(await download(gpu, comparison), 0, 3 * tokens);
@@ -51,7 +56,7 @@ async function load(taps: readonly Tap[], contextsAtOnce = 2) {
   return { decoder, predict, at };
 }
 
-const PLACES: readonly [source: Tap, target: Tap][] = [
+const PLACES: readonly [source: Tap, ...targets: Tap[]][] = [
   [tap(2, "resid_mid"), tap(2, "mlp_out")],
   [tap(1, "mlp_in"), tap(3, "mlp_neurons")],
   [tap(0, "resid_pre"), tap(2, "attn_out")],
@@ -60,17 +65,23 @@ const PLACES: readonly [source: Tap, target: Tap][] = [
   [tap(2, "resid_pre"), tap(2, "attn_in")],
   [tap(4, "resid_mid"), tap(4, "resid_post")],
   [tap(0, "attn_out"), tap(0, "resid_mid")],
+  // A feature off changes the higher target twice: by its own part, and through what the model makes of the lower one.
+  [tap(1, "resid_mid"), tap(1, "mlp_out"), tap(3, "mlp_neurons")],
+  [tap(2, "resid_pre"), tap(2, "attn_out"), tap(2, "mlp_out"), tap(5, "resid_post")],
 ];
-for (const [source, target] of PLACES) {
-  Deno.test(`${tapName(source)} to ${tapName(target)}: each feature's effect is that of a whole forward pass without it`, async () => {
-    const config = { source, targets: [target] as const, k: 4 },
+for (const [source, ...targets] of PLACES) {
+  const name = `${tapName(source)} to ${targets.map(tapName).join(" and ")}`;
+  Deno.test(`${name}: each feature's effect is that of a whole forward pass without it, its error what the reconstruction loses`, async () => {
+    const target_scales = targets.length > 1 ? [3, 0.5, 2].slice(0, targets.length) : undefined;
+    const config = { source, targets, target_scales, k: 4 },
       { decoder, predict, at } = await load(importanceTaps(config));
-    const d_in = widthOf(decoder.config, source.site), d_out = widthOf(decoder.config, target.site);
+    const columns = columnsOf(decoder.config, targets), d_out = columns.reduce((sum, { width }) => sum + width, 0);
+    const d_in = widthOf(decoder.config, source.site);
     const transcoder = randomTranscoder({ d_in, d_out, groups: [3, 5] }, 0.8, 3);
     const { measured, estimates } = await measure(transcoder, config, decoder);
     assert.ok(measured.ablated.length >= 4, `only ${measured.ablated.length} features fire`);
     assert.deepEqual(estimates.map(([features]) => features), [measured.ablated.length]);
-    const x = await at(source), none = await predict(target, new Float32Array(text.ids.length * d_out));
+    const x = await at(source), none = await predict(targets, new Float32Array(text.ids.length * d_out));
     const counted = countedRows(text, false), followed = counted.filter((row) => row % CONTEXT < CONTEXT - 1);
     assertClose("clean", [Array.from(measured.cleanLoss).reduce((a, b) => a + b)], [
       followed.reduce((sum, row) => sum + none[3 * row], 0),
@@ -87,7 +98,7 @@ for (const [source, target] of PLACES) {
         fires.add(Math.floor(row / CONTEXT));
         for (let d = 0; d < d_out; d++) change[row * d_out + d] = -f * transcoder.weights.decoder[feature * d_out + d];
       }
-      const without = await predict(target, change);
+      const without = await predict(targets, change);
       for (let c = 0; c < CONTEXTS; c++) {
         if (!fires.has(c)) {
           assert.deepEqual([loss[c], kl[c]], [0, 0], `feature ${feature} does not fire in context ${c}`);
@@ -104,6 +115,22 @@ for (const [source, target] of PLACES) {
         });
       }
     }
+    // sum |y - y_hat + f W_dec|^2 - |y - y_hat|^2, with y and all that stands for it in the units in which targets weigh the same.
+    const ys = await Promise.all(targets.map(at)), errors = new Float64Array(8);
+    for (const row of counted) {
+      const kept = [...activationsOf(transcoder, x.subarray(row * d_in, (row + 1) * d_in)).entries()]
+        .filter(([, f]) => f > 0.8);
+      const whole = reconstructionOf(transcoder, kept, 8);
+      columns.forEach(({ column, width }, t) => {
+        for (let d = 0; d < width; d++) {
+          const scale = (target_scales ?? [1])[t], left = scale * (ys[t][row * width + d] - whole[column + d]);
+          for (const [i, f] of kept) {
+            errors[i] += (left + scale * f * transcoder.weights.decoder[i * d_out + column + d]) ** 2 - left ** 2;
+          }
+        }
+      });
+    }
+    assertClose("error", Array.from(measured.error), [...errors], { floor: 1e-3, relative: 1e-4 });
     const rises = measured.ablated.flatMap(({ loss }) => [...loss]);
     assert.ok(rises.some((rise) => Math.abs(rise) > 0.01), "something happens at all");
   });
@@ -111,7 +138,7 @@ for (const [source, target] of PLACES) {
 
 async function measure(
   transcoder: Transcoder,
-  config: { source: Tap; targets: readonly [Tap]; k: number },
+  config: PlacedTranscoder["config"],
   decoder: Awaited<ReturnType<typeof load>>["decoder"],
   batch: TokenBatch = text,
 ) {
@@ -148,7 +175,7 @@ function detectors(x: Float32Array, rows: readonly number[]): Transcoder {
 }
 
 Deno.test("a feature that alone carries a token: without it that token's prediction changes, above no attention no other's does", async () => {
-  const config = { source: tap(5, "resid_mid"), targets: [tap(5, "mlp_out")] as const, k: 1 };
+  const config = { source: tap(5, "resid_mid"), targets: [tap(5, "mlp_out")], k: 1 };
   const { decoder, predict, at } = await load(importanceTaps(config));
   const x = await at(config.source), rows = [3, CONTEXT + 7, 2 * CONTEXT + 10, 3 * CONTEXT + 11];
   const transcoder = detectors(x, rows);
@@ -159,7 +186,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
     assert.deepEqual(fired.filter(([, fires]) => fires[i]).map(([at]) => at), [row], "it fires on one token");
   });
   const { measured } = await measure(transcoder, config, decoder);
-  const none = await predict(config.targets[0], new Float32Array(text.ids.length * 128));
+  const none = await predict(config.targets, new Float32Array(text.ids.length * 128));
   assert.deepEqual(measured.ablated.map(({ feature }) => feature), [0, 1, 2, 3]);
   for (const { feature, loss, kl } of measured.ablated) {
     const context = Math.floor(rows[feature] / CONTEXT), others = [...loss].filter((_, c) => c !== context);
@@ -171,7 +198,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
     const change = new Float32Array(text.ids.length * 128), row = rows[feature];
     const f = activationsOf(transcoder, x.subarray(row * 128, (row + 1) * 128))[feature];
     for (let d = 0; d < 128; d++) change[row * 128 + d] = -f * transcoder.weights.decoder[feature * 128 + d];
-    const without = await predict(config.targets[0], change);
+    const without = await predict(config.targets, change);
     assert.deepEqual(
       [...without].flatMap((_, i) => i % 3 === 0 && without[i] !== none[i] ? [i / 3] : []),
       isLast ? [] : [row],
@@ -190,7 +217,7 @@ Deno.test("a feature that alone carries a token: without it that token's predict
 });
 
 Deno.test("a dictionary that is silent is refused, and a text without tokens", async () => {
-  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")] as const, k: 1 };
+  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")], k: 1 };
   const { decoder } = await load(importanceTaps(config));
   const silent = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, Infinity, 1);
   await assert.rejects(
@@ -205,7 +232,7 @@ Deno.test("a dictionary that is silent is refused, and a text without tokens", a
 });
 
 Deno.test("an interrupt ends the work with its reason", async () => {
-  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")] as const, k: 1 };
+  const config = { source: tap(2, "resid_mid"), targets: [tap(2, "mlp_out")], k: 1 };
   const { decoder } = await load(importanceTaps(config));
   const transcoder = randomTranscoder({ d_in: 128, d_out: 128, groups: [8] }, 0.8, 3),
     controller = new AbortController();

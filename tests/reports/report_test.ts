@@ -362,6 +362,7 @@ function syntheticImportance(
   const sums = (feature: number) => new Float64Array(contexts).fill(size(feature));
   const all = Float64Array.from({ length: features }, (_, feature) => contexts * size(feature));
   const measured = {
+    targets: 1,
     documents: Array.from({ length: contexts }, (_, c) => Math.floor(c / 2)),
     ...{ tokens: 63 * contexts, variance: 1e6, fires: new Uint32Array(features).fill(3), mass: all, error: all },
     ...{ predictions: new Float64Array(contexts).fill(62), cleanLoss: new Float64Array(contexts).fill(200) },

@@ -1,7 +1,10 @@
-/** Edited forward passes that begin at what the clean one has left: what they give is what the whole ones give. */
+/**
+ * Edited forward passes that begin at what the clean one has left at its taps: what they give is what the whole ones give. That they give the very
+ * bits where the clean one ran with the edits that keep is tested with the features that are changed.
+ */
 
 import assert from "node:assert/strict";
-import { createTensor, downloadAll, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import { createTensor, downloadF32, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import type { Edit } from "../../core/model/edits.ts";
@@ -9,7 +12,7 @@ import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
 import { cutAt } from "../../core/model/reach.ts";
 import { SITES, type Tap, tapName, widthOf } from "../../core/model/sites.ts";
-import { CleanState } from "../../core/passes/clean_state.ts";
+import { KeptBelow } from "../../core/passes/kept_below.ts";
 import { relativeL2 } from "../compare.ts";
 import { gaussians } from "../random.ts";
 import { randomText } from "./random_text.ts";
@@ -26,11 +29,12 @@ for (const site of SITES) {
       using scope = openScope(gpu);
       // A deeper tap is computed anew; a lower one is read by the edit though the pass does not come by it.
       const lower: Tap = { layer: 0, site: "resid_pre" }, deeper: Tap = { layer: 4, site: "mlp_in" };
-      const decoder = await load([lower, ...cutAt(target), deeper, LAST]);
+      const decoder = await load([lower, ...cutAt(target), ...cutAt({ layer: 2, site: "mlp_out" }), deeper, LAST]);
       const width = widthOf(decoder.config, site),
         pass = new Pass(gpu),
         copy = createTensor(scope, "read", [tokens, 128]);
-      const state = new CleanState(scope, decoder);
+      // Another change that begins elsewhere is at hand, too.
+      const kept = new KeptBelow(scope, decoder, [target, { layer: 2, site: "mlp_out" }]);
       const given = tensorFrom(scope, "given", [tokens, width], gaussians(tokens * width, 1));
       const rewrite: Edit = {
         kind: "rewrite",
@@ -45,12 +49,12 @@ for (const site of SITES) {
       const taken = decoder.forward(pass, text, { edits: [rewrite] });
       pass.submit();
       const whole = await Promise.all(read(taken));
-      state.record(pass, decoder.forward(pass, text));
+      kept.record(pass, decoder.forward(pass, text));
       pass.submit();
       // Another change in between must not be seen.
       decoder.forward(pass, text, { edits: [{ kind: "add", tap: target, tensor: given }] });
       pass.submit();
-      decoder.forward(pass, text, { edits: [...state.before([rewrite]), rewrite] });
+      decoder.forward(pass, text, { edits: [...kept.begin([target, deeper]), rewrite] });
       pass.submit();
       const begun = await Promise.all(read(taken));
       for (const [i, { tap }] of taken.entries()) {
@@ -69,13 +73,12 @@ function depthIsAboveEmbedding({ layer, site }: Tap): boolean {
   return layer > 0 || site !== "resid_pre";
 }
 
-Deno.test("passes that end at the taps give what they give with a head, which then has nothing to read", async () => {
-  const taps: Tap[] = [{ layer: 1, site: "mlp_out" }, { layer: 2, site: "attn_in" }];
-  const decoder = await loadDecoder(gpu, files, { taps, maxTokens: tokens, context: CONTEXT, head: true });
-  const run = async (end?: "taps") => {
-    const pass = new Pass(gpu), taken = decoder.forward(pass, text, { end });
-    pass.submit();
-    return (await downloadAll(gpu, taken.map(({ tensor }) => tensor))).map((bytes) => new Float32Array(bytes));
-  };
-  assert.deepEqual(await run("taps"), await run());
+Deno.test("what is kept must be among the taps", async () => {
+  using scope = openScope(gpu);
+  const decoder = await load([LAST]), pass = new Pass(gpu);
+  const kept = new KeptBelow(scope, decoder, [{ layer: 3, site: "mlp_out" }]);
+  assert.throws(
+    () => kept.record(pass, decoder.forward(pass, text)),
+    /Cannot keep layer3\.resid_mid: it must be among the taps, they are layer5\.resid_post/,
+  );
 });
