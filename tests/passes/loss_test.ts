@@ -2,16 +2,26 @@
 
 import assert from "node:assert/strict";
 import { openSafetensors } from "../../core/files/safetensors.ts";
-import { createTensor, download, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
+import {
+  createTensor,
+  download,
+  downloadAll,
+  downloadF32,
+  type Gpu,
+  openGpu,
+  tensorFrom,
+} from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import type { Edit } from "../../core/model/edits.ts";
+import { configOf } from "../../core/model/config.ts";
 import { openModel } from "../../core/model/files.ts";
 import { loadDecoder } from "../../core/model/forward.ts";
-import { type Tap, tapName } from "../../core/model/sites.ts";
+import { cutAt } from "../../core/model/reach.ts";
+import { type Tap, tapIndex, tapName } from "../../core/model/sites.ts";
 import type { PredictionFigures } from "../../core/analysis/loss.ts";
 import type { PlacedTranscoder } from "../../core/passes/features.ts";
-import { measureLoss } from "../../core/passes/loss.ts";
+import { lossModel, measureLoss } from "../../core/passes/loss.ts";
 import { ablation, Splice } from "../../core/passes/splice.ts";
 import { countedRows, emptyBatch, NO_DOCUMENT, type TokenBatch } from "../../core/text/contexts.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
@@ -25,18 +35,29 @@ const gpu = await openGpu();
 const tap = (layer: number, site: Tap["site"]): Tap => ({ layer, site });
 
 /** What tests/reference/make_spliced_golden.py maps. */
-const MAPPINGS: Record<string, { source: Tap; target: Tap }[]> = {
+const MAPPINGS: Record<string, { source: Tap; targets: Tap[] }[]> = {
   gemma2: [
-    { source: tap(0, "resid_mid"), target: tap(1, "mlp_out") },
-    { source: tap(2, "resid_pre"), target: tap(2, "attn_out") },
+    { source: tap(0, "resid_mid"), targets: [tap(1, "mlp_out")] },
+    { source: tap(2, "resid_pre"), targets: [tap(2, "attn_out")] },
+    { source: tap(0, "mlp_in"), targets: [tap(0, "mlp_out"), tap(2, "mlp_neurons")] },
+    { source: tap(1, "resid_mid"), targets: [tap(1, "mlp_out"), tap(2, "mlp_out")] },
   ],
   gemma3: [
-    { source: tap(2, "mlp_in"), target: tap(2, "mlp_out") },
-    { source: tap(5, "resid_mid"), target: tap(5, "mlp_out") },
+    { source: tap(2, "mlp_in"), targets: [tap(2, "mlp_out")] },
+    { source: tap(5, "resid_mid"), targets: [tap(5, "mlp_out")] },
+    { source: tap(0, "mlp_in"), targets: [tap(1, "attn_out"), tap(6, "mlp_neurons")] },
+    { source: tap(3, "resid_mid"), targets: [tap(3, "mlp_out"), tap(4, "attn_heads")] },
   ],
 };
-const GROUPS = [6, 10];
-const WHO = { a: [0], b: [1], all: [0, 1] } as const;
+const NAMES = "abcd", GROUPS = [6, 10];
+/** Who is in place, from below. */
+const WHO = { a: [0], b: [1], all: [0, 1], c: [2], d: [3], between: [2, 1] } as const;
+/** Who is measured at once, and what they are in place together. */
+const TEAMS = [
+  { members: [0, 1], together: "all" },
+  { members: [1, 2], together: "between" },
+  { members: [3], together: null },
+] as const;
 const HOW = ["zero", "mean", "0", "1"] as const;
 
 async function open(family: string) {
@@ -44,24 +65,26 @@ async function open(family: string) {
   const files = await openGoldenModel(`${family}/window`), [contexts, context] = file.info("tokens").shape;
   const batch: TokenBatch = { ...emptyBatch(contexts, context), ids: Uint32Array.from(await file.read("tokens")) };
   const transcoders: PlacedTranscoder[] = [];
-  for (const [i, { source, target }] of MAPPINGS[family].entries()) {
-    const part = (name: string) => file.readF32(`${"ab"[i]}.${name}`);
-    const [, d_in] = file.info(`${"ab"[i]}.encoder`).shape, [, d_out] = file.info(`${"ab"[i]}.decoder`).shape;
+  for (const [i, mapping] of MAPPINGS[family].entries()) {
+    const part = (name: string) => file.readF32(`${NAMES[i]}.${name}`), skip = `${NAMES[i]}.skip`;
+    const [, d_in] = file.info(`${NAMES[i]}.encoder`).shape, [, d_out] = file.info(`${NAMES[i]}.decoder`).shape;
     const transcoder: Transcoder = {
-      shape: { d_in, d_out, groups: GROUPS },
+      shape: { d_in, d_out, groups: GROUPS, skip: file.tensors.has(skip) },
       weights: {
         encoder: await part("encoder"),
         encoderBias: await part("encoder_bias"),
         decoder: await part("decoder"),
         decoderBias: await part("decoder_bias"),
+        ...file.tensors.has(skip) ? { skip: await part("skip") } : {},
       },
       thresholds: await part("thresholds"),
     };
-    transcoders.push({ transcoder, config: { source, targets: [target], k: 4 } });
+    transcoders.push({ transcoder, config: { ...mapping, k: 4 } });
   }
-  const taps = transcoders.flatMap(({ config: { source, targets } }) => [source, ...targets]);
+  const settings = { context, include_bos: false, exclude_tokens: [] };
+  const { taps } = lossModel(gpu, configOf(files), settings, MAPPINGS[family]);
   const load = (at: number) => loadDecoder(gpu, files, { taps, maxTokens: at * context, context, head: true });
-  return { family, file, batch, transcoders, decoder: await load(contexts), load };
+  return { family, file, batch, transcoders, settings, decoder: await load(contexts), load };
 }
 
 for (const family of Object.keys(MAPPINGS)) {
@@ -71,7 +94,7 @@ for (const family of Object.keys(MAPPINGS)) {
   /** Each token's loss, KL and agreement with some targets changed. */
   const predict = async (members: readonly number[], how: typeof HOW[number]) => {
     using scope = openScope(gpu);
-    const width = decoder.config.dModel, tokens = contexts * context;
+    const { config } = decoder, width = config.dModel, tokens = contexts * context;
     const rows = tensorFrom(scope, "rows", [tokens], counted), places = { places: counted, rows };
     const normed = createTensor(scope, "normed", [tokens, width]), pass = new Pass(gpu);
     const clean = decoder.forward(pass, batch);
@@ -79,15 +102,17 @@ for (const family of Object.keys(MAPPINGS)) {
     pass.submit();
     const edits: Edit[] = [];
     for (const m of members) {
-      const { config: { targets: [target] } } = transcoders[m], sum = new Float64Array(width);
       if (how === "0" || how === "1") {
-        edits.push(...new Splice(scope, transcoders[m], decoder.config, tokens).edits(places, Number(how)));
+        edits.push(...new Splice(scope, transcoders[m], config, tokens).edits(places, Number(how)));
         continue;
       }
-      const values = await downloadF32(gpu, clean[2 * m + 1].tensor);
-      if (how === "mean") counted.forEach((row) => sum.forEach((_, d) => sum[d] += values[row * width + d]));
-      const vector = tensorFrom(scope, "vector", [1, width], Float32Array.from(sum, (value) => value / counted.length));
-      edits.push(ablation(target, vector, places));
+      for (const target of transcoders[m].config.targets) {
+        const { tensor, width } = clean[tapIndex(decoder.taps, target)], sum = new Float64Array(width);
+        const values = await downloadF32(gpu, tensor);
+        if (how === "mean") counted.forEach((row) => sum.forEach((_, d) => sum[d] += values[row * width + d]));
+        const vector = Float32Array.from(sum, (value) => value / counted.length);
+        edits.push(ablation(target, tensorFrom(scope, "vector", [1, width], vector), places));
+      }
     }
     decoder.forward(pass, batch, { edits });
     const comparison = decoder.recordComparison(pass, batch, normed);
@@ -110,48 +135,72 @@ for (const family of Object.keys(MAPPINGS)) {
     }
   }
 
-  for (const atOnce of [1, contexts]) {
-    Deno.test(`${family}, ${atOnce} contexts at once: losses, KL and shares recovered are those of Hugging Face`, async () => {
-      const settings = { context, include_bos: false, exclude_tokens: [] }, source = sourceOf(batch);
-      const model = await golden.load(atOnce), options = { gpu, decoder: model, settings, transcoders };
-      const forwards: number[] = [];
-      const [a, b] = await measureLoss({ ...options, source, onProgress: (done) => forwards.push(done) });
-      // Counted tokens that are not the last of their context; losses lie in rows without the last.
-      const mean = async (name: string) => {
-        const values = await file.readF32(name), columns = values.length / contexts;
-        const chosen = [...values].filter((_, i) => i % columns > 0 && i % columns < context - 1);
-        return chosen.reduce((sum, value) => sum + value, 0) / chosen.length;
-      };
-      const clean = await mean("clean.loss");
-      const check = async (name: string, figures: PredictionFigures) => {
-        const expected = [await mean(`${name}.loss`), await mean(`${name}.kl`), await mean(`${name}.same`)];
-        assertClose(name, [figures.ce, figures.kl, figures.top1], expected, { floor: 1e-5, relative: 1e-5 });
-      };
-      assert.deepEqual([a.tokens, a.contexts, a.clean], [contexts * (context - 2), contexts, b.clean]);
-      assertClose("clean", [a.clean.ce], [clean], { floor: 0, relative: 1e-5 });
-      const { replacement_model } = a;
-      assert.deepEqual(replacement_model, b.replacement_model);
-      const names = MAPPINGS[family].map(({ source, target }) => `${tapName(source)} -> ${tapName(target)}`);
-      assert.deepEqual(replacement_model!.transcoders, names);
-      assert.deepEqual(replacement_model!.per_prefix.map(({ prefixes }) => prefixes), [[6, 6], [16, 16]]);
-      assert.deepEqual(a.per_prefix.map(({ prefix }) => prefix), [6, 16]);
-      for (const [who, { zero, mean: means, per_prefix }] of Object.entries({ a, b, all: replacement_model! })) {
-        await check(`${who}.zero`, zero);
-        await check(`${who}.mean`, means);
-        for (const [p, figures] of per_prefix.entries()) {
-          await check(`${who}.${p}`, figures);
-          const spliced = await mean(`${who}.${p}.loss`);
-          for (const how of ["zero", "mean"] as const) {
-            const ablated = await mean(`${who}.${how}.loss`), share = (ablated - spliced) / (ablated - clean);
-            // What losses are off by, over what they differ by.
-            const floor = 4e-5 * (1 + Math.abs(share)) / Math.abs(ablated - clean);
-            assertClose(`${who}.${p}, ${how}`, [figures[`recovered_${how}`]], [share], { floor, relative: 0 });
+  for (const { members, together } of TEAMS) {
+    for (const atOnce of [1, contexts]) {
+      const team = members.map((m) => NAMES[m]);
+      Deno.test(`${family}, ${team.join(" and ")}, ${atOnce} contexts at once: losses, KL and shares recovered are those of Hugging Face`, async () => {
+        const { settings } = golden, source = sourceOf(batch), forwards: number[] = [];
+        const measured = await measureLoss({
+          ...{ gpu, decoder: await golden.load(atOnce), settings, source },
+          transcoders: members.map((m) => transcoders[m]),
+          onProgress: (done) => forwards.push(done),
+        });
+        // Counted tokens that are not the last of their context; losses lie in rows without the last.
+        const mean = async (name: string) => {
+          const values = await file.readF32(name), columns = values.length / contexts;
+          const chosen = [...values].filter((_, i) => i % columns > 0 && i % columns < context - 1);
+          return chosen.reduce((sum, value) => sum + value, 0) / chosen.length;
+        };
+        const clean = await mean("clean.loss");
+        const check = async (name: string, figures: PredictionFigures) => {
+          const expected = [await mean(`${name}.loss`), await mean(`${name}.kl`), await mean(`${name}.same`)];
+          assertClose(name, [figures.ce, figures.kl, figures.top1], expected, { floor: 1e-5, relative: 1e-5 });
+        };
+        for (const one of measured) {
+          assert.deepEqual([one.tokens, one.contexts, one.clean], [
+            contexts * (context - 2),
+            contexts,
+            measured[0].clean,
+          ]);
+          assertClose("clean", [one.clean.ce], [clean], { floor: 0, relative: 1e-5 });
+          assert.deepEqual(one.per_prefix.map(({ prefix }) => prefix), [6, 16]);
+          assert.deepEqual(one.replacement_model, measured[0].replacement_model);
+        }
+        const { replacement_model } = measured[0];
+        assert.equal(replacement_model === undefined, together === null);
+        if (together && replacement_model) {
+          const names = WHO[together].map((m) => {
+            const { source, targets } = MAPPINGS[family][m];
+            return `${tapName(source)} -> ${targets.map(tapName).join(" + ")}`;
+          });
+          assert.deepEqual(replacement_model.transcoders, names, "from below");
+          assert.deepEqual(replacement_model.per_prefix.map(({ prefixes }) => prefixes), [[6, 6], [16, 16]]);
+        }
+        const inPlace = measured.map((one, i) => [team[i], one] as const);
+        for (
+          const [who, { zero, mean: means, per_prefix }] of [
+            ...inPlace,
+            ...together ? [[together, replacement_model!] as const] : [],
+          ]
+        ) {
+          await check(`${who}.zero`, zero);
+          await check(`${who}.mean`, means);
+          for (const [p, figures] of per_prefix.entries()) {
+            await check(`${who}.${p}`, figures);
+            const spliced = await mean(`${who}.${p}.loss`);
+            for (const how of ["zero", "mean"] as const) {
+              const ablated = await mean(`${who}.${how}.loss`), share = (ablated - spliced) / (ablated - clean);
+              // What losses are off by, over what they differ by.
+              const floor = 4e-5 * (1 + Math.abs(share)) / Math.abs(ablated - clean);
+              assertClose(`${who}.${p}, ${how}`, [figures[`recovered_${how}`]], [share], { floor, relative: 0 });
+            }
           }
         }
-      }
-      // Means, the clean model, and four ways to change it for each transcoder and for both.
-      assert.equal(forwards.at(-1), 14 * contexts * (context - 1));
-    });
+        // Means, the clean model, and four ways to change it for each transcoder and for all.
+        const ways = 2 + 4 * (members.length + (together ? 1 : 0));
+        assert.equal(forwards.at(-1), ways * contexts * (context - 1));
+      });
+    }
   }
 }
 
@@ -292,7 +341,8 @@ Deno.test("one transcoder of two targets is in place what two of one encoder and
   const halves = [half(0, near), half(near, far)].map((transcoder, t) => {
     return { transcoder, config: { source, targets: [targets[t]], k: 1 } };
   });
-  const batch = randomText(14, CONTEXT, 9), options = { taps: [source, ...targets], context: CONTEXT, head: true };
+  const batch = randomText(14, CONTEXT, 9), configs = halves.map(({ config }) => config);
+  const options = { ...lossModel(gpu, configOf(files), settings, configs), context: CONTEXT };
   const model = await loadDecoder(scope, files, { ...options, maxTokens: batch.ids.length });
   const common = { gpu, decoder: model, settings };
   const both = { transcoder: whole, config: { source, targets, target_scales: [1, 3], k: 1 } };
@@ -338,7 +388,7 @@ Deno.test("transcoders that share one of several targets cannot stand in its pla
   using scope = openScope(gpu);
   const source = tap(1, "resid_mid"), low = tap(1, "mlp_out"), high = tap(3, "mlp_out");
   const decoder = await loadDecoder(scope, files, {
-    ...{ taps: [source, low, high], maxTokens: 3 * CONTEXT, context: CONTEXT, head: true },
+    ...{ taps: [source, low, ...cutAt(high)], maxTokens: 3 * CONTEXT, context: CONTEXT, head: true },
   });
   const random = (d_out: number, seed: number) => randomTranscoder({ d_in: 128, d_out, groups: [5] }, 0.5, seed);
   const both = { transcoder: random(256, 1), config: { source, targets: [low, high], k: 1 } };
@@ -458,4 +508,17 @@ Deno.test("a text without tokens is refused, and contexts too short for any pred
     /the held-out text must have a token that is not left out, it has none/,
   );
   await refused({ settings: { ...settings, context: 2 } }, /a counted token must have a successor/);
+});
+
+Deno.test("passes that end at the taps give what they give with a head, which then has nothing to read", async () => {
+  using scope = openScope(gpu);
+  const taps = [tap(1, "mlp_out"), tap(2, "attn_in")];
+  const options = { taps, maxTokens: text.ids.length, context: CONTEXT, head: true };
+  const decoder = await loadDecoder(scope, files, options);
+  const run = async (end?: "taps") => {
+    const pass = new Pass(gpu), taken = decoder.forward(pass, text, { end });
+    pass.submit();
+    return (await downloadAll(gpu, taken.map(({ tensor }) => tensor))).map((bytes) => new Float32Array(bytes));
+  };
+  assert.deepEqual(await run("taps"), await run());
 });
