@@ -5,6 +5,8 @@
 
 import { Command, Option } from "commander";
 import { UserError } from "../core/errors.ts";
+import type { OriginalScores } from "../core/analysis/original_scores.ts";
+import type { Cosines } from "../core/analysis/similarity.ts";
 import type { StoredEvaluation } from "../core/runs/evaluation.ts";
 import { HELD_OUT_SPLITS, type HeldOutSplit } from "../core/text/split.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
@@ -18,6 +20,7 @@ interface EvaluateOptions {
   split: HeldOutSplit;
   loss?: true;
   lossTokens?: number;
+  scores?: true;
   json?: true;
 }
 
@@ -72,26 +75,80 @@ async function evaluateRun(
   }
 }
 
+/** The original project's scores of a transcoder, and the cosines that SAEBench has a name for. */
+interface Scored {
+  readonly original: OriginalScores;
+  readonly cosines: { readonly encoder: Cosines; readonly decoder: Cosines };
+}
+
+async function scoreRun(
+  transcoders: readonly FinishedTranscoder[],
+  { model, data }: EvaluateOptions,
+): Promise<Scored[]> {
+  const { compareVisibly } = await import("./analyze/cosines.ts");
+  const { recordsOf } = await import("./analyze/records.ts");
+  const { originalScores } = await import("../core/analysis/original_scores.ts");
+  const { openGpu } = await import("../core/gpu/device.ts");
+  const records = await recordsOf(transcoders, { model, data }), scored: Scored[] = [];
+  using gpu = await openGpu();
+  for (const [i, { name: { title }, transcoder: { weights, shape } }] of transcoders.entries()) {
+    const { groups } = shape;
+    const compared = (kind: "decoder" | "encoder", width: number) =>
+      compareVisibly(gpu, { label: `${title}: ${kind} cosines`, matrix: weights[kind], width, groups });
+    const decoder = await compared("decoder", shape.d_out), encoder = await compared("encoder", shape.d_in);
+    const cosines = { encoder: encoder.cosines, decoder: decoder.cosines };
+    scored.push({ original: originalScores(records[i], decoder), cosines });
+  }
+  return scored;
+}
+
 async function evaluate(options: EvaluateOptions): Promise<void> {
   const { openFinishedRun } = await import("../core/runs/finished.ts");
   const transcoders = await openFinishedRun(options.run);
-  const [{ config }] = transcoders;
   const { evaluations, losses } = await evaluateRun(transcoders, options);
   const measured = evaluations.map((evaluation, i) => losses ? { ...evaluation, loss: losses[i] } : evaluation);
-  if (options.json) {
-    const all = transcoders.map(({ directory, config: { layer } }, i) => ({ run: directory, layer, ...measured[i] }));
-    console.log(JSON.stringify(all.length === 1 && all[0].run === options.run ? all[0] : all, null, 2));
-  } else {
-    const { evaluationTable } = await import("../reports/evaluation_table.ts");
-    const { lossTables } = await import("../reports/loss_table.ts");
-    const named = transcoders.map(({ name: { phrase }, config }, i) => {
-      return { name: phrase, config, evaluation: measured[i] };
-    });
-    console.log(evaluationTable(named, config.include_bos));
-    if (losses) console.log(`\n${lossTables(losses.map((loss, i) => ({ name: named[i].name, loss })))}`);
-  }
+  const scored = options.scores ? await scoreRun(transcoders, options) : [];
+  if (options.json) await printJson(options.run, transcoders, measured, scored);
+  else await printTables(transcoders, measured, scored);
   // Reports publish the test part; what choices are made by is not kept beside it.
   if (losses && options.split === "test") await storeLosses(transcoders, measured);
+}
+
+async function printJson(
+  run: string,
+  transcoders: readonly FinishedTranscoder[],
+  measured: readonly StoredEvaluation[],
+  scored: readonly Partial<Scored>[],
+): Promise<void> {
+  const { toldSaebench } = await import("../core/analysis/saebench.ts");
+  const all = transcoders.map(({ directory, config: { layer } }, i) => {
+    const { saebench, ...evaluation } = measured[i], { original, cosines } = scored[i] ?? {};
+    return {
+      ...{ run: directory, layer, ...evaluation },
+      ...saebench && { saebench: toldSaebench(saebench, { loss: evaluation.loss, cosines }) },
+      ...original && { original_scores: original },
+    };
+  });
+  console.log(JSON.stringify(all.length === 1 && all[0].run === run ? all[0] : all, null, 2));
+}
+
+async function printTables(
+  transcoders: readonly FinishedTranscoder[],
+  measured: readonly StoredEvaluation[],
+  scored: readonly Scored[],
+): Promise<void> {
+  const { evaluationTable } = await import("../reports/evaluation_table.ts");
+  const { lossTables } = await import("../reports/loss_table.ts");
+  const { scoresText } = await import("../reports/scores_table.ts");
+  const named = transcoders.map(({ name: { phrase }, config }, i) => {
+    return { name: phrase, config, evaluation: measured[i] };
+  });
+  const losses = named.flatMap(({ name, evaluation: { loss } }) => loss ? [{ name, loss }] : []);
+  console.log(evaluationTable(named, transcoders[0].config.include_bos));
+  if (losses.length > 0) console.log(`\n${lossTables(losses)}`);
+  if (scored.length > 0) {
+    console.log(`\n${scoresText(scored.map(({ original }, i) => ({ name: named[i].name, scores: original })))}`);
+  }
 }
 
 /** Puts the figures where `mtc report` finds them. They are told already, so a run that cannot be written to is no failure. */
@@ -138,10 +195,16 @@ export function evaluateCommand(): Command {
         `held-out tokens to measure the loss on (default: as many as at the end of training, ${LOSS_TOKENS} where those are none); implies --loss`,
       ),
     )
+    .option(
+      "--scores",
+      "also compute the scores of the original project under its own names, from the run's record and from all pairs of features",
+    )
     .addOption(jsonOption())
     .addHelpText(
       "after",
-      "\nExamples:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu\n  mtc evaluate --run runs/first --loss",
+      "\nWhat SAEBench has a name for is under `saebench` of --json; --loss and --scores add to it.\n" +
+        "\nExamples:\n  mtc evaluate --run runs/first/layer2 --json | jq .fvu\n  mtc evaluate --run runs/first --loss\n" +
+        "  mtc evaluate --run runs/first/layer2 --loss --scores --json | jq .saebench",
     )
     .action(evaluate);
 }

@@ -40,6 +40,7 @@ export function similarityText(told: ToldSimilarity, name: (feature: number) => 
     ...nearest.length > 0 ? ["Features that fire most alike:", pairTable(nearest.slice(0, SHOWN), name)] : [],
     ...duplicates.length > 0 ? ["Duplicates:", pairTable(duplicates.slice(0, SHOWN), name)] : [],
     ...absorbed.length > 0 ? ["Features that fire only where another does:", absorbedTable(told.firing, name)] : [],
+    ...nearest.length + absorbed.length > 0 ? [wordsSentence(told.firing)] : [],
     NOTES,
   ].join("\n\n");
 }
@@ -109,16 +110,22 @@ export function pairTable(
       "Fires on",
       numeric("Other"),
       "Fires on",
-      ...["Correlation", "Decoder cosine"].map(numeric),
+      ...["Correlation", "Decoder cosine", "Words around"].map(numeric),
     ],
-    pairs.map(({ a, b, correlation, cosine }) => [
+    pairs.map(({ a, b, correlation, cosine, context_cosine }) => [
       String(a),
       name(a),
       String(b),
       name(b),
-      ...[correlation, cosine].map((value) => decimal(value, 3)),
+      ...[correlation, cosine, context_cosine].map((value) => decimal(value, 3)),
     ]),
   );
+}
+
+/** What the column `Words around` is, and what chance gives. */
+export function wordsSentence({ context_cosine_by_chance }: FiringSimilarities): string {
+  return "Words around: the mean TF-IDF cosine of the texts around ten strongest firings of the one and of the other, in different contexts; " +
+    `with texts around random tokens it is ${decimal(context_cosine_by_chance, 3)}.`;
 }
 
 function absorbedTable({ absorbed }: FiringSimilarities, name: (feature: number) => string): string {
@@ -128,15 +135,16 @@ function absorbedTable({ absorbed }: FiringSimilarities, name: (feature: number)
       "Fires on",
       numeric("Only where"),
       "Fires on",
-      ...["Tokens", "Share of the other's"].map(numeric),
+      ...["Tokens", "Share of the other's", "Words around"].map(numeric),
     ],
-    absorbed.slice(0, SHOWN).map(({ inner, outer, fires, share }) => [
+    absorbed.slice(0, SHOWN).map(({ inner, outer, fires, share, context_cosine }) => [
       String(inner),
       name(inner),
       String(outer),
       name(outer),
       integer(fires),
       percent(share),
+      decimal(context_cosine, 3),
     ]),
   );
 }

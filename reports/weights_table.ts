@@ -3,11 +3,13 @@
  * @module
  */
 
+import type { SimilarRows } from "../core/analysis/similar_rows.ts";
 import type { Histogram, Summary } from "../core/analysis/statistics.ts";
 import type { EffectiveRank, GroupWeights, WeightAnalysis } from "../core/analysis/weight_groups.ts";
 import type { TensorStatistics } from "../core/analysis/weight_statistics.ts";
 import { counted, decimal, integer, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
+import { sparkline } from "./sparkline.ts";
 
 /** The tensors of a transcoder. */
 export type TensorName = "W_enc" | "b_enc" | "W_dec" | "b_dec";
@@ -18,11 +20,19 @@ export interface ToldWeights {
   readonly tensors: Readonly<Record<TensorName, Moments>>;
   /** The whole dictionary, then each group. */
   readonly groups: readonly GroupWeights[];
-  /** Elements of W_enc within five standard deviations. */
-  readonly encoder_histogram: Histogram;
+  /** Elements of each tensor within five standard deviations. */
+  readonly histograms: Readonly<Record<TensorName, Histogram>>;
   /** Lengths of the encoder's rows. */
   readonly encoder_norm_histogram: Histogram;
+  /** Rows that are alike; only there where all pairs were compared. */
+  readonly similar?: { readonly decoder: SimilarRows; readonly encoder: SimilarRows };
 }
+
+/** Characters of a histogram. */
+const LINE = 21;
+
+/** Pairs that a reader is shown. */
+const SHOWN = 10;
 
 /** Moments of one tensor. */
 export interface Moments extends Omit<TensorStatistics, "nonFinite"> {
@@ -31,38 +41,83 @@ export interface Moments extends Omit<TensorStatistics, "nonFinite"> {
 }
 
 /** What is told of an analysis, in the names of the files. */
-export function toldWeights(analysis: WeightAnalysis): ToldWeights {
-  const { encoder, encoderBias, decoder, decoderBias, encoderHistogram, encoderNormHistogram, groups } = analysis;
+export function toldWeights(analysis: WeightAnalysis, similar?: ToldWeights["similar"]): ToldWeights {
+  const { encoder, encoderBias, decoder, decoderBias, encoderNormHistogram, groups } = analysis;
   const told = ({ nonFinite, ...moments }: TensorStatistics): Moments => ({ ...moments, non_finite: nonFinite });
   return {
     tensors: { W_enc: told(encoder), b_enc: told(encoderBias), W_dec: told(decoder), b_dec: told(decoderBias) },
     groups,
-    encoder_histogram: encoderHistogram,
+    histograms: {
+      W_enc: analysis.encoderHistogram,
+      b_enc: analysis.encoderBiasHistogram,
+      W_dec: analysis.decoderHistogram,
+      b_dec: analysis.decoderBiasHistogram,
+    },
     encoder_norm_histogram: encoderNormHistogram,
+    ...similar && { similar },
   };
 }
 
 /** All that is printed of one dictionary. */
 export function weightsText(analysis: ToldWeights): string {
+  const { similar, groups } = analysis;
   return [
     tensorTable(analysis),
-    lengthTable(analysis.groups),
-    directionTable(analysis.groups),
+    lengthTable(groups),
+    directionTable(groups),
+    ...similar ? [similarBandTable(similar), "Nearest rows:", similarTable(similar), similarNote(similar)] : [],
     weightSentences(analysis).join(" "),
     NOTES,
   ].filter((part) => part !== "").join("\n\n");
 }
 
 /** Moments of each tensor. */
-export function tensorTable({ tensors }: Pick<ToldWeights, "tensors">): string {
+export function tensorTable({ tensors, histograms }: Pick<ToldWeights, "tensors" | "histograms">): string {
   return table(
-    ["Tensor", "Shape", ...["Mean", "Std", "Least", "Largest"].map(numeric)],
-    Object.entries(tensors).map(([name, { shape, mean, std, min, max }]) => [
-      name,
-      shape.map(String).join(" × "),
-      ...[mean, std, min, max].map((value) => significant(value, 3)),
+    ["Tensor", "Shape", ...["Mean", "Std", "Least", "Largest"].map(numeric), "Mean ± 5 std"],
+    (Object.keys(tensors) as TensorName[]).map((name) => {
+      const { shape, mean, std, min, max } = tensors[name];
+      return [
+        name,
+        shape.map(String).join(" × "),
+        ...[mean, std, min, max].map((value) => significant(value, 3)),
+        sparkline(histograms[name].counts, LINE),
+      ];
+    }),
+  );
+}
+
+/** Pairs of rows in the bands of the original project. */
+export function similarBandTable({ decoder, encoder }: NonNullable<ToldWeights["similar"]>): string {
+  const columns = [decoder.bands, decoder.bands_by_chance, encoder.bands, encoder.bands_by_chance];
+  return table(
+    ["Cosine of two rows", ...["Decoder: pairs", "By chance", "Encoder: pairs", "By chance"].map(numeric)],
+    decoder.bands.map(({ least }, band) => [
+      `≥ ${decimal(least, 2)}`,
+      ...columns.map((bands) => integer(bands[band].pairs)),
     ]),
   );
+}
+
+/** The pairs of rows with the largest cosines, the decoder's before the encoder's. */
+export function similarTable({ decoder, encoder }: NonNullable<ToldWeights["similar"]>): string {
+  const rows = (name: string, { pairs }: SimilarRows) =>
+    pairs.slice(0, SHOWN).map(({ a, b, cosine, l2 }) => [
+      name,
+      ...[a, b].map(String),
+      decimal(cosine, 3),
+      significant(l2, 3),
+    ]);
+  return table(["Rows of", ...["Feature", "Other", "Cosine", "L2 distance"].map(numeric)], [
+    ...rows("W_dec", decoder),
+    ...rows("W_enc", encoder),
+  ]);
+}
+
+/** How far apart any two rows are, to hold the nearest against. */
+export function similarNote({ decoder, encoder }: NonNullable<ToldWeights["similar"]>): string {
+  const any = ({ l2_of_any }: SimilarRows) => ranged(l2_of_any, (value) => significant(value, 3));
+  return `Two rows drawn at random are ${any(decoder)} apart in W_dec, ${any(encoder)} in W_enc.`;
 }
 
 const nameOf = ({ group }: GroupWeights) => group === null ? "all" : String(group);
@@ -120,4 +175,4 @@ export function weightSentences({ groups: [whole], tensors }: ToldWeights): stri
 const NOTES =
   "Lengths, biases and alignment: the median over features, and the 5th to the 95th percentile. Alignment: the cosine of what a feature reads " +
   "and what it writes. By chance: 1.96 standard deviations of the cosine between encoders and decoders of different features of the group. Dimensions: the " +
-  "participation ratio of the rows' covariance, (tr C)² / tr C². All is of the weights for raw activations, so that lengths depend on their scale.";
+  "participation ratio of the rows' covariance, (tr C)² / tr C². Pairs by chance: of as many random directions with the same second moment. All is of the weights for raw activations, so that lengths depend on their scale.";

@@ -6,37 +6,22 @@
 import type { Command } from "commander";
 import type { Gpu } from "../../core/gpu/device.ts";
 import type { ToldCosines, ToldSimilarity } from "../../reports/similarity_table.ts";
-import { Progress } from "../progress.ts";
+import { type ComparedRows, compareVisibly } from "./cosines.ts";
 import { type Analysed, type CsvRow, print } from "./output.ts";
 import { openRecorded, type Recorded, recordedCommand, type RecordedOptions, visibly } from "./recorded.ts";
 
-async function cosinesOf(
-  gpu: Gpu,
-  label: string,
-  matrix: Float32Array<ArrayBuffer>,
-  width: number,
-): Promise<ToldCosines> {
-  const { directionsOf } = await import("../../core/analysis/directions.ts");
-  const { compareCosines } = await import("../../core/passes/cosines.ts");
-  const progress = new Progress(label);
-  try {
-    const { cosines, by_chance } = await compareCosines(gpu, directionsOf(matrix, width), (done, total) => {
-      progress.advance({ done, total });
-    });
-    const { neighbours: _, ...chance } = by_chance;
-    return { cosines, by_chance: chance };
-  } finally {
-    progress.stop();
-  }
+async function cosinesOf(gpu: Gpu, rows: ComparedRows): Promise<ToldCosines> {
+  const { cosines, by_chance: { neighbours: _, ...by_chance } } = await compareVisibly(gpu, rows);
+  return { cosines, by_chance };
 }
 
 async function analyze(gpu: Gpu, { transcoder: { transcoder, name }, record }: Recorded): Promise<ToldSimilarity> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { firingSimilarities } = await import("../../core/analysis/similarity.ts");
-  const { weights: { encoder, decoder }, shape: { d_in, d_out } } = transcoder;
+  const { weights: { encoder, decoder }, shape: { d_in, d_out, groups } } = transcoder;
   return {
-    decoder: await cosinesOf(gpu, `${name.title}: decoder cosines`, decoder, d_out),
-    encoder: await cosinesOf(gpu, `${name.title}: encoder cosines`, encoder, d_in),
+    decoder: await cosinesOf(gpu, { label: `${name.title}: decoder cosines`, matrix: decoder, width: d_out, groups }),
+    encoder: await cosinesOf(gpu, { label: `${name.title}: encoder cosines`, matrix: encoder, width: d_in, groups }),
     firing: visibly(
       `${name.title}: comparing features`,
       (onProgress) => firingSimilarities(record, directionsOf(decoder, d_out), onProgress),

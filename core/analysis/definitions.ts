@@ -52,6 +52,9 @@ export const EVALUATION_DEFINITIONS: Readonly<Record<string, string>> = {
   k: "Features per token that batch top-k kept on average in training; l0 is what the threshold gives instead.",
   dead_features: "Features that are active on none of the tokens evaluated.",
   dead_fraction: "dead_features divided by the number of features.",
+  saebench:
+    "Figures under the names that SAEBench's core evaluation (0.6.0) has for them, in its categories, with their own definitions: what it " +
+    "says of an SAE's input and output is said of the target and its reconstruction.",
 };
 
 /** What joins {@link EVALUATION_DEFINITIONS} where there is a linear map. */

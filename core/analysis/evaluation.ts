@@ -22,6 +22,7 @@ import {
   DEFINITIONS_OF_THRESHOLDS,
   EVALUATION_DEFINITIONS,
 } from "./definitions.ts";
+import { type SaebenchFigures, SaebenchSums } from "./saebench.ts";
 import { quantile } from "./statistics.ts";
 import { type EvaluatedTarget, meanRatio, type TargetFigures, targetFigures } from "./target_figures.ts";
 import { type TargetVariance, varianceSpread } from "./target_variance.ts";
@@ -121,6 +122,8 @@ export interface Evaluation {
   dead_features: number;
   /** `dead_features` divided by the number of features. */
   dead_fraction: number;
+  /** What SAEBench has a name for; files of older versions have none. */
+  saebench?: SaebenchFigures;
   /** One sentence per metric that says exactly what it is. */
   definitions: Record<string, string>;
 }
@@ -247,7 +250,9 @@ export class EvaluationSums {
   readonly #residual: Float64Array;
   /** sum (y_hat - y)^2 by dimension, [d_out] of each reconstruction */
   readonly #columnSquares: readonly Float64Array[];
-  readonly #fired: Uint8Array;
+  /** [features] tokens that each is active on. */
+  readonly #fires: Float64Array;
+  readonly #saebench: SaebenchSums;
   #hasSkip = false;
   readonly #activePerToken: number[] = [];
   /** The first token's target. */
@@ -266,7 +271,8 @@ export class EvaluationSums {
     this.#width = width;
     this.#residual = new Float64Array(width);
     this.#columnSquares = [...prefixEnds, "linear map", "skip"].map(() => new Float64Array(width));
-    this.#fired = new Uint8Array(prefixEnds[prefixEnds.length - 1]);
+    this.#fires = new Float64Array(prefixEnds[prefixEnds.length - 1]);
+    this.#saebench = new SaebenchSums(width);
   }
 
   /**
@@ -281,16 +287,20 @@ export class EvaluationSums {
     const sums = Array.from({ length: context.length }, (_, b) => this.#context(context[b], document[b]));
     for (let b = 0; b < context.length; b++) {
       const { target: targetSum, dimensionSquares, dimensionResiduals } = sums[b];
-      let square = 0;
+      let square = 0, reconstructed = 0, product = 0, error = 0;
       for (let d = 0, at = b * width; d < width; d++, at++) {
-        const y = target[at], r = residual[at], apart = y - origin[d];
+        const y = target[at], r = residual[at], apart = y - origin[d], y_hat = y + r;
         targetSum[d] += y;
         square += y * y;
+        reconstructed += y_hat * y_hat;
+        product += y * y_hat;
+        error += r * r;
         residualSum[d] += r;
         dimensionSquares[d] += apart * apart;
         dimensionResiduals[d] += r * r;
       }
       sums[b].targetSquares += square;
+      this.#saebench.add(square, reconstructed, product, error);
       for (let p = 0; p < prefixes; p++) sums[b].active[p] += active[b * prefixes + p];
       sums[b].tokens++;
       this.#activePerToken.push(active[b * prefixes + prefixes - 1]);
@@ -299,7 +309,7 @@ export class EvaluationSums {
     if (batch.linear) this.#addReconstructions(sums, batch.linear, prefixes, 1);
     if (batch.skip) this.#addReconstructions(sums, batch.skip, prefixes + 1, 1);
     this.#hasSkip ||= batch.skip !== null;
-    for (let i = 0; i < this.#fired.length; i++) if (fires[i] > 0) this.#fired[i] = 1;
+    for (let i = 0; i < this.#fires.length; i++) this.#fires[i] += fires[i];
   }
 
   #addReconstructions(
@@ -363,7 +373,7 @@ export class EvaluationSums {
     });
     const threshold = summarizeThresholds(thresholds);
     const each = this.#perDocument(documents, text), isListed = each.length <= LISTED_DOCUMENTS;
-    const deadFeatures = this.#fired.reduce((dead, fired) => dead + (fired === 0 ? 1 : 0), 0);
+    const deadFeatures = this.#fires.reduce((dead, fires) => dead + (fires === 0 ? 1 : 0), 0);
     return {
       tokens,
       contexts: this.#contexts.length,
@@ -395,7 +405,8 @@ export class EvaluationSums {
       l0_quantiles: activeQuantiles(this.#activePerToken),
       k,
       dead_features: deadFeatures,
-      dead_fraction: deadFeatures / this.#fired.length,
+      dead_fraction: deadFeatures / this.#fires.length,
+      saebench: this.#saebench.result(l0, this.#fires),
       definitions: {
         ...EVALUATION_DEFINITIONS,
         ...isListed && DEFINITIONS_OF_LISTED_DOCUMENTS,

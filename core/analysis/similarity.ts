@@ -14,6 +14,7 @@ import {
   type FeatureProgress,
   shuffledContexts,
 } from "./coactivation.ts";
+import { comparableContexts } from "./context_similarity.ts";
 import { cosine, type Directions } from "./directions.ts";
 import { factorize } from "./least_squares.ts";
 import { type Neighbour, Neighbours } from "./neighbours.ts";
@@ -73,6 +74,8 @@ export interface Cosines {
   readonly bands: readonly Band[];
   /** All pairs. */
   readonly histogram: Histogram;
+  /** [groups][groups] mean |cosine| of a feature of the one and another feature of the other; NaN where there are none. */
+  readonly absolute: readonly (readonly number[])[];
   /** [features] the nearest of each, nearest first. */
   readonly neighbours: readonly (readonly Neighbour[])[];
 }
@@ -83,15 +86,23 @@ export class CosineTally {
   readonly #neighbours: Neighbours;
   readonly #counts = new Array<number>(BINS).fill(0);
   readonly #pairs = BANDS.map(() => 0);
+  readonly #groups: readonly number[];
+  /** [features] */
+  readonly #groupOf: Uint32Array;
+  /** [groups, groups] sums of |cosine|, of the row's group and the column's. */
+  readonly #absolute: Float64Array;
 
   /**
    * Begins with no pair.
    *
-   * @param features Features of the dictionary.
+   * @param groups Features per Matryoshka group.
    */
-  constructor(features: number) {
-    this.#features = features;
-    this.#neighbours = new Neighbours(features, NEIGHBOURS);
+  constructor(groups: readonly number[]) {
+    this.#groups = groups;
+    this.#groupOf = Uint32Array.from(groups.flatMap((size, group) => new Array<number>(size).fill(group)));
+    this.#absolute = new Float64Array(groups.length ** 2);
+    this.#features = this.#groupOf.length;
+    this.#neighbours = new Neighbours(this.#features, NEIGHBOURS);
   }
 
   /**
@@ -100,10 +111,12 @@ export class CosineTally {
    * @param block Any part of the matrix, no pair twice.
    */
   take({ firstRow, rows, firstColumn, columns, values }: CosineBlock): void {
+    const groupOf = this.#groupOf, absolute = this.#absolute;
     for (let r = 0; r < rows; r++) {
-      const i = firstRow + r;
+      const i = firstRow + r, group = groupOf[i] * this.#groups.length;
       for (let c = Math.max(0, i + 1 - firstColumn), at = r * columns + c; c < columns; c++, at++) {
         const value = values[at], j = firstColumn + c;
+        absolute[group + groupOf[j]] += Math.abs(value);
         this.#neighbours.offer(i, j, value);
         this.#neighbours.offer(j, i, value);
         this.#counts[Math.max(0, Math.min(BINS - 1, Math.floor((value + 1) * BINS / 2)))]++;
@@ -128,8 +141,16 @@ export class CosineTally {
         features: largest.filter((value) => value >= least).length,
       })),
       histogram: { edges: Array.from({ length: BINS + 1 }, (_, i) => -1 + 2 * i / BINS), counts: this.#counts },
+      absolute: this.#groups.map((_, a) =>
+        this.#groups.map((_, b) => this.#meanBetween(Math.min(a, b), Math.max(a, b)))
+      ),
       neighbours: all.map((i) => this.#neighbours.of(i)),
     };
+  }
+
+  #meanBetween(a: number, b: number): number {
+    const pairs = a === b ? this.#groups[a] * (this.#groups[a] - 1) / 2 : this.#groups[a] * this.#groups[b];
+    return this.#absolute[a * this.#groups.length + b] / pairs;
   }
 }
 
@@ -171,6 +192,8 @@ export interface AlikePair {
   readonly correlation: number;
   /** Share of the tokens on which at least one fires on which both do. */
   readonly jaccard: number;
+  /** Mean TF-IDF cosine of the words around their strongest firings, in different contexts; NaN where there are none. */
+  readonly context_cosine: number;
 }
 
 /** A feature that fires only where another does. */
@@ -183,6 +206,8 @@ export interface AbsorbedPair {
   readonly fires: number;
   /** Share of the outer one's firings that these are. */
   readonly share: number;
+  /** As of {@link AlikePair}. */
+  readonly context_cosine: number;
 }
 
 /** A measure of firing together over all features. */
@@ -218,6 +243,8 @@ export interface FiringSimilarities {
   readonly absorbed_by_chance: number;
   /** Those whose inner feature fires most. */
   readonly absorbed: readonly AbsorbedPair[];
+  /** The mean of `context_cosine` between the features of all pairs listed and excerpts around random tokens; NaN where none is listed. */
+  readonly context_cosine_by_chance: number;
 }
 
 /**
@@ -239,8 +266,12 @@ export function firingSimilarities(
   const onFeature = featureCounter(2 * features, onProgress);
   const compared = (beside?: Uint32Array) => {
     const correlations = new Neighbours(features, NEIGHBOURS), jaccards = new Neighbours(features, NEIGHBOURS);
-    const duplicates = new Listed<AlikePair>((a, b) => b.correlation - a.correlation || a.a - b.a || a.b - b.b);
-    const absorbed = new Listed<AbsorbedPair>((a, b) => b.fires - a.fires || b.share - a.share || a.inner - b.inner);
+    const duplicates = new Listed<Omit<AlikePair, "context_cosine">>((a, b) =>
+      b.correlation - a.correlation || a.a - b.a || a.b - b.b
+    );
+    const absorbed = new Listed<Omit<AbsorbedPair, "context_cosine">>((a, b) =>
+      b.fires - a.fires || b.share - a.share || a.inner - b.inner
+    );
     eachWithPartners(columns, record, features, ({ feature, partners, together, products }) => {
       for (let at = 0; at < partners.length; at++) {
         const other = partners[at];
@@ -267,21 +298,31 @@ export function firingSimilarities(
     by_chance: summary(chance[of]),
     neighbours: all.map((i) => found[of].of(i)),
   });
+  const nearest = nearestPairs(found.correlations, decoder, fires);
+  const duplicates = found.duplicates.first(), absorbed = found.absorbed.first();
+  const alike = [...nearest, ...duplicates].flatMap(({ a, b }) => [a, b]);
+  const listed = [...alike, ...absorbed.flatMap(({ inner, outer }) => [inner, outer])];
+  const contexts = comparableContexts(record, columns, listed);
+  const withContexts = <P extends { readonly a: number; readonly b: number }>(pair: P) => ({
+    ...pair,
+    context_cosine: contexts.between(pair.a, pair.b),
+  });
   return {
     tokens,
     correlation: similarity("correlations"),
     jaccard: similarity("jaccards"),
-    nearest: nearestPairs(found.correlations, decoder, fires),
+    nearest: nearest.map(withContexts),
     duplicate_pairs: found.duplicates.count,
-    duplicates: found.duplicates.first(),
+    duplicates: duplicates.map(withContexts),
     absorbed_pairs: found.absorbed.count,
     absorbed_by_chance: chance.absorbed.count,
-    absorbed: found.absorbed.first(),
+    absorbed: absorbed.map((pair) => ({ ...pair, context_cosine: contexts.between(pair.inner, pair.outer) })),
+    context_cosine_by_chance: contexts.by_chance,
   };
 }
 
-function nearestPairs(correlations: Neighbours, decoder: Directions, fires: Uint32Array): NearestPair[] {
-  const pairs = new Map<string, NearestPair>();
+function nearestPairs(correlations: Neighbours, decoder: Directions, fires: Uint32Array) {
+  const pairs = new Map<string, Omit<NearestPair, "context_cosine">>();
   fires.forEach((count, i) => {
     if (count < LEAST_FIRES) return;
     const nearest = correlations.of(i).find(({ feature }) => fires[feature] >= LEAST_FIRES);

@@ -43,6 +43,12 @@ export interface WeightStatistics {
   encoderOutside: number;
   /** |W_enc[:, i]| in 50 bins over their range. */
   encoderNormHistogram: Histogram;
+  /** Elements of W_dec in 100 bins over mean ± 5 std, as are the elements of both biases. */
+  decoderHistogram: Histogram;
+  /** Of b_enc. */
+  encoderBiasHistogram: Histogram;
+  /** Of b_dec. */
+  decoderBiasHistogram: Histogram;
 }
 
 /** Euclidean norm of each row of a row-major (rows, columns) matrix, summed in float64. */
@@ -60,30 +66,33 @@ function tensorStatistics(values: Float32Array, shape: number[]): TensorStatisti
   return { shape, ...moments(values), nonFinite };
 }
 
+/** 100 bins over mean ± 5 std, or over the range where that is narrower. */
+function elementHistogram(values: Float32Array, { mean, std, min, max }: TensorStatistics): Histogram {
+  return histogram(values, 100, Math.max(min, mean - 5 * std), Math.min(max, mean + 5 * std));
+}
+
 /** Moments, norms and histograms of a transcoder's weights, those for raw activations. */
 export function weightStatistics(weights: FeatureWeights): WeightStatistics {
   const features = weights.encoderBias.length, dIn = weights.encoder.length / features;
   const dOut = weights.decoderBias.length;
   const encoder = tensorStatistics(weights.encoder, [dIn, features]);
-  const encoderHistogram = histogram(
-    weights.encoder,
-    100,
-    Math.max(encoder.min, encoder.mean - 5 * encoder.std),
-    Math.min(encoder.max, encoder.mean + 5 * encoder.std),
-  );
+  const encoderBias = tensorStatistics(weights.encoderBias, [features]);
+  const decoder = tensorStatistics(weights.decoder, [features, dOut]);
+  const decoderBias = tensorStatistics(weights.decoderBias, [dOut]);
+  const encoderHistogram = elementHistogram(weights.encoder, encoder);
   const counted = encoderHistogram.counts.reduce((sum, count) => sum + count, 0);
   const norms = rowNorms(weights.encoder, features, dIn);
   const encoderNorms = summarize(norms);
   return {
-    encoder,
-    encoderBias: tensorStatistics(weights.encoderBias, [features]),
-    decoder: tensorStatistics(weights.decoder, [features, dOut]),
-    decoderBias: tensorStatistics(weights.decoderBias, [dOut]),
+    ...{ encoder, encoderBias, decoder, decoderBias },
     ...weights.skip && { skip: tensorStatistics(weights.skip, [dOut, dIn]) },
     encoderNorms,
     decoderNorms: summarize(rowNorms(weights.decoder, features, dOut)),
     encoderHistogram,
     encoderOutside: weights.encoder.length - counted,
     encoderNormHistogram: histogram(norms, 50, encoderNorms.min, encoderNorms.max),
+    decoderHistogram: elementHistogram(weights.decoder, decoder),
+    encoderBiasHistogram: elementHistogram(weights.encoderBias, encoderBias),
+    decoderBiasHistogram: elementHistogram(weights.decoderBias, decoderBias),
   };
 }

@@ -34,6 +34,7 @@ export interface ComparedCosines {
  *
  * @param gpu The device.
  * @param directions The rows; their width is a multiple of 4.
+ * @param groups Rows per Matryoshka group.
  * @param onProgress Hears of the blocks done.
  * @returns Both.
  * @throws {UserError} When a tensor is larger than the adapter can bind, or the device fails.
@@ -41,12 +42,13 @@ export interface ComparedCosines {
 export async function compareCosines(
   gpu: Gpu,
   directions: Directions,
+  groups: readonly number[],
   onProgress?: BlockProgress,
 ): Promise<ComparedCosines> {
   const { rows, width } = directions, count = rows.length / width, sides = Math.ceil(count / BLOCK);
   const each = sides * (sides + 1) / 2;
   const tallied = async (directions: Directions, before: number) => {
-    const tally = new CosineTally(count);
+    const tally = new CosineTally(groups);
     await takeProducts(gpu, directions, tally, (done) => onProgress?.(before + done, 2 * each));
     return tally.result();
   };

@@ -7,6 +7,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { Evaluation, TrainingTextFigures } from "../analysis/evaluation.ts";
 import type { LossEvaluation } from "../analysis/loss.ts";
+import type { SaebenchFigures } from "../analysis/saebench.ts";
 import type { TargetFigures } from "../analysis/target_figures.ts";
 import type { TokenCounts } from "../analysis/token_counts.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
@@ -44,6 +45,24 @@ const targetFigures: v.GenericSchema<unknown, TargetFigures> = v.object({
   fvu_per_prefix: v.array(v.object({ prefix: positive, fvu: measured })),
   target_variance: targetVariance,
   linear_map: v.optional(v.object({ fvu: measured, fvu_unit_variance: measured })),
+});
+const saebench: v.GenericSchema<unknown, SaebenchFigures> = v.object({
+  reconstruction_quality: v.object({ explained_variance: measured, cossim: measured }),
+  shrinkage: v.object({
+    l2_norm_in: measured,
+    l2_norm_out: measured,
+    l2_ratio: measured,
+    relative_reconstruction_bias: measured,
+  }),
+  sparsity: v.object({ l0: measured }),
+  misc_metrics: v.object({
+    frac_alive: measured,
+    freq_over_1_percent: measured,
+    freq_over_10_percent: measured,
+    normalized_freq_over_1_percent: measured,
+    normalized_freq_over_10_percent: measured,
+  }),
+  definitions: v.record(v.string(), v.string()),
 });
 const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
 const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
@@ -146,6 +165,7 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   k: positive,
   dead_features: measured,
   dead_fraction: measured,
+  saebench: v.optional(saebench),
   loss: v.optional(lossSchema),
   training_text: v.optional(v.object({ tokens: count, contexts: count, fvu: measured, fvu_ci95: interval })),
   token_counts: v.optional(v.object({ training: v.optional(tokenCounts), samples: tokenCounts })),

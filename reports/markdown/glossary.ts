@@ -41,6 +41,7 @@ const metricNames: Record<string, string> = {
   fvu_over_documents: "FVU over documents",
   fvu_per_document: "FVU per document",
   k: "k",
+  saebench: "SAEBench's names",
 };
 
 /** Those of its section on the model's predictions. */

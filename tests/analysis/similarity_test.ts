@@ -33,7 +33,7 @@ function pearson(a: ArrayLike<number>, b: ArrayLike<number>): number {
 
 /** All cosines as one block. */
 function tallied(directions: Directions, blocks = 1) {
-  const count = directions.rows.length / directions.width, tally = new CosineTally(count);
+  const count = directions.rows.length / directions.width, tally = new CosineTally([count]);
   const side = Math.ceil(count / blocks);
   for (let firstRow = 0; firstRow < count; firstRow += side) {
     for (let firstColumn = firstRow; firstColumn < count; firstColumn += side) {

@@ -128,6 +128,29 @@ Deno.test("mtc analyze weights: tensors, groups and features, without a text", (
     assert.deepEqual(rows.map(({ feature }) => Number(feature)), Array.from({ length: 32 }, (_, i) => i));
     const mean = rows.reduce((sum, row) => sum + Number(row.decoder_norm), 0) / 32;
     assert.ok(Math.abs(mean - found.groups[0].decoder_norm.mean) < 1e-9);
+    assert.match(text.stdout, /^\| ≥ 0\.80 +\|( +0 \|){4}$/m);
+    assert.match(text.stdout, /^\| W_enc +\| +\d+ \| +\d+ \| +0\.\d{3} \| +[\d.]+ \|$/m);
+    const counted = Object.values<{ counts: number[] }>(found.histograms).map(({ counts }) =>
+      counts.reduce((a, b) => a + b)
+    );
+    assert.deepEqual(counted.map((count, t) => count > [4000, 30, 4000, 120][t]), [true, true, true, true]);
+    const without = await mtc("analyze", "weights", "--run", layer, "--no-pairs");
+    assert.doesNotMatch(without.stdout, /Nearest rows|≥/);
+  }));
+
+Deno.test("mtc evaluate --scores: the original project's scores beside chance, and SAEBench's names for them", () =>
+  inDirectory(async (run) => {
+    const layer = await plantedLayer(run, 2), args = ["evaluate", "--run", layer, "--tokens", "30", "--scores"];
+    const text = await mtc(...args);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Scores of the original project, on 2,048 tokens of the reading set:$/m);
+    assert.match(text.stdout, /^\| absorption_score \(pairs\) +\| +0 \(0\) \| +0 \|$/m);
+    assert.match(text.stdout, /^\| between_similarity, groups 0 and 1 +\| 0\.\d{4} \| +0\.\d{4} \|$/m);
+    assert.match(text.stdout, /^monosemanticity: .*A feature that never fires has the best score, 1\.$/m);
+    const found = JSON.parse((await mtc(...args, "--json")).stdout), { original_scores, saebench } = found;
+    assert.deepEqual([original_scores.tokens, original_scores.group_stats[1].size], [TOKENS, 20]);
+    assert.ok(saebench.misc_metrics.average_max_decoder_cosine_sim > 0);
+    assert.ok("average_max_encoder_cosine_sim" in saebench.definitions && !("ce_loss_score" in saebench.definitions));
   }));
 
 Deno.test("mtc analyze similarity: planted features that fire only under others, and ten neighbours by each measure", () =>
@@ -148,6 +171,8 @@ Deno.test("mtc analyze similarity: planted features that fire only under others,
     const pairs = firing.absorbed.map(({ inner, outer }: { inner: number; outer: number }) => [inner, outer]);
     assert.deepEqual(pairs.sort(), Array.from({ length: 8 }, (_, n) => [12 + n, n]));
     assert.deepEqual(found.decoder.by_chance.neighbours, undefined);
+    assert.match(text.stdout, /^Words around: .* with texts around random tokens it is 0\.\d{3}\.$/m);
+    assert.equal(firing.nearest[0].context_cosine, 0, "planted tokens run into one word, another one at each place");
     const csv = await mtc("analyze", "similarity", "--run", run, "--csv");
     const rows: Record<string, string>[] = csvParse(csv.stdout), near = rows.filter(({ feature }) => feature === "13");
     for (const measure of ["decoder_cosine", "encoder_cosine", "correlation", "jaccard"]) {

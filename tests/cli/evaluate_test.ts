@@ -111,7 +111,7 @@ Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, 
     assert.equal(code, 0, stderr);
     const found = JSON.parse(stdout);
     for (const [i, directory] of layers.entries()) {
-      const { run: _, layer: __, ...evaluation } = found[i], { loss } = evaluation;
+      const { run: _, layer: __, saebench: told, ...evaluation } = found[i], { loss } = evaluation;
       assert.deepEqual(loss.definitions, LOSS_DEFINITIONS);
       // 100 tokens are rounded up to 7 contexts, each with 14 counted tokens that have a successor.
       assert.deepEqual([evaluation.tokens, loss.tokens, loss.contexts], [75, 98, 7]);
@@ -119,7 +119,15 @@ Deno.test("mtc evaluate --loss: every figure of each layer and of both at once, 
       const mappings = [2, 4].map((layer) => `layer${layer}.resid_mid -> layer${layer}.mlp_out`);
       assert.deepEqual(loss.replacement_model.transcoders, mappings);
       assert.ok(loss.zero.kl_ci95[0] < loss.zero.kl && loss.zero.kl < loss.zero.kl_ci95[1]);
-      assert.deepEqual(await readEvaluation(directory), evaluation, "a run without the file gets what was measured");
+      const { saebench, ...kept } = await readEvaluation(directory);
+      assert.deepEqual(kept, evaluation, "a run without the file gets what was measured");
+      const { model_behavior_preservation: { kl_div_with_sae }, model_performance_preservation, ...others } = told;
+      assert.deepEqual(
+        [kl_div_with_sae, model_performance_preservation.ce_loss_score],
+        [loss.per_prefix[1].kl, loss.per_prefix[1].recovered_zero],
+      );
+      assert.deepEqual({ ...others, definitions: saebench!.definitions }, saebench, "the loss has the other names");
+      assert.equal(saebench!.sparsity.l0, evaluation.l0);
     }
   }));
 

@@ -14,7 +14,7 @@ for (const features of [1, 7, 130, 2051, 4099]) {
     // Few dimensions hold most of the length, so that chance is not that of a sphere.
     const matrix = gaussians(features * WIDTH, features).map((x, at) => x / (1 + at % WIDTH));
     const directions = directionsOf(matrix, WIDTH), blocks: [number, number][] = [];
-    const { cosines, by_chance } = await compareCosines(gpu, directions, (...done) => blocks.push(done));
+    const { cosines, by_chance } = await compareCosines(gpu, directions, [features], (...done) => blocks.push(done));
     const sides = Math.ceil(features / 2048), all = sides * (sides + 1);
     assert.deepEqual(blocks, Array.from({ length: all }, (_, n) => [n + 1, all]));
     assert.equal(cosines.histogram.counts.reduce((a, b) => a + b), features * (features - 1) / 2);
