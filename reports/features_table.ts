@@ -5,8 +5,12 @@
 
 import type { FeatureOverview, FeaturesOverview, StrengthBand } from "../core/analysis/feature_overview.ts";
 import { median } from "../core/analysis/statistics.ts";
+import type { FeatureTokens, ToldToken } from "../core/analysis/attribution.ts";
+import type { SurroundingWords } from "../core/analysis/surrounding_words.ts";
 import { counted, decimal, integer, percent, significant } from "./format.ts";
-import { numeric, table } from "./markdown/markdown.ts";
+import { numeric, plain, table } from "./markdown/markdown.ts";
+import { sparkline } from "./sparkline.ts";
+import { visibleToken } from "./tokens.ts";
 
 /** What features can be ranked by. */
 export type FeatureOrder = "strength" | "fires" | "fvu-rise";
@@ -17,7 +21,22 @@ export interface FeatureWords {
   readonly name: (feature: number) => string;
   /** A token of the record among those around it. */
   readonly context: (token: number) => string;
+  /** The words around its strongest firings. */
+  readonly around: (feature: number) => SurroundingWords;
+  /** What it reads and writes; undefined where that was not measured. */
+  readonly readsWrites: (feature: number) => ReadsWrites | undefined;
 }
+
+/** What a feature reads and writes, as `mtc analyze attribution` measured it. */
+export interface ReadsWrites {
+  /** The tokens; null where they were not asked for. */
+  readonly tokens: FeatureTokens | null;
+  /** Cosine of what it reads with what it writes; null where that is not added to the residual stream as it is. */
+  readonly cosine: number | null;
+}
+
+/** Features that fire on fewer tokens have no profile that could be told from chance. */
+const LEAST_PROFILED = 40;
 
 /** The features that fire, the first in an order first. */
 export function ranked(features: readonly FeatureOverview[], order: FeatureOrder): FeatureOverview[] {
@@ -38,8 +57,17 @@ export function featuresText(
     overviewSentences(overview).join(" "),
     ...bands.some(({ features }) => features > 0) ? [bandTable(bands, "by quantiles")] : [],
     ...fixed_bands.length > 0 ? [bandTable(fixed_bands, "of the original project")] : [],
-    ...first.length > 0 ? [`The first ${integer(first.length)} by ${ORDERS[order]}:`, featureTable(first, words)] : [],
+    ...first.length > 0
+      ? [
+        `The first ${integer(first.length)} by ${ORDERS[order]}:`,
+        featureTable(first, words),
+        "How, where and among which words they fire, and what they read and write:",
+        surroundingsTable(first, words),
+      ]
+      : [],
     NOTES,
+    surroundingsNote(overview),
+    ...first.some(({ feature }) => words.readsWrites(feature)?.tokens) ? [READS_NOTE] : [NOT_READ],
   ].join("\n\n");
 }
 
@@ -100,6 +128,66 @@ export function featureTable(features: readonly FeatureOverview[], { name, conte
     ]),
   );
 }
+
+/** How and where features fire, among which words, and what they read and write as far as that was measured. */
+export function surroundingsTable(
+  features: readonly FeatureOverview[],
+  { around, readsWrites }: Pick<FeatureWords, "around" | "readsWrites">,
+): string {
+  const measured = features.some(({ feature }) => readsWrites(feature) !== undefined);
+  const first = (tokens: readonly ToldToken[], chance: number) =>
+    tokens.filter(({ value }) => value > chance).slice(0, 3).map(({ token }) => visibleToken(token)).join(" ") || "–";
+  return table(
+    [
+      numeric("Feature"),
+      ...["Activations", "In contexts", "In documents", "Words around"],
+      ...measured ? ["Reads", "Raises", "Lowers", numeric("Cosine")] : [],
+    ],
+    features.map(({ feature, fires, activations, context_profile, document_profile }) => {
+      const { tokens, cosine } = readsWrites(feature) ?? { tokens: null, cosine: null }, { words } = around(feature);
+      const profile = (profile: readonly number[]) => fires < LEAST_PROFILED ? "–" : sparkline(profile.map(known), 2);
+      return [
+        String(feature),
+        sparkline(activations),
+        profile(context_profile),
+        profile(document_profile),
+        words.map(({ word, excerpts }) => `${plain(word)} ${excerpts}`).join(", ") || "–",
+        ...measured
+          ? [
+            tokens ? first(tokens.reads, tokens.chance) : "",
+            tokens?.writes ? first(tokens.writes.raised, tokens.writes.chance) : "",
+            // What lowers a logit is below the mean: its value is turned, so that it is held against the same chance.
+            tokens?.writes
+              ? first(tokens.writes.lowered.map((one) => ({ ...one, value: -one.value })), tokens.writes.chance)
+              : "",
+            cosine === null ? "–" : decimal(cosine, 2),
+          ]
+          : [],
+      ];
+    }),
+  );
+}
+
+/** A part of a context in which no token counts has no multiple. */
+function known(multiple: number): number {
+  return Number.isNaN(multiple) ? 0 : multiple;
+}
+
+/** What the bars and the words are. */
+function surroundingsNote({ document_offsets }: FeaturesOverview): string {
+  return "Activations: how they are distributed where it fires, from 0 to the largest. In contexts: how likely it fires in each eighth of a context; in documents: " +
+    `in each eighth of all tokens by how far into the document they are (from token ${
+      document_offsets.map(integer).join("; ")
+    }). ▅ is as likely as anywhere, █ twice as likely and more; a dash: fewer than ${LEAST_PROFILED} firings. Words ` +
+    "around: those in more of the ten strongest excerpts, which are of different contexts, than chance has (p < 0.0001), and in how many.";
+}
+
+const READS_NOTE =
+  "Reads, raises, lowers: the tokens nearest to what it reads (cosine with embeddings), and those whose logits it changes most on the direct path, as far as they lie beyond " +
+  "what the same numbers do in random order. Cosine: of what it reads with what it writes. `mtc analyze attribution` has measured this; --json has ten of each.";
+
+const NOT_READ =
+  "Which tokens features read, and whose logits they raise and lower, is told here once `mtc analyze attribution` has measured it.";
 
 const NOTES =
   "Fires: share of tokens. Mean: of the activations where it fires. FVU rise: by how much FVU of the whole dictionary rises without the feature, all others " +

@@ -7,16 +7,26 @@
 const BARS = "▁▂▃▄▅▆▇█";
 
 /**
- * Draws counts as bars, each beside the largest.
+ * Draws values as bars.
+ *
+ * @param values None below 0.
+ * @param most What a full bar stands for; the largest if left out.
+ * @returns One character per value; nothing where there is nothing to draw.
+ */
+export function sparkline(values: readonly number[], most = Math.max(...values)): string {
+  if (!(most > 0)) return "";
+  return values.map((value) => BARS[Math.min(BARS.length - 1, Math.ceil(value / most * (BARS.length - 1)))]).join("");
+}
+
+/**
+ * Sums neighbouring bins.
  *
  * @param counts One per bin.
- * @param width Characters; neighbouring bins share one where there are more of them.
- * @returns Nothing where all are 0.
+ * @param bins How many are wanted, no more than there are.
+ * @returns The sums.
  */
-export function sparkline(counts: readonly number[], width: number): string {
-  const bars = new Array<number>(Math.min(width, counts.length)).fill(0);
-  counts.forEach((count, bin) => bars[Math.floor(bin * bars.length / counts.length)] += count);
-  const most = Math.max(...bars);
-  if (!(most > 0)) return "";
-  return bars.map((count) => BARS[Math.ceil(count / most * (BARS.length - 1))]).join("");
+export function rebinned(counts: readonly number[], bins: number): number[] {
+  const sums = new Array<number>(bins).fill(0);
+  counts.forEach((count, bin) => sums[Math.floor(bin * bins / counts.length)] += count);
+  return sums;
 }

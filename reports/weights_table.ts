@@ -9,7 +9,7 @@ import type { EffectiveRank, GroupWeights, WeightAnalysis } from "../core/analys
 import type { TensorStatistics } from "../core/analysis/weight_statistics.ts";
 import { counted, decimal, integer, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
-import { sparkline } from "./sparkline.ts";
+import { rebinned, sparkline } from "./sparkline.ts";
 
 /** The tensors of a transcoder. */
 export type TensorName = "W_enc" | "b_enc" | "W_dec" | "b_dec";
@@ -28,8 +28,8 @@ export interface ToldWeights {
   readonly similar?: { readonly decoder: SimilarRows; readonly encoder: SimilarRows };
 }
 
-/** Characters of a histogram. */
-const LINE = 21;
+/** Characters of a histogram: bins of half a standard deviation. */
+const LINE = 20;
 
 /** Pairs that a reader is shown. */
 const SHOWN = 10;
@@ -81,7 +81,7 @@ export function tensorTable({ tensors, histograms }: Pick<ToldWeights, "tensors"
         name,
         shape.map(String).join(" × "),
         ...[mean, std, min, max].map((value) => significant(value, 3)),
-        sparkline(histograms[name].counts, LINE),
+        sparkline(rebinned(histograms[name].counts, LINE)),
       ];
     }),
   );

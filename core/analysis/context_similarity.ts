@@ -4,18 +4,14 @@
  */
 
 import { permutation, randomGenerator } from "../random.ts";
-import { Largest } from "./largest.ts";
+import { type Excerpt, excerptAround, strongestExcerpts, wordsOf } from "./excerpts.ts";
 import { type ActivationColumns, contextStarts, type RecordedTokens } from "./record.ts";
-import { CONTEXT_RADIUS } from "./samples.ts";
 
-/** Contexts of a feature that are compared, and random ones that they are held against. */
-const CONTEXTS = 10, ANYWHERE = 100;
+/** Random excerpts that those of features are held against. */
+const ANYWHERE = 100;
 
 /** Separates the random places from other draws. */
 const PLACE_STREAM = 0x706c6163;
-
-/** Words of two letters, digits or underscores and more, as scikit-learn's vectorizer takes them. */
-const WORDS = /[\p{L}\p{N}_]{2,}/gu;
 
 /** A text as its words' weights, in order of the words' numbers, of length 1 unless it has no word. */
 export interface WeighedWords {
@@ -33,20 +29,20 @@ export interface WeighedWords {
  * @returns One for each.
  */
 export function weighWords(texts: readonly string[]): WeighedWords[] {
-  const numbers = new Map<string, number>(), texts_with: number[] = [];
+  const numbers = new Map<string, number>(), textsWith: number[] = [];
   const counted = texts.map((text) => {
     const counts = new Map<number, number>();
-    for (const [word] of text.toLowerCase().matchAll(WORDS)) {
+    for (const { word } of wordsOf(text)) {
       const number = numbers.get(word) ?? numbers.size;
       numbers.set(word, number);
       counts.set(number, (counts.get(number) ?? 0) + 1);
     }
-    for (const number of counts.keys()) texts_with[number] = (texts_with[number] ?? 0) + 1;
+    for (const number of counts.keys()) textsWith[number] = (textsWith[number] ?? 0) + 1;
     return [...counts].sort(([a], [b]) => a - b);
   });
   return counted.map((counts) => {
     const weights = counts.map(([number, count]) =>
-      count * (1 + Math.log((1 + texts.length) / (1 + texts_with[number])))
+      count * (1 + Math.log((1 + texts.length) / (1 + textsWith[number])))
     );
     const length = Math.hypot(...weights);
     return { word: counts.map(([number]) => number), weight: weights.map((weight) => weight / length) };
@@ -70,14 +66,6 @@ export function wordCosine(a: WeighedWords, b: WeighedWords): number {
   return sum;
 }
 
-/** A place in a text. */
-interface Excerpt {
-  /** The context that it is in. */
-  readonly context: number;
-  /** The text around. */
-  readonly text: string;
-}
-
 /** The contexts of features, ready to be compared. */
 export interface ComparableContexts {
   /**
@@ -93,8 +81,8 @@ export interface ComparableContexts {
 }
 
 /**
- * Makes the contexts of features comparable: ten excerpts of each, around its strongest firings, of ten different contexts, each of the token and
- * ten tokens on either side. Words are weighed over all excerpts of these features, and a hundred around random tokens.
+ * Makes the contexts of features comparable: ten excerpts of each, around its strongest firings, of ten different contexts. Words are weighed over
+ * all excerpts of these features, and a hundred around random tokens.
  *
  * @param record The tokens.
  * @param columns Activations by feature.
@@ -103,37 +91,21 @@ export interface ComparableContexts {
  */
 export function comparableContexts(
   record: RecordedTokens,
-  { start, token, value }: ActivationColumns,
+  columns: ActivationColumns,
   features: Iterable<number>,
 ): ComparableContexts {
-  const { context, place, id, tokenTexts } = record, contextOf = (at: number) => Math.floor(place[at] / context);
-  const excerpt = (at: number): Excerpt => {
-    const around: number[] = [];
-    for (let near = at - CONTEXT_RADIUS; near <= at + CONTEXT_RADIUS; near++) {
-      if (near >= 0 && near < place.length && contextOf(near) === contextOf(at)) around.push(near);
-    }
-    return { context: contextOf(at), text: around.map((near) => tokenTexts.get(id[near])!).join("") };
-  };
-  const strongest = (feature: number): Excerpt[] => {
-    const best = new Map<number, { at: number; value: number }>();
-    for (let e = start[feature]; e < start[feature + 1]; e++) {
-      const here = contextOf(token[e]), found = best.get(here);
-      if (!found || value[e] > found.value) best.set(here, { at: token[e], value: value[e] });
-    }
-    const largest = new Largest<number>(CONTEXTS);
-    for (const { at, value } of best.values()) largest.add(at, value);
-    return largest.items.map(excerpt);
-  };
   const starts = contextStarts(record), random = randomGenerator(0, PLACE_STREAM);
   const anywhere = [...permutation(starts.length - 1, random).slice(0, ANYWHERE)].map((c) =>
-    excerpt(starts[c] + random.below(starts[c + 1] - starts[c]))
+    excerptAround(record, starts[c] + random.below(starts[c + 1] - starts[c]))
   );
-  const each = new Map([...new Set(features)].map((feature) => [feature, strongest(feature)]));
-  const all = [...each.values(), anywhere].flat(), words = weighWords(all.map(({ text }) => text));
-  const wordsOf = new Map(all.map((excerpt, i) => [excerpt, words[i]]));
+  const each = new Map(
+    [...new Set(features)].map((feature) => [feature, strongestExcerpts(record, columns, feature)]),
+  );
+  const all = [...each.values(), anywhere].flat(), weighed = weighWords(all.map(({ text }) => text));
+  const words = new Map(all.map((excerpt, i) => [excerpt, weighed[i]]));
   const mean = (these: readonly Excerpt[], those: readonly Excerpt[]) => {
     const cosines = these.flatMap((a) =>
-      those.filter((b) => b.context !== a.context).map((b) => wordCosine(wordsOf.get(a)!, wordsOf.get(b)!))
+      those.filter((b) => b.context !== a.context).map((b) => wordCosine(words.get(a)!, words.get(b)!))
     );
     return cosines.reduce((a, b) => a + b, 0) / cosines.length;
   };

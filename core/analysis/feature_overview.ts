@@ -5,6 +5,7 @@
 
 import { randomGenerator } from "../random.ts";
 import { activationSums, shuffledContexts } from "./coactivation.ts";
+import { contextBins, documentBins, placeProfiles } from "./places.ts";
 import { columnsOf, type FeatureRecord, prefixFvus } from "./record.ts";
 import { type Histogram, histogram, quantile } from "./statistics.ts";
 import { type FiredToken, tokenProfiles } from "./token_profile.ts";
@@ -15,8 +16,8 @@ const QUANTILES = [0.95, 0.75, 0.5, 0.25, 0];
 /** The largest activations that the original project sorted by. */
 const FIXED = [30, 20, 10, 5];
 
-/** Tokens of a feature that are kept, and bins of the histograms. */
-const TOKENS = 5, BINS = 40;
+/** Tokens of a feature that are kept, bins of the histograms, and of each feature's own. */
+const TOKENS = 5, BINS = 40, OWN_BINS = 10;
 
 /** Separates the shuffle from other uses of the generator. */
 const SHUFFLE_STREAM = 0x6f766572;
@@ -55,6 +56,12 @@ export interface FeatureOverview {
   readonly token_entropy: number;
   /** The same of the tokens that stand there once contexts are shuffled: as many, in the same bursts, whatever they are. */
   readonly token_entropy_by_chance: number;
+  /** Its activations where it fires, in ten equal bins from 0 to the largest. */
+  readonly activations: readonly number[];
+  /** How likely it fires in each eighth of a context, as a multiple of how likely it fires anywhere: 1 by chance. */
+  readonly context_profile: readonly number[];
+  /** The same in each eighth of all tokens by their offset in the document. */
+  readonly document_profile: readonly number[];
 }
 
 /** All features on a reading set. */
@@ -73,6 +80,8 @@ export interface FeaturesOverview {
   readonly log_density: Histogram;
   /** log10 of all activations. */
   readonly log_activation: Histogram;
+  /** The least offset in a document of each eighth of `document_profile`. */
+  readonly document_offsets: readonly number[];
   /** All features, in their order. */
   readonly features: readonly FeatureOverview[];
 }
@@ -90,11 +99,15 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
   const { fires, sum } = activationSums(columns, tokens), profiles = tokenProfiles(columns, record, TOKENS);
   const beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
   const chance = tokenProfiles({ ...columns, token: columns.token.map((t) => beside[t]) }, record, 0);
+  const documents = documentBins(record), inContext = placeProfiles(contextBins(record));
+  const inDocument = placeProfiles(documents.bin);
   const features = groupOf.map((group, feature): FeatureOverview => {
     let strongest = -1, max = NaN;
     for (let at = columns.start[feature]; at < columns.start[feature + 1]; at++) {
       if (strongest < 0 || columns.value[at] > max) [strongest, max] = [columns.token[at], columns.value[at]];
     }
+    const own = columns.value.subarray(columns.start[feature], columns.start[feature + 1]);
+    const token = columns.token.subarray(columns.start[feature], columns.start[feature + 1]);
     return {
       ...{ feature, group, fires: fires[feature], density: fires[feature] / tokens, max_activation: max, strongest },
       mean_activation: sum[feature] / fires[feature],
@@ -102,6 +115,9 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
       tokens: profiles[feature].tokens,
       token_entropy: profiles[feature].entropy,
       token_entropy_by_chance: chance[feature].entropy,
+      activations: histogram(own, OWN_BINS, 0, max).counts,
+      context_profile: inContext(token),
+      document_profile: inDocument(token),
     };
   });
   const alive = features.filter(({ fires }) => fires > 0);
@@ -112,6 +128,7 @@ export function featuresOverview(record: FeatureRecord): FeaturesOverview {
     fixed_bands: bandsOf(alive, prefixes, FIXED.filter((least) => least <= ascending[ascending.length - 1])),
     log_density: logHistogram(alive.map(({ density }) => density)),
     log_activation: logHistogram(record.value),
+    document_offsets: documents.least,
     features,
   };
 }

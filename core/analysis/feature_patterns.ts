@@ -5,14 +5,12 @@
 
 import { permutation, randomGenerator } from "../random.ts";
 import { featureCounter, type FeatureProgress, shuffledContexts } from "./coactivation.ts";
+import { contextBins, placeProfiles, POSITION_BINS } from "./places.ts";
 import { type ActivationColumns, columnsOf, contextStarts, type FeatureRecord } from "./record.ts";
 import { moments } from "./statistics.ts";
 
 /** Tokens before one in which a feature may have fired. */
 const RECENT = 8;
-
-/** Equal parts of a context. */
-export const POSITION_BINS = 8;
 
 /** The share of the largest activations that the tail is measured on, and the fewest of them. */
 const TAIL_SHARE = 0.1, LEAST_TAIL = 10;
@@ -67,9 +65,7 @@ export function featurePatterns(
   onProgress?: FeatureProgress,
 ): FeaturePattern[] {
   const columns = columnsOf(record, features), tokens = record.place.length;
-  const bin = Uint8Array.from(record.place, (place) => {
-    return Math.min(POSITION_BINS - 1, Math.floor((place % record.context) * POSITION_BINS / record.context));
-  });
+  const bin = contextBins(record), profileOf = placeProfiles(bin);
   const inBin = new Float64Array(POSITION_BINS);
   for (const one of bin) inBin[one]++;
   const documents = new DocumentRates(record), beside = shuffledContexts(record, randomGenerator(0, SHUFFLE_STREAM));
@@ -90,7 +86,7 @@ export function featurePatterns(
       ...{ feature, fires, ...distribution(columns, feature) },
       burstiness: burstiness(token, ends, tokens),
       burstiness_by_chance: burstiness(drawn, ends, tokens),
-      position_profile: Array.from(counts, (count, b) => count / fires / (inBin[b] / tokens)),
+      position_profile: profileOf(token),
       position_bits: positionBits(counts, inBin, fires, tokens),
       position_bits_by_chance: positionBits(binned(drawn), inBin, fires, tokens),
       document_gini: documents.gini(token),

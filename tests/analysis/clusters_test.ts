@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { averageLinkage, cutTree, leafOrder, silhouettes } from "../../core/analysis/clustering.ts";
 import { clusterFeatures, coactivationGraph, correlationDistances } from "../../core/analysis/clusters.ts";
-import { featurePatterns, POSITION_BINS } from "../../core/analysis/feature_patterns.ts";
+import { featurePatterns } from "../../core/analysis/feature_patterns.ts";
+import { POSITION_BINS } from "../../core/analysis/places.ts";
 import { columnsOf, type FeatureRecord, rowsOf } from "../../core/analysis/record.ts";
 import { shuffledColumns } from "../../core/analysis/shuffled_record.ts";
 import { firingSimilarities } from "../../core/analysis/similarity.ts";

@@ -9,8 +9,9 @@ import { columnsOf, type FeatureRecord } from "../../core/analysis/record.ts";
 import { SAEBENCH_DEFINITIONS, SaebenchSums, toldSaebench } from "../../core/analysis/saebench.ts";
 import { CosineTally } from "../../core/analysis/similarity.ts";
 import { similarRows } from "../../core/analysis/similar_rows.ts";
+import { binomialTail, surroundingWords } from "../../core/analysis/surrounding_words.ts";
 import { assertClose } from "../compare.ts";
-import { gaussians } from "../random.ts";
+import { gaussians, uniform } from "../random.ts";
 import { CONTEXT, plantedRecord } from "./planted_record.ts";
 
 interface Golden {
@@ -186,6 +187,33 @@ Deno.test("contexts: features among the same words are alike, others are not mor
 Deno.test("contexts: features that fire in one context alone have no other to be compared with", () => {
   const planted = plantedRecord([2], 2 * CONTEXT, [(t) => t === 3 ? 1 : 0, (t) => t === 5 ? 1 : 0]);
   assert.ok(Number.isNaN(comparableContexts(planted, columnsOf(planted, 2), [0, 1]).between(0, 1)));
+});
+
+Deno.test("words around: a planted word is told with its share of the text, the firing's own and those of chance are not", () => {
+  const tokens = 100 * (CONTEXT - 1),
+    planted = plantedRecord([2], tokens, [
+      (t) => t % (CONTEXT - 1) === 16 ? 1 + t / tokens : 0,
+      (t) => t % 97 === 5 ? 1 : 0,
+    ]);
+  // Every tenth token is "harbour" in the last 20 contexts, the firing itself is "anchor", all else one of 500 words in no order.
+  const own = (t: number) =>
+    t >= 0.8 * tokens ? t % 10 === 0 ? 900 : t % (CONTEXT - 1) === 16 ? 901 : undefined : undefined;
+  const draw = uniform(8), id = planted.id.map((_, t) => own(t) ?? Math.floor(500 * draw()));
+  const text = (id: number) => id === 900 ? " harbour" : id === 901 ? " anchor" : ` w${id}`;
+  const record = { ...planted, id, tokenTexts: new Map([...id].map((id) => [id, text(id)])) };
+  const [first, second] = surroundingWords(record, columnsOf(planted, 2), [0, 1]);
+  assert.deepEqual([first.excerpts, first.words.map(({ word, excerpts }) => [word, excerpts])], [10, [[
+    "harbour",
+    10,
+  ]]]);
+  assert.ok(Math.abs(first.words[0].share_of_text - 0.2) < 0.05);
+  assert.deepEqual(second.words, []);
+});
+
+Deno.test("binomial tails", () => {
+  assert.ok(Math.abs(binomialTail(10, 0, 0.3) - 1) < 1e-14);
+  assert.ok(Math.abs(binomialTail(10, 10, 0.5) - 2 ** -10) < 1e-15);
+  assert.ok(Math.abs(binomialTail(3, 2, 0.25) - (3 * 0.25 ** 2 * 0.75 + 0.25 ** 3)) < 1e-15);
 });
 
 Deno.test("like rows: the planted pair is nearest and counted in its band, with its distance", () => {

@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { csvParse } from "d3-dsv";
+import { readAttribution } from "../../core/runs/attribution.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { readRecord, RECORD_FILE, writeRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
@@ -200,6 +201,18 @@ Deno.test("mtc analyze features: every feature as JSON and CSV, the first of an 
     const shown = [...text.stdout.matchAll(/^\| +(\d+) \| +[01] \| /gm)].map(([, feature]) => Number(feature));
     const most = rows.toSorted((a, b) => Number(b.fires) - Number(a.fires) || Number(a.feature) - Number(b.feature));
     assert.deepEqual(shown, most.slice(0, 3).map(({ feature }) => Number(feature)));
+    assert.match(text.stdout, /^\| +\d+ \| [▁-█]{10} +\| [▁-█]{8} +\| [▁-█]{8} +\| .* \|$/m);
+    assert.match(text.stdout, /^Which tokens features read, .* once `mtc analyze attribution` has measured it\.$/m);
+    assert.deepEqual([features[5].reads_and_writes, features[5].around.excerpts], [null, 10]);
+    assert.equal((await mtc("analyze", "attribution", "--run", layer, "--tokens", "64")).code, 0);
+    const [{ feature, tokens, cosine }] = (await readAttribution(layer, await readConfig(layer)))!.features;
+    const after = await mtc("analyze", "features", "--run", layer, "--json");
+    assert.deepEqual(JSON.parse(after.stdout).features[feature].reads_and_writes, { tokens, cosine });
+    const measured = await mtc("analyze", "features", "--run", layer);
+    assert.match(measured.stdout, /^\| Feature \| Activations \| .* \| Reads +\| Raises +\| Lowers +\| Cosine \|$/m);
+    assert.match(measured.stdout, /^Reads, raises, lowers: /m);
+    const profile = [1, 2, 3, 4, 5, 6, 7, 8].map((n) => Number(rows[5][`context_${n}`]));
+    assert.deepEqual(profile, features[5].context_profile);
     assert.equal((await mtc("analyze", "features", "--run", layer, "--by", "size")).code, 2);
   }));
 
