@@ -83,8 +83,8 @@ export interface OriginalScores {
 export const ORIGINAL_DEFINITIONS: Readonly<Record<string, string>> = {
   absorption_score:
     "Share of the pairs of features whose decoder rows have a cosine above 0.9; by chance: of as many random directions with the same second " +
-    "moment. It counts near duplicates and cannot say that a feature stays silent where it belongs because another fires in its place: for " +
-    "absorption in that sense see `mtc analyze absorption`.",
+    "moment. It counts near duplicates and cannot say that a feature stays silent where it belongs because another fires in its place, which " +
+    "is what absorption means elsewhere.",
   splitting_score:
     "Share of the pairs of features that are active together on more than half of all tokens; by chance: with shuffled contexts. Only features " +
     "that are active on more than half of the tokens can be in such a pair, so that it says nothing of how a concept is split among sparse ones.",
