@@ -87,7 +87,9 @@ async function manyRuns({ runs }: { runs: number }): Promise<void> {
       const directory = join(folder, `run${n}`), place = ["--runs", folder, "--name", `run${n}`];
       await trainRun(gpu, await requestFor(...SETTINGS, "--seed", String(n), ...place));
       await evaluateRun(gpu, directory);
-      const code = await quietly(() => main(["report", "--runs", directory, "--out", join(folder, "reports")]));
+      const code = await quietly(() =>
+        main(["report", "--quick", "--runs", directory, "--out", join(folder, "reports")])
+      );
       if (code !== 0) throw new Error(`mtc report ended with ${code}`);
       await Deno.remove(directory, { recursive: true });
       const { rss: resident, heapUsed: heap } = Deno.memoryUsage();

@@ -4,9 +4,12 @@
  */
 
 import { Command, Option } from "commander";
+import type { LossEvaluation } from "../core/analysis/loss.ts";
 import { UserError } from "../core/errors.ts";
 import type { OriginalScores } from "../core/analysis/original_scores.ts";
 import type { Cosines } from "../core/analysis/similarity.ts";
+import type { Gpu } from "../core/gpu/device.ts";
+import type { ModelFiles } from "../core/model/files.ts";
 import type { StoredEvaluation } from "../core/runs/evaluation.ts";
 import { HELD_OUT_SPLITS, type HeldOutSplit } from "../core/text/split.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
@@ -38,8 +41,6 @@ async function evaluateRun(
   const { onHeldOut } = await import("./held_out.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { evaluateTranscoders } = await import("../core/passes/evaluation.ts");
-  const { configOf } = await import("../core/model/config.ts");
-  const { lossModel, measureLoss } = await import("../core/passes/loss.ts");
   const { modelOf } = await import("../core/runs/finished.ts");
   const [{ config }] = transcoders;
   const files = await openModelVisibly(model ?? modelOf(transcoders));
@@ -55,20 +56,10 @@ async function evaluateRun(
         ({ advance, ...text }) => evaluateTranscoders({ ...text, onProgress: advance }),
       );
     };
-    const measure = () => {
-      const tokens = lossTokens ?? (config.loss_tokens || LOSS_TOKENS);
-      const parts = lossModel(gpu, configOf(files), config, transcoders.map(({ config }) => config));
-      const wanted = { label: "Measuring the loss", data, split, tokens, ...parts };
-      return onHeldOut(
-        gpu,
-        files,
-        transcoders,
-        wanted,
-        ({ advance, ...text }) => measureLoss({ ...text, onProgress: advance }),
-      );
-    };
     // The loss comes first: it is what may be refused.
-    const losses = loss || lossTokens !== undefined ? await measure() : undefined;
+    const losses = loss || lossTokens !== undefined
+      ? await measureLosses(gpu, files, transcoders, { data, split, lossTokens })
+      : undefined;
     return { evaluations: await evaluate(), losses };
   } finally {
     await files.weights.close();
@@ -100,6 +91,37 @@ async function scoreRun(
     scored.push({ original: originalScores(records[i], decoder), cosines });
   }
   return scored;
+}
+
+/**
+ * Measures what the model's predictions lose with transcoders in place.
+ *
+ * @param gpu Where the model goes.
+ * @param files The model.
+ * @param transcoders Of one run.
+ * @param options Where the text lies, the part to read, and how many of its tokens: as many as at the end of training if left out.
+ * @returns What each loses, in their order.
+ * @throws {UserError} When model or text cannot be read or are not those that the run was trained on, or what is needed does not fit.
+ */
+export async function measureLosses(
+  gpu: Gpu,
+  files: ModelFiles,
+  transcoders: readonly FinishedTranscoder[],
+  { data, split, lossTokens }: Pick<EvaluateOptions, "data" | "split" | "lossTokens">,
+): Promise<LossEvaluation[]> {
+  const { onHeldOut } = await import("./held_out.ts");
+  const { configOf } = await import("../core/model/config.ts");
+  const { lossModel, measureLoss } = await import("../core/passes/loss.ts");
+  const [{ config }] = transcoders, tokens = lossTokens ?? (config.loss_tokens || LOSS_TOKENS);
+  const parts = lossModel(gpu, configOf(files), config, transcoders.map(({ config }) => config));
+  const wanted = { label: "Measuring the loss", data, split, tokens, ...parts };
+  return await onHeldOut(
+    gpu,
+    files,
+    transcoders,
+    wanted,
+    ({ advance, ...text }) => measureLoss({ ...text, onProgress: advance }),
+  );
 }
 
 async function evaluate(options: EvaluateOptions): Promise<void> {

@@ -4,15 +4,16 @@
  */
 import { Command } from "commander";
 import { join } from "node:path";
-import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
+import type { MadeAnalyses, TranscoderAnalysis } from "../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../core/runs/config.ts";
-import type { TranscoderChoice } from "../core/runs/discovery.ts";
+import type { ChosenTranscoder, TranscoderChoice } from "../core/runs/discovery.ts";
 import type { Sweep } from "../core/runs/sweeps.ts";
 import { UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
-import { jsonOption } from "./options.ts";
+import { jsonOption, movedDataOption, movedModelOption } from "./options.ts";
+import type { MakeOptions } from "./report/made.ts";
 
-interface ReportOptions {
+interface ReportOptions extends MakeOptions {
   runs: string;
   out: string;
   json?: true;
@@ -68,29 +69,54 @@ async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-async function report({ runs, out, json }: ReportOptions): Promise<void> {
+/** Makes what the transcoders lack and reads them; those that cannot be read are said and passed over, unless there are no others. */
+async function analyze(
+  chosen: readonly ChosenTranscoder[],
+  options: MakeOptions,
+  passOver: (path: string, error: UserError) => void,
+): Promise<TranscoderAnalysis[]> {
+  const { analyzeTranscoder } = await import("../core/runs/analysed.ts");
+  const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
+  const { missingAnalyses } = await import("../reports/markdown/missing.ts");
+  const { makeAnalyses } = await import("./report/made.ts");
+  const analysed = new Map<ChosenTranscoder, TranscoderAnalysis>();
+  const read = async (one: ChosenTranscoder, made: MadeAnalyses) => {
+    console.error(`mtc: reading ${one.path}`);
+    const transcoder = await analyzeTranscoder(one, FEATURES_WITH_CONTEXTS, made);
+    for (const missing of missingAnalyses(transcoder)) {
+      console.error(`mtc: not analysed yet: ${missing.answers}; \`${missing.command}\` does it`);
+    }
+    analysed.set(one, transcoder);
+  };
+  let first: UserError | undefined;
+  for await (const [one, made] of makeAnalyses(chosen, options)) {
+    try {
+      await read(one, made);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      first ??= error;
+      if (chosen.length > 1) passOver(one.path, error);
+    }
+  }
+  if (first && analysed.size === 0) throw first;
+  return chosen.flatMap((one) => analysed.get(one) ?? []);
+}
+
+async function report({ runs, out, json, ...options }: ReportOptions): Promise<void> {
   await requireDirectory(out);
   await requireOwnIndex(out);
   const { chooseTranscoders, findTranscoders } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
-  const { analyzeTranscoder, comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
-  const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
-  const { missingAnalyses } = await import("../reports/markdown/missing.ts");
+  const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
   const unreadable: string[] = [];
   const found = await findTranscoders(runs, (path, { message }) => unreadable.push(`${path} was skipped: ${message}`));
   const choice = chooseTranscoders(found);
   const notes = [...leftOut(choice, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
-
-  const transcoders: TranscoderAnalysis[] = [];
-  for (const chosen of choice.chosen) {
-    console.error(`mtc: reading ${chosen.path}`);
-    const transcoder = await analyzeTranscoder(chosen, FEATURES_WITH_CONTEXTS);
-    for (const { command, answers } of missingAnalyses(transcoder)) {
-      console.error(`mtc: not analysed yet: ${answers}; \`${command}\` does it`);
-    }
-    transcoders.push(transcoder);
-  }
+  const transcoders = await analyze(choice.chosen, options, (path, { message }) => {
+    notes.push(`${path} was skipped: ${message}`);
+    console.error(`mtc: ${notes[notes.length - 1]}`);
+  });
   const { sweepsOf, withStability } = await import("../core/runs/sweeps.ts");
   const sweeps: Sweep[] = [];
   for (const sweep of sweepsOf(transcoders)) {
@@ -117,11 +143,19 @@ export function reportCommand(): Command {
   return new Command("report")
     .description(
       "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares those of " +
-        "different layers, sites or runs.",
+        "different layers, sites or runs; makes what is missing of their analyses.",
     )
     .option("-r, --runs <dir>", "where the runs are", "runs")
     .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
+    .option("--quick", "leave out what takes the model and is not there yet")
+    .addOption(movedModelOption())
+    .addOption(movedDataOption())
     .addOption(jsonOption("verdicts, checks and file names as JSON"))
-    .addHelpText("after", "\nExample:\n  mtc train && mtc report --runs runs --out analysis_results")
+    .addHelpText(
+      "after",
+      "\nWhat a run lacks is made with its model and text and kept in the run: the record of its features, attribution, loss recovered, and " +
+        "importance. Where these cannot be had, the report is written without and says why.\n" +
+        "\nExamples:\n  mtc train && mtc report --runs runs --out analysis_results\n  mtc report --runs runs/first --quick",
+    )
     .action(report);
 }

@@ -65,7 +65,7 @@ export function featuresText(
         surroundingsTable(first, words),
       ]
       : [],
-    NOTES,
+    FEATURE_NOTES,
     surroundingsNote(overview),
     ...first.some(({ feature }) => words.readsWrites(feature)?.tokens) ? [READS_NOTE] : [NOT_READ],
   ].join("\n\n");
@@ -111,7 +111,10 @@ export function bandTable(bands: readonly StrengthBand[], kind: string): string 
 }
 
 /** Features with their figures. */
-export function featureTable(features: readonly FeatureOverview[], { name, context }: FeatureWords): string {
+export function featureTable(
+  features: readonly FeatureOverview[],
+  { name, context }: Pick<FeatureWords, "name" | "context">,
+): string {
   return table(
     [
       ...["Feature", "Group", "Fires", "Largest", "Mean", "FVU rise", "Token entropy", "By chance"].map(numeric),
@@ -189,7 +192,8 @@ const READS_NOTE =
 const NOT_READ =
   "Which tokens features read, and whose logits they raise and lower, is told here once `mtc analyze attribution` has measured it.";
 
-const NOTES =
+/** What the columns mean. */
+export const FEATURE_NOTES: string =
   "Fires: share of tokens. Mean: of the activations where it fires. FVU rise: by how much FVU of the whole dictionary rises without the feature, all others " +
   "as they are. Token entropy: in bits, of the tokens that it fires on; by chance, of as many tokens, in the same bursts, of shuffled contexts. " +
   "Fires on: the most characteristic tokens, each with its share of the feature's firings.";

@@ -9,6 +9,8 @@ export function filesOf({ file }: TranscoderName): {
   report: string;
   overview: string;
   scatter: string;
+  features: string;
+  featuresFigure: string;
   summary: string;
   curves: string;
   prefixes: string;
@@ -19,6 +21,8 @@ export function filesOf({ file }: TranscoderName): {
     report: `${file}_analysis_report.md`,
     overview: `${file}_analysis_overview.png`,
     scatter: `${file}_activation_vs_samples.png`,
+    features: `${file}_feature_analysis.md`,
+    featuresFigure: `${file}_features.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
     prefixes: `${file}_prefixes.png`,

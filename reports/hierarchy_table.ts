@@ -38,7 +38,7 @@ export interface ToldHierarchy extends Omit<Hierarchy, "parents"> {
 }
 
 /** Families and pairs that a reader is shown. */
-const SHOWN = 10;
+export const SHOWN = 10;
 
 /** The names of a few children in a line. */
 const CHILDREN = 4;
@@ -62,7 +62,7 @@ export function hierarchyText(told: ToldHierarchy, name: (feature: number) => st
       ]
       : [],
     ...parents.length > 0 ? ["The children that are most where their parents are:", parentTable(parents, name)] : [],
-    NOTES,
+    HIERARCHY_NOTES,
   ].join("\n\n");
 }
 
@@ -120,12 +120,13 @@ export function orderTable(
   );
 }
 
-/** What follows, a sentence for each comparison; each could have been another. */
+/** What follows, a sentence for each comparison; each could have been another. `how` says how to compare with a flat dictionary. */
 export function verdictSentences(
   { nested, by_density, same_by_density, flat, verdict }: Pick<
     ToldHierarchy,
     "nested" | "by_density" | "same_by_density" | "flat" | "verdict"
   >,
+  how: string = "--against",
 ): string[] {
   const excess = ({ mean_excess, mean_excess_error }: ParentFigures) =>
     `${decimal(mean_excess, 3)} ± ${decimal(1.96 * mean_excess_error, 3)}`;
@@ -148,7 +149,7 @@ export function verdictSentences(
     return [
       chance,
       density,
-      "Whether nesting makes the difference takes a transcoder that was trained without it: --against.",
+      `Whether nesting makes the difference takes a transcoder that was trained without it: ${how}.`,
     ];
   }
   const without = `${flat.run}${
@@ -215,7 +216,8 @@ export function parentTable(parents: readonly Parent[], name: (feature: number) 
   );
 }
 
-const NOTES =
+/** What the columns mean. */
+export const HIERARCHY_NOTES: string =
   "Parent: of all features of earlier groups the one that is likelier by most where the child fires than anywhere (excess), kept where " +
   "that beats the 99th percentile of equally frequent children with shuffled contexts; children that fire on fewer than 10 tokens are not " +
   "judged. Containment: P(parent fires | child fires). Lift: that over P(parent fires). By chance: the decoder cosine with parents dealt out " +

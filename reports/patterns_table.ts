@@ -32,8 +32,10 @@ export interface PatternWords {
   readonly token: (id: number) => string;
 }
 
-/** Clusters and edges that a reader is shown, features of each kind, and the fewest firings of those. */
-const SHOWN = 10, OF_A_KIND = 3, LEAST_FIRES = 10;
+/** Clusters and edges that a reader is shown. */
+export const SHOWN = 10;
+/** Features of each kind, and the fewest firings of those. */
+const OF_A_KIND = 3, LEAST_FIRES = 10;
 
 /** All that is printed of one dictionary. */
 export function patternsText(told: ToldPatterns, words: PatternWords): string {
@@ -48,7 +50,7 @@ export function patternsText(told: ToldPatterns, words: PatternWords): string {
     ...clusters.length > 0 ? [clusterTable(clusters.slice(0, SHOWN), words)] : [],
     graphSentence(told.graph),
     ...edges.length > 0 ? [edgeTable(told.graph, words)] : [],
-    NOTES,
+    PATTERN_NOTES,
   ].join("\n\n");
 }
 
@@ -85,14 +87,19 @@ export function groupTable({ groups, patterns }: Pick<ToldPatterns, "groups" | "
 }
 
 /** A feature that goes far in one way. */
-interface Remarkable {
+export interface Remarkable {
+  /** In what way. */
   readonly what: string;
+  /** How it fires. */
   readonly pattern: FeaturePattern;
+  /** How far it goes. */
   readonly value: number;
+  /** What chance gives. */
   readonly chance: number;
 }
 
-function remarkableFeatures(patterns: readonly FeaturePattern[]): Remarkable[] {
+/** The features that go furthest beyond chance in each way, of those that fire on ten tokens or more. */
+export function remarkableFeatures(patterns: readonly FeaturePattern[]): Remarkable[] {
   const judged = patterns.filter(({ fires }) => fires >= LEAST_FIRES);
   const largest = (of: (one: FeaturePattern) => number) =>
     judged.map(of).reduce((most, value) => value > most ? value : most, 0);
@@ -109,7 +116,8 @@ function remarkableFeatures(patterns: readonly FeaturePattern[]): Remarkable[] {
   });
 }
 
-function remarkableTable(features: readonly Remarkable[], { name }: PatternWords): string {
+/** Them, with their tokens. */
+export function remarkableTable(features: readonly Remarkable[], { name }: Pick<PatternWords, "name">): string {
   return table(
     ["Fires", numeric("Feature"), numeric("Tokens"), numeric("Value"), numeric("By chance"), "Fires on"],
     features.map(({ what, pattern: { feature, fires }, value, chance }) => [
@@ -140,8 +148,12 @@ export function clusterSentence({ clustered, clusters, silhouette, silhouette_by
     } of two or more; the largest:`;
 }
 
-/** Clusters with their tokens. */
-export function clusterTable(clusters: readonly FeatureCluster[], { token }: PatternWords): string {
+/** Clusters with their tokens, each as `written`. */
+export function clusterTable(
+  clusters: readonly FeatureCluster[],
+  { token }: Pick<PatternWords, "token">,
+  written: (token: string) => string = visibleToken,
+): string {
   return table(
     [
       ...["Features", "Silhouette", "Correlation"].map(numeric),
@@ -152,7 +164,7 @@ export function clusterTable(clusters: readonly FeatureCluster[], { token }: Pat
       integer(features.length),
       ...[silhouette, correlation].map((value) => decimal(value, 3)),
       tokens.map(({ id, share, share_of_text }) =>
-        `${visibleToken(token(id))} ${percent(share, 0)} (${percent(share_of_text, 1)})`
+        `${written(token(id))} ${percent(share, 0)} (${percent(share_of_text, 1)})`
       ).join(", "),
       `${features.slice(0, 8).join(", ")}${features.length > 8 ? ", …" : ""}`,
     ]),
@@ -170,7 +182,8 @@ export function graphSentence({ features, edges, connected, largest_part, thresh
     }, in which ${integer(largest_part)} features hang together${edges.length > 0 ? "; the strongest:" : "."}`;
 }
 
-function edgeTable({ edges }: CoactivationGraph, { name }: PatternWords): string {
+/** The strongest pairs. */
+export function edgeTable({ edges }: CoactivationGraph, { name }: Pick<PatternWords, "name">): string {
   return table(
     [numeric("Feature"), "Fires on", numeric("Other"), "Fires on", numeric("NPMI"), numeric("Tokens together")],
     edges.slice(0, SHOWN).map(({ a, b, npmi, together }) => [
@@ -184,7 +197,8 @@ function edgeTable({ edges }: CoactivationGraph, { name }: PatternWords): string
   );
 }
 
-const NOTES =
+/** What the columns mean. */
+export const PATTERN_NOTES: string =
   "Groups: medians over their living features. Skewness of activations where a feature fires: 0 where symmetric, 2 where exponential. Tail exponent: Hill's, of the largest " +
   "tenth; small where a few activations are far larger than all others. Burstiness: how much likelier a feature fires within 8 tokens behind a firing " +
   "than anywhere, 1 where firings do not depend on each other. Position: bits that a firing tells of the eighth of the context it is in, beyond what so many " +

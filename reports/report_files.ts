@@ -4,6 +4,7 @@
  */
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
+import { featureAnalysisPage, featureSections } from "./markdown/feature_analysis.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "./file_names.ts";
 import { attributionFigure } from "./plots/attribution.ts";
 import { importanceFigure } from "./plots/importance.ts";
@@ -47,6 +48,13 @@ export async function* reportFiles(
         name: names.attribution,
         content: await renderPng(attributionFigure(transcoder.name, attribution, token)),
       };
+    }
+    const sections = featureSections(transcoder);
+    for (const { figures } of sections) {
+      for (const { file, spec } of figures) yield { name: file, content: await renderPng(spec) };
+    }
+    if (sections.length > 0) {
+      yield { name: names.features, content: featureAnalysisPage(transcoder, sections, generated) };
     }
     yield { name: names.report, content: analysisReport(transcoder, generated) };
     yield { name: names.summary, content: trainingSummary(transcoder, generated) };

@@ -55,7 +55,7 @@ export interface AttributionOptions extends OutputOptions {
  */
 export function measureAll(
   transcoders: readonly FinishedTranscoder[],
-  options: AttributionOptions,
+  options: Pick<AttributionOptions, "model" | "data" | "tokens" | "top">,
 ): Promise<Analysed<StoredAttribution>[]> {
   return measure(transcoders, options, (features) => byMass(features).slice(0, options.top));
 }
@@ -71,7 +71,7 @@ export function measureAll(
  */
 export async function measure(
   transcoders: readonly FinishedTranscoder[],
-  { model, data, tokens }: AttributionOptions,
+  { model, data, tokens }: Pick<AttributionOptions, "model" | "data" | "tokens">,
   toTell: (features: StoredAttribution["features"]) => StoredAttribution["features"],
 ): Promise<Analysed<StoredAttribution>[]> {
   return await onModel(transcoders, model, async (gpu, files) => {

@@ -25,9 +25,17 @@ const FEATURES = 100;
 /** Features that a reader is shown. */
 const SHOWN = 20;
 
-async function measure(
+/**
+ * Measures how much features matter.
+ *
+ * @param transcoders Of one run.
+ * @param options On how much text, which features are switched off, and where model and text lie.
+ * @returns What was found of each, in their order.
+ * @throws {UserError} When model or text cannot be read or are not those that the run was trained on, or the device fails.
+ */
+export async function importanceOf(
   transcoders: readonly FinishedTranscoder[],
-  { model, data, tokens, ...choice }: ImportanceOptions,
+  { model, data, tokens, ...choice }: Omit<ImportanceOptions, "run" | "json" | "csv">,
 ): Promise<Analysed<StoredImportance>[]> {
   const { openModelVisibly } = await import("../open_model.ts");
   const { onHeldOut } = await import("../held_out.ts");
@@ -108,7 +116,7 @@ async function importance(options: ImportanceOptions): Promise<void> {
   const { tokenNames } = await import("./token_names.ts");
   const transcoders = await openFinishedRun(options.run);
   const names = new Map(await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)));
-  const analysed = await measure(transcoders, options);
+  const analysed = await importanceOf(transcoders, options);
   const text = ({ transcoder, result }: Analysed<StoredImportance>) => {
     const shown = tables.importanceTable(result, names.get(transcoder)!, SHOWN);
     return [

@@ -29,16 +29,33 @@ export async function recordsOf(
   transcoders: readonly FinishedTranscoder[],
   moved: Moved = {},
 ): Promise<FeatureRecord[]> {
-  const { readRecord, writeRecord } = await import("../../core/runs/record.ts");
+  const { readRecord } = await import("../../core/runs/record.ts");
   const records = new Map<FinishedTranscoder, FeatureRecord>();
   for (const one of transcoders) {
     const record = await readRecord(one.directory, one.transcoder);
     if (record) records.set(one, record);
   }
   const lacking = transcoders.filter((one) => !records.has(one));
-  const made = lacking.length > 0 ? await makeRecords(lacking, moved) : [];
-  for (const [i, one] of lacking.entries()) {
-    records.set(one, made[i]);
+  const made = lacking.length > 0 ? await recordAnew(lacking, moved) : [];
+  lacking.forEach((one, i) => records.set(one, made[i]));
+  return transcoders.map((one) => records.get(one)!);
+}
+
+/**
+ * Records transcoders, whatever there is of them, and keeps the records where the run can be written to.
+ *
+ * @param transcoders Of one run, one at least.
+ * @param moved Where model and text are to be looked for.
+ * @returns Their records, in their order.
+ * @throws {UserError} When model or text cannot be read or are not those that the run was trained on.
+ */
+export async function recordAnew(
+  transcoders: readonly FinishedTranscoder[],
+  moved: Moved,
+): Promise<FeatureRecord[]> {
+  const { writeRecord } = await import("../../core/runs/record.ts");
+  const made = await makeRecords(transcoders, moved);
+  for (const [i, one] of transcoders.entries()) {
     try {
       await writeRecord(one.directory, one.transcoder, made[i]);
     } catch (error) {
@@ -46,7 +63,7 @@ export async function recordsOf(
       console.error(`mtc: the record is not kept for other analyses: ${error.message}`);
     }
   }
-  return transcoders.map((one) => records.get(one)!);
+  return made;
 }
 
 async function makeRecords(

@@ -1,5 +1,5 @@
 /**
- * The tokens that each feature fires on, counted over all tokens of a record.
+ * The tokens that each feature fires on, counted over all tokens of a record, and those of them that it is known by.
  * @module
  */
 
@@ -19,6 +19,17 @@ export interface TokenProfile {
   readonly tokens: readonly FiredToken[];
   /** Entropy of the tokens' shares in its firings, in bits; NaN where it never fires. */
   readonly entropy: number;
+}
+
+/** Tokens that a feature is known by, and those that fire it most that they are chosen from. */
+const KNOWN_BY = 3, LOOKED_AT = 30;
+
+/** A token that a feature is known by. */
+export interface CharacteristicToken {
+  /** Vocabulary id. */
+  readonly id: number;
+  /** Its share of the feature's firings. */
+  readonly share: number;
 }
 
 /**
@@ -48,5 +59,27 @@ export function tokenProfiles(
     const tokens = sorted.slice(0, most).map((id) => ({ id, count: counts[id] }));
     for (const one of found) counts[one] = 0;
     return { tokens, entropy: fires > 0 ? Math.max(0, entropy) : NaN };
+  });
+}
+
+/**
+ * Finds the tokens that features are known by: those with the largest share of a feature's firings times the logarithm of that share over the
+ * token's share of all tokens.
+ *
+ * @param columns Activations by feature.
+ * @param tokens The tokens of the record.
+ * @returns [features] up to three tokens of each, the most characteristic first; none of one that never fires.
+ */
+export function characteristicTokens(
+  columns: ActivationColumns,
+  tokens: Pick<RecordedTokens, "id">,
+): CharacteristicToken[][] {
+  const inText = new Map<number, number>(), all = tokens.id.length;
+  for (const id of tokens.id) inText.set(id, (inText.get(id) ?? 0) + 1);
+  return tokenProfiles(columns, tokens, LOOKED_AT).map(({ tokens: counted }, feature) => {
+    const fires = columns.start[feature + 1] - columns.start[feature];
+    const score = ({ id, count }: FiredToken) => count * Math.log(count / fires / (inText.get(id)! / all));
+    return counted.toSorted((a, b) => score(b) - score(a) || a.id - b.id).slice(0, KNOWN_BY)
+      .map(({ id, count }) => ({ id, share: count / fires }));
   });
 }

@@ -8,6 +8,7 @@ import { compareTranscoders, type TranscoderComparison } from "../analysis/compa
 import { type MetricsRow, type TrainingCourse, trainingCourse } from "../analysis/convergence.ts";
 import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
+import type { LossEvaluation } from "../analysis/loss.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 import { tapName } from "../model/sites.ts";
@@ -19,8 +20,15 @@ import { readFeatures } from "./features.ts";
 import { readImportance, type StoredImportance } from "./importance.ts";
 import type { TranscoderName } from "./ids.ts";
 import { readMetrics } from "./metrics.ts";
+import type { RecordedAnalysis } from "./recorded.ts";
 import { readSamples } from "./samples.ts";
 import { readTranscoder } from "./transcoder.ts";
+
+/** What takes the model, and is made once for a transcoder: the reports have what a run has of these. */
+export type ModelAnalysis = "record" | "loss" | "importance" | "attribution";
+
+/** Why an analysis that takes the model was not made: a clause, by analysis; empty for what is there, or was not asked for. */
+export type Reasons = Readonly<Partial<Record<ModelAnalysis, string>>>;
 
 /** All that the reports say of one transcoder. */
 export interface TranscoderAnalysis {
@@ -48,13 +56,26 @@ export interface TranscoderAnalysis {
   readonly importance: StoredImportance | undefined;
   /** attribution.json; undefined where that was not analysed. */
   readonly attribution: StoredAttribution | undefined;
+  /** What was computed from its record and weights; undefined where there is no record. */
+  readonly recorded: RecordedAnalysis | undefined;
+  /** Why what is undefined of these was not made for the report. */
+  readonly reasons: Reasons;
+}
+
+/** What was made for a report, whether or not the run could take it; what is left out is read from the run. */
+export interface MadeAnalyses extends Partial<Pick<TranscoderAnalysis, "importance" | "attribution" | "recorded">> {
+  /** The model's predictions with the transcoder in place. */
+  readonly loss?: LossEvaluation;
+  /** Why others were not made. */
+  readonly reasons: Reasons;
 }
 
 /** Each part of a {@link TranscoderAnalysis} that is read or computed, on demand. They throw a UserError for what cannot be read. */
 export type Analyses = {
-  readonly [Part in Exclude<keyof TranscoderAnalysis, "path" | "name" | "config">]: () => Promise<
-    TranscoderAnalysis[Part]
-  >;
+  readonly [Part in Exclude<keyof TranscoderAnalysis, "path" | "name" | "config" | "recorded" | "reasons">]: () =>
+    Promise<
+      TranscoderAnalysis[Part]
+    >;
 };
 
 /**
@@ -94,22 +115,27 @@ export function analysesOf(
  *
  * @param transcoder Its directory, its config.json and its name.
  * @param examples How many of the strongest features keep their contexts.
+ * @param made What was made of it for this report.
  * @returns The analysis.
  * @throws {UserError} When a file is missing, cut off, or does not fit the others.
  */
-export async function analyzeTranscoder(transcoder: ChosenTranscoder, examples: number): Promise<TranscoderAnalysis> {
+export async function analyzeTranscoder(
+  transcoder: ChosenTranscoder,
+  examples: number,
+  { loss, importance, attribution, recorded, reasons }: MadeAnalyses = { reasons: {} },
+): Promise<TranscoderAnalysis> {
   const { path, name, config } = transcoder, analyses = analysesOf(transcoder, examples);
   return {
-    ...{ path, name, config },
-    evaluation: await analyses.evaluation(),
+    ...{ path, name, config, recorded, reasons },
+    evaluation: { ...await analyses.evaluation(), ...loss && { loss } },
     metrics: await analyses.metrics(),
     features: await analyses.features(),
     weights: await analyses.weights(),
     statistics: await analyses.statistics(),
     samples: await analyses.samples(),
     course: await analyses.course(),
-    importance: await analyses.importance(),
-    attribution: await analyses.attribution(),
+    importance: importance ?? await analyses.importance(),
+    attribution: attribution ?? await analyses.attribution(),
   };
 }
 
@@ -142,6 +168,18 @@ export function ofOneSweep(
 }
 
 /**
+ * Those that stand for others: the first of each sweep, and all that are of none.
+ *
+ * @param transcoders Any number of them, in the order of the reports.
+ * @returns Some of them, in their order.
+ */
+export function standingForSweeps<T extends Pick<TranscoderAnalysis, "path" | "config">>(
+  transcoders: readonly T[],
+): T[] {
+  return transcoders.filter((one, i) => !transcoders.slice(0, i).some((other) => ofOneSweep(one, other)));
+}
+
+/**
  * The pairs of transcoders that are compared. Of the members of a sweep, which differ in a setting only, the first stands for all, so that
  * those of two layers that meet have the same settings. Of what is left, each is compared with each when they are at most
  * {@link COMPARED_ALL}, else with the next.
@@ -152,7 +190,7 @@ export function ofOneSweep(
 export function pairsToCompare<T extends Pick<TranscoderAnalysis, "path" | "config">>(
   transcoders: readonly T[],
 ): [T, T][] {
-  const compared = transcoders.filter((one, i) => !transcoders.slice(0, i).some((other) => ofOneSweep(one, other)));
+  const compared = standingForSweeps(transcoders);
   const reach = compared.length > COMPARED_ALL ? 1 : compared.length;
   return compared.flatMap((a, i) => compared.slice(i + 1, i + 1 + reach).map((b): [T, T] => [a, b]));
 }

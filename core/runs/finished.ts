@@ -54,11 +54,7 @@ export async function openFinishedRun(path: string, flag: string = "--run"): Pro
   }
   found.sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
   const names = nameTranscoders(found.map(({ config }) => idOf(config)));
-  const shared = ({ config }: typeof found[0]) => {
-    const { model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms } = config;
-    return JSON.stringify([model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms]);
-  };
-  const stranger = found.find((transcoder) => shared(transcoder) !== shared(found[0]));
+  const stranger = found.find(({ config }) => !isOfOneRun(config, found[0].config));
   if (stranger === undefined) return found.map((transcoder, i) => ({ ...transcoder, name: names[i] }));
   throw new UserError({
     action: `open the run ${path}`,
@@ -66,6 +62,21 @@ export async function openFinishedRun(path: string, flag: string = "--run"): Pro
     found: `those of ${stranger.directory} are not those of ${found[0].directory}`,
     remedy: "give one transcoder's directory",
   });
+}
+
+/**
+ * Whether two transcoders can be of one run: they read the same of the same model and text.
+ *
+ * @param a The config.json of one.
+ * @param b That of another.
+ * @returns Whether they share all that is a run's.
+ */
+export function isOfOneRun(a: TranscoderConfig, b: TranscoderConfig): boolean {
+  const shared = (config: TranscoderConfig) => {
+    const { model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms } = config;
+    return JSON.stringify([model, data, context, include_bos, exclude_tokens, exclude_norm_above, median_norms]);
+  };
+  return shared(a) === shared(b);
 }
 
 async function directoriesOf(path: string, flag: string): Promise<string[]> {

@@ -49,7 +49,7 @@ import { featureToken, tokenCode } from "../tokens.ts";
 import { silentNotes, silentSentence, silentTable } from "../silent_table.ts";
 import { caveats, reconstructionTable, targetTable } from "../reconstructions.ts";
 import { varianceShares } from "../target_variance.ts";
-import { missingAnalyses } from "./missing.ts";
+import { missingAnalyses, missingSentence } from "./missing.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
@@ -323,7 +323,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     "## Recommendations",
     numbered(recommendations(transcoder)),
     missing.length > 0 && "## Not Analysed Yet",
-    bullets(missing.map(({ command, answers }) => `\`${command}\`: ${answers}`)),
+    bullets(missing.map((one) => `\`${one.command}\`: ${plain(missingSentence(one))}`)),
     "## Definitions",
     glossary(transcoder),
     "## Files Generated",
@@ -332,6 +332,11 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
       `[\`${files.scatter}\`](${files.scatter}): activation against frequency`,
       `[\`${files.summary}\`](${files.summary}): how the training went`,
       `[\`${files.curves}\`](${files.curves}): training curves`,
+      ...transcoder.recorded
+        ? [
+          `[\`${files.features}\`](${files.features}): what features do on the reading set, all of them and one by one`,
+        ]
+        : [],
       ...transcoder.evaluation.loss
         ? [`[\`${files.prefixes}\`](${files.prefixes}): FVU and loss recovered of each prefix`]
         : [],

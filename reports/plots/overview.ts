@@ -7,6 +7,8 @@ import { counted, integer, mappingText, percent, significant } from "../format.t
 import {
   figureTitle,
   grid,
+  groupColor,
+  groupName,
   heading,
   histogramPanel,
   logarithmicAxis,
@@ -15,18 +17,6 @@ import {
   type Spec,
   upright,
 } from "./theme.ts";
-
-const groupName = (group: number) => `group ${group}`;
-
-function groupColor({ config }: TranscoderAnalysis, orient: "right" | "top-right"): Spec {
-  return {
-    field: "group",
-    type: "nominal",
-    title: null,
-    scale: { domain: config.groups.map((_, group) => groupName(group)), range: palette.slice(0, config.groups.length) },
-    legend: { orient, direction: "vertical", symbolOpacity: 1, offset: orient === "right" ? 16 : 4 },
-  };
-}
 
 function strongestPanel(transcoder: TranscoderAnalysis): Spec {
   const { strongest, maxActivation } = transcoder.statistics;
@@ -53,7 +43,7 @@ function strongestPanel(transcoder: TranscoderAnalysis): Spec {
         axis: { labelAngle: -90, labelFontSize: 7.5, ticks: false, labelOverlap: false },
       },
       y: { field: "value", ...upright("maximum activation") },
-      color: groupColor(transcoder, "top-right"),
+      color: groupColor(transcoder.config, "top-right"),
     },
   };
 }
@@ -139,7 +129,7 @@ export function scatterFigure(transcoder: TranscoderAnalysis): Spec {
         field: "value",
         ...logarithmicAxis(strongest.map((row) => row.max_activation), "maximum activation (logarithmic)"),
       },
-      color: groupColor(transcoder, "right"),
+      color: groupColor(config, "right"),
     },
   };
   const limited = least < cap && cap < most ? [{ fires: cap }] : [];

@@ -91,11 +91,11 @@ export function heading(text: string, detail: string): Spec {
   return { text, subtitle: detail };
 }
 
-/** Bars of a histogram that was counted before; the axis shows exactly the bins' range. */
+/** Bars of a histogram that was counted before; the axis shows exactly the bins' range. `labels` is what Vega writes at a tick. */
 export function histogramPanel(
   { edges, counts }: Histogram,
   title: Spec,
-  axis: { x: string; y: string; values?: number[]; format?: string },
+  axis: { x: string; y: string; values?: number[]; format?: string; labels?: string },
   color: string = palette[0],
 ): Spec {
   const low = edges[0], high = edges[edges.length - 1];
@@ -112,7 +112,11 @@ export function histogramPanel(
         bin: "binned",
         title: axis.x,
         scale: { domain: drawable ? [low, high] : [0, 1], nice: false, zero: false },
-        axis: { grid: false, tickCount: 6, ...(axis.values && { values: axis.values }), format: axis.format },
+        axis: {
+          ...{ grid: false, tickCount: 6, format: axis.format },
+          ...(axis.values && { values: axis.values }),
+          ...(axis.labels && { labelExpr: axis.labels }),
+        },
       },
       x2: { field: "high" },
       y: {
@@ -120,6 +124,25 @@ export function histogramPanel(
         ...(drawable ? upright(axis.y, { format: ",d" }) : { type: "quantitative", title: axis.y, axis: null }),
       },
     },
+  };
+}
+
+/** What a Matryoshka group is called. */
+export function groupName(group: number): string {
+  return `group ${group}`;
+}
+
+/** Colours of the groups of a dictionary, for data whose `group` is a {@link groupName}. */
+export function groupColor(
+  { groups }: { readonly groups: readonly number[] },
+  orient: "right" | "top-right" | "top-left",
+): Spec {
+  return {
+    field: "group",
+    type: "nominal",
+    title: null,
+    scale: { domain: groups.map((_, group) => groupName(group)), range: palette.slice(0, groups.length) },
+    legend: { orient, direction: "vertical", symbolOpacity: 1, offset: orient === "right" ? 16 : 4 },
   };
 }
 

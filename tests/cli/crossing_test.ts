@@ -109,7 +109,7 @@ Deno.test("it is evaluated as at the end of training, with both targets in place
   assert.ok(tokens.some(({ features }: { features: unknown[] }) => features.length > 0));
 
   const out = join(runs, "reports");
-  await done("report", "--runs", both, "--out", out);
+  await done("report", "--quick", "--runs", both, "--out", out);
   const report = await Deno.readTextFile(join(out, "layer2+layer4_analysis_report.md"));
   assert.match(report, /^# Layers 2 and 4 Matryoshka Transcoder Analysis Report$/m);
   assert.match(
@@ -156,7 +156,7 @@ Deno.test("to the deepest layer from one far below: trained, named by where it g
   const each = join(runs, "each"), out = join(each, "reports");
   await Deno.mkdir(each);
   for (const name of ["far", "both"]) await Deno.symlink(join(runs, name), join(each, name));
-  await done("report", "--runs", each, "--out", out);
+  await done("report", "--quick", "--runs", each, "--out", out);
   const compared = await Deno.readTextFile(join(out, "layer2+layer4_vs_layer5_comparison.md"));
   assert.match(compared, /^# Layers 2 and 4 vs Layer 5$/m);
   assert.match(
@@ -198,7 +198,7 @@ Deno.test("a skip connection to two targets: killed and resumed to the same byte
   const all = join(runs, "skipping"), out = join(all, "reports");
   await Deno.mkdir(all);
   for (const name of ["skip", "both"]) await Deno.symlink(join(runs, name), join(all, name));
-  await done("report", "--runs", all, "--out", out);
+  await done("report", "--quick", "--runs", all, "--out", out);
   const report = await Deno.readTextFile(join(out, "layer2+layer4-skip_analysis_report.md"));
   assert.match(report, /^\| skip connection alone +\| +0\.\d{4} \|/m);
   assert.match(report, /\*\*Skip connection: alone it leaves/);

@@ -71,7 +71,7 @@ Deno.test("a run, its resumption and its report leave what lies around and among
       await Deno.symlink(join(directory, "elsewhere.txt"), join(out, name));
     }
     for (let time = 1; time <= 2; time++) {
-      const reported = await mtc("report", "--runs", runs, "--out", out);
+      const reported = await mtc("report", "--quick", "--runs", runs, "--out", out);
       assert.equal(reported.code, 0, reported.stderr);
       assert.ok(!reported.stderr.includes("skipped"), reported.stderr);
     }
@@ -82,7 +82,7 @@ Deno.test("a run, its resumption and its report leave what lies around and among
 Deno.test("a report does not replace an index.md that is none of its own", () =>
   inDirectory(async (directory) => {
     await put(directory, "index.md");
-    const { code, stderr } = await mtc("report", "--runs", join(directory, "runs"), "--out", directory);
+    const { code, stderr } = await mtc("report", "--quick", "--runs", join(directory, "runs"), "--out", directory);
     assert.equal(code, 1);
     assert.match(
       stderr,

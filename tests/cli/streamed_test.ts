@@ -61,7 +61,7 @@ Deno.test("a streamed text: a killed run ends with the same bytes, another text 
     const evaluated = await mtc("evaluate", "--run", join(directory, "whole"), "--tokens", "500");
     assert.equal(evaluated.code, 0, evaluated.stderr);
     const out = join(directory, "out");
-    const reported = await mtc("report", "--runs", directory, "--out", out);
+    const reported = await mtc("report", "--quick", "--runs", directory, "--out", out);
     assert.equal(reported.code, 0, reported.stderr);
     const report = await Deno.readTextFile(join(out, names(out).find((name) => name.endsWith("analysis_report.md"))!));
     assert.match(

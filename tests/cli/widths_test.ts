@@ -59,7 +59,7 @@ Deno.test("a transcoder of the MLP's neurons is estimated, trained, evaluated, e
   );
   const ids = Uint32Array.from(tokens, ({ token_id }: { token_id: number }) => token_id);
   await assertFeatures(join(layer, "transcoder.safetensors"), { layer: 2, site: "mlp_neurons" }, ids, tokens);
-  await done("report", "--runs", join(runs, "mlp_neurons"), "--out", join(runs, "report"));
+  await done("report", "--quick", "--runs", join(runs, "mlp_neurons"), "--out", join(runs, "report"));
 });
 
 Deno.test("a transcoder from attention's heads to the MLP's neurons is trained and evaluated", async () => {

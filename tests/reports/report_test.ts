@@ -148,7 +148,7 @@ Deno.test("mtc report writes every file and each link leads to one", () =>
     await writeSyntheticRun(runs, "demo", small);
     await writeSyntheticRun(runs, "demo", { ...small, layer: 4, fvu: 0.5 });
     await writeSyntheticRun(runs, "older", { ...small, created: "2025-01-01T00:00:00.000Z" });
-    const { code, stdout, stderr } = await mtc("report", "--runs", runs, "--out", out, "--json");
+    const { code, stdout, stderr } = await mtc("report", "--quick", "--runs", runs, "--out", out, "--json");
     assert.equal(code, 0, stderr);
     const summary = JSON.parse(stdout);
     assert.deepEqual(summary.layers.map(({ verdict }: { verdict: string }) => verdict), ["good", "bad"]);
@@ -177,7 +177,7 @@ Deno.test("two transcoders of one layer are both reported and compared; an older
     await writeSyntheticRun(runs, "k96", { ...small, k: 96, fvu: 0.12 });
     const old = await writeSyntheticRun(runs, "old", { ...small, k: 96, created: "2025-01-01T00:00:00.000Z" });
     await writeSyntheticRun(runs, "deep", { ...small, layer: 4 });
-    const { code, stdout, stderr } = await mtc("report", "--runs", runs, "--out", out, "--json");
+    const { code, stdout, stderr } = await mtc("report", "--quick", "--runs", runs, "--out", out, "--json");
     assert.equal(code, 0, stderr);
     const { layers, left_out } = JSON.parse(stdout);
     const names = ["layer2-k48", "layer2-k96", "layer4"];
@@ -276,6 +276,26 @@ Deno.test("what cannot be reported is one sentence, and nothing is written", () 
     await refuses(/must be finished, transcoder\.safetensors is missing.*--resume/);
   }));
 
+Deno.test("a broken run among good ones is named, and the others are reported on", () =>
+  withDirectory(async (root) => {
+    const runs = join(root, "runs"), out = join(root, "out");
+    await writeSyntheticRun(runs, "demo", small);
+    const weights = await writeSyntheticRun(runs, "cut", { ...small, layer: 4 });
+    const figures = await writeSyntheticRun(runs, "figures", { ...small, layer: 5 });
+    await writeSyntheticRun(runs, "diverged", { ...small, layer: 6, divergesAt: 10 });
+    await Deno.truncate(join(weights, "transcoder.safetensors"), 5000);
+    await Deno.truncate(join(figures, "evaluation.json"), 100);
+    const { code, stdout, stderr } = await mtc("report", "--quick", "--runs", runs, "--out", out, "--json");
+    assert.equal(code, 0, stderr);
+    const { layers, left_out } = JSON.parse(stdout);
+    assert.deepEqual(layers.map(({ layer }: { layer: number }) => layer), [2, 6]);
+    assert.equal(left_out.length, 2);
+    assert.match(left_out[0], /cut.layer4 was skipped: Cannot read .*transcoder\.safetensors/);
+    assert.match(left_out[1], /figures.layer5 was skipped: Cannot read .*evaluation\.json/);
+    const index = await Deno.readTextFile(join(out, "index.md"));
+    for (const note of left_out) assert.ok(index.includes(`- ${note}`), index);
+  }));
+
 Deno.test("what was analysed of a transcoder has its section and plot; what was not is named with its command", () =>
   withDirectory(async (root) => {
     const path = await writeSyntheticRun(root, "demo", small), out = join(root, "out");
@@ -294,15 +314,19 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
     );
     await writeImportance(path, syntheticImportance(found.config));
     await writeAttribution(path, syntheticAttribution(found.config));
-    const { code, stderr, stdout } = await mtc("report", "--runs", root, "--out", out, "--json");
+    const { code, stderr, stdout } = await mtc("report", "--runs", root, "--out", out, "--json", "--model", "nowhere");
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /^mtc: without record and loss recovered: Cannot open the model nowhere: /m);
     assert.match(stderr, /^mtc: not analysed yet: .*; `mtc evaluate --loss --run .*layer2` does it$/m);
     assert.ok(!stderr.includes("analyze importance"), stderr);
     const [{ not_analysed }] = JSON.parse(stdout).layers;
     assert.deepEqual(not_analysed.map(({ command }: { command: string }) => command), [
+      `mtc analyze features --run ${path}`,
       `mtc evaluate --loss --run ${path}`,
     ]);
+    for (const { why } of not_analysed) assert.match(why, /^Cannot open the model nowhere/);
     const report = await Deno.readTextFile(join(out, "layer2_analysis_report.md"));
+    assert.match(report, /`mtc evaluate --loss --run .*`: what .* \(not made here: Cannot open the model nowhere/);
     const made = report.slice(
       report.indexOf("## What Features Are Made Of"),
       report.indexOf("## Matryoshka Hierarchy"),

@@ -1,0 +1,254 @@
+/**
+ * What a report makes before it is written: what takes the model, where a run lacks it, and what is computed from records.
+ * @module
+ */
+
+import { dirname, resolve } from "node:path";
+import type { FeatureRecord } from "../../core/analysis/record.ts";
+import { UserError } from "../../core/errors.ts";
+import { residualSum } from "../../core/model/residual.ts";
+import {
+  analysesOf,
+  type MadeAnalyses,
+  type ModelAnalysis,
+  type Reasons,
+  standingForSweeps,
+} from "../../core/runs/analysed.ts";
+import { writeAttribution } from "../../core/runs/attribution.ts";
+import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
+import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
+import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
+import { writeImportance } from "../../core/runs/importance.ts";
+import { analyzeRecord } from "../../core/runs/recorded.ts";
+import { readingTokens, readRecord } from "../../core/runs/record.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { list } from "../../reports/format.ts";
+import { onModel } from "../analyze/on_model.ts";
+import { type Analysed, keep } from "../analyze/output.ts";
+import { visibly } from "../analyze/recorded.ts";
+import { type Moved, recordAnew } from "../analyze/records.ts";
+
+/** How much is made. */
+export interface MakeOptions extends Moved {
+  /** Whether what takes the model is left out. */
+  readonly quick?: true;
+}
+
+/**
+ * How importance is measured for a report: seconds for a transcoder of the embedded model, where `mtc analyze importance` takes half a minute
+ * unless it is told otherwise.
+ */
+const IMPORTANCE = { tokens: 1024, top: 25, random: 25, seed: 0 };
+
+/** How attribution is, as `mtc analyze attribution` does. */
+const ATTRIBUTION = { tokens: 2048, top: 100 };
+
+/** Host memory that the weights and records of transcoders may take that are opened at once, in bytes. */
+const AT_ONCE = 2 ** 29;
+
+/** What each analysis is called in a message. */
+const NAMES: Readonly<Record<ModelAnalysis, string>> = {
+  record: "record",
+  attribution: "attribution",
+  loss: "loss recovered",
+  importance: "importance",
+};
+
+const ALL = Object.keys(NAMES) as ModelAnalysis[];
+
+/** A transcoder with what was made of it. */
+export type Made = readonly [transcoder: ChosenTranscoder, made: MadeAnalyses];
+
+/**
+ * Makes what transcoders lack. What fails is said and left out, so that the others can be reported on. Of a sweep, whose members differ in a
+ * setting only, what takes the model but for records is made of the first alone.
+ *
+ * @param chosen Those that a report is about.
+ * @param options How much.
+ * @returns Each with what was made of it, as soon as it is; those of one run together.
+ */
+export async function* makeAnalyses(
+  chosen: readonly ChosenTranscoder[],
+  options: MakeOptions,
+): AsyncGenerator<Made> {
+  const standing = new Set(standingForSweeps(chosen));
+  for (const together of openedAtOnce(chosen)) {
+    const opened = new Map<FinishedTranscoder, ChosenTranscoder>();
+    for (const one of together) {
+      const { path: directory, name, config } = one;
+      try {
+        opened.set({ directory, name, config, transcoder: await readTranscoder(directory, config) }, one);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        yield [one, { reasons: ofAll(error.message) }];
+      }
+    }
+    yield* makeTogether(opened, standing, options);
+  }
+}
+
+/** Transcoders of one run, as many as the memory for them takes. */
+function openedAtOnce(chosen: readonly ChosenTranscoder[]): ChosenTranscoder[][] {
+  const groups: ChosenTranscoder[][] = [];
+  let bytes = 0;
+  for (const members of Map.groupBy(chosen, ({ path }) => dirname(resolve(path))).values()) {
+    for (const one of members) {
+      const { config: { d_in, d_out, features, k }, config } = one, group = groups.at(-1);
+      const own = 4 * features * (d_in + d_out) + 8 * k * readingTokens(config);
+      const fits = group !== undefined && members.includes(group[0]) && isOfOneRun(group[0].config, config) &&
+        bytes + own <= AT_ONCE;
+      if (fits) group.push(one);
+      else groups.push([one]);
+      bytes = fits ? bytes + own : own;
+    }
+  }
+  return groups;
+}
+
+function ofAll(reason: string): Reasons {
+  return { record: reason, attribution: reason, loss: reason, importance: reason };
+}
+
+/** Those of one run with what is made of them, which shares a model and a text. */
+async function* makeTogether(
+  opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
+  standing: ReadonlySet<ChosenTranscoder>,
+  { quick, model, data }: MakeOptions,
+): AsyncGenerator<Made> {
+  const all = [...opened.keys()], states = new Map(all.map((one) => [one, new MakingState(one)]));
+  for (const state of states.values()) await state.look();
+  const lacking = (analysis: ModelAnalysis) => all.filter((one) => states.get(one)!.lacks(analysis));
+  const isMade = (one: FinishedTranscoder, analysis: ModelAnalysis) =>
+    analysis === "record" || standing.has(opened.get(one)!);
+  for (const analysis of ["attribution", "loss", "importance"] as const) {
+    const others = lacking(analysis).filter((one) => !isMade(one, analysis));
+    for (const one of others) {
+      states.get(one)!.leaveOut(analysis, "of a sweep it is made for the first transcoder alone");
+    }
+  }
+  const names = ALL.filter((analysis) => lacking(analysis).length > 0);
+  if (quick) {
+    for (const analysis of names) {
+      for (const one of lacking(analysis)) states.get(one)!.leaveOut(analysis, "--quick leaves it out");
+    }
+  } else if (names.length > 0) {
+    const those = list(all.map(({ name: { phrase } }) => phrase));
+    console.error(
+      `mtc: making what ${those} ${all.length === 1 ? "lacks" : "lack"} (${list(names.map((name) => NAMES[name]))}); ` +
+        "--quick does without",
+    );
+    await makeWithModel(states, lacking, { model, data });
+  }
+  for (const [one, state] of states) yield [opened.get(one)!, state.made()];
+}
+
+async function makeWithModel(
+  states: ReadonlyMap<FinishedTranscoder, MakingState>,
+  lacking: (analysis: ModelAnalysis) => FinishedTranscoder[],
+  { model, data }: Moved,
+): Promise<void> {
+  const attempt = async (analysis: ModelAnalysis, make: (those: FinishedTranscoder[]) => Promise<void>) => {
+    const those = lacking(analysis);
+    if (those.length === 0) return;
+    try {
+      await make(those);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      // Whatever else takes the model takes all that a record does.
+      const given = analysis === "record" ? ALL.filter((other) => lacking(other).length > 0) : [analysis];
+      console.error(`mtc: without ${list(given.map((one) => NAMES[one]))}: ${error.message}`);
+      for (const other of given) for (const one of lacking(other)) states.get(one)!.leaveOut(other, error.message);
+    }
+  };
+  const put = <Result>(analysed: readonly Analysed<Result>[], of: (result: Result) => Partial<MadeAnalyses>) => {
+    for (const { transcoder, result } of analysed) states.get(transcoder)!.put(of(result));
+  };
+  await attempt("record", async (those) => {
+    const records = await recordAnew(those, { model, data });
+    those.forEach((one, i) => states.get(one)!.record = records[i]);
+  });
+  await attempt("attribution", async (those) => {
+    const { measureAll } = await import("../analyze/attribution_measures.ts");
+    const measured = await measureAll(those, { ...ATTRIBUTION, model, data });
+    put(measured, (attribution) => ({ attribution }));
+    await keep(measured, (directory, { result }) => writeAttribution(directory, result));
+  });
+  await attempt("loss", async (those) => {
+    const { measureLosses } = await import("../evaluate.ts");
+    const losses = await onModel(
+      those,
+      model,
+      (gpu, files) => measureLosses(gpu, files, those, { data, split: "test" }),
+    );
+    const measured = those.map((transcoder, i) => ({ transcoder, result: losses[i] }));
+    put(measured, (loss) => ({ loss }));
+    await keep(measured, async (directory, { result: loss }) => {
+      await writeEvaluation(directory, { ...await readEvaluation(directory), loss });
+    });
+  });
+  await attempt("importance", async (those) => {
+    const { importanceOf } = await import("../analyze/importance.ts");
+    const measured = await importanceOf(those, { ...IMPORTANCE, model, data });
+    put(measured, (importance) => ({ importance }));
+    await keep(measured, (directory, { result }) => writeImportance(directory, result));
+  });
+}
+
+/** What is there of one transcoder, what was made, and why the rest was not. */
+class MakingState {
+  /** What the transcoder does on its reading set. */
+  record: FeatureRecord | null = null;
+  readonly #one: FinishedTranscoder;
+  readonly #lacking = new Set<ModelAnalysis>();
+  #made: Partial<MadeAnalyses> = {};
+  #reasons: Reasons = {};
+
+  constructor(one: FinishedTranscoder) {
+    this.#one = one;
+  }
+
+  /** Looks what the run has; what is damaged is not made, and said once it is read for the report. */
+  async look(): Promise<void> {
+    const { directory, transcoder, config } = this.#one, analyses = analysesOf({ path: directory, config }, 0);
+    const lacks = {
+      record: async () => (this.record = await readRecord(directory, transcoder)) === null,
+      attribution: async () => residualSum(config.source) !== null && await analyses.attribution() === undefined,
+      loss: async () => (await analyses.evaluation()).loss === undefined,
+      importance: async () => await analyses.importance() === undefined,
+    };
+    for (const analysis of Object.keys(lacks) as ModelAnalysis[]) {
+      try {
+        if (await lacks[analysis]()) this.#lacking.add(analysis);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        this.leaveOut(analysis, error.message);
+      }
+    }
+  }
+
+  /** Whether an analysis is still to be made. */
+  lacks(analysis: ModelAnalysis): boolean {
+    return this.#lacking.has(analysis);
+  }
+
+  /** Gives an analysis up. */
+  leaveOut(analysis: ModelAnalysis, reason: string): void {
+    this.#lacking.delete(analysis);
+    this.#reasons = { ...this.#reasons, [analysis]: reason };
+  }
+
+  /** Takes in what was made. */
+  put(made: Partial<MadeAnalyses>): void {
+    this.#made = { ...this.#made, ...made };
+  }
+
+  /** All that was made, what is computed from the record included; the record is let go. */
+  made(): MadeAnalyses {
+    const { record } = this, { transcoder, name: { title } } = this.#one;
+    this.record = null;
+    const recorded = record === null
+      ? undefined
+      : analyzeRecord(record, transcoder, (label, analyze) => visibly(`${title}: ${label}`, analyze));
+    return { ...this.#made, recorded, reasons: this.#reasons };
+  }
+}

@@ -1,0 +1,108 @@
+/** The page about what features do, of a planted world: a record that the run keeps is enough for it, without a model. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { readConfig, writeConfig } from "../../core/runs/config.ts";
+import { writeRecord } from "../../core/runs/record.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { openCorpus } from "../../core/text/corpus.ts";
+import { bursty, chanceOf, plantedRecord, type Rule } from "../analysis/planted_record.ts";
+import { mtc } from "../cli/tiny_run.ts";
+import { jsonl } from "../text/corpora.ts";
+import { writeSyntheticRun } from "./synthetic_run.ts";
+
+const TOKENS = 4096, GROUPS = [8, 16];
+
+/** Features 8 to 15 fire under 0 to 7 and nowhere else; 16 to 22 alone; 23 never. */
+const rules: Rule[] = Array.from({ length: 24 }, (_, i) => bursty(i, TOKENS, 0.06));
+for (let n = 0; n < 8; n++) {
+  const parent = rules[n], within = chanceOf(500 + n, TOKENS);
+  rules[8 + n] = (t) => within[t] < 0.5 ? parent(t) : 0;
+}
+rules[23] = () => 0;
+
+Deno.test("a run's record is shown in all sections, by --quick too, and every figure is there", async () => {
+  const root = await Deno.makeTempDir(), out = join(root, "out");
+  try {
+    const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: GROUPS, dIn: 16, dOut: 16 });
+    await writeRecord(
+      path,
+      await readTranscoder(path, await readConfig(path)),
+      plantedRecord(GROUPS, TOKENS, rules),
+    );
+    const { code, stdout, stderr } = await mtc(
+      ...["report", "--quick", "--runs", join(root, "runs"), "--out", out, "--json"],
+    );
+    assert.equal(code, 0, stderr);
+    const [{ not_analysed }] = JSON.parse(stdout).layers;
+    assert.deepEqual(not_analysed.map(({ why }: { why: string }) => why), Array(3).fill("--quick leaves it out"));
+    const page = await Deno.readTextFile(join(out, "layer2_feature_analysis.md"));
+    assert.deepEqual(page.match(/^#+ .*/gm), [
+      "# Layer 2 Feature Analysis",
+      "## All Features",
+      "## Hierarchy",
+      "## Patterns and Company",
+      "## Files",
+    ]);
+    assert.match(page, /reading set: 4,096 tokens in 128 contexts of 1 document, .* 0\.0 % of them held out/);
+    assert.match(page, /^4,096 tokens of the reading set, FVU 0\.\d+\. 1 of 24 features never fire there\./m);
+    assert.match(page, /^5\d\.\d % of the children have a parent, where shuffled contexts give 1 %\./m);
+    assert.match(
+      page,
+      /takes a transcoder that was trained without it: `mtc analyze hierarchy --run .* --against RUN`\.$/m,
+    );
+    const child = page.match(/^\| +(\d+) \| `t.*? \| +(\d+) \| `t.* \| +1\.000 \|/m)!;
+    assert.equal(Number(child[1]), 8 + Number(child[2]), "a planted child is under its parent");
+    const written = Array.from(Deno.readDirSync(out), ({ name }) => name);
+    for (const [, target] of page.matchAll(/\]\(([^)#]+)\)/g)) assert.ok(written.includes(target), target);
+    for (const table of page.match(/(^\|.*\n)+/gm)!) {
+      assert.equal(new Set(table.trim().split("\n").map((row) => row.split("|").length)).size, 1, table);
+    }
+    for (const word of ["undefined", "NaN"]) assert.ok(!page.includes(word), word);
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
+
+/** A run of the embedded model on a small text, which nobody trained. */
+async function untrained(root: string, layer: number): Promise<string> {
+  const text = join(root, "text.jsonl");
+  const speech = (i: number) => `Fellow citizens, the state of the Union ${i} is strong and free. `.repeat(6);
+  await Deno.writeTextFile(text, jsonl(Array.from({ length: 60 }, (_, i) => speech(i))));
+  const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: [8, 16], dIn: 128, dOut: 128, layer });
+  const { summary } = await openCorpus([text], "test"), config = await readConfig(path);
+  await writeConfig(path, {
+    ...{ ...config, context: 16, data: { name: "text", files: [text], ...summary } },
+    model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
+  });
+  return path;
+}
+
+Deno.test("what runs lack is made once, with their model and text", async () => {
+  const root = await Deno.makeTempDir(), out = join(root, "out");
+  try {
+    const path = await untrained(root, 2), report = ["report", "--runs", join(root, "runs"), "--out", out];
+    const made = await mtc(...report);
+    assert.equal(made.code, 0, made.stderr);
+    const lacking = "record, attribution, loss recovered and importance";
+    assert.ok(made.stderr.includes(`mtc: making what layer 2 lacks (${lacking}); --quick does without`), made.stderr);
+    assert.doesNotMatch(made.stderr, /not analysed yet|mtc: without/);
+    for (const name of ["record.safetensors", "attribution.json", "importance.json"]) {
+      assert.ok((await Deno.stat(join(path, name))).isFile, name);
+    }
+    const { loss } = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json")));
+    assert.ok(loss.tokens > 0);
+    const page = (name: string) => Deno.readTextFile(join(out, `layer2_${name}.md`));
+    const features = await page("feature_analysis"), analysis = await page("analysis_report");
+    for (const title of ["Loss Recovered", "Feature Importance", "What Features Are Made Of"]) {
+      assert.ok(analysis.includes(`\n## ${title}\n`), title);
+    }
+    assert.doesNotMatch(analysis, /Not Analysed Yet/);
+    const again = await mtc(...report);
+    assert.doesNotMatch(again.stderr, /making/);
+    const undated = (text: string) => text.replace(/Generated on:\*\* [^·]*/, "");
+    assert.equal(undated(await page("feature_analysis")), undated(features));
+  } finally {
+    await Deno.remove(root, { recursive: true });
+  }
+});
