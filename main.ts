@@ -4,7 +4,7 @@
  */
 
 import { Command, CommanderError } from "commander";
-import { Interrupted, UsageError, UserError } from "./core/errors.ts";
+import { Interrupted, printable, UsageError, UserError } from "./core/errors.ts";
 import configuration from "./deno.json" with { type: "json" };
 
 interface Entry {
@@ -63,7 +63,8 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 /** Commander must throw instead of exiting, in every nested command, and say what is wrong as mtc does. */
 function prepare(command: Command): Command {
   command.exitOverride().configureOutput({
-    outputError: (text) => console.error(`mtc: ${text.replace(/^error: /, "").trimEnd().replace("\n", " ")}`),
+    outputError: (text) =>
+      console.error(`mtc: ${printable(text.replace(/^error: /, "").trim().replaceAll("\n", " "))}`),
   });
   requireLast(command);
   command.commands.forEach(prepare);
@@ -107,7 +108,8 @@ function explain(error: unknown): void {
   if (error instanceof UserError) {
     console.error(`mtc: ${error.message}`);
   } else {
-    console.error(error instanceof Error ? error.stack ?? error.message : error);
+    const told = error instanceof Error ? error.stack ?? error.message : String(error);
+    console.error(told.split("\n").map((line) => printable(line)).join("\n"));
     console.error(
       `mtc: this is a defect of mtc ${configuration.version}, not a mistake of yours; ` +
         "please report it with the command line, the lines above and the output of `mtc doctor`",

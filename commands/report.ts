@@ -8,7 +8,7 @@ import type { MadeAnalyses, TranscoderAnalysis } from "../core/runs/analysed.ts"
 import type { TranscoderConfig } from "../core/runs/config.ts";
 import type { ChosenTranscoder, TranscoderChoice } from "../core/runs/discovery.ts";
 import type { Sweep } from "../core/runs/sweeps.ts";
-import { UserError } from "../core/errors.ts";
+import { printable, UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
 import { jsonOption, movedDataOption, movedModelOption } from "./options.ts";
 import type { MakeOptions } from "./report/made.ts";
@@ -29,7 +29,9 @@ function leftOut(
       `${older.path} (begun ${older.config.created}) was passed over: ${newer.path} (begun ${newer.config.created}) is the ` +
       `newest run of the same transcoder, ${identity(newer.config)}`
     ),
-    ...unfinished.map(({ path, missing }) => `${path} was skipped: it is not finished, ${missing.join(", ")} missing`),
+    ...unfinished.map(({ path, missing }) =>
+      `${printable(path)} was skipped: it is not finished, ${missing.join(", ")} missing`
+    ),
   ];
 }
 
@@ -109,12 +111,15 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
   const unreadable: string[] = [];
-  const found = await findTranscoders(runs, (path, { message }) => unreadable.push(`${path} was skipped: ${message}`));
+  const found = await findTranscoders(
+    runs,
+    (path, { message }) => unreadable.push(`${printable(path)} was skipped: ${message}`),
+  );
   const choice = chooseTranscoders(found);
   const notes = [...leftOut(choice, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
   const transcoders = await analyze(choice.chosen, options, (path, { message }) => {
-    notes.push(`${path} was skipped: ${message}`);
+    notes.push(`${printable(path)} was skipped: ${message}`);
     console.error(`mtc: ${notes[notes.length - 1]}`);
   });
   const { sweepsOf, withStability } = await import("../core/runs/sweeps.ts");

@@ -15,15 +15,43 @@ export interface Reason {
   readonly remedy?: string;
 }
 
+/** The most characters of a part of a sentence; a path and what is said of it take less. */
+const MOST_OF_PART = 500;
+
+// deno-lint-ignore no-control-regex
+const UNSEEN = /[\x00-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]/g;
+
+/**
+ * Makes text from outside (of a file, a server, the environment) fit to be printed: what would move the cursor, break the line or turn
+ * writing round is spelled out, a password in an address is left out, and what is too long loses its middle.
+ *
+ * @param text The text.
+ * @param most The most characters of it.
+ * @returns One line; `\x1b[2J`, spelled so, for what clears a screen.
+ */
+export function printable(text: string, most: number = MOST_OF_PART): string {
+  const seen = text.replace(/(?<=[a-z]:\/\/)[^\s/]+@/gi, "***@").replace(UNSEEN, spelled).toWellFormed();
+  if (seen.length <= most) return seen;
+  const end = Math.floor(most / 3);
+  return `${seen.slice(0, most - end - 5).toWellFormed()} ... ${seen.slice(-end).toWellFormed()}`;
+}
+
+function spelled(character: string): string {
+  const known: Readonly<Record<string, string>> = { "\n": "\\n", "\r": "\\r", "\t": "\\t" };
+  const code = character.charCodeAt(0);
+  return known[character] ?? (code < 0x100 ? `\\x${code.toString(16).padStart(2, "0")}` : `\\u${code.toString(16)}`);
+}
+
 /**
  * Puts a reason into one sentence.
  *
- * @param reason Its parts.
+ * @param reason Its parts; what they name may come from anywhere.
  * @returns For example `Cannot read model.safetensors: the header promises 4,011,488 bytes, the file has 1,000; download it again`.
  */
 export function sentenceOf({ action, requirement, found, remedy }: Reason): string {
-  const reason = [requirement, found].filter((part) => part !== undefined).join(", ");
-  return `Cannot ${action}${reason === "" ? "" : `: ${reason}`}${remedy === undefined ? "" : `; ${remedy}`}`;
+  const reason = [requirement, found].filter((part) => part !== undefined).map((part) => printable(part)).join(", ");
+  const then = remedy === undefined ? "" : `; ${printable(remedy)}`;
+  return `Cannot ${printable(action)}${reason === "" ? "" : `: ${reason}`}${then}`;
 }
 
 /**
@@ -99,6 +127,9 @@ export class Interrupted extends UserError {
    * @param reason Where the work `stopped`, behind that word: `after step 10 of 30, which is saved`; and what to do next.
    */
   constructor({ stopped, remedy }: { readonly stopped: string; readonly remedy: string }) {
-    super({ action: "end the work", found: `it was stopped ${stopped}`, remedy }, `Stopped ${stopped}; ${remedy}`);
+    super(
+      { action: "end the work", found: `it was stopped ${stopped}`, remedy },
+      printable(`Stopped ${stopped}; ${remedy}`),
+    );
   }
 }

@@ -7,7 +7,7 @@ import type { LossEvaluation, PredictionFigures, SplicedFigures } from "../core/
 import { bracketed, withInterval } from "./evaluation_table.ts";
 import { counted, integer, percent } from "./format.ts";
 import { intervalBasis } from "./held_out.ts";
-import { numeric, table } from "./markdown/markdown.ts";
+import { code, numeric, table } from "./markdown/markdown.ts";
 
 /** The predictions of the model as it is, ablated, and with each prefix in place: a row for each. */
 export function lossTable(
@@ -70,9 +70,7 @@ export function recoveredShares(per_prefix: readonly (SplicedFigures & PrefixOf)
 export function recoveredSentence(loss: LossEvaluation): string {
   const { replacement_model: team } = loss;
   const together = team
-    ? ` With ${team.transcoders.map((mapping) => `\`${mapping}\``).join(" and ")} in place at once: ${
-      recoveredShares(team.per_prefix)
-    }.`
+    ? ` With ${team.transcoders.map(code).join(" and ")} in place at once: ${recoveredShares(team.per_prefix)}.`
     : "";
   return `*Loss recovered* is the share of what zeros in the target's place cost the next token's loss, on ${
     lossSentence(loss)

@@ -6,7 +6,7 @@
 import type { Evaluation, ReconstructionFigures } from "../core/analysis/evaluation.ts";
 import { type LossEvaluation, meanRecovered, type SplicedFigures } from "../core/analysis/loss.ts";
 import { counted, decimal, integer, interval, percent } from "./format.ts";
-import { type Column, numeric, table } from "./markdown/markdown.ts";
+import { code, type Column, numeric, plain, table } from "./markdown/markdown.ts";
 import { decisiveDimension } from "./target_variance.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -90,7 +90,7 @@ export function targetTable({ fvu_per_target: targets }: Evaluation): string {
       numeric("Best linear map"),
     ],
     targets.map(({ target, fvu, ci95, fvu_unit_variance, fvu_per_prefix, linear_map }) => [
-      ...[target, decimal(fvu, 4), interval(ci95, 4), decimal(fvu_unit_variance, 4)],
+      ...[plain(target), decimal(fvu, 4), interval(ci95, 4), decimal(fvu_unit_variance, 4)],
       ...fvu_per_prefix.slice(0, -1).map((prefix) => decimal(prefix.fvu, 4)),
       linear_map ? decimal(linear_map.fvu, 4) : "–",
     ]),
@@ -111,7 +111,7 @@ export function caveats(
   const sentences: string[] = [];
   const whole = target_variance ? [{ target: targets[0].site, target_variance }] : [];
   for (const { target, target_variance } of fvu_per_target ?? whole) {
-    const decisive = decisiveDimension(`\`${target}\``, target_variance);
+    const decisive = decisiveDimension(code(target), target_variance);
     if (decisive !== "") sentences.push(`**One dimension decides:** ${decisive}.`);
   }
   if (target_variance && target_variance.constant_dimensions > 0) {

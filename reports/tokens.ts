@@ -19,6 +19,11 @@ function showBreaks(text: string): string {
   return text.replace(/\r/g, "␍").replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(unseen, nameOf);
 }
 
+/** Text from outside in one line with nothing invisible in it: `<0x1B>` a control byte, `<U+200B>` other. */
+export function oneLine(text: string): string {
+  return text.replace(/\s+/g, " ").replace(unseen, nameOf);
+}
+
 /** A token's text with nothing invisible in it: `␣` space, `⏎` newline, `⇥` tab, `<0x07>` a control byte, `<U+200B>` other. */
 export function visibleToken(token: string): string {
   return token === "" ? "(empty)" : showBreaks(token).replaceAll(" ", "␣");

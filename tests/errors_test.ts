@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { glob, readFile } from "node:fs/promises";
 import { fileURLToPath } from "node:url";
-import { Interrupted, sentenceOf, SettingError, UsageError, UserError } from "../core/errors.ts";
+import { Interrupted, printable, sentenceOf, SettingError, UsageError, UserError } from "../core/errors.ts";
 
 const ROOT = fileURLToPath(new URL("../", import.meta.url));
 
@@ -77,6 +77,28 @@ Deno.test("a sentence has the parts that there are, in their order", () => {
   assert.equal(sentenceOf({ action, found, remedy }), "Cannot read a.txt: it is empty; put text into it");
   assert.equal(sentenceOf({ action, requirement }), "Cannot read a.txt: it must hold text");
   assert.equal(sentenceOf({ action, remedy }), "Cannot read a.txt; put text into it");
+});
+
+Deno.test("what comes from outside is printed as one line that moves nothing and tells no password", () => {
+  const cases: [from: string, to: string][] = [
+    ["plain: ü, 日本, 🌍, 50 %", "plain: ü, 日本, 🌍, 50 %"],
+    ["\x1b[2Jevil\nmtc: fake line\r\t\x07\x9b", "\\x1b[2Jevil\\nmtc: fake line\\r\\t\\x07\\x9b"],
+    ["gpj\u202e.exe \u2028", "gpj\\u202e.exe \\u2028"],
+    ["half \ud83d", "half \ufffd"],
+    ["GET https://me:p@ss@hub.local:80/a@b failed", "GET https://***@hub.local:80/a@b failed"],
+    ["hf:owner/name@main", "hf:owner/name@main"],
+  ];
+  for (const [from, to] of cases) assert.equal(printable(from), to);
+  const long = printable("a".repeat(400) + "b".repeat(600));
+  assert.ok(long.length === 500 && long.startsWith("a".repeat(300)) && long.endsWith("b".repeat(100)), long);
+  const { message } = new UserError({
+    action: `read ${"x".repeat(2000)}`,
+    found: "\x1b[31m",
+    remedy: "check the path",
+  });
+  assert.ok(message.length < 600 && message.endsWith(": \\x1b[31m; check the path"), message);
+  const { message: stopped } = new Interrupted({ stopped: "after \x1b", remedy: "go on" });
+  assert.equal(stopped, "Stopped after \\x1b; go on");
 });
 
 Deno.test("an error keeps its parts", () => {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Interrupted, UserError } from "../../core/errors.ts";
+import { Interrupted, printable, UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { readConfig } from "../../core/runs/config.ts";
@@ -69,7 +69,7 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readon
   try {
     const verb = parents ? "Going on with" : resumed ? "Resuming" : "Training";
     const header = display.header(verb, request.model.name, gpu.adapter, directory);
-    console.error([...header, ...shortEstimate(estimates)].join("\n"));
+    console.error([...header, ...shortEstimate(estimates)].map((line) => printable(line)).join("\n"));
     if (resumed) tellOtherAdapter(resumed[0].adapter, gpu.adapter);
     if (parents) await beginFurther(request, parents);
     const configs = resumed ?? (sweep ? await beginSweep(await planOf(request, gpu.adapter), sweep.text) : []);
@@ -150,7 +150,9 @@ function unfinished({ directory, transcoders }: TrainRequest, diverged: readonly
 function tellOtherAdapter(began: string, now: string): void {
   if (began === now) return;
   console.error(
-    `mtc: the run began on ${began}, this is ${now}: its last bits will differ from those of an uninterrupted run`,
+    `mtc: the run began on ${
+      printable(began)
+    }, this is ${now}: its last bits will differ from those of an uninterrupted run`,
   );
 }
 
@@ -161,7 +163,7 @@ function printEstimate(request: TrainRequest, estimates: readonly Estimate[], ad
     const verb = request.parents ? "Would go on with" : request.resumed ? "Would resume" : "Would train";
     const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
     const header = display.header(verb, request.model.name, adapter, request.directory);
-    console.log([...header, "", ...estimateTable(estimates)].join("\n"));
+    console.log([...header, "", ...estimateTable(estimates)].map((line) => printable(line)).join("\n"));
   }
   const refused = refusal(estimates);
   if (refused) throw refused;

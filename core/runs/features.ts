@@ -59,11 +59,15 @@ const COLUMNS: readonly Column<FeatureRow>[] = [
   ].map((column) => ({ ...column, since: "" })),
 ];
 
-/** A column of tokens as decoded, with JSON's escapes. */
+/** What a spreadsheet takes for the beginning of a formula. */
+const FORMULA = /^[=+\-@]/;
+
+/** A column of tokens as decoded, with JSON's escapes; one that would be a formula begins with `\u003d` or another of them. */
 function tokenColumn(name: "top_token" | "main_token"): Column<FeatureRow> {
   return {
     name,
-    write: (row) => JSON.stringify(row[name]).slice(1, -1),
+    write: (row) =>
+      JSON.stringify(row[name]).slice(1, -1).replace(FORMULA, (sign) => `\\u00${sign.charCodeAt(0).toString(16)}`),
     read(cell, row) {
       row[name] = unescaped(cell);
       return true;

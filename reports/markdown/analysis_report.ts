@@ -44,7 +44,7 @@ import {
 import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
-import { bullets, document, numbered, numeric, plain, table } from "./markdown.ts";
+import { bullets, code, document, numbered, numeric, plain, table } from "./markdown.ts";
 import { featureToken, tokenCode } from "../tokens.ts";
 import { silentNotes, silentSentence, silentTable } from "../silent_table.ts";
 import { caveats, reconstructionTable, targetTable } from "../reconstructions.ts";
@@ -54,7 +54,7 @@ import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
 export function provenance({ config, path }: TranscoderAnalysis, generated: Date): string {
-  return `**Generated on:** ${timestamp(generated)} · **Run:** \`${path}\`, begun ${
+  return `**Generated on:** ${timestamp(generated)} · **Run:** ${code(path)}, begun ${
     timestamp(new Date(config.created))
   }, ` +
     `mtc ${plain(config.mtc_version)} on ${plain(config.adapter)}`;
@@ -136,7 +136,7 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
 }
 
 function startedFrom({ name, steps, fingerprint, goes_on }: ParentReference): string {
-  return `**Started From:** ${goes_on ? "all of the training" : "the weights"} of \`${name}\` after ${
+  return `**Started From:** ${goes_on ? "all of the training" : "the weights"} of ${code(name)} after ${
     counted(steps, "step")
   }, ` +
     `SHA-256 ${fingerprint.slice(0, 12)}`;
@@ -203,7 +203,7 @@ function lossRecovered({ name, evaluation: { loss } }: TranscoderAnalysis): stri
     `![FVU and loss recovered of each prefix](${filesOf(name).prefixes})`,
   ];
   if (loss.replacement_model === undefined) return own;
-  const members = loss.replacement_model.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+  const members = loss.replacement_model.transcoders.map(code).join(" and ");
   return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
 }
 

@@ -25,7 +25,7 @@ import {
 } from "../format.ts";
 import { varianceShares } from "../target_variance.ts";
 import { denseFeatures, detectorShare, rareFeatures } from "./insights.ts";
-import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
+import { bullets, code, type Column, document, numeric, plain, table } from "./markdown.ts";
 import { tokenCode } from "../tokens.ts";
 
 /** A figure's name, and its cell for either transcoder. */
@@ -255,7 +255,7 @@ export function comparisonReport(comparison: ComparedPair, generated: Date): str
     bullets(both.map((transcoder) => `${transcoder.name.title}: ${verdict(transcoder).sentence}`)),
     `**Generated on:** ${timestamp(generated)} · **Runs:** ${
       both.map(({ path, config }) =>
-        `\`${path}\` (${plain(config.model.name)}, ${mappingText(config, (end) => `\`${end}\``)})`
+        `${code(path)} (${plain(config.model.name)}, ${mappingText(config, (end) => `\`${end}\``)})`
       )
         .join(" and ")
     }`,

@@ -8,7 +8,7 @@ import { verdict } from "../checks.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
 import { recoveredShares } from "../loss_table.ts";
-import { bullets, document, plain } from "./markdown.ts";
+import { bullets, code, document, plain } from "./markdown.ts";
 
 /** What the reports are about. */
 export interface ReportInput {
@@ -65,7 +65,7 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
       return `${link(`${a.name.title} vs ${b.name.phrase}`, files.comparison)} · ${link("plot", files.plot)}`;
     })),
     notes.length > 0 && "## Runs Left Out",
-    bullets(notes),
+    bullets(notes.map(plain)),
   ]);
 }
 
@@ -78,7 +78,7 @@ function atOnce(transcoders: readonly TranscoderAnalysis[]): string[] {
   const lines = transcoders.flatMap(({ config, evaluation: { loss } }) => {
     const { replacement_model: team } = loss ?? {};
     if (team === undefined) return [];
-    const members = team.transcoders.map((mapping) => `\`${mapping}\``).join(" and ");
+    const members = team.transcoders.map(code).join(" and ");
     return [
       `${plain(config.model.name)} with ${members} in place at once recovers ${
         recoveredShares(team.per_prefix)

@@ -12,11 +12,12 @@ import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, missedFvu, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
 import { capital, confidence, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
+import { code } from "./markdown.ts";
 
 function reconstruction({ evaluation, config }: TranscoderAnalysis): string {
   const { fvu, fvu_ci95: [low, high] } = evaluation;
   const map = evaluation.linear_map?.fvu;
-  const each = evaluation.fvu_per_target?.map(({ target, fvu }) => `${percent(fvu)} of \`${target}\``);
+  const each = evaluation.fvu_per_target?.map(({ target, fvu }) => `${percent(fvu)} of ${code(target)}`);
   const remarks = [
     ...Number.isFinite(low + high) ? [`95 % CI ${percent(low)} to ${percent(high)}`] : [],
     ...each ? [`${list(each)}, which weigh the same`] : [],

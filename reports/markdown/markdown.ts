@@ -2,6 +2,7 @@
  * The few Markdown constructs that the reports use.
  * @module
  */
+import { oneLine } from "../tokens.ts";
 
 /** A column: its heading, and whether its cells are numbers, which stand at the right. */
 export type Column = string | { heading: string; align: "right" };
@@ -40,9 +41,19 @@ export function numbered(items: string[]): string {
   return items.map((item, i) => `${i + 1}. ${item}`).join("\n");
 }
 
-/** Text from outside (a model's name, a path) as plain words. */
+/** Characters that begin something in Markdown or HTML, or end a table's cell. */
+const MARKS = /[\\`*[\]<~#$|]|&(?=#?\w+;)|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu;
+
+/** Text from outside (a model's name, a path) as plain words, in a table or out of it. */
 export function plain(text: string): string {
-  return text.replace(/[\\`*[\]<~#$]|(?<![\p{L}\p{N}])_|_(?![\p{L}\p{N}])/gu, "\\$&").replace(/\s+/g, " ");
+  return oneLine(text).replace(MARKS, "\\$&");
+}
+
+/** Text from outside (a path, a tap) as code, in a table or out of it. */
+export function code(text: string): string {
+  const line = oneLine(text);
+  if (!/[|`]/.test(line)) return `\`${line}\``;
+  return `<code>${line.replace(/[^\p{L}\p{N} ]/gu, (character) => `&#${character.codePointAt(0)};`)}</code>`;
 }
 
 /** A whole document from its parts, one empty line between them; parts that are empty are left out. */

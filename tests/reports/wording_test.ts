@@ -12,7 +12,7 @@ import {
   significant,
   thresholdText,
 } from "../../reports/format.ts";
-import { numeric, plain, table } from "../../reports/markdown/markdown.ts";
+import { code, numeric, plain, table } from "../../reports/markdown/markdown.ts";
 import { contextBlock, contextLines, tokenCode, visibleToken } from "../../reports/tokens.ts";
 
 Deno.test("numbers have thousands separators and sensible digits", () => {
@@ -112,4 +112,13 @@ Deno.test("tables are padded, numbers stand at the right", () => {
 Deno.test("names from outside are plain words", () => {
   assert.equal(plain("a_b *c* <d> `e`"), "a_b \\*c\\* \\<d> \\`e\\`");
   assert.equal(plain("_x_\ny"), "\\_x\\_ y");
+  assert.equal(plain("a|b \x1b[2J &lt; R&D"), "a\\|b \\<0x1B>\\[2J \\&lt; R&D");
+  assert.equal(plain("<img src=x onerror=alert(1)>\n# heading"), "\\<img src=x onerror=alert(1)> \\# heading");
+});
+
+Deno.test("names from outside do not leave their code span, nor a table's cell", () => {
+  assert.equal(code("runs/first"), "`runs/first`");
+  assert.equal(code("a\nb\x07"), "`a b<0x07>`");
+  assert.equal(code("a`<b>"), "<code>a&#96;&#60;b&#62;</code>");
+  assert.equal(code("a|b"), "<code>a&#124;b</code>");
 });

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { csvParseRows } from "d3-dsv";
 import { FeatureTally } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { analysesOf } from "../../core/runs/analysed.ts";
@@ -64,6 +65,25 @@ Deno.test("a whole run is read with its types", () =>
     const { shape, weights } = await readTranscoder(path, config);
     assert.deepEqual(shape, { d_in: 6, d_out: 5, groups: GROUPS });
     assert.equal(weights.encoder.length, 6 * 16);
+  }));
+
+Deno.test("features.csv: no token begins a formula, and each is read as it was", () =>
+  withRun(async (path) => {
+    const tokens = ["=", "=1+1", "+", "-", "@sum", "'=", "\\u003d", "a=b", " -", "\t=", '"'];
+    const rows = (await readFeatures(path, GROUPS)).map((row, i) => ({
+      ...row,
+      top_token: tokens[i] ?? row.top_token,
+    }));
+    await writeFeatures(path, rows);
+    assert.deepEqual(
+      (await readFeatures(path, GROUPS)).map(({ top_token }) => top_token),
+      rows.map((r) => r.top_token),
+    );
+    const written = csvParseRows(await Deno.readTextFile(join(path, "features.csv"))).slice(1);
+    const column = 12;
+    assert.deepEqual(written.slice(0, 6).map((cells: string[]) => cells[column]), [
+      ...["\\u003d", "\\u003d1+1", "\\u002b", "\\u002d", "\\u0040sum", "'="],
+    ]);
   }));
 
 Deno.test("null in evaluation.json is NaN", () =>
