@@ -7,6 +7,7 @@ import { readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { UserError } from "../errors.ts";
 import { fileError } from "./atomic.ts";
+import { LARGEST_POINTER, refuseLfsPointer } from "./lfs_pointer.ts";
 
 /** Bytes that can be read anywhere: a local file, memory, or a file of the hub. */
 export interface ByteSource {
@@ -46,14 +47,16 @@ const PIECE = 1 << 20;
  *
  * @param path The file.
  * @returns Its bytes; close it.
- * @throws {UserError} When it cannot be opened, or is no file but a device or a pipe, which would never end.
+ * @throws {UserError} When it cannot be opened, or is no file but a device or a pipe, which would never end, or a Git-LFS pointer.
  */
 export async function openFile(path: string): Promise<LocalByteSource> {
   let handle: FileHandle | undefined;
   try {
     await requireRegular(path);
     handle = await open(path, "r");
-    return new LocalFile(path, handle, (await handle.stat()).size);
+    const file = new LocalFile(path, handle, (await handle.stat()).size);
+    if (file.size < LARGEST_POINTER) refuseLfsPointer(path, await file.read(0, file.size));
+    return file;
   } catch (error) {
     await handle?.close();
     throw fileError("read", path, error);

@@ -172,7 +172,7 @@ export class SafetensorsFile {
           action: `read "${name}" of ${this.path}`,
           requirement: "floats must be F32, F16 or BF16",
           found: `these are ${dtype}`,
-          remedy: "take a checkpoint that is not quantised",
+          remedy: dtype === "F64" ? "save it in one of them" : "take a checkpoint that is not quantised",
         });
     }
   }

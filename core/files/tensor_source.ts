@@ -6,7 +6,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { weightFiles } from "./checkpoint_index.ts";
+import { MERGE, requireWeights, weightFiles } from "./checkpoint_index.ts";
 import { bfloat16ToFloat32, firstNotFinite } from "./floats.ts";
 import { openSafetensors, type SafetensorsFile } from "./safetensors.ts";
 
@@ -15,6 +15,8 @@ const PREFIXES = ["model.", "", "language_model.model.", "model.language_model."
 
 /** Bytes of a tensor that a fingerprint reads at its beginning, and as many in its middle. */
 const SAMPLED_BYTES = 4096;
+
+const WHOLE_NUMBERS = "take a checkpoint that is not quantised";
 
 /** The weights of one model. Names are given without what some checkpoints put in front. */
 export class TensorSource {
@@ -98,15 +100,48 @@ export class TensorSource {
         action: `load ${file.path}`,
         requirement: `tensor "${full}" must be [${shape.join(", ")}] as config.json says`,
         found: `it is [${held.join(", ")}]`,
-        remedy: "take config.json and weights of the same model",
+        remedy: this.#isQuantised ? WHOLE_NUMBERS : "take config.json and weights of the same model",
       });
     }
     throw new UserError({
       action: `load ${this.where}`,
       requirement: `it needs a tensor "${names.slice(0, 2).join('" or "')}", or the same behind "language_model."`,
-      found: "its safetensors files have none",
-      remedy: "download the missing shard or take a complete checkpoint",
+      ...this.#insteadOf(name),
     });
+  }
+
+  get #names(): string[] {
+    return this.files.flatMap(({ tensors }) => [...tensors.keys()]);
+  }
+
+  /** Whether it has what tools for quantising put beside a tensor. */
+  get #isQuantised(): boolean {
+    return this.#names.some((name) =>
+      /\.(absmax|quant_map|SCB|qweight|qzeros|scales|weight_(scale|packed).*)$/.test(name)
+    );
+  }
+
+  /** What there is in place of a tensor that is not. */
+  #insteadOf(name: string): { found: string; remedy: string } {
+    const names = this.#names, adapter = names.find((name) => /\.(base_layer|lora_\w+)\./.test(name));
+    if (adapter) return { found: `"${adapter}" is of a LoRA adapter that was not merged`, remedy: MERGE };
+    if (this.#isQuantised) return { found: "its safetensors files hold quantised ones", remedy: WHOLE_NUMBERS };
+    const nearest = names.find((held) => held.endsWith(`.${name}`));
+    if (nearest) {
+      const prefix = nearest.slice(0, -name.length);
+      return { found: `there is "${nearest}"`, remedy: `save the model without "${prefix}" in front of its tensors` };
+    }
+    const layerOf = (name: string) => Number(/\blayers\.(\d+)\./.exec(name)?.[1] ?? -1);
+    const deepest = names.reduce((deepest, name) => Math.max(deepest, layerOf(name)), -1);
+    if (layerOf(name) > deepest && deepest >= 0) {
+      const remedy = "take config.json and weights of the same model, or download the missing shard";
+      return { found: `the layers in its safetensors files end with ${deepest}`, remedy };
+    }
+    const [first = "nothing"] = names;
+    return {
+      found: `its safetensors files have none among ${names.length} tensors, the first of which is "${first}"`,
+      remedy: "download the missing shard or take a complete checkpoint",
+    };
   }
 }
 
@@ -196,7 +231,9 @@ const CHECKED_AT_ONCE = 1 << 19;
 export async function openShards(directory: string): Promise<TensorSource> {
   const files: SafetensorsFile[] = [];
   try {
-    for (const name of await weightFiles(directory)) files.push(await openSafetensors(join(directory, name)));
+    const names = await weightFiles(directory);
+    await requireWeights(directory, names);
+    for (const name of names) files.push(await openSafetensors(join(directory, name)));
   } catch (error) {
     for (const file of files) await file.close();
     throw error;

@@ -4,10 +4,14 @@
  */
 
 import { createHash } from "node:crypto";
+import { stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import { builtinModel } from "../builtin/model.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
+import { MERGE, python, quoted } from "../files/checkpoint_index.ts";
+import { exists } from "../files/exists.ts";
+import { refuseLfsPointer } from "../files/lfs_pointer.ts";
 import { requireRegular } from "../files/byte_source.ts";
 import { parseSafetensors } from "../files/safetensors.ts";
 import type { DownloadProgress } from "../hub/models.ts";
@@ -92,15 +96,37 @@ async function readPart(directory: string, file: string, absent?: string): Promi
   const path = join(directory, file);
   try {
     await requireRegular(path);
-    return await Deno.readFile(path);
+    const content = await Deno.readFile(path);
+    refuseLfsPointer(path, content);
+    return content;
   } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw fileError("read", path, error);
+    if (!(error instanceof Deno.errors.NotFound || error instanceof Deno.errors.NotADirectory)) {
+      throw fileError("read", path, error);
+    }
     if (absent !== undefined) return new TextEncoder().encode(absent);
     throw new UserError({
       action: `open the model ${directory}`,
       requirement: `it must hold ${file}`,
-      found: "it does not",
-      remedy: "give a Hugging Face directory or hf:owner/name, or leave --model out",
+      ...await insteadOf(directory, file),
     });
   }
+}
+
+/** What there is in place of a model's file. */
+async function insteadOf(directory: string, file: string): Promise<{ found: string; remedy: string }> {
+  const there = await stat(directory).catch(() => null);
+  const give = "give a Hugging Face directory or hf:owner/name, or leave --model out";
+  if (there === null) return { found: "there is no such directory", remedy: give };
+  if (!there.isDirectory()) return { found: "it is a file", remedy: give };
+  if (file === "config.json" && await exists(join(directory, "adapter_config.json"))) {
+    return { found: "it holds adapter_config.json: a PEFT adapter alone", remedy: MERGE };
+  }
+  if (file === "tokenizer.json" && await exists(join(directory, "tokenizer.model"))) {
+    const make = python(
+      "from transformers import AutoTokenizer as T",
+      `T.from_pretrained(${quoted(directory)}).save_pretrained(${quoted(directory)})`,
+    );
+    return { found: "it holds tokenizer.model", remedy: `make it of that: ${make}` };
+  }
+  return { found: "it does not", remedy: give };
 }

@@ -11,6 +11,9 @@ const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
 const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
+/** The only rotary embedding that Gemma-2 has. */
+const Unscaled = v.literal("default", "scaled rotary embeddings are not part of Gemma-2");
+
 const Raw = v.pipe(
   v.object({
     num_hidden_layers: Size,
@@ -20,7 +23,7 @@ const Raw = v.pipe(
     num_key_value_heads: Size,
     head_dim: Size,
     vocab_size: Size,
-    bos_token_id: v.optional(TokenId, BOS),
+    bos_token_id: v.nullish(TokenId),
     max_position_embeddings: Size,
     sliding_window: Size,
     query_pre_attn_scalar: Positive,
@@ -30,11 +33,8 @@ const Raw = v.pipe(
     tie_word_embeddings: v.optional(v.boolean(), true),
     layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
     rope_theta: v.optional(Positive),
-    rope_scaling: v.optional(v.null("scaled rotary embeddings are not part of Gemma-2")),
-    rope_parameters: v.optional(v.object({
-      rope_theta: Positive,
-      rope_type: v.optional(v.literal("default", "scaled rotary embeddings are not part of Gemma-2")),
-    })),
+    rope_scaling: v.nullish(v.object({ rope_type: v.optional(Unscaled), type: v.optional(Unscaled) })),
+    rope_parameters: v.optional(v.object({ rope_theta: Positive, rope_type: v.optional(Unscaled) })),
     hidden_act: v.optional(v.string()),
     hidden_activation: v.nullish(v.string()),
     attention_bias: v.optional(v.literal(false, "Gemma-2 has no attention biases")),
@@ -67,7 +67,7 @@ export function parseGemma2(json: unknown): DecoderConfig | string {
     keyValueHeads: c.num_key_value_heads,
     headDim: c.head_dim,
     vocabSize: c.vocab_size,
-    bosTokenId: c.bos_token_id,
+    bosTokenId: c.bos_token_id ?? BOS,
     maxPositions: c.max_position_embeddings,
     slidingWindow: c.sliding_window,
     layerTypes: c.layer_types ??

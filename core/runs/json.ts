@@ -6,6 +6,7 @@
 import { UserError } from "../errors.ts";
 import { requireRegular } from "../files/byte_source.ts";
 import { exists } from "../files/exists.ts";
+import { refuseLfsPointer } from "../files/lfs_pointer.ts";
 
 /** What is wrong with a value, in valibot's words. */
 export interface Issue {
@@ -34,7 +35,9 @@ export type Parser<T> = (value: unknown) =>
 export async function readText(path: string): Promise<string> {
   try {
     await requireRegular(path);
-    return await Deno.readTextFile(path);
+    const text = await Deno.readTextFile(path);
+    refuseLfsPointer(path, text);
+    return text;
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) {
       throw new UserError({

@@ -182,12 +182,17 @@ const badModels: [what: string, from: string, spoil: Spoil, message: RegExp][] =
     editJson("config.json", (config) => Object.assign(config, { model_type: "llama" })),
     /config\.json: it must be a Gemma-2 or Gemma-3 text model, it is Llama/,
   ],
-  ["missing weights", TINY, remove(WEIGHTS), /Cannot read .*model\.safetensors: there is no such file/],
+  [
+    "missing weights",
+    TINY,
+    remove(WEIGHTS),
+    /Cannot open the model .*: it must hold model\.safetensors, .*it holds no weights/,
+  ],
   [
     "a missing shard",
     SHARDS,
     remove("model-00002-of-00003.safetensors"),
-    /model-00002-of-00003\.safetensors: there is no/,
+    /model-00002-of-00003\.safetensors: it must be there, as .*index\.json lists it, 1 of its 3 shards is missing; download/,
   ],
   [
     "truncated weights",

@@ -22,6 +22,11 @@ Deno.test("both generations of config.json give the same configuration", () => {
   assert.equal(parse({ final_logit_softcapping: undefined }).finalSoftCap, 30);
   assert.equal(parse({ tie_word_embeddings: undefined }).isHeadTied, true);
   assert.equal(parse({ tie_word_embeddings: false }).isHeadTied, false);
+  // What Hugging Face writes where nothing is said, or nothing is scaled.
+  assert.deepEqual(parse({ bos_token_id: null }), parse({}));
+  for (const rope_scaling of [null, { rope_type: "default" }, { type: "default" }]) {
+    assert.deepEqual(parse({ ...old, rope_scaling }), parse({}));
+  }
 });
 
 const refused: [Record<string, unknown>, RegExp][] = [
@@ -39,7 +44,7 @@ const refused: [Record<string, unknown>, RegExp][] = [
   [{ hidden_size: 0 }, /hidden_size: /],
   [{ rope_parameters: undefined }, /rope_theta or rope_parameters is missing/],
   [{ rope_parameters: { rope_theta: 1e4, rope_type: "yarn" } }, /rope_parameters.rope_type: scaled rotary/],
-  [{ rope_scaling: { type: "linear" } }, /rope_scaling: scaled rotary/],
+  [{ rope_scaling: { type: "linear" } }, /rope_scaling.type: scaled rotary/],
   [{ num_key_value_heads: 3 }, /num_key_value_heads must divide num_attention_heads/],
   [{ head_dim: 31 }, /head_dim must be even/],
   [{ hidden_size: 51 }, /hidden_size must be a multiple of 4/],
