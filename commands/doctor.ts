@@ -11,6 +11,7 @@ import { builtinModel } from "../core/builtin/model.ts";
 import { builtinDocuments } from "../core/builtin/text.ts";
 import { UserError } from "../core/errors.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
+import { hiddenDrivers } from "../core/gpu/hidden_drivers.ts";
 import { candidateTiles } from "../core/gpu/products.ts";
 import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
 import { wrongProducts } from "../core/gpu/smoke.ts";
@@ -101,7 +102,11 @@ function driverRemedy(drivers: readonly string[]): string {
 async function examineAdapter(drivers: readonly string[], problems: Problem[]): Promise<Adapter | null> {
   using gpu = await openGpu().catch((error) => {
     if (!(error instanceof UserError)) throw error;
-    problems.push({ what: "WebGPU finds no usable adapter", remedy: driverRemedy(drivers) });
+    const hidden = hiddenDrivers();
+    problems.push({
+      what: `WebGPU finds no usable adapter${hidden ? `: ${hidden.found}` : ""}`,
+      remedy: hidden?.remedy ?? driverRemedy(drivers),
+    });
     return null;
   });
   if (gpu === null) return null;

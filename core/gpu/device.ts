@@ -5,6 +5,7 @@
 
 import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { UserError } from "../errors.ts";
+import { hiddenDrivers } from "./hidden_drivers.ts";
 import { Memory } from "./memory.ts";
 import { DeviceShared } from "./shared.ts";
 import { type KernelTime, Trace } from "./timing.ts";
@@ -64,8 +65,7 @@ export async function openGpu(
     throw new UserError({
       action: "open a GPU",
       requirement: "WebGPU needs an adapter",
-      found: "this machine shows none",
-      remedy: INSTALL_HINT,
+      ...hiddenDrivers() ?? { found: "this machine shows none", remedy: INSTALL_HINT },
     });
   }
   const canTime = onKernel !== null && adapter.features.has("timestamp-query");
