@@ -143,6 +143,8 @@ export function refusal(estimates: readonly Estimate[]): UserError | null {
     : "free some of it";
   const remedy = proposal
     ? `use ${proposal.flags.join(" ")}`
+    : shortage.of === "binding"
+    ? shortage.error.parts.remedy
     : resumed
     ? `${free}, or go on on a larger machine`
     : estimates.length > 1
@@ -151,7 +153,7 @@ export function refusal(estimates: readonly Estimate[]): UserError | null {
   return new UserError({ ...reasonOf(shortage), remedy });
 }
 
-/** Why a plan does not fit; what a tensor that is too large says to do about it is replaced. */
+/** Why a plan does not fit; what a tensor that is too large says to do about it is replaced where something that fits is known. */
 function reasonOf(shortage: Shortage): Reason {
   if (shortage.of === "binding") return shortage.error.parts;
   const { of, need, have, isLeast } = shortage;

@@ -89,6 +89,8 @@ export interface SweepOptions extends RunOptions {
 export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
   /** Whether a resumed run has nothing left to do. */
   readonly isFinished: boolean;
+  /** What is known of the text; of a resumed run, what it recorded. */
+  readonly text: TextSummary;
   /** Of a sweep: the text as it was when it was checked. It is trained in rounds, see {@link remaining}. */
   readonly sweep?: { readonly text: TextSummary };
   /** Of a run that goes on with a finished one, the directory of each transcoder's parent; such a run is resumed from there. */
@@ -255,7 +257,7 @@ async function requestOf(
     ...{ model, data, activations },
   };
   if (activations) await (await openHarvestOf(request)).shards.close();
-  return { ...request, resumed: null, isFinished: false, sweep: { text: text.summary } };
+  return { ...request, resumed: null, isFinished: false, text: text.summary, sweep: { text: text.summary } };
 }
 
 /** What `--more-steps` leaves to choose; all else is as the run was, and its text goes on where it ended. */
@@ -338,7 +340,7 @@ export async function furtherRequest(more: number, options: TrainOptions, comman
   const settings = sharedSettingsOf(resumed[0]);
   const request = { directory, settings, transcoders, model, data, activations, resumed };
   if (activations) await (await openHarvestOf(request)).shards.close();
-  return { ...request, isFinished: false, parents: parents.map(({ directory }) => directory) };
+  return { ...request, isFinished: false, text: text.summary, parents: parents.map(({ directory }) => directory) };
 }
 
 /** A parent's settings as defaults; its steps are those that it took itself. */
@@ -537,6 +539,7 @@ export async function resumedRequest(
     activations: first.activations,
     resumed: configs,
     isFinished: finished.every(Boolean),
+    text: first.data,
     ...first.round !== undefined && { sweep: { text: first.data } },
   };
 }
@@ -639,7 +642,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf(
-  { isFinished: _, parents: __, sweep: ___, ...plan }: TrainRequest,
+  { isFinished: _, parents: __, sweep: ___, text: ____, ...plan }: TrainRequest,
   adapter: string,
 ): Promise<TrainingPlan> {
   const { model, data, activations, resumed, round } = plan;
@@ -653,7 +656,7 @@ export async function planOf(
       created,
       model: { name: model.name, path: model.path, layers, d_model: dModel, vocab_size: vocabSize, fingerprint },
       data: {
-        name: data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", "),
+        name: nameOfData(data),
         files: data === "builtin" ? [] : data,
         ...text,
       },
@@ -665,6 +668,11 @@ export async function planOf(
       ...round && { round: round.number },
     }),
   };
+}
+
+/** What a text is called. */
+export function nameOfData(data: DataPaths): string {
+  return data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", ");
 }
 
 function timestamp(now: Date): string {

@@ -18,8 +18,9 @@ import { beginSweep } from "../../core/training/start.ts";
 import { Diverged } from "../../core/training/step_log.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
-import { planOf, type TrainRequest } from "./request.ts";
+import { nameOfData, planOf, type TrainRequest } from "./request.ts";
 import { printResult } from "./result.ts";
+import { textLines } from "./text_lines.ts";
 
 /** What of a command line says how to work. */
 export interface WorkOptions {
@@ -69,7 +70,8 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readon
   try {
     const verb = parents ? "Going on with" : resumed ? "Resuming" : "Training";
     const header = display.header(verb, request.model.name, gpu.adapter, directory);
-    console.error([...header, ...shortEstimate(estimates)].map((line) => printable(line)).join("\n"));
+    const text = textLines(nameOfData(request.data), request.text);
+    console.error([...header, ...text, ...shortEstimate(estimates)].map((line) => printable(line)).join("\n"));
     if (resumed) tellOtherAdapter(resumed[0].adapter, gpu.adapter);
     if (parents) await beginFurther(request, parents);
     const configs = resumed ?? (sweep ? await beginSweep(await planOf(request, gpu.adapter), sweep.text) : []);
@@ -163,7 +165,8 @@ function printEstimate(request: TrainRequest, estimates: readonly Estimate[], ad
     const verb = request.parents ? "Would go on with" : request.resumed ? "Would resume" : "Would train";
     const display = new TrainDisplay(request.settings, request.transcoders, request.activations);
     const header = display.header(verb, request.model.name, adapter, request.directory);
-    console.log([...header, "", ...estimateTable(estimates)].map((line) => printable(line)).join("\n"));
+    const text = textLines(nameOfData(request.data), request.text);
+    console.log([...header, ...text, "", ...estimateTable(estimates)].map((line) => printable(line)).join("\n"));
   }
   const refused = refusal(estimates);
   if (refused) throw refused;

@@ -19,6 +19,9 @@ export const TEXT_ENDINGS: string = listed(SEARCHED);
 /** Those of files that are read when they are named, for messages. */
 export const NAMED_ENDINGS: string = listed([...SEARCHED, ...NAMED]);
 
+/** The endings of those that are read only then. */
+export const NAMED_ALONE: readonly string[] = NAMED.map((format) => `.${format}`);
+
 function listed(formats: readonly string[]): string {
   return formats.map((format) => `.${format}`).join(", ").replace(/, (?=[^,]*$)/, " or ");
 }

@@ -4,7 +4,7 @@
  */
 
 import type { ByteSource } from "../files/byte_source.ts";
-import { searchedFormatOf, TEXT_ENDINGS } from "../files/text_formats.ts";
+import { NAMED_ENDINGS, searchedFormatOf, TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { HubApi, type HubEntry } from "./api.ts";
 import { Patience } from "./patience.ts";
 import { RangeSource } from "./range_source.ts";
@@ -28,29 +28,34 @@ export interface HubFile {
  *
  * @param text `hf:owner/name`, with or without `@revision`, with or without `/folder` or `/file.parquet`. A revision that is no
  * commit may mean other files tomorrow: see {@link pinDataset}.
- * @returns The files with the ending of a text format, sorted by path, all of one commit.
+ * @returns The files with the ending of a text format, sorted by path, all of one commit, and the paths of the others.
  * @throws {UsageError} When the reference is malformed.
  * @throws {HubError} When the hub has no such dataset or path, refuses it, or cannot be reached.
  */
-export async function listDataset(text: string): Promise<HubFile[]> {
+export async function listDataset(text: string): Promise<{ files: HubFile[]; others: string[] }> {
   const hub = hubSettings(), reference = parseReference(text, "dataset");
   const commit = await commitOf(hub, reference);
   const api = new HubApi(hub, { ...reference, revision: commit }, new Patience(hub, writeReference(reference)));
-  const entries = (await entriesAt(api, hub, reference)).filter(({ path }) => searchedFormatOf(path) !== undefined);
+  const all = await entriesAt(api, hub, reference);
+  const isNamed = all.length === 1 && all[0].path === reference.path;
+  const formatOf = isNamed ? textFormatOf : searchedFormatOf;
+  const entries = all.filter(({ path }) => formatOf(path) !== undefined);
+  const others = all.filter((entry) => !entries.includes(entry)).map(({ path }) => path);
   if (entries.length === 0) {
     throw new HubError("missing", {
       action: `read ${writeReference(reference)}`,
-      requirement: `it must hold files that end in ${TEXT_ENDINGS}`,
-      found: "it holds none",
+      requirement: isNamed ? `text files end in ${NAMED_ENDINGS}` : `it must hold files that end in ${TEXT_ENDINGS}`,
+      found: isNamed ? "this one does not" : "it holds none",
       remedy: `give another folder, or try hf:${reference.repo}@refs/convert/parquet`,
     });
   }
   entries.sort((a, b) => a.path < b.path ? -1 : 1);
-  return entries.map((entry) => ({
+  const files = entries.map((entry) => ({
     path: entry.path,
     size: entry.size,
     open: () => Promise.resolve(new RangeSource(hub, new RemoteFile(hub, reference, commit, entry))),
   }));
+  return { files, others };
 }
 
 /**

@@ -153,6 +153,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       file_count: count,
       fingerprint: v.string(),
       contents: v.optional(v.string()),
+      passed_over: v.optional(v.record(v.string(), count)),
     }),
     activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
     parent: v.optional(

@@ -62,6 +62,7 @@ const schema: v.GenericSchema<unknown, HarvestDescription> = v.object({
     file_count: count,
     fingerprint: v.string(),
     contents: v.optional(v.string()),
+    passed_over: v.optional(v.record(v.string(), count)),
   }),
   seed: v.nullable(count),
   context: v.pipe(count, v.minValue(2)),

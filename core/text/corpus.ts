@@ -81,13 +81,15 @@ export const BLOCK_CHARACTERS = 2 ** 25;
  */
 export async function openCorpus(data: DataPaths, split: Split, characters = BLOCK_CHARACTERS): Promise<Corpus> {
   if (data === "builtin") return await builtinCorpus(split);
-  const files = await listTextFiles(data);
+  const { files, passedOver } = await listTextFiles(data);
+  const beside = Object.keys(passedOver).length > 0 ? { passed_over: passedOver } : {};
   const first = new Volume(files, 0, characters);
   try {
     const { documents, next } = await first.read(VOLUME_START);
     if (next !== null) {
       const areLocal = files.every(({ path }) => !isHubReference(path));
-      return new StreamedCorpus(files, split, characters, areLocal ? await sampledContents(files) : undefined);
+      const contents = areLocal ? { contents: await sampledContents(files) } : {};
+      return new StreamedCorpus(files, split, characters, { ...contents, ...beside });
     }
     const spoken = new Set(documents.map(({ file }) => file));
     // A folder may hold an empty file beside others; one that somebody named was meant.
@@ -97,7 +99,7 @@ export async function openCorpus(data: DataPaths, split: Split, characters = BLO
       throw new UserError({ action, requirement: "it must hold text", found: "it is empty", remedy });
     }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    return wholeCorpus(files, documents, split, { bytes, file_count: files.length });
+    return wholeCorpus(files, documents, split, { bytes, file_count: files.length, ...beside });
   } finally {
     await first.close();
   }
@@ -116,7 +118,7 @@ function wholeCorpus(
   files: readonly NamedFile[],
   documents: readonly Document[],
   split: Split,
-  size: Pick<TextSummary, "bytes" | "file_count">,
+  size: Pick<TextSummary, "bytes" | "file_count" | "passed_over">,
 ): Corpus {
   const name = (document: Document) => nameDocument(files[document.file], document);
   const parts = splitDocuments(documents), { train, validation, test } = parts;
@@ -151,7 +153,12 @@ class StreamedCorpus implements Corpus {
   readonly #bounds: readonly number[];
   #open: { volume: number; reader: Volume } | undefined;
 
-  constructor(files: readonly TextFile[], split: Split, characters: number, contents: string | undefined) {
+  constructor(
+    files: readonly TextFile[],
+    split: Split,
+    characters: number,
+    found: Pick<TextSummary, "contents" | "passed_over">,
+  ) {
     this.#files = files;
     this.#split = split;
     this.#characters = characters;
@@ -173,7 +180,7 @@ class StreamedCorpus implements Corpus {
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       file_count: files.length,
       fingerprint: fingerprintOf(files.flatMap(({ name, size }) => [name, String(size)])),
-      ...contents !== undefined && { contents },
+      ...found,
     };
   }
 

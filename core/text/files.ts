@@ -23,6 +23,17 @@ export interface TextFile extends NamedFile {
   open(): Promise<ByteSource>;
 }
 
+/** How many files and folders that were not named were passed over, for what reason: `.csv`, `empty`, `hidden`. */
+export type PassedOver = Readonly<Record<string, number>>;
+
+/** The files of a text. */
+export interface ListedFiles {
+  /** Those that hold it, sorted by name. */
+  readonly files: TextFile[];
+  /** What lies beside them. */
+  readonly passedOver: PassedOver;
+}
+
 /**
  * Finds the files behind paths, sorted by name whatever order they were given in. A file reached twice counts once, so that
  * no text can be in training and held out at the same time. A folder stands for the text files in it and in the folders
@@ -32,18 +43,38 @@ export interface TextFile extends NamedFile {
  * @returns The files, named by their base names, or by their paths where base names clash.
  * @throws {UserError} for a path that is missing, has another ending, or holds no text files.
  */
-export async function listTextFiles(paths: readonly string[]): Promise<TextFile[]> {
-  const found = new Map<string, Omit<TextFile, "name">>();
+export async function listTextFiles(paths: readonly string[]): Promise<ListedFiles> {
+  const found = new Map<string, Omit<TextFile, "name">>(), passed = new Tally();
   for (const path of paths) {
-    for (const [key, file] of isHubReference(path) ? await hubFiles(path) : await localFiles(path)) {
+    for (const [key, file] of isHubReference(path) ? await hubFiles(path, passed) : await localFiles(path, passed)) {
       if (file.isNamed || !found.has(key)) found.set(key, file);
     }
   }
   const files = [...found.values()];
+  for (const { size, isNamed } of files) if (size === 0 && !isNamed) passed.add("empty");
   const bases = files.map(({ path }) => basename(path));
   const clash = new Set(bases).size < bases.length;
-  return files.map((file, i) => ({ ...file, name: clash ? file.path : bases[i] }))
-    .sort((a, b) => a.name < b.name ? -1 : 1);
+  const named = files.map((file, i) => ({ ...file, name: clash ? file.path : bases[i] }));
+  return { files: named.sort((a, b) => a.name < b.name ? -1 : 1), passedOver: passed.counts };
+}
+
+/** Counts by reason. */
+class Tally {
+  readonly #counts = new Map<string, number>();
+
+  add(reason: string): void {
+    this.#counts.set(reason, (this.#counts.get(reason) ?? 0) + 1);
+  }
+
+  /** The most frequent first. */
+  get counts(): PassedOver {
+    return Object.fromEntries([...this.#counts].sort(([a, n], [b, m]) => m - n || (a < b ? -1 : 1)));
+  }
+}
+
+/** Why a file of a folder or a repository is not read: its ending. */
+function endingOf(path: string): string {
+  return extname(path).toLowerCase() || "without ending";
 }
 
 /**
@@ -64,18 +95,20 @@ export function nameOfPath(path: string): string {
   return writeReference({ ...parseReference(path, "dataset"), revision: "main" });
 }
 
-async function hubFiles(reference: string): Promise<[key: string, Omit<TextFile, "name">][]> {
+async function hubFiles(reference: string, passed: Tally): Promise<[key: string, Omit<TextFile, "name">][]> {
   const { listDataset } = await import("../hub/datasets.ts");
   const repository = parseReference(reference, "dataset");
-  return (await listDataset(reference)).map((file) => {
+  const { files, others } = await listDataset(reference);
+  for (const path of others) passed.add(basename(path).startsWith(".") ? HIDDEN : endingOf(path));
+  return files.map((file) => {
     const path = writeReference(repository, file.path);
     return [path, { path, size: file.size, format: textFormatOf(path)!, isNamed: false, open: () => file.open() }];
   });
 }
 
-async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "name">][]> {
+async function localFiles(path: string, passed: Tally): Promise<[key: string, Omit<TextFile, "name">][]> {
   const files: [string, Omit<TextFile, "name">][] = [];
-  for (const file of await expandFolder(path)) {
+  for (const file of await expandFolder(path, passed)) {
     const isNamed = file === path;
     try {
       const key = await realpath(file), { size } = await stat(file);
@@ -87,10 +120,10 @@ async function localFiles(path: string): Promise<[key: string, Omit<TextFile, "n
   return files;
 }
 
-async function expandFolder(path: string): Promise<string[]> {
+async function expandFolder(path: string, passed: Tally): Promise<string[]> {
   try {
     if (!(await stat(path)).isDirectory()) return [requireTextFile(path)];
-    const files = await textFilesIn(path, new Set());
+    const files = await textFilesIn(path, new Set(), passed);
     if (files.length > 0) return files;
   } catch (error) {
     if ((error as { code?: string }).code !== "ENOENT") throw fileError("read", path, error);
@@ -101,34 +134,48 @@ async function expandFolder(path: string): Promise<string[]> {
       remedy: "check the path",
     });
   }
+  const others = Object.keys(passed.counts).join(", ");
   throw new UserError({
     action: `read ${path}`,
     requirement: `the folder must hold files that end in ${TEXT_ENDINGS}`,
-    found: "it holds none",
+    found: `it holds none${others === "" ? "" : `, but ${others}`}`,
     remedy: "give another folder, or the files themselves",
   });
 }
+
+const HIDDEN = "hidden", NOWHERE = "linked to nowhere", CIRCLE = "linked in a circle", NO_FILE = "no ordinary file";
 
 /**
  * The text files in a folder and in the folders inside, linked ones too; names that begin with a dot are passed over.
  *
  * @param folder The folder.
  * @param above The real paths of the folders that it lies in: a link to one of them would never end.
+ * @param passed Counts what is no text.
  */
-async function textFilesIn(folder: string, above: ReadonlySet<string>): Promise<string[]> {
+async function textFilesIn(folder: string, above: ReadonlySet<string>, passed: Tally): Promise<string[]> {
   const place = await realpath(folder), files: string[] = [];
-  if (above.has(place)) return files;
+  if (above.has(place)) {
+    passed.add(CIRCLE);
+    return files;
+  }
   const within = new Set([...above, place]);
-  for (const entry of await readdir(folder, { withFileTypes: true })) {
-    if (entry.name.startsWith(".")) continue;
-    const path = join(folder, entry.name);
-    // A link that leads nowhere is no text, unless it is called one: then it is missing.
-    const isFolder = entry.isDirectory() ||
-      entry.isSymbolicLink() && await stat(path).then((info) => info.isDirectory(), () => false);
-    if (isFolder) files.push(...await textFilesIn(path, within));
-    else if (searchedFormatOf(entry.name)) files.push(path);
+  // In their order, so that a file that is reached in two ways is called the same each time.
+  for (const name of (await readdir(folder)).sort()) {
+    const path = join(folder, name), info = await stat(path).catch(ifNowhere);
+    if (name.startsWith(".")) passed.add(HIDDEN);
+    else if (info === null) passed.add(NOWHERE);
+    else if (info.isDirectory()) files.push(...await textFilesIn(path, within, passed));
+    else if (!info.isFile()) passed.add(NO_FILE);
+    else if (searchedFormatOf(name)) files.push(path);
+    else passed.add(endingOf(name));
   }
   return files;
+}
+
+/** A link whose end is not there, or that is its own end, is no reason to refuse a folder. */
+function ifNowhere(error: { code?: string }): null {
+  if (error.code === "ENOENT" || error.code === "ELOOP") return null;
+  throw error;
 }
 
 function requireTextFile(path: string): string {

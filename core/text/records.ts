@@ -11,7 +11,7 @@ import type { RecordPlace, TextRecord } from "./documents.ts";
 import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
 import { textOf } from "./text_of.ts";
-import { checkTextBytes, decodeText } from "./utf8.ts";
+import { checkTextBytes, decodeFile, decodeText, wideEncodingOf, wrongEncoding } from "./utf8.ts";
 
 /** The first record of every file. */
 export const FILE_START: RecordPlace = { record: 0, byte: 0 };
@@ -64,14 +64,14 @@ async function* oneText(
 /** A file's content, however it is compressed; it must be no longer than one document may be. */
 async function wholeText(file: ByteSource, compression: Compression): Promise<string> {
   checkTextBytes(file.size, file.name);
-  if (compression === "none") return decodeText(await file.read(0, file.size), file.name);
+  if (compression === "none") return decodeFile(await file.read(0, file.size), file.name);
   const pieces: Uint8Array[] = [];
   let bytes = 0;
   for await (const piece of decompress(file.stream(0), compression, file.name)) {
     pieces.push(piece);
     checkTextBytes(bytes += piece.length, file.name);
   }
-  return decodeText(joined(pieces), file.name);
+  return decodeFile(joined(pieces), file.name);
 }
 
 function compressedLines(file: ByteSource, compression: Compression, from: RecordPlace): AsyncGenerator<TextRecord[]> {
@@ -105,6 +105,8 @@ async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGener
   for await (const piece of bytes) {
     const records: TextRecord[] = [];
     let start = 0;
+    const wide = byte === 0 && begunBytes === 0 ? wideEncodingOf(piece) : null;
+    if (wide) throw wrongEncoding(path, wide.name);
     for (let end; (end = piece.indexOf(LINE_FEED, start)) !== -1; start = end + 1) {
       finish(piece.subarray(start, end), 1, records);
     }

@@ -4,6 +4,7 @@
  */
 import { createHash } from "node:crypto";
 import type { ByteSource } from "../files/byte_source.ts";
+import type { PassedOver } from "./files.ts";
 
 /** A text in figures. */
 export interface TextSummary {
@@ -24,6 +25,8 @@ export interface TextSummary {
    * what is on the hub is named by its commit. Absent where an older mtc recorded it.
    */
   contents?: string;
+  /** What lies beside its files and was not read, for what reason; absent where nothing does, or an older mtc recorded it. */
+  passed_over?: PassedOver;
 }
 
 /** Makes a fingerprint of strings; where one ends and the next begins counts. */

@@ -7,6 +7,7 @@ import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts"
 import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { ParentReference, TranscoderConfig } from "../../core/runs/config.ts";
+import { describePassedOver } from "../../core/runs/passed_over.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import {
   attributionNotes,
@@ -143,15 +144,18 @@ function startedFrom({ name, steps, fingerprint, goes_on }: ParentReference): st
 }
 
 /** A text that was read as a stream has no documents that were counted. */
-function textSize({ train_documents, held_out_documents, bytes, file_count }: TranscoderConfig["data"]): string {
+function textSize(data: TranscoderConfig["data"]): string {
+  const { train_documents, held_out_documents, bytes, file_count } = data,
+    passed = describePassedOver(data.passed_over);
+  const beside = passed === "" ? "" : `; ${plain(passed)}`;
   if (train_documents === null || held_out_documents === null) {
     return `${fileSize(bytes)} in ${
       counted(file_count, "file")
-    }, read as a stream; every 20th document held out, in turn for validation and test`;
+    }, read as a stream; every 20th document held out, in turn for validation and test${beside}`;
   }
   return `${counted(train_documents, "document")} to train on, ${
     integer(held_out_documents)
-  } held out for validation and test`;
+  } held out for validation and test${beside}`;
 }
 
 function heldOut({ evaluation, config }: TranscoderAnalysis): string {

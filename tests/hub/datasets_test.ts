@@ -29,7 +29,7 @@ const withDataset = (work: (hub: TestHub, dataset: Repo) => Promise<void>, varia
 };
 
 async function openBig(): Promise<ByteSource> {
-  const [file] = await listDataset("hf:test/text/sample/10BT/b.parquet");
+  const { files: [file] } = await listDataset("hf:test/text/sample/10BT/b.parquet");
   assert.equal(file.size, BIG.length);
   return await file.open();
 }
@@ -40,7 +40,8 @@ const ranges = ({ server }: TestHub) => server.take("cdn").map((request) => requ
 Deno.test("a dataset's text files are listed by path, page by page; other files do not count", () =>
   withDataset(async ({ server }) => {
     server.pageSize = 3;
-    const files = await listDataset("hf:test/text");
+    const { files, others } = await listDataset("hf:test/text");
+    assert.deepEqual(others.toSorted(), ["README.md", "data.csv"]);
     assert.deepEqual(files.map(({ path, size }) => [path, size]), [
       ["more/x.jsonl", 14],
       ["more/y y.jsonl.gz", 2],
@@ -59,14 +60,18 @@ Deno.test("a dataset's text files are listed by path, page by page; other files 
 
 Deno.test("a folder or one file of a dataset, at a branch, a commit or the parquet branch", () =>
   withDataset(async ({ server }, dataset) => {
-    const paths = async (reference: string) => (await listDataset(reference)).map(({ path }) => path);
+    const paths = async (reference: string) => (await listDataset(reference)).files.map(({ path }) => path);
     const tenBT = ["sample/10BT/a.parquet", "sample/10BT/b.parquet"], commit = server.commitOf(dataset);
     assert.deepEqual(await paths("hf:test/text/sample/10BT/"), tenBT);
     assert.deepEqual(await paths(`hf:test/text@${commit}/sample/10BT`), tenBT);
     assert.deepEqual(await paths("hf:test/text@main/more/y y.jsonl.gz"), ["more/y y.jsonl.gz"]);
     await assert.rejects(paths("hf:test/text@refs/convert/parquet"), /the revision "refs\/convert\/parquet"/);
     await assert.rejects(paths("hf:test/text/nothing"), /hf:test\/text\/nothing: the repository must hold nothing, it/);
-    await assert.rejects(paths("hf:test/text/data.csv"), /must hold files that end in \.txt, .* it holds none; give/);
+    assert.deepEqual(await paths("hf:test/text/data.csv"), ["data.csv"], "where it is named itself");
+    await assert.rejects(
+      paths("hf:test/text/README.md"),
+      /text files end in \.txt, .* or \.tsv, this one does not; give/,
+    );
     await assert.rejects(paths("hf:test/other"), /must have a dataset of that name/);
   }));
 

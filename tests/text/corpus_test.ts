@@ -259,7 +259,7 @@ Deno.test("each bad input is named in one sentence", async () => {
     const none = openCorpus([join(folder, "none")], "train");
     await assertRefused(
       none,
-      /none: the folder must hold files that end in \.txt, .*, it holds none; give another folder/,
+      /none: the folder must hold files that end in \.txt, .*, it holds none, but \.md; give another folder/,
     );
   });
 });
