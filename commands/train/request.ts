@@ -642,14 +642,13 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf(
-  { isFinished: _, parents: __, sweep: ___, text: ____, ...plan }: TrainRequest,
+  { directory, settings, transcoders, model, data, activations, resumed, round }: Omit<TrainRequest, "text">,
   adapter: string,
 ): Promise<TrainingPlan> {
-  const { model, data, activations, resumed, round } = plan;
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
-    ...plan,
+    ...{ directory, settings, transcoders, model, data, activations, resumed, round },
     describe: ({ source, targets, settings: { groups }, start }, text) => ({
       mtc_version: configuration.version,
       adapter,

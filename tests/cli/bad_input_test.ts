@@ -270,7 +270,7 @@ const badTexts: [what: string, name: string, content: string | Uint8Array<ArrayB
     SENTENCE,
     /contexts of 64 tokens: the training text must have at least 63 tokens, it has \d/,
   ],
-  ["text that is not UTF-8", "text.txt", Uint8Array.of(0xff, 0xfe, 0x41, 0x00), /text\.txt: text must be valid UTF-8/],
+  ["text that is not UTF-8", "text.txt", Uint8Array.of(0x66, 0xfc, 0x72), /text\.txt: text must be valid UTF-8/],
   [
     "a line of JSON without text",
     "text.jsonl",

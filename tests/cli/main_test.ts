@@ -86,7 +86,10 @@ Deno.test("a failure is one sentence and exit code 1: no adapter", { ignore: Den
   const none = { VK_DRIVER_FILES: "/none", VK_ICD_FILENAMES: "/none", DENO_WEBGPU_BACKEND: "vulkan" };
   const { code, stdout, stderr } = await mtc(["doctor", "--json"], none);
   assert.equal(code, 1);
-  assert.match(stderr, /^mtc: Cannot run on this machine: WebGPU finds no usable adapter: VK_DRIVER_FILES names .*; unset .*\n$/);
+  assert.match(
+    stderr,
+    /^mtc: Cannot run on this machine: WebGPU finds no usable adapter: VK_DRIVER_FILES names .*; unset .*\n$/,
+  );
   const found = JSON.parse(stdout);
   assert.equal(found.adapter, null);
   assert.equal(found.problems.length, 1);

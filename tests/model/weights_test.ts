@@ -64,7 +64,11 @@ const notANumber = new Uint8Array(Float32Array.of(NaN).buffer);
 const spoilt: [string, (directory: string) => Promise<void>, RegExp][] = [
   ["no config.json", (d) => Deno.remove(join(d, "config.json")), /it must hold config.json/],
   ["no tokenizer.json", (d) => Deno.remove(join(d, "tokenizer.json")), /it must hold tokenizer.json/],
-  ["a missing shard", (d) => Deno.remove(join(d, SECOND)), /Cannot read .*00002-of-00003.* as model.safetensors.index.json lists it/],
+  [
+    "a missing shard",
+    (d) => Deno.remove(join(d, SECOND)),
+    /Cannot read .*00002-of-00003.* as model.safetensors.index.json lists it/,
+  ],
   [
     "a truncated shard",
     (d) => Deno.truncate(join(d, SECOND), 29000),
