@@ -13,6 +13,7 @@ import { type SampleStatistics, sampleStatistics } from "../analysis/sample_stat
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 import { tapName } from "../model/sites.ts";
 import { readAttribution, type StoredAttribution } from "./attribution.ts";
+import { checkpointSteps } from "./checkpoints.ts";
 import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
 import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
@@ -52,6 +53,8 @@ export interface TranscoderAnalysis {
   readonly samples: SampleStatistics;
   /** The course of the training. */
   readonly course: TrainingCourse;
+  /** The steps of the checkpoints that lie in the run, newest first. */
+  readonly checkpoints: readonly number[];
   /** importance.json; undefined where that was not analysed. */
   readonly importance: StoredImportance | undefined;
   /** attribution.json; undefined where that was not analysed. */
@@ -105,6 +108,7 @@ export function analysesOf(
       return await sampleStatistics(readSamples(path, config.groups), wanted);
     }),
     course: once(async () => trainingCourse(await metrics(), config)),
+    checkpoints: once(() => checkpointSteps(path)),
     importance: once(() => readImportance(path, config)),
     attribution: once(() => readAttribution(path, config)),
   };
@@ -134,6 +138,7 @@ export async function analyzeTranscoder(
     statistics: await analyses.statistics(),
     samples: await analyses.samples(),
     course: await analyses.course(),
+    checkpoints: await analyses.checkpoints(),
     importance: importance ?? await analyses.importance(),
     attribution: attribution ?? await analyses.attribution(),
   };

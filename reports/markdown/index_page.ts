@@ -8,6 +8,7 @@ import { verdict } from "../checks.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
 import { recoveredShares } from "../loss_table.ts";
+import { checklist, itemLine } from "./checklist.ts";
 import { bullets, code, document, plain } from "./markdown.ts";
 
 /** What the reports are about. */
@@ -31,6 +32,10 @@ const COMPARISON_RULE =
   `first stands for all. Of what is left, up to ${
     integer(COMPARED_ALL)
   } are compared each with each, more each with the next.`;
+
+const CHECKLIST_RULE =
+  "From the plan for layer 17. A tick says that what is asked is there for every transcoder and holds; an open box says for which " +
+  "it does not, or what would tick it.";
 
 const link = (text: string, file: string) => `[${text}](${file})`;
 
@@ -58,6 +63,11 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
       ];
     }),
     ...atOnce(transcoders),
+    "## Checklist",
+    CHECKLIST_RULE,
+    ...checklist({ transcoders, comparisons }).flatMap((
+      { title, items },
+    ) => [`### ${title}`, bullets(items.map(itemLine))]),
     transcoders.length > 1 && "## Comparisons",
     leavesPairsOut(transcoders, comparisons) && COMPARISON_RULE,
     bullets(comparisons.map(({ a, b }) => {

@@ -1,0 +1,234 @@
+/**
+ * The checklist of the plan for layer 17, ticked from what the runs hold and what was found in them.
+ *
+ * A tick says that what is asked is there for every transcoder and holds. An open box says for which ones not, and what would tick it.
+ * @module
+ */
+import { residualSum } from "../../core/model/residual.ts";
+import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { learning, successChecks, verdict } from "../checks.ts";
+import { filesOf, pairFiles } from "../file_names.ts";
+import { counted, integer, list } from "../format.ts";
+import { missingAnalyses } from "./missing.ts";
+import { code } from "./markdown.ts";
+
+/** What the checklist is about. */
+export interface ChecklistInput {
+  /** The transcoders. */
+  readonly transcoders: readonly TranscoderAnalysis[];
+  /** Those of their pairs that are compared. */
+  readonly comparisons: readonly ComparedPair[];
+}
+
+/** An item of the checklist. */
+export interface Item {
+  /** What is asked. */
+  readonly task: string;
+  /** Whether it is there and holds; null where only a reader can tell. */
+  readonly ticked: boolean | null;
+  /** What was found, or what would tick it: Markdown, without a full stop. */
+  readonly found: string;
+}
+
+/** The items of a stretch of time behind training, as the plan has them. */
+export interface Phase {
+  /** Its heading. */
+  readonly title: string;
+  /** Its items. */
+  readonly items: readonly Item[];
+}
+
+/** Of so many transcoders an open item says what they lack. */
+const TOLD = 4;
+
+/** An item that holds for all transcoders or is open for some of them. */
+function ofEach(
+  task: string,
+  transcoders: readonly TranscoderAnalysis[],
+  { lacks, found }: {
+    /** What keeps it from being ticked, as a clause; empty where it holds. */
+    readonly lacks: (transcoder: TranscoderAnalysis) => string;
+    /** What to say where it holds for all. */
+    readonly found: string;
+  },
+): Item {
+  const open = transcoders.map((transcoder) => [transcoder.name.phrase, lacks(transcoder)] as const)
+    .filter(([, lack]) => lack !== "");
+  const ticked = transcoders.length > 0 && open.length === 0, told = open.slice(0, TOLD);
+  const more = open.length > TOLD ? `; and ${integer(open.length - TOLD)} more` : "";
+  return { task, ticked, found: ticked ? found : told.map(([name, lack]) => `${name}: ${lack}`).join("; ") + more };
+}
+
+const link = (text: string, file: string) => `[${text}](${file})`;
+
+/** A link for each transcoder to one of its files. */
+function links(transcoders: readonly TranscoderAnalysis[], file: keyof ReturnType<typeof filesOf>): string {
+  return list(transcoders.map(({ name }) => link(name.phrase, filesOf(name)[file])));
+}
+
+function completion(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Check training completion and success", transcoders, {
+    lacks: (transcoder) => {
+      const failed = successChecks(transcoder).filter(({ passed, decisive }) => decisive && !passed);
+      return failed.map(({ requirement, found }) => `${requirement}: ${found}`).join(", ");
+    },
+    found: `no success metric that decides is missed; ${
+      transcoders.filter((one) => verdict(one).level === "good").length
+    } of ${counted(transcoders.length, "transcoder")} meet every one; see ${links(transcoders, "summary")}`,
+  });
+}
+
+function curves(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Review metrics and curves", transcoders, {
+    lacks: (transcoder) => {
+      const { path, config: { steps } } = transcoder;
+      switch (learning(transcoder)) {
+        case "level":
+        case "untold":
+          return "";
+        case "improving":
+          return `still improving; ${code(`mtc train --start-from ${path} --more-steps ${steps}`)} goes on`;
+        case "unknown":
+          return "the curve does not tell whether more steps would help; train longer or log more often";
+        default:
+          return "the loss rose or is not a number";
+      }
+    },
+    found: `learning has levelled off where it can be told; see ${links(transcoders, "curves")}`,
+  });
+}
+
+function sampling(transcoders: readonly TranscoderAnalysis[]): Item {
+  const samples = transcoders.reduce((sum, { statistics }) => sum + statistics.samples, 0);
+  return ofEach("Verify activation samples collection", transcoders, {
+    lacks: ({ statistics: { alive, withSamples } }) =>
+      alive > 0 && withSamples === alive
+        ? ""
+        : `${integer(alive - withSamples)} of ${counted(alive, "living feature")} have no sample`,
+    found: `${integer(samples)} samples, at least one of every feature that fired in the final pass`,
+  });
+}
+
+function checkpoints(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Check checkpoint saving", transcoders, {
+    lacks: ({ checkpoints: [last], config: { steps } }) =>
+      last === undefined
+        ? "no checkpoint lies in the run, which can be neither gone on with nor mended"
+        : last === steps
+        ? ""
+        : `the newest checkpoint is of step ${integer(last)}, the last step was ${integer(steps)}`,
+    found: "each run holds the checkpoint of its last step",
+  });
+}
+
+/** Open where one of these analyses is missing. */
+function made(
+  task: string,
+  transcoders: readonly TranscoderAnalysis[],
+  commands: readonly string[],
+  found: string,
+): Item {
+  return ofEach(task, transcoders, {
+    lacks: (transcoder) =>
+      missingAnalyses(transcoder).filter(({ command }) => commands.some((name) => command.startsWith(name)))
+        .map(({ command }) => code(command)).join(", "),
+    found,
+  });
+}
+
+function strongest(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Analyze top activating features", transcoders, {
+    lacks: ({ samples: { examples } }) => examples.size > 0 ? "" : "no feature has a sample",
+    found: `the strongest with their contexts in ${links(transcoders, "report")}`,
+  });
+}
+
+const depths = ({ a, b }: ComparedPair) => [a, b].map(({ config: { targets } }) => targets[0].layer);
+
+/** Pairs of different layers that were compared. */
+function ofLayers(comparisons: readonly ComparedPair[]): ComparedPair[] {
+  return comparisons.filter((pair) => depths(pair)[0] !== depths(pair)[1]);
+}
+
+const pairLinks = (pairs: readonly ComparedPair[]) =>
+  list(pairs.map(({ a, b }) => link(`${a.name.phrase} and ${b.name.phrase}`, pairFiles(a.name, b.name).comparison)));
+
+function comparedLayers(task: string, comparisons: readonly ComparedPair[]): Item {
+  const pairs = ofLayers(comparisons);
+  return {
+    task,
+    ticked: pairs.length > 0,
+    found: pairs.length > 0
+      ? pairLinks(pairs)
+      : `there are no transcoders of two layers; ${code("mtc train --layers A,B")} makes them`,
+  };
+}
+
+const reader = (task: string, found: string): Item => ({ task, ticked: null, found });
+
+/**
+ * The plan's checklist.
+ *
+ * @param input The transcoders and their comparisons.
+ * @returns Its phases, in their order.
+ */
+export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[] {
+  const recorded = ["mtc analyze features"], deep = ["mtc analyze importance", "mtc analyze attribution"];
+  const sourcesOf = transcoders.filter(({ config: { source } }) => residualSum(source) !== null).length;
+  return [
+    {
+      title: "Immediate",
+      items: [completion(transcoders), curves(transcoders), sampling(transcoders), checkpoints(transcoders)],
+    },
+    {
+      title: "Short-term",
+      items: [
+        made("Run basic feature analysis", transcoders, recorded, links(transcoders, "features")),
+        strongest(transcoders),
+        comparedLayers("Compare with another layer", comparisons),
+      ],
+    },
+    {
+      title: "Medium-term",
+      items: [
+        made(
+          "Deep dive feature analysis",
+          transcoders,
+          deep,
+          `importance to the model's predictions of ${counted(transcoders.length, "transcoder")}, attribution of ${
+            integer(sourcesOf)
+          }, which read what is a sum of what components wrote`,
+        ),
+        made(
+          "Advanced pattern analysis",
+          transcoders,
+          recorded,
+          `hierarchy and patterns in ${links(transcoders, "features")}`,
+        ),
+        made(
+          "Generate comprehensive report",
+          transcoders,
+          ["mtc"],
+          "no analysis is missing, loss recovered included",
+        ),
+      ],
+    },
+    {
+      title: "Long-term",
+      items: [
+        reader("Publish findings and insights", "yours to judge"),
+        reader(
+          "Plan follow-up experiments",
+          `each report ends with what it recommends: ${links(transcoders, "report")}`,
+        ),
+        reader("Document lessons learned", "yours to write"),
+        reader("Update analysis tools", "yours to say what is missing"),
+      ],
+    },
+  ];
+}
+
+/** A line of a checklist, which Markdown readers show with a box. */
+export function itemLine({ task, ticked, found }: Item): string {
+  return `[${ticked ? "x" : " "}] ${task}${ticked === null ? " (no program can)" : ""}: ${found}`;
+}
