@@ -3,10 +3,11 @@
  * @module
  */
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import { UserError } from "../errors.ts";
 import type { ByteSource } from "../files/byte_source.ts";
 import type { TextRecord } from "./documents.ts";
+import { PAGE_CODECS } from "./parquet_codecs.ts";
+import { guardPages, type PageGuard } from "./parquet_pages.ts";
 import { decodeText } from "./utf8.ts";
 
 const COLUMN = "text";
@@ -25,9 +26,9 @@ const STEP_BYTES = 2 ** 25;
  * @throws {UserError} while it is read, when it is no parquet file, has no text column, or is damaged.
  */
 export async function* parquetRecords(file: ByteSource, from: number): AsyncGenerator<TextRecord[]> {
-  const buffer = rememberingLast(file);
-  const metadata = await explained(file, () => parquetMetadataAsync(buffer));
-  requireTextColumn(file.name, metadata);
+  const metadata = await explained(file, () => parquetMetadataAsync(rememberingLast(file)));
+  await explained(file, () => requireTextColumn(file.name, metadata));
+  const guard = await explained(file, () => guardPages(metadata, file.name)), buffer = rememberingLast(file, guard);
   let first = 0;
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows), end = first + rows;
@@ -58,7 +59,7 @@ async function readRows(
       columns: [COLUMN],
       rowStart,
       rowEnd,
-      compressors,
+      compressors: PAGE_CODECS,
       useOffsetIndex: true,
       parsers: { stringFromBytes },
       onComplete: (rows) => texts = rows.map(([text]) => text),
@@ -68,8 +69,9 @@ async function readRows(
   }
   return texts.flatMap((text, i) => {
     if (typeof text === "string") return text === "" ? [] : { record: rowStart + i + 1, byte: 0, text };
-    if (text === null || text === undefined) return [];
-    throw damaged(file.name, `row ${rowStart + i + 1} of its column "${COLUMN}" is no text`);
+    if (text === null) return [];
+    const found = text === undefined ? "is missing" : `of its column "${COLUMN}" is no text`;
+    throw damaged(file.name, `row ${rowStart + i + 1} ${found}`);
   });
 }
 
@@ -93,16 +95,19 @@ function requireTextColumn(path: string, metadata: FileMetaData): void {
   });
 }
 
-/** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched once. */
-function rememberingLast(file: ByteSource): AsyncBuffer {
+/** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched and checked once. */
+function rememberingLast(file: ByteSource, guard?: PageGuard): AsyncBuffer {
   let last: { start: number; end: number; bytes: Promise<ArrayBuffer> } | undefined;
   return {
     byteLength: file.size,
     slice(start, end = file.size) {
       if (last?.start !== start || last.end !== end) {
-        const bytes = file.read(start, end - start).then(({ buffer, byteOffset, byteLength }) =>
-          byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength)
-        );
+        requireInside(file, start, end);
+        const bytes = file.read(start, end - start).then((bytes) => {
+          guard?.check(start, bytes);
+          const { buffer, byteOffset, byteLength } = bytes;
+          return byteLength === buffer.byteLength ? buffer : buffer.slice(byteOffset, byteOffset + byteLength);
+        });
         last = { start, end, bytes };
       }
       return last.bytes;
@@ -110,7 +115,12 @@ function rememberingLast(file: ByteSource): AsyncBuffer {
   };
 }
 
-async function explained<T>({ name }: ByteSource, read: () => Promise<T>): Promise<T> {
+function requireInside({ size }: ByteSource, start: number, end: number): void {
+  if (start >= 0 && start <= end && end <= size) return;
+  throw new RangeError(`a part is said to lie from byte ${start} to ${end} of ${size}`);
+}
+
+async function explained<T>({ name }: ByteSource, read: () => T | Promise<T>): Promise<T> {
   try {
     return await read();
   } catch (error) {
