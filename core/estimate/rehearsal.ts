@@ -5,14 +5,14 @@
 
 import type { LocalByteSource } from "../files/byte_source.ts";
 import { SafetensorsFile } from "../files/safetensors.ts";
-import { contextsPerForward } from "../model/capacity.ts";
+import { checkContext, contextsPerForward } from "../model/capacity.ts";
 import { configOf, type DecoderConfig } from "../model/config.ts";
 import { Decoder } from "../model/forward.ts";
 import { type Reach, reachOf } from "../model/reach.ts";
-import { tapIndex, widthOf } from "../model/sites.ts";
+import { type Tap, tapIndex, widthOf } from "../model/sites.ts";
 import { TensorSource } from "../files/tensor_source.ts";
 import { headColumns } from "../model/head.ts";
-import { type LayerWeights, loadHead, loadLayers } from "../model/weights.ts";
+import { type LayerWeights, loadHead, loadLayers, requireTensors } from "../model/weights.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import { Pass } from "../gpu/run.ts";
 import { openScope } from "../gpu/scope.ts";
@@ -101,7 +101,11 @@ const ENOUGH_BATCHES = 1024;
  * @throws {UserError} When a tensor is missing, misshapen, or larger than the adapter can bind.
  */
 export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, most = Infinity): Promise<Rehearsal> {
-  const { settings, transcoders: planned } = run, config = configOf(run.model);
+  const { settings, transcoders: planned } = run, config = configOf(run.model), hasLoss = settings.loss_tokens > 0;
+  checkContext(run.model, settings.context);
+  // Most layers are not loaded here, as they are alike; that they are there can be said all the same. Their numbers are not looked at.
+  const wanted = [...tapsOf(planned), ...hasLoss ? [lastOf(config)] : []];
+  requireTensors(run.model.weights, config, reachOf(wanted), hasLoss);
   const ledger = new Ledger(gpu, most);
   const contexts = contextsPerForward(gpu, config, settings.context);
   const peaks: Partial<Record<Stage, Snapshot>> = {};
@@ -153,7 +157,7 @@ export async function rehearse(gpu: Gpu, run: PlannedRun, startsOver: boolean, m
   const decoder = before ?? await load(ledger, home, run, config, contexts * settings.context);
   const final = await finish(ledger, run, decoder, trained);
   home[Symbol.dispose]();
-  const loss = settings.loss_tokens > 0 ? await rehearseLoss(ledger, run, config, trained) : null;
+  const loss = hasLoss ? await rehearseLoss(ledger, run, config, trained) : null;
   endStage("finishing");
   return {
     config,
@@ -227,6 +231,11 @@ function unprepared({ d_in, d_out }: TranscoderShape): Preparation {
 function blankMap({ d_in, d_out }: TranscoderShape): LinearMap {
   const [bias, targetMean] = [new Float32Array(d_out), new Float32Array(d_out)];
   return { weight: new Float32Array(d_in * d_out), bias, targetMean, tokens: 1 };
+}
+
+/** What the head reads. */
+function lastOf({ layers }: DecoderConfig): Tap {
+  return { layer: layers - 1, site: "resid_post" };
 }
 
 async function load(
@@ -353,7 +362,7 @@ async function rehearseLoss(
   const options = { ...lossModel(gpu, config, own, planned), context }, { maxTokens } = options;
   const before = ledger.snapshot().bytes;
   ledger.part = "whole model";
-  const reach = reachOf([{ layer: config.layers - 1, site: "resid_post" }]);
+  const reach = reachOf([lastOf(config)]);
   const layers = await loadAlike(ledger, gpu, model.weights, config, reach);
   const perLayer = (ledger.snapshot().bytes - before) / config.layers;
   const head = await loadHeadAlike(gpu, model.weights, config, headColumns(gpu, config, maxTokens));

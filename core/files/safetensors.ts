@@ -95,6 +95,16 @@ export class SafetensorsFile {
   }
 
   /**
+   * Makes sure that a tensor is one of floats.
+   *
+   * @param name The tensor's name.
+   * @throws {UserError} As {@link readF32}, but for the file's length.
+   */
+  requireFloats(name: string): void {
+    this.#decoder(name, this.info(name).dtype);
+  }
+
+  /**
    * Reads neighbouring rows of a matrix of floats at once, for gathers inside synchronous code.
    *
    * @param name The tensor's name; its shape is [rows, columns].

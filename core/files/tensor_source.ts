@@ -65,6 +65,18 @@ export class TensorSource {
   }
 
   /**
+   * Makes sure that a tensor can be read.
+   *
+   * @param name For example `layers.0.mlp.up_proj.weight`.
+   * @param shape The shape that the configuration asks for.
+   * @throws {UserError} When it is missing, or has another shape or type.
+   */
+  require(name: string, shape: readonly number[]): void {
+    const { file, full } = this.#find(name, shape);
+    file.requireFloats(full);
+  }
+
+  /**
    * Tells these weights from others: every tensor's name, type, shape and {@link SAMPLED_BYTES} of it twice. Weights that were trained
    * further differ in them, since all numbers of a tensor move; a few numbers that someone changed elsewhere in a large tensor are missed. How
    * the tensors are cut into files does not matter.

@@ -8,7 +8,8 @@ import type { Gpu } from "../gpu/device.ts";
 import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { TooLargeToBind } from "../gpu/too_large.ts";
 import { BLOCK } from "../../wgsl/model/attention.ts";
-import type { DecoderConfig } from "./config.ts";
+import { UserError } from "../errors.ts";
+import { configOf, type DecoderConfig, type Described } from "./config.ts";
 
 /** Tokens per forward pass on GPUs: enough to fill their units. */
 const GPU_TOKENS = 16384;
@@ -32,6 +33,24 @@ export function contextsPerForward(gpu: Gpu, config: DecoderConfig, context: num
   const most = mostContexts(gpu, config, context);
   if (most === 0) throw tooLong(gpu, config, context);
   return Math.min(most, Math.max(1, Math.floor((gpu.isCpu ? cpuTokens(config) : GPU_TOKENS) / context)));
+}
+
+/**
+ * Makes sure that a model was made for contexts of a length.
+ *
+ * @param files The model, opened.
+ * @param context Tokens per context.
+ * @throws {UserError} When they are too long.
+ */
+export function checkContext(files: Described, context: number): void {
+  const { maxPositions } = configOf(files);
+  if (context <= maxPositions) return;
+  throw new UserError({
+    action: `run ${files.name}`,
+    requirement: `its contexts have at most ${maxPositions} tokens`,
+    found: `asked for ${context}`,
+    remedy: `use --context ${maxPositions} or less`,
+  });
 }
 
 function cpuTokens({ dModel }: DecoderConfig): number {

@@ -3,7 +3,6 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
 import { createTensor, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import { type Precision, tileFor, type TileName } from "../gpu/products.ts";
 import type { Pass } from "../gpu/run.ts";
@@ -17,6 +16,7 @@ import { matmul } from "../../wgsl/shared/matmul.ts";
 import { configOf, type DecoderConfig, type LayerType, type Rope } from "./config.ts";
 import { type Edit, editsByPlace, isReplaced, recordEdits } from "./edits.ts";
 import { Embedding } from "./embedding.ts";
+import { checkContext } from "./capacity.ts";
 import type { ModelFiles } from "./files.ts";
 import { type ComparedTokens, Head, headColumns } from "./head.ts";
 import { type Reach, reachOf } from "./reach.ts";
@@ -77,14 +77,7 @@ export interface ForwardOptions {
 export async function loadDecoder(gpu: Gpu, files: ModelFiles, options: DecoderOptions): Promise<Decoder> {
   const config = configOf(files), { taps, context, maxTokens, onLoading } = options;
   for (const { layer } of taps) checkLayer(layer, config.layers);
-  if (context > config.maxPositions) {
-    throw new UserError({
-      action: `run ${files.name}`,
-      requirement: `its contexts have at most ${config.maxPositions} tokens`,
-      found: `asked for ${context}`,
-      remedy: `use --context ${config.maxPositions} or less`,
-    });
-  }
+  checkContext(files, context);
   const reach = reachOf(wantedOf(config, options));
   onLoading?.(0, reach.length);
   const embedding = new Embedding(files.weights, config);

@@ -4,19 +4,15 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, misfit } from "./config_keys.ts";
+import { BOS, firstIssue, Layers, misfit, Positive, Size, Theta, TokenId, Window } from "./config_keys.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
-
-const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
-const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 /** The only rotary embedding that Gemma-2 has. */
 const Unscaled = v.literal("default", "scaled rotary embeddings are not part of Gemma-2");
 
 const Raw = v.pipe(
   v.object({
-    num_hidden_layers: Size,
+    num_hidden_layers: Layers,
     hidden_size: Size,
     intermediate_size: Size,
     num_attention_heads: Size,
@@ -25,16 +21,16 @@ const Raw = v.pipe(
     vocab_size: Size,
     bos_token_id: v.nullish(TokenId),
     max_position_embeddings: Size,
-    sliding_window: Size,
+    sliding_window: Window,
     query_pre_attn_scalar: Positive,
     rms_norm_eps: Positive,
     attn_logit_softcapping: v.optional(v.nullable(Positive), 50),
     final_logit_softcapping: v.optional(v.nullable(Positive), 30),
     tie_word_embeddings: v.optional(v.boolean(), true),
     layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
-    rope_theta: v.optional(Positive),
+    rope_theta: v.optional(Theta),
     rope_scaling: v.nullish(v.object({ rope_type: v.optional(Unscaled), type: v.optional(Unscaled) })),
-    rope_parameters: v.optional(v.object({ rope_theta: Positive, rope_type: v.optional(Unscaled) })),
+    rope_parameters: v.optional(v.object({ rope_theta: Theta, rope_type: v.optional(Unscaled) })),
     hidden_act: v.optional(v.string()),
     hidden_activation: v.nullish(v.string()),
     attention_bias: v.optional(v.literal(false, "Gemma-2 has no attention biases")),
@@ -69,7 +65,7 @@ export function parseGemma2(json: unknown): DecoderConfig | string {
     vocabSize: c.vocab_size,
     bosTokenId: c.bos_token_id ?? BOS,
     maxPositions: c.max_position_embeddings,
-    slidingWindow: c.sliding_window,
+    slidingWindow: Math.min(c.sliding_window, c.max_position_embeddings),
     layerTypes: c.layer_types ??
       Array.from({ length: c.num_hidden_layers }, (_, l) => l % 2 === 0 ? "sliding_attention" : "full_attention"),
     rope: { sliding_attention: rope, full_attention: rope },

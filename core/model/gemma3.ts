@@ -5,26 +5,23 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, misfit } from "./config_keys.ts";
+import { BOS, firstIssue, Layers, misfit, Positive, Size, Theta, TokenId, Window } from "./config_keys.ts";
 import type { DecoderConfig, Rope } from "./decoder_config.ts";
 
-const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-const Positive = v.pipe(v.number(), v.finite(), v.gtValue(0));
-const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const RopeType = v.picklist(["default", "linear"], "rotary embeddings are scaled linearly or not at all");
 
 /** A rotary embedding; `type` is what the older generation calls `rope_type`. */
 const RopeKeys = v.object({
-  rope_theta: v.optional(Positive),
+  rope_theta: v.optional(Theta),
   rope_type: v.optional(RopeType),
   type: v.optional(RopeType),
-  factor: v.nullish(Positive),
+  factor: v.nullish(Theta),
   partial_rotary_factor: v.nullish(v.literal(1, "all dimensions of a head turn")),
 });
 
 const Text = v.object({
   model_type: v.optional(v.literal("gemma3_text", 'this must be "gemma3_text"')),
-  num_hidden_layers: v.optional(Size, 26),
+  num_hidden_layers: v.optional(Layers, 26),
   hidden_size: v.optional(Size, 2304),
   intermediate_size: v.optional(Size, 9216),
   num_attention_heads: v.optional(Size, 8),
@@ -33,7 +30,7 @@ const Text = v.object({
   vocab_size: v.optional(Size, 262_208),
   bos_token_id: v.nullish(TokenId),
   max_position_embeddings: v.optional(Size, 131_072),
-  sliding_window: v.optional(Size, 4096),
+  sliding_window: v.optional(Window, 4096),
   sliding_window_pattern: v.optional(Size, 6),
   query_pre_attn_scalar: v.optional(Positive, 256),
   rms_norm_eps: v.optional(Positive, 1e-6),
@@ -41,8 +38,8 @@ const Text = v.object({
   final_logit_softcapping: v.nullish(Positive),
   tie_word_embeddings: v.optional(v.boolean()),
   layer_types: v.nullish(v.array(v.picklist(["sliding_attention", "full_attention"]))),
-  rope_theta: v.optional(Positive, 1_000_000),
-  rope_local_base_freq: v.optional(Positive, 10_000),
+  rope_theta: v.optional(Theta, 1_000_000),
+  rope_local_base_freq: v.optional(Theta, 10_000),
   rope_scaling: v.nullish(RopeKeys),
   rope_parameters: v.nullish(v.object({
     rope_theta: v.optional(v.never("Gemma-3 gives it for each layer type")),
@@ -88,7 +85,7 @@ export function parseGemma3Text(json: unknown): DecoderConfig | string {
     vocabSize: c.vocab_size,
     bosTokenId: c.bos_token_id ?? BOS,
     maxPositions: c.max_position_embeddings,
-    slidingWindow: c.sliding_window,
+    slidingWindow: Math.min(c.sliding_window, c.max_position_embeddings),
     layerTypes: c.layer_types ?? Array.from(
       { length: c.num_hidden_layers },
       (_, l) => (l + 1) % c.sliding_window_pattern === 0 ? "full_attention" : "sliding_attention",

@@ -13,6 +13,7 @@ import { paddedColumns, type Precision, type WeightFormat } from "../../wgsl/sha
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import type { DecoderConfig } from "./config.ts";
 import type { Reach } from "./reach.ts";
+import type { Site } from "./sites.ts";
 import type { StoredMatrix, TensorSource } from "../files/tensor_source.ts";
 
 /** A linear map without bias. */
@@ -198,6 +199,44 @@ export async function readGain(source: TensorSource, name: string, width: number
 
 /** A projection by name, with its outputs. */
 type Part = readonly [name: string, outputs: number];
+
+/**
+ * Makes sure that everything {@link loadLayers}, {@link loadHead} and the embedding read is there and has the right shape; nothing is
+ * read but the files' headers.
+ *
+ * @param source The checkpoint.
+ * @param config The model's sizes.
+ * @param reach The sites.
+ * @param hasHead Whether the head is wanted too.
+ * @throws {UserError} Naming the first tensor that is missing or misshapen.
+ */
+export function requireTensors(source: TensorSource, config: DecoderConfig, reach: Reach, hasHead: boolean): void {
+  const { dModel, dMlp, headDim, vocabSize } = config;
+  const queries = config.heads * headDim, keys = config.keyValueHeads * headDim;
+  for (const [l, sites] of reach.entries()) {
+    const need = (site: Site, tensors: Readonly<Record<string, readonly number[]>>) => {
+      if (!sites.has(site)) return;
+      for (const [name, shape] of Object.entries(tensors)) source.require(`layers.${l}.${name}.weight`, shape);
+    };
+    need("attn_in", { input_layernorm: [dModel] });
+    need("attn_heads", {
+      ...{
+        "self_attn.q_proj": [queries, dModel],
+        "self_attn.k_proj": [keys, dModel],
+        "self_attn.v_proj": [keys, dModel],
+      },
+      ...config.hasHeadNorm && { "self_attn.q_norm": [headDim], "self_attn.k_norm": [headDim] },
+    });
+    need("attn_out", { "self_attn.o_proj": [dModel, queries], post_attention_layernorm: [dModel] });
+    need("mlp_in", { pre_feedforward_layernorm: [dModel] });
+    need("mlp_neurons", { "mlp.gate_proj": [dMlp, dModel], "mlp.up_proj": [dMlp, dModel] });
+    need("mlp_out", { "mlp.down_proj": [dModel, dMlp], post_feedforward_layernorm: [dModel] });
+  }
+  source.require("embed_tokens.weight", [vocabSize, dModel]);
+  if (!hasHead) return;
+  source.require("norm.weight", [dModel]);
+  if (!config.isHeadTied) source.require("lm_head.weight", [vocabSize, dModel]);
+}
 
 /** The GeGLU epilogue finds gate and up of the same four columns side by side. */
 const GEGLU_COLUMNS = 4;

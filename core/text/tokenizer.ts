@@ -4,6 +4,7 @@
  */
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { UserError } from "../errors.ts";
+import { checkedSpec } from "./tokenizer_check.ts";
 import { type AddedToken, ASCII, asciiBorders, splitsAtSpaces, type TokenizerSpec } from "./tokenizer_spec.ts";
 
 /** The contents of a model's two tokenizer files. */
@@ -63,7 +64,8 @@ const SPACE_SYMBOL = 0x2581; // ▁
  * @throws {UserError} when a file is malformed, of an unknown kind, or names no begin-of-text or end-of-text token.
  */
 export function loadTokenizer(files: TokenizerFiles): Tokenizer {
-  const spec = embeddable(parseJson(files.tokenizerJson, "tokenizer.json"), files.vocabSize);
+  const json = parseJson(files.tokenizerJson, "tokenizer.json");
+  const spec = embeddable(checkedSpec(json, files.vocabSize), files.vocabSize);
   const config = parseJson(files.tokenizerConfig, "tokenizer_config.json");
   const library = openLibrary(spec);
   const ids = [...library.get_vocab(true).values()];
@@ -181,10 +183,6 @@ function unfit(name: string, requirement: string, found: string): UserError {
 }
 
 function openLibrary(spec: TokenizerSpec): LibraryTokenizer {
-  const vocab = spec.model?.vocab;
-  if (typeof vocab !== "object" || vocab === null || Object.keys(vocab).length === 0) {
-    throw unfit("tokenizer.json", "it must have a vocabulary under model.vocab", "it has none");
-  }
   try {
     // The config's own switches (lower case, joined spaces) are left out: the Rust library does not know them either.
     return new LibraryTokenizer(spec, {});

@@ -24,7 +24,7 @@ export interface TokenizerSpec {
   /** Tokens matched in the text before any other step. */
   added_tokens?: AddedToken[];
   /** How the text is rewritten first. */
-  normalizer?: { type: string; pattern?: { String?: string }; content?: string } | null;
+  normalizer?: { type: string; pattern?: { String?: string; Regex?: string }; content?: string } | null;
   /** How the rewritten text is split before merging. */
   pre_tokenizer?: {
     type: string;
@@ -32,10 +32,13 @@ export interface TokenizerSpec {
     behavior?: string;
     invert?: boolean;
   } | null;
+  /** How tokens become text. */
+  decoder?: { type: string } | null;
   /** The vocabulary and its settings. */
   model?: {
     type?: string;
     vocab?: Record<string, number>;
+    merges?: readonly (readonly [string, string])[];
     dropout?: number | null;
     continuing_subword_prefix?: string | null;
     end_of_word_suffix?: string | null;

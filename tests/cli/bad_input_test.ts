@@ -235,7 +235,7 @@ const badModels: [what: string, from: string, spoil: Spoil, message: RegExp][] =
     "a tokenizer with more tokens than the model",
     TINY,
     editJson("tokenizer.json", ({ model }) => model.vocab["one more"] = 4096),
-    /ids must be below the model's vocab_size 4096, they go up to 4096; take tokenizer\.json/,
+    /ids must be below the model's vocab_size 4096, that of "one more" is 4096; take tokenizer\.json/,
   ],
   [
     "a tokenizer with another BOS",

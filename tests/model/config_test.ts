@@ -29,6 +29,14 @@ Deno.test("both generations of config.json give the same configuration", () => {
   }
 });
 
+Deno.test("a window that is longer than any context is as long as one", () => {
+  const { maxPositions } = parse({});
+  for (const sliding_window of [maxPositions, 2 ** 32 + 64, 2 ** 53 - 1]) {
+    assert.equal(parse({ sliding_window }).slidingWindow, maxPositions);
+  }
+  assert.equal(parse({ sliding_window: 16 }).slidingWindow, 16);
+});
+
 const refused: [Record<string, unknown>, RegExp][] = [
   [{ model_type: "llama" }, /it must be a Gemma-2 or Gemma-3 text model, it is Llama \(model_type "llama"\); choose/],
   [{ model_type: "gemma" }, /it is Gemma 1 \(model_type "gemma"\)/],
@@ -42,6 +50,13 @@ const refused: [Record<string, unknown>, RegExp][] = [
   [{ hidden_size: undefined }, /hidden_size: /],
   [{ hidden_size: 128.5 }, /hidden_size: /],
   [{ hidden_size: 0 }, /hidden_size: /],
+  [{ num_hidden_layers: 1e9 }, /num_hidden_layers: .*<=10000 /],
+  [{ vocab_size: 1e9 }, /vocab_size: .*<=16777216 /],
+  [{ intermediate_size: 2 ** 32 }, /intermediate_size: .*<=16777216 /],
+  [{ rms_norm_eps: 1e308 }, /rms_norm_eps: it must be a positive float32/],
+  [{ query_pre_attn_scalar: 1e-40 }, /query_pre_attn_scalar: it must be a positive float32/],
+  [{ attn_logit_softcapping: 1e-300 }, /attn_logit_softcapping: it must be a positive float32/],
+  [{ rope_parameters: { rope_theta: 1e-300 } }, /rope_parameters\.rope_theta: it must be 1 or more/],
   [{ rope_parameters: undefined }, /rope_theta or rope_parameters is missing/],
   [{ rope_parameters: { rope_theta: 1e4, rope_type: "yarn" } }, /rope_parameters.rope_type: scaled rotary/],
   [{ rope_scaling: { type: "linear" } }, /rope_scaling.type: scaled rotary/],
@@ -133,6 +148,11 @@ const refused3: [Record<string, unknown>, RegExp][] = [
   [{ head_dim: 31 }, /head_dim must be even/],
   [{ num_key_value_heads: 3 }, /num_key_value_heads must divide num_attention_heads/],
   [{ hidden_size: 0 }, /hidden_size: /],
+  [{ num_hidden_layers: 1e9 }, /num_hidden_layers: .*<=10000 /],
+  [{ vocab_size: 1e9 }, /vocab_size: .*<=16777216 /],
+  [{ intermediate_size: 2 ** 32 }, /intermediate_size: .*<=16777216 /],
+  [{ rms_norm_eps: 1e308 }, /rms_norm_eps: it must be a positive float32/],
+  [{ query_pre_attn_scalar: 1e-40 }, /query_pre_attn_scalar: it must be a positive float32/],
   [{ layer_types: ["full_attention"] }, /layer_types must name every layer/],
   [{ hidden_activation: "silu" }, /hidden_activation must be gelu_pytorch_tanh/],
   [{ attention_bias: true }, /attention_bias: Gemma-3 has no attention biases/],

@@ -7,7 +7,7 @@ import { configOf, type DecoderConfig } from "../../core/model/config.ts";
 import { BUILTIN, openModel } from "../../core/model/files.ts";
 import { TensorSource } from "../../core/files/tensor_source.ts";
 import { reachOf } from "../../core/model/reach.ts";
-import { type Linear, loadLayers } from "../../core/model/weights.ts";
+import { type Linear, loadLayers, requireTensors } from "../../core/model/weights.ts";
 import { download, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
@@ -37,10 +37,10 @@ const SHAPES: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** A checkpoint of one layer, and the bits of its tensors by name. */
-async function checkpoint(dtype: "BF16" | "F32") {
+async function checkpoint(dtype: "BF16" | "F32", shapes = SHAPES) {
   const next = uniform(7), bits = new Map<string, Uint16Array>(), header: Record<string, unknown> = {};
   let end = 0;
-  for (const [name, shape] of Object.entries(SHAPES)) {
+  for (const [name, shape] of Object.entries(shapes)) {
     const values = Uint16Array.from({ length: shape.reduce((a, b) => a * b) }, () => 0x3f00 + 256 * next());
     const begin = end;
     end += values.length * (dtype === "BF16" ? 2 : 4);
@@ -96,4 +96,20 @@ Deno.test("weights that cannot be bound are refused, and float32 is told what wo
     loadLayers(small, source, config, whole),
     /^UserError: Cannot load the checkpoint: .* binds at most 19200255 bytes at once, layers.0.mlp.gate_proj\+up_proj takes 19200256; take the model in bfloat16, which needs half$/,
   );
+});
+
+Deno.test("a tensor that is missing or misshapen is named before any is read, as it is when they are read", async () => {
+  const small = { ...config, dMlp: 16 }, width = (extent: number) => extent === MLP ? 16 : extent;
+  const shapes = Object.fromEntries(Object.entries(SHAPES).map(([name, shape]) => [name, shape.map(width)]));
+  const { source: whole_ } = await checkpoint("BF16", shapes);
+  // The embedding and the head are asked for last; this checkpoint has none.
+  assert.throws(() => requireTensors(whole_, small, whole, false), /needs a tensor "model\.embed_tokens\.weight"/);
+  for (const [name, shape] of Object.entries(shapes)) {
+    const { [name]: _, ...others } = shapes, message = new RegExp(`layers\\.0\\.${name.replace(".", "\\.")}\\.weight"`);
+    for (const wrong of [others, { ...shapes, [name]: [...shape, 1] }]) {
+      const { source } = await checkpoint("BF16", wrong);
+      assert.throws(() => requireTensors(source, small, whole, false), message);
+      await assert.rejects(loadLayers(gpu, source, small, whole), message);
+    }
+  }
 });

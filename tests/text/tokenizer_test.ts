@@ -123,6 +123,53 @@ Deno.test("loadTokenizer: malformed files are refused in one sentence", () => {
   refuses(golden.crossing_spec, { ...names, bos_token: "<s>" }, /tokenizer\.json: it must hold the bos_token "<s>"/);
 });
 
+Deno.test("loadTokenizer: what the library would take for nothing, or for a place, is refused", () => {
+  type Changed = Record<"model" | "normalizer" | "pre_tokenizer" | "decoder", Record<string, unknown>> & {
+    added_tokens: Record<string, unknown>[];
+    model: { vocab: Record<string, unknown>; merges: unknown[] };
+    post_processor: unknown;
+  };
+  const load = (change: (spec: Changed) => void, vocabSize?: number) => {
+    const spec = embeddedSpec() as unknown as Changed;
+    change(spec);
+    return loadTokenizer({ ...files, tokenizerJson: bytes(spec), vocabSize });
+  };
+  const word = "▁the",
+    refused: [change: (spec: Changed) => void, message: RegExp][] = [
+      [
+        ({ model }) => model.vocab[word] = 1e9,
+        /ids must be below the model's vocab_size 4096, that of "▁the" is 1000000000/,
+      ],
+      [({ model }) => model.vocab[word] = 1.5, /ids must be whole numbers from 0, that of "▁the" is 1\.5/],
+      [({ model }) => model.vocab[word] = "7", /ids must be whole numbers from 0, that of "▁the" is "7"/],
+      [({ model }) => model.vocab[word] = null, /that of "▁the" is null/],
+      [({ model }) => model.vocab[word] = 7, /each token must have an id of its own, "<0x03>" and "▁the" share 7/],
+      [({ model }) => delete model.vocab[word], /merges must make tokens, merge \d+ makes "▁the", which is none/],
+      [({ model }) => model.merges[5] = ["a"], /each merge must name two pieces, merge 6 does not/],
+      [({ model }) => model.unk_token = "<none>", /the unk_token "<none>" must be in the vocabulary/],
+      [({ model }) => model.dropout = 0.1, /Gemma's layout, model\.dropout: /],
+      [({ model }) => model.type = "Unigram", /Gemma's layout, model\.type: /],
+      [(spec) => spec.added_tokens[0].content = 5, /Gemma's layout, added_tokens\.0\.content: /],
+      [(spec) => spec.added_tokens[0].id = 9, /each token must have one id, "<pad>" has 0 and 9/],
+      [(spec) => spec.normalizer.pattern = { Foo: " " }, /Gemma's layout, normalizer\.pattern/],
+      [(spec) => spec.normalizer.type = "Lowercase", /Gemma's layout, normalizer\.type: /],
+      [(spec) => spec.pre_tokenizer.behavior = 5, /Gemma's layout, pre_tokenizer\.behavior: /],
+      [(spec) => spec.pre_tokenizer.behavior = "MergedWithNext", /"Isolated" or "Removed", it is "MergedWithNext"/],
+      [(spec) => spec.pre_tokenizer.invert = true, /Gemma's layout, pre_tokenizer\.invert: /],
+      [(spec) => spec.pre_tokenizer.pattern = { Regex: "(" }, /Gemma's layout/],
+      [(spec) => spec.decoder.decoders = [{ type: "Replace" }], /Gemma's layout, decoder\.decoders\.0\.pattern: /],
+    ];
+  for (const [change, message] of refused) {
+    assert.throws(() => load(change, 4096), { name: "UserError", message }, change.toString());
+  }
+  for (const behavior of [undefined, {}, 5, { type: "TemplateProcessing", single: {} }]) {
+    const { encode } = load((spec) => spec.post_processor = behavior);
+    assert.deepEqual(encode("the Union"), embedded.encode("the Union"), "nothing of it is read");
+  }
+  const texts = load(({ model }) => model.merges = model.merges.map((pair) => (pair as string[]).join(" ")));
+  assert.deepEqual(texts.encode("the state of the Union"), embedded.encode("the state of the Union"));
+});
+
 Deno.test("special tokens that the model does not embed are text like any other; other tokens stay and are refused", () => {
   const spec = embeddedSpec(), image = "<image_soft_token>";
   const load = (special: boolean, vocabSize?: number) => {
@@ -136,7 +183,7 @@ Deno.test("special tokens that the model does not embed are text like any other;
   assert.equal(text.vocabSize, 4096);
   assert.deepEqual(text.encode(`see ${image}`), embedded.encode(`see ${image}`));
   assert.deepEqual([...load(true, 4160).encode(image)], [4096], "a model with room for images has it");
-  assert.throws(() => load(false, 4096).checkFitsModel(4096, 2), /they go up to 4096/);
+  assert.throws(() => load(false, 4096), /ids must be below .* 4096, that of "<image_soft_token>" is 4096; take/);
 });
 
 Deno.test("checkFitsModel: ids beyond the embedding and another BOS are refused", () => {
