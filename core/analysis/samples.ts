@@ -173,6 +173,36 @@ export class SampleStore {
     });
   }
 
+  /**
+   * Looks for numbers that no store has; what was read from a file may hold any.
+   *
+   * @param vocabSize Ids of tokens are below it.
+   * @returns What must hold and does not; null when all is sound.
+   */
+  findFault(vocabSize: number): { readonly requirement: string; readonly found: string } | null {
+    const { counts, order, window } = this.arrays, { capacity } = this, isTaken = new Uint8Array(capacity);
+    for (let feature = 0; feature < this.features; feature++) {
+      const count = counts[feature], base = feature * capacity, of = `of feature ${feature}`;
+      if (count > capacity) return { requirement: `counts ${of} must be at most ${capacity}`, found: `it is ${count}` };
+      isTaken.fill(0);
+      for (let n = 0; n < count; n++) {
+        const slot = order[base + n];
+        if (slot >= count || isTaken[slot]++ > 0) {
+          return {
+            requirement: `order ${of} must name each of its ${count} slots once`,
+            found: `place ${n} is ${slot}`,
+          };
+        }
+        for (let i = (base + slot) * WINDOW; i < (base + slot + 1) * WINDOW; i++) {
+          const id = window[i], isPad = id === NO_TOKEN && i % WINDOW !== CONTEXT_RADIUS;
+          if (id < vocabSize || isPad) continue;
+          return { requirement: `window ${of} must hold tokens below ${vocabSize}`, found: `slot ${slot} holds ${id}` };
+        }
+      }
+    }
+    return null;
+  }
+
   /** The place in the order of the sample of this very token, else -1. */
   #find(feature: number, document: number, position: number): number {
     const { counts, order, origin } = this.arrays, base = feature * this.capacity;

@@ -3,11 +3,9 @@
  * @module
  */
 
-import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
-import { fileError } from "../files/atomic.ts";
+import { sumOfFile } from "../files/checksum.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { loadTranscoder, saveTranscoder } from "../transcoder/formats/native.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
@@ -60,12 +58,6 @@ export async function readTranscoder(
  * @returns SHA-256 of all of its bytes.
  * @throws {UserError} When it cannot be read.
  */
-export async function transcoderFingerprint(directory: string): Promise<string> {
-  const path = join(directory, TRANSCODER_FILE), hash = createHash("sha256");
-  try {
-    for await (const bytes of createReadStream(path)) hash.update(bytes);
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
-  return hash.digest("hex");
+export function transcoderFingerprint(directory: string): Promise<string> {
+  return sumOfFile(join(directory, TRANSCODER_FILE));
 }

@@ -10,6 +10,7 @@ import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { sumOfFile, sumOfValue } from "../files/checksum.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
 import { type Gpu, upload } from "../gpu/device.ts";
@@ -36,6 +37,7 @@ export interface Progress {
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
+const sum = v.pipe(v.string(), v.hash(["sha256"]));
 const progressSchema = v.object({
   step: count,
   position: v.object({
@@ -47,19 +49,18 @@ const progressSchema = v.object({
     section: count,
     token: count,
   }),
-  elapsed_s: v.number(),
+  elapsed_s: v.pipe(v.number(), v.finite(), v.minValue(0)),
   harvested: v.optional(v.object({ buffers: count, counts: tokenCounts })),
+  // SHA-256 of the files beside it, and of what stands above but for the time; absent where an older mtc wrote it.
+  sums: v.optional(v.object({ files: v.record(v.string(), sum), state: sum })),
 });
 
 /** The most checkpoints kept of a transcoder; older ones are removed, after a newer one is whole. */
 export const CHECKPOINTS_KEPT = 2;
+const STATE_FILE = "state.json",
+  SUMMED_FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors"];
 /** All that is written into a checkpoint, and so all that is removed from one. */
-export const CHECKPOINT_FILES: readonly string[] = [
-  "transcoder.safetensors",
-  "optimizer.safetensors",
-  "samples.safetensors",
-  "state.json",
-];
+export const CHECKPOINT_FILES: readonly string[] = [...SUMMED_FILES, STATE_FILE];
 
 /** What of a transcoder in training a checkpoint is made of. */
 export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples" | "preparation"> & {
@@ -93,7 +94,8 @@ export async function writeCheckpoint(
       );
       await writeSafetensors(join(partial, "optimizer.safetensors"), [...state.values()]);
       await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
-      await writeFileAtomic(join(partial, "state.json"), JSON.stringify(progress, null, 2) + "\n");
+      const sums = { files: await sumsOf(partial), state: sumOfState(progress) };
+      await writeFileAtomic(join(partial, STATE_FILE), JSON.stringify({ ...progress, sums }, null, 2) + "\n");
       await discard(final);
       await rename(partial, final);
     } catch (error) {
@@ -157,14 +159,27 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
   }));
 }
 
+async function sumsOf(directory: string): Promise<Record<string, string>> {
+  const sums: Record<string, string> = {};
+  for (const name of SUMMED_FILES) sums[name] = await sumOfFile(join(directory, name));
+  return sums;
+}
+
+/** The time is no part of what must be the same; its digits do no harm. */
+function sumOfState({ step, position, harvested }: Progress): string {
+  return sumOfValue([step, position, harvested ?? null]);
+}
+
 /**
- * Restores one transcoder.
+ * Restores one transcoder. All files are held against their checksums first; where an older mtc wrote none, every number must at least be
+ * one that can be.
  *
  * @param gpu The device.
  * @param directory The transcoder's directory.
  * @param step Which checkpoint.
  * @param state The tensors to fill; sizes must be those of the run.
  * @param samples The store to fill.
+ * @param vocabSize Ids of tokens are below it.
  * @returns Step, place in the text, time.
  * @throws {UserError} Naming the file that is missing, damaged or of other sizes.
  */
@@ -174,28 +189,37 @@ export async function readCheckpoint(
   step: number,
   state: TrainingState,
   samples: SampleStore,
+  vocabSize: number,
 ): Promise<Progress> {
   const path = join(checkpointsOf(directory), checkpointName(step));
   try {
+    const { sums, ...progress } = await readProgress(join(path, STATE_FILE), step);
+    if (sums) await checkSums(path, sums.files);
     await readTensors(
       join(path, "optimizer.safetensors"),
       stateTensors(state).map(([name, tensor]) => ({
         name,
+        dtype: tensor.type === "f32" ? "F32" : "U32",
         length: elements(tensor.shape),
         fill: (data) => upload(gpu, tensor, data),
       })),
+      directory,
     );
     await readTensors(
       join(path, "samples.safetensors"),
       Object.entries(samples.arrays).map(([name, array]) => ({
         name,
+        dtype: array instanceof Float32Array ? "F32" : "U32",
         length: array.length,
         fill: (data) => array.set(data),
       })),
+      directory,
     );
-    return await readProgress(join(path, "state.json"), step);
+    const fault = samples.findFault(vocabSize);
+    if (fault === null) return progress;
+    throw new UserError({ action: `read ${join(path, "samples.safetensors")}`, ...fault });
   } catch (error) {
-    if (!(error instanceof UserError)) throw error;
+    if (!(error instanceof UserError) || error instanceof OtherSizes) throw error;
     // The reason keeps its path, not its remedy, which is that of a file one could get again.
     const { found = "it cannot be used" } = error.parts;
     throw new UserError({
@@ -206,21 +230,50 @@ export async function readCheckpoint(
   }
 }
 
+async function checkSums(path: string, sums: Readonly<Record<string, string>>): Promise<void> {
+  for (const name of SUMMED_FILES) {
+    if (await sumOfFile(join(path, name)) === sums[name]) continue;
+    const requirement = `its bytes must be those that were written, as ${STATE_FILE} has their checksum`;
+    throw new UserError({ action: `read ${join(path, name)}`, requirement, found: "they are others" });
+  }
+}
+
 /** What a tensor of a checkpoint is read into. */
 interface Destination {
   readonly name: string;
+  readonly dtype: "F32" | "U32";
   readonly length: number;
   fill(data: Float32Array | Uint32Array): void;
 }
 
-async function readTensors(path: string, destinations: readonly Destination[]): Promise<void> {
+/** A whole checkpoint that is none of the run that config.json describes. */
+class OtherSizes extends UserError {}
+
+async function readTensors(path: string, destinations: readonly Destination[], directory: string): Promise<void> {
   const file = await openSafetensors(path);
   try {
-    for (const { name, length, fill } of destinations) {
+    for (const { name, dtype, length, fill } of destinations) {
+      const info = file.info(name), held = elements(info.shape);
+      if (info.dtype !== dtype) {
+        throw new UserError({
+          action: `read ${path}`,
+          requirement: `${name} must be ${dtype}`,
+          found: `it is ${info.dtype}`,
+        });
+      }
+      if (held !== length) {
+        throw new OtherSizes({
+          action: `read ${path}`,
+          requirement: `${name} must have the ${length} elements that ${join(directory, "config.json")} asks for`,
+          found: `it has ${held}`,
+          remedy: `restore the config.json that the run began with, or remove the checkpoint if it is another run's`,
+        });
+      }
       const data = await file.read(name) as Float32Array | Uint32Array;
-      if (data.length !== length) {
-        const requirement = `${name} must have the run's ${length} elements`;
-        throw new UserError({ action: `read ${path}`, requirement, found: `it has ${data.length}` });
+      const bad = data instanceof Float32Array ? firstNotFinite(data) : -1;
+      if (bad >= 0) {
+        const requirement = `every number of ${name} must be finite`;
+        throw new UserError({ action: `read ${path}`, requirement, found: `number ${bad} is ${data[bad]}` });
       }
       fill(data);
     }
@@ -229,7 +282,15 @@ async function readTensors(path: string, destinations: readonly Destination[]): 
   }
 }
 
-async function readProgress(path: string, step: number): Promise<Progress> {
+/** A plain loop: a callback for each of hundreds of millions would take seconds. */
+function firstNotFinite(data: Float32Array): number {
+  for (let i = 0; i < data.length; i++) if (data[i] - data[i] !== 0) return i;
+  return -1;
+}
+
+type SummedProgress = v.InferOutput<typeof progressSchema>;
+
+async function readProgress(path: string, step: number): Promise<SummedProgress> {
   let text: string;
   try {
     text = await readFile(path, "utf8");
@@ -237,7 +298,9 @@ async function readProgress(path: string, step: number): Promise<Progress> {
     throw fileError("read", path, error);
   }
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), progressSchema), text);
-  if (parsed.success && parsed.output.step === step) return parsed.output;
+  const isSound = parsed.success && parsed.output.step === step &&
+    (parsed.output.sums === undefined || parsed.output.sums.state === sumOfState(parsed.output));
+  if (isSound) return parsed.output;
   const requirement = `it must hold step ${step} and its place in the text`;
   throw new UserError({ action: `read ${path}`, requirement, found: "it does not" });
 }

@@ -72,7 +72,7 @@ export async function restoreRun(
     const preparation = await readPreparation(directoriesOf(plan)[i], config);
     const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
-    progress = await readCheckpoint(gpu, directory, step, stepper.state, samples);
+    progress = await readCheckpoint(gpu, directory, step, stepper.state, samples, config.model.vocab_size);
     await truncateMetrics(directory, step);
     await tidyTranscoder(directory);
     transcoders.push(transcoder);

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
 import { SampleStore } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
+import { openSafetensors } from "../../core/files/safetensors.ts";
 import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
 import { checkpointName, checkpointSteps } from "../../core/runs/checkpoints.ts";
 import { downloadAll, openGpu, upload } from "../../core/gpu/device.ts";
@@ -15,10 +16,12 @@ import { foldPreparation, zeroWeights } from "../../core/transcoder/weights.ts";
 import type { TrainingState } from "../../core/training/step.ts";
 import { names } from "../cli/small_train.ts";
 import { inDirectory } from "../cli/tiny_run.ts";
-import { gaussians } from "../random.ts";
+import { gaussians, uniform } from "../random.ts";
 
 const gpu = await openGpu();
 const shape = { d_in: 5, d_out: 3, groups: [2, 5] }, features = 7, capacity = 4;
+/** Token ids of the samples are below it. */
+const VOCABULARY = 1000;
 const FILES = ["optimizer.safetensors", "samples.safetensors", "state.json", "transcoder.safetensors"];
 
 /** A state of which every element is another, special values among them. */
@@ -71,7 +74,7 @@ Deno.test("a checkpoint gives back every bit: state, samples, progress", () =>
     assert.deepEqual(checkpoints(directory), ["step_000500"]);
     assert.deepEqual(names(join(directory, "checkpoints", "step_000500")), FILES);
     const restored = createTrainingState(gpu, shape, zeroWeights(shape)), store = new SampleStore(features, capacity);
-    assert.deepEqual(await readCheckpoint(gpu, directory, 500, restored, store), progressAt(500));
+    assert.deepEqual(await readCheckpoint(gpu, directory, 500, restored, store, VOCABULARY), progressAt(500));
     assert.deepEqual(await bytesOf(restored), await bytesOf(state));
     assert.deepEqual(samplesOf(store), samplesOf(samples));
   }));
@@ -96,7 +99,7 @@ Deno.test("the two newest checkpoints are kept; one of the same step is replaced
     const state = filledState(77);
     await write(directory, 100, state);
     const restored = createTrainingState(gpu, shape, zeroWeights(shape));
-    await readCheckpoint(gpu, directory, 100, restored, new SampleStore(features, capacity));
+    await readCheckpoint(gpu, directory, 100, restored, new SampleStore(features, capacity), VOCABULARY);
     assert.deepEqual(await bytesOf(restored), await bytesOf(state));
     assert.deepEqual(checkpoints(directory), ["step_000010", "step_000100"]);
   }));
@@ -176,7 +179,7 @@ Deno.test("a checkpoint of another shape, or of another step than its name says,
     const refuse = async (groups: number[], capacity: number, message: RegExp) => {
       const other = { ...shape, groups }, state = createTrainingState(gpu, other, zeroWeights(other));
       const store = new SampleStore(groups.reduce((a, b) => a + b), capacity);
-      await assert.rejects(readCheckpoint(gpu, directory, 10, state, store), (error) => {
+      await assert.rejects(readCheckpoint(gpu, directory, 10, state, store, VOCABULARY), (error) => {
         assert.ok(error instanceof UserError);
         assert.match(error.message, message);
         return true;
@@ -185,9 +188,13 @@ Deno.test("a checkpoint of another shape, or of another step than its name says,
     await refuse(
       [2, 6],
       capacity,
-      /optimizer\.safetensors: encoder must have the run's 40 elements, it has 35: the checkpoint/,
+      /optimizer\.safetensors: encoder must have the 40 elements that .*config\.json asks for, it has 35; restore the config/,
     );
-    await refuse([2, 5], capacity + 1, /samples\.safetensors: order must have the run's 35 elements, it has 28/);
+    await refuse(
+      [2, 5],
+      capacity + 1,
+      /samples\.safetensors: order must have the 35 elements that .*, it has 28; restore the config\.json/,
+    );
     await Deno.writeTextFile(
       join(directory, "checkpoints", "step_000010", "state.json"),
       JSON.stringify(progressAt(11)),
@@ -197,4 +204,81 @@ Deno.test("a checkpoint of another shape, or of another step than its name says,
       capacity,
       /state\.json: it must hold step 10 and its place in the text, it does not: the checkpoint/,
     );
+  }));
+
+/** Reads the checkpoint of step 10 of a directory into a state of its own. */
+function readTen(directory: string) {
+  const state = createTrainingState(gpu, shape, zeroWeights(shape)), store = new SampleStore(features, capacity);
+  return readCheckpoint(gpu, directory, 10, state, store, VOCABULARY);
+}
+
+Deno.test("a flipped bit of any file of a checkpoint is noticed, and the one before it stays to be taken", () =>
+  inDirectory(async (directory) => {
+    await write(directory, 9);
+    await write(directory, 10);
+    await readTen(directory);
+    const next = uniform(31), remedy = /: the checkpoint is damaged; remove the directory .*step_000010, so that the/;
+    for (const name of FILES) {
+      const path = join(directory, "checkpoints", "step_000010", name), whole = await Deno.readFile(path);
+      for (let n = 0; n < 12; n++) {
+        const spoilt = whole.slice(), bit = Math.floor(next() * 8 * spoilt.length);
+        spoilt[bit >> 3] ^= 1 << (bit & 7);
+        await Deno.writeFile(path, spoilt);
+        const progress = await readTen(directory).catch((error) => {
+          assert.ok(error instanceof UserError, error.stack);
+          assert.match(error.message, remedy);
+          assert.ok(error.message.includes(name), error.message);
+          return null;
+        });
+        // Blanks of state.json mean nothing, and the time is allowed to be another.
+        if (progress) assert.deepEqual([name, { ...progress, elapsed_s: 4.25 }], ["state.json", progressAt(10)]);
+      }
+      await Deno.writeFile(path, whole);
+    }
+    await Deno.remove(join(directory, "checkpoints", "step_000010"), { recursive: true });
+    assert.deepEqual(await checkpointSteps(directory), [9]);
+  }));
+
+Deno.test("a checkpoint without checksums is read, as older versions wrote it, but for numbers that cannot be", () =>
+  inDirectory(async (directory) => {
+    await write(directory, 10);
+    const checkpoint = join(directory, "checkpoints", "step_000010"), file = (name: string) => join(checkpoint, name);
+    await Deno.writeTextFile(file("state.json"), JSON.stringify(progressAt(10)));
+    assert.deepEqual(await readTen(directory), progressAt(10));
+    /** Overwrites the first words of a tensor for one reading. */
+    const spoil = async (name: string, tensor: string, words: number[], message: RegExp) => {
+      const whole = await Deno.readFile(file(name)), open = await openSafetensors(file(name));
+      const spoilt = whole.slice(), { begin } = open.info(tensor);
+      await open.close();
+      spoilt.set(new Uint8Array(Uint32Array.from(words).buffer), begin);
+      await Deno.writeFile(file(name), spoilt);
+      await assert.rejects(readTen(directory), message);
+      await Deno.writeFile(file(name), whole);
+    };
+    const nan = 0x7fc00000, optimizer = "optimizer.safetensors", samples = "samples.safetensors";
+    await spoil(
+      optimizer,
+      "threshold",
+      [nan],
+      /every number of threshold must be finite, number 0 is NaN: the checkpoint/,
+    );
+    await spoil(optimizer, "encoder.mean", [0, 0x7f800000], /of encoder\.mean must be finite, number 1 is Infinity/);
+    await spoil(
+      samples,
+      "counts",
+      [65535],
+      /counts of feature 0 must be at most 4, it is 65535: the checkpoint is damaged/,
+    );
+    await spoil(samples, "order", [9], /order of feature 0 must name each of its 4 slots once, place 0 is 9/);
+    await spoil(samples, "order", [1, 1], /order of feature 0 .* place 1 is 1/);
+    await spoil(
+      samples,
+      "window",
+      Array(21).fill(2 ** 31 - 1),
+      /window of feature 0 .* below 1000, slot 0 holds 2147483647/,
+    );
+    await spoil(samples, "window", Array(21).fill(0xffffffff), /slot 0 holds 4294967295/);
+    await spoil(samples, "activation", [nan], /every number of activation must be finite/);
+    await Deno.writeTextFile(file("state.json"), JSON.stringify({ ...progressAt(10), elapsed_s: -1 }));
+    await assert.rejects(readTen(directory), /state\.json: it must hold step 10/);
   }));
