@@ -10,7 +10,7 @@ import { parseSites, SITES, type Tap, tapName } from "../core/model/sites.ts";
 import type { StreamPosition } from "../core/text/contexts.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { bytes } from "./bytes.ts";
-import { jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
+import { directoryOption, jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface HarvestOptions {
@@ -172,7 +172,10 @@ export function harvestCommand(): Command {
         least: 0,
       }),
     )
-    .requiredOption("-o, --out <dir>", "a new or empty directory, or one in which the same harvest is to go on")
+    .addOption(
+      directoryOption("-o, --out <dir>", "a new or empty directory, or one in which the same harvest is to go on")
+        .makeOptionMandatory(),
+    )
     .addOption(precisionOption())
     .addOption(jsonOption("a summary as JSON"))
     .addHelpText(

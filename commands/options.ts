@@ -149,6 +149,27 @@ export function numbersOption(flags: string, text: string): Option {
 }
 
 /**
+ * Declares an option that takes a directory.
+ *
+ * @param flags Its names, for example `-o, --out <dir>`.
+ * @param text What `--help` says of it.
+ * @param value The value without it.
+ * @returns The option; an empty value, as an unset variable of a shell gives it, is refused and not taken for the current directory.
+ */
+export function directoryOption(flags: string, text: string, value?: string): Option {
+  const option = new Option(flags, text).default(value);
+  return option.argParser((given) => {
+    if (given !== "") return given;
+    throw new UsageError({
+      action: `read ${option.long}`,
+      requirement: "it must be a directory",
+      found: 'it is ""',
+      remedy: "write . for the current one",
+    });
+  });
+}
+
+/**
  * Declares `--model` for commands that know it from a run.
  *
  * @returns The option.
@@ -196,7 +217,7 @@ export function precisionOption(isMeasured = true): Option {
  * @returns The option, which must be given.
  */
 export function runOption(what = "a transcoder's directory, or a run's for all its transcoders"): Option {
-  return new Option("-r, --run <dir>", what).makeOptionMandatory();
+  return directoryOption("-r, --run <dir>", what).makeOptionMandatory();
 }
 
 /**

@@ -10,7 +10,7 @@ import type { ChosenTranscoder, TranscoderChoice } from "../core/runs/discovery.
 import type { Sweep } from "../core/runs/sweeps.ts";
 import { printable, UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
-import { jsonOption, movedDataOption, movedModelOption } from "./options.ts";
+import { directoryOption, jsonOption, movedDataOption, movedModelOption } from "./options.ts";
 import type { MakeOptions } from "./report/made.ts";
 
 interface ReportOptions extends MakeOptions {
@@ -150,8 +150,14 @@ export function reportCommand(): Command {
       "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares those of " +
         "different layers, sites or runs; makes what is missing of their analyses.",
     )
-    .option("-r, --runs <dir>", "where the runs are", "runs")
-    .option("-o, --out <dir>", "where the reports go; those of an earlier report are replaced", "analysis_results")
+    .addOption(directoryOption("-r, --runs <dir>", "where the runs are", "runs"))
+    .addOption(
+      directoryOption(
+        "-o, --out <dir>",
+        "where the reports go; those of an earlier report are replaced",
+        "analysis_results",
+      ),
+    )
     .option("--quick", "leave out what takes the model and is not there yet")
     .addOption(movedModelOption())
     .addOption(movedDataOption())

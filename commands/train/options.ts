@@ -6,7 +6,14 @@
 import type { Command, Option } from "commander";
 import { NAMED_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
-import { jsonOption, layersOption, precisionOption, wholeNumberOption, wholeNumbersOption } from "../options.ts";
+import {
+  directoryOption,
+  jsonOption,
+  layersOption,
+  precisionOption,
+  wholeNumberOption,
+  wholeNumbersOption,
+} from "../options.ts";
 
 /**
  * Declares model, text, and what of it is trained on.
@@ -63,7 +70,7 @@ export function withTextOptions(command: Command): Command {
  */
 export function withPlaceOptions(command: Command): Command {
   return command
-    .option("--runs <dir>", "where runs are kept", "runs")
+    .addOption(directoryOption("--runs <dir>", "where runs are kept", "runs"))
     .option("--name <name>", "the run's name (default: the model's, with the time)")
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
     .addOption(jsonOption("the result as JSON"));

@@ -11,9 +11,9 @@ import { SettingError, UsageError, UserError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { exists } from "../../core/files/exists.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
-import { BUILTIN, modelFingerprint } from "../../core/model/files.ts";
+import { BUILTIN, type ModelFiles, modelFingerprint } from "../../core/model/files.ts";
 import { configOf } from "../../core/model/config.ts";
-import { widthOf } from "../../core/model/sites.ts";
+import { checkLayer, tapName, widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfPath, pinPaths } from "../../core/text/files.ts";
 import { openTokenSource } from "../../core/text/source.ts";
@@ -529,12 +529,13 @@ export async function resumedRequest(
     directoriesOf({ directory, transcoders }).map((path) => exists(join(path, TRANSCODER_FILE))),
   );
   const isMoved = command.getOptionValueSource("model") === "cli";
-  const model = isMoved ? options.model : first.model.path ?? BUILTIN;
+  const model = await openModelVisibly(isMoved ? options.model : first.model.path ?? BUILTIN);
+  for (const [i, config] of configs.entries()) checkSizes(config, model, join(directory, names[i], CONFIG_FILE));
   return {
     directory,
     settings: sharedSettingsOf(first),
     transcoders,
-    model: await openModelVisibly(model),
+    model,
     data: options.data ? await pinPaths(options.data) : dataOf(first),
     activations: first.activations,
     resumed: configs,
@@ -593,6 +594,25 @@ function checkRead(settings: RunSettings, path: string): void {
       remedy,
     });
   }
+}
+
+/** Likewise what it says of the model: another number would be told as damage of the files that have it right. */
+function checkSizes({ source, targets, d_in, d_out }: TranscoderConfig, model: ModelFiles, path: string): void {
+  const sizes = configOf(model), remedy = "correct it, restore it or start another run";
+  const require = (key: string, value: number, expected: number, requirement: string) => {
+    if (value === expected) return;
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: `${key} must be ${requirement}`,
+      found: `it is ${value}`,
+      remedy,
+    });
+  };
+  for (const { layer } of [source, ...targets]) checkLayer(layer, sizes.layers, `correct ${path}, or restore it`);
+  const width = widthOf(sizes, source.site), widths = targets.map(({ site }) => widthOf(sizes, site));
+  const sum = widths.reduce((sum, width) => sum + width, 0);
+  require("d_in", d_in, width, `${width}, the width of ${tapName(source)}`);
+  require("d_out", d_out, sum, `${sum}, the width of ${targets.map(tapName).join(" and ")}`);
 }
 
 /** The directories of a run's transcoders, and their config.json files. */

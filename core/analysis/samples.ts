@@ -68,6 +68,18 @@ export interface StoreArrays {
   readonly window: Uint32Array<ArrayBuffer>;
 }
 
+/**
+ * The memory that a store takes, before it is made.
+ *
+ * @param features Features of the dictionary.
+ * @param capacity The most samples per feature.
+ * @returns Bytes.
+ */
+export function storeBytes(features: number, capacity: number): number {
+  // A count; an order, a rank, an activation, an origin and a window.
+  return 4 * features * (1 + capacity * (3 + 3 + WINDOW));
+}
+
 /** The best samples of each feature by a rank; a token of a document is kept once, with its best rank. */
 export class SampleStore {
   /** The store's memory. */

@@ -3,11 +3,15 @@
  * @module
  */
 
+import { storeBytes } from "../analysis/samples.ts";
 import type { Gpu } from "../gpu/device.ts";
+import { ELEMENT_BYTES } from "../gpu/tensor.ts";
 import { TooLargeToBind } from "../gpu/too_large.ts";
 import { estimateNeeds, type Needs, type Standing } from "./needs.ts";
 import { Overflow } from "./ledger.ts";
-import type { PlannedRun, Rehearsal } from "./rehearsal.ts";
+import { configOf } from "../model/config.ts";
+import { featureCount } from "../transcoder/shape.ts";
+import { type PlannedRun, type Rehearsal, shapeOf } from "./rehearsal.ts";
 import type { Resources } from "./resources.ts";
 
 /** Why a run does not fit. */
@@ -68,7 +72,13 @@ export async function fitOf(
   standing: Standing,
   gpuFree?: number | null,
 ): Promise<Fit> {
-  const most = free.gpu.isHost ? ABSURD * free.host : LARGEST_GPU;
+  const most = free.gpu.isHost ? ABSURD * free.host : LARGEST_GPU, least = leastHost(run);
+  if (least > free.host) {
+    // Even to rehearse it would take what there is not.
+    const of = free.gpu.isHost ? "memory" : "host memory", have = free.host;
+    const shortage = { of, need: least, have, isLeast: true } as const;
+    return { needs: null, rehearsal: null, gpuFree: gpuFree ?? null, shortage };
+  }
   let estimated: Awaited<ReturnType<typeof estimateNeeds>>;
   try {
     estimated = await estimateNeeds(gpu, run, standing, base, most);
@@ -89,6 +99,18 @@ export async function fitOf(
   const { needs, rehearsal } = estimated;
   const onGpu = free.gpu.isHost ? null : gpuFree ?? await free.gpu.available(needs.gpu.peak);
   return { needs, rehearsal, gpuFree: onGpu, shortage: shortageOf(needs, free, base, onGpu) };
+}
+
+/** What the samples of all transcoders, and the first weights of one of them, take of the host whatever else there is. */
+function leastHost({ model, transcoders, settings: { samples_per_feature } }: PlannedRun): number {
+  const config = configOf(model);
+  const weights = transcoders.map((transcoder) => {
+    const { d_in, d_out, groups } = shapeOf(config, transcoder);
+    return ELEMENT_BYTES * featureCount(groups) * (d_in + d_out);
+  });
+  // There are those of training, and those of the final pass.
+  const samples = transcoders.map(({ settings }) => 2 * storeBytes(featureCount(settings.groups), samples_per_feature));
+  return Math.max(...weights) + samples.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** A plan of so many times the free memory is counted no further; nor is one that no GPU could hold. */
@@ -158,7 +180,7 @@ async function largestRound(machine: Machine, run: PlannedRun): Promise<FittedRo
 
 /**
  * Finds the smallest change that makes a new run fit: no loss, else of the buffer, else of the batch, else of the layers, else of layers and
- * buffer, each with the loss or else without it; for the disk, of the samples, else of the layers.
+ * buffer, else of the samples, each with the loss or else without it; for the disk, of the samples, else of the layers.
  *
  * @param machine The machine.
  * @param run The run that does not fit.
@@ -175,6 +197,7 @@ export async function propose(machine: Machine, run: PlannedRun, fit: Fit): Prom
     smallerBatch,
     fewerLayers,
     (from: PlannedRun) => fewerLayers(from).flatMap((fewer) => combined(fewer, smallerBuffer(fewer.run))),
+    lessSamples,
   ];
   const without = fit.shortage?.of === "disk" ? [] : withoutLoss(run);
   const withAndWithout = ways.flatMap((way) => [way(run), ...without.map((less) => combined(less, way(less.run)))]);

@@ -125,6 +125,7 @@ export interface TranscoderConfig extends TranscoderDescription, RunSettings, Ma
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const factor = v.pipe(v.number(), v.gtValue(0));
 const tap: v.GenericSchema<unknown, Tap> = v.object({ layer: count, site: v.picklist(SITES) });
 const tileNames = Object.keys(TILES) as TileName[];
 const precisions: readonly Precision[] = ["f32", "f16"];
@@ -202,8 +203,8 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),
     precision: v.picklist(precisions),
-    target_scales: v.optional(v.array(v.number())),
-    scales: v.optional(v.object({ source: v.number(), target: v.number() })),
+    target_scales: v.optional(v.array(factor)),
+    scales: v.optional(v.object({ source: factor, target: factor })),
     // A tile that this mtc does not have is as good as not tuned.
     tiles: v.pipe(
       v.record(v.string(), v.string()),

@@ -19,32 +19,41 @@ export const EVALUATION_FILE = "evaluation.json";
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 /** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
-const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
-const interval = v.tuple([measured, measured]);
+const orNaN = v.transform((value: number | null): number => value ?? NaN);
+const measured = v.pipe(v.nullable(v.pipe(v.number(), v.finite())), orNaN);
+/** What is counted, or a mean of squares. */
+const amount = v.pipe(v.nullable(v.pipe(v.number(), v.finite(), v.minValue(0))), orNaN);
+const share = v.pipe(v.nullable(v.pipe(v.number(), v.minValue(0), v.maxValue(1))), orNaN);
+/** A cosine of rounded numbers may be a little beyond. */
+const cosine = v.pipe(v.nullable(v.pipe(v.number(), v.minValue(-1.001), v.maxValue(1.001))), orNaN);
+const interval = v.pipe(
+  v.tuple([measured, measured]),
+  v.check(([low, high]) => !(low > high), "its ends must be in their order"),
+);
 
 const reconstruction = {
-  fvu: measured,
+  fvu: amount,
   ci95: interval,
-  fvu_unit_variance: v.optional(measured),
-  cosine: v.optional(measured),
+  fvu_unit_variance: v.optional(amount),
+  cosine: v.optional(cosine),
   cosine_ci95: v.optional(interval),
 };
 const prefix = v.object({
   prefix: positive,
   ...reconstruction,
-  l0: v.optional(measured),
+  l0: v.optional(amount),
   l0_ci95: v.optional(interval),
 });
 const targetVariance = v.object({
-  ...{ top_1: measured, top_5: measured, top_20: measured },
+  ...{ top_1: share, top_5: share, top_20: share },
   ...{ largest_dimension: count, constant_dimensions: count },
 });
 const targetFigures: v.GenericSchema<unknown, TargetFigures> = v.object({
   target: v.string(),
-  ...{ fvu: measured, ci95: interval, fvu_unit_variance: measured },
-  fvu_per_prefix: v.array(v.object({ prefix: positive, fvu: measured })),
+  ...{ fvu: amount, ci95: interval, fvu_unit_variance: amount },
+  fvu_per_prefix: v.array(v.object({ prefix: positive, fvu: amount })),
   target_variance: targetVariance,
-  linear_map: v.optional(v.object({ fvu: measured, fvu_unit_variance: measured })),
+  linear_map: v.optional(v.object({ fvu: amount, fvu_unit_variance: amount })),
 });
 const saebench: v.GenericSchema<unknown, SaebenchFigures> = v.object({
   reconstruction_quality: v.object({ explained_variance: measured, cossim: measured }),
@@ -65,7 +74,7 @@ const saebench: v.GenericSchema<unknown, SaebenchFigures> = v.object({
   definitions: v.record(v.string(), v.string()),
 });
 const tokenCounts = v.object({ tokens: count, excluded_tokens: count, outlier_tokens: v.optional(count) });
-const documentFvu = v.object({ document: v.string(), tokens: count, fvu: measured });
+const documentFvu = v.object({ document: v.string(), tokens: count, fvu: amount });
 
 /** What evaluation.json holds: the figures at the end of training, and those of `mtc evaluate --loss` once that was asked for. */
 export interface StoredEvaluation extends Evaluation {
@@ -102,11 +111,11 @@ export const TRAINING_TEXT_DEFINITION: Readonly<Record<string, string>> = {
 };
 
 const predictions = {
-  ce: measured,
+  ce: amount,
   ce_ci95: interval,
   kl: measured,
   kl_ci95: interval,
-  top1: measured,
+  top1: share,
   top1_ci95: interval,
 };
 const spliced = {
@@ -122,7 +131,7 @@ const lossSchema: v.GenericSchema<unknown, LossEvaluation> = v.object({
   contexts: count,
   documents: count,
   resampled: v.picklist(["documents", "contexts"]),
-  clean: v.object({ ce: measured, ce_ci95: interval }),
+  clean: v.object({ ce: amount, ce_ci95: interval }),
   ...ablations,
   per_prefix: v.pipe(v.array(v.object({ prefix: positive, ...spliced })), v.minLength(1)),
   replacement_model: v.optional(v.object({
@@ -144,30 +153,30 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   resampled: v.optional(v.picklist(["documents", "contexts"])),
   threshold: measured,
   threshold_range: v.optional(v.tuple([measured, measured])),
-  fvu: measured,
+  fvu: amount,
   fvu_ci95: interval,
   fvu_per_prefix: v.pipe(v.array(prefix), v.minLength(1)),
   fvu_per_target: v.optional(v.array(targetFigures)),
-  fvu_unit_variance: v.optional(measured),
+  fvu_unit_variance: v.optional(amount),
   fvu_unit_variance_ci95: v.optional(interval),
   target_variance: v.optional(targetVariance),
-  cosine: v.optional(measured),
+  cosine: v.optional(cosine),
   cosine_ci95: v.optional(interval),
   linear_map: v.optional(v.object({ tokens: positive, ...reconstruction })),
   skip_alone: v.optional(v.object(reconstruction)),
-  fvu_over_documents: v.optional(v.object({ min: documentFvu, median: measured, max: documentFvu })),
+  fvu_over_documents: v.optional(v.object({ min: documentFvu, median: amount, max: documentFvu })),
   fvu_per_document: v.optional(v.array(documentFvu)),
   explained_variance: measured,
-  fvu_all_elements: measured,
-  l0: measured,
+  fvu_all_elements: amount,
+  l0: amount,
   l0_ci95: interval,
-  l0_quantiles: v.object({ p05: measured, p25: measured, p50: measured, p75: measured, p95: measured }),
+  l0_quantiles: v.object({ p05: amount, p25: amount, p50: amount, p75: amount, p95: amount }),
   k: positive,
-  dead_features: measured,
-  dead_fraction: measured,
+  dead_features: amount,
+  dead_fraction: share,
   saebench: v.optional(saebench),
   loss: v.optional(lossSchema),
-  training_text: v.optional(v.object({ tokens: count, contexts: count, fvu: measured, fvu_ci95: interval })),
+  training_text: v.optional(v.object({ tokens: count, contexts: count, fvu: amount, fvu_ci95: interval })),
   token_counts: v.optional(v.object({ training: v.optional(tokenCounts), samples: tokenCounts })),
   definitions: v.record(v.string(), v.string()),
 });

@@ -26,21 +26,21 @@ function id(value: number): string {
 
 /** The columns, in the file's order. */
 const COLUMNS: readonly Column<FeatureRow>[] = [
-  numberColumn("feature"),
-  numberColumn("group"),
-  numberColumn("fires"),
-  numberColumn("density", measured),
-  numberColumn("mean_activation", measured, true),
-  numberColumn("max_activation", measured, true),
-  numberColumn("sample_count"),
-  numberColumn("encoder_norm", measured),
-  numberColumn("decoder_norm", measured),
-  numberColumn("encoder_bias", measured),
-  numberColumn("encoder_decoder_cosine", measured, true),
-  numberColumn("top_token_id", id, true),
+  numberColumn("feature", "count"),
+  numberColumn("group", "count"),
+  numberColumn("fires", "count"),
+  numberColumn("density", "share", measured),
+  numberColumn("mean_activation", "amount", measured, true),
+  numberColumn("max_activation", "amount", measured, true),
+  numberColumn("sample_count", "count"),
+  numberColumn("encoder_norm", "amount", measured),
+  numberColumn("decoder_norm", "amount", measured),
+  numberColumn("encoder_bias", "any", measured),
+  numberColumn("encoder_decoder_cosine", "any", measured, true),
+  numberColumn("top_token_id", "count", id, true),
   tokenColumn("top_token"),
-  numberColumn("top_token_share", measured, true),
-  numberColumn("token_entropy_bits", measured, true),
+  numberColumn("top_token_share", "share", measured, true),
+  numberColumn("token_entropy_bits", "amount", measured, true),
   {
     name: "dead",
     write: ({ dead }) => dead ? "1" : "0",
@@ -51,11 +51,11 @@ const COLUMNS: readonly Column<FeatureRow>[] = [
   },
   // Files of mtc 0.1.0 lack what follows.
   ...[
-    numberColumn<"main_token_id", FeatureRow>("main_token_id", id, true),
+    numberColumn<"main_token_id", FeatureRow>("main_token_id", "count", id, true),
     tokenColumn("main_token"),
-    numberColumn<"main_token_share", FeatureRow>("main_token_share", measured, true),
-    numberColumn<"main_token_share_most", FeatureRow>("main_token_share_most", measured, true),
-    numberColumn<"main_token_occurrences", FeatureRow>("main_token_occurrences", id, true),
+    numberColumn<"main_token_share", FeatureRow>("main_token_share", "share", measured, true),
+    numberColumn<"main_token_share_most", FeatureRow>("main_token_share_most", "share", measured, true),
+    numberColumn<"main_token_occurrences", FeatureRow>("main_token_occurrences", "count", id, true),
   ].map((column) => ({ ...column, since: "" })),
 ];
 

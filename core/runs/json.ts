@@ -69,8 +69,11 @@ export async function readText(path: string): Promise<string> {
  */
 export function parseJson(text: string, where: string): unknown {
   try {
-    return JSON.parse(text);
-  } catch {
+    const value = JSON.parse(text);
+    if (LARGE_EXPONENT.test(text)) requireFinite(value, where);
+    return value;
+  } catch (error) {
+    if (error instanceof UserError) throw error;
     const end = text.slice(-30).replace(/\s+/g, " ").trim();
     throw new UserError({
       action: `read ${where}`,
@@ -79,6 +82,22 @@ export function parseJson(text: string, where: string): unknown {
       remedy: "the file is cut off or damaged, restore it or train the run again",
     });
   }
+}
+
+/** Only a number with an exponent of three digits can be too large for a double, and is read as infinity then. */
+const LARGE_EXPONENT = /\d[eE]\+?\d{3}/;
+
+function requireFinite(value: unknown, where: string, key = ""): void {
+  if (value === Infinity || value === -Infinity) {
+    throw new UserError({
+      action: `read ${where}`,
+      requirement: `${key === "" ? "the file" : key} must be a finite number`,
+      found: "it is larger than any",
+      remedy: "correct it, restore it or train the run again",
+    });
+  }
+  if (typeof value !== "object" || value === null) return;
+  for (const [name, part] of Object.entries(value)) requireFinite(part, where, key === "" ? name : `${key}.${name}`);
 }
 
 /**

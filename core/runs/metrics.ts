@@ -27,25 +27,25 @@ function timing(value: number): string {
 /** The columns, in the file's order; the prefixes of the groups name those of FVU, and the last two are timings. */
 function columnsOf(groups: readonly number[]): Column<MetricsRow>[] {
   return [
-    numberColumn("step"),
-    numberColumn("tokens"),
-    numberColumn("loss", measured),
-    numberColumn("aux_loss", measured, true),
+    numberColumn("step", "count"),
+    numberColumn("tokens", "count"),
+    numberColumn("loss", "any", measured),
+    numberColumn("aux_loss", "any", measured, true),
     ...prefixEnds(groups).map((end, p): Column<MetricsRow> => ({
       name: `fvu_prefix_${end}`,
       write: ({ fvu_per_prefix }) => measured(fvu_per_prefix[p]),
       read(cell, { fvu_per_prefix }) {
-        const value = numberIn(cell);
+        const value = numberIn(cell, false, "amount");
         if (value !== null) fvu_per_prefix[p] = value;
         return value !== null;
       },
     })),
-    numberColumn("l0", measured),
-    numberColumn("dead_features", measured),
-    numberColumn("learning_rate", measured),
-    numberColumn("threshold", measured, true),
-    numberColumn("elapsed_s", timing, true),
-    numberColumn("tokens_per_s", timing, true),
+    numberColumn("l0", "amount", measured),
+    numberColumn("dead_features", "amount", measured),
+    numberColumn("learning_rate", "amount", measured),
+    numberColumn("threshold", "any", measured, true),
+    numberColumn("elapsed_s", "amount", timing, true),
+    numberColumn("tokens_per_s", "amount", timing, true),
   ];
 }
 
@@ -114,6 +114,15 @@ export async function readMetrics(directory: string, groups: readonly number[]):
   const path = join(directory, METRICS_FILE), text = await readText(path);
   // Every other key is one of the columns, all of which are read.
   const rows = parseTable(text, path, columnsOf(groups), () => ({ fvu_per_prefix: [] as number[] }) as MetricsRow);
+  const out = rows.findIndex(({ step }, i) => !(i === 0 ? step > 0 : step > rows[i - 1].step));
+  if (out >= 0) {
+    throw new UserError({
+      action: `read ${path}`,
+      requirement: "its steps must ascend from 1",
+      found: `row ${out + 2} is of step ${rows[out].step}`,
+      remedy: "restore it or train the run again",
+    });
+  }
   if (rows.length > 0) return rows;
   throw new UserError({
     action: `read ${path}`,

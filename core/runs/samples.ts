@@ -95,7 +95,10 @@ function readable({ activation, token, before, after, document, position }: Samp
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 /** JSON has no NaN: a `null` is read as one, so that a diverged run can still be reported. */
-const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
+const measured = v.pipe(
+  v.nullable(v.pipe(v.number(), v.finite())),
+  v.transform((value): number => value ?? NaN),
+);
 const sampleEntries = {
   activation: measured,
   token_id: count,
@@ -112,7 +115,7 @@ const schema: v.GenericSchema<unknown, FeatureSamples> = v.object({
   group: count,
   fires: count,
   top: v.array(v.object(sampleEntries)),
-  quantiles: v.array(v.object({ ...sampleEntries, quantile: v.number() })),
+  quantiles: v.array(v.object({ ...sampleEntries, quantile: v.pipe(v.number(), v.minValue(0), v.maxValue(1)) })),
 });
 
 /**

@@ -6,6 +6,23 @@
 import { csvFormatRows, csvParseRows } from "d3-dsv";
 import { UserError } from "../errors.ts";
 
+/** What the numbers of a column may be: any, those from 0 on, whole ones from 0 on, or those from 0 to 1. */
+export type Range = "any" | "amount" | "count" | "share";
+
+const RANGES: Readonly<Record<Range, (value: number) => boolean>> = {
+  any: () => true,
+  amount: (value) => value >= 0,
+  count: (value) => value >= 0 && Number.isSafeInteger(value),
+  share: (value) => value >= 0 && value <= 1,
+};
+
+const WHAT: Readonly<Record<Range, string>> = {
+  any: "a number",
+  amount: "a number from 0",
+  count: "a whole number from 0",
+  share: "a number from 0 to 1",
+};
+
 /** A column of a table whose rows are of this type. */
 export interface Column<Row> {
   /** Its name in the header line. */
@@ -16,6 +33,8 @@ export interface Column<Row> {
   readonly read: (cell: string, row: Row) => boolean;
   /** What its cells say where a file is older than the column; without it, the column must be there. */
   readonly since?: string;
+  /** What a cell must be, for messages; a number if left out. */
+  readonly what?: string;
 }
 
 /**
@@ -23,33 +42,37 @@ export interface Column<Row> {
  *
  * @param cell Its text.
  * @param mayBeEmpty Whether an empty cell is NaN, as `NaN` is anywhere.
+ * @param range What it may be.
  * @returns The number; null when there is none.
  */
-export function numberIn(cell: string, mayBeEmpty: boolean = false): number | null {
+export function numberIn(cell: string, mayBeEmpty: boolean = false, range: Range = "any"): number | null {
   const text = cell.trim();
   if (text === "NaN" || (text === "" && mayBeEmpty)) return NaN;
-  const value = text === "" ? NaN : Number(text);
-  return Number.isNaN(value) ? null : value;
+  const value = /^-?\d+(\.\d+)?(e[+-]?\d+)?$/.test(text) ? Number(text) : NaN;
+  return Number.isFinite(value) && RANGES[range](value) ? value : null;
 }
 
 /**
  * A column of numbers.
  *
  * @param name Its name, which is also the row's key.
+ * @param range What its numbers may be.
  * @param write A number's text.
  * @param mayBeEmpty Whether an empty cell is NaN; else it is an error.
  * @returns The column.
  */
 export function numberColumn<Key extends string, Row extends Record<Key, number>>(
   name: Key,
+  range: Range,
   write: (value: number) => string = String,
   mayBeEmpty: boolean = false,
 ): Column<Row> {
   return {
     name,
+    what: WHAT[range],
     write: (row) => write(row[name]),
     read(cell, row) {
-      const value = numberIn(cell, mayBeEmpty);
+      const value = numberIn(cell, mayBeEmpty, range);
       if (value !== null) (row as Record<Key, number>)[name] = value;
       return value !== null;
     },
@@ -116,11 +139,11 @@ export function parseTable<Row>(
       });
     }
     const row = start();
-    for (const { name, at, read, since } of places) {
+    for (const { name, at, read, since, what = WHAT.any } of places) {
       if (read(at < 0 ? since! : cells[at], row)) continue;
       throw new UserError({
         action: `read ${path}`,
-        requirement: `${name} in row ${line} must be a number`,
+        requirement: `${name} in row ${line} must be ${what}`,
         found: `it is "${cells[at]}"`,
         remedy: "restore it or train the run again",
       });

@@ -131,3 +131,18 @@ Deno.test("a bad number ends the program with 2 and its sentence, before anythin
     stderr: 'mtc: Cannot read --steps: it must be a whole number, it is "1e3"; write it in digits alone',
   });
 });
+
+Deno.test("a directory that is empty text is refused, and not taken for the current one", async () => {
+  const refused: [flag: string, args: string[]][] = [
+    ["--out", ["harvest", "--layers", "0", "--out", ""]],
+    ["--out", ["report", "--runs", "/nowhere", "--out", ""]],
+    ["--runs", ["report", "--runs", ""]],
+    ["--runs", ["train", "--dry-run", "--runs", ""]],
+    ["--run", ["evaluate", "--run", ""]],
+  ];
+  for (const [flag, args] of refused) {
+    const { code, stdout, stderr } = await mtc(...args);
+    assert.deepEqual([code, stdout], [2, ""], args.join(" "));
+    assert.equal(stderr, `mtc: Cannot read ${flag}: it must be a directory, it is ""; write . for the current one`);
+  }
+});

@@ -236,3 +236,18 @@ Deno.test("the memory of a GPU is really allocated and given back", async () => 
   assert.ok(!memory.isHost && disk > 0);
   assert.equal(await memory.available(3 * 2 ** 28 + 1), 3 * 2 ** 28 + 1);
 });
+
+Deno.test("what the host cannot hold is refused before it is rehearsed: samples and features by the billion", async () => {
+  const large = recipe([17], { samples_per_feature: 1e9 }), free = machine({ host: 24 * GiB });
+  const { shortage, needs } = await refused(free, large);
+  assert.ok(needs === null && shortage?.of === "memory" && shortage.isLeast, JSON.stringify(shortage));
+  // Of training and of the final pass: 27 words for each of a feature's samples, and one that counts them.
+  assert.equal(shortage.need, 4 * 4608 * 2 * 2304 + 2 * 4608 * (108 * 1e9 + 4));
+  const proposal = await propose(free, large, { needs, rehearsal: null, gpuFree: null, shortage });
+  assert.match(proposal!.flags.join(" "), /^--samples \d+$/);
+  const wide = {
+    ...large,
+    transcoders: large.transcoders.map((each) => ({ ...each, settings: { ...each.settings, groups: [1e9] } })),
+  };
+  assert.equal((await fitOf(machine({}), wide, BEGINNING)).shortage?.of, "memory");
+});

@@ -304,10 +304,71 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
 
 Deno.test("a table that is older than a column has the column's first value; unknown columns are passed over", () => {
   const start = () => ({}) as { n: number; later: number };
-  const columns = [numberColumn("n"), { ...numberColumn<"later", ReturnType<typeof start>>("later"), since: "7" }];
+  const columns = [numberColumn("n", "any"), {
+    ...numberColumn<"later", ReturnType<typeof start>>("later", "any"),
+    since: "7",
+  }];
   assert.deepEqual(parseTable("n,newer\n1,x\n", "t.csv", columns, start), [{ n: 1, later: 7 }]);
   assert.deepEqual(parseTable("later,n\n2,1\n", "t.csv", columns, start), [{ n: 1, later: 2 }]);
 });
+
+Deno.test("numbers that cannot be are named, with what they may be, in tables and in JSON", () =>
+  withRun(async (path) => {
+    const wrong = async (
+      name: string,
+      from: RegExp,
+      to: string,
+      read: () => Promise<unknown>,
+      ...parts: (string | RegExp)[]
+    ) => {
+      const whole = await Deno.readTextFile(join(path, name));
+      await edit(join(path, name), (text) => text.replace(from, to));
+      await rejects(read, name, ...parts);
+      await Deno.writeTextFile(join(path, name), whole);
+    };
+    const features = () => readFeatures(path, GROUPS), metrics = () => readMetrics(path, GROUPS);
+    const evaluation = () => readEvaluation(path), config = () => readConfig(path);
+    const cell = (column: number) => new RegExp(`(?<=\\n(?:[^,\\n]*,){${column}})[^,]*`);
+    await wrong("features.csv", cell(2), "-1", features, 'fires in row 2 must be a whole number from 0, it is "-1"');
+    await wrong("features.csv", cell(2), "1.5", features, "fires in row 2 must be a whole number from 0");
+    await wrong("features.csv", cell(2), "0x10", features, 'it is "0x10"');
+    await wrong("features.csv", cell(3), "2", features, 'density in row 2 must be a number from 0 to 1, it is "2"');
+    await wrong(
+      "features.csv",
+      cell(7),
+      "1e999",
+      features,
+      'encoder_norm in row 2 must be a number from 0, it is "1e999"',
+    );
+    await wrong("metrics.csv", cell(1), "1e999", metrics, "tokens in row 2 must be a whole number from 0");
+    await wrong("metrics.csv", cell(0), "0", metrics, "its steps must ascend from 1, row 2 is of step 0");
+    await wrong("metrics.csv", /(?<=\n)20,/, "10,", metrics, "its steps must ascend from 1, row 3 is of step 10");
+    await wrong("evaluation.json", /"fvu": [^,]*/, '"fvu": -1', evaluation, "fvu");
+    await wrong(
+      "evaluation.json",
+      /"fvu": [^,]*/,
+      '"fvu": 1e999',
+      evaluation,
+      "fvu must be a finite number, it is larger",
+    );
+    await wrong("evaluation.json", /"dead_fraction": [^,]*/, '"dead_fraction": 1.5', evaluation, "dead_fraction");
+    await wrong(
+      "evaluation.json",
+      /"l0_ci95": \[[^\]]*\]/,
+      '"l0_ci95": [2, 1]',
+      evaluation,
+      "its ends must be in their order",
+    );
+    await wrong(
+      "config.json",
+      /"learning_rate": [^,]*/,
+      '"learning_rate": 1e999',
+      config,
+      "learning_rate must be a finite",
+    );
+    await edit(join(path, "evaluation.json"), (text) => text.replace(/"fvu": [^,]*/, '"fvu": null'));
+    assert.ok(Number.isNaN((await readEvaluation(path)).fvu), "a figure that is none stays one");
+  }));
 
 Deno.test("transcoders are found by their config.json, whatever their directories are called", () =>
   withRun(async (path, root) => {
