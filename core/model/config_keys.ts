@@ -3,36 +3,12 @@
  * @module
  */
 
-import * as v from "valibot";
-
-/** Layers: many more than any model has, so that nothing is made for a mistaken number of them. */
-export const Layers: v.GenericSchema<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(10_000));
-
-/** Other sizes, of which a float32 still tells each from the next. */
-export const Size: v.GenericSchema<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(2 ** 24));
-
-/** How far a token sees; some say with a very large one that it sees everything. */
-export const Window: v.GenericSchema<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
-
-/** The smallest and the largest number that float32 holds with all of its digits. */
-const LEAST = 2 ** -126, MOST = (2 - 2 ** -23) * 2 ** 127;
-
-/** A constant that the kernels calculate with. */
-export const Positive: v.GenericSchema<number> = v.pipe(
-  v.number(),
-  v.minValue(LEAST, "it must be a positive float32"),
-  v.maxValue(MOST, "it must be a positive float32"),
-);
-
-/** The base of a rotary embedding's wavelengths: below 1 they would grow shorter than a token. */
-export const Theta: v.GenericSchema<number> = v.pipe(
-  v.number(),
-  v.minValue(1, "it must be 1 or more"),
-  v.maxValue(MOST, "it must be a positive float32"),
-);
-
-/** A token's id. */
-export const TokenId: v.GenericSchema<number> = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** Layers, at most: many more than any model has, so that nothing is made for a mistaken number of them. */
+export const MOST_LAYERS = 10_000;
+/** Other sizes, at most: a float32 still tells each from the next. */
+export const MOST_SIZE: number = 2 ** 24;
+/** What the kernels calculate with lies between the smallest and the largest number that float32 holds with all of its digits. */
+export const LEAST_CONSTANT: number = 2 ** -126, MOST_CONSTANT: number = (2 - 2 ** -23) * 2 ** 127;
 
 /** The token that begins a text where config.json does not say which. */
 export const BOS = 2;

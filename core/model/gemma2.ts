@@ -4,11 +4,20 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, Layers, misfit, Positive, Size, Theta, TokenId, Window } from "./config_keys.ts";
+import { BOS, firstIssue, LEAST_CONSTANT, misfit, MOST_CONSTANT, MOST_LAYERS, MOST_SIZE } from "./config_keys.ts";
 import type { DecoderConfig } from "./decoder_config.ts";
 
 /** The only rotary embedding that Gemma-2 has. */
 const Unscaled = v.literal("default", "scaled rotary embeddings are not part of Gemma-2");
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MOST_SIZE));
+const Layers = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MOST_LAYERS));
+/** Some say with a very large one that a token sees everything. */
+const Window = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const FLOAT = "it must be a positive float32";
+const Positive = v.pipe(v.number(), v.minValue(LEAST_CONSTANT, FLOAT), v.maxValue(MOST_CONSTANT, FLOAT));
+/** Below 1, the wavelengths of a rotary embedding would grow shorter than a token. */
+const Theta = v.pipe(v.number(), v.minValue(1, "it must be 1 or more"), v.maxValue(MOST_CONSTANT, FLOAT));
+const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const Raw = v.pipe(
   v.object({

@@ -5,8 +5,18 @@
  */
 
 import * as v from "valibot";
-import { BOS, firstIssue, Layers, misfit, Positive, Size, Theta, TokenId, Window } from "./config_keys.ts";
+import { BOS, firstIssue, LEAST_CONSTANT, misfit, MOST_CONSTANT, MOST_LAYERS, MOST_SIZE } from "./config_keys.ts";
 import type { DecoderConfig, Rope } from "./decoder_config.ts";
+
+const Size = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MOST_SIZE));
+const Layers = v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(MOST_LAYERS));
+/** Some say with a very large one that a token sees everything. */
+const Window = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const FLOAT = "it must be a positive float32";
+const Positive = v.pipe(v.number(), v.minValue(LEAST_CONSTANT, FLOAT), v.maxValue(MOST_CONSTANT, FLOAT));
+/** Below 1, the wavelengths of a rotary embedding would grow shorter than a token. */
+const Theta = v.pipe(v.number(), v.minValue(1, "it must be 1 or more"), v.maxValue(MOST_CONSTANT, FLOAT));
+const TokenId = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 
 const RopeType = v.picklist(["default", "linear"], "rotary embeddings are scaled linearly or not at all");
 

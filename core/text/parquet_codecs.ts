@@ -5,10 +5,12 @@
  */
 
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import type { CompressionCodec, Compressors } from "hyparquet";
 
-/** By the codec's name: undoes a page of so many bytes; a RangeError or the library's own error where it is damaged. */
-export const PAGE_CODECS: Compressors = {
+/** Undoes a page that is to have so many bytes; throws a RangeError, or the library's own error, where it is damaged. */
+export type PageCodec = (page: Uint8Array, bytes: number) => Uint8Array;
+
+/** By the codec's name. */
+export const PAGE_CODECS: Readonly<Record<string, PageCodec>> = {
   SNAPPY: unsnappy,
   GZIP: (page, bytes) => gunzipSync(page, { maxOutputLength: atLeastOne(bytes) }),
   BROTLI: (page, bytes) => brotliDecompressSync(page, { maxOutputLength: atLeastOne(bytes) }),
@@ -31,9 +33,9 @@ function atLeastOne(bytes: number): number {
  * @returns The page.
  * @throws {Error} When it is damaged, has another size, or the codec is not known.
  */
-export function undoPage(page: Uint8Array, codec: CompressionCodec, bytes: number): Uint8Array {
-  const undo = PAGE_CODECS[codec];
-  if (codec !== "UNCOMPRESSED" && undo === undefined) throw new RangeError(`pages compressed as ${codec} are not read`);
+export function undoPage(page: Uint8Array, codec: string, bytes: number): Uint8Array {
+  const undo = Object.hasOwn(PAGE_CODECS, codec) ? PAGE_CODECS[codec] : null;
+  if (codec !== "UNCOMPRESSED" && undo === null) throw new RangeError(`pages compressed as ${codec} are not read`);
   const undone = undo ? undo(page, bytes) : page;
   if (undone.length === bytes) return undone;
   throw new RangeError(`a page has ${undone.length} bytes, its header says ${bytes}`);

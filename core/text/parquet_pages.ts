@@ -43,6 +43,7 @@ export interface PageGuard {
 /**
  * Makes a guard for a file.
  *
+ * @internal Its footer is hyparquet's.
  * @param metadata The file's footer.
  * @param path The file, for messages.
  * @returns The guard.
