@@ -12,7 +12,10 @@ import type { TokenizerSpec } from "./tokenizer_spec.ts";
 const MOST_TOKENS = 2 ** 24;
 
 const text = v.pipe(v.string(), v.nonEmpty());
-const pattern = v.union([v.strictObject({ String: text }), v.strictObject({ Regex: text })]);
+const pattern = v.union(
+  [v.strictObject({ String: text }), v.strictObject({ Regex: text })],
+  'it must be a "String" or a "Regex"',
+);
 const flag = v.optional(v.boolean());
 
 const rewriting = { type: v.literal("Replace"), pattern, content: v.string() };

@@ -151,7 +151,10 @@ Deno.test("loadTokenizer: what the library would take for nothing, or for a plac
       [({ model }) => model.type = "Unigram", /Gemma's layout, model\.type: /],
       [(spec) => spec.added_tokens[0].content = 5, /Gemma's layout, added_tokens\.0\.content: /],
       [(spec) => spec.added_tokens[0].id = 9, /each token must have one id, "<pad>" has 0 and 9/],
-      [(spec) => spec.normalizer.pattern = { Foo: " " }, /Gemma's layout, normalizer\.pattern/],
+      [
+        (spec) => spec.normalizer.pattern = { Foo: " " },
+        /Gemma's layout, normalizer\.pattern: it must be a "String" or a "Regex"/,
+      ],
       [(spec) => spec.normalizer.type = "Lowercase", /Gemma's layout, normalizer\.type: /],
       [(spec) => spec.pre_tokenizer.behavior = 5, /Gemma's layout, pre_tokenizer\.behavior: /],
       [(spec) => spec.pre_tokenizer.behavior = "MergedWithNext", /"Isolated" or "Removed", it is "MergedWithNext"/],
