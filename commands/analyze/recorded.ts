@@ -32,13 +32,14 @@ export interface Recorded {
  * Opens a run and reads its records, or makes them.
  *
  * @param options Which run, and where its model and text lie.
+ * @param flag What named the run.
  * @returns Its transcoders.
  * @throws {UserError} When the run cannot be opened, or its records cannot be had.
  */
-export async function openRecorded({ run, model, data }: RecordedOptions): Promise<Recorded[]> {
+export async function openRecorded({ run, model, data }: RecordedOptions, flag?: string): Promise<Recorded[]> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { recordsOf } = await import("./records.ts");
-  const transcoders = await openFinishedRun(run), records = await recordsOf(transcoders, { model, data });
+  const transcoders = await openFinishedRun(run, flag), records = await recordsOf(transcoders, { model, data });
   return transcoders.map((transcoder, i) => ({ transcoder, record: records[i] }));
 }
 

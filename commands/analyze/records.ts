@@ -66,7 +66,15 @@ export async function recordAnew(
   return made;
 }
 
-async function makeRecords(
+/**
+ * Makes the records of transcoders of one run in one pass over the reading set.
+ *
+ * @param transcoders Them, or what they were with other thresholds.
+ * @param moved Where model and text are to be looked for.
+ * @returns Their records, in their order.
+ * @throws {UserError} When model or text cannot be read or are not those that the run was trained on.
+ */
+export async function makeRecords(
   transcoders: readonly FinishedTranscoder[],
   { model, data }: Moved,
 ): Promise<FeatureRecord[]> {

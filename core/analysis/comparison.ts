@@ -74,15 +74,23 @@ function sharedDistribution(a: number[], b: number[], bins: number): SharedDistr
   const high = finite.reduce((most, value) => Math.max(most, value), -Infinity);
   return {
     ...{ a: histogram(a, bins, low, high), b: histogram(b, bins, low, high) },
-    ...{ difference: median(b) - median(a), ci95: differenceInterval(a, b) },
+    ...medianDifference(a, b),
   };
 }
 
 /** Resamples behind an interval, and what separates their draws from other uses of the generator. */
 const RESAMPLES = 1000, STREAM = 0x6d656469;
 
-function differenceInterval(a: number[], b: number[]): Interval {
-  if (a.length === 0 || b.length === 0) return [NaN, NaN];
+/**
+ * How far the medians of two lists lie apart.
+ *
+ * @param a One.
+ * @param b Another one.
+ * @returns The second's median less the first's, and its 95 % bootstrap interval over what is in the lists; NaN where one is empty.
+ */
+export function medianDifference(a: number[], b: number[]): { difference: number; ci95: Interval } {
+  const difference = median(b) - median(a);
+  if (a.length === 0 || b.length === 0) return { difference, ci95: [NaN, NaN] };
   const random = randomGenerator(0, STREAM, a.length, b.length);
   const drawMedian = (ascending: Float64Array) => {
     const counts = new Uint32Array(ascending.length);
@@ -92,7 +100,8 @@ function differenceInterval(a: number[], b: number[]): Interval {
     return ascending[at];
   };
   const first = Float64Array.from(a).sort(), second = Float64Array.from(b).sort();
-  return interval95(Float64Array.from({ length: RESAMPLES }, () => drawMedian(second) - drawMedian(first)));
+  const resampled = Float64Array.from({ length: RESAMPLES }, () => drawMedian(second) - drawMedian(first));
+  return { difference, ci95: interval95(resampled) };
 }
 
 /** Token detectors, by the token's id. */

@@ -3,6 +3,11 @@
  * @module
  */
 
+import type { RandomGenerator } from "../random.ts";
+
+/** Rows of which a random direction is mixed. */
+const MIXED = 256;
+
 /** Rows of unit length; those of no length stay zeros. */
 export interface Directions {
   /** [count, width] */
@@ -41,4 +46,27 @@ export function cosine({ rows, width }: Directions, i: number, j: number): numbe
   let sum = 0;
   for (let c = 0; c < width; c++) sum += rows[i * width + c] * rows[j * width + c];
   return sum;
+}
+
+/**
+ * Mixes rows drawn at random into a direction without any structure but theirs as a whole.
+ *
+ * @param count How many rows there are.
+ * @param row One of them.
+ * @param width How long each is.
+ * @param random Where the draws come from.
+ * @returns [width] of length 1: its second moment is that of the rows but for scale, and so many of them make it nearly normal.
+ */
+export function mixedDirection(
+  count: number,
+  row: (i: number) => Float32Array,
+  width: number,
+  random: RandomGenerator,
+): Float32Array {
+  const sum = new Float32Array(width);
+  for (let n = 0; n < MIXED; n++) {
+    const drawn = row(random.below(count)), weight = random.gaussian();
+    for (let c = 0; c < width; c++) sum[c] += weight * drawn[c];
+  }
+  return directionsOf(sum, width).rows;
 }

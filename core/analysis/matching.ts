@@ -18,14 +18,13 @@ import {
 } from "./coactivation.ts";
 import { Neighbours } from "./neighbours.ts";
 import { columnsOf, type FeatureRecord } from "./record.ts";
-import { type Histogram, histogram, median, moments, quantile, summarize, type Summary } from "./statistics.ts";
-import { tokenProfiles } from "./token_profile.ts";
+import { type Histogram, histogram, moments, quantile, summarize, type Summary } from "./statistics.ts";
 
 /** A best match above this is the same feature again, as the literature on seeds counts them. */
 export const SAME_FEATURE = 0.7;
 
 /** Features that fire on fewer tokens are not judged. */
-const LEAST_FIRES = 10;
+export const JUDGED_FIRES = 10;
 
 /** Candidates of each feature for the assignment. */
 const CANDIDATES = 10;
@@ -36,8 +35,8 @@ const NULL_FEATURES = 4096, MOST_SHUFFLES = 4;
 /** The percentile of chance that a best match must beat to be one. */
 const PERCENTILE = 0.99;
 
-/** Features without match that are listed, and bins of correlations. */
-const LISTED = 100, BINS = 50;
+/** Features without match that are listed, in all and of a group, and bins of correlations. */
+const LISTED = 100, LISTED_OF_GROUP = 20, BINS = 50;
 
 /** Separates the shuffle from other uses of the generator. */
 const SHUFFLE_STREAM = 0x6d617463;
@@ -50,6 +49,26 @@ export interface Match {
   readonly b: number;
   /** Correlation of their activations over all tokens. */
   readonly correlation: number;
+}
+
+/** A feature without match. */
+export interface UniqueFeature {
+  /** The feature. */
+  readonly feature: number;
+  /** Its largest correlation with one of the other. */
+  readonly correlation: number;
+}
+
+/** The features of one group that are found in the other transcoder. */
+export interface MatchedGroup {
+  /** Features that fire on ten tokens or more. */
+  readonly judged: number;
+  /** Those found above 0.7. */
+  readonly same: number;
+  /** Those that are this transcoder's own. */
+  readonly unique: number;
+  /** Those of them that fire most. */
+  readonly unique_features: readonly UniqueFeature[];
 }
 
 /** The features of one transcoder that are found in the other. */
@@ -66,20 +85,14 @@ export interface MatchedSide {
   readonly same: number;
   /** Features whose best match chance would give as well: they are this transcoder's own. */
   readonly unique: number;
-  /** Those of them that fire most, with their best correlation. */
-  readonly unique_features: readonly { readonly feature: number; readonly correlation: number }[];
-  /** Of each group: features judged, those found above 0.7, those that are its own. */
-  readonly groups: readonly { readonly judged: number; readonly same: number; readonly unique: number }[];
+  /** Those of them that fire most. */
+  readonly unique_features: readonly UniqueFeature[];
+  /** Each group. */
+  readonly groups: readonly MatchedGroup[];
   /** Best correlations, and those by chance, in the same bins. */
   readonly histogram: Histogram;
   /** By chance, over all shuffles. */
   readonly histogram_by_chance: Histogram;
-  /** exp of the entropy of the shares of the features in all activation: how many equally active features it would be. */
-  readonly effective_features: number;
-  /** Median over the judged of the entropy in bits of the tokens that they fire on. */
-  readonly median_token_entropy: number;
-  /** Different tokens that are the commonest of a judged feature. */
-  readonly distinct_tokens: number;
 }
 
 /** Two transcoders, feature by feature. */
@@ -155,7 +168,7 @@ export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: F
     [countA, countB] = [a, b].map(({ groups }) => groups.reduce((sum, size) => sum + size, 0));
   const columnsA = columnsOf(a, countA), columnsB = columnsOf(b, countB);
   const sumsA = activationSums(columnsA, tokens), sumsB = activationSums(columnsB, tokens);
-  const isJudged = (fires: number) => fires >= LEAST_FIRES;
+  const isJudged = (fires: number) => fires >= JUDGED_FIRES;
   const judgedA = Array.from(sumsA.fires.keys()).filter((i) => isJudged(sumsA.fires[i]));
   const shuffles = Math.max(1, Math.min(MOST_SHUFFLES, Math.ceil(NULL_FEATURES / Math.min(countA, countB))));
   const onFeature = featureCounter((1 + shuffles) * judgedA.length, onProgress);
@@ -208,35 +221,30 @@ function sideOf(
   found: Neighbours,
   chance: readonly Neighbours[],
 ): MatchedSide {
-  const { fires, sum } = activationSums(columns, record.place.length),
-    judged = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
+  const { fires } = activationSums(columns, record.place.length),
+    judged = Array.from(fires.keys()).filter((i) => fires[i] >= JUDGED_FIRES);
   // A feature that never fires with any of the other is as good as uncorrelated.
   const best = (of: Neighbours) => (i: number) => Math.max(0, of.largest(i));
   const values = judged.map(best(found)), random = chance.flatMap((one) => judged.map(best(one)));
   const chance_limit = quantile(random.toSorted((x, y) => x - y), PERCENTILE);
-  const unique = judged.filter((i) => !(best(found)(i) > chance_limit)),
+  const unique = judged.filter((i) => !(best(found)(i) > chance_limit)).sort((i, j) => fires[j] - fires[i] || i - j),
     same = judged.filter((i) => best(found)(i) > SAME_FEATURE);
+  const told = (features: number[], most: number) =>
+    features.slice(0, most).map((feature) => ({ feature, correlation: best(found)(feature) }));
   let first = 0;
   const groups = record.groups.map((size) => {
-    const from = first,
-      end = first += size,
-      within = (features: number[]) => features.filter((i) => i >= from && i < end).length;
-    return { judged: within(judged), same: within(same), unique: within(unique) };
+    const from = first, end = first += size;
+    const [all, again, own] = [judged, same, unique].map((features) => features.filter((i) => i >= from && i < end));
+    const unique_features = told(own, LISTED_OF_GROUP);
+    return { judged: all.length, same: again.length, unique: own.length, unique_features };
   });
-  const mass = sum.reduce((all, one) => all + one, 0);
-  const entropy = sum.reduce((bits, one) => one > 0 ? bits - one / mass * Math.log(one / mass) : bits, 0);
-  const profiles = tokenProfiles(columns, record, 1, judged);
   return {
     judged: judged.length,
     ...{ best: summarize(values), by_chance: summarize(random), chance_limit },
     ...{ same: same.length, unique: unique.length },
-    unique_features: unique.sort((i, j) => fires[j] - fires[i] || i - j).slice(0, LISTED)
-      .map((feature) => ({ feature, correlation: best(found)(feature) })),
+    unique_features: told(unique, LISTED),
     groups,
     histogram: histogram(values, BINS, 0, 1),
     histogram_by_chance: histogram(random, BINS, 0, 1),
-    effective_features: Math.exp(entropy),
-    median_token_entropy: median(profiles.map(({ entropy }) => entropy)),
-    distinct_tokens: new Set(profiles.map(({ tokens: [{ id }] }) => id)).size,
   };
 }

@@ -3,8 +3,8 @@
  * directions would be.
  * @module
  */
-import { type RandomGenerator, randomGenerator } from "../random.ts";
-import { type Directions, directionsOf } from "./directions.ts";
+import { randomGenerator } from "../random.ts";
+import { type Directions, mixedDirection } from "./directions.ts";
 import { SAME_FEATURE } from "./matching.ts";
 
 /** Multiplications for one dictionary against another, as far as that leaves the least number of features. */
@@ -12,9 +12,6 @@ const MOST_PRODUCTS = 2e9;
 
 /** So many features of each group are judged, or all of them. */
 const LEAST_JUDGED = 32;
-
-/** Rows of which a random direction is made. */
-const MIXED = 256;
 
 /** Separates these draws from other uses of the generator. */
 const RANDOM_STREAM = 0x73656564;
@@ -65,7 +62,8 @@ export function foundAgain(a: Directions, b: Directions, groups: readonly number
     return { features, judged, found: rows.filter((direction) => isIn(b, direction)).length };
   });
   const random = randomGenerator(0, RANDOM_STREAM, draw), count = found.reduce((sum, { judged }) => sum + judged, 0);
-  const chance = Array.from({ length: count }, () => isIn(b, mixture(a, random)));
+  const mixed = () => mixedDirection(a.rows.length / a.width, row, a.width, random);
+  const chance = Array.from({ length: count }, () => isIn(b, mixed()));
   return { groups: found, random: { judged: count, found: chance.filter((is) => is).length } };
 }
 
@@ -82,16 +80,6 @@ function isIn({ rows, width }: Directions, direction: Float32Array): boolean {
     if (even + odd > SAME_FEATURE) return true;
   }
   return false;
-}
-
-/** Rows drawn at random in a random mixture, of length 1: its second moment is theirs but for scale, and so many make it nearly normal. */
-function mixture({ rows, width }: Directions, random: RandomGenerator): Float32Array {
-  const sum = new Float32Array(width), count = rows.length / width;
-  for (let n = 0; n < MIXED; n++) {
-    const at = random.below(count) * width, weight = random.gaussian();
-    for (let c = 0; c < width; c++) sum[c] += weight * rows[at + c];
-  }
-  return directionsOf(sum, width).rows;
 }
 
 /**

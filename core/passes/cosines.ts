@@ -7,7 +7,7 @@
 import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { type Directions, directionsOf } from "../analysis/directions.ts";
-import { type Cosines, CosineTally, randomDirections } from "../analysis/similarity.ts";
+import { type CosineBlock, type Cosines, CosineTally, randomDirections } from "../analysis/similarity.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { tileFor } from "../gpu/products.ts";
@@ -64,41 +64,83 @@ async function takeProducts(
   tally: CosineTally,
   onDone: (blocks: number) => void,
 ): Promise<void> {
-  using scratch = openScope(gpu);
-  const count = matrix.length / width, most = Math.min(BLOCK, count), padded = paddedColumns(most);
-  const x = createTensor(scratch, "rows", [most, width]), y = createTensor(scratch, "columns", [most, width]);
-  const transposed = createTensor(scratch, "columns transposed", [width, padded]);
-  const cosines = createTensor(scratch, "cosines", [most, most]);
-  const block = (first: number) => matrix.subarray(first * width, Math.min(count, first + most) * width);
+  const count = matrix.length / width;
+  const side = {
+    count,
+    block: (first: number, rows: number) => matrix.subarray(first * width, (first + rows) * width),
+  };
   let done = 0;
+  await eachProduct(gpu, side, side, width, (block) => {
+    tally.take(block);
+    onDone(++done);
+  }, (firstRow, firstColumn) => firstRow <= firstColumn);
+}
+
+/** Rows of a matrix that may not be held as a whole. */
+export interface BlockedRows {
+  /** How many there are. */
+  readonly count: number;
+  /** Gives [rows, width] of them, from the first on. */
+  readonly block: (first: number, rows: number) => Float32Array<ArrayBuffer>;
+}
+
+/** How many blocks {@link eachProduct} makes of all rows and columns. */
+export function productBlocks(rows: number, columns: number): number {
+  return Math.ceil(rows / BLOCK) * Math.ceil(columns / BLOCK);
+}
+
+/**
+ * Multiplies all rows of one matrix with all rows of another, block by block, those of one block of columns one after the other.
+ *
+ * @param gpu The device.
+ * @param rows The one, at least one row.
+ * @param columns The other.
+ * @param width The width of both, a multiple of 4.
+ * @param take Takes in [rows, columns] scalar products.
+ * @param isWanted Whether the block of this first row and first column is; all are if left out.
+ * @throws {UserError} When a tensor is larger than the adapter can bind, or the device fails.
+ */
+export async function eachProduct(
+  gpu: Gpu,
+  rows: BlockedRows,
+  columns: BlockedRows,
+  width: number,
+  take: (block: CosineBlock) => void,
+  isWanted: (firstRow: number, firstColumn: number) => boolean = () => true,
+): Promise<void> {
+  using scratch = openScope(gpu);
+  const most = Math.min(BLOCK, rows.count), wide = Math.min(BLOCK, columns.count), padded = paddedColumns(wide);
+  const x = createTensor(scratch, "rows", [most, width]), y = createTensor(scratch, "columns", [wide, width]);
+  const transposed = createTensor(scratch, "columns transposed", [width, padded]);
+  const products = createTensor(scratch, "products", [most, wide]);
+  let held = -1;
   async function* blocks() {
-    for (let firstColumn = 0; firstColumn < count; firstColumn += most) {
-      for (let firstRow = 0; firstRow <= firstColumn; firstRow += most) {
-        yield await Promise.resolve({ firstRow, firstColumn });
+    for (let firstColumn = 0; firstColumn < columns.count; firstColumn += wide) {
+      for (let firstRow = 0; firstRow < rows.count; firstRow += most) {
+        if (!isWanted(firstRow, firstColumn)) continue;
+        yield await Promise.resolve({
+          ...{ firstRow, rows: Math.min(most, rows.count - firstRow) },
+          ...{ firstColumn, columns: Math.min(wide, columns.count - firstColumn) },
+        });
       }
     }
   }
-  const sized = ({ firstRow, firstColumn }: { firstRow: number; firstColumn: number }) => ({
-    rows: Math.min(most, count - firstRow),
-    columns: Math.min(most, count - firstColumn),
-  });
-  await overlapped(blocks(), {
+  await overlapped<Omit<CosineBlock, "values">, Float32Array>(blocks(), {
     submit(at) {
-      const { rows, columns } = sized(at), size = { rows, columns, depth: width }, pass = new Pass(gpu);
-      upload(gpu, x, block(at.firstRow));
-      if (at.firstRow === 0) upload(gpu, y, block(at.firstColumn));
-      const turned = { rows: columns, columns: width, padded_rows: paddedColumns(columns) };
+      const size = { rows: at.rows, columns: at.columns, depth: width }, pass = new Pass(gpu);
+      upload(gpu, x, rows.block(at.firstRow, at.rows));
+      if (held !== at.firstColumn) upload(gpu, y, columns.block(at.firstColumn, at.columns));
+      held = at.firstColumn;
+      const turned = { rows: at.columns, columns: width, padded_rows: paddedColumns(at.columns) };
       pass.run(transpose, { x: y, y: transposed }, turned);
-      pass.run(matmul(tileFor(gpu, size), "f32", "none"), { x, weight: transposed, y: cosines }, size);
+      pass.run(matmul(tileFor(gpu, size), "f32", "none"), { x, weight: transposed, y: products }, size);
       pass.submit();
     },
-    read(at) {
-      const { rows, columns } = sized(at);
-      return downloadF32(gpu, viewOf(cosines, [rows, columns]));
+    read({ rows, columns }) {
+      return downloadF32(gpu, viewOf(products, [rows, columns]));
     },
     take(at, values) {
-      tally.take({ ...at, ...sized(at), values });
-      onDone(++done);
+      take({ ...at, values });
     },
   });
 }

@@ -45,7 +45,7 @@ export function readingTokens({ data }: { readonly data: { readonly files: reado
  * @param transcoder The transcoder.
  * @returns SHA-256 of its biases and thresholds.
  */
-function fingerprintOf({ weights: { encoderBias, decoderBias }, thresholds }: Transcoder): string {
+export function fingerprintOf({ weights: { encoderBias, decoderBias }, thresholds }: Transcoder): string {
   const hash = createHash("sha256");
   for (const { buffer, byteOffset, byteLength } of [encoderBias, decoderBias, thresholds]) {
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));

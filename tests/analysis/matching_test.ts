@@ -36,7 +36,11 @@ Deno.test("planted pairs are each other's best in any order, and what one has al
   assert.ok(found.assigned.pairs >= 40 && found.assigned.pairs <= 43 && found.assigned.mean_correlation > 0.85);
   assert.equal(found.a.histogram.counts.reduce((x, y) => x + y), 50);
   assert.ok(found.a.best.median > 0.9 && found.a.by_chance.median < 0.2);
-  assert.ok(Math.abs(found.a.effective_features - 50) < 5);
+  assert.deepEqual(found.b.groups.map(({ unique }) => unique), [found.b.unique]);
+  found.a.groups.forEach(({ unique, unique_features }, group) => {
+    assert.equal(unique_features.length, Math.min(unique, 20));
+    assert.ok(unique_features.every(({ feature }) => feature < 20 === (group === 0)));
+  });
 });
 
 Deno.test("the other way round the sides change places, and a transcoder is found whole in itself", () => {

@@ -50,11 +50,32 @@ Deno.test("a record is made on all of a small text, for the transcoders that lac
     assert.deepEqual(first.documents.map(({ split }) => split).filter((split) => split !== "train").length, 3);
     const text = [...first.id.slice(0, 8)].map((id) => first.tokenTexts.get(id)).join("");
     assert.match(text, /^The state of the Union|^ ?The state/);
+    const counts = records.map(({ index }) => index.length), denser = counts[0] > counts[1] ? 0 : 1;
+    const unequal = await mtc("analyze", "compare", ...layers);
+    assert.equal(unequal.code, 0, unequal.stderr);
+    assert.match(
+      unequal.stdout,
+      /^Not yet at equal L0: A has .*`mtc analyze compare .*layer2 .*layer4 --equal-l0` measures/m,
+    );
+    const equal = await mtc("analyze", "compare", ...layers, "--equal-l0", "--json");
+    assert.equal(equal.code, 0, equal.stderr);
+    const { at_equal_l0: found, reconstructions: as_they_are, evolution } = JSON.parse(equal.stdout);
+    assert.deepEqual([found.raised, found.a.l0, found.b.l0], [
+      "ab"[denser],
+      ...layers.map(() => {
+        return Math.min(...counts) / first.place.length;
+      }),
+    ]);
+    assert.deepEqual([found.b, found.a][denser].fvus, [as_they_are.b, as_they_are.a][denser].fvus, "that one stays");
+    assert.notDeepEqual([found.a, found.b][denser].fvus, [as_they_are.a, as_they_are.b][denser].fvus);
+    assert.deepEqual([evolution.from, evolution.figures.histogram_by_chance.counts.length], ["a", 50]);
     const before = await Deno.readFile(join(layers[0], RECORD_FILE)),
       again = await mtc("analyze", "hierarchy", "--run", run);
     assert.equal(again.stdout, made.stdout);
     await Deno.writeTextFile(path, jsonl(Array.from({ length: 42 }, (_, i) => `Another text, number ${i}.`)));
     assert.equal((await mtc("analyze", "hierarchy", "--run", layers[0])).code, 0, "the text is not read again");
+    const kept = await mtc("analyze", "compare", layers[1], layers[0], "--json");
+    assert.deepEqual(JSON.parse(kept.stdout).at_equal_l0[denser === 0 ? "b" : "a"], [found.a, found.b][denser]);
     assert.deepEqual(await Deno.readFile(join(layers[0], RECORD_FILE)), before);
     await Deno.remove(join(layers[0], RECORD_FILE));
     const other = await mtc("analyze", "hierarchy", "--run", layers[0]);
@@ -247,7 +268,16 @@ Deno.test("mtc analyze compare: the same features are found again, others are no
     assert.match(text.stdout, /^\| found in the other \(above 0\.7\) +\| +32 \(100\.0 %\) \| +32 \(100\.0 %\) \|$/m);
     assert.match(
       text.stdout,
-      /resembles one of B beyond chance: its largest correlation is 1\.000, .*; 32 of 32 are above 0\.7/,
+      /^Features are found again: 100\.0 % of the judged features of A have a match above 0\.7 in B, .*; of shuffled contexts 0\.0 %/m,
+    );
+    assert.match(text.stdout, /^1\.000 +\d+ .*⟦t\d+⟧.*\n +\d+ .*⟦t\d+⟧/m);
+    assert.match(
+      text.stdout,
+      /^How features go on is not told: neither predicts what the other's source is computed from/m,
+    );
+    assert.match(
+      text.stdout,
+      /^\| features, were they equally active +\| +\d+\.\d \| +\d+\.\d \| +0\.0 \| +0\.0 to 0\.0 \|$/m,
     );
     const csv: Record<string, string>[] = csvParse((await mtc("analyze", "compare", layers[0], twin, "--csv")).stdout);
     assert.ok(csv.length === 32 && csv.every(({ a, b, correlation }) => a === b && Number(correlation) > 1 - 1e-9));
@@ -259,9 +289,11 @@ Deno.test("mtc analyze compare: the same features are found again, others are no
       }),
       [[2, layers[0], twin], [4, layers[1], join(second, "layer4")]],
     );
-    const other = await mtc("analyze", "compare", layers[0], layers[1], "--json"),
-      { matching } = JSON.parse(other.stdout);
+    const other = await mtc("analyze", "compare", layers[1], layers[0], "--json"),
+      { matching, evolution, examples } = JSON.parse(other.stdout);
     assert.ok(matching.a.same === 0 && matching.a.unique > 16, `${matching.a.same}, ${matching.a.unique}`);
+    assert.deepEqual([evolution.from, evolution.figures.judged, examples.unique[0].length], ["b", 32, 2]);
+    assert.ok(examples.unique[1][1].every(({ feature }: { feature: number }) => feature >= 12));
     const itself = await mtc("analyze", "compare", first, layers[0]);
     assert.equal(itself.code, 1);
     assert.match(itself.stderr, /Cannot compare .*layer2: there must be two transcoders, both are this one; name /);

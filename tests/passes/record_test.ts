@@ -1,6 +1,7 @@
 /** Records against float64 loops over the model's own activations. */
 
 import assert from "node:assert/strict";
+import { raised, raisedThreshold } from "../../core/analysis/equal_sparsity.ts";
 import { contextStarts, type FeatureRecord, prefixFvus } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import { downloadF32, openGpu } from "../../core/gpu/device.ts";
@@ -141,4 +142,31 @@ Deno.test("a text of which nothing counts has no record", async () => {
     record(4, readingSet(silent)),
     (error) => error instanceof UserError && /must hold a token/.test(error.message),
   );
+});
+
+Deno.test("at equal sparsity the largest activations alone are kept, and what is left is that of a float64 loop", async () => {
+  const own = (await record(4))[0], [{ transcoder, config, linearMap }] = transcoders;
+  const wanted = Math.round(0.4 * own.index.length), threshold = raisedThreshold(own, wanted);
+  const denser = { ...transcoder, thresholds: raised(transcoder.thresholds, threshold) };
+  const [found] = await recordFeatures({
+    ...{ gpu, decoder: await load(4), settings, source: readingSet(), tokens: 88, tokenText },
+    transcoders: [{ transcoder: denser, config, linearMap }],
+  });
+  assert.equal(found.index.length, wanted, "as many as asked for, to the last one");
+  const ends = prefixEnds(transcoder.shape.groups), left = new Float64Array(ends.length);
+  const row = (tapped: Tap, r: number) => activations[TAPS.indexOf(tapped)].subarray(r * WIDTH, (r + 1) * WIDTH);
+  // All activations of all tokens, by size: the loop knows no threshold.
+  const all = counted.flatMap((r, token) => {
+    return [...activationsOf(transcoder, row(config.source, r))].map((value, feature) => ({ token, feature, value }));
+  }).sort((x, y) => y.value - x.value).slice(0, wanted);
+  counted.forEach((r, token) => {
+    const kept = all.filter((one) => one.token === token).map(({ feature, value }) => [feature, value] as const);
+    ends.forEach((end, p) => {
+      const made = reconstructionOf(transcoder, kept, end), y = row(config.targets[0], r);
+      left[p] += made.reduce((sum, value, c) => sum + (value - y[c]) ** 2, 0);
+    });
+  });
+  const fvus = [...left].map((squares) => squares / own.targetVariation);
+  assertClose("FVU", prefixFvus(found), fvus, { floor: 0, relative: 1e-4 });
+  assert.ok(Math.abs(fvus.at(-1)! / prefixFvus(own).at(-1)! - 1) > 0.002, "the others made a difference");
 });

@@ -1,0 +1,211 @@
+/**
+ * Comparing two transcoders by their records and weights.
+ * @module
+ */
+
+import type { FeatureRecord } from "../../core/analysis/record.ts";
+import { UserError } from "../../core/errors.ts";
+import type { Gpu } from "../../core/gpu/device.ts";
+import type { RespondingSide } from "../../core/passes/responses.ts";
+import type { EqualSparsity } from "../../core/runs/equal_sparsity.ts";
+import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { ComparedSide, EqualReconstructions, ToldComparison } from "../../reports/compared.ts";
+import { openModelVisibly } from "../open_model.ts";
+import { Progress } from "../progress.ts";
+import { type Recorded, visibly } from "./recorded.ts";
+import { makeRecords, type Moved } from "./records.ts";
+
+/** What is compared, and with what. */
+export interface ComparisonOptions {
+  /** The device. */
+  readonly gpu: Gpu;
+  /** The first transcoder with its record. */
+  readonly a: Recorded;
+  /** The second one. */
+  readonly b: Recorded;
+  /** Whether the reconstructions are measured at as many active features where that was not done yet, which takes model and text. */
+  readonly isMeasured: boolean;
+  /** Where model and text are to be looked for. */
+  readonly moved: Moved;
+}
+
+/**
+ * Compares two transcoders.
+ *
+ * @param options Which.
+ * @returns All that is told of them.
+ * @throws {UserError} When they were recorded on different tokens, or a file that is needed cannot be read.
+ */
+export async function compareRecorded({ gpu, a, b, isMeasured, moved }: ComparisonOptions): Promise<ToldComparison> {
+  const { compareReconstructions } = await import("../../core/analysis/equal_sparsity.ts");
+  const { evolvedSide } = await import("../../core/analysis/evolution.ts");
+  const { matchFeatures, sameTokens } = await import("../../core/analysis/matching.ts");
+  const { comparePortraits } = await import("../../core/analysis/portrait.ts");
+  const { comparisonExamples, featureViewer } = await import("../../reports/comparison_examples.ts");
+  const shared = sameTokens(a.record, b.record), title = titleOf(a.transcoder, b.transcoder);
+  if (shared === null) throw differentTokens(a.transcoder, b.transcoder);
+  const [first, second] = shared, sides = [evolvedSide(first), evolvedSide(second)] as const;
+  const matching = visibly(`${title}: matching features`, (onProgress) => matchFeatures(...shared, onProgress));
+  const evolution = await evolutionOf(gpu, [{ ...sides[0], one: a.transcoder }, { ...sides[1], one: b.transcoder }], {
+    ...{ matching, moved, title },
+  });
+  return {
+    sides: [await sideOf(a.transcoder), await sideOf(b.transcoder)],
+    same_target: haveSameTarget(a.transcoder, b.transcoder),
+    reconstructions: compareReconstructions(first, second),
+    at_equal_l0: await atEqualSparsity([a, b], shared, isMeasured, moved),
+    matching,
+    portraits: comparePortraits(...sides),
+    hierarchy: await hierarchiesOf(title, [a.transcoder, b.transcoder], shared),
+    evolution,
+    examples: comparisonExamples(
+      [featureViewer(first), featureViewer(second)],
+      matching,
+      typeof evolution === "string" ? null : evolution,
+    ),
+  };
+}
+
+function titleOf(a: FinishedTranscoder, b: FinishedTranscoder): string {
+  return a.name.title === b.name.title ? a.name.title : `${a.name.title} and ${b.name.phrase}`;
+}
+
+function differentTokens(a: FinishedTranscoder, b: FinishedTranscoder): UserError {
+  return new UserError({
+    action: `compare ${a.directory} with ${b.directory}`,
+    requirement: "both must have been recorded on the same tokens",
+    found: "their reading sets have others",
+    remedy: "compare runs on the same text with the same tokenizer and --context",
+  });
+}
+
+async function sideOf({ directory, config: { groups } }: FinishedTranscoder): Promise<ComparedSide> {
+  const { EVALUATION_FILE, readEvaluation } = await import("../../core/runs/evaluation.ts");
+  const { exists } = await import("../../core/files/exists.ts");
+  const { join } = await import("node:path");
+  const evaluation = await exists(join(directory, EVALUATION_FILE)) ? await readEvaluation(directory) : undefined;
+  return {
+    ...{ run: directory, groups },
+    cosine: evaluation?.cosine ?? null,
+    loss_recovered: evaluation?.loss?.per_prefix.at(-1)?.recovered_zero ?? null,
+  };
+}
+
+/** Whether both belong to the same model, as far as their runs say. */
+function haveSameModel({ config: { model: a } }: FinishedTranscoder, { config: { model: b } }: FinishedTranscoder) {
+  const isKnown = a.fingerprint !== undefined && b.fingerprint !== undefined;
+  if (isKnown) return a.fingerprint === b.fingerprint;
+  return a.name === b.name && a.d_model === b.d_model && a.layers === b.layers;
+}
+
+function haveSameTarget(a: FinishedTranscoder, b: FinishedTranscoder): boolean {
+  const targets = ({ config }: FinishedTranscoder) => JSON.stringify(config.targets);
+  return targets(a) === targets(b) && haveSameModel(a, b);
+}
+
+async function hierarchiesOf(
+  title: string,
+  [a, b]: readonly [FinishedTranscoder, FinishedTranscoder],
+  [first, second]: readonly [FeatureRecord, FeatureRecord],
+): Promise<ToldComparison["hierarchy"]> {
+  if (a.config.groups.length < 2 || b.config.groups.length < 2) return null;
+  const { directionsOf } = await import("../../core/analysis/directions.ts");
+  const { hierarchy } = await import("../../core/analysis/hierarchy.ts");
+  const { compareHierarchies } = await import("../../core/analysis/portrait.ts");
+  const of = ({ transcoder: { weights, shape } }: FinishedTranscoder, record: FeatureRecord) =>
+    visibly(`${title}: looking for parents`, (onProgress) => {
+      return hierarchy(record, directionsOf(weights.decoder, shape.d_out), onProgress);
+    });
+  return compareHierarchies(of(a, first), of(b, second));
+}
+
+type Side = Omit<RespondingSide, "placed"> & { readonly one: FinishedTranscoder };
+
+async function evolutionOf(
+  gpu: Gpu,
+  [a, b]: readonly [Side, Side],
+  { matching: { mutual }, moved, title }: Pick<ToldComparison, "matching"> & { moved: Moved; title: string },
+): Promise<ToldComparison["evolution"]> {
+  const { evolutionVerdict } = await import("../../core/analysis/evolution.ts");
+  const { measureEvolution, reachOf } = await import("../../core/passes/responses.ts");
+  if (!haveSameModel(a.one, b.one)) return "other model";
+  if (a.judged.length === 0 || b.judged.length === 0) return "nothing fires";
+  const forward = reachOf(a.one.config, b.one.config), isForward = forward === "reads";
+  if (!isForward && reachOf(b.one.config, a.one.config) !== "reads") return forward;
+  const [from, to] = (isForward ? [a, b] : [b, a]).map((side) => ({ ...side, placed: side.one }));
+  const gain = await gainOf(to.one, moved), progress = new Progress(`${title}: responses`);
+  try {
+    const figures = await measureEvolution({
+      ...{ gpu, from, to, gain },
+      mutual: isForward ? mutual : mutual.map(({ a, b, correlation }) => ({ a: b, b: a, correlation })),
+      onProgress: (done, total) => progress.advance({ done, total }),
+    });
+    return { from: isForward ? "a" : "b", figures, verdict: evolutionVerdict(figures) };
+  } finally {
+    progress.stop();
+  }
+}
+
+/** The gain of the norm that a transcoder's source lies behind; null where there is none. */
+async function gainOf(one: FinishedTranscoder, { model }: Moved): Promise<Float32Array | null> {
+  const { residualSum } = await import("../../core/model/residual.ts");
+  const { readGain } = await import("../../core/model/weights.ts");
+  const { modelOf } = await import("../../core/runs/finished.ts");
+  const { requireSameModel } = await import("../../core/runs/same_model.ts");
+  const norm = residualSum(one.config.source)!.norm;
+  if (norm === null) return null;
+  const files = await openModelVisibly(model ?? modelOf([one]));
+  try {
+    await requireSameModel(one.config.model, files, `compare ${one.directory}`);
+    return await readGain(files.weights, norm, one.config.model.d_model);
+  } finally {
+    await files.weights.close();
+  }
+}
+
+async function atEqualSparsity(
+  pair: readonly [Recorded, Recorded],
+  shared: readonly [FeatureRecord, FeatureRecord],
+  isMeasured: boolean,
+  moved: Moved,
+): Promise<ToldComparison["at_equal_l0"]> {
+  const { compareSparsity } = await import("../../core/analysis/equal_sparsity.ts");
+  const { readEqualSparsity } = await import("../../core/runs/equal_sparsity.ts");
+  const { denser } = compareSparsity(...shared);
+  if (denser === null) return "equal";
+  const [{ transcoder: one }, { transcoder: other }] = denser === "a" ? pair : pair.toReversed();
+  const [own, sparser] = denser === "a" ? shared : shared.toReversed();
+  const tokens = own.place.length;
+  const found = await readEqualSparsity(one.directory, one.transcoder, other.transcoder, tokens) ??
+    (isMeasured ? await measureEqualSparsity([one, own], [other, sparser], moved) : undefined);
+  return found === undefined ? null : oriented(found, denser);
+}
+
+function oriented({ a, b, difference, difference_ci95: [low, high], ...rest }: EqualSparsity, raised: "a" | "b") {
+  const told: EqualReconstructions = raised === "a"
+    ? { ...rest, raised, a, b, difference, difference_ci95: [low, high] }
+    : { ...rest, raised, a: b, b: a, difference: -difference, difference_ci95: [-high, -low] };
+  return told;
+}
+
+async function measureEqualSparsity(
+  [one, own]: readonly [FinishedTranscoder, FeatureRecord],
+  [other, sparser]: readonly [FinishedTranscoder, FeatureRecord],
+  moved: Moved,
+): Promise<EqualSparsity> {
+  const { compareReconstructions, raised, raisedThreshold } = await import("../../core/analysis/equal_sparsity.ts");
+  const { sameTokens } = await import("../../core/analysis/matching.ts");
+  const { writeEqualSparsity } = await import("../../core/runs/equal_sparsity.ts");
+  const threshold = raisedThreshold(own, sparser.index.length), { transcoder } = one;
+  const raisedOne = { ...one, transcoder: { ...transcoder, thresholds: raised(transcoder.thresholds, threshold) } };
+  const [record] = await makeRecords([raisedOne], moved), both = sameTokens(record, sparser);
+  if (both === null) throw differentTokens(one, other);
+  const found = { ...compareReconstructions(...both), threshold };
+  try {
+    await writeEqualSparsity(one.directory, transcoder, other.transcoder, found);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    console.error(`mtc: this is not kept for the reports: ${error.message}`);
+  }
+  return found;
+}
