@@ -10,6 +10,7 @@ import type { ChosenTranscoder, TranscoderChoice } from "../core/runs/discovery.
 import type { Sweep } from "../core/runs/sweeps.ts";
 import { printable, UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
+import type { ReportedPair } from "../reports/compared.ts";
 import { directoryOption, jsonOption, movedDataOption, movedModelOption } from "./options.ts";
 import type { MakeOptions } from "./report/made.ts";
 
@@ -127,7 +128,11 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
   for (const sweep of sweepsOf(transcoders)) {
     sweeps.push(await withStability(sweep, ({ phrase }) => console.error(`mtc: comparing the seeds of ${phrase}`)));
   }
-  const comparisons = pairsToCompare(transcoders).map(([a, b]) => comparePair(a, b));
+  const { tellPair } = await import("./report/compared.ts");
+  const comparisons: ReportedPair[] = [];
+  for (const [a, b] of pairsToCompare(transcoders)) {
+    comparisons.push({ ...comparePair(a, b), ...await tellPair(a, b, options) });
+  }
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");

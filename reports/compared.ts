@@ -7,6 +7,7 @@ import type { ComparedReconstructions } from "../core/analysis/equal_sparsity.ts
 import type { Evolution, EvolutionVerdict } from "../core/analysis/evolution.ts";
 import type { Matching } from "../core/analysis/matching.ts";
 import type { HierarchyContrast, Portraits } from "../core/analysis/portrait.ts";
+import type { ComparedPair } from "../core/runs/analysed.ts";
 import type { ComparisonExamples } from "./comparison_examples.ts";
 
 /** One of two transcoders. */
@@ -29,8 +30,8 @@ export interface EqualReconstructions extends ComparedReconstructions {
   readonly threshold: number;
 }
 
-/** Why features of neither go on in the other: see {@link reachOf}. */
-export type NoEvolution = "not added" | "not read" | "not before" | "other model" | "nothing fires";
+/** Why it is not told how features of one go on in the other: there is no direct path, or what is needed was not at hand. */
+export type NoEvolution = "not added" | "not read" | "not before" | "other model" | "nothing fires" | "left out";
 
 /** How the features of one go on in the other. */
 export interface ToldEvolution {
@@ -62,4 +63,12 @@ export interface ToldComparison {
   readonly evolution: ToldEvolution | NoEvolution;
   /** What a reader is shown. */
   readonly examples: ComparisonExamples;
+}
+
+/** Two transcoders of a report. */
+export interface ReportedPair extends ComparedPair {
+  /** What their records say; undefined where one has none, or they are not of the same tokens. */
+  readonly told?: ToldComparison;
+  /** Why there is nothing told: a clause. */
+  readonly why?: string;
 }

@@ -107,14 +107,16 @@ function matchingFindings({ matching: { a, b, mutual, assigned } }: ToldComparis
       : `Paired one to one, ${integer(assigned.pairs)} of the ${
         integer(a.judged)
       } features of ${A} have a partner, with a mean correlation of ${decimal(assigned.mean_correlation, 3)}.`) +
-    ` ${capital(ownShare(a, A))}; ${ownShare(b, B)}. Of features that have no counterpart 99 in 100 would be such.`,
+    ` ${capital(ownShare(a, A))}; ${ownShare(b, B)}, as 99 in 100 would that have no counterpart.`,
   ];
 }
 
 function ownShare({ unique, judged }: MatchedSide, name: string): string {
-  return `${unique === 0 ? "none" : integer(unique)} of the ${integer(judged)} features of ${name} ${
-    unique === 1 ? "has" : "have"
-  } no match beyond chance`;
+  return unique === 0
+    ? `every feature of ${name} has a match beyond chance`
+    : `${integer(unique)} of the ${integer(judged)} features of ${name} ${
+      unique === 1 ? "has" : "have"
+    } no match beyond chance`;
 }
 
 /** Why the question cannot be asked. */
@@ -127,6 +129,7 @@ const NOT_ASKED: Readonly<Record<NoEvolution, string>> = {
     "the other's source",
   "other model": "they belong to different models",
   "nothing fires": "one of them has no feature that fires often enough",
+  "left out": "the later one reads behind a norm, whose gain is in the model, and the model was not at hand",
 };
 
 function evolutionFindings(told: ToldComparison["evolution"], names: BothNames): string[] {
@@ -152,11 +155,11 @@ function evolutionFindings(told: ToldComparison["evolution"], names: BothNames):
     : "";
   return [
     verdict.driving === "yes"
-      ? `**Features go on:** ${drive}, and ${
+      ? `**Single features drive single later ones:** ${drive}, and ${
         percent(inhibiting / judged)
       } inhibit one as strongly.${strongest} Attention and MLPs in between may add to ` +
-        "this or undo it."
-      : `**Features do not go on beyond chance:** ${drive}. Whatever is carried on is carried by paths that are not direct, or by many features together.`,
+        "this or undo it; what is left of it shows when the earlier feature is switched off."
+      : `**Single features drive no single later one beyond chance:** ${drive}, and this is too near to that to tell. That is the strongest response of each alone; many weak ones together it does not see.`,
     ...verdict.matched === null ? [] : [
       verdict.matched === "yes"
         ? `**Features that match answer each other:** ${answer}.`

@@ -32,9 +32,12 @@ export function filesOf({ file }: TranscoderName): {
 }
 
 /** The files about two transcoders, in the order of the report. */
-export function pairFiles(a: TranscoderName, b: TranscoderName): { comparison: string; plot: string } {
-  const both = `${a.file}_vs_${b.file}_comparison`;
-  return { comparison: `${both}.md`, plot: `${both}.png` };
+export function pairFiles(
+  a: TranscoderName,
+  b: TranscoderName,
+): { comparison: string; plot: string; matching: string } {
+  const both = `${a.file}_vs_${b.file}`;
+  return { comparison: `${both}_comparison.md`, plot: `${both}_comparison.png`, matching: `${both}_matching.png` };
 }
 
 /** The files about all sweeps. */

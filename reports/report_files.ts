@@ -11,6 +11,7 @@ import { importanceFigure } from "./plots/importance.ts";
 import { indexPage, type ReportInput } from "./markdown/index_page.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
+import { matchingFigure } from "./plots/matching.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
 import { prefixFigure } from "./plots/prefixes.ts";
 import { renderPng } from "./plots/render.ts";
@@ -62,6 +63,10 @@ export async function* reportFiles(
   for (const comparison of comparisons) {
     const names = pairFiles(comparison.a.name, comparison.b.name);
     yield { name: names.plot, content: await renderPng(comparisonFigure(comparison)) };
+    const { told, a, b } = comparison;
+    if (told) {
+      yield { name: names.matching, content: await renderPng(matchingFigure(told, [a.name.phrase, b.name.phrase])) };
+    }
     yield { name: names.comparison, content: comparisonReport(comparison, generated) };
   }
   if (sweeps.length > 0) {

@@ -3,9 +3,11 @@
  * @module
  */
 
+import type { Hierarchy } from "../../core/analysis/hierarchy.ts";
+import type { Matching } from "../../core/analysis/matching.ts";
+import type { HierarchyContrast } from "../../core/analysis/portrait.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
-import type { Gpu } from "../../core/gpu/device.ts";
 import type { RespondingSide } from "../../core/passes/responses.ts";
 import type { EqualSparsity } from "../../core/runs/equal_sparsity.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
@@ -17,17 +19,25 @@ import { makeRecords, type Moved } from "./records.ts";
 
 /** What is compared, and with what. */
 export interface ComparisonOptions {
-  /** The device. */
-  readonly gpu: Gpu;
   /** The first transcoder with its record. */
   readonly a: Recorded;
   /** The second one. */
   readonly b: Recorded;
-  /** Whether the reconstructions are measured at as many active features where that was not done yet, which takes model and text. */
-  readonly isMeasured: boolean;
+  /** The hierarchies of both, where they are known. */
+  readonly hierarchies?: readonly [Hierarchy | null, Hierarchy | null];
+  /**
+   * What the model may be taken for: nothing, the gain of a norm that the later transcoder reads behind, or that and, with the text, the
+   * reconstructions at as many active features of any two, or of two that predict the same, where these were not measured yet.
+   */
+  readonly model: "nothing" | "gain" | "equal L0" | "equal L0 of one target";
   /** Where model and text are to be looked for. */
   readonly moved: Moved;
+  /** Hears of what is left out, and why. */
+  readonly leaveOut: (what: LeftOut, error: UserError) => void;
 }
+
+/** What a comparison may have to do without. */
+export type LeftOut = "FVU at equal L0" | "how features go on";
 
 /**
  * Compares two transcoders.
@@ -36,7 +46,8 @@ export interface ComparisonOptions {
  * @returns All that is told of them.
  * @throws {UserError} When they were recorded on different tokens, or a file that is needed cannot be read.
  */
-export async function compareRecorded({ gpu, a, b, isMeasured, moved }: ComparisonOptions): Promise<ToldComparison> {
+export async function compareRecorded(options: ComparisonOptions): Promise<ToldComparison> {
+  const { a, b, hierarchies } = options;
   const { compareReconstructions } = await import("../../core/analysis/equal_sparsity.ts");
   const { evolvedSide } = await import("../../core/analysis/evolution.ts");
   const { matchFeatures, sameTokens } = await import("../../core/analysis/matching.ts");
@@ -46,17 +57,16 @@ export async function compareRecorded({ gpu, a, b, isMeasured, moved }: Comparis
   if (shared === null) throw differentTokens(a.transcoder, b.transcoder);
   const [first, second] = shared, sides = [evolvedSide(first), evolvedSide(second)] as const;
   const matching = visibly(`${title}: matching features`, (onProgress) => matchFeatures(...shared, onProgress));
-  const evolution = await evolutionOf(gpu, [{ ...sides[0], one: a.transcoder }, { ...sides[1], one: b.transcoder }], {
-    ...{ matching, moved, title },
-  });
+  const placed = [{ ...sides[0], one: a.transcoder }, { ...sides[1], one: b.transcoder }] as const;
+  const evolution = await evolutionOf(placed, matching, title, options);
   return {
     sides: [await sideOf(a.transcoder), await sideOf(b.transcoder)],
     same_target: haveSameTarget(a.transcoder, b.transcoder),
     reconstructions: compareReconstructions(first, second),
-    at_equal_l0: await atEqualSparsity([a, b], shared, isMeasured, moved),
+    at_equal_l0: await atEqualSparsity(shared, options),
     matching,
     portraits: comparePortraits(...sides),
-    hierarchy: await hierarchiesOf(title, [a.transcoder, b.transcoder], shared),
+    hierarchy: await contrastOf(hierarchies ?? await hierarchiesOf(title, [a.transcoder, b.transcoder], shared)),
     evolution,
     examples: comparisonExamples(
       [featureViewer(first), featureViewer(second)],
@@ -105,42 +115,56 @@ function haveSameTarget(a: FinishedTranscoder, b: FinishedTranscoder): boolean {
 
 async function hierarchiesOf(
   title: string,
-  [a, b]: readonly [FinishedTranscoder, FinishedTranscoder],
-  [first, second]: readonly [FeatureRecord, FeatureRecord],
-): Promise<ToldComparison["hierarchy"]> {
-  if (a.config.groups.length < 2 || b.config.groups.length < 2) return null;
+  transcoders: readonly [FinishedTranscoder, FinishedTranscoder],
+  records: readonly [FeatureRecord, FeatureRecord],
+): Promise<[Hierarchy | null, Hierarchy | null]> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { hierarchy } = await import("../../core/analysis/hierarchy.ts");
-  const { compareHierarchies } = await import("../../core/analysis/portrait.ts");
-  const of = ({ transcoder: { weights, shape } }: FinishedTranscoder, record: FeatureRecord) =>
+  if (transcoders.some(({ config: { groups } }) => groups.length < 2)) return [null, null];
+  const [a, b] = transcoders.map(({ transcoder: { weights, shape } }, i) =>
     visibly(`${title}: looking for parents`, (onProgress) => {
-      return hierarchy(record, directionsOf(weights.decoder, shape.d_out), onProgress);
-    });
-  return compareHierarchies(of(a, first), of(b, second));
+      return hierarchy(records[i], directionsOf(weights.decoder, shape.d_out), onProgress);
+    })
+  );
+  return [a, b];
+}
+
+async function contrastOf([a, b]: readonly [Hierarchy | null, Hierarchy | null]): Promise<HierarchyContrast | null> {
+  const { compareHierarchies } = await import("../../core/analysis/portrait.ts");
+  return a && b && compareHierarchies(a, b);
 }
 
 type Side = Omit<RespondingSide, "placed"> & { readonly one: FinishedTranscoder };
 
 async function evolutionOf(
-  gpu: Gpu,
   [a, b]: readonly [Side, Side],
-  { matching: { mutual }, moved, title }: Pick<ToldComparison, "matching"> & { moved: Moved; title: string },
+  { mutual }: Matching,
+  title: string,
+  { model, moved, leaveOut }: ComparisonOptions,
 ): Promise<ToldComparison["evolution"]> {
+  const { openGpu } = await import("../../core/gpu/device.ts");
   const { evolutionVerdict } = await import("../../core/analysis/evolution.ts");
+  const { residualSum } = await import("../../core/model/residual.ts");
   const { measureEvolution, reachOf } = await import("../../core/passes/responses.ts");
   if (!haveSameModel(a.one, b.one)) return "other model";
   if (a.judged.length === 0 || b.judged.length === 0) return "nothing fires";
   const forward = reachOf(a.one.config, b.one.config), isForward = forward === "reads";
   if (!isForward && reachOf(b.one.config, a.one.config) !== "reads") return forward;
   const [from, to] = (isForward ? [a, b] : [b, a]).map((side) => ({ ...side, placed: side.one }));
-  const gain = await gainOf(to.one, moved), progress = new Progress(`${title}: responses`);
+  if (model === "nothing" && residualSum(to.one.config.source)!.norm !== null) return "left out";
+  const progress = new Progress(`${title}: responses`);
   try {
+    using gpu = await openGpu();
     const figures = await measureEvolution({
-      ...{ gpu, from, to, gain },
+      ...{ gpu, from, to, gain: await gainOf(to.one, moved) },
       mutual: isForward ? mutual : mutual.map(({ a, b, correlation }) => ({ a: b, b: a, correlation })),
       onProgress: (done, total) => progress.advance({ done, total }),
     });
     return { from: isForward ? "a" : "b", figures, verdict: evolutionVerdict(figures) };
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    leaveOut("how features go on", error);
+    return "left out";
   } finally {
     progress.stop();
   }
@@ -164,21 +188,25 @@ async function gainOf(one: FinishedTranscoder, { model }: Moved): Promise<Float3
 }
 
 async function atEqualSparsity(
-  pair: readonly [Recorded, Recorded],
   shared: readonly [FeatureRecord, FeatureRecord],
-  isMeasured: boolean,
-  moved: Moved,
+  { a, b, model, moved, leaveOut }: ComparisonOptions,
 ): Promise<ToldComparison["at_equal_l0"]> {
   const { compareSparsity } = await import("../../core/analysis/equal_sparsity.ts");
   const { readEqualSparsity } = await import("../../core/runs/equal_sparsity.ts");
   const { denser } = compareSparsity(...shared);
   if (denser === null) return "equal";
-  const [{ transcoder: one }, { transcoder: other }] = denser === "a" ? pair : pair.toReversed();
+  const [{ transcoder: one }, { transcoder: other }] = denser === "a" ? [a, b] : [b, a];
   const [own, sparser] = denser === "a" ? shared : shared.toReversed();
-  const tokens = own.place.length;
-  const found = await readEqualSparsity(one.directory, one.transcoder, other.transcoder, tokens) ??
-    (isMeasured ? await measureEqualSparsity([one, own], [other, sparser], moved) : undefined);
-  return found === undefined ? null : oriented(found, denser);
+  const isMeasured = model === "equal L0" || (model === "equal L0 of one target" && haveSameTarget(one, other));
+  try {
+    const found = await readEqualSparsity(one.directory, one.transcoder, other.transcoder, own.place.length) ??
+      (isMeasured ? await measureEqualSparsity([one, own], [other, sparser], moved) : undefined);
+    return found === undefined ? null : oriented(found, denser);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    leaveOut("FVU at equal L0", error);
+    return null;
+  }
 }
 
 function oriented({ a, b, difference, difference_ci95: [low, high], ...rest }: EqualSparsity, raised: "a" | "b") {

@@ -336,8 +336,7 @@ export function evolutionFigures(
   });
   const dealt = links.map(({ from }, n) => correlated(from, links[(n + (links.length >> 1)) % links.length].to));
   const strongest = rows.map((row) => tally.largest[row]);
-  const all = [...strongest, ...tally.chance], low = all.reduce((least, value) => Math.min(least, value), 0);
-  const high = all.reduce((most, value) => Math.max(most, value), low);
+  const all = [...strongest, ...tally.chance], { min: low, max: high } = moments(all);
   let first = 0;
   return {
     ...{ judged: from.judged.length, readers: to.judged.length, strength: tally.strength },

@@ -9,6 +9,8 @@ import { type LossEvaluation, meanRecovered } from "../../core/analysis/loss.ts"
 import { tapName } from "../../core/model/sites.ts";
 import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { verdict } from "../checks.ts";
+import type { ReportedPair } from "../compared.ts";
+import { recordedFindings, recordedSections } from "./comparison_sections.ts";
 import { topFeatures } from "./feature_sections.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
 import {
@@ -246,7 +248,7 @@ function sharedTokenSection(comparison: ComparedPair): string {
 }
 
 /** The comparison of two transcoders. */
-export function comparisonReport(comparison: ComparedPair, generated: Date): string {
+export function comparisonReport(comparison: ReportedPair, generated: Date): string {
   const { a, b } = comparison;
   const files = pairFiles(a.name, b.name);
   const both = [a, b];
@@ -260,11 +262,12 @@ export function comparisonReport(comparison: ComparedPair, generated: Date): str
         .join(" and ")
     }`,
     !comparison.sameModel && "**The runs differ in model or text. Read the numbers below with that in mind.**",
-    "## Differences",
-    bullets(differences(comparison)),
+    "## What Was Found",
+    bullets([...differences(comparison), ...recordedFindings(comparison)]),
     "## Metrics Side by Side",
     metricsTable(comparison),
     `![FVU per prefix, density, largest activation and token entropy of both ${nounOf(comparison)}s](${files.plot})`,
+    ...recordedSections(comparison),
     "## Distributions",
     distributionTable(comparison),
     ...both.flatMap((transcoder) => [`## Top Features of ${transcoder.name.title}`, topFeatures(transcoder, 10)]),

@@ -2,9 +2,10 @@
  * index.md: one line per transcoder and a link to every file.
  * @module
  */
-import { COMPARED_ALL, type ComparedPair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { COMPARED_ALL, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
+import type { ReportedPair } from "../compared.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
 import { recoveredShares } from "../loss_table.ts";
@@ -16,7 +17,7 @@ export interface ReportInput {
   /** The transcoders, in the order of the reports. */
   transcoders: readonly TranscoderAnalysis[];
   /** Comparisons of those pairs that `pairsToCompare` gives. */
-  comparisons: readonly ComparedPair[];
+  comparisons: readonly ReportedPair[];
   /** The sweeps among the transcoders. */
   sweeps: readonly Sweep[];
   /** A sentence for every transcoder that was left out. */
@@ -70,16 +71,18 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
     ) => [`### ${title}`, bullets(items.map(itemLine))]),
     transcoders.length > 1 && "## Comparisons",
     leavesPairsOut(transcoders, comparisons) && COMPARISON_RULE,
-    bullets(comparisons.map(({ a, b }) => {
+    bullets(comparisons.map(({ a, b, told }) => {
       const files = pairFiles(a.name, b.name);
-      return `${link(`${a.name.title} vs ${b.name.phrase}`, files.comparison)} · ${link("plot", files.plot)}`;
+      return `${link(`${a.name.title} vs ${b.name.phrase}`, files.comparison)} · ${link("plot", files.plot)}${
+        told ? ` · ${link("features found again", files.matching)}` : ""
+      }`;
     })),
     notes.length > 0 && "## Runs Left Out",
     bullets(notes.map(plain)),
   ]);
 }
 
-function leavesPairsOut({ length }: readonly TranscoderAnalysis[], comparisons: readonly ComparedPair[]): boolean {
+function leavesPairsOut({ length }: readonly TranscoderAnalysis[], comparisons: readonly ReportedPair[]): boolean {
   return comparisons.length < length * (length - 1) / 2;
 }
 

@@ -4,11 +4,14 @@
  */
 
 import assert from "node:assert/strict";
+import type { Histogram } from "../../core/analysis/statistics.ts";
 import { comparePair } from "../../core/runs/analysed.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
+import { matchingFigure } from "../../reports/plots/matching.ts";
 import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
 import { assertClose } from "../compare.ts";
+import { evolutionWith, toldComparison } from "./told_comparison.ts";
 import { alive, columnNorms, numbers, PREFIXES, synthetic } from "./synthetic_files.ts";
 
 const a = await synthetic({ deadShare: 0.1 });
@@ -205,3 +208,50 @@ for (const [title, value, subtitle] of outlines) {
     }
   });
 }
+
+const told = toldComparison(20, { evolution: evolutionWith({ driving: 90, matched: 3 }) });
+
+Deno.test("features found again: best matches, groups and responses are those that are told, as shares", () => {
+  const figure = matchingFigure(told, ["layer 2", "layer 4"]), { matching: { a, b }, evolution } = told;
+  assert.ok(typeof evolution !== "string");
+  const { figures } = evolution;
+  const outlines: [string, Histogram, Histogram, number[]][] = [
+    ["Features of layer 2 in layer 4", a.histogram, a.histogram_by_chance, [a.chance_limit, 0.7]],
+    ["Features of layer 4 in layer 2", b.histogram, b.histogram_by_chance, [b.chance_limit, 0.7]],
+    ["What features of layer 2 drive in layer 4", figures.histogram, figures.histogram_by_chance, [4]],
+  ];
+  for (const [title, found, chance, limits] of outlines) {
+    const [area, rules] = panelOf(figure, title).layer!, rows = area.data!.values;
+    assertAxes(area, { x: "x", y: "share", color: "of" });
+    assert.deepEqual(column(rules.data!.values, "limit"), limits);
+    for (const [of, { edges, counts }] of [["features", found], ["by chance", chance]] as const) {
+      const all = counts.reduce((sum, count) => sum + count, 0);
+      const shown = rows.filter((row) => row.of === of).slice(0, -1);
+      assert.deepEqual(column(shown, "x"), edges.slice(0, shown.length));
+      assertClose(
+        title,
+        column(shown, "share") as number[],
+        counts.slice(0, shown.length).map((count) => count / all),
+        {
+          floor: 1e-12,
+          relative: 0,
+        },
+      );
+      assert.ok(counts.slice(shown.length).every((count) => count === 0), "nothing is left out");
+    }
+  }
+  const bars = panelOf(figure, "Groups"), rows = bars.data!.values;
+  assertAxes(bars, { y: "group", x: "share", color: "kind" });
+  assert.deepEqual([...new Set(column(rows, "group"))], ["layer 2, 0", "layer 2, 1", "layer 4, 0", "layer 4, 1"]);
+  const [{ judged, same, unique }] = b.groups, first = rows.filter((row) => row.group === "layer 4, 0");
+  assert.deepEqual(first.map(({ kind, share }) => [kind, share]), [
+    ["above 0.7", same / judged],
+    ["beyond chance", (judged - same - unique) / judged],
+    ["no match", unique / judged],
+  ]);
+});
+
+Deno.test("without a way from one to the other there is no panel of responses", () => {
+  const { concat } = matchingFigure(toldComparison(3), ["layer 2", "layer 4"]) as View;
+  assert.equal(concat!.length, 3);
+});

@@ -7,11 +7,13 @@ import assert from "node:assert/strict";
 import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
+import type { ToldComparison } from "../../reports/compared.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { growthSentences, stabilitySentence } from "../../reports/markdown/sweep_report.ts";
 import { caveats } from "../../reports/reconstructions.ts";
+import { equalL0, evolutionWith, toldComparison } from "./told_comparison.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
 const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
@@ -191,6 +193,43 @@ const ofTwo: [sentence: string, said: TranscoderAnalysis, silent: TranscoderAnal
   ["The runs differ in model or text.", await analysis({ model: "another" }), other],
 ];
 
+const strangers = toldComparison(0), twins = toldComparison(32);
+const drives = toldComparison(20, { evolution: evolutionWith({ driving: 90, matched: 3 }) });
+const drivesNot = toldComparison(20, { evolution: evolutionWith({ driving: 9, matched: 0.6 }) });
+const better = toldComparison(20, { at_equal_l0: equalL0(0.1, [0.08, 0.12]) });
+const alikeOnes = toldComparison(20, { at_equal_l0: equalL0(0.01, [-0.01, 0.03]) });
+const sided = (difference: number, error: number) => ({
+  ...{ a: 0.5, b: 0.5 + difference, a_by_chance: 0.01, b_by_chance: 0.01, difference },
+  ci95: [difference - error, difference + error] as [number, number],
+});
+const nested = toldComparison(20, { hierarchy: { with_parent: sided(0.2, 0.1), mean_depth: [0.5, 0.7] } });
+/** Where there is nothing to draw resamples of. */
+const unresampled = toldComparison(20, {
+  portraits: {
+    ...twins.portraits,
+    ...{ effective_features: sided(1, NaN), token_bits: sided(1, NaN), document_bits: sided(1, NaN) },
+  },
+});
+
+/** What a comparison says of two transcoders with records: where it is so, and where not. */
+const ofRecords: [sentence: string, said: ToldComparison, silent: ToldComparison][] = [
+  ["Not yet at equal L0:", twins, better],
+  ["At equal L0, less is left unexplained by layer 2:", better, alikeOnes],
+  ["At equal L0, no clear difference:", alikeOnes, better],
+  ["Features are found again:", twins, strangers],
+  ["Features are not found again beyond chance:", strangers, twins],
+  ["The typical feature has a counterpart:", twins, strangers],
+  ["The typical feature has no counterpart:", strangers, twins],
+  ["Single features drive single later ones:", drives, drivesNot],
+  ["Single features drive no single later one beyond chance:", drivesNot, drives],
+  ["Features that match answer each other:", drives, drivesNot],
+  ["Features that match do not answer each other:", drivesNot, drives],
+  ["Diversity:", twins, unresampled],
+  ["Bound to tokens:", twins, unresampled],
+  ["Bound to documents:", twins, unresampled],
+  ["Parents in earlier groups:", nested, twins],
+];
+
 /** Dictionaries of 128 and 256 features, for each seed the FVU of either. */
 function sweepWith(fvus: [smaller: number, larger: number][]): Sweep {
   const member = (seed: number, scale: number, fvu: number): TranscoderAnalysis => ({
@@ -261,6 +300,17 @@ for (const [sentence, said, silent] of ofTwo) {
   });
 }
 
+for (const [sentence, said, silent] of ofRecords) {
+  Deno.test(`records: "${sentence}" is said where it is so, and not where it is not`, () => {
+    const lines = (told: ToldComparison) =>
+      comparisonReport({ ...comparePair(good, other), told }, new Date()).split("\n").map((line) =>
+        line.replace(/^- /, "")
+      );
+    assert.ok(says(lines(said), sentence), lines(said).join("\n"));
+    assert.ok(!says(lines(silent), sentence), lines(silent).join("\n"));
+  });
+}
+
 for (const [sentence, said, silent] of ofSweeps) {
   Deno.test(`sweep: "${sentence}" is said where it is so, and not where it is not`, () => {
     const lines = (sweep: Sweep) => [...growthSentences(sweep), stabilitySentence(sweep)];
@@ -274,9 +324,9 @@ Deno.test("reports/sentences.md lists these sentences and no others, and what th
   const [table] = (await read("sentences.md")).split("\n## ");
   const listed = [...table.matchAll(/^\| ([^|]+?) \|/gm)].map(([, cell]) => cell)
     .filter((cell) => cell !== "Sentence");
-  const tested = [...ofOne, ...ofTwo, ...ofSweeps].map(([sentence]) => sentence);
+  const tested = [...ofOne, ...ofTwo, ...ofRecords, ...ofSweeps].map(([sentence]) => sentence);
   const written = [...tested, ...always].map((sentence) =>
-    sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*")
+    sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*").replace("by layer 2:", "by *a*:")
   );
   assert.deepEqual(listed.toSorted(), written.toSorted());
   for (
@@ -286,6 +336,7 @@ Deno.test("reports/sentences.md lists these sentences and no others, and what th
       "markdown/insights.ts",
       "markdown/recommendations.ts",
       "markdown/comparison_report.ts",
+      "comparison_findings.ts",
       "markdown/sweep_report.ts",
     ]
   ) {
