@@ -165,6 +165,9 @@ export interface HierarchyContrast {
   readonly mean_depth: readonly [a: number, b: number];
 }
 
+/** What is compared of a hierarchy. */
+export type ComparedHierarchy = Pick<Hierarchy, "nested" | "groups">;
+
 /**
  * Compares two hierarchies.
  *
@@ -172,11 +175,11 @@ export interface HierarchyContrast {
  * @param b Another one.
  * @returns The figures.
  */
-export function compareHierarchies(a: Told, b: Told): HierarchyContrast {
-  const variance = ({ share, judged }: Told["nested"]) => share * (1 - share) / judged;
+export function compareHierarchies(a: ComparedHierarchy, b: ComparedHierarchy): HierarchyContrast {
+  const variance = ({ share, judged }: ComparedHierarchy["nested"]) => share * (1 - share) / judged;
   const difference = b.nested.share - a.nested.share;
   const error = 1.96 * Math.sqrt(variance(a.nested) + variance(b.nested));
-  const depth = ({ groups }: Told) => {
+  const depth = ({ groups }: ComparedHierarchy) => {
     const later = groups.filter(({ judged }) => judged > 0),
       judged = later.reduce((sum, { judged }) => sum + judged, 0);
     return later.reduce((sum, group) => sum + group.judged * group.mean_depth, 0) / judged;
@@ -189,6 +192,3 @@ export function compareHierarchies(a: Told, b: Told): HierarchyContrast {
     mean_depth: [depth(a), depth(b)],
   };
 }
-
-/** What is compared of a hierarchy. */
-type Told = Pick<Hierarchy, "nested" | "groups">;
