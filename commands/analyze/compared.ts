@@ -3,9 +3,8 @@
  * @module
  */
 
-import type { Hierarchy } from "../../core/analysis/hierarchy.ts";
 import type { Matching } from "../../core/analysis/matching.ts";
-import type { HierarchyContrast } from "../../core/analysis/portrait.ts";
+import type { ComparedHierarchy, HierarchyContrast } from "../../core/analysis/portrait.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { RespondingSide } from "../../core/passes/responses.ts";
@@ -24,7 +23,7 @@ export interface ComparisonOptions {
   /** The second one. */
   readonly b: Recorded;
   /** The hierarchies of both, where they are known. */
-  readonly hierarchies?: readonly [Hierarchy | null, Hierarchy | null];
+  readonly hierarchies?: readonly [ComparedHierarchy | null, ComparedHierarchy | null];
   /**
    * What the model may be taken for: nothing, the gain of a norm that the later transcoder reads behind, or that and, with the text, the
    * reconstructions at as many active features of any two, or of two that predict the same, where these were not measured yet.
@@ -117,19 +116,21 @@ async function hierarchiesOf(
   title: string,
   transcoders: readonly [FinishedTranscoder, FinishedTranscoder],
   records: readonly [FeatureRecord, FeatureRecord],
-): Promise<[Hierarchy | null, Hierarchy | null]> {
+): Promise<[ComparedHierarchy | null, ComparedHierarchy | null]> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
-  const { hierarchy } = await import("../../core/analysis/hierarchy.ts");
+  const { nestedHierarchy } = await import("../../core/analysis/hierarchy.ts");
   if (transcoders.some(({ config: { groups } }) => groups.length < 2)) return [null, null];
   const [a, b] = transcoders.map(({ transcoder: { weights, shape } }, i) =>
     visibly(`${title}: looking for parents`, (onProgress) => {
-      return hierarchy(records[i], directionsOf(weights.decoder, shape.d_out), onProgress);
+      return nestedHierarchy(records[i], directionsOf(weights.decoder, shape.d_out), onProgress);
     })
   );
   return [a, b];
 }
 
-async function contrastOf([a, b]: readonly [Hierarchy | null, Hierarchy | null]): Promise<HierarchyContrast | null> {
+async function contrastOf(
+  [a, b]: readonly [ComparedHierarchy | null, ComparedHierarchy | null],
+): Promise<HierarchyContrast | null> {
   const { compareHierarchies } = await import("../../core/analysis/portrait.ts");
   return a && b && compareHierarchies(a, b);
 }

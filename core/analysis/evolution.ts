@@ -133,18 +133,14 @@ export function evolvedSide(record: FeatureRecord): EvolvedSide {
 /**
  * Directions that have nothing of single features.
  *
- * @param count How many features write.
- * @param written [width] the direction that one of them writes, of length 1.
+ * @param written [width] each: directions that features write, of length 1.
  * @param width How wide the stream is.
  * @returns [1024, width] rows of length 1 with the second moment of what is written.
  */
-export function chanceDirections(
-  count: number,
-  written: (feature: number) => Float32Array,
-  width: number,
-): Float32Array<ArrayBuffer> {
+export function chanceDirections(written: readonly Float32Array[], width: number): Float32Array<ArrayBuffer> {
   const random = randomGenerator(0, DIRECTION_STREAM), rows = new Float32Array(RANDOM_DIRECTIONS * width);
-  for (let n = 0; n < RANDOM_DIRECTIONS; n++) rows.set(mixedDirection(count, written, width, random), n * width);
+  const mixed = () => mixedDirection(written.length, (i) => written[i], width, random);
+  for (let n = 0; n < RANDOM_DIRECTIONS; n++) rows.set(mixed(), n * width);
   return rows;
 }
 

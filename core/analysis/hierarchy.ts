@@ -173,6 +173,33 @@ export function hierarchy(record: FeatureRecord, directions: Directions, onProgr
 }
 
 /**
+ * What there is of a hierarchy in the groups as they were trained, without what it is held against besides chance.
+ *
+ * @param record What the dictionary does on a reading set. Its groups are at least two.
+ * @param directions Its decoder rows.
+ * @param onProgress Hears of the children looked at.
+ * @returns Parents and groups.
+ */
+export function nestedHierarchy(
+  record: FeatureRecord,
+  directions: Directions,
+  onProgress?: FeatureProgress,
+): Pick<Hierarchy, "nested" | "groups"> {
+  const { groups, place: { length: tokens } } = record, features = directions.rows.length / directions.width;
+  const columns = columnsOf(record, features), direction = Uint32Array.from({ length: features }, (_, i) => i);
+  const shuffles = shufflesOf(record, groups), children = judgedChildren(columns, groups).length;
+  const onFeature = featureCounter((1 + shuffles.length) * children, onProgress);
+  const { parents, figures } = parentsIn(
+    { rows: record, columns, groups, direction },
+    directions,
+    tokens,
+    shuffles,
+    onFeature,
+  );
+  return { nested: figures, groups: groupsOf(record, columns, parents) };
+}
+
+/**
  * The parents of a dictionary without groups, once its features are grouped by how often they fire.
  *
  * @param record What it does on a reading set.

@@ -20,6 +20,9 @@ import { depthOf } from "../model/sites.ts";
 import { type BlockedRows, type BlockProgress, eachProduct, productBlocks } from "./cosines.ts";
 import type { PlacedTranscoder } from "./features.ts";
 
+/** Rows of which random directions are mixed. */
+const MOST_MIXED = 2048;
+
 /** One of two transcoders, and what of it is judged. */
 export interface RespondingSide extends EvolvedSide {
   /** The transcoder. */
@@ -74,7 +77,7 @@ export async function measureEvolution(
   const unit = (first: number, rows: number) => {
     return writes.block(first, rows).map((value, at) => ratio(value, lengths[first + Math.floor(at / width)]));
   };
-  const random = chanceDirections(writes.count, (row) => unit(row, 1), width), count = random.length / width;
+  const random = chanceDirections(pooled({ ...writes, block: unit }), width), count = random.length / width;
   const pairs = wantedPairs(mutual, from, to),
     tally = new ResponseTally(lengths, readLengths, width, count, pairs.wanted);
   const blocks = productBlocks(count, reads.count) + productBlocks(writes.count, reads.count);
@@ -87,6 +90,12 @@ export async function measureEvolution(
   await eachProduct(gpu, chance, reads, width, taken((block) => tally.takeChance(block)));
   await eachProduct(gpu, { ...writes, block: unit }, reads, width, taken((block) => tally.take(block)));
   return evolutionFigures(tally, pairs, from, to, gain !== null);
+}
+
+/** Rows that chance is mixed of: all, or as many evenly spaced ones as are gathered fast. */
+function pooled({ count, block }: BlockedRows): Float32Array[] {
+  const rows = Math.min(MOST_MIXED, count);
+  return Array.from({ length: rows }, (_, n) => block(Math.floor(n * count / rows), 1));
 }
 
 /** What the judged features add to the residual stream, at all targets together. */

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { directionsOf } from "../../core/analysis/directions.ts";
-import { densityParents, hierarchy, hierarchyVerdict } from "../../core/analysis/hierarchy.ts";
+import { densityParents, hierarchy, hierarchyVerdict, nestedHierarchy } from "../../core/analysis/hierarchy.ts";
 import { gaussians } from "../random.ts";
 import { bursty, chanceOf, plantedRecord, type Rule } from "./planted_record.ts";
 
@@ -32,6 +32,7 @@ Deno.test("planted parents are found as parents, with the tree's depth, and hard
   const { record, directions, parentOf } = planted();
   const { parents, nested, groups, families, tokens } = hierarchy(record, directions);
   assert.equal(tokens, TOKENS);
+  assert.deepEqual(nestedHierarchy(record, directions), { nested, groups });
   // A grandchild fires under its grandparent as well; the rarer of both has the larger excess.
   for (const [child, parent] of parentOf) assert.equal(parents[child]?.parent, parent, `parent of ${child}`);
   for (const child of parentOf.keys()) {
