@@ -15,7 +15,9 @@ import { numeric, table } from "./markdown/markdown.ts";
 /** What both transcoders are called. */
 export type BothNames = readonly [a: string, b: string];
 
-const three = (value: number) => decimal(value, 3);
+/** A figure, or a dash where there is nothing that it would be of. */
+const known = (value: number, written: (value: number) => string) => Number.isFinite(value) ? written(value) : "–";
+const three = (value: number) => known(value, (value) => decimal(value, 3));
 const sharedBy = (of: number, all: number) => all > 0 ? `${integer(of)} (${percent(of / all)})` : "–";
 
 /** The share of what is counted that lies above a limit, an edge of the bins. */
@@ -150,10 +152,10 @@ export function contextLines(
 /** A trait's cells. */
 function traitRow(name: string, trait: Trait, written: (value: number) => string): string[] {
   const beside = (value: number, chance: number | null) =>
-    chance === null ? written(value) : `${written(value)} (${written(chance)})`;
+    chance === null ? known(value, written) : `${known(value, written)} (${known(chance, written)})`;
   const { a, b, a_by_chance, b_by_chance, difference, ci95: [low, high] } = trait;
   const range = Number.isFinite(low + high) ? `${written(low)} to ${written(high)}` : "–";
-  return [name, beside(a, a_by_chance), beside(b, b_by_chance), written(difference), range];
+  return [name, beside(a, a_by_chance), beside(b, b_by_chance), known(difference, written), range];
 }
 
 /** Both as a whole. */
@@ -179,8 +181,9 @@ export function traitTable(
       traitRow("features of later groups with a parent", hierarchy.with_parent, share),
       [
         "their mean depth",
-        ...hierarchy.mean_depth.map((depth) => decimal(depth, 2)),
-        decimal(hierarchy.mean_depth[1] - hierarchy.mean_depth[0], 2),
+        ...[...hierarchy.mean_depth, hierarchy.mean_depth[1] - hierarchy.mean_depth[0]].map((depth) => {
+          return known(depth, (value) => decimal(value, 2));
+        }),
         "–",
       ],
     ],
@@ -189,25 +192,19 @@ export function traitTable(
 
 /** How features go on. */
 export function evolutionTable({ figures }: ToldEvolution): string {
-  const { judged, driving, inhibiting, strongest, by_chance, chance_limit, strength, matched, ...links } = figures;
-  const measured = (values: [string, number][]) => values.map(([name, value]) => [name, three(value)]);
+  const { judged, driving, inhibiting, strongest, by_chance, chance_limit, strength, matched } = figures;
   return table(["", numeric("Features"), numeric("By chance")], [
     ["strongest response of a feature, median", three(strongest.median), three(by_chance.median)],
     [`beyond the 99th percentile of chance (${decimal(chance_limit, 2)})`, sharedBy(driving, judged), "1 %"],
     ["as far below 0", sharedBy(inhibiting, judged), "1 %"],
     [
       "correlation of a feature with the one that answers it most, mean",
-      ...[
-        links.link_correlation,
-        links.link_correlation_dealt,
-      ].map(three),
+      ...[figures.link_correlation, figures.link_correlation_dealt].map(three),
     ],
-    ...matched.pairs < 2 ? [] : measured([
-      ["response within a matched pair, mean", matched.mean],
-    ]).map((row) => [...row, three(matched.dealt)]),
+    ...matched.pairs < 2 ? [] : [["response within a matched pair, mean", three(matched.mean), three(matched.dealt)]],
     ...matched.pairs < 3 ? [] : [[
       "rank correlation of response and match, over the pairs",
-      decimal(matched.spearman, 2),
+      known(matched.spearman, (value) => decimal(value, 2)),
       `± ${decimal(matched.spearman_chance, 2)}`,
     ]],
     ["all responses, to those of directions drawn evenly", `${decimal(strength, 2)} ×`, "1 ×"],

@@ -21,15 +21,17 @@ for (let n = 0; n < 8; n++) {
 }
 rules[23] = () => 0;
 
-Deno.test("a run's record is shown in all sections, by --quick too, and every figure is there", async () => {
+Deno.test("runs' records are shown in all sections, alone and of two layers, by --quick too, and every figure is there", async () => {
   const root = await Deno.makeTempDir(), out = join(root, "out");
   try {
-    const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: GROUPS, dIn: 16, dOut: 16 });
-    await writeRecord(
-      path,
-      await readTranscoder(path, await readConfig(path)),
-      plantedRecord(GROUPS, TOKENS, rules),
-    );
+    for (const layer of [2, 4]) {
+      const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: GROUPS, dIn: 16, dOut: 16, layer });
+      await writeRecord(
+        path,
+        await readTranscoder(path, await readConfig(path)),
+        plantedRecord(GROUPS, TOKENS, layer === 2 ? rules : rules.toReversed()),
+      );
+    }
     const { code, stdout, stderr } = await mtc(
       ...["report", "--quick", "--runs", join(root, "runs"), "--out", out, "--json"],
     );
@@ -58,7 +60,17 @@ Deno.test("a run's record is shown in all sections, by --quick too, and every fi
     for (const table of page.match(/(^\|.*\n)+/gm)!) {
       assert.equal(new Set(table.trim().split("\n").map((row) => row.split("|").length)).size, 1, table);
     }
-    for (const word of ["undefined", "NaN"]) assert.ok(!page.includes(word), word);
+    const both = await Deno.readTextFile(join(out, "layer2_vs_layer4_comparison.md"));
+    for (
+      const title of ["On the Same Tokens", "Features Found Again", "From Layer 2 to Layer 4", "Each as a Whole"]
+    ) assert.ok(both.includes(`\n## ${title}\n`), title);
+    assert.match(
+      both,
+      /^- \*\*Features are found again:\*\* 100\.0 % of the judged features of layer 2 have a match above 0\.7 /m,
+    );
+    assert.match(both, /^\| +\d+ \| .*t.* \| +\d+ \| .*t.* \| +1\.000 \|$/m);
+    for (const [, target] of both.matchAll(/\]\(([^)#]+)(?:#\w+)?\)/g)) assert.ok(written.includes(target), target);
+    for (const text of [page, both]) for (const word of ["undefined", "NaN"]) assert.ok(!text.includes(word), word);
   } finally {
     await Deno.remove(root, { recursive: true });
   }
