@@ -107,7 +107,9 @@ function matchingFindings({ matching: { a, b, mutual, assigned } }: ToldComparis
       : `Paired one to one, ${integer(assigned.pairs)} of the ${
         integer(a.judged)
       } features of ${A} have a partner, with a mean correlation of ${decimal(assigned.mean_correlation, 3)}.`) +
-    ` ${capital(ownShare(a, A))}; ${ownShare(b, B)}, as 99 in 100 would that have no counterpart.`,
+    ` ${capital(ownShare(a, A))}; ${ownShare(b, B)}.${
+      a.unique + b.unique > 0 ? " Where there is no counterpart, 99 in 100 have none." : ""
+    }`,
   ];
 }
 
