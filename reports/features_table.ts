@@ -132,14 +132,16 @@ export function featureTable(
   );
 }
 
-/** How and where features fire, among which words, and what they read and write as far as that was measured. */
+/** How and where features fire, among which words, and what they read and write, each token as `written`, as far as that was measured. */
 export function surroundingsTable(
   features: readonly FeatureOverview[],
-  { around, readsWrites }: Pick<FeatureWords, "around" | "readsWrites">,
+  { around, readsWrites, written = visibleToken }: Pick<FeatureWords, "around" | "readsWrites"> & {
+    readonly written?: (token: string) => string;
+  },
 ): string {
   const measured = features.some(({ feature }) => readsWrites(feature) !== undefined);
   const first = (tokens: readonly ToldToken[], chance: number) =>
-    tokens.filter(({ value }) => value > chance).slice(0, 3).map(({ token }) => visibleToken(token)).join(" ") || "–";
+    tokens.filter(({ value }) => value > chance).slice(0, 3).map(({ token }) => written(token)).join(" ") || "–";
   return table(
     [
       numeric("Feature"),
@@ -177,7 +179,7 @@ function known(multiple: number): number {
 }
 
 /** What the bars and the words are. */
-function surroundingsNote({ document_offsets }: FeaturesOverview): string {
+export function surroundingsNote({ document_offsets }: FeaturesOverview): string {
   return "Activations: how they are distributed where it fires, from 0 to the largest. In contexts: how likely it fires in each eighth of a context; in documents: " +
     `in each eighth of all tokens by how far into the document they are (from token ${
       document_offsets.map(integer).join("; ")
@@ -185,11 +187,13 @@ function surroundingsNote({ document_offsets }: FeaturesOverview): string {
     "around: those in more of the ten strongest excerpts, which are of different contexts, than chance has (p < 0.0001), and in how many.";
 }
 
-const READS_NOTE =
+/** What the columns mean that attribution has measured. */
+export const READS_NOTE: string =
   "Reads, raises, lowers: the tokens nearest to what it reads (cosine with embeddings), and those whose logits it changes most on the direct path, as far as they lie beyond " +
   "what the same numbers do in random order. Cosine: of what it reads with what it writes. `mtc analyze attribution` has measured this; --json has ten of each.";
 
-const NOT_READ =
+/** Where it has not. */
+export const NOT_READ: string =
   "Which tokens features read, and whose logits they raise and lower, is told here once `mtc analyze attribution` has measured it.";
 
 /** What the columns mean. */

@@ -11,6 +11,10 @@ export function filesOf({ file }: TranscoderName): {
   scatter: string;
   features: string;
   featuresFigure: string;
+  similarity: string;
+  weights: string;
+  hierarchy: string;
+  patterns: string;
   summary: string;
   curves: string;
   prefixes: string;
@@ -23,6 +27,10 @@ export function filesOf({ file }: TranscoderName): {
     scatter: `${file}_activation_vs_samples.png`,
     features: `${file}_feature_analysis.md`,
     featuresFigure: `${file}_features.png`,
+    similarity: `${file}_similarity.png`,
+    weights: `${file}_weights.png`,
+    hierarchy: `${file}_hierarchy.png`,
+    patterns: `${file}_patterns.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
     prefixes: `${file}_prefixes.png`,

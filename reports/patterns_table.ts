@@ -34,8 +34,10 @@ export interface PatternWords {
 
 /** Clusters and edges that a reader is shown. */
 export const SHOWN = 10;
-/** Features of each kind, and the fewest firings of those. */
-const OF_A_KIND = 3, LEAST_FIRES = 10;
+/** Features of each kind. */
+const OF_A_KIND = 3;
+/** The fewest firings of features that are judged. */
+export const LEAST_FIRES = 10;
 
 /** All that is printed of one dictionary. */
 export function patternsText(told: ToldPatterns, words: PatternWords): string {
@@ -98,8 +100,8 @@ export interface Remarkable {
   readonly chance: number;
 }
 
-/** The features that go furthest beyond chance in each way, of those that fire on ten tokens or more. */
-export function remarkableFeatures(patterns: readonly FeaturePattern[]): Remarkable[] {
+/** The features that go furthest beyond chance in each way, so many of each, of those that fire on ten tokens or more. */
+export function remarkableFeatures(patterns: readonly FeaturePattern[], most = OF_A_KIND): Remarkable[] {
   const judged = patterns.filter(({ fires }) => fires >= LEAST_FIRES);
   const largest = (of: (one: FeaturePattern) => number) =>
     judged.map(of).reduce((most, value) => value > most ? value : most, 0);
@@ -112,7 +114,7 @@ export function remarkableFeatures(patterns: readonly FeaturePattern[]): Remarka
   return kinds.flatMap(([what, of, by]) => {
     const sorted = judged.filter((one) => of(one) > by(one))
       .sort((a, b) => of(b) - by(b) - of(a) + by(a) || a.feature - b.feature);
-    return sorted.slice(0, OF_A_KIND).map((pattern) => ({ what, pattern, value: of(pattern), chance: by(pattern) }));
+    return sorted.slice(0, most).map((pattern) => ({ what, pattern, value: of(pattern), chance: by(pattern) }));
   });
 }
 

@@ -67,7 +67,7 @@ export function weightsText(analysis: ToldWeights): string {
     directionTable(groups),
     ...similar ? [similarBandTable(similar), "Nearest rows:", similarTable(similar), similarNote(similar)] : [],
     weightSentences(analysis).join(" "),
-    NOTES,
+    WEIGHT_NOTES,
   ].filter((part) => part !== "").join("\n\n");
 }
 
@@ -172,7 +172,8 @@ export function weightSentences({ groups: [whole], tensors }: ToldWeights): stri
   ];
 }
 
-const NOTES =
+/** What the columns mean. */
+export const WEIGHT_NOTES: string =
   "Lengths, biases and alignment: the median over features, and the 5th to the 95th percentile. Alignment: the cosine of what a feature reads " +
   "and what it writes. By chance: 1.96 standard deviations of the cosine between encoders and decoders of different features of the group. Dimensions: the " +
   "participation ratio of the rows' covariance, (tr C)² / tr C². Pairs by chance: of as many random directions with the same second moment. All is of the weights for raw activations, so that lengths depend on their scale.";

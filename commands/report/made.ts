@@ -27,6 +27,7 @@ import { onModel } from "../analyze/on_model.ts";
 import { type Analysed, keep } from "../analyze/output.ts";
 import { visibly } from "../analyze/recorded.ts";
 import { type Moved, recordAnew } from "../analyze/records.ts";
+import { dictionaryOf, type Multiplier, openMultiplier } from "./dictionary.ts";
 
 /** How much is made. */
 export interface MakeOptions extends Moved {
@@ -72,6 +73,7 @@ export async function* makeAnalyses(
   options: MakeOptions,
 ): AsyncGenerator<Made> {
   const standing = new Set(standingForSweeps(chosen));
+  using multiplier = new LateMultiplier();
   for (const together of openedAtOnce(chosen)) {
     const opened = new Map<FinishedTranscoder, ChosenTranscoder>();
     for (const one of together) {
@@ -83,7 +85,7 @@ export async function* makeAnalyses(
         yield [one, { reasons: ofAll(error.message) }];
       }
     }
-    yield* makeTogether(opened, standing, options);
+    yield* makeTogether(opened, standing, multiplier, options);
   }
 }
 
@@ -113,6 +115,7 @@ function ofAll(reason: string): Reasons {
 async function* makeTogether(
   opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
   standing: ReadonlySet<ChosenTranscoder>,
+  multiplier: LateMultiplier,
   { quick, model, data }: MakeOptions,
 ): AsyncGenerator<Made> {
   const all = [...opened.keys()], states = new Map(all.map((one) => [one, new MakingState(one)]));
@@ -139,7 +142,7 @@ async function* makeTogether(
     );
     await makeWithModel(states, lacking, { model, data });
   }
-  for (const [one, state] of states) yield [opened.get(one)!, state.made()];
+  for (const [one, state] of states) yield [opened.get(one)!, await state.made(multiplier)];
 }
 
 async function makeWithModel(
@@ -194,6 +197,20 @@ async function makeWithModel(
   });
 }
 
+/** What multiplies, opened once it is needed, behind whatever takes the model. */
+class LateMultiplier {
+  #opened: Multiplier | null = null;
+
+  /** Opens it, the first time. */
+  async open(): Promise<Multiplier> {
+    return this.#opened ??= await openMultiplier();
+  }
+
+  [Symbol.dispose](): void {
+    this.#opened?.[Symbol.dispose]();
+  }
+}
+
 /** What is there of one transcoder, what was made, and why the rest was not. */
 class MakingState {
   /** What the transcoder does on its reading set. */
@@ -243,12 +260,17 @@ class MakingState {
   }
 
   /** All that was made, what is computed from the record included; the record is let go. */
-  made(): MadeAnalyses {
+  async made(multiplier: LateMultiplier): Promise<MadeAnalyses> {
     const { record } = this, { transcoder, name: { title } } = this.#one;
     this.record = null;
-    const recorded = record === null
-      ? undefined
-      : analyzeRecord(record, transcoder, (label, analyze) => visibly(`${title}: ${label}`, analyze));
+    if (record === null) return { ...this.#made, reasons: this.#reasons };
+    const dictionary = await dictionaryOf(await multiplier.open(), this.#one);
+    const recorded = analyzeRecord(
+      record,
+      transcoder,
+      dictionary,
+      (label, analyze) => visibly(`${title}: ${label}`, analyze),
+    );
     return { ...this.#made, recorded, reasons: this.#reasons };
   }
 }

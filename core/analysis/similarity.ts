@@ -19,7 +19,7 @@ import { cosine, type Directions } from "./directions.ts";
 import { factorize } from "./least_squares.ts";
 import { type Neighbour, Neighbours } from "./neighbours.ts";
 import { columnsOf, type FeatureRecord } from "./record.ts";
-import { type Histogram, summarize, type Summary } from "./statistics.ts";
+import { type Histogram, histogram, summarize, type Summary } from "./statistics.ts";
 
 /** Neighbours kept of each feature. */
 export const NEIGHBOURS = 10;
@@ -36,8 +36,8 @@ const LEAST_FIRES = 10;
 /** Pairs that are listed; all are counted. */
 const LISTED = 1000;
 
-/** Bins of cosines from -1 to 1. */
-const BINS = 200;
+/** Bins of cosines from -1 to 1, and of the largest that features have. */
+const BINS = 200, LARGEST_BINS = 100;
 
 /** Separates the draws from other uses of the generator. */
 const SHUFFLE_STREAM = 0x73696d69, DIRECTION_STREAM = 0x64697265;
@@ -70,6 +70,8 @@ export interface Band {
 export interface Cosines {
   /** Summary over features of the largest cosine with another. */
   readonly largest: Summary;
+  /** Features by that, in 100 bins from -1 to 1. */
+  readonly largest_histogram: Histogram;
   /** Pairs in bands. */
   readonly bands: readonly Band[];
   /** All pairs. */
@@ -135,6 +137,7 @@ export class CosineTally {
     const largest = all.map((i) => this.#neighbours.largest(i));
     return {
       largest: summarize(largest.filter(Number.isFinite)),
+      largest_histogram: histogram(largest, LARGEST_BINS, -1, 1),
       bands: BANDS.map((least, band) => ({
         least,
         pairs: this.#pairs[band],
@@ -216,6 +219,10 @@ export interface FiringSimilarity {
   readonly largest: Summary;
   /** The same once the contexts of the other are shuffled. */
   readonly by_chance: Summary;
+  /** Features by the largest value, in 100 bins from -1 to 1. */
+  readonly largest_histogram: Histogram;
+  /** The same by chance. */
+  readonly by_chance_histogram: Histogram;
   /** [features] the nearest of each, nearest first. */
   readonly neighbours: readonly (readonly Neighbour[])[];
 }
@@ -292,10 +299,13 @@ export function firingSimilarities(
     return { correlations, jaccards, duplicates, absorbed };
   };
   const found = compared(), chance = compared(beside), all = Array.from(fires, (_, i) => i);
-  const summary = (of: Neighbours) => summarize(all.map((i) => of.largest(i)).filter(Number.isFinite));
+  const largest = (of: Neighbours) => all.map((i) => of.largest(i)).filter(Number.isFinite);
+  const counted = (values: readonly number[]) => histogram(values, LARGEST_BINS, -1, 1);
   const similarity = (of: "correlations" | "jaccards"): FiringSimilarity => ({
-    largest: summary(found[of]),
-    by_chance: summary(chance[of]),
+    largest: summarize(largest(found[of])),
+    by_chance: summarize(largest(chance[of])),
+    largest_histogram: counted(largest(found[of])),
+    by_chance_histogram: counted(largest(chance[of])),
     neighbours: all.map((i) => found[of].of(i)),
   });
   const nearest = nearestPairs(found.correlations, decoder, fires);

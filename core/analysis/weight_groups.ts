@@ -7,7 +7,7 @@
 import { permutation, randomGenerator } from "../random.ts";
 import { directionsOf } from "./directions.ts";
 import type { FeatureWeights } from "./feature_rows.ts";
-import { moments, summarize, type Summary } from "./statistics.ts";
+import { type Histogram, histogram, moments, summarize, type Summary } from "./statistics.ts";
 import { rowNorms, type WeightStatistics, weightStatistics } from "./weight_statistics.ts";
 
 /** Separates the pairs that chance makes from other draws. */
@@ -142,6 +142,42 @@ export function weightsOfFeatures(
       ? dot(encoder, feature * d_in, decoder, feature * d_out, d_in) / (read[feature] * written[feature])
       : NaN,
   }));
+}
+
+/** Bins of the histograms of groups. */
+const BINS = 20;
+
+/** Features of each group by their weights; the histograms of one kind have the same bins. */
+export interface GroupHistograms {
+  /** |W_enc[:, i]| */
+  readonly encoder_norm: readonly Histogram[];
+  /** |W_dec[i]| */
+  readonly decoder_norm: readonly Histogram[];
+  /** Cosine of what a feature reads and what it writes; null where source and target differ in width. */
+  readonly alignment: readonly Histogram[] | null;
+}
+
+/**
+ * Counts features by their weights.
+ *
+ * @param features All features.
+ * @param groups How many groups they are in.
+ * @returns A histogram of each group.
+ */
+export function groupHistograms(features: readonly WeightsOfFeature[], groups: number): GroupHistograms {
+  const counted = (of: (one: WeightsOfFeature) => number) => {
+    const { min, max } = moments(features.map(of));
+    return Array.from(
+      { length: groups },
+      (_, group) => histogram(features.filter((one) => one.group === group).map(of), BINS, min, max),
+    );
+  };
+  const isAligned = features.every(({ alignment }) => !Number.isNaN(alignment));
+  return {
+    encoder_norm: counted(({ encoder_norm }) => encoder_norm),
+    decoder_norm: counted(({ decoder_norm }) => decoder_norm),
+    alignment: isAligned ? counted(({ alignment }) => alignment) : null,
+  };
 }
 
 function dot(a: Float32Array, first: number, b: Float32Array, from: number, width: number): number {

@@ -10,15 +10,54 @@ import {
   coactivationGraph,
   type FeatureClusters,
 } from "../analysis/clusters.ts";
+import { type ClusterMatrix, clusterMatrix, type WrittenAlike, writtenAlike } from "../analysis/cluster_matrix.ts";
 import type { FeatureProgress } from "../analysis/coactivation.ts";
 import { directionsOf } from "../analysis/directions.ts";
+import type { FeatureMap } from "../analysis/feature_map.ts";
 import { type FeaturesOverview, featuresOverview } from "../analysis/feature_overview.ts";
 import { type FeaturePattern, featurePatterns } from "../analysis/feature_patterns.ts";
 import { type Hierarchy, hierarchy } from "../analysis/hierarchy.ts";
+import { type OriginalScores, originalScores } from "../analysis/original_scores.ts";
 import { columnsOf, type FeatureRecord, type RecordedTokens } from "../analysis/record.ts";
+import type { SimilarRows } from "../analysis/similar_rows.ts";
+import {
+  type Cosines,
+  type FiringSimilarities,
+  firingSimilarities,
+  type FiringSimilarity,
+} from "../analysis/similarity.ts";
+import { type SurroundingWords, surroundingWords } from "../analysis/surrounding_words.ts";
 import { type CharacteristicToken, characteristicTokens } from "../analysis/token_profile.ts";
+import type { GroupHistograms, WeightAnalysis } from "../analysis/weight_groups.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
+
+/** Features that the reconstruction needs most, of which the words around are kept. */
+export const NEEDED_MOST = 20;
+
+/** The cosines of a dictionary's rows without the lists of neighbours, beside those of random directions. */
+export interface TalliedCosines {
+  /** Of the rows. */
+  readonly cosines: Omit<Cosines, "neighbours">;
+  /** Of as many random directions with the same second moment. */
+  readonly by_chance: Omit<Cosines, "neighbours">;
+}
+
+/** What the weights of a dictionary say by themselves; all pairs of its rows were compared for it. */
+export interface DictionaryAnalysis {
+  /** What features write. */
+  readonly decoder: TalliedCosines;
+  /** What features read. */
+  readonly encoder: TalliedCosines;
+  /** Rows that are alike. */
+  readonly similar: { readonly decoder: SimilarRows; readonly encoder: SimilarRows };
+  /** Statistics of the tensors, of the dictionary and of each group. */
+  readonly weights: WeightAnalysis;
+  /** Lengths and alignment of each group. */
+  readonly groups: GroupHistograms;
+  /** The features in two dimensions. */
+  readonly map: FeatureMap;
+}
 
 /** What a transcoder does on the reading set of its run. */
 export interface RecordedAnalysis {
@@ -28,6 +67,14 @@ export interface RecordedAnalysis {
   readonly knownBy: readonly (readonly CharacteristicToken[])[];
   /** All features at a glance. */
   readonly overview: FeaturesOverview;
+  /** The words around the strongest firings of the {@link NEEDED_MOST} features without which FVU rises most. */
+  readonly around: ReadonlyMap<number, SurroundingWords>;
+  /** How alike features fire. */
+  readonly firing: RecordedFiring;
+  /** What the weights say by themselves; a clause why not where their rows were not compared. */
+  readonly dictionary: DictionaryAnalysis | string;
+  /** The original project's own scores; null where rows were not compared. */
+  readonly scores: OriginalScores | null;
   /** What there is of a hierarchy; null where there is one group. */
   readonly hierarchy: Hierarchy | null;
   /** How features fire, and in what company. */
@@ -42,6 +89,18 @@ export interface RecordedPatterns {
   readonly clusters: FeatureClusters;
   /** Pairs that fire together more often than by chance. */
   readonly graph: CoactivationGraph;
+  /** The largest clusters beside each other. */
+  readonly matrix: ClusterMatrix;
+  /** Whether features of one cluster write alike. */
+  readonly written: WrittenAlike;
+}
+
+/** How alike features fire, without the lists of neighbours. */
+export interface RecordedFiring extends Omit<FiringSimilarities, "correlation" | "jaccard"> {
+  /** Pearson's correlation of activations. */
+  readonly correlation: Omit<FiringSimilarity, "neighbours">;
+  /** Tokens on which both fire by those on which at least one does. */
+  readonly jaccard: Omit<FiringSimilarity, "neighbours">;
 }
 
 /** Runs an analysis and shows how far it is, under a few words that say what is being done. */
@@ -52,27 +111,45 @@ export type Visibly = <T>(label: string, analyze: (onProgress: FeatureProgress) 
  *
  * @param record What it does there.
  * @param transcoder The transcoder.
+ * @param dictionary What its weights say by themselves, or why that is not known.
  * @param visibly Shows how far each analysis is.
  * @returns The analyses.
  */
 export function analyzeRecord(
   record: FeatureRecord,
   { weights, shape }: Transcoder,
+  dictionary: DictionaryAnalysis | string,
   visibly: Visibly = (_, analyze) => analyze(() => {}),
 ): RecordedAnalysis {
   const features = featureCount(shape.groups), decoder = directionsOf(weights.decoder, shape.d_out);
   const { context, documents, place, id, tokenTexts, document, position } = record;
+  const columns = columnsOf(record, features), overview = featuresOverview(record);
+  const needed = overview.features.filter(({ fires }) => fires > 0)
+    .sort((a, b) => b.fvu_rise - a.fvu_rise || a.feature - b.feature).slice(0, NEEDED_MOST)
+    .map(({ feature }) => feature);
+  const around = visibly(
+    "reading what stands around",
+    (onProgress) => surroundingWords(record, columns, needed, onProgress),
+  );
+  const { correlation: { neighbours: _, ...correlation }, jaccard: { neighbours: __, ...jaccard }, ...firing } =
+    visibly("comparing features", (onProgress) => firingSimilarities(record, decoder, onProgress));
+  const clusters = visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress));
   return {
     tokens: { context, documents, place, id, tokenTexts, document, position },
-    knownBy: characteristicTokens(columnsOf(record, features), record),
-    overview: featuresOverview(record),
+    knownBy: characteristicTokens(columns, record),
+    ...{ overview, dictionary },
+    around: new Map(needed.map((feature, n) => [feature, around[n]])),
+    firing: { ...firing, correlation, jaccard },
+    scores: typeof dictionary === "string" ? null : originalScores(record, dictionary.decoder),
     hierarchy: shape.groups.length < 2
       ? null
       : visibly("looking for parents", (onProgress) => hierarchy(record, decoder, onProgress)),
     patterns: {
       patterns: visibly("patterns", (onProgress) => featurePatterns(record, features, onProgress)),
-      clusters: visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress)),
+      clusters,
       graph: visibly("company", (onProgress) => coactivationGraph(record, features, onProgress)),
+      matrix: clusterMatrix(record, columns, decoder, clusters),
+      written: writtenAlike(decoder, clusters),
     },
   };
 }

@@ -10,13 +10,19 @@ import { bullets, document } from "./markdown.ts";
 import { featuresSection } from "./sections/features.ts";
 import { hierarchySection } from "./sections/hierarchy.ts";
 import { patternsSection } from "./sections/patterns.ts";
+import { scoresSection } from "./sections/scores.ts";
 import type { RecordedTranscoder, Section } from "./sections/section.ts";
+import { similaritySection } from "./sections/similarity.ts";
+import { weightsSection } from "./sections/weights.ts";
 
 /** The sections, in the order of the page. */
 const SECTIONS: readonly ((transcoder: RecordedTranscoder) => Section)[] = [
   featuresSection,
+  similaritySection,
+  weightsSection,
   hierarchySection,
   patternsSection,
+  scoresSection,
 ];
 
 /** The sections of a transcoder; none where it has no record. */

@@ -127,6 +127,50 @@ export function histogramPanel(
   };
 }
 
+/** Histograms with the same edges as outlines, each in shares of all that it counts, over the bins that one of them fills. */
+export function outlinesPanel(
+  histograms: readonly (readonly [series: string, histogram: Histogram])[],
+  title: Spec,
+  axis: { x: string; y: string; labels?: string },
+  color: Spec,
+): Spec {
+  const drawn = histograms.map(([series, { edges, counts }]) => {
+    return { series, edges, counts, total: counts.reduce((sum, count) => sum + count, 0) };
+  }).filter(({ total }) => total > 0);
+  const filled = drawn.flatMap(({ counts }) => counts.flatMap((count, i) => count > 0 ? [i] : []));
+  const first = Math.min(...filled), last = Math.max(...filled);
+  const values = drawn.flatMap(({ series, edges, counts, total }) => [
+    ...counts.slice(first, last + 1).map((count, i) => ({ series, x: edges[first + i], share: count / total })),
+    { series, x: edges[last + 1], share: counts[last] / total },
+  ]);
+  return {
+    ...panelSize,
+    title,
+    data: { values },
+    mark: { type: "area", interpolate: "step-after", fillOpacity: 0.18, line: { strokeWidth: 1.6 } },
+    encoding: {
+      x: {
+        field: "x",
+        type: "quantitative",
+        title: axis.x,
+        scale: {
+          domain: drawn.length > 0 ? [drawn[0].edges[first], drawn[0].edges[last + 1]] : [0, 1],
+          ...{ nice: false, zero: false },
+        },
+        axis: { grid: false, tickCount: 6, ...(axis.labels && { labelExpr: axis.labels }) },
+      },
+      y: { field: "share", stack: null, ...upright(axis.y, { format: "%" }) },
+      color: { field: "series", type: "nominal", title: null, ...color },
+    },
+  };
+}
+
+/** Colours of what was found and of what chance gives, for {@link outlinesPanel}. */
+export const besideChance: Spec = {
+  scale: { domain: ["found", "by chance"], range: [palette[0], "#9aa0a6"] },
+  legend: { orient: "top-right", direction: "vertical", symbolType: "square", offset: 4 },
+};
+
 /** What a Matryoshka group is called. */
 export function groupName(group: number): string {
   return `group ${group}`;

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { cosine, directionsOf } from "../../core/analysis/directions.ts";
+import { loopedCosines, loopedMoment } from "../../core/analysis/looped_products.ts";
 import { openGpu } from "../../core/gpu/device.ts";
 import { compareCosines, secondMoment } from "../../core/passes/cosines.ts";
 import { assertClose } from "../compare.ts";
@@ -42,6 +43,27 @@ for (const features of [1, 7, 130, 2051, 4099]) {
         moment[at] += matrix[r * WIDTH + Math.floor(at / WIDTH)] * matrix[r * WIDTH + at % WIDTH] / features;
       }
     }
-    assertClose("second moment", await secondMoment(gpu, matrix, WIDTH), moment, { floor: 1e-5, relative: 1e-5 });
+    const tolerance = { floor: 1e-5, relative: 1e-5 };
+    assertClose("second moment", await secondMoment(gpu, matrix, WIDTH), moment, tolerance);
+    assertClose("second moment of a loop", loopedMoment(matrix, WIDTH), moment, tolerance);
   });
 }
+
+Deno.test("where there is no GPU a loop finds the same cosines, by chance too", async () => {
+  const groups = [200, 400], directions = directionsOf(gaussians(600 * WIDTH, 3), WIDTH), blocks: number[] = [];
+  const expected = await compareCosines(gpu, directions, groups);
+  const found = loopedCosines(directions, groups, (done, all) => blocks.push(done / all));
+  assert.deepEqual(blocks, Array.from({ length: 12 }, (_, n) => (n + 1) / 12));
+  for (const side of ["cosines", "by_chance"] as const) {
+    const { neighbours, absolute, histogram: { counts } } = found[side];
+    neighbours.forEach((near, i) => {
+      const values = expected[side].neighbours[i].map(({ value }) => value);
+      assertClose(`${side}: neighbours of ${i}`, near.map(({ value }) => value), values, { floor: 1e-5, relative: 0 });
+    });
+    assertClose(`${side}: mean |cosine|`, absolute.flat(), expected[side].absolute.flat(), {
+      floor: 1e-5,
+      relative: 0,
+    });
+    assert.equal(counts.reduce((a, b) => a + b), 600 * 599 / 2);
+  }
+});

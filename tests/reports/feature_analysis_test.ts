@@ -42,8 +42,11 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
     assert.deepEqual(page.match(/^#+ .*/gm), [
       "# Layer 2 Feature Analysis",
       "## All Features",
+      "## Similarity",
+      "## Weights",
       "## Hierarchy",
       "## Patterns and Company",
+      "## Scores of the Original Project",
       "## Files",
     ]);
     assert.match(page, /reading set: 4,096 tokens in 128 contexts of 1 document, .* 0\.0 % of them held out/);

@@ -3,6 +3,7 @@
  * @module
  */
 import { hierarchyVerdict } from "../../../core/analysis/hierarchy.ts";
+import { filesOf } from "../../file_names.ts";
 import { counted, integer } from "../../format.ts";
 import {
   familyTable,
@@ -13,17 +14,26 @@ import {
   SHOWN,
   verdictSentences,
 } from "../../hierarchy_table.ts";
-import { type RecordedTranscoder, type Section, wordsOf } from "./section.ts";
+import { nameOf } from "../../feature_names.ts";
+import { hierarchyFigure } from "../../plots/hierarchy.ts";
+import { type Figure, image, type RecordedTranscoder, type Section, wordsOf } from "./section.ts";
 
 /** The section. */
 export function hierarchySection(transcoder: RecordedTranscoder): Section {
-  const { recorded: { hierarchy: found }, path } = transcoder, title = "Hierarchy";
+  const { recorded: { hierarchy: found, knownBy }, path, config } = transcoder, title = "Hierarchy";
   if (found === null) {
     return { title, parts: ["The dictionary has one group, so that there is none to look for."], figures: [] };
   }
-  const { name } = wordsOf(transcoder), { families } = found, parents = found.parents.filter((one) => one !== null);
+  const { name, token } = wordsOf(transcoder),
+    { families } = found,
+    parents = found.parents.filter((one) => one !== null);
   const told = { ...found, parents, flat: null, verdict: hierarchyVerdict(found, null) };
   const split = families.filter(({ is_split }) => is_split).length;
+  const figures: Figure[] = families.length === 0 ? [] : [{
+    file: filesOf(transcoder.name).hierarchy,
+    shows: "Trees of the largest families: parents, their strongest children, and the tokens that each is known by",
+    spec: hierarchyFigure(transcoder.name, config, found, (feature) => nameOf(knownBy[feature], token)),
+  }];
   return {
     title,
     parts: [
@@ -34,6 +44,7 @@ export function hierarchySection(transcoder: RecordedTranscoder): Section {
         `${counted(families.length, "family", "families")} of a parent with two children or more; in ${
           integer(split)
         } the children together cover half of what chance leaves of the parent's firings: it is split into them. The largest:`,
+        ...figures.map(image),
         familyTable(families.slice(0, SHOWN), name),
       ],
       ...parents.length === 0 ? [] : [
@@ -42,6 +53,6 @@ export function hierarchySection(transcoder: RecordedTranscoder): Section {
       ],
       HIERARCHY_NOTES,
     ],
-    figures: [],
+    figures,
   };
 }
