@@ -79,6 +79,7 @@ async function analyze(
   passOver: (path: string, error: UserError) => void,
 ): Promise<TranscoderAnalysis[]> {
   const { analyzeTranscoder } = await import("../core/runs/analysed.ts");
+  const { withFlat } = await import("../core/runs/flat.ts");
   const { FEATURES_WITH_CONTEXTS } = await import("../reports/markdown/feature_sections.ts");
   const { missingAnalyses } = await import("../reports/markdown/missing.ts");
   const { makeAnalyses } = await import("./report/made.ts");
@@ -102,7 +103,7 @@ async function analyze(
     }
   }
   if (first && analysed.size === 0) throw first;
-  return chosen.flatMap((one) => analysed.get(one) ?? []);
+  return withFlat(chosen.flatMap((one) => analysed.get(one) ?? []));
 }
 
 async function report({ runs, out, json, ...options }: ReportOptions): Promise<void> {

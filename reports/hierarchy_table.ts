@@ -3,29 +3,9 @@
  * @module
  */
 
-import type { Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
+import type { FlatFigures, Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
 import { counted, decimal, integer, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
-
-/** A dictionary that was trained without nesting, beside a nested one. */
-export interface FlatFigures {
-  /** Its directory. */
-  readonly run: string;
-  /** Its features. */
-  readonly features: number;
-  /** Its groups; one where it is really flat. */
-  readonly groups: readonly number[];
-  /** Its FVU on the reading set, and that of the nested one. */
-  readonly fvu: number;
-  /** That of the nested one. */
-  readonly nested_fvu: number;
-  /** Its active features per token, and those of the nested one. */
-  readonly l0: number;
-  /** Those of the nested one. */
-  readonly nested_l0: number;
-  /** Parents once its features are grouped by how often they fire. */
-  readonly parents: ParentFigures;
-}
 
 /** What is told of a dictionary. */
 export interface ToldHierarchy extends Omit<Hierarchy, "parents"> {

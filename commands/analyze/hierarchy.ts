@@ -4,11 +4,10 @@
  */
 
 import type { Command } from "commander";
-import type { Hierarchy, HierarchyVerdict } from "../../core/analysis/hierarchy.ts";
+import type { FlatFigures, Hierarchy, HierarchyVerdict } from "../../core/analysis/hierarchy.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
-import type { FlatFigures } from "../../reports/hierarchy_table.ts";
 import { type Analysed, type CsvRow, print } from "./output.ts";
 import {
   counterpart,

@@ -18,6 +18,7 @@ import { writeAttribution } from "../../core/runs/attribution.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
+import { regroupingsFor } from "../../core/runs/flat.ts";
 import { writeImportance } from "../../core/runs/importance.ts";
 import { analyzeRecord } from "../../core/runs/recorded.ts";
 import { readingTokens, readRecord } from "../../core/runs/record.ts";
@@ -72,7 +73,6 @@ export async function* makeAnalyses(
   chosen: readonly ChosenTranscoder[],
   options: MakeOptions,
 ): AsyncGenerator<Made> {
-  const standing = new Set(standingForSweeps(chosen));
   using multiplier = new LateMultiplier();
   for (const together of openedAtOnce(chosen)) {
     const opened = new Map<FinishedTranscoder, ChosenTranscoder>();
@@ -85,7 +85,7 @@ export async function* makeAnalyses(
         yield [one, { reasons: ofAll(error.message) }];
       }
     }
-    yield* makeTogether(opened, standing, multiplier, options);
+    yield* makeTogether(opened, chosen, multiplier, options);
   }
 }
 
@@ -114,10 +114,11 @@ function ofAll(reason: string): Reasons {
 /** Those of one run with what is made of them, which shares a model and a text. */
 async function* makeTogether(
   opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
-  standing: ReadonlySet<ChosenTranscoder>,
+  chosen: readonly ChosenTranscoder[],
   multiplier: LateMultiplier,
   { quick, model, data }: MakeOptions,
 ): AsyncGenerator<Made> {
+  const standing = new Set(standingForSweeps(chosen));
   const all = [...opened.keys()], states = new Map(all.map((one) => [one, new MakingState(one)]));
   for (const state of states.values()) await state.look();
   const lacking = (analysis: ModelAnalysis) => all.filter((one) => states.get(one)!.lacks(analysis));
@@ -142,7 +143,9 @@ async function* makeTogether(
     );
     await makeWithModel(states, lacking, { model, data });
   }
-  for (const [one, state] of states) yield [opened.get(one)!, await state.made(multiplier)];
+  for (const [one, state] of states) {
+    yield [opened.get(one)!, await state.made(multiplier, regroupingsFor(opened.get(one)!, chosen))];
+  }
 }
 
 async function makeWithModel(
@@ -260,7 +263,10 @@ class MakingState {
   }
 
   /** All that was made, what is computed from the record included; the record is let go. */
-  async made(multiplier: LateMultiplier): Promise<MadeAnalyses> {
+  async made(
+    multiplier: LateMultiplier,
+    regroupings: readonly (readonly number[])[],
+  ): Promise<MadeAnalyses> {
     const { record } = this, { transcoder, name: { title } } = this.#one;
     this.record = null;
     if (record === null) return { ...this.#made, reasons: this.#reasons };
@@ -268,7 +274,7 @@ class MakingState {
     const recorded = analyzeRecord(
       record,
       transcoder,
-      dictionary,
+      { dictionary, regroupings },
       (label, analyze) => visibly(`${title}: ${label}`, analyze),
     );
     return { ...this.#made, recorded, reasons: this.#reasons };

@@ -26,7 +26,7 @@ export interface FeatureMap {
 const BLOCK = 8;
 
 /** Turns at most, and the relative change of both eigenvalues at which they are settled. */
-const MOST_TURNS = 300, SETTLED = 1e-9;
+const MOST_TURNS = 100, SETTLED = 1e-8;
 
 /** Separates the first vectors from other draws. */
 const START_STREAM = 0x6d617073;
@@ -69,9 +69,7 @@ function principal(matrix: Float64Array, width: number): { vectors: Float64Array
   let values = new Array<number>(size).fill(NaN);
   for (let turn = 0; turn < MOST_TURNS; turn++) {
     orthonormalize(vectors);
-    const turned = vectors.map((vector) =>
-      Float64Array.from({ length: width }, (_, i) => dot(matrix, i * width, vector, width))
-    );
+    const turned = product(matrix, vectors, width);
     const small = Float64Array.from(
       { length: size * size },
       (_, at) => dot(vectors[Math.floor(at / size)], 0, turned[at % size], width),
@@ -96,6 +94,22 @@ function principal(matrix: Float64Array, width: number): { vectors: Float64Array
   }
   const none = new Float64Array(width);
   return { vectors: [0, 1].map((n) => pointed(vectors[n] ?? none)), values: [0, 1].map((n) => values[n] ?? 0) };
+}
+
+/** The products of a symmetric matrix with some vectors, in one walk through it. */
+function product(matrix: Float64Array, vectors: readonly Float64Array[], width: number): Float64Array[] {
+  const n = vectors.length, side = new Float64Array(width * n), sums = new Float64Array(n);
+  vectors.forEach((vector, v) => vector.forEach((value, i) => side[i * n + v] = value));
+  const all = vectors.map(() => new Float64Array(width));
+  for (let i = 0; i < width; i++) {
+    sums.fill(0);
+    for (let j = 0; j < width; j++) {
+      const value = matrix[i * width + j];
+      for (let v = 0, at = j * n; v < n; v++, at++) sums[v] += value * side[at];
+    }
+    for (let v = 0; v < n; v++) all[v][i] = sums[v];
+  }
+  return all;
 }
 
 /** The vector or its opposite. */

@@ -134,6 +134,26 @@ export interface Hierarchy {
   readonly families: readonly Family[];
 }
 
+/** A dictionary that was trained without nesting, beside a nested one. */
+export interface FlatFigures {
+  /** Its directory. */
+  readonly run: string;
+  /** Its features. */
+  readonly features: number;
+  /** Its groups; one where it is really flat. */
+  readonly groups: readonly number[];
+  /** Its FVU on the reading set, and that of the nested one. */
+  readonly fvu: number;
+  /** That of the nested one. */
+  readonly nested_fvu: number;
+  /** Its active features per token, and those of the nested one. */
+  readonly l0: number;
+  /** Those of the nested one. */
+  readonly nested_l0: number;
+  /** Parents once its features are grouped by how often they fire. */
+  readonly parents: ParentFigures;
+}
+
 /** What is looked through: activations with the groups that they are looked through in. */
 interface Grouped {
   readonly rows: SparseRows;

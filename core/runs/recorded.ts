@@ -16,7 +16,13 @@ import { directionsOf } from "../analysis/directions.ts";
 import type { FeatureMap } from "../analysis/feature_map.ts";
 import { type FeaturesOverview, featuresOverview } from "../analysis/feature_overview.ts";
 import { type FeaturePattern, featurePatterns } from "../analysis/feature_patterns.ts";
-import { type Hierarchy, hierarchy } from "../analysis/hierarchy.ts";
+import {
+  densityParents,
+  type FlatFigures,
+  type Hierarchy,
+  hierarchy,
+  type ParentFigures,
+} from "../analysis/hierarchy.ts";
 import { type OriginalScores, originalScores } from "../analysis/original_scores.ts";
 import { columnsOf, type FeatureRecord, type RecordedTokens } from "../analysis/record.ts";
 import type { SimilarRows } from "../analysis/similar_rows.ts";
@@ -75,8 +81,14 @@ export interface RecordedAnalysis {
   readonly dictionary: DictionaryAnalysis | string;
   /** The original project's own scores; null where rows were not compared. */
   readonly scores: OriginalScores | null;
+  /** Active features per token. */
+  readonly l0: number;
   /** What there is of a hierarchy; null where there is one group. */
   readonly hierarchy: Hierarchy | null;
+  /** What there is of one without nesting, of a transcoder that is the same otherwise; null where none is known. */
+  readonly flat: FlatFigures | null;
+  /** Parents once its features are in other groups by how often they fire, by those groups' sizes, joined by commas. */
+  readonly regrouped: ReadonlyMap<string, ParentFigures>;
   /** How features fire, and in what company. */
   readonly patterns: RecordedPatterns;
 }
@@ -106,19 +118,27 @@ export interface RecordedFiring extends Omit<FiringSimilarities, "correlation" |
 /** Runs an analysis and shows how far it is, under a few words that say what is being done. */
 export type Visibly = <T>(label: string, analyze: (onProgress: FeatureProgress) => T) => T;
 
+/** What is known of a transcoder besides its record. */
+export interface RecordedBesides {
+  /** What its weights say by themselves, or why that is not known. */
+  readonly dictionary: DictionaryAnalysis | string;
+  /** Groups that its features are put into by how often they fire, so that nested transcoders can be held against it; none if left out. */
+  readonly regroupings?: readonly (readonly number[])[];
+}
+
 /**
  * Analyses what a transcoder does on its reading set.
  *
  * @param record What it does there.
  * @param transcoder The transcoder.
- * @param dictionary What its weights say by themselves, or why that is not known.
+ * @param besides What is known of it besides.
  * @param visibly Shows how far each analysis is.
  * @returns The analyses.
  */
 export function analyzeRecord(
   record: FeatureRecord,
   { weights, shape }: Transcoder,
-  dictionary: DictionaryAnalysis | string,
+  { dictionary, regroupings = [] }: RecordedBesides,
   visibly: Visibly = (_, analyze) => analyze(() => {}),
 ): RecordedAnalysis {
   const features = featureCount(shape.groups), decoder = directionsOf(weights.decoder, shape.d_out);
@@ -144,6 +164,12 @@ export function analyzeRecord(
     hierarchy: shape.groups.length < 2
       ? null
       : visibly("looking for parents", (onProgress) => hierarchy(record, decoder, onProgress)),
+    l0: record.index.length / place.length,
+    flat: null,
+    regrouped: new Map(regroupings.map((groups) => [
+      groups.join(),
+      visibly("looking for parents", (onProgress) => densityParents(record, decoder, groups, onProgress)),
+    ])),
     patterns: {
       patterns: visibly("patterns", (onProgress) => featurePatterns(record, features, onProgress)),
       clusters,

@@ -124,9 +124,8 @@ function placePanel(patterns: readonly FeaturePattern[], name: (feature: number)
   return {
     title: heading(
       "Bound to a place in the context",
-      `${integer(beyond)} of ${counted(judged.length, "feature")} more than any would be by chance; ${
-        beyond === 0 ? "none to draw" : "those bound most"
-      }`,
+      `${integer(beyond)} of ${counted(judged.length, "feature")} more than any would be by chance` +
+        (beyond > PLACED ? `; the first ${PLACED}` : ""),
     ),
     layer: [
       {

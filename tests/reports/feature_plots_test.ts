@@ -3,9 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { dictionaryOf, type Multiplier } from "../../commands/report/dictionary.ts";
+import type { ParentFigures } from "../../core/analysis/hierarchy.ts";
 import { loopedCosines, loopedMoment } from "../../core/analysis/looped_products.ts";
 import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { flatCounterpart, regroupingsFor, withFlat } from "../../core/runs/flat.ts";
 import { analyzeRecord } from "../../core/runs/recorded.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { hierarchySection } from "../../reports/markdown/sections/hierarchy.ts";
@@ -30,7 +32,12 @@ const multiplier: Multiplier = {
 
 /** A run whose record was planted, with all that a report computes of it. */
 async function planted(
-  { groups, rules, most = multiplier.most }: { groups: number[]; rules: readonly Rule[]; most?: number },
+  { groups, rules, most = multiplier.most, regroupings }: {
+    groups: number[];
+    rules: readonly Rule[];
+    most?: number;
+    regroupings?: number[][];
+  },
 ): Promise<RecordedTranscoder> {
   const root = await Deno.makeTempDir();
   try {
@@ -38,7 +45,7 @@ async function planted(
     const [one] = chooseTranscoders(await findTranscoders(join(root, "runs"))).chosen;
     const transcoder = await readTranscoder(one.path, one.config), { path: directory, name, config } = one;
     const dictionary = await dictionaryOf({ ...multiplier, most }, { directory, name, config, transcoder });
-    const recorded = analyzeRecord(plantedRecord(groups, TOKENS, rules), transcoder, dictionary);
+    const recorded = analyzeRecord(plantedRecord(groups, TOKENS, rules), transcoder, { dictionary, regroupings });
     return { ...await analyzeTranscoder(one, 3, { recorded, reasons: {} }), recorded };
   } finally {
     await Deno.remove(root, { recursive: true });
@@ -120,6 +127,34 @@ Deno.test("hierarchy: each edge joins a child to its parent, with its lift; what
     assert.ok(points.data!.values.some((point) => point.row === first.row && feature(point) === found.parent));
     assert.equal(first.lift, found.lift);
   }
+});
+
+Deno.test("a transcoder without nesting that differs in nothing else stands beside a nested one, without being asked", async () => {
+  const flat = await planted({ groups: [24], rules, regroupings: [[8, 8, 8]] });
+  const other = { ...flat, config: { ...flat.config, k: flat.config.k + 1 } };
+  assert.equal(flatCounterpart(nested, [other, nested, flat]), flat);
+  assert.equal(flatCounterpart(nested, [other, nested]), undefined);
+  assert.equal(flatCounterpart(flat, [nested, flat]), undefined);
+  const shorter = { ...flat, config: { ...flat.config, steps: flat.config.steps - 1 } };
+  assert.equal(flatCounterpart(nested, [shorter]), undefined);
+  assert.deepEqual(regroupingsFor(flat, [nested, flat, other]), [[8, 8, 8]]);
+  assert.deepEqual(regroupingsFor(nested, [nested, flat]), []);
+
+  const [beside, same] = withFlat([nested, flat]) as RecordedTranscoder[];
+  assert.equal(same, flat);
+  const { flat: found, hierarchy } = beside.recorded;
+  // The same features fire in both: ordered by how often they fire they are the same, whatever they write.
+  const fired = ({ judged, kept, mean_excess, median_lift }: ParentFigures) => [judged, kept, mean_excess, median_lift];
+  assert.deepEqual(fired(found!.parents), fired(hierarchy!.by_density));
+  assert.equal(found!.l0, found!.nested_l0);
+  const said = hierarchySection(beside as RecordedTranscoder).parts.join("\n");
+  assert.match(
+    said,
+    /(Nesting adds|A flat dictionary has more).*, trained without nesting, has 0\.\d+ ± 0\.\d+ by how/,
+  );
+  assert.doesNotMatch(said, /--against/);
+  assert.match(hierarchySection(nested).parts.join("\n"), /--against RUN/);
+  assert.equal(withFlat([nested, other])[0], nested);
 });
 
 Deno.test("whether features that fire alike write alike is said three ways", () => {

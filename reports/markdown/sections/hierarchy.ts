@@ -20,14 +20,14 @@ import { type Figure, image, type RecordedTranscoder, type Section, wordsOf } fr
 
 /** The section. */
 export function hierarchySection(transcoder: RecordedTranscoder): Section {
-  const { recorded: { hierarchy: found, knownBy }, path, config } = transcoder, title = "Hierarchy";
+  const { recorded: { hierarchy: found, flat, knownBy }, path, config } = transcoder, title = "Hierarchy";
   if (found === null) {
     return { title, parts: ["The dictionary has one group, so that there is none to look for."], figures: [] };
   }
   const { name, token } = wordsOf(transcoder),
     { families } = found,
     parents = found.parents.filter((one) => one !== null);
-  const told = { ...found, parents, flat: null, verdict: hierarchyVerdict(found, null) };
+  const told = { ...found, parents, flat, verdict: hierarchyVerdict(found, flat && flat.parents) };
   const split = families.filter(({ is_split }) => is_split).length;
   const figures: Figure[] = families.length === 0 ? [] : [{
     file: filesOf(transcoder.name).hierarchy,
