@@ -13,9 +13,12 @@ import { readTranscoder } from "./transcoder.ts";
 /** So many of one target are worth a report of their own. */
 const LEAST_MEMBERS = 3;
 
-/** The members of a sweep that differ in nothing but their seeds. */
+/**
+ * The members of a sweep that differ in nothing but their seeds; or a single one that began with finished weights, which is no seed: its
+ * features are its parent's, and it has had the parent's training besides its own.
+ */
 export interface SweepSetting {
-  /** What they are called among all settings: a name without seed. */
+  /** What they are called among all settings: a name without seed, and the own one of a member that began with finished weights. */
   readonly name: TranscoderName;
   /** They, in the order of the reports. */
   readonly members: readonly TranscoderAnalysis[];
@@ -103,11 +106,15 @@ function beats({ evaluation: a }: TranscoderAnalysis, { evaluation: b }: Transco
 
 function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
   const names = nameTranscoders(members.map(({ config }) => ({ ...idOf(config), seed: 0, data_seed: 0 })));
-  const byName = Map.groupBy(members.map((member, i) => ({ member, name: names[i] })), ({ name }) => name.file);
-  return [...byName.values()].map((named) => {
-    const alike = named.map(({ member }) => member);
+  const named = members.map((member, i) => {
+    return member.config.parent
+      ? { member, name: member.name, setting: member }
+      : { member, name: names[i], setting: names[i].file };
+  });
+  return [...Map.groupBy(named, ({ setting }) => setting).values()].map((ofSetting) => {
+    const alike = ofSetting.map(({ member }) => member);
     return {
-      ...{ name: named[0].name, members: alike },
+      ...{ name: ofSetting[0].name, members: alike },
       fvu: seedMean(alike.map(({ evaluation }) => evaluation.fvu)),
       l0: seedMean(alike.map(({ evaluation }) => evaluation.l0)),
       stability: null,
@@ -115,13 +122,16 @@ function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
   });
 }
 
-/** Dictionaries of as many groups count as the same but for their size. */
+/**
+ * Dictionaries of as many groups count as the same but for their size. Those that began with the same finished weights are of one seed,
+ * whatever the order of their text.
+ */
 function growthWith(members: readonly TranscoderAnalysis[], setting: "features" | "k"): Growth | null {
   return growth(members.map(({ config, evaluation }) => {
-    const { features, k, source, groups, learning_rate, skip, seed, data_seed } = config;
+    const { features, k, source, groups, learning_rate, skip, seed, data_seed, parent } = config;
     const other = setting === "features" ? k : features;
     return {
-      ...{ x: config[setting], y: evaluation.fvu, seed: `${seed} ${data_seed}` },
+      ...{ x: config[setting], y: evaluation.fvu, seed: parent?.fingerprint ?? `${seed} ${data_seed}` },
       others: JSON.stringify([tapName(source), groups.length, learning_rate, skip, other]),
     };
   }));

@@ -8,7 +8,7 @@ import { type StableShare, stableShare } from "../../core/analysis/stability.ts"
 import { moments } from "../../core/analysis/statistics.ts";
 import { tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import type { Sweep } from "../../core/runs/sweeps.ts";
+import type { Sweep, SweepSetting } from "../../core/runs/sweeps.ts";
 import { bracketed, withInterval } from "../evaluation_table.ts";
 import { filesOf, SWEEP_FILES } from "../file_names.ts";
 import { confidence, counted, decimal, integer, interval, list, percent, significant, timestamp } from "../format.ts";
@@ -45,14 +45,19 @@ function seedsTable({ settings }: Sweep): string {
     Number.isFinite(std) ? `${decimal(mean, digits)} ± ${decimal(std, digits)}` : decimal(mean, digits);
   return table(
     ["Setting", ...["Seeds", "FVU", "95 % CI of the mean", "L0"].map(numeric)],
-    settings.map(({ name, members, fvu, l0 }) => [
-      name.phrase,
-      integer(members.length),
-      figure(fvu, 4),
-      interval(fvu.ci95, 4),
-      figure(l0, 1),
+    settings.map((setting) => [
+      settingName(setting),
+      integer(setting.members.length),
+      figure(setting.fvu, 4),
+      interval(setting.fvu.ci95, 4),
+      figure(setting.l0, 1),
     ]),
   );
+}
+
+/** Says what a setting's single member began with, where that was not random weights. */
+function settingName({ name, members: [{ config: { parent } }] }: SweepSetting): string {
+  return parent ? `${name.phrase}, started from ${plain(parent.name)}` : name.phrase;
 }
 
 /** What a doubling of the setting does to FVU, as the exponent says. */
@@ -117,9 +122,13 @@ function stabilityTable({ settings }: Sweep): string {
   );
 }
 
+const NO_SEED =
+  "A transcoder that began with finished weights is no seed and stands by itself: its features are its parent's.";
+
 function section(sweep: Sweep): string[] {
   const { members } = sweep, { config } = members[0];
   const hasSeeds = sweep.settings.some(({ members: { length } }) => length > 1);
+  const isStarted = members.some(({ config: { parent } }) => parent !== undefined);
   const growths = growthSentences(sweep), stability = stabilitySentence(sweep);
   return [
     `## ${counted(members.length, "transcoder")} of ${list(config.targets.map((target) => `\`${tapName(target)}\``))}`,
@@ -137,7 +146,9 @@ function section(sweep: Sweep): string[] {
       : "",
     hasSeeds ? "### Means over Seeds" : "",
     hasSeeds ? seedsTable(sweep) : "",
-    hasSeeds ? "± is the standard deviation over seeds of one transcoder, not of the mean." : "",
+    hasSeeds
+      ? `± is the standard deviation over seeds of one transcoder, not of the mean.${isStarted ? ` ${NO_SEED}` : ""}`
+      : "",
     stability && "### Stability over Seeds",
     stability,
     stability && stabilityTable(sweep),

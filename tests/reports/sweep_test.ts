@@ -33,6 +33,25 @@ Deno.test("those that nobody beats are on the front, and seeds are taken togethe
   assert.ok(Math.abs(settings[0].fvu.mean - 0.31) < 1e-9);
 });
 
+Deno.test("one that began with finished weights is no seed: neither its FVU nor its features count as one's", async () => {
+  const parent = { name: "first/layer2", fingerprint: "f".repeat(64), steps: 600 };
+  const started = { ...members[1], config: { ...members[1].config, parent } };
+  const further = { ...members[2], config: { ...members[2].config, parent, data_seed: 7 } };
+  const [sweep] = sweepsOf([members[0], started, further]);
+  const { settings } = await withStability(sweep, () => assert.fail("there are no two seeds"));
+  assert.deepEqual(settings.map(({ name, fvu }) => [name.phrase, fvu.mean]), [
+    ["layer 2 (k 16)", members[0].evaluation.fvu],
+    ["layer 2 (k 16, seed 1)", started.evaluation.fvu],
+    ["layer 2 (k 32, seed 0)", further.evaluation.fvu],
+  ]);
+  assert.ok(settings.every(({ fvu: { std }, stability }) => Number.isNaN(std) && stability === null));
+  // Both with one parent are of one seed, the third is of none that has two k.
+  assert.equal(sweep.withK?.seeds, 1);
+  const [mixed] = sweepsOf([...members, started]), report = sweepReport([mixed], new Date());
+  assert.match(report, /^\| layer 2 \(k 16, seed 1\), started from first\/layer2 +\| +1 \| +0\.3200 \|/m);
+  assert.match(report, /began with finished weights is no seed/);
+});
+
 Deno.test("each seed's features are looked for in the others' weights, of each setting that has several", async () => {
   const root = await Deno.makeTempDir();
   try {
