@@ -199,6 +199,11 @@ export interface HeldOutChange {
   firing: EffectFigures | null;
   /** and with random features changed likewise. */
   rivals: readonly SetFigures[];
+  /**
+   * What becomes of the next token's mean distribution over all predictions: how much probability goes from some tokens to others, which
+   * gain the most, and which lose the most.
+   */
+  next_tokens: { moved: number; gained: TokenProbabilities[]; lost: TokenProbabilities[] };
   /** What becomes of each document, in the order of the text. */
   per_document: { document: string; predictions: number; ce_change: number; kl: number }[];
   /** The predictions of largest KL, the largest first. */

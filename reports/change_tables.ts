@@ -159,9 +159,32 @@ function continuations({ temperature, seed, same, before, after }: Continuations
     `without  ${line(before)}\n\n` + `with     ${line(after)}`;
 }
 
+/** The next tokens that gain and lose over all predictions. */
+function meanMovesSection({ moved, gained, lost }: HeldOutChange["next_tokens"]): string {
+  if (moved === 0) return "";
+  const share = (value: number) => `${significant(100 * value, 3)} %`;
+  const rows = ([["gains", gained], ["loses", lost]] as const).flatMap(([what, tokens]) =>
+    tokens.map(({ token, before, after }, i) => {
+      const points = significant(100 * (after - before), 3);
+      return [
+        i === 0 ? what : "",
+        visibleToken(token),
+        share(before),
+        share(after),
+        after > before ? `+${points}` : points,
+      ];
+    })
+  );
+  const columns = ["", "next token", numeric("before"), numeric("after"), numeric("change")];
+  return `Over all predictions, ${
+    share(moved)
+  } of the next token's probability moves from some tokens to others; means of those that ` +
+    `gain and lose the most:\n\n${table(columns, rows)}`;
+}
+
 /** Under a heading: the figures beside those of random features, then the documents and the predictions that changed the most. */
 export function changedHeldOutReport(run: ChangedRun, found: HeldOutChange, top: number): string {
-  const { split, contexts, documents, clean, changed, firing, rivals, per_document, affected } = found;
+  const { split, contexts, documents, clean, changed, firing, rivals, next_tokens, per_document, affected } = found;
   const small = (value: number, ends: Interval) => bracketed(value, ends, (number) => significant(number, 3));
   const figures = ({ ce, ce_ci95, ce_change, ce_change_ci95, kl, kl_ci95, top1, top1_ci95 }: EffectFigures) => [
     withInterval(ce, ce_ci95, 3),
@@ -200,6 +223,7 @@ export function changedHeldOutReport(run: ChangedRun, found: HeldOutChange, top:
     rivals.length > 0
       ? ""
       : "No random features stand beside it: none were asked for, or there are not as many others.",
+    meanMovesSection(next_tokens),
     documents > 1
       ? `Documents that change the most, by KL:\n\n${
         table(

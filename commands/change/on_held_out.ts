@@ -37,7 +37,7 @@ export async function changeOnHeldOut(
       [transcoder],
       wanted,
       async ({ transcoders: [placed], text, advance, ...given }) => {
-        const { affected, per_document, ...effect } = await measureChangeEffect({
+        const { affected, per_document, next_tokens, ...effect } = await measureChangeEffect({
           ...given,
           ...{ placed, features, change, rivals, seed, top, onProgress: advance },
         });
@@ -46,6 +46,11 @@ export async function changeOnHeldOut(
         };
         return {
           ...{ split, seed, ...effect },
+          next_tokens: {
+            moved: next_tokens.moved,
+            gained: next_tokens.gained.map(named),
+            lost: next_tokens.lost.map(named),
+          },
           per_document: per_document.map(({ document, ...figures }) => {
             return { document: text.documentName(document), ...figures };
           }),

@@ -103,7 +103,7 @@ export function withChangeOptions(command: Command): Command {
     .addOption(
       wholeNumberOption(
         "-n, --top <n>",
-        "how many of the tokens and documents that change most are told of, and how many next tokens at each",
+        "how many of the tokens and documents that change most are told of, and how many next tokens at each and over all",
         { most: MOST_TOP, value: 5 },
       ),
     )

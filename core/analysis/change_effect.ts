@@ -72,6 +72,9 @@ export const CHANGE_DEFINITIONS: Readonly<Record<string, string>> = {
   kl_share: "The token's KL by the sum of all tokens', those that rounding leaves below 0 taken as 0.",
   target_change: "|y' - y| / |y|: how far the target is moved, relative to its length.",
   movers: "The tokens whose probability of being next is moved the most, by the absolute difference.",
+  next_tokens:
+    "Each token's probability of being next, without the change and with it, as its mean over all predictions. moved: half the sum of the " +
+    "absolute differences over the vocabulary; gained and lost: the tokens with the largest difference of either sign.",
   ce:
     "Mean next-token cross-entropy over the predictions, in nats: those made at a counted token that has a successor.",
   ce_change: "The cross-entropy with the change minus that without it, on the same predictions.",

@@ -61,6 +61,38 @@ export function movedTokens(before: Float32Array, after: Float32Array, most: num
   };
 }
 
+/** What a change makes of the mean distribution over the next token. */
+export interface MeanMoves {
+  /** How much probability it moves from some tokens to others: half the sum of the absolute differences. */
+  moved: number;
+  /** The tokens that gain the most, the most first, */
+  gained: MovedToken[];
+  /** and those that lose the most. */
+  lost: MovedToken[];
+}
+
+/**
+ * Compares two mean distributions over the next token.
+ *
+ * @param before [vocabulary] The probabilities without the change, summed over predictions.
+ * @param after Those with it.
+ * @param predictions How many predictions these are, at least one.
+ * @param most The most tokens to name of either kind.
+ * @returns Mean probabilities: fewer where fewer have gained or lost at all; of equal ones the lower id first.
+ */
+export function meanMoves(before: Float64Array, after: Float64Array, predictions: number, most: number): MeanMoves {
+  const gained = new Largest<MovedToken>(most), lost = new Largest<MovedToken>(most);
+  let moved = 0;
+  before.forEach((sum, token_id) => {
+    const token = { token_id, before: sum / predictions, after: after[token_id] / predictions };
+    const gain = token.after - token.before;
+    moved += Math.abs(gain) / 2;
+    if (gain > 0) gained.add(token, gain);
+    if (gain < 0) lost.add(token, -gain);
+  });
+  return { moved, gained: gained.items, lost: lost.items };
+}
+
 /**
  * Chooses the next token.
  *

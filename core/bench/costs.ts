@@ -110,6 +110,13 @@ const ROWS: Readonly<Record<string, Row>> = {
     flops: ({ rows, columns }, _, { SOFT_CAP }) => (2 * (SOFT_CAP > 0 ? 7 : 4) + 3) * rows * columns,
     inPlace: ["state"],
   },
+  sum_probabilities: {
+    // Of both: cap, difference, exponential, quotient, sum.
+    flops: ({ columns, chosen }, _, { SOFT_CAP }) => 2 * (SOFT_CAP > 0 ? 7 : 4) * chosen * columns,
+    touched: ({ columns, chosen }) => ({
+      ...{ product: chosen * columns, reference: chosen * columns, state: 4 * chosen, sums: 2 * columns },
+    }),
+  },
   store_logits: {
     flops: ({ rows, columns }, _, { SOFT_CAP }) => (SOFT_CAP > 0 ? 3 : 0) * rows * columns,
     touched: ({ rows, columns }) => ({ logits: rows * columns }),

@@ -356,6 +356,28 @@ export class Decoder {
   }
 
   /**
+   * Records the probabilities of next tokens, summed over some predictions, without what the last forward had changed and with it.
+   *
+   * @param pass The pass of {@link recordComparison} of all tokens of that forward, behind it, or a later one.
+   * @param reference As it was given to that.
+   * @param tokens Tokens of that forward.
+   * @param chosen u32: flat indices of the tokens whose predictions count,
+   * @param count and how many these are.
+   * @param sums f32 [2, vocabulary], overwritten: sums by the reference, and by that forward.
+   * @throws {RangeError} When the model was loaded without its head, or nothing was compared.
+   */
+  recordProbabilitySums(
+    pass: Pass,
+    reference: Tensor,
+    tokens: number,
+    chosen: Tensor,
+    count: number,
+    sums: Tensor,
+  ): void {
+    this.#requireHead().recordProbabilitySums(pass, reference, tokens, chosen, count, sums);
+  }
+
+  /**
    * Records what several forward passes of a batch predict, and how the predictions of all but the first differ from its own. The
    * vocabulary is gone through once for all of them. The successors go to the GPU at once, so submit the pass before the next call.
    *

@@ -12,7 +12,7 @@ import type { Pass } from "../gpu/run.ts";
 import { oneBlock, recordGather } from "../gpu/row_blocks.ts";
 import { ELEMENT_BYTES, type Tensor } from "../gpu/tensor.ts";
 import type { TokenBatch } from "../text/contexts.ts";
-import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits, sumProbabilities } from "../../wgsl/model/head.ts";
 import { rmsNorm } from "../../wgsl/model/norms.ts";
 import { COLUMN_ALIGNMENT, matmul } from "../../wgsl/shared/matmul.ts";
 import type { DecoderConfig } from "./config.ts";
@@ -201,6 +201,37 @@ export class Head {
       );
     });
     return result;
+  }
+
+  /**
+   * Records sums of the probabilities of next tokens; see {@link Decoder.recordProbabilitySums}. Both products with the vocabulary are
+   * computed once more, since a probability needs the sum over all of it.
+   *
+   * @param pass Where to record, behind {@link recordComparison} of all tokens.
+   * @param reference As it was given to that.
+   * @param tokens Tokens of that forward pass.
+   * @param chosen u32: flat indices of the tokens whose predictions count,
+   * @param count and how many these are.
+   * @param sums f32 [2, vocabulary], overwritten.
+   */
+  recordProbabilitySums(
+    pass: Pass,
+    reference: Tensor,
+    tokens: number,
+    chosen: Tensor,
+    count: number,
+    sums: Tensor,
+  ): void {
+    if (this.#comparison === null) {
+      throw new RangeError("Cannot sum probabilities: predictions must have been compared");
+    }
+    const { product, state } = this.#comparison, { vocabSize: vocabulary, finalSoftCap } = this.#config;
+    this.#recordBlocks(pass, this.#tensors.normed, tokens, (columns, first, block) => {
+      this.#recordProduct(pass, reference, tokens, block, product);
+      const tensors = { product: this.#product, reference: product, state, chosen_row: chosen, sums };
+      const params = { rows: tokens, columns, first, vocabulary, chosen: count };
+      pass.run(sumProbabilities, tensors, params, { SOFT_CAP: finalSoftCap ?? 0 });
+    });
   }
 
   /**

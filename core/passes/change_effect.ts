@@ -9,7 +9,7 @@
 import { type DocumentEffect, type EffectFigures, EffectMeans, EffectSums } from "../analysis/change_effect.ts";
 import type { Interval } from "../analysis/bootstrap.ts";
 import { Largest } from "../analysis/largest.ts";
-import { type MovedTokens, movedTokens } from "../analysis/next_token.ts";
+import { type MeanMoves, meanMoves, type MovedTokens, movedTokens } from "../analysis/next_token.ts";
 import { drawRivals } from "../analysis/rivals.ts";
 import { UserError } from "../errors.ts";
 import { openScope } from "../gpu/scope.ts";
@@ -32,7 +32,7 @@ export interface ChangeEffectOptions extends ChangedModelOptions {
   readonly rivals: number;
   /** What these are drawn by. */
   readonly seed: number;
-  /** How many predictions are told of, and how many movers of each. */
+  /** How many predictions are told of, how many movers of each, and how many tokens that gain and that lose over all of them. */
   readonly top: number;
   /** Hears of the tokens counted so far, of all forward passes. */
   readonly onProgress?: (done: number, tokens: number) => void;
@@ -80,6 +80,8 @@ export interface ChangeEffect {
   readonly firing: EffectFigures | null;
   /** Random features changed likewise; fewer than asked for, that is none, where there are too few others. */
   readonly rivals: readonly SetEffect[];
+  /** What becomes of the next token's mean distribution. */
+  readonly next_tokens: MeanMoves;
   /** What becomes of each document, by number, in the order of the text. */
   readonly per_document: readonly DocumentEffect[];
   /** The predictions with the largest KL, the largest first. */
@@ -106,16 +108,17 @@ export async function measureChangeEffect(options: ChangeEffectOptions): Promise
   const drawn = Array.from({ length: rivals }, (_, draw) => drawRivals(fired.mass, features, seed, draw));
   const sets = [features, ...drawn.filter((set) => set !== null)];
   const sums = sets.map(() => new EffectSums()), firing = new EffectSums();
-  const largest = new Largest<Measured>(top);
+  const largest = new Largest<Measured>(top), probabilities = new Float64Array(2 * options.decoder.config.vocabSize);
   const uploaded = sets.map((set) => model.upload(new Map(set.map((feature) => [feature, change]))));
   await model.compare(batches, uploaded, (set, compared) => {
+    compared.probabilities?.forEach((sum, i) => probabilities[i] += sum);
     for (const measured of predictionsOf(compared)) {
       sums[set].add(measured);
       if (set > 0) continue;
       if (fired.places[compared.piece.contextsBefore].has(measured.place)) firing.add(measured);
       if (measured.kl > 0) largest.add(measured, measured.kl);
     }
-  }, onPass);
+  }, { summed: ({ batch, places }) => places.filter((place) => hasSuccessor(batch, place)), onPass });
   if (sums[0].contexts.size === 0) throw nothingCounts();
 
   const means = new EffectMeans(sums[0]), { contexts, documents, resampled } = means;
@@ -127,6 +130,7 @@ export async function measureChangeEffect(options: ChangeEffectOptions): Promise
   return {
     ...{ contexts, documents, resampled, clean: means.before(sums[0]), changed, rivals: others },
     firing: firing.contexts.size > 0 ? means.of(firing) : null,
+    next_tokens: meanMoves(...halves(probabilities), changed.predictions, top),
     per_document: sums[0].documents,
     affected: await affectedPredictions(model, largest.items, uploaded[0], top),
   };
@@ -186,12 +190,20 @@ function* predictionsOf({ piece, before, comparison }: ComparedPass): Generator<
   const { batch, contextsBefore, places } = piece, { context: length, document: documents } = batch;
   for (const place of places) {
     const row = Math.floor(place / length);
-    if (place % length === length - 1 || documents[place + 1] === NO_DOCUMENT) continue;
+    if (!hasSuccessor(batch, place)) continue;
     const [after, kl, same] = comparison.subarray(3 * place, 3 * place + 3);
     // BOS is of no document; what stands behind it is.
     const document = documents[row * length + 1];
     yield { batch, place, context: contextsBefore + row, document, before: before[place], after, kl, same };
   }
+}
+
+function hasSuccessor({ context, document }: TokenBatch, place: number): boolean {
+  return place % context < context - 1 && document[place + 1] !== NO_DOCUMENT;
+}
+
+function halves(values: Float64Array): [Float64Array, Float64Array] {
+  return [values.subarray(0, values.length / 2), values.subarray(values.length / 2)];
 }
 
 /** Runs the contexts of some predictions once more, for the logits there. */

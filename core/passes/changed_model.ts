@@ -6,7 +6,7 @@
  * @module
  */
 
-import { createTensor, downloadF32, type Gpu } from "../gpu/device.ts";
+import { createTensor, downloadAll, downloadF32, type Gpu, upload } from "../gpu/device.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";
 import type { Edit } from "../model/edits.ts";
 import type { Decoder, ForwardOptions } from "../model/forward.ts";
@@ -43,6 +43,19 @@ export interface ComparedPass {
   readonly before: Float32Array;
   /** f32 [tokens, 3]: the loss with it; KL(without || with); 1 where both think the same token the most probable. */
   readonly comparison: Float32Array;
+  /**
+   * Of the first change, where sums were asked for: f32 [2, vocabulary], the probability of each next token without the change, then with
+   * it, summed over the predictions asked for. Null of others.
+   */
+  readonly probabilities: Float32Array | null;
+}
+
+/** What else is wanted of a comparison. */
+export interface CompareOptions {
+  /** The flat indices of the tokens whose predictions' probabilities are summed, of the first change; none are if left out. */
+  readonly summed?: (piece: Piece) => Uint32Array<ArrayBuffer>;
+  /** Hears of each forward pass, also of those without a change. */
+  readonly onPass?: (piece: Piece) => void;
 }
 
 /** Tokens of a context whose logits are wanted. */
@@ -105,7 +118,7 @@ export class ChangedModel {
    * @param batches The text; none larger than the model was loaded for. One without a counted token is left out.
    * @param changes The changes.
    * @param take Hears of each forward pass with a change: those of the first batch in the order of the changes, then those of the next.
-   * @param onPass Hears of each forward pass, also of those without a change.
+   * @param options What else is wanted.
    * @throws {UserError} When the device fails.
    * @throws The signal's reason once it is aborted.
    */
@@ -113,11 +126,15 @@ export class ChangedModel {
     batches: readonly TokenBatch[],
     changes: readonly UploadedChange[],
     take: (change: number, compared: ComparedPass) => void,
-    onPass: (piece: Piece) => void = () => {},
+    { summed, onPass = () => {} }: CompareOptions = {},
   ): Promise<void> {
-    const { gpu, decoder } = this.#options;
+    const { gpu, decoder, decoder: { maxTokens, config: { vocabSize } } } = this.#options;
+    const sums = summed && {
+      of: summed,
+      chosen: createTensor(gpu, "predictions summed over", [maxTokens], "u32"),
+      probabilities: createTensor(gpu, "summed probabilities", [2, vocabSize]),
+    };
     let before: Float32Array, recorded: Tensor;
-    const read = ({ batch }: Piece) => downloadF32(gpu, front(recorded, batch.ids.length));
     const clean: Analysis<Float32Array> = {
       ...WHOLE,
       forward: { edits: this.#kept.keep },
@@ -125,19 +142,29 @@ export class ChangedModel {
         decoder.recordNormed(pass, batch.ids.length, this.#normed);
         recorded = decoder.recordLoss(pass, batch);
       },
-      read,
+      read: ({ batch }) => downloadF32(gpu, front(recorded, batch.ids.length)),
       take: (piece, loss) => {
         before = loss;
         onPass(piece);
       },
     };
-    const changed = changes.map((change, c): Analysis<Float32Array> => ({
+    const changed = changes.map((change, c): Analysis<Float32Array[]> => ({
       ...WHOLE,
       forward: this.#forward(change),
-      record: (pass, { batch }) => recorded = decoder.recordComparison(pass, batch, this.#normed),
-      read,
-      take: (piece, comparison) => {
-        take(c, { piece, before, comparison });
+      record: (pass, piece) => {
+        const { batch } = piece;
+        recorded = decoder.recordComparison(pass, batch, this.#normed);
+        if (!sums || c > 0) return;
+        const places = sums.of(piece), { chosen, probabilities } = sums;
+        upload(gpu, chosen, places);
+        decoder.recordProbabilitySums(pass, this.#normed, batch.ids.length, chosen, places.length, probabilities);
+      },
+      read: async ({ batch }) => {
+        const wanted = [front(recorded, batch.ids.length), ...sums && c === 0 ? [sums.probabilities] : []];
+        return (await downloadAll(gpu, wanted)).map((bytes) => new Float32Array(bytes));
+      },
+      take: (piece, [comparison, probabilities = null]) => {
+        take(c, { piece, before, comparison, probabilities });
         onPass(piece);
       },
     }));

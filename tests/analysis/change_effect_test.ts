@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { drawResamples, interval95 } from "../../core/analysis/bootstrap.ts";
 import { EffectMeans, EffectSums } from "../../core/analysis/change_effect.ts";
 import { Largest } from "../../core/analysis/largest.ts";
-import { greedily, movedTokens, probabilitiesOf, sampled } from "../../core/analysis/next_token.ts";
+import { greedily, meanMoves, movedTokens, probabilitiesOf, sampled } from "../../core/analysis/next_token.ts";
 import { drawRivals } from "../../core/analysis/rivals.ts";
 import { assertClose } from "../compare.ts";
 import { uniform } from "../random.ts";
@@ -93,6 +93,25 @@ Deno.test("movers are the tokens with the largest difference of probability, non
   assert.deepEqual([most_probable_before.token_id, most_probable_after.token_id], [3, 1], "the lower of equal ones");
   assert.deepEqual(movedTokens(before, before, 3).movers, []);
   assert.equal(movedTokens(before, after, 10).movers.length, 6);
+});
+
+Deno.test("over many predictions the tokens that gain and those that lose are told of by their mean probability", () => {
+  const before = Float64Array.of(4, 2, 1, 0.5, 0.5), after = Float64Array.of(2, 2, 3, 0.75, 0.25);
+  const { moved, gained, lost } = meanMoves(before, after, 8, 5);
+  assert.equal(moved, 2.25 / 8);
+  assert.deepEqual(gained, [
+    { token_id: 2, before: 1 / 8, after: 3 / 8 },
+    { token_id: 3, before: 0.5 / 8, after: 0.75 / 8 },
+  ]);
+  assert.deepEqual(lost.map(({ token_id }) => token_id), [0, 4]);
+  assert.deepEqual(meanMoves(before, after, 8, 1).gained, gained.slice(0, 1));
+  const [one, other] = [Float64Array.of(1, 1, 2), Float64Array.of(2, 2, 0)];
+  assert.deepEqual(
+    meanMoves(one, other, 4, 3).gained.map(({ token_id }) => token_id),
+    [0, 1],
+    "of equal ones the lower id",
+  );
+  assert.deepEqual(meanMoves(before, before, 8, 5), { moved: 0, gained: [], lost: [] });
 });
 
 Deno.test("sampling draws each token as often as it is probable, and the same whatever else has changed", () => {

@@ -5,7 +5,7 @@ import { KERNELS } from "../../core/bench/catalogue.ts";
 import { costOf } from "../../core/bench/costs.ts";
 import { attention, rotary } from "../../wgsl/model/attention.ts";
 import { add } from "../../wgsl/model/edits.ts";
-import { comparePredictions, nextTokenLoss, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, storeLogits, sumProbabilities } from "../../wgsl/model/head.ts";
 import { headNorm, normAddNorm, rmsNorm } from "../../wgsl/model/norms.ts";
 import { transpose, transposePairs } from "../../wgsl/shared/transpose.ts";
 import { gatherRows, prepareRows, rowNorms, scatterRows } from "../../wgsl/shared/rows.ts";
@@ -215,6 +215,25 @@ for (const SOFT_CAP of [0, 30]) {
           meter.read("reference", r, c);
           for (const _ of range(2)) meter.flops += 1 + capping + 1 + 1 + 1; // comparison; difference from the largest, exponential, sum
           meter.flops += 1 + 1 + 1; // difference of both, product, sum
+        }
+      }
+    },
+    NOTHING,
+    { SOFT_CAP },
+  );
+  check(
+    sumProbabilities,
+    { ...params, chosen: 2 },
+    (meter) => {
+      for (const i of range(2)) {
+        meter.read("chosen_row", i);
+        for (const n of [0, 2, 4, 6]) meter.read("state", 2 * i, n);
+        for (const c of range(5)) {
+          for (const [model, of] of ["reference", "product"].entries()) {
+            meter.read(of, 2 * i, c);
+            meter.write("sums", model, 10 + c);
+            meter.flops += capping + 1 + 1 + 1 + 1; // difference from the largest, exponential, quotient, sum
+          }
         }
       }
     },

@@ -207,6 +207,9 @@ Deno.test("mtc ablate on held-out text: figures beside random features, document
     assert.ok(rival.features.every((feature: number) => feature >= 12));
     assert.equal(sum(found.per_document.map(({ predictions }: { predictions: number }) => predictions)), 98);
     assert.ok(found.per_document.every(({ document }: { document: string }) => document.endsWith(".txt")));
+    const { moved, gained, lost } = found.next_tokens;
+    assert.deepEqual([moved > 0 && moved < 1, gained.length, lost.length], [true, 4, 4]);
+    for (const { token_id, token } of [...gained, ...lost]) assert.equal(token, tokenizer.tokenText(token_id));
     const kls = found.affected.map(({ kl }: { kl: number }) => kl);
     assert.deepEqual([kls.length, kls], [4, kls.toSorted((a: number, b: number) => b - a)]);
     for (const { loss_before, token_id, token, next_token_id, movers, most_probable_before } of found.affected) {
@@ -229,6 +232,7 @@ Deno.test("mtc ablate on held-out text: figures beside random features, document
       assert.match(stdout, new RegExp(`^\\| ${row.replaceAll(/[()]/g, "\\$&")} +\\|.*\\[`, "m"));
     }
     assert.match(stdout, /^1 .*⟦.*⟧.*\n2 .*⟦.*⟧/m);
+    assert.match(stdout, /^\| gains \|.*% \| +\+[\d.]+ \|\n\| +\|.*\n\| loses \|.*% \| +-[\d.]+ \|$/m);
   }));
 
 Deno.test("mtc ablate: the table has a row per token, what features.csv knows of the feature, and the continuations", () =>

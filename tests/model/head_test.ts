@@ -1,6 +1,7 @@
 /** The head: losses and logits against Hugging Face, its kernels against float64. */
 
 import assert from "node:assert/strict";
+import { probabilitiesOf } from "../../core/analysis/next_token.ts";
 import { createTensor, downloadAll, downloadF32, type Gpu, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import { Pass } from "../../core/gpu/run.ts";
@@ -12,10 +13,10 @@ import { Decoder, type DecoderOptions, loadDecoder } from "../../core/model/forw
 import { headColumns } from "../../core/model/head.ts";
 import { reachOf } from "../../core/model/reach.ts";
 import { loadHead, loadLayers } from "../../core/model/weights.ts";
-import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits } from "../../wgsl/model/head.ts";
+import { comparePredictions, nextTokenLoss, NO_TOKEN, storeLogits, sumProbabilities } from "../../wgsl/model/head.ts";
 import { assertClose, relativeL2 } from "../compare.ts";
 import { bindingAtMost } from "../gpu/small_bindings.ts";
-import { assertWithin } from "../oracle/bounded.ts";
+import { assertWithin, difference, exact, exponential, quotient, sum } from "../oracle/bounded.ts";
 import * as oracle from "../oracle/decoder.ts";
 import { gaussians } from "../random.ts";
 import { MODELS, openGolden, openGoldenModel } from "./golden.ts";
@@ -168,6 +169,46 @@ for (const columns of [null, 1000]) {
   });
 }
 
+for (const columns of [null, 1000]) {
+  Deno.test(`sums of probabilities, ${columns ?? "all"} tokens a block: those of the softmax of the logits`, async () => {
+    using scope = openScope(gpu);
+    const { batch } = await openGolden("builtin"), tokens = batch.contexts * batch.context;
+    const files = await openGoldenModel("builtin"), { dModel, vocabSize } = configOf(files);
+    const options = { taps: [], maxTokens: tokens, context: batch.context, head: true }, pass = new Pass(gpu);
+    const model =
+      await (columns === null ? loadDecoder(scope, files, options) : inBlocks(scope, files, options, columns));
+    const added = tensorFrom(scope, "added", [tokens, dModel], gaussians(tokens * dModel, 1));
+    const normed = createTensor(scope, "normed", [tokens, dModel]), chosen = Uint32Array.of(3, 5, tokens - 1);
+    const logits = [0, 1].map((i) => createTensor(scope, `logits ${i}`, [chosen.length, vocabSize]));
+    const sums = createTensor(scope, "sums", [2, vocabSize]);
+    model.forward(pass, batch);
+    model.recordNormed(pass, tokens, normed);
+    model.recordLogits(pass, chosen, logits[0]);
+    pass.submit();
+    model.forward(pass, batch, { edits: [{ kind: "add", tap: { layer: 3, site: "mlp_out" }, tensor: added }] });
+    model.recordComparison(pass, batch, normed);
+    const rows = tensorFrom(scope, "chosen", [tokens], Uint32Array.from({ length: tokens }, (_, i) => chosen[i] ?? 0));
+    model.recordProbabilitySums(pass, normed, tokens, rows, chosen.length, sums);
+    model.recordLogits(pass, chosen, logits[1]);
+    pass.submit();
+    const found = await downloadF32(gpu, sums);
+    for (const [i, tensor] of logits.entries()) {
+      const values = await downloadF32(gpu, tensor), expected = new Float64Array(vocabSize);
+      for (const r of chosen.keys()) {
+        probabilitiesOf(values.subarray(r * vocabSize, (r + 1) * vocabSize)).forEach((p, token) =>
+          expected[token] += p
+        );
+      }
+      assertClose(`model ${i}`, found.subarray(i * vocabSize, (i + 1) * vocabSize), expected, {
+        floor: 1e-9,
+        relative: 1e-5,
+      });
+    }
+    assert.notDeepEqual(found.subarray(0, vocabSize), found.subarray(vocabSize));
+    await files.weights.close();
+  });
+}
+
 Deno.test("a head of bfloat16 stays so, and its blocks cover the vocabulary", async () => {
   const files = await openGoldenModel("gemma2/window"), config = configOf(files);
   const { blocks } = await loadHead(gpu, files.weights, config, 20);
@@ -306,5 +347,62 @@ for (const [rows, blocks, , cap, size] of cases) {
       [...column(2)],
       rowsHere.map((row, r) => largest(row) === largest(rowsThere[referenceOf[r]]) ? 1 : 0),
     );
+  });
+}
+
+for (const [rows, blocks, , cap, size] of cases) {
+  Deno.test(`sum_probabilities: ${rows} rows, blocks of ${blocks}, cap ${cap}, size ${size}`, async () => {
+    const vocabulary = blocks.reduce((a, b) => a + b);
+    using scope = openScope(gpu);
+    const models = [vocabulary, vocabulary + 1].map((seed) =>
+      gaussians(rows * vocabulary, seed).map((value) => size * value)
+    );
+    const capped = models.map((products) =>
+      Array.from(
+        { length: rows },
+        (_, r) =>
+          Array.from(products.subarray(r * vocabulary, (r + 1) * vocabulary), (value) => oracle.softCapped(value, cap)),
+      )
+    );
+    // What compare_predictions leaves of each row: the largest and the sum, exact numbers for the sum of probabilities.
+    const state = new Float32Array(rows * 8).fill(7);
+    const exponents = capped.map((ofModel, model) =>
+      ofModel.map((row, r) => {
+        const largest = Math.fround(Math.max(...row.map(({ value }) => value)));
+        const total = Math.fround(row.reduce((sum, { value }) => sum + Math.exp(value - largest), 0));
+        const at = 8 * r + (model === 0 ? 4 : 0);
+        [state[at], state[at + 2]] = [largest, total];
+        return row.map((z) => quotient(exponential(difference(z, exact(largest))), exact(total)));
+      })
+    );
+    // Every other row, the last ones first; none where there is one row.
+    const chosen = Uint32Array.from({ length: rows }, (_, r) => rows - 1 - r).filter((r) => r % 2 === 1);
+    const chosen_row = tensorFrom(
+      scope,
+      "chosen rows",
+      [rows],
+      new Uint32Array([...chosen, ...Array(rows - chosen.length)]),
+    );
+    const sums = tensorFrom(scope, "sums", [2, vocabulary], new Float32Array(2 * vocabulary).fill(7)),
+      pass = new Pass(gpu);
+    const states = tensorFrom(scope, "state", [rows, 8], state);
+    let first = 0;
+    for (const columns of blocks) {
+      const [reference, product] = models.map((products) => {
+        const part = new Float32Array(rows * columns);
+        for (let r = 0; r < rows; r++) {
+          part.set(products.subarray(r * vocabulary + first, r * vocabulary + first + columns), r * columns);
+        }
+        return tensorFrom(scope, "products", [rows, columns], part);
+      });
+      const params = { rows, columns, first, vocabulary, chosen: chosen.length };
+      pass.run(sumProbabilities, { product, reference, state: states, chosen_row, sums }, params, { SOFT_CAP: cap });
+      first += columns;
+    }
+    pass.submit();
+    const expected = exponents.flatMap((ofModel) =>
+      Array.from({ length: vocabulary }, (_, c) => sum(Array.from(chosen, (r) => ofModel[r][c])))
+    );
+    assertWithin("sums", await downloadF32(gpu, sums), expected);
   });
 }

@@ -1,6 +1,7 @@
 /** A change on held-out text: against the same measured context by context, and where it is known what must come out. */
 
 import assert from "node:assert/strict";
+import { probabilitiesOf } from "../../core/analysis/next_token.ts";
 import { createTensor, download, openGpu, tensorFrom } from "../../core/gpu/device.ts";
 import { Pass } from "../../core/gpu/run.ts";
 import { openScope } from "../../core/gpu/scope.ts";
@@ -75,6 +76,54 @@ async function predictions(features: readonly number[], change: ActivationChange
   return found;
 }
 
+/** The mean distribution over the next token without the change and with it, from the logits of each prediction. */
+async function meanDistributions(features: readonly number[], change: ActivationChange) {
+  using scope = openScope(gpu);
+  const { config: { vocabSize } } = decoder, all = text();
+  const changer = new FeatureChanger(scope, placed, decoder.config, CONTEXT);
+  const uploaded = changer.upload(scope, new Map(features.map((feature) => [feature, change])));
+  const logits = createTensor(scope, "logits", [CONTEXT, vocabSize]);
+  const sums = [new Float64Array(vocabSize), new Float64Array(vocabSize)];
+  let predictions = 0;
+  for (let row = 0; row < CONTEXTS; row++) {
+    const batch = sliceBatch(all, row, row + 1), places = countedRows(batch, false);
+    const predicted = places.filter((place) => place < CONTEXT - 1 && batch.document[place + 1] !== NO_DOCUMENT);
+    const counted = { places, rows: tensorFrom(scope, "rows", [CONTEXT], places) };
+    for (const [i, edits] of [[], changer.edits(counted, uploaded)].entries()) {
+      const pass = new Pass(gpu);
+      decoder.forward(pass, batch, { edits });
+      decoder.recordLogits(pass, predicted, logits);
+      pass.submit();
+      const rows = new Float32Array(await download(gpu, logits), 0, predicted.length * vocabSize);
+      for (let r = 0; r < predicted.length; r++) {
+        const probabilities = probabilitiesOf(rows.subarray(r * vocabSize, (r + 1) * vocabSize));
+        probabilities.forEach((probability, token) => sums[i][token] += probability);
+      }
+    }
+    predictions += predicted.length;
+  }
+  return sums.map((sum) => sum.map((value) => value / predictions));
+}
+
+for (const atOnce of [2, CONTEXTS]) {
+  Deno.test(`${atOnce} contexts at once: the next tokens that gain and lose are those of all predictions' softmaxes`, async () => {
+    const { next_tokens: { moved, gained, lost } } = await measure({ decoder: await load(atOnce), rivals: 1, top: 4 });
+    const [before, after] = await meanDistributions(CHANGED, OFF);
+    const byGain = Array.from(before, (p, token) => ({ token, gain: after[token] - p })).toSorted((a, b) =>
+      b.gain - a.gain
+    );
+    const ids = (tokens: typeof gained) => tokens.map(({ token_id }) => token_id);
+    assert.deepEqual(ids(gained), byGain.slice(0, 4).map(({ token }) => token));
+    assert.deepEqual(ids(lost), byGain.slice(-4).reverse().map(({ token }) => token));
+    const bound = { floor: 1e-9, relative: 2e-5 }, told = [...gained, ...lost];
+    assertClose("before", told.map((token) => token.before), ids(told).map((token) => before[token]), bound);
+    assertClose("after", told.map((token) => token.after), ids(told).map((token) => after[token]), bound);
+    const all = byGain.reduce((sum, { gain }) => sum + Math.abs(gain) / 2, 0);
+    assertClose("moved", [moved], [all], { floor: 1e-7, relative: 1e-4 });
+    assert.ok(moved > 1e-3);
+  });
+}
+
 const mean = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
 
 for (const atOnce of [2, CONTEXTS]) {
@@ -142,11 +191,15 @@ async function firingPlaces(): Promise<Set<number>> {
 }
 
 Deno.test("a change that changes nothing is exactly 0 everywhere, and no prediction is told of", async () => {
-  const { changed, affected, rivals, firing } = await measure({ change: { kind: "scale", factor: 1 }, rivals: 1 });
+  const { changed, affected, rivals, firing, next_tokens } = await measure({
+    change: { kind: "scale", factor: 1 },
+    rivals: 1,
+  });
   for (const set of [changed, ...rivals, firing!]) {
     assert.deepEqual([set.ce_change, set.ce_change_ci95, set.kl, set.top1], [0, [0, 0], 0, 1]);
   }
   assert.deepEqual(affected, []);
+  assert.deepEqual(next_tokens, { moved: 0, gained: [], lost: [] });
 });
 
 Deno.test("rivals are drawn by the seed, of similar mass; of too many features there are none", async () => {

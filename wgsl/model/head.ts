@@ -1,6 +1,6 @@
 /**
  * What becomes of the head's products with the vocabulary, one block of it at a time: the next token's loss, how that and the rest of the
- * prediction differ from another model's, or logits.
+ * prediction differ from another model's, sums of probabilities, or logits.
  * @module
  */
 
@@ -8,6 +8,7 @@ import comparePredictionsSource from "./compare_predictions.wgsl" with { type: "
 import nextTokenLossSource from "./next_token_loss.wgsl" with { type: "text" };
 import softCapSource from "./soft_cap.wgsl" with { type: "text" };
 import storeLogitsSource from "./store_logits.wgsl" with { type: "text" };
+import sumProbabilitiesSource from "./sum_probabilities.wgsl" with { type: "text" };
 import reduceSource from "../shared/reduce.wgsl" with { type: "text" };
 import tanhSource from "../shared/tanh.wgsl" with { type: "text" };
 import { defineKernel, linearGrid } from "../kernel.ts";
@@ -45,6 +46,20 @@ export const comparePredictions = defineKernel({
     ...{ state: [rows, 8], result: [rows, 3] },
   }),
   workgroups: ({ rows }) => linearGrid(rows, 1),
+});
+
+/** Sums the probabilities of one block's tokens over some predictions of two models that were compared; SOFT_CAP 0 is no cap. */
+export const sumProbabilities = defineKernel({
+  name: "sum_probabilities",
+  source: sumProbabilitiesSource + softCapSource + tanhSource,
+  bindings: { product: "read", reference: "read", state: "read", chosen_row: "read", sums: "write" },
+  params: { rows: "u32", columns: "u32", first: "u32", vocabulary: "u32", chosen: "u32" },
+  constants: { SOFT_CAP: 30 },
+  shapes: ({ rows, columns, vocabulary, chosen }) => ({
+    ...{ product: [rows, columns], reference: [rows, columns], state: [rows, 8], chosen_row: [chosen] },
+    sums: [2, vocabulary],
+  }),
+  workgroups: ({ columns }) => [Math.ceil(columns / 64), 1, 1],
 });
 
 /** Puts one block's products, capped, into the columns of its tokens; SOFT_CAP 0 is no cap. */
