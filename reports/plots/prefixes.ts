@@ -69,14 +69,27 @@ function prefixPanel(title: Spec, y: Spec, points: readonly Point[], levels: rea
   };
 }
 
-function fvuPanel({ evaluation: { fvu, fvu_per_prefix, linear_map } }: TranscoderAnalysis): Spec {
+/** What the bars are, where there are any. */
+function barsText(points: readonly Point[]): string {
+  return points.some(({ low }) => low !== null) ? "; bars: 95 % CI" : "";
+}
+
+/** Of several targets, all of them as they weigh alike, and each by itself. */
+function fvuPanel({ evaluation: { fvu, fvu_per_prefix, fvu_per_target = [], linear_map } }: TranscoderAnalysis): Spec {
+  const whole = fvu_per_target.length > 0 ? "all targets" : "transcoder";
+  const points = [
+    ...fvu_per_prefix.flatMap(({ prefix, fvu, ci95 }) => point(whole, prefix, fvu, ci95)),
+    ...fvu_per_target.flatMap(({ target, fvu_per_prefix }) =>
+      fvu_per_prefix.flatMap(({ prefix, fvu }) => point(target, prefix, fvu, [NaN, NaN]))
+    ),
+  ];
   return prefixPanel(
     heading(
       "Held-out FVU of each Matryoshka prefix",
-      `all features: ${decimal(fvu, 3)}; bars: 95 % CI; the mean has 1`,
+      `all features: ${decimal(fvu, 3)}${barsText(points)}; the mean has 1`,
     ),
     upright("FVU"),
-    fvu_per_prefix.flatMap(({ prefix, fvu, ci95 }) => point("transcoder", prefix, fvu, ci95)),
+    points,
     linear_map ? [{ series: "best linear map", value: linear_map.fvu }] : [],
   );
 }
@@ -98,7 +111,7 @@ function lossPanel(loss: LossEvaluation): Spec {
       "Loss recovered with each prefix in place",
       `all features: ${percent(last.recovered_zero)}; zeros: 0 %; ${counted(tokens, "prediction")} of ${
         counted(documents, "document")
-      }; bars: 95 % CI`,
+      }${barsText(values)}`,
     ),
     upright("share of what zeros cost", { format: "%" }),
     values,

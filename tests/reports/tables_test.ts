@@ -199,6 +199,33 @@ Deno.test("predictions: each figure of the section in its own row, with all tran
   assert.deepEqual(panels[1].layer[1].data.values, [{ series: "means in place", value: 1 / 3 }]);
   const { fvu_per_prefix } = withLoss.evaluation;
   assert.deepEqual(panels[0].layer[0].data.values.map(({ value }) => value), fvu_per_prefix.map(({ fvu }) => fvu));
+
+  assert.match(JSON.stringify(panels[1]), /documents; bars: 95 % CI"/);
+
+  // Of several targets each has a line of its own; without intervals there are no bars, and none are spoken of.
+  const none: [number, number] = [NaN, NaN];
+  const several = {
+    ...withLoss.evaluation,
+    fvu_per_prefix: fvu_per_prefix.map((figures) => ({ ...figures, ci95: none })),
+    fvu_per_target: ["layer2.mlp_out", "layer4.mlp_out"].map((target, t) => ({
+      ...{
+        target,
+        fvu: t + 0.1,
+        ci95: none,
+        fvu_unit_variance: 1,
+        target_variance: withLoss.evaluation.target_variance!,
+      },
+      fvu_per_prefix: fvu_per_prefix.map(({ prefix }, p) => ({ prefix, fvu: t + p / 10 })),
+    })),
+  };
+  const [panel] = prefixFigure({ ...withLoss, evaluation: several }, loss).concat as typeof panels;
+  const lines = Map.groupBy(panel.layer[0].data.values, ({ series }) => series);
+  assert.deepEqual([...lines.keys()], ["all targets", "layer2.mlp_out", "layer4.mlp_out"]);
+  assert.deepEqual(
+    lines.get("layer4.mlp_out")!.map(({ prefix, value }) => [prefix, value]),
+    fvu_per_prefix.map(({ prefix }, p) => [prefix, 1 + p / 10]),
+  );
+  assert.doesNotMatch(JSON.stringify(panel), /bars/);
 });
 
 Deno.test("weights: mean, deviation and range of every tensor, and of the norms of encoder columns and decoder rows", () => {
