@@ -24,17 +24,20 @@ const color = {
 /** A feature of both sets is drawn as one of the top. */
 const setOf = ({ effect: { sets } }: SwitchedOff) => SET_NAMES[sets[0]];
 
-/** An axis that goes through 0: linear up to the median size of the values, logarithmic beyond. */
-function signedAxis(values: readonly number[], title: string): Spec {
+/** An axis that goes through 0, for values of both signs: linear up to their median size, logarithmic beyond. */
+export function signedAxis(values: readonly number[], title: string): Spec {
   const finite = values.filter(Number.isFinite), sizes = finite.map(Math.abs).filter((size) => size > 0);
   const constant = median(sizes) || 1, least = Math.min(0, ...finite), most = Math.max(0, ...finite);
   const steps = Array.from({ length: 60 }, (_, i) => Number(`${[1, 2, 5][i % 3]}e${Math.floor(i / 3) - 12}`));
-  const ticks = [0, ...steps.filter((step) => step >= constant)].flatMap((step) => [step, -step]);
+  // Where the median is near the largest, all is linear, and a fifth of that is far enough from 0.
+  const first = Math.min(constant, Math.max(most, -least) / 5);
+  const ticks = [0, ...steps.filter((step) => step >= first)].flatMap((step) => [step, -step]);
   return {
     type: "quantitative",
     title,
     scale: { type: "symlog", constant, nice: false, domain: [least, most], padding: 6 },
-    axis: { format: "~g", values: ticks.filter((tick) => tick >= least && tick <= most) },
+    // An axis would round its own format to the distance of its ticks, which have none in common: 1e+1 for 10.
+    axis: { labelExpr: "format(datum.value, '~g')", values: ticks.filter((tick) => tick >= least && tick <= most) },
   };
 }
 
@@ -71,6 +74,7 @@ function agreementPanel({ agreement }: StoredImportance): Spec {
       ...{ set: SET_NAMES[set], pair: pairName(a, b), spearman, low, high },
     }))
   );
+  const hasIntervals = values.some(({ low }) => Number.isFinite(low));
   const order = agreement[0].pairs.map(({ a, b }) => pairName(a, b));
   const y = { field: "pair", type: "nominal", sort: order, title: null };
   const offset = { field: "set", type: "nominal", sort: color.scale.domain };
@@ -78,7 +82,10 @@ function agreementPanel({ agreement }: StoredImportance): Spec {
   const chance = Math.max(...agreement.map(({ chance }) => chance));
   return {
     ...panelSize,
-    title: heading("How far the rankings agree", "lines are 95 % intervals; grey is what unrelated ranks stay within"),
+    title: heading(
+      "How far the rankings agree",
+      `${hasIntervals ? "lines are 95 % intervals; " : ""}grey is what unrelated ranks stay within`,
+    ),
     layer: [
       {
         data: { values: [{ low: -chance, high: chance }] },
@@ -129,6 +136,11 @@ function pairName(a: Measure, b: Measure): string {
   return `${MEASURE_NAMES[a]}, ${MEASURE_NAMES[b]}`;
 }
 
+/** Few contexts have no intervals. */
+function intervalsText(off: readonly SwitchedOff[]): string {
+  return off.some(({ effect: { ce_rise_ci95: [low] } }) => Number.isFinite(low)) ? "; lines are 95 % intervals" : "";
+}
+
 /** Four panels: effect on the loss and on the predictions against the reconstruction, agreement and reliability of the rankings. */
 export function importanceFigure(name: TranscoderName, importance: StoredImportance): Spec {
   const off = switchedOff(importance);
@@ -137,7 +149,7 @@ export function importanceFigure(name: TranscoderName, importance: StoredImporta
       effectPanel(
         off,
         "ce_rise",
-        heading("Reconstruction and loss", "one dot per feature; lines are 95 % intervals"),
+        heading("Reconstruction and loss", `one dot per feature${intervalsText(off)}`),
         "rise of the loss, 10⁻³ nats",
       ),
       effectPanel(

@@ -8,6 +8,7 @@ import type { Histogram } from "../../core/analysis/statistics.ts";
 import { comparePair } from "../../core/runs/analysed.ts";
 import { comparisonFigure } from "../../reports/plots/comparison.ts";
 import { curvesFigure } from "../../reports/plots/curves.ts";
+import { signedAxis } from "../../reports/plots/importance.ts";
 import { matchingFigure } from "../../reports/plots/matching.ts";
 import { overviewFigure, scatterFigure } from "../../reports/plots/overview.ts";
 import { assertClose } from "../compare.ts";
@@ -254,4 +255,13 @@ Deno.test("features found again: best matches, groups and responses are those th
 Deno.test("without a way from one to the other there is no panel of responses", () => {
   const { concat } = matchingFigure(toldComparison(3), ["layer 2", "layer 4"]) as View;
   assert.equal(concat!.length, 3);
+});
+
+Deno.test("an axis through 0 has numbers beside it, also where the median is near the largest value", () => {
+  const ticks = (...values: number[]) =>
+    (signedAxis(values, "").axis as { values: number[] }).values.toSorted((a, b) => a - b);
+  const spread = (...values: number[]) => [...new Set(ticks(...values).map((tick) => tick + 0))];
+  assert.deepEqual(spread(-8e-5, 0.0031, 0.0028, 0.0043, 0.0049), [0, 0.001, 0.002]);
+  assert.deepEqual(spread(0.1, 0.1, 0.1, -7, 30), [-5, -2, -1, -0.5, -0.2, -0.1, 0, 0.1, 0.2, 0.5, 1, 2, 5, 10, 20]);
+  assert.deepEqual(spread(0, 0), [0]);
 });
