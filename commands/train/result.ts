@@ -58,7 +58,8 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
   const longest = Math.max(...finished.map((i) => phrases[i].length));
   for (const [at, { evaluation }] of transcoders.entries()) {
     const i = finished[at],
-      { fvu, fvu_per_prefix, fvu_per_target, fvu_unit_variance: unit, linear_map, l0, dead_features } = evaluation;
+      { fvu, fvu_per_prefix, fvu_per_target, fvu_unit_variance: unit, linear_map, skip_alone, l0, dead_features } =
+        evaluation;
     const { groups, k } = planned[i].settings,
       dead = `dead ${dead_features} of ${featureCount(groups)}`,
       map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
@@ -67,6 +68,7 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
     if (transcoders.length > MOST_TOLD) continue;
     const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
     const others = [
+      ...skip_alone ? [`${skip_alone.fvu.toFixed(3)} of the skip connection alone`] : [],
       ...prefixes ? [`${prefixes} features`] : [],
       ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
     ];

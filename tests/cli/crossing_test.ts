@@ -168,7 +168,7 @@ Deno.test("to the deepest layer from one far below: trained, named by where it g
 Deno.test("a skip connection to two targets: killed and resumed to the same bytes, kept in the file, measured alone, told apart", async () => {
   const skip = [...BOTH, "--skip"],
     [few, own] = [["--steps", "12", "--checkpoint-every", "4"], join(runs, "skip", "layer2+layer4")];
-  await done("train", ...skip, ...few, "--name", "skip");
+  const told = await done("train", ...skip, ...few, "--name", "skip");
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "-A", MAIN, "train", ...skip, ...few, "--name", "skip-killed"],
     ...{ stdout: "null", stderr: "null" },
@@ -192,6 +192,7 @@ Deno.test("a skip connection to two targets: killed and resumed to the same byte
     { skip_alone, fvu } = await json(own, "evaluation.json");
   assert.deepEqual([format, isThere], [3, true]);
   assert.ok(skip_alone.fvu > fvu && skip_alone.fvu < 1, `alone ${skip_alone.fvu}, with features ${fvu}`);
+  assert.ok(told.includes(`    FVU ${skip_alone.fvu.toFixed(3)} of the skip connection alone; `), told);
   const measured = JSON.parse(await done("evaluate", "--run", own, "--loss-tokens", "256", "--json"));
   assert.deepEqual([measured.skip_alone, measured.fvu], [skip_alone, fvu]);
   assert.ok(measured.loss.zero.kl > measured.loss.per_prefix.at(-1).kl);
