@@ -15,6 +15,10 @@ interface Entry {
 }
 
 const ANALYSES: Readonly<Record<string, Entry>> = {
+  absorption: {
+    summary: "whether features of a letter leave out words that others have taken over, as SAEBench measures it",
+    load: async () => (await import("./absorption.ts")).absorptionCommand(),
+  },
   attribution: {
     summary: "what features are made of, layer by layer, and the tokens that they read and write",
     load: async () => (await import("./attribution.ts")).attributionCommand(),

@@ -3,10 +3,12 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { csvParse } from "d3-dsv";
+import { ABSORPTION_DEFINITIONS } from "../../core/analysis/absorption.ts";
 import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import type { FeatureRow } from "../../core/analysis/feature_rows.ts";
 import { IMPORTANCE_DEFINITIONS } from "../../core/analysis/importance.ts";
 import { SILENT_DEFINITIONS } from "../../core/analysis/silent.ts";
+import { readAbsorption } from "../../core/runs/absorption.ts";
 import { readAttribution } from "../../core/runs/attribution.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { writeFeatures } from "../../core/runs/features.ts";
@@ -270,4 +272,48 @@ Deno.test("mtc analyze attribution: bad input is told in a sentence", () =>
     );
     const silent = await writeTinyLayer(run, 4, {}, Infinity), few = ["--tokens", "100"];
     await refused(/a feature must fire on the held-out text, none fires on its 105 tokens/, 1, "--run", silent, ...few);
+  }));
+
+Deno.test("mtc analyze absorption: of the embedded model nothing can be said, which is; JSON, CSV and what is kept agree", () =>
+  inDirectory(async (run) => {
+    const layer = await writeTinyLayer(run, 1);
+    await writeTinyLayer(run, 3, { source: { layer: 3, site: "mlp_in" } });
+    const few = ["--words", "100", "--examples", "1"];
+    const { code, stdout, stderr } = await mtc("analyze", "absorption", "--run", run, ...few);
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      /^Layer 3: 100 of the vocabulary's 3,721 words, each behind 1 example: 80 fitted probes, 20 judged\. Probes on layer3\.mlp_in know \d of 26 letters\.$/m,
+    );
+    assert.match(stdout, /^Nothing can be said of absorption: fewer than 20 letters .* \(--words, up to 3,721\)/m);
+    assert.equal(stdout.match(/^\| [a-z] +\| +\d+ \| +[01]\.\d\d \|$/gm)!.length, 52);
+    assert.ok(stdout.includes(ABSORPTION_DEFINITIONS.probe_f1) && !stdout.includes(ABSORPTION_DEFINITIONS.carries));
+    const stored = await readAbsorption(layer, await readConfig(layer));
+    assert.deepEqual([stored!.mean, stored!.vocabulary_words, stored!.examples], [null, 3721, 1]);
+    assert.equal(await readAbsorption(layer, { steps: 11 }), undefined);
+    const { run: _, layer: __, ...told } = JSON.parse(
+      (await mtc("analyze", "absorption", "--run", layer, ...few, "--json")).stdout,
+    );
+    assert.deepEqual(told, stored);
+    const rows: Record<string, string>[] = csvParse(
+      (await mtc("analyze", "absorption", "--run", layer, ...few, "--csv")).stdout,
+    );
+    assert.deepEqual(
+      rows.map(({ first_letter, test_words, probe_f1, split_f1 }) => [first_letter, test_words, probe_f1, split_f1]),
+      stored!.letters.map(({ first_letter, test_words, probe_f1 }) => [
+        ...[first_letter, String(test_words), String(probe_f1), ""],
+      ]),
+    );
+    const refused = async (expected: RegExp, code: number, ...args: string[]) => {
+      const outcome = await mtc("analyze", "absorption", "--run", layer, ...args);
+      assert.match(outcome.stderr, expected);
+      assert.deepEqual([outcome.code, outcome.stdout], [code, ""]);
+    };
+    await refused(/Cannot read --words: it must be a whole number from 100/, 2, "--words", "99");
+    await refused(
+      /at most 512 tokens, 100 examples and a word have \d+; use --examples \d+ or less/,
+      1,
+      "--examples",
+      "100",
+    );
   }));

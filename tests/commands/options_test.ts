@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import type { Command, Option } from "commander";
 import { readNumber, readWholeNumber, readWholeNumbers } from "../../commands/options.ts";
+import { absorptionCommand } from "../../commands/analyze/absorption.ts";
 import { attributionCommand } from "../../commands/analyze/attribution.ts";
 import { featuresCommand } from "../../commands/analyze/features.ts";
 import { importanceCommand } from "../../commands/analyze/importance.ts";
@@ -84,6 +85,7 @@ Deno.test("a list is whole numbers with commas and nothing else between them", (
 });
 
 const COMMANDS: readonly Command[] = [
+  absorptionCommand(),
   ablateCommand(),
   benchCommand(),
   encodeCommand(),
@@ -113,7 +115,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 25 + 30);
+  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 25 + 30);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {
