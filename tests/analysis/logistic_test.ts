@@ -1,6 +1,7 @@
 /** Logistic regression against scikit-learn, and the optimum's own conditions. */
 
 import assert from "node:assert/strict";
+import { f1Of } from "../../core/analysis/letter_probes.ts";
 import { denseRows, type Design, fitLogistic, scoresOf, sparseRows } from "../../core/analysis/logistic.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
@@ -15,6 +16,7 @@ interface Golden {
   y: boolean[];
   balanced: Fit;
   sparse: Fit & { c: number };
+  f1: number;
 }
 
 const golden: Golden = JSON.parse(await Deno.readTextFile(new URL("../golden/logistic.json", import.meta.url)));
@@ -44,6 +46,7 @@ Deno.test("fitLogistic: scikit-learn's weights with balanced classes, from full 
   for (const design of [x, sparse(1)]) {
     const fit = fitLogistic(design, isPositive, { ...balanced(), l2: 1 });
     assertClose("weights", [...fit.weights, fit.bias], [...weights, bias], { floor: 1e-5, relative: 0 });
+    assert.equal(f1Of(Array.from(scoresOf(design, fit), (score) => score > 0), isPositive), golden.f1);
   }
   // A column in another unit has a weight in another unit, and its penalty with it.
   const halved = fitLogistic(sparse(0.5), isPositive, { ...balanced(), l2: 0.25 });
@@ -79,12 +82,9 @@ Deno.test("fitLogistic: where many more columns than rows are, the l1 penalty's 
 });
 
 Deno.test("fitLogistic: examples that a line divides, without a penalty", () => {
-  const fit = fitLogistic(denseRows(Float32Array.of(-2, -1, 1, 3), 1), (row) => row > 1, { positive: 1, negative: 1 });
-  assert.deepEqual(Array.from(scoresOf(denseRows(Float32Array.of(-2, -1, 1, 3), 1), fit), (z) => z > 0), [
-    false,
-    false,
-    true,
-    true,
-  ]);
+  const divided = denseRows(Float32Array.of(-2, -1, 1, 3), 1);
+  const fit = fitLogistic(divided, (row) => row > 1, { positive: 1, negative: 1 });
+  const said = Array.from(scoresOf(divided, fit), (score) => score > 0);
+  assert.deepEqual(said, [false, false, true, true]);
   assert.ok(Number.isFinite(fit.weights[0]) && fit.weights[0] > 5, "it ends where nothing is gained any more");
 });
