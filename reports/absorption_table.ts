@@ -8,6 +8,9 @@ import type { StoredAbsorption } from "../core/runs/absorption.ts";
 import { counted, decimal, integer, percent } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
+/** Absorbed words of a letter that a reader is shown. */
+export const SHOWN = 3;
+
 /** What was read, and of how many letters anything can be said. `source` is where the transcoder reads. */
 export function absorptionSentence(absorption: StoredAbsorption, source: string): string {
   const { train_words, test_words, vocabulary_words, examples, known_letters } = absorption;
@@ -39,22 +42,28 @@ export function meanSentence(
     `${percent(chance.mean_full_absorption_score)}); absorption fraction ${
       decimal(mean.mean_absorption_fraction_score, 3)
     } ` +
-    `(by chance ${decimal(chance.mean_absorption_fraction_score, 3)}); a letter is split among ${split} features. ` +
-    "Means over the letters that are known.";
+    `(by chance ${
+      decimal(chance.mean_absorption_fraction_score, 3)
+    }); a letter is split among ${split} features, which ` +
+    `tell it with an F1 of ${decimal(mean.mean_split_f1, 2)}. Means over the letters that are known.`;
 }
 
 /**
  * Each letter, and what stands in for its features at the words that are absorbed; the probes alone where nothing can be said of these. `words` is how
- * many of them are shown.
+ * many of them are shown, and `written` how each is.
  */
-export function absorptionTable({ letters, mean }: StoredAbsorption, words: number): string {
+export function absorptionTable(
+  { letters, mean }: StoredAbsorption,
+  words: number,
+  written: (word: string) => string,
+): string {
   const columns = ["Letter", ...["Words", "Probe F1"].map(numeric)];
   const probes = letters.map(({ first_letter, test_words, probe_f1 }) => {
     return [first_letter, integer(test_words), decimal(probe_f1, 2)];
   });
   if (mean === null) return table(columns, probes);
   const rows = letters.map(({ measured }, n) => {
-    return [...probes[n], ...measured === null ? Array(8).fill("–") : letterCells(measured, words)];
+    return [...probes[n], ...measured === null ? Array(8).fill("–") : letterCells(measured, words, written)];
   });
   return table(
     [
@@ -67,7 +76,7 @@ export function absorptionTable({ letters, mean }: StoredAbsorption, words: numb
   );
 }
 
-function letterCells(measured: MeasuredLetter, words: number): string[] {
+function letterCells(measured: MeasuredLetter, words: number, written: (word: string) => string): string[] {
   const { split_features, split_f1, num_probe_true_positives, full_absorption_rate, by_chance, absorbed } = measured;
   const more = absorbed.length > words ? [`${integer(absorbed.length - words)} more`] : [];
   return [
@@ -78,7 +87,7 @@ function letterCells(measured: MeasuredLetter, words: number): string[] {
     percent(by_chance.full_absorption_rate),
     decimal(measured.mean_absorption_fraction, 3),
     decimal(by_chance.mean_absorption_fraction, 3),
-    [...absorbed.slice(0, words).map(({ word, feature }) => `${word.trim()} ${feature}`), ...more].join(", "),
+    [...absorbed.slice(0, words).map(({ word, feature }) => `${written(word)} ${feature}`), ...more].join(", "),
   ];
 }
 
@@ -86,7 +95,8 @@ function meanCells(mean: MeanAbsorption): string[] {
   const { by_chance } = mean;
   return [
     decimal(mean.mean_num_split_features, 1),
-    ...["", ""],
+    decimal(mean.mean_split_f1, 2),
+    "",
     percent(mean.mean_full_absorption_score),
     percent(by_chance.mean_full_absorption_score),
     decimal(mean.mean_absorption_fraction_score, 3),

@@ -27,8 +27,6 @@ const WORDS = 4000;
 const EXAMPLES = 10;
 /** Fewer words cannot show 26 letters to a probe. */
 const LEAST_WORDS = 100;
-/** Absorbed words of a letter that a reader is shown. */
-const SHOWN = 3;
 
 function check(
   { words, vocabulary, prompts: { context } }: FirstLetterTask,
@@ -119,12 +117,13 @@ async function absorption(options: AbsorptionOptions): Promise<void> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { writeAbsorption } = await import("../../core/runs/absorption.ts");
   const tables = await import("../../reports/absorption_table.ts");
+  const { visibleToken } = await import("../../reports/tokens.ts");
   const transcoders = await openFinishedRun(options.run), analysed = await measure(transcoders, options);
   const text = ({ transcoder, result }: Analysed<StoredAbsorption>) =>
     [
       `${transcoder.name.title}: ${tables.absorptionSentence(result, tapName(transcoder.config.source))}`,
       tables.meanSentence(result),
-      tables.absorptionTable(result, SHOWN),
+      tables.absorptionTable(result, tables.SHOWN, visibleToken),
       ...transcoder === transcoders.at(-1)
         ? [tables.absorptionNotes(analysed.map(({ result }) => result)).join("\n")]
         : [],

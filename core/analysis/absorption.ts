@@ -85,7 +85,9 @@ export interface MeanAbsorption {
   readonly mean_full_absorption_score: number;
   /** Features that a letter is split among. */
   readonly mean_num_split_features: number;
-  /** Standard deviations over letters of the same. */
+  /** F1 of these together; SAEBench does not tell it. */
+  readonly mean_split_f1: number;
+  /** Standard deviations over letters of SAEBench's. */
   readonly std_dev_absorption_fraction_score: number;
   /** Likewise. */
   readonly std_dev_full_absorption_score: number;
@@ -121,7 +123,8 @@ export const ABSORPTION_DEFINITIONS: Readonly<Record<string, string>> = {
     `A letter counts above ${LEAST_F1}, and at least ${LEAST_LETTERS} letters must.`,
   split_features:
     `The features that a letter is split among: those with the largest weights in an l1 probe on features, as many as each raise the F1 of a ` +
-    `logistic regression on them by more than ${SPLIT_JUMP}.`,
+    `logistic regression on them by more than ${SPLIT_JUMP}. Where that F1 stays low, the dictionary has no features of letters: little can then be absorbed, ` +
+    "which is no merit.",
   full_absorption_rate:
     "Share of the words that judge and that the probe knows, at which every split feature is silent and the feature that carries most of the probe's projection " +
     `has a cosine of at least ${FULL_COSINE} with the probe and carries at least ${LEAST_SHARE} of it.`,
@@ -319,6 +322,7 @@ function meanOver(letters: readonly MeasuredLetter[]): MeanAbsorption {
     mean_absorption_fraction_score: meanOf(letters, "mean_absorption_fraction"),
     mean_full_absorption_score: meanOf(letters, "full_absorption_rate"),
     mean_num_split_features: meanOf(splits, "size"),
+    mean_split_f1: meanOf(letters, "split_f1"),
     std_dev_absorption_fraction_score: deviationOf(letters, "mean_absorption_fraction"),
     std_dev_full_absorption_score: deviationOf(letters, "full_absorption_rate"),
     std_dev_num_split_features: deviationOf(splits, "size"),

@@ -96,7 +96,11 @@ export class LetterProbes {
   readonly #features: Design;
   readonly #unit: number;
 
-  /** @param words The words. */
+  /**
+   * Prepares columns.
+   *
+   * @param words The words; some for either part.
+   */
   constructor(words: ProbedWords) {
     const { train, source, width, features, featureCount } = words;
     this.#words = words;
@@ -162,10 +166,10 @@ export class LetterProbes {
 
   /** F1 of a regression on some features whose classes weigh the same. */
   #splitF1(letter: string, features: readonly number[]): number {
-    const { train, letters } = this.#words, all = this.#columns(features), at = train * features.length;
+    const all = this.#columns(features), at = this.#words.train * features.length;
     const penalties = { ...this.#balanced(letter), l2: SPLIT_L2 };
     const fit = fitLogistic(denseRows(all.subarray(0, at), features.length), this.#isTrain(letter), penalties);
-    const test = { ...denseRows(all.subarray(at), features.length), rows: letters.length - train };
+    const test = denseRows(all.subarray(at), features.length);
     return f1Of(Array.from(scoresOf(test, fit), (score) => score > 0), this.#isTest(letter));
   }
 
@@ -178,8 +182,8 @@ export class LetterProbes {
   /** [words, features] some features' activations, in the unit of all. */
   #columns(features: readonly number[]): Float64Array {
     const { letters, features: { rowStart, index, value } } = this.#words, columns = features.length;
-    const place = new Map(features.map((feature, c) => [feature, c])),
-      matrix = new Float64Array(letters.length * columns);
+    const place = new Map(features.map((feature, c) => [feature, c]));
+    const matrix = new Float64Array(letters.length * columns);
     for (let word = 0; word < letters.length; word++) {
       for (let at = rowStart[word]; at < rowStart[word + 1]; at++) {
         const c = place.get(index[at]);

@@ -37,6 +37,7 @@ const schema: v.GenericSchema<unknown, StoredAbsorption> = v.object({
   mean: v.nullable(v.object({
     ...scores,
     mean_num_split_features: measured,
+    mean_split_f1: measured,
     std_dev_absorption_fraction_score: measured,
     std_dev_full_absorption_score: measured,
     std_dev_num_split_features: measured,

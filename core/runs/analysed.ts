@@ -12,6 +12,7 @@ import type { LossEvaluation } from "../analysis/loss.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
 import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 import { tapName } from "../model/sites.ts";
+import { readAbsorption, type StoredAbsorption } from "./absorption.ts";
 import { readAttribution, type StoredAttribution } from "./attribution.ts";
 import { checkpointSteps } from "./checkpoints.ts";
 import type { TranscoderConfig } from "./config.ts";
@@ -59,6 +60,8 @@ export interface TranscoderAnalysis {
   readonly importance: StoredImportance | undefined;
   /** attribution.json; undefined where that was not analysed. */
   readonly attribution: StoredAttribution | undefined;
+  /** absorption.json; undefined where that was not analysed. */
+  readonly absorption: StoredAbsorption | undefined;
   /** What was computed from its record and weights; undefined where there is no record. */
   readonly recorded: RecordedAnalysis | undefined;
   /** Why what is undefined of these was not made for the report. */
@@ -111,6 +114,7 @@ export function analysesOf(
     checkpoints: once(() => checkpointSteps(path)),
     importance: once(() => readImportance(path, config)),
     attribution: once(() => readAttribution(path, config)),
+    absorption: once(() => readAbsorption(path, config)),
   };
 }
 
@@ -141,6 +145,7 @@ export async function analyzeTranscoder(
     checkpoints: await analyses.checkpoints(),
     importance: importance ?? await analyses.importance(),
     attribution: attribution ?? await analyses.attribution(),
+    absorption: await analyses.absorption(),
   };
 }
 

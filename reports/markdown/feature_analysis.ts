@@ -7,6 +7,7 @@ import { filesOf } from "../file_names.ts";
 import { counted, integer, percent } from "../format.ts";
 import { provenance } from "./analysis_report.ts";
 import { bullets, document } from "./markdown.ts";
+import { absorptionSection } from "./sections/absorption.ts";
 import { featuresSection } from "./sections/features.ts";
 import { hierarchySection } from "./sections/hierarchy.ts";
 import { patternsSection } from "./sections/patterns.ts";
@@ -23,6 +24,7 @@ const SECTIONS: readonly ((transcoder: RecordedTranscoder) => Section)[] = [
   hierarchySection,
   patternsSection,
   scoresSection,
+  absorptionSection,
 ];
 
 /** The sections of a transcoder; none where it has no record. */

@@ -71,11 +71,12 @@ Deno.test("absorption: a clean dictionary has none, and a letter has one feature
   const found = measureAbsorption(planted(ownLetter), directions([]), (done, all) => heard.push(done / all));
   assert.equal(found.known_letters, 26);
   assert.deepEqual([found.train_words, found.test_words], [832, 208]);
-  const { by_chance, ...mean } = found.mean!;
+  const { by_chance, mean_split_f1, ...mean } = found.mean!;
   assert.deepEqual(mean, {
     ...{ mean_absorption_fraction_score: 0, mean_full_absorption_score: 0, mean_num_split_features: 1 },
     ...{ std_dev_absorption_fraction_score: 0, std_dev_full_absorption_score: 0, std_dev_num_split_features: 0 },
   });
+  assert.ok(mean_split_f1 > 0.95);
   assert.deepEqual(by_chance, { mean_absorption_fraction_score: 0, mean_full_absorption_score: 0 });
   found.letters.forEach(({ first_letter, train_words, test_words, probe_f1, measured }, letter) => {
     assert.deepEqual([first_letter, train_words, test_words], [ALPHABET[letter], 32, 8]);

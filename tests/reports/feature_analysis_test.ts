@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { writeAbsorption } from "../../core/runs/absorption.ts";
 import { readConfig, writeConfig } from "../../core/runs/config.ts";
 import { writeRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
@@ -9,6 +10,7 @@ import { openCorpus } from "../../core/text/corpus.ts";
 import { bursty, chanceOf, plantedRecord, type Rule } from "../analysis/planted_record.ts";
 import { mtc } from "../cli/tiny_run.ts";
 import { jsonl } from "../text/corpora.ts";
+import { storedAbsorption } from "./stored_absorption.ts";
 import { writeSyntheticRun } from "./synthetic_run.ts";
 
 const TOKENS = 4096, GROUPS = [8, 16];
@@ -26,11 +28,13 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
   try {
     for (const layer of [2, 4]) {
       const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: GROUPS, dIn: 16, dOut: 16, layer });
+      const config = await readConfig(path);
       await writeRecord(
         path,
-        await readTranscoder(path, await readConfig(path)),
+        await readTranscoder(path, config),
         plantedRecord(GROUPS, TOKENS, layer === 2 ? rules : rules.toReversed()),
       );
+      await writeAbsorption(path, { ...storedAbsorption, steps: config.steps });
     }
     const { code, stdout, stderr } = await mtc(
       ...["report", "--quick", "--runs", join(root, "runs"), "--out", out, "--json"],
@@ -47,8 +51,11 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
       "## Hierarchy",
       "## Patterns and Company",
       "## Scores of the Original Project",
+      "## First-Letter Absorption",
       "## Files",
     ]);
+    assert.match(page, /^Absorbed in full: 25\.0 % of the words whose letter is known \(by chance 1\.3 %\)/m);
+    assert.match(page, /^\| t +\| .* \| `␣tea` 5, `Tin` 9 +\|$/m);
     assert.match(page, /reading set: 4,096 tokens in 128 contexts of 1 document, .* 0\.0 % of them held out/);
     assert.match(page, /^4,096 tokens of the reading set, FVU 0\.\d+\. 1 of 24 features never fire there\./m);
     assert.match(page, /^5\d\.\d % of the children have a parent, where shuffled contexts give 1 %\./m);

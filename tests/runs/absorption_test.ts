@@ -2,38 +2,11 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { ABSORPTION_DEFINITIONS, type LetterAbsorption } from "../../core/analysis/absorption.ts";
-import { readAbsorption, type StoredAbsorption, writeAbsorption } from "../../core/runs/absorption.ts";
+import { ABSORPTION_DEFINITIONS } from "../../core/analysis/absorption.ts";
+import { readAbsorption, writeAbsorption } from "../../core/runs/absorption.ts";
 import { absorptionNotes, absorptionSentence, absorptionTable, meanSentence } from "../../reports/absorption_table.ts";
 import { inDirectory } from "../cli/tiny_run.ts";
-
-const letter = (first_letter: string, isMeasured: boolean): LetterAbsorption => ({
-  ...{ first_letter, train_words: 40, test_words: 12, probe_f1: isMeasured ? 0.8125 : 0.25 },
-  measured: isMeasured
-    ? {
-      ...{ split_features: [7, 3], split_f1: 0.5, num_probe_true_positives: 8, num_full_absorption: 2 },
-      ...{ full_absorption_rate: 0.25, mean_absorption_fraction: 0.375 },
-      by_chance: { full_absorption_rate: 0.0125, mean_absorption_fraction: 0.0625 },
-      absorbed: [{ word: " tea", feature: 5, cosine: 0.5, share: 0.75 }, {
-        word: "Tin",
-        feature: 9,
-        cosine: 0.25,
-        share: 0.5,
-      }],
-    }
-    : null,
-});
-
-const stored: StoredAbsorption = {
-  ...{ steps: 10, vocabulary_words: 5000, examples: 10, seed: 0, train_words: 800, test_words: 200, known_letters: 20 },
-  mean: {
-    ...{ mean_absorption_fraction_score: 0.375, mean_full_absorption_score: 0.25, mean_num_split_features: 2 },
-    ...{ std_dev_absorption_fraction_score: NaN, std_dev_full_absorption_score: NaN, std_dev_num_split_features: NaN },
-    by_chance: { mean_absorption_fraction_score: 0.0625, mean_full_absorption_score: 0.0125 },
-  },
-  letters: [letter("t", true), letter("x", false)],
-  definitions: ABSORPTION_DEFINITIONS,
-};
+import { storedAbsorption as stored } from "../reports/stored_absorption.ts";
 
 Deno.test("absorption.json holds all figures, null for those that are no number; a broken one is told", () =>
   inDirectory(async (directory) => {
@@ -52,9 +25,9 @@ Deno.test("what is said of absorption where enough letters are known", () => {
   );
   assert.match(
     meanSentence(stored),
-    /^Absorbed in full: 25\.0 % of .* \(by chance 1\.3 %\); absorption fraction 0\.375 \(by chance 0\.063\); .* among 2\.0 features\./,
+    /^Absorbed in full: 25\.0 % of .* \(by chance 1\.3 %\); absorption fraction 0\.375 \(by chance 0\.063\); .* among 2\.0 features, which tell it with an F1 of 0\.50\./,
   );
-  const cells = absorptionTable(stored, 1).split("\n").map((line) =>
+  const cells = absorptionTable(stored, 1, (word) => `<${word}>`).split("\n").map((line) =>
     line.split("|").slice(1, -1).map((cell) => cell.trim())
   );
   assert.deepEqual(cells[2], [
@@ -68,10 +41,10 @@ Deno.test("what is said of absorption where enough letters are known", () => {
     "1.3 %",
     "0.375",
     "0.063",
-    "tea 5, 1 more",
+    "< tea> 5, 1 more",
   ]);
   assert.deepEqual(cells[3], ["x", "12", "0.25", ...Array(8).fill("–")]);
-  assert.deepEqual(cells[4], ["mean", "", "", "2.0", "", "", "25.0 %", "1.3 %", "0.375", "0.063", ""]);
+  assert.deepEqual(cells[4], ["mean", "", "", "2.0", "0.50", "", "25.0 %", "1.3 %", "0.375", "0.063", ""]);
   assert.equal(absorptionNotes([stored]).length, Object.keys(ABSORPTION_DEFINITIONS).length);
 });
 
@@ -83,6 +56,6 @@ Deno.test("what is said of absorption where nothing can be", () => {
     /All words were read: the model does not hold the letters/,
   );
   assert.match(meanSentence({ ...few, known_letters: 20 }), /no feature speaks for any letter/);
-  assert.match(absorptionTable(few, 3), /^\| x +\| +12 \| +0\.25 \|$/m);
+  assert.match(absorptionTable(few, 3, String), /^\| x +\| +12 \| +0\.25 \|$/m);
   assert.equal(absorptionNotes([few]).length, 2);
 });
