@@ -139,7 +139,7 @@ export function absorptionCommand(): Command {
     .description(
       "Asks of each letter whether the features that tell it stay silent at words which begin with it, while others carry it in their place " +
         "(first-letter absorption, as SAEBench defines it): words of the vocabulary go through the model, and probes tell which letters it " +
-        "knows. What it finds is kept in the run.",
+        "knows. What it finds is kept for the reports.",
     )
     .addOption(runOption())
     .addOption(movedModelOption())
