@@ -4,18 +4,30 @@
  */
 
 import { Command } from "commander";
-import { UserError } from "../core/errors.ts";
+import { printable, UserError } from "../core/errors.ts";
 import type { Precision } from "../core/gpu/products.ts";
 import { parseSites, SITES, type Tap, tapName } from "../core/model/sites.ts";
+import type { DataPaths } from "../core/text/documents.ts";
 import type { StreamPosition } from "../core/text/contexts.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { bytes } from "./bytes.ts";
-import { directoryOption, jsonOption, layersOption, precisionOption, wholeNumberOption } from "./options.ts";
+import {
+  badLinesOption,
+  directoryOption,
+  jsonOption,
+  layersOption,
+  precisionOption,
+  readingFor,
+  textColumnOption,
+  wholeNumberOption,
+} from "./options.ts";
 import { Progress } from "./progress.ts";
 
 interface HarvestOptions {
   readonly model: string;
   readonly data?: string[];
+  readonly textColumn?: string;
+  readonly badLines?: number;
   readonly layers: number[];
   readonly sites: string;
   readonly context: number;
@@ -40,9 +52,10 @@ async function harvest(options: HarvestOptions): Promise<void> {
   const { contextsPerRead, standingOf, widthsOf, writeActivations } = await import("../core/passes/harvest.ts");
   const { describeErrors } = await import("../core/passes/precision.ts");
   const { HARVEST_FORMAT } = await import("../core/runs/harvest.ts");
-  const { pinPaths } = await import("../core/text/files.ts");
+  const { nameOfData, pinPaths } = await import("../core/text/files.ts");
   const { openTokenSource } = await import("../core/text/source.ts");
   const { loadTokenizer } = await import("../core/text/tokenizer.ts");
+  const { textLines } = await import("./train/text_lines.ts");
   const { loadVisibly, openModelVisibly } = await import("./open_model.ts");
 
   const { context, contexts, out, precision, dataSeed: seed = null } = options;
@@ -55,9 +68,9 @@ async function harvest(options: HarvestOptions): Promise<void> {
     const config = configOf(files), widths = widthsOf(config, taps);
     const atOnce = Math.min(contexts, contextsPerRead(gpu, config, taps, context));
     loadTokenizer(files).checkFitsModel(config.vocabSize, config.bosTokenId);
-    const paths = options.data ? await pinPaths(options.data) : [], data = options.data ? paths : "builtin";
-    const openText = (start?: StreamPosition) =>
-      openTokenSource({ tokenizer: files, data, split: "train", context, seed, start });
+    const paths = options.data ? await pinPaths(options.data) : [], data: DataPaths = options.data ? paths : "builtin";
+    const text = { tokenizer: files, data, reading: readingFor(options, data) };
+    const openText = (start?: StreamPosition) => openTokenSource({ ...text, split: "train", context, seed, start });
     const { summary } = await openText().then((source) => (source.close(), source));
     const description = {
       ...{ format: HARVEST_FORMAT, mtc_version: configuration.version, adapter: gpu.adapter },
@@ -70,7 +83,8 @@ async function harvest(options: HarvestOptions): Promise<void> {
     const decoder = await loadVisibly((onLoading) =>
       loadDecoder(gpu, files, { taps, context, maxTokens: atOnce * context, precision, onLoading })
     );
-    console.error(header.join("\n"));
+    const lines = textLines(nameOfData(data), summary).map((line) => printable(line));
+    console.error([...header, ...lines].join("\n"));
     await Deno.mkdir(out, { recursive: true }).catch((error) => Promise.reject(fileError("create", out, error)));
     const source = await openText(standing.position), progress = new Progress("Harvesting contexts");
     try {
@@ -157,6 +171,8 @@ export function harvestCommand(): Command {
       "-d, --data <paths...>",
       "text as for mtc train (default: the embedded text); its training documents are used",
     )
+    .addOption(textColumnOption())
+    .addOption(badLinesOption())
     .addOption(layersOption("layers, counted from 0, for example 0,1").makeOptionMandatory())
     .option("-s, --sites <list>", SITES.join(", "), "resid_mid,mlp_out")
     .addOption(

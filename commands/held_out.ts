@@ -62,6 +62,7 @@ export async function onHeldOut<T>(
   const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
   const { withLimitedTaps } = await import("../core/passes/norm_limits.ts");
+  const { readingOf, rereading } = await import("../core/text/reading.ts");
   const { evaluatedText, openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
   const placed = await Promise.all(transcoders.map(async (transcoder) => {
@@ -72,8 +73,8 @@ export async function onHeldOut<T>(
   const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, transcoders, { taps: all, head, maxTokens, onLoading })
   );
-  const data = moved ?? dataOf(config);
-  const source = await openTokenSource({ tokenizer: files, data, split, context, seed: null, tokens });
+  const text = { data: moved ?? dataOf(config), reading: rereading(readingOf(config.data)) };
+  const source = await openTokenSource({ tokenizer: files, ...text, split, context, seed: null, tokens });
   const progress = new Progress(label);
   try {
     await requireSameText(`evaluate ${directory}`, config.data, source.summary);

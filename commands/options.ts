@@ -5,6 +5,8 @@
 
 import { Option } from "commander";
 import { UsageError } from "../core/errors.ts";
+import type { DataPaths } from "../core/text/documents.ts";
+import { PLAIN_READING, type TextReading } from "../core/text/reading.ts";
 
 /** Which whole numbers an option takes. */
 export interface Bounds {
@@ -185,6 +187,59 @@ export function movedModelOption(): Option {
  */
 export function movedDataOption(): Option {
   return new Option("--data <paths...>", "where the run's text lies now, if it was moved; it must be the same");
+}
+
+/** Records without text that are left out where nothing is said of them: so few do no text harm. */
+const BAD_LINES = 10;
+
+/**
+ * Declares `--text-column`.
+ *
+ * @returns The option.
+ */
+export function textColumnOption(): Option {
+  const text =
+    `the column of .parquet, .csv and .tsv, or the key of .jsonl and .json, that holds the text (default: ${PLAIN_READING.column})`;
+  return new Option("--text-column <name>", text);
+}
+
+/**
+ * Declares `--bad-lines`.
+ *
+ * @returns The option.
+ */
+export function badLinesOption(): Option {
+  const text = `the most lines, rows and entries that are left out because they hold no text (default: ${BAD_LINES})`;
+  return wholeNumberOption("--bad-lines <n>", text, { least: 0 });
+}
+
+/**
+ * How a command line has its text read.
+ *
+ * @param options Its `--text-column` and `--bad-lines`.
+ * @param data The text.
+ * @param recorded How it was read before, by the run or the harvest that it is taken from.
+ * @returns What is given, else what was recorded, else the default.
+ * @throws {UsageError} When a column of the embedded text is asked for.
+ */
+export function readingFor(
+  { textColumn, badLines }: { readonly textColumn?: string; readonly badLines?: number },
+  data: DataPaths,
+  recorded?: TextReading,
+): TextReading {
+  if (textColumn !== undefined && data === "builtin") {
+    throw new UsageError({
+      action: `read the column ${textColumn}`,
+      requirement: "the text must be in files with columns",
+      found: "the embedded one is not",
+      remedy: "give files with --data, or leave --text-column out",
+    });
+  }
+  const before = textColumn === undefined ? recorded : undefined;
+  return {
+    ...before ?? { ...PLAIN_READING, ...textColumn !== undefined && { column: textColumn } },
+    badLines: badLines ?? recorded?.badLines ?? BAD_LINES,
+  };
 }
 
 /**

@@ -13,6 +13,8 @@ export interface Reason {
   readonly found?: string;
   /** What the user can do: `download it again`. */
   readonly remedy?: string;
+  /** What of the remedy an interrupted run can be resumed with: `--bad-lines 100`. The sentence does not say it once more. */
+  readonly option?: string;
 }
 
 /** The most characters of a part of a sentence; a path and what is said of it take less. */

@@ -40,9 +40,9 @@ export function leftOut({ excluded_tokens = 0, outlier_tokens }: Evaluation, bos
  *
  * @param counts Its tokens.
  * @returns `for their ids 12 of 102,450 tokens of training, 1 of 32,769 tokens of the samples' pass`; where norms matter another such
- * list behind it, `; for their norms 3 of ..`
+ * list behind it, `; for their norms 3 of ..`, and where files had records without text their number.
  */
-export function leftOutOfRun({ training, samples }: RunCounts): string {
+export function leftOutOfRun({ training, samples, bad_records }: RunCounts): string {
   const share = (left: number, { tokens, excluded_tokens, outlier_tokens = 0 }: TokenCounts, text: string) =>
     `${integer(left)} of ${counted(tokens + excluded_tokens + outlier_tokens, "token")} of ${text}`;
   const shares = (left: (counts: TokenCounts) => number) =>
@@ -51,8 +51,23 @@ export function leftOutOfRun({ training, samples }: RunCounts): string {
       share(left(samples), samples, "the samples' pass"),
     ].join(", ");
   const forIds = `for their ids ${shares(({ excluded_tokens }) => excluded_tokens)}`;
-  if (samples.outlier_tokens === undefined) return forIds;
-  return `${forIds}; for their norms ${shares(({ outlier_tokens = 0 }) => outlier_tokens)}`;
+  return [
+    forIds,
+    ...samples.outlier_tokens === undefined
+      ? []
+      : [`for their norms ${shares(({ outlier_tokens = 0 }) => outlier_tokens)}`],
+    ...bad_records === undefined ? [] : [leftOutRecords(bad_records)],
+  ].join("; ");
+}
+
+/**
+ * Says how many records of files were left out.
+ *
+ * @param records How many.
+ * @returns `3 records that hold no text`.
+ */
+export function leftOutRecords(records: number): string {
+  return `${counted(records, "record")} that ${records === 1 ? "holds" : "hold"} no text`;
 }
 
 /** What the intervals cover, inside of a sentence: `intervals cover 95 % (bootstrap over documents)`. */

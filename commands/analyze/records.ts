@@ -89,6 +89,7 @@ export async function makeRecords(
   const { readLinearMap } = await import("../../core/runs/linear_map.ts");
   const { readingTokens } = await import("../../core/runs/record.ts");
   const { loadTokenizer } = await import("../../core/text/tokenizer.ts");
+  const { readingOf, rereading } = await import("../../core/text/reading.ts");
   const { openReadingSet } = await import("../../core/text/reading_set.ts");
   const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
   const files = await openModelVisibly(model ?? modelOf(transcoders));
@@ -99,7 +100,8 @@ export async function makeRecords(
       return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
     }));
     // The text is tokenised in a Worker while the model is loaded.
-    const source = await openReadingSet({ tokenizer: files, data: data ?? dataOf(config), context, tokens });
+    const text = { data: data ?? dataOf(config), reading: rereading(readingOf(config.data)) };
+    const source = await openReadingSet({ tokenizer: files, ...text, context, tokens });
     const progress = new Progress("Recording features");
     try {
       await requireSameText(`analyze ${directory}`, config.data, source.summary);

@@ -32,7 +32,7 @@ export function trainCommand(): Command {
     .option(
       "--resume <run>",
       "go on with a run or a sweep that was interrupted, for example runs/first; takes no other settings but --model and --data, where " +
-        "these were moved, and --at-once",
+        "these were moved, --bad-lines and --at-once",
     )
     .addOption(atOnceOption("of a sweep that is resumed, the most transcoders trained at once"))
     .option(

@@ -7,10 +7,12 @@ import type { Command, Option } from "commander";
 import { NAMED_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import {
+  badLinesOption,
   directoryOption,
   jsonOption,
   layersOption,
   precisionOption,
+  textColumnOption,
   wholeNumberOption,
   wholeNumbersOption,
 } from "../options.ts";
@@ -32,6 +34,8 @@ export function withTextOptions(command: Command): Command {
       "-d, --data <paths...>",
       `text: ${NAMED_ENDINGS}, directories of it, hf:OWNER/NAME (default: the embedded text)`,
     )
+    .addOption(textColumnOption())
+    .addOption(badLinesOption())
     .option(
       "--activations <dir>",
       "what mtc harvest wrote, in place of the model's work during the steps; the model and the text are its own, and are read at the end",

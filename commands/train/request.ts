@@ -15,7 +15,8 @@ import { BUILTIN, type ModelFiles, modelFingerprint } from "../../core/model/fil
 import { configOf } from "../../core/model/config.ts";
 import { checkLayer, tapName, widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
-import { nameOfPath, pinPaths } from "../../core/text/files.ts";
+import { nameOfData, pinPaths } from "../../core/text/files.ts";
+import { readingOf } from "../../core/text/reading.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
@@ -35,6 +36,7 @@ import { requireSameText } from "../../core/training/start.ts";
 import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
+import { readingFor } from "../options.ts";
 import { chooseParents, openParents, type Parent, requireSameShape, startOf } from "./parents.ts";
 import {
   checkWidths,
@@ -52,6 +54,8 @@ import {
 interface RunOptions extends Record<string, unknown> {
   model: string;
   data?: string[];
+  textColumn?: string;
+  badLines?: number;
   layers?: number[];
   source: string;
   target: string;
@@ -237,8 +241,10 @@ async function requestOf(
     ? dataOf(parents[0].config)
     : "builtin";
   // A run should not find out late that there is too little text for it, or for what is held out.
+  const recorded = harvest?.data ?? (options.data ? undefined : parents?.[0].config.data);
+  const reading = readingFor(options, data, recorded && readingOf(recorded));
   const { context, data_seed: seed } = chosen;
-  const text = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+  const text = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
   text.close();
   const ids = members.map(({ settings, source, targets }) => idOf({ ...settings, source, targets, model }));
   const names = nameTranscoders(ids), descriptions = ids.map(describeId);
@@ -254,7 +260,7 @@ async function requestOf(
     settings: sharedSettingsOf({ ...chosen, exclude_tokens }),
     // A flat dictionary may be what --groups asked for anyway.
     transcoders: transcoders.filter((_, i) => descriptions.indexOf(descriptions[i]) === i),
-    ...{ model, data, activations },
+    ...{ model, data, reading, activations },
   };
   if (activations) await (await openHarvestOf(request)).shards.close();
   return { ...request, resumed: null, isFinished: false, text: text.summary, sweep: { text: text.summary } };
@@ -270,6 +276,7 @@ const CHOSEN_FURTHER = [
     "layers",
     "model",
     "data",
+    "badLines",
     "runs",
     "name",
     "dryRun",
@@ -320,8 +327,9 @@ export async function furtherRequest(more: number, options: TrainOptions, comman
   const directory = known ?? directoryOf(`${model.name}-${timestamp(new Date())}`);
   if (known === null) await checkDirectory(options.runs, directory, options.dryRun === true);
   const data = options.data ? await pinPaths(options.data) : dataOf(first);
+  const reading = readingFor(options, data, readingOf(first.data));
   const { context, data_seed: seed, activations } = first;
-  const text = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+  const text = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
   text.close();
   requireSameText(first, text, `go on with ${path}`);
   const created = new Date().toISOString(), { version: mtc_version } = configuration;
@@ -331,14 +339,22 @@ export async function furtherRequest(more: number, options: TrainOptions, comman
   const resumed = parents.map(({ config }, i) => {
     const { parent } = starts[i];
     // Of a sweep, it goes on as a run like any other.
-    return { ...config, ...own[i], steps: config.steps + more, mtc_version, created, parent, round: undefined };
+    return {
+      ...withBadLines(config, options.badLines),
+      ...own[i],
+      steps: config.steps + more,
+      mtc_version,
+      created,
+      parent,
+      round: undefined,
+    };
   });
   const transcoders = resumed.map((config, i) => {
     const { source, targets } = config, name = basename(parents[i].directory);
     return { source, targets, name, settings: ownSettingsOf(config), start: starts[i] };
   });
   const settings = sharedSettingsOf(resumed[0]);
-  const request = { directory, settings, transcoders, model, data, activations, resumed };
+  const request = { directory, settings, transcoders, model, data, reading, activations, resumed };
   if (activations) await (await openHarvestOf(request)).shards.close();
   return { ...request, isFinished: false, text: text.summary, parents: parents.map(({ directory }) => directory) };
 }
@@ -496,7 +512,7 @@ function settingsFrom(
  * Reads `--resume`: the run's own config.json files say what is to be trained.
  *
  * @param directory The run's directory.
- * @param options The command line: where model and text lie now, if they were moved.
+ * @param options The command line: where model and text lie now, if they were moved, and how many records without text may pass.
  * @param command The command; any other setting on its line is refused.
  * @returns What is to be trained; the model is open.
  * @throws {UsageError} When settings are given.
@@ -504,13 +520,13 @@ function settingsFrom(
  */
 export async function resumedRequest(
   directory: string,
-  options: Pick<RunOptions, "model" | "data">,
+  options: Pick<RunOptions, "model" | "data" | "badLines">,
   command: Command,
 ): Promise<TrainRequest> {
   const given = command.options.find((option) => {
     const name = option.attributeName();
     return command.getOptionValueSource(name) === "cli" &&
-      !["resume", "model", "data", "json", "dryRun", "atOnce"].includes(name);
+      !["resume", "model", "data", "badLines", "json", "dryRun", "atOnce"].includes(name);
   });
   if (given) {
     throw new UsageError({
@@ -519,7 +535,8 @@ export async function resumedRequest(
       remedy: "leave the option out or start another run",
     });
   }
-  const { names, configs } = await readConfigs(directory), [first] = configs;
+  const { names, configs: found } = await readConfigs(directory);
+  const configs = found.map((config) => withBadLines(config, options.badLines)), [first] = configs;
   for (const [i, config] of configs.entries()) checkRead(config, join(directory, names[i], CONFIG_FILE));
   const transcoders = configs.map((config, i) => {
     const { source, targets } = config;
@@ -537,12 +554,18 @@ export async function resumedRequest(
     transcoders,
     model,
     data: options.data ? await pinPaths(options.data) : dataOf(first),
+    reading: readingOf(first.data),
     activations: first.activations,
     resumed: configs,
     isFinished: finished.every(Boolean),
     text: first.data,
     ...first.round !== undefined && { sweep: { text: first.data } },
   };
+}
+
+/** A config.json with what `--bad-lines` says, where that is given. */
+function withBadLines(config: TranscoderConfig, badLines: number | undefined): TranscoderConfig {
+  return badLines === undefined ? config : { ...config, data: { ...config.data, bad_lines: badLines } };
 }
 
 /** What is left of a run. */
@@ -662,13 +685,13 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf(
-  { directory, settings, transcoders, model, data, activations, resumed, round }: Omit<TrainRequest, "text">,
+  { directory, settings, transcoders, model, data, reading, activations, resumed, round }: Omit<TrainRequest, "text">,
   adapter: string,
 ): Promise<TrainingPlan> {
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
-    ...{ directory, settings, transcoders, model, data, activations, resumed, round },
+    ...{ directory, settings, transcoders, model, data, reading, activations, resumed, round },
     describe: ({ source, targets, settings: { groups }, start }, text) => ({
       mtc_version: configuration.version,
       adapter,
@@ -687,11 +710,6 @@ export async function planOf(
       ...round && { round: round.number },
     }),
   };
-}
-
-/** What a text is called. */
-export function nameOfData(data: DataPaths): string {
-  return data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", ");
 }
 
 function timestamp(now: Date): string {

@@ -1,11 +1,12 @@
 /**
- * What `mtc train` says of its text before it starts.
+ * What `mtc train` and `mtc harvest` say of their text before it starts.
  * @module
  */
 
 import { describePassedOver } from "../../core/runs/passed_over.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { counted, fileSize, integer } from "../../reports/format.ts";
+import { leftOutRecords } from "../../reports/held_out.ts";
 
 /**
  * The lines about a text that is none of the embedded one: how much of it is read, and what beside it is not.
@@ -15,12 +16,17 @@ import { counted, fileSize, integer } from "../../reports/format.ts";
  * @returns Lines for the header of a run.
  */
 export function textLines(name: string, text: TextSummary): string[] {
-  const { documents, train_documents, file_count, bytes, passed_over } = text;
+  const { documents, train_documents, file_count, bytes, passed_over, column, left_out } = text;
   if (file_count === 0) return [];
   const files = `${counted(file_count, "file")} of ${fileSize(bytes)}`;
   const read = documents === null
     ? `${files}, read as a stream`
     : `${counted(documents, "document")}, ${integer(train_documents!)} of them to train on, in ${files}`;
   const passed = describePassedOver(passed_over);
-  return [`  text    ${name}: ${read}`, ...passed === "" ? [] : [`          ${passed}`]];
+  const more = [
+    ...column === undefined ? [] : [`text is what stands under "${column}"`],
+    ...passed === "" ? [] : [passed],
+    ...left_out === undefined ? [] : [`left out ${leftOutRecords(left_out)}`],
+  ];
+  return [`  text    ${name}: ${read}`, ...more.map((line) => `          ${line}`)];
 }

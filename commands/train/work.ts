@@ -7,9 +7,10 @@
 import { Interrupted, printable, UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
-import { readConfig } from "../../core/runs/config.ts";
+import { readConfig, writeConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { lockRun } from "../../core/runs/lock.ts";
+import { nameOfData } from "../../core/text/files.ts";
 import { finish } from "../../core/training/finish.ts";
 import { beginFurther } from "../../core/training/further.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
@@ -18,7 +19,7 @@ import { beginSweep } from "../../core/training/start.ts";
 import { Diverged } from "../../core/training/step_log.ts";
 import { TrainDisplay } from "./display.ts";
 import { type Estimate, estimate, estimateJson, estimateTable, refusal, shortEstimate } from "./estimate.ts";
-import { nameOfData, planOf, type TrainRequest } from "./request.ts";
+import { planOf, type TrainRequest } from "./request.ts";
 import { printResult } from "./result.ts";
 import { textLines } from "./text_lines.ts";
 
@@ -30,6 +31,8 @@ export interface WorkOptions {
   readonly dryRun?: boolean;
   /** The most transcoders of a round of a sweep. */
   readonly atOnce?: number;
+  /** How many records without text may pass; a run that is resumed keeps it. */
+  readonly badLines?: number;
 }
 
 /**
@@ -40,7 +43,7 @@ export interface WorkOptions {
  * @throws {UserError} When it does not fit, or the work fails.
  * @throws {Interrupted} When it was stopped.
  */
-export async function carryOut(request: TrainRequest, { json, dryRun, atOnce }: WorkOptions): Promise<void> {
+export async function carryOut(request: TrainRequest, { json, dryRun, atOnce, badLines }: WorkOptions): Promise<void> {
   if (request.isFinished) {
     if (json) return await printResult(request, true);
     return console.log(
@@ -53,7 +56,7 @@ export async function carryOut(request: TrainRequest, { json, dryRun, atOnce }: 
     if (dryRun) return printEstimate(request, estimates, gpu.adapter, json === true);
     const refused = refusal(estimates);
     if (refused) throw refused;
-    const diverged = await trainAndFinish(gpu, request, estimates);
+    const diverged = await trainAndFinish(gpu, request, estimates, badLines);
     await printResult(request, json === true);
     if (diverged.length > 0) throw unfinished(request, diverged);
   } finally {
@@ -62,7 +65,12 @@ export async function carryOut(request: TrainRequest, { json, dryRun, atOnce }: 
 }
 
 /** Trains part after part; returns what became of those transcoders of a sweep whose loss is no number any more. */
-async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readonly Estimate[]): Promise<Diverged[]> {
+async function trainAndFinish(
+  gpu: Gpu,
+  request: TrainRequest,
+  estimates: readonly Estimate[],
+  badLines: number | undefined,
+): Promise<Diverged[]> {
   const { directory, resumed, sweep, parents } = request, lock = await lockRun(directory);
   let display = new TrainDisplay(request.settings, request.transcoders, request.activations);
   const stop = listenForInterrupts(() => display.interrupting());
@@ -74,6 +82,9 @@ async function trainAndFinish(gpu: Gpu, request: TrainRequest, estimates: readon
     console.error([...header, ...text, ...shortEstimate(estimates)].map((line) => printable(line)).join("\n"));
     if (resumed) tellOtherAdapter(resumed[0].adapter, gpu.adapter);
     if (parents) await beginFurther(request, parents);
+    else if (resumed && badLines !== undefined) {
+      await Promise.all(directoriesOf(request).map((path, i) => writeConfig(path, resumed[i])));
+    }
     const configs = resumed ?? (sweep ? await beginSweep(await planOf(request, gpu.adapter), sweep.text) : []);
     for (const [i, { request: part, round: number }] of estimates.entries()) {
       const names = part.transcoders.map(({ name }) => name);
@@ -172,11 +183,19 @@ function printEstimate(request: TrainRequest, estimates: readonly Estimate[], ad
   if (refused) throw refused;
 }
 
-/** Adds how to go on to an error that left a run behind, unless going on would only repeat it. */
-async function withResume(error: unknown, directory: string): Promise<unknown> {
+/**
+ * Adds how to go on to an error that left a run behind, unless going on would only repeat it.
+ *
+ * @param error What ended the work.
+ * @param directory The run's directory.
+ * @returns The error to throw instead.
+ */
+export async function withResume(error: unknown, directory: string): Promise<unknown> {
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
   const { parts } = error, goOn = `go on with: mtc train --resume ${directory}`;
+  // A text that is mended is another one; the run could not go on with it.
+  if (parts.option !== undefined) return new UserError({ ...parts, remedy: `${goOn} ${parts.option}` });
   return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });
 }
 

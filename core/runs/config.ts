@@ -155,6 +155,9 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       fingerprint: v.string(),
       contents: v.optional(v.string()),
       passed_over: v.optional(v.record(v.string(), count)),
+      column: v.optional(v.string()),
+      bad_lines: v.optional(count),
+      left_out: v.optional(count),
     }),
     activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
     parent: v.optional(

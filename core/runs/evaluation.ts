@@ -92,6 +92,8 @@ export interface RunCounts {
   training?: TokenCounts;
   /** Those of the final pass, which samples are from. */
   samples: TokenCounts;
+  /** Records of the training text that hold no text and were left out; absent for none. */
+  bad_records?: number;
 }
 
 /** What joins the definitions of an evaluation for {@link RunCounts}. */
@@ -99,7 +101,8 @@ export const TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
   token_counts:
     "Tokens of the training text: those harvested in training, each as often as it was harvested, and those of the final pass, which " +
     "samples are from; tokens counts those that were used, excluded_tokens those that were left out for their ids, outlier_tokens " +
-    "others that were left out for their norm, if any were to be.",
+    "others that were left out for their norm, if any were to be, and bad_records the records of files that hold no text and were left out, " +
+    "each once, if there were any.",
 };
 
 /** What joins the definitions of an evaluation for `training_text`. */
@@ -177,7 +180,11 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
   saebench: v.optional(saebench),
   loss: v.optional(lossSchema),
   training_text: v.optional(v.object({ tokens: count, contexts: count, fvu: amount, fvu_ci95: interval })),
-  token_counts: v.optional(v.object({ training: v.optional(tokenCounts), samples: tokenCounts })),
+  token_counts: v.optional(v.object({
+    training: v.optional(tokenCounts),
+    samples: tokenCounts,
+    bad_records: v.optional(count),
+  })),
   definitions: v.record(v.string(), v.string()),
 });
 

@@ -7,6 +7,14 @@ import { isOneText } from "../files/text_formats.ts";
 import { UserError } from "../errors.ts";
 import type { Document, RecordPlace, TextRecord } from "./documents.ts";
 import type { TextFile } from "./files.ts";
+import {
+  type LeftOut,
+  NOTHING_LEFT_OUT,
+  nothingButBad,
+  PLAIN_READING,
+  type TextReading,
+  tooManyBad,
+} from "./reading.ts";
 import { FILE_START, readRecords } from "./records.ts";
 import { LEAST_DOCUMENTS } from "./split.ts";
 
@@ -25,16 +33,21 @@ export interface RawBlock {
   documents: Document[];
   /** Where the next one begins, null when nothing follows. */
   next: BlockStart | null;
+  /** Records between its documents that hold no text. */
+  leftOut: LeftOut;
 }
 
 /** What a document takes besides its characters, counted in characters; it bounds the number of tiny ones. */
 const DOCUMENT_CHARACTERS = 128;
+/** So many records without text are read before that is told of a text in which none has come yet. */
+const MOST_TRIED = 1000;
 
 /** A run of files whose blocks follow from one another; where a block begins, the same block is read however one came there. */
 export class Volume {
   readonly #files: readonly TextFile[];
   readonly #firstFile: number;
   readonly #characters: number;
+  readonly #reading: TextReading;
   #file = -1;
   #source: ByteSource | undefined;
   #records: AsyncIterator<TextRecord[]> | undefined;
@@ -51,8 +64,15 @@ export class Volume {
    * @param files Its files.
    * @param firstFile How many files of the corpus come before them.
    * @param characters A block ends with the document that brings it to this many.
+   * @param reading How its records are read.
    */
-  constructor(files: readonly TextFile[], firstFile: number, characters: number) {
+  constructor(
+    files: readonly TextFile[],
+    firstFile: number,
+    characters: number,
+    reading: TextReading = PLAIN_READING,
+  ) {
+    this.#reading = reading;
     this.#files = files;
     this.#firstFile = firstFile;
     this.#characters = characters;
@@ -63,21 +83,28 @@ export class Volume {
    *
    * @param start A start that an earlier block named, or {@link VOLUME_START}.
    * @returns The block; empty when no text follows.
-   * @throws {UserError} when a file cannot be read, or has no such place.
+   * @throws {UserError} when a file cannot be read, or has no such place, or more records hold no text than the reading lets pass.
    */
   async read(start: BlockStart): Promise<RawBlock> {
     if (this.#file === -1 || !isSame(start, this.#place)) await this.#seek(start);
     const documents: Document[] = [];
+    let leftOut = NOTHING_LEFT_OUT;
     for (let characters = 0, pieces = 0; characters < this.#characters || pieces < LEAST_DOCUMENTS;) {
-      if (!await this.#fill()) return { documents, next: null };
-      const { record, byte, text } = this.#ahead[this.#taken++];
+      if (!await this.#fill()) return { documents, next: null, leftOut };
+      const { record, byte, text, bad, records = 1 } = this.#ahead[this.#taken++];
+      this.#place = { file: this.#file, record, byte };
+      if (bad) {
+        leftOut = { records: leftOut.records + records, first: leftOut.first ?? bad };
+        if (documents.length > 0 || leftOut.records > MOST_TRIED) this.#requireFew(leftOut, documents);
+        continue;
+      }
+      this.#requireFew(leftOut, documents);
       const whole = isOneText(this.#files[this.#file].format);
       documents.push({ file: this.#firstFile + this.#file, record: record - 1, piece: 0, text });
       characters += text.length + DOCUMENT_CHARACTERS;
       pieces += whole ? LEAST_DOCUMENTS : 1;
-      this.#place = { file: this.#file, record, byte };
     }
-    return { documents, next: await this.#fill() ? this.#place : null };
+    return { documents, next: await this.#fill() ? this.#place : null, leftOut };
   }
 
   /** Stops reading. */
@@ -88,6 +115,13 @@ export class Volume {
     this.#ahead = [];
     this.#taken = 0;
     this.#file = -1;
+  }
+
+  #requireFew({ records, first }: LeftOut, documents: readonly Document[]): void {
+    if (first === null || records <= this.#reading.badLines) return;
+    // Where the text itself begins so, it is most likely another column that holds it.
+    const isBeginning = documents.length === 0 && this.#firstFile + this.#file === 0 && records > MOST_TRIED;
+    throw isBeginning ? nothingButBad(first, this.#reading) : tooManyBad(first, records, this.#reading);
   }
 
   async #seek({ file, record, byte }: BlockStart): Promise<void> {
@@ -116,7 +150,7 @@ export class Volume {
         remedy: "put it back",
       });
     }
-    this.#records = readRecords(this.#source, this.#files[file].format, from);
+    this.#records = readRecords(this.#source, this.#files[file].format, from, this.#reading);
   }
 
   /** Makes sure that there is a record ahead; false at the volume's end. */

@@ -22,6 +22,7 @@ import {
   shareNumbers,
 } from "./documents.ts";
 import { listTextFiles, type TextFile } from "./files.ts";
+import { type LeftOut, NOTHING_LEFT_OUT, nothingButBad, PLAIN_READING, type TextReading } from "./reading.ts";
 import { requireAllParts, type Split, splitDocuments } from "./split.ts";
 import { fingerprintOf, sampledContents, type TextSummary } from "./summary.ts";
 
@@ -41,6 +42,8 @@ export interface Block {
   readonly key: readonly number[];
   /** Where the next block of the volume begins, null when this is the last. */
   readonly next: BlockStart | null;
+  /** Records between the documents of all parts that hold no text; none if left out. */
+  readonly leftOut?: LeftOut;
 }
 
 /** Where a stream gets its documents from. */
@@ -77,19 +80,31 @@ export const BLOCK_CHARACTERS = 2 ** 25;
  * @param data Where the text lies.
  * @param split Which part.
  * @param characters A block ends with the document that brings it to this many.
- * @throws {UserError} when the text cannot be read or is too short to split.
+ * @param reading How its records are read; without effect on the embedded text.
+ * @throws {UserError} when the text cannot be read or is too short to split, or more of its first records hold no text than the reading lets
+ * pass.
  */
-export async function openCorpus(data: DataPaths, split: Split, characters = BLOCK_CHARACTERS): Promise<Corpus> {
+export async function openCorpus(
+  data: DataPaths,
+  split: Split,
+  characters = BLOCK_CHARACTERS,
+  reading: TextReading = PLAIN_READING,
+): Promise<Corpus> {
   if (data === "builtin") return await builtinCorpus(split);
   const { files, passedOver } = await listTextFiles(data);
-  const beside = Object.keys(passedOver).length > 0 ? { passed_over: passedOver } : {};
-  const first = new Volume(files, 0, characters);
+  const found = {
+    ...Object.keys(passedOver).length > 0 && { passed_over: passedOver },
+    ...reading.column !== PLAIN_READING.column && { column: reading.column },
+    ...reading.badLines > 0 && { bad_lines: reading.badLines },
+  };
+  const first = new Volume(files, 0, characters, reading);
   try {
-    const { documents, next } = await first.read(VOLUME_START);
+    const { documents, next, leftOut } = await first.read(VOLUME_START);
+    if (documents.length === 0 && leftOut.first) throw nothingButBad(leftOut.first, reading);
     if (next !== null) {
       const areLocal = files.every(({ path }) => !isHubReference(path));
       const contents = areLocal ? { contents: await sampledContents(files) } : {};
-      return new StreamedCorpus(files, split, characters, { ...contents, ...beside });
+      return new StreamedCorpus(files, split, characters, reading, { ...contents, ...found });
     }
     const spoken = new Set(documents.map(({ file }) => file));
     // A folder may hold an empty file beside others; one that somebody named was meant.
@@ -99,7 +114,8 @@ export async function openCorpus(data: DataPaths, split: Split, characters = BLO
       throw new UserError({ action, requirement: "it must hold text", found: "it is empty", remedy });
     }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
-    return wholeCorpus(files, documents, split, { bytes, file_count: files.length, ...beside });
+    const left = leftOut.records > 0 && { left_out: leftOut.records };
+    return wholeCorpus(files, documents, split, { bytes, file_count: files.length, ...found, ...left }, leftOut);
   } finally {
     await first.close();
   }
@@ -113,17 +129,24 @@ async function builtinCorpus(split: Split): Promise<Corpus> {
   return wholeCorpus(files, documents, split, { bytes, file_count: 0 });
 }
 
+/** What is recorded of a text where there is something to record. */
+type FoundOut = Pick<TextSummary, "contents" | "passed_over" | "column" | "bad_lines" | "left_out">;
+
 /** A corpus of one block. Documents have their index in it for a number. */
 function wholeCorpus(
   files: readonly NamedFile[],
   documents: readonly Document[],
   split: Split,
-  size: Pick<TextSummary, "bytes" | "file_count" | "passed_over">,
+  size: Pick<TextSummary, "bytes" | "file_count" | keyof FoundOut>,
+  leftOut: LeftOut = NOTHING_LEFT_OUT,
 ): Corpus {
   const name = (document: Document) => nameDocument(files[document.file], document);
   const parts = splitDocuments(documents), { train, validation, test } = parts;
   requireAllParts(parts);
-  const block: Block = { documents: parts[split].map(({ text }, number) => ({ number, text })), key: [], next: null };
+  const block: Block = {
+    documents: parts[split].map(({ text }, number) => ({ number, text })),
+    ...{ key: [], next: null, leftOut },
+  };
   return {
     summary: {
       documents: train.length + validation.length + test.length,
@@ -147,6 +170,7 @@ class StreamedCorpus implements Corpus {
   readonly #files: readonly TextFile[];
   readonly #split: Split;
   readonly #characters: number;
+  readonly #reading: TextReading;
   /** [files + 1] the first number of each file, and the end. */
   readonly #first: Float64Array;
   /** [volumes + 1] the first file of each volume, and the end. */
@@ -157,11 +181,13 @@ class StreamedCorpus implements Corpus {
     files: readonly TextFile[],
     split: Split,
     characters: number,
-    found: Pick<TextSummary, "contents" | "passed_over">,
+    reading: TextReading,
+    found: FoundOut,
   ) {
     this.#files = files;
     this.#split = split;
     this.#characters = characters;
+    this.#reading = reading;
     this.#first = shareNumbers(files.map(({ size }) => size));
     this.#bounds = boundaries(files, characters);
     this.blocks = this.#bounds.slice(1).map((end, volume) => {
@@ -179,7 +205,10 @@ class StreamedCorpus implements Corpus {
       held_out_documents: null,
       bytes: files.reduce((sum, { size }) => sum + size, 0),
       file_count: files.length,
-      fingerprint: fingerprintOf(files.flatMap(({ name, size }) => [name, String(size)])),
+      fingerprint: fingerprintOf([
+        ...files.flatMap(({ name, size }) => [name, String(size)]),
+        ...found.column === undefined ? [] : [found.column],
+      ]),
       ...found,
     };
   }
@@ -192,16 +221,16 @@ class StreamedCorpus implements Corpus {
     if (this.#open?.volume !== volume) {
       await this.#open?.reader.close();
       const from = this.#bounds[volume], to = this.#bounds[volume + 1];
-      this.#open = { volume, reader: new Volume(this.#files.slice(from, to), from, this.#characters) };
+      this.#open = { volume, reader: new Volume(this.#files.slice(from, to), from, this.#characters, this.#reading) };
     }
-    const { documents, next } = await this.#open.reader.read(start);
+    const { documents, next, leftOut } = await this.#open.reader.read(start);
     // A record is not cut, as its numbers would be those of the records behind it.
     const isEnd = next === null && (start.file > 0 || start.record > 0);
     const parts = splitDocuments(documents, ({ file }) => isOneText(this.#files[file].format), isEnd);
     return {
       documents: parts[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
       key: [volume, start.file, start.record],
-      next,
+      ...{ next, leftOut },
     };
   }
 

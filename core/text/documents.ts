@@ -3,6 +3,7 @@
  * @module
  */
 import { isOneText, type TextFormat } from "../files/text_formats.ts";
+import type { NoText } from "./reading.ts";
 
 /** Where text comes from: what is embedded, or files, folders of them and `hf:owner/name` references. */
 export type DataPaths = "builtin" | string[];
@@ -17,8 +18,12 @@ export interface RecordPlace {
 
 /** A text of a file, and the place behind it. */
 export interface TextRecord extends RecordPlace {
-  /** The text; never empty. */
+  /** The text; empty only where the record is bad. */
   text: string;
+  /** Why the record holds no text where it must; absent where it does. */
+  bad?: NoText;
+  /** How many records that is true of, all those that end at this place; one if left out. */
+  records?: number;
 }
 
 /** One text, or a piece of one. */

@@ -9,7 +9,7 @@ import { fileError } from "../files/atomic.ts";
 import { type ByteSource, openFile } from "../files/byte_source.ts";
 import { NAMED_ENDINGS, searchedFormatOf, TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { isHubReference, parseReference, writeReference } from "../hub/reference.ts";
-import type { NamedFile } from "./documents.ts";
+import type { DataPaths, NamedFile } from "./documents.ts";
 
 /** A file that holds text. */
 export interface TextFile extends NamedFile {
@@ -87,6 +87,11 @@ function endingOf(path: string): string {
 export async function pinPaths(paths: readonly string[]): Promise<string[]> {
   const { pinDataset } = await import("../hub/datasets.ts");
   return await Promise.all(paths.map((path) => isHubReference(path) ? pinDataset(path) : resolve(path)));
+}
+
+/** What a text is called. */
+export function nameOfData(data: DataPaths): string {
+  return data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", ");
 }
 
 /** What a text is called in reports: a file's or folder's name, a reference without its commit. */

@@ -6,67 +6,79 @@
 import { dsvFormat } from "d3-dsv";
 import { UserError } from "../errors.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
-import { textOf } from "./text_of.ts";
+import type { NoText } from "./reading.ts";
+import { namedColumns, parseLooseJson, textOf } from "./text_of.ts";
 
 /**
- * Lists the texts from a record on; records without text are left out.
+ * Lists the records from one on; those that are empty are left out.
  *
- * @param format How the file holds them: `csv` and `tsv` with a header line, of which one column is "text"; `json` as a list of strings or
- * of objects with a "text".
+ * @param format How the file holds them: `csv` and `tsv` with a header line that names the columns; `json` as a list of strings or of
+ * objects.
  * @param content The file's content.
  * @param from The first record.
  * @param path The file, for messages.
- * @throws {UserError} When it is malformed or holds no text where text must be.
+ * @param column The column, or the key, that holds the text.
+ * @throws {UserError} When it is malformed as a whole.
  */
 export function* listedTexts(
   format: "csv" | "tsv" | "json",
   content: string,
   from: RecordPlace,
   path: string,
+  column: string,
 ): Generator<TextRecord[]> {
-  const records = format === "json" ? entriesOf(content, path) : rowsOf(content, format === "csv" ? "," : "\t", path);
-  const what = format === "json" ? "entry" : "row", texts: TextRecord[] = [];
-  for (let i = from.record; i < records.length; i++) {
-    const text = textOf(records[i], `${path} ${what} ${i + 1}`);
-    if (text !== "") texts.push({ record: i + 1, byte: 0, text });
+  const listed = format === "json"
+    ? entriesOf(content, path, column)
+    : rowsOf(content, format === "csv" ? "," : "\t", path, column);
+  const records: TextRecord[] = [];
+  for (let i = from.record; i < listed.length; i++) {
+    const text = listed[i], place = { record: i + 1, byte: 0 };
+    if (typeof text !== "string") records.push({ ...place, text: "", bad: text });
+    else if (text !== "") records.push({ ...place, text });
   }
-  if (texts.length > 0) yield texts;
+  if (records.length > 0) yield records;
 }
 
-function entriesOf(content: string, path: string): unknown[] {
+function entriesOf(content: string, path: string, column: string): (string | NoText)[] {
   const fail = (found: string) =>
     new UserError({
       action: `read ${path}`,
-      requirement: 'it must be a JSON list of strings or of objects with a "text"',
+      requirement: `it must be a JSON list of strings or of objects with a "${column}"`,
       found,
       remedy: "write a line for each text into a .jsonl file",
     });
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = parseLooseJson(content);
   } catch (error) {
     throw fail((error as Error).message);
   }
   if (!Array.isArray(value)) throw fail("it is no list");
-  return value.map((entry) => typeof entry === "string" ? { text: entry } : entry);
+  return value.map((entry, i) => typeof entry === "string" ? entry : textOf(entry, `${path} entry ${i + 1}`, column));
 }
 
-function rowsOf(content: string, delimiter: string, path: string): Record<string, unknown>[] {
-  const [header = [], ...rows]: string[][] = dsvFormat(delimiter).parseRows(content), column = header.indexOf("text");
+function rowsOf(content: string, delimiter: string, path: string, name: string): (string | NoText)[] {
+  const [header = [], ...rows]: string[][] = dsvFormat(delimiter).parseRows(content), column = header.indexOf(name);
   if (column < 0) {
-    throw new UserError({
-      action: `read ${path}`,
-      requirement: 'its header line must name a column "text"',
-      found: header.length === 0 ? "it is empty" : `it names ${header.join(", ")}`,
-      remedy: "rename the one with the text",
-    });
+    const requirement = `its header line must name a column "${name}"`, [other] = longestFirst(header, rows[0] ?? []);
+    const found = header.length === 0 ? "it is empty" : `it names ${namedColumns(header)}`;
+    const bad = { where: path, requirement, found, remedy: "name the column so", ...other && { column: other } };
+    return Array<NoText>(Math.max(1, rows.length)).fill(bad);
   }
-  const torn = rows.findIndex((row) => row.length !== header.length && !(row.length === 1 && row[0] === ""));
-  if (torn < 0) return rows.map((row) => ({ text: row[column] ?? "" }));
-  throw new UserError({
-    action: `read ${path}`,
-    requirement: `each row must have the ${header.length} cells of the header line`,
-    found: `row ${torn + 1} has ${rows[torn].length}`,
-    remedy: "mend it, or quote cells that hold the delimiter",
+  return rows.map((row, i) => {
+    if (row.length === header.length) return row[column];
+    if (row.length === 1 && row[0] === "") return "";
+    return {
+      where: `${path} row ${i + 1}`,
+      requirement: `each row must have the ${header.length} cells of the header line`,
+      found: `this one has ${row.length}`,
+      remedy: "mend it, or quote cells that hold the delimiter",
+    };
   });
+}
+
+/** The columns of a row, those that hold most first. */
+function longestFirst(header: readonly string[], row: readonly string[]): string[] {
+  const lengthOf = (name: string) => row[header.indexOf(name)]?.length ?? 0;
+  return header.toSorted((a, b) => lengthOf(b) - lengthOf(a));
 }

@@ -1,5 +1,5 @@
 /**
- * The texts of a parquet file: the column "text", some rows at a time.
+ * The texts of a parquet file: one of its columns, some rows at a time.
  * @module
  */
 import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from "hyparquet";
@@ -8,9 +8,9 @@ import type { ByteSource } from "../files/byte_source.ts";
 import type { TextRecord } from "./documents.ts";
 import { PAGE_CODECS } from "./parquet_codecs.ts";
 import { guardPages, type PageGuard } from "./parquet_pages.ts";
-import { decodeText } from "./utf8.ts";
-
-const COLUMN = "text";
+import type { NoText } from "./reading.ts";
+import { namedColumns } from "./text_of.ts";
+import { decodedOrNot } from "./utf8.ts";
 
 /**
  * Rows are decoded about this many bytes of text at a time. Where the file tells its pages, those of the rows are fetched; else all
@@ -19,24 +19,31 @@ const COLUMN = "text";
 const STEP_BYTES = 2 ** 25;
 
 /**
- * Reads the texts from a row on; rows without text are left out.
+ * Reads the texts from a row on; empty rows are left out. Where there is no such column, or none of strings, all rows are bad at once.
  *
  * @param file The file's bytes.
  * @param from The first row.
- * @throws {UserError} while it is read, when it is no parquet file, has no text column, or is damaged.
+ * @param name The column that holds the text.
+ * @throws {UserError} while it is read, when it is no parquet file or is damaged.
  */
-export async function* parquetRecords(file: ByteSource, from: number): AsyncGenerator<TextRecord[]> {
+export async function* parquetRecords(file: ByteSource, from: number, name: string): AsyncGenerator<TextRecord[]> {
   const metadata = await explained(file, () => parquetMetadataAsync(rememberingLast(file)));
-  await explained(file, () => requireTextColumn(file.name, metadata));
+  const bad = await explained(file, () => lacksText(file.name, metadata, name)), all = Number(metadata.num_rows);
+  if (bad) {
+    if (from < all || all === 0) {
+      yield [{ record: Math.max(1, all), byte: 0, text: "", bad, records: Math.max(1, all - from) }];
+    }
+    return;
+  }
   const guard = await explained(file, () => guardPages(metadata, file.name)), buffer = rememberingLast(file, guard);
   let first = 0;
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows), end = first + rows;
-    const column = group.columns.find(({ meta_data }) => meta_data?.path_in_schema.join(".") === COLUMN)?.meta_data;
+    const column = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
     const bytesPerRow = Number(column?.total_uncompressed_size ?? 0) / Math.max(1, rows);
     const step = Math.max(1, Math.floor(STEP_BYTES / Math.max(1, bytesPerRow)));
     for (let row = Math.max(first, from); row < end; row += step) {
-      const records = await readRows(file, buffer, metadata, row, Math.min(row + step, end));
+      const records = await readRows(file, buffer, metadata, name, row, Math.min(row + step, end));
       if (records.length > 0) yield records;
     }
     first = end;
@@ -47,16 +54,17 @@ async function readRows(
   file: ByteSource,
   buffer: AsyncBuffer,
   metadata: FileMetaData,
+  name: string,
   rowStart: number,
   rowEnd: number,
 ): Promise<TextRecord[]> {
   let texts: unknown[] = [];
-  const stringFromBytes = (bytes: Uint8Array | undefined) => bytes && decodeText(bytes, file.name);
+  const stringFromBytes = (bytes: Uint8Array | undefined) => bytes && decodedOrNot(bytes, file.name);
   await explained(file, () =>
     parquetRead({
       file: buffer,
       metadata,
-      columns: [COLUMN],
+      columns: [name],
       rowStart,
       rowEnd,
       compressors: PAGE_CODECS,
@@ -70,29 +78,37 @@ async function readRows(
   return texts.flatMap((text, i) => {
     if (typeof text === "string") return text === "" ? [] : { record: rowStart + i + 1, byte: 0, text };
     if (text === null) return [];
-    const found = text === undefined ? "is missing" : `of its column "${COLUMN}" is no text`;
-    throw damaged(file.name, `row ${rowStart + i + 1} ${found}`);
+    if (text === undefined) throw damaged(file.name, `row ${rowStart + i + 1} is missing`);
+    // The parser of strings knows no rows.
+    const bad: NoText = { ...text as NoText, where: `${file.name} row ${rowStart + i + 1}` };
+    return { record: rowStart + i + 1, byte: 0, text: "", bad };
   });
 }
 
-function requireTextColumn(path: string, metadata: FileMetaData): void {
+/** Why a file has no texts in a column; null when it may have. */
+function lacksText(path: string, metadata: FileMetaData, name: string): NoText | null {
   const columns = parquetSchema(metadata).children.map(({ element, children }) => ({
     name: element.name,
     isText: children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED",
   }));
-  const column = columns.find(({ name }) => name === COLUMN);
-  if (column?.isText) return;
-  const action = `read ${path}`;
+  const column = columns.find((column) => column.name === name), where = path;
+  if (column?.isText) return null;
+  const others = columns.filter(({ isText }) => isText), other = others.length === 1 ? others[0].name : "NAME";
+  const choice = others.length > 0 && { column: other };
   if (column) {
-    const requirement = `its column "${COLUMN}" must hold strings`;
-    throw new UserError({ action, requirement, found: "it holds something else", remedy: "convert the column" });
+    const requirement = `its column "${name}" must hold strings`;
+    return { where, requirement, found: "it holds something else", remedy: "convert the column", ...choice };
   }
-  throw new UserError({
-    action,
-    requirement: `it must have a column "${COLUMN}"`,
-    found: `its columns are ${columns.map(({ name }) => name).join(", ")}`,
-    remedy: "rename the one with the text",
-  });
+  const found = columns.length === 0
+    ? "it has none"
+    : `its columns are ${namedColumns(columns.map(({ name }) => name))}`;
+  return {
+    where,
+    requirement: `it must have a column "${name}"`,
+    found,
+    remedy: "name the one with the text so",
+    ...choice,
+  };
 }
 
 /** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched and checked once. */

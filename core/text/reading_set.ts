@@ -37,7 +37,7 @@ export interface ReadingSet {
 }
 
 /** What a reading set is drawn from. */
-export type ReadingSetOptions = Pick<TokenSourceOptions, "tokenizer" | "data" | "context"> & {
+export type ReadingSetOptions = Pick<TokenSourceOptions, "tokenizer" | "data" | "reading" | "context"> & {
   /** How many tokens to draw, BOS not counted; each part has a few more, to whole contexts. */
   readonly tokens: number;
 };

@@ -5,29 +5,31 @@
  */
 import type { ByteSource } from "../files/byte_source.ts";
 import type { TextFormat } from "../files/text_formats.ts";
-import { UserError } from "../errors.ts";
 import { type Bytes, type Compression, decompress } from "./decompress.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
 import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
-import { textOf } from "./text_of.ts";
-import { checkTextBytes, decodeFile, decodeText, wideEncodingOf, wrongEncoding } from "./utf8.ts";
+import { type NoText, PLAIN_READING, type TextReading } from "./reading.ts";
+import { parseLooseJson, textOf } from "./text_of.ts";
+import { checkTextBytes, decodedOrNot, decodeFile, wideEncodingOf, wrongEncoding } from "./utf8.ts";
 
 /** The first record of every file. */
 export const FILE_START: RecordPlace = { record: 0, byte: 0 };
 
 /**
- * Reads a file's records from a place on, some at a time. Records without text are left out.
+ * Reads a file's records from a place on, some at a time. Empty ones are left out; those that hold something else than text are bad.
  *
  * @param file The file's bytes, which are left open.
  * @param format How it holds its text.
  * @param from Where to begin: the start, or a place that a record before ended at.
- * @throws {UserError} while it is read, when the file is damaged or holds no text where text must be.
+ * @param reading How its records are read.
+ * @throws {UserError} while it is read, when the file is damaged.
  */
 export async function* readRecords(
   file: ByteSource,
   format: TextFormat,
   from: RecordPlace,
+  { column }: Pick<TextReading, "column"> = PLAIN_READING,
 ): AsyncGenerator<TextRecord[]> {
   switch (format) {
     case "txt":
@@ -37,17 +39,17 @@ export async function* readRecords(
     case "txt.zst":
       return yield* oneText(file, "zstd", from);
     case "jsonl":
-      return yield* lines(file.stream(from.byte), from, file.name);
+      return yield* lines(file.stream(from.byte), from, file.name, column);
     case "jsonl.gz":
-      return yield* compressedLines(file, "gzip", from);
+      return yield* compressedLines(file, "gzip", from, column);
     case "jsonl.zst":
-      return yield* compressedLines(file, "zstd", from);
+      return yield* compressedLines(file, "zstd", from, column);
     case "parquet":
-      return yield* parquetRecords(file, from.record);
+      return yield* parquetRecords(file, from.record, column);
     case "csv":
     case "tsv":
     case "json":
-      return yield* listedTexts(format, await wholeText(file, "none"), from, file.name);
+      return yield* listedTexts(format, await wholeText(file, "none"), from, file.name, column);
   }
 }
 
@@ -74,8 +76,13 @@ async function wholeText(file: ByteSource, compression: Compression): Promise<st
   return decodeFile(joined(pieces), file.name);
 }
 
-function compressedLines(file: ByteSource, compression: Compression, from: RecordPlace): AsyncGenerator<TextRecord[]> {
-  return lines(skip(decompress(file.stream(0), compression, file.name), from.byte), from, file.name);
+function compressedLines(
+  file: ByteSource,
+  compression: Compression,
+  from: RecordPlace,
+  column: string,
+): AsyncGenerator<TextRecord[]> {
+  return lines(skip(decompress(file.stream(0), compression, file.name), from.byte), from, file.name, column);
 }
 
 async function* skip(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
@@ -89,7 +96,12 @@ async function* skip(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
 const LINE_FEED = 0x0a;
 
 /** Lines of JSON; the last one needs no line end. */
-async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGenerator<TextRecord[]> {
+async function* lines(
+  bytes: Bytes,
+  from: RecordPlace,
+  path: string,
+  column: string,
+): AsyncGenerator<TextRecord[]> {
   let { record, byte } = from;
   /** The beginning of a line whose end has not come yet. */
   let begun: Uint8Array[] = [], begunBytes = 0;
@@ -99,8 +111,9 @@ async function* lines(bytes: Bytes, from: RecordPlace, path: string): AsyncGener
     begunBytes = 0;
     record++;
     byte += line.length + lineEnd;
-    const text = textOfLine(line, `${path} line ${record}`);
-    if (text !== "") into.push({ record, byte, text });
+    const text = textOfLine(line, `${path} line ${record}`, column);
+    if (typeof text !== "string") into.push({ record, byte, text: "", bad: text });
+    else if (text !== "") into.push({ record, byte, text });
   };
   for await (const piece of bytes) {
     const records: TextRecord[] = [];
@@ -134,19 +147,19 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /** The text of a line; "" for a blank one. */
-function textOfLine(line: Uint8Array, where: string): string {
-  const json = decodeText(line, where);
+function textOfLine(line: Uint8Array, where: string, column: string): string | NoText {
+  const json = decodedOrNot(line, where);
+  if (typeof json !== "string") return json;
   if (json.trim() === "") return "";
-  let value: unknown;
   try {
-    value = JSON.parse(json);
-  } catch {
-    throw new UserError({
-      action: `read ${where}`,
+    return textOf(parseLooseJson(json), where, column);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return {
+      where,
       requirement: "each line must be one JSON object",
       found: "this one is not valid JSON",
       remedy: "mend or remove the line",
-    });
+    };
   }
-  return textOf(value, where);
 }

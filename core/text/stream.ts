@@ -7,6 +7,7 @@ import { permutation, randomGenerator } from "../random.ts";
 import { type BlockStart, VOLUME_START } from "./blocks.ts";
 import { emptyBatch, NO_DOCUMENT, type StreamPosition, type TokenBatch } from "./contexts.ts";
 import type { BlockSource, NumberedDocument } from "./corpus.ts";
+import { NOTHING_LEFT_OUT, PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
 
 /** Some contexts and where the stream stands after each of them. */
 export interface ContextRun {
@@ -34,6 +35,8 @@ export interface ContextStreamOptions {
   seed: number | null;
   /** Where to begin; the beginning if left out. */
   start?: StreamPosition;
+  /** How many records without text are left out at most, in the first epoch. */
+  reading?: TextReading;
 }
 
 /** Separates the orders of sections from other uses of one seed. */
@@ -51,6 +54,8 @@ export class ContextStream {
   #block: SectionedBlock | undefined;
   #rank = 0;
   #token = 0;
+  /** Records left out in the first epoch so far. */
+  #bad: number;
   /** Tokens taken in this epoch; Infinity when its beginning was not seen. */
   #taken = 0;
   /** The section at #rank; undefined until it is needed. */
@@ -60,6 +65,7 @@ export class ContextStream {
 
   private constructor(options: ContextStreamOptions) {
     this.#options = options;
+    this.#bad = options.start?.bad ?? 0;
   }
 
   /**
@@ -93,13 +99,15 @@ export class ContextStream {
       byte,
       section: this.#rank,
       token: this.#token,
+      ...this.#bad > 0 && { bad: this.#bad },
     };
   }
 
   /**
    * The next contexts.
    *
-   * @throws {UserError} when a block cannot be read, and when the text is too short for a single context.
+   * @throws {UserError} when a block cannot be read or has too many records without text, and when the text is too short for a single
+   * context.
    */
   async next(contexts: number): Promise<ContextRun> {
     const batch = emptyBatch(contexts, this.#options.context), positions: StreamPosition[] = [];
@@ -117,7 +125,7 @@ export class ContextStream {
     batch.ids[at] = bosId;
     batch.document[at++] = NO_DOCUMENT;
     while (at < end) {
-      this.#block ??= await this.#readBlock();
+      this.#block ??= await this.#readBlock(true);
       if (this.#rank === this.#block.sections) {
         this.#nextBlock(this.#block);
         continue;
@@ -134,9 +142,17 @@ export class ContextStream {
     }
   }
 
-  async #readBlock(): Promise<SectionedBlock> {
-    const { source, seed } = this.#options;
-    const { documents, key, next } = await source.read(this.#volumes[this.#volumeRank], this.#blockStart);
+  /** Reads the block that comes next, `isNew` unless the stream stood in it before it was continued. */
+  async #readBlock(isNew: boolean): Promise<SectionedBlock> {
+    const { source, seed, reading = PLAIN_READING } = this.#options;
+    const { documents, key, next, leftOut: { records, first } = NOTHING_LEFT_OUT } = await source.read(
+      this.#volumes[this.#volumeRank],
+      this.#blockStart,
+    );
+    if (isNew && first !== null && this.#epoch === 0) {
+      this.#bad += records;
+      if (this.#bad > reading.badLines) throw tooManyBad(first, this.#bad, reading);
+    }
     const order = seed === null ? null : randomGenerator(seed, ORDER_STREAM, this.#epoch, ...key);
     if (!this.#tokens.has(documents)) this.#tokens.set(documents, []);
     const tokens = this.#tokens.get(documents)!;
@@ -194,7 +210,7 @@ export class ContextStream {
     this.#taken = Infinity;
     if (volume < volumes) {
       if (section === 0 && token === 0) return;
-      this.#block = await this.#readBlock();
+      this.#block = await this.#readBlock(false);
       if (section < this.#block.sections) {
         this.#section = this.#block.section(section);
         if (token < this.#section.ids.length) return;

@@ -18,7 +18,7 @@ export interface TextSummary {
   bytes: number;
   /** Its files; 0 for the embedded text. */
   file_count: number;
-  /** SHA-256 of names and texts, or of names and sizes of the files when the text is read as a stream. */
+  /** SHA-256 of names and texts, or of names and sizes of the files, and `column`, when the text is read as a stream. */
   fingerprint: string;
   /**
    * SHA-256 of samples of the files' bytes ({@link sampledContents}), when the text is read as a stream and all of it lies on this machine;
@@ -27,6 +27,12 @@ export interface TextSummary {
   contents?: string;
   /** What lies beside its files and was not read, for what reason; absent where nothing does, or an older mtc recorded it. */
   passed_over?: PassedOver;
+  /** The column or key of its records that holds the text, where it is not "text". */
+  column?: string;
+  /** The most records without text that training leaves out; absent for none. */
+  bad_lines?: number;
+  /** Records that hold no text and are left out; absent for none, and when the text is read as a stream: there they turn up on the way. */
+  left_out?: number;
 }
 
 /** Makes a fingerprint of strings; where one ends and the next begins counts. */

@@ -3,31 +3,64 @@
  * @module
  */
 
-import { UserError } from "../errors.ts";
+import type { NoText } from "./reading.ts";
+
+/** The most columns that a message names. */
+const MOST_NAMED = 8;
 
 /**
  * Takes the text out of a record.
  *
  * @param record What a line or an entry holds.
  * @param where The file, and the line or entry, for messages.
- * @returns The string under "text".
- * @throws {UserError} When there is none; the message names what is there.
+ * @param column The key that the text is under.
+ * @returns The text, "" for `null`; or why there is none, which names what is there.
  */
-export function textOf(record: unknown, where: string): string {
-  const keys = record !== null && typeof record === "object" && !Array.isArray(record) ? Object.keys(record) : [];
-  const text = keys.includes("text") ? (record as { text: unknown }).text : undefined;
+export function textOf(record: unknown, where: string, column: string): string | NoText {
+  const isObject = record !== null && typeof record === "object" && !Array.isArray(record);
+  const fields = isObject ? record as Readonly<Record<string, unknown>> : {}, keys = Object.keys(fields);
+  const isThere = keys.includes(column), text = isThere ? fields[column] : undefined;
   if (typeof text === "string") return text;
-  const others = keys.slice(0, 8).join(", ");
-  throw new UserError({
-    action: `read ${where}`,
-    requirement: 'it must have a string under "text"',
-    found: text !== undefined
-      ? `this one has ${JSON.stringify(text).slice(0, 40)}`
-      : keys.length > 0
-      ? `this one has none, but ${others}${keys.length > 8 ? ", ..." : ""}`
-      : "this one has none",
-    remedy: keys.length > 0 && text === undefined
-      ? 'rename what holds the text to "text", or mend or remove the record'
-      : "mend or remove the record",
-  });
+  if (text === null) return "";
+  const requirement = `it must have a string under "${column}"`, remedy = "mend or remove the record";
+  if (isThere) return { where, requirement, found: `this one has ${JSON.stringify(text).slice(0, 40)}`, remedy };
+  if (keys.length === 0) return { where, requirement, found: "this one has none", remedy };
+  const likely = keys.toSorted((a, b) => lengthOf(fields[b]) - lengthOf(fields[a]))[0];
+  const found = `this one has none, but ${namedColumns(keys)}`;
+  return { where, requirement, found, remedy, ...lengthOf(fields[likely]) > 0 && { column: likely } };
+}
+
+/**
+ * Names columns, for messages.
+ *
+ * @param columns All of them.
+ * @returns `id, body`; of many the first.
+ */
+export function namedColumns(columns: readonly string[]): string {
+  return `${columns.slice(0, MOST_NAMED).join(", ")}${columns.length > MOST_NAMED ? ", ..." : ""}`;
+}
+
+/** How much text a value holds. */
+function lengthOf(value: unknown): number {
+  return typeof value === "string" ? value.length : 0;
+}
+
+/**
+ * Reads JSON as Python writes it: with NaN and Infinity, which are read as `null`.
+ *
+ * @param json The JSON.
+ * @returns Its value.
+ * @throws {SyntaxError} When it is something else.
+ */
+export function parseLooseJson(json: string): unknown {
+  try {
+    return JSON.parse(json);
+  } catch (error) {
+    if (!/\b(NaN|Infinity)\b/.test(json)) throw error;
+    const strict = json.replace(
+      /"(?:[^"\\]|\\.)*"|-?\b(?:NaN|Infinity)\b/gs,
+      (part) => part[0] === '"' ? part : "null",
+    );
+    return JSON.parse(strict);
+  }
 }

@@ -3,6 +3,7 @@
  * @module
  */
 import { UserError } from "../errors.ts";
+import type { NoText } from "./reading.ts";
 
 /** A text as long as V8's longest string cannot be decoded. */
 const MAX_TEXT_BYTES = 2 ** 29 - 25;
@@ -124,15 +125,30 @@ export function checkCharacters(text: string, where: string): string {
  * @throws {UserError} when the bytes are not UTF-8 or too many.
  */
 export function decodeText(bytes: Uint8Array, where: string): string {
+  const text = decodedOrNot(bytes, where);
+  if (typeof text === "string") return text;
+  const { requirement, found, remedy } = text;
+  throw new UserError({ action: `read ${where}`, requirement, found, remedy });
+}
+
+/**
+ * Decodes UTF-8 as {@link decodeText} does, where what cannot be decoded is no failure of the whole.
+ *
+ * @param bytes The text.
+ * @param where The file, and the line or row, for messages.
+ * @returns The text, or why there is none.
+ * @throws {UserError} when the bytes are too many.
+ */
+export function decodedOrNot(bytes: Uint8Array, where: string): string | NoText {
   checkTextBytes(bytes.length, where);
   try {
     return strict.decode(bytes);
   } catch {
-    throw new UserError({
-      action: `read ${where}`,
+    return {
+      where,
       requirement: "text must be valid UTF-8",
       found: "this is not",
       remedy: "convert it, for example from Latin-1: iconv -f ISO-8859-1 -t UTF-8 in > out",
-    });
+    };
   }
 }

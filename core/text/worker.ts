@@ -8,6 +8,7 @@ import type { StreamPosition } from "./contexts.ts";
 import { openCorpus } from "./corpus.ts";
 import type { DataPaths, DocumentNames } from "./documents.ts";
 import { HeldOutStream } from "./held_out.ts";
+import type { TextReading } from "./reading.ts";
 import type { Split } from "./split.ts";
 import { type ContextRun, ContextStream } from "./stream.ts";
 import type { TextSummary } from "./summary.ts";
@@ -19,6 +20,8 @@ export interface TokenSourceOptions {
   tokenizer: TokenizerFiles;
   /** The text. */
   data: DataPaths;
+  /** How its records are read; if left out, they have a "text" or are refused. */
+  reading?: TextReading;
   /** "train" is endless and packed, unless `tokens` are drawn of it; the held-out parts end, and have one document in each context. */
   split: Split;
   /** Tokens per context, BOS included. */
@@ -80,12 +83,12 @@ async function answer(request: Request): Promise<void> {
 }
 
 async function open(options: TokenSourceOptions): Promise<Reply> {
-  const { tokenizer: files, data, split, context, seed, start, tokens } = options;
+  const { tokenizer: files, data, reading, split, context, seed, start, tokens } = options;
   const { encode, bosId, eosId } = loadTokenizer(files);
-  const source = await openCorpus(data, split), common = { source, encode, context, bosId, eosId };
+  const source = await openCorpus(data, split, undefined, reading), common = { source, encode, context, bosId, eosId };
   contexts = Math.max(1, Math.floor(RUN_TOKENS / context));
   if (split === "train" && tokens === undefined) {
-    stream = await ContextStream.open({ ...common, sectionCharacters: SECTION_CHARACTERS, seed, start });
+    stream = await ContextStream.open({ ...common, sectionCharacters: SECTION_CHARACTERS, seed, start, reading });
     first = await stream.next(contexts);
   } else {
     // Of a text that is streamed, as many training documents as held-out ones are held in memory.

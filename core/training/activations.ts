@@ -60,11 +60,14 @@ export interface ActivationSource {
  */
 export async function activationsFromText(
   gpu: Gpu,
-  { settings: { context, data_seed: seed }, model, data }: Pick<TrainingPlan, "settings" | "model" | "data">,
+  { settings: { context, data_seed: seed }, model, data, reading }: Pick<
+    TrainingPlan,
+    "settings" | "model" | "data" | "reading"
+  >,
   decoder: Decoder,
   start: StreamPosition,
 ): Promise<ActivationSource> {
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed, start });
+  const source = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed, start });
   return {
     text: source.summary,
     fill: (buffer, n, onProgress, signal) => fillBuffer(buffer, n, { gpu, decoder, source, onProgress, signal }),
@@ -100,7 +103,10 @@ export async function activationsFromShards(gpu: Gpu, plan: HarvestedPlan): Prom
 }
 
 /** What is asked of a harvest that a run is trained from. */
-export type HarvestedPlan = Pick<TrainingPlan, "activations" | "settings" | "transcoders" | "model" | "data">;
+export type HarvestedPlan = Pick<
+  TrainingPlan,
+  "activations" | "settings" | "transcoders" | "model" | "data" | "reading"
+>;
 
 /**
  * Opens the harvest of a run and makes sure that it is the one that the run needs.
@@ -111,7 +117,7 @@ export type HarvestedPlan = Pick<TrainingPlan, "activations" | "settings" | "tra
  * resumed run no more.
  */
 export async function openHarvestOf(
-  { activations, settings, transcoders, model, data }: HarvestedPlan,
+  { activations, settings, transcoders, model, data, reading }: HarvestedPlan,
 ): Promise<{ readonly shards: Shards; readonly text: TextSummary }> {
   const { path, harvest } = activations!, { context, data_seed: seed, precision, steps } = settings;
   const shards = await openShards(path);
@@ -153,7 +159,7 @@ export async function openHarvestOf(
         `run their mtc harvest again with --contexts ${needed}, or train for fewer --steps`,
       );
     }
-    const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed });
+    const source = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
     source.close();
     const { summary: text } = source;
     if (!isSameText(of.data, text)) {

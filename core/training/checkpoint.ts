@@ -48,9 +48,10 @@ const progressSchema = v.object({
     byte: count,
     section: count,
     token: count,
+    bad: v.optional(count),
   }),
   elapsed_s: v.pipe(v.number(), v.finite(), v.minValue(0)),
-  harvested: v.optional(v.object({ buffers: count, counts: tokenCounts })),
+  harvested: v.optional(v.object({ buffers: count, counts: tokenCounts, bad_records: v.optional(count) })),
   // SHA-256 of the files beside it, and of what stands above but for the time; absent where an older mtc wrote it.
   sums: v.optional(v.object({ files: v.record(v.string(), sum), state: sum })),
 });

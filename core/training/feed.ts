@@ -17,6 +17,8 @@ export interface Harvested {
   readonly buffers: number;
   /** What of their tokens is drawn, and what is not. */
   readonly counts: TokenCounts;
+  /** Records without text that were left out on the way; absent for none, and where a harvest is read. */
+  readonly bad_records?: number;
 }
 
 /** Where a feed takes its tokens from and who hears of it. */
@@ -92,7 +94,8 @@ export class Feed {
     this.#start = this.#end;
     this.#end = end;
     if (this.harvested !== null && n >= this.harvested.buffers) {
-      this.harvested = { buffers: n + 1, counts: addCounts(this.harvested.counts, this.buffer.counts) };
+      const counts = addCounts(this.harvested.counts, this.buffer.counts), { bad } = end;
+      this.harvested = { buffers: n + 1, counts, ...bad !== undefined && { bad_records: bad } };
     }
     return true;
   }

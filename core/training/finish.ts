@@ -13,6 +13,7 @@ import { openScope } from "../gpu/scope.ts";
 import { configOf } from "../model/config.ts";
 import { loadDecoder } from "../model/forward.ts";
 import { evaluatedText, openTokenSource, type TokenSource } from "../text/source.ts";
+import { rereading } from "../text/reading.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import {
   type RunCounts,
@@ -62,21 +63,27 @@ export interface FinishObserver {
 export async function finish(
   gpu: Gpu,
   plan: TrainingPlan,
-  { decoder, freeDecoder, transcoders: trained, counts }: Trained,
+  { decoder, freeDecoder, transcoders: trained, counts, badRecords }: Trained,
   observer: FinishObserver,
   signal?: AbortSignal,
 ): Promise<void> {
-  const { settings, model, data } = plan, [{ config: { median_norms } }] = trained;
+  const { settings, model, data } = plan, [{ config: { median_norms, data: text } }] = trained;
   const common = { gpu, decoder, settings: { ...settings, median_norms }, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
   };
   const sampled = { ...common, tokens: settings.sample_tokens, onProgress: observer.sampling };
   const { tallies, figures, counts: counted, documentName } = await sampleText(plan, sampled).catch(stop);
-  const token_counts = { ...counts && { training: counts }, samples: counted };
+  const bad_records = badRecords ?? text.left_out;
+  const token_counts = {
+    ...counts && { training: counts },
+    samples: counted,
+    ...bad_records !== undefined && { bad_records },
+  };
   observer.counted(token_counts);
   const { context, evaluation_tokens: tokens } = settings, split = "test";
-  const source = await openTokenSource({ tokenizer: model, data, split, context, seed: null, tokens });
+  const reading = rereading(plan.reading);
+  const source = await openTokenSource({ tokenizer: model, data, reading, split, context, seed: null, tokens });
   observer.evaluating(0, tokens);
   try {
     const evaluations = await evaluateTranscoders({
@@ -119,7 +126,7 @@ export async function finish(
 /** Loads the whole model, in the place of what training needed of it, and measures its loss on the held-out text. */
 async function lossOf(
   gpu: Gpu,
-  { settings, model, data }: TrainingPlan,
+  { settings, model, data, reading: first }: TrainingPlan,
   transcoders: readonly TrainedTranscoder[],
   observer: FinishObserver,
   signal?: AbortSignal,
@@ -131,7 +138,8 @@ async function lossOf(
   using scope = openScope(gpu);
   const parts = lossModel(scope, configOf(model), own, transcoders.map(({ config }) => config));
   const decoder = await loadDecoder(scope, model, { ...parts, context, precision, onLoading: observer.loading });
-  const source = await openTokenSource({ tokenizer: model, data, split: "test", context, seed: null, tokens });
+  const text = { tokenizer: model, data, reading: rereading(first), context };
+  const source = await openTokenSource({ ...text, split: "test", seed: null, tokens });
   try {
     const onProgress = observer.measuringLoss;
     return await measureLoss({ gpu: scope, decoder, source, settings: own, transcoders, isApart, onProgress, signal });
@@ -147,11 +155,11 @@ async function withLinearMap(transcoder: TrainedTranscoder): Promise<PlacedTrans
 
 /** Runs the transcoders over the training text, in another random order than training saw it, so that samples come from all over. */
 async function sampleText(
-  { settings, model, data }: TrainingPlan,
+  { settings, model, data, reading: first }: TrainingPlan,
   options: Omit<SampleOptions, "source">,
 ): Promise<Sampled & Pick<TokenSource, "documentName">> {
-  const { context, data_seed } = settings;
-  const source = await openTokenSource({ tokenizer: model, data, split: "train", context, seed: data_seed + 1 });
+  const { context, data_seed } = settings, text = { tokenizer: model, data, reading: rereading(first), context };
+  const source = await openTokenSource({ ...text, split: "train", seed: data_seed + 1 });
   options.onProgress?.(0, options.tokens);
   try {
     const sampled = await collectSamples({ ...options, source });

@@ -9,6 +9,7 @@ import type { HarvestReference, ParentReference, TranscoderConfig, TranscoderDes
 import type { Mapping } from "../runs/ids.ts";
 import type { OwnSettings, RunSettings, SharedSettings } from "../runs/settings.ts";
 import type { DataPaths } from "../text/documents.ts";
+import type { TextReading } from "../text/reading.ts";
 import type { TextSummary } from "../text/summary.ts";
 
 /** Finished weights that a transcoder starts from. */
@@ -39,8 +40,10 @@ export interface TrainingPlan {
   readonly transcoders: readonly PlannedTranscoder[];
   /** The opened model. */
   readonly model: ModelFiles;
-  /** The text. */
+  /** The text, */
   readonly data: DataPaths;
+  /** and how its records are read: plainly if left out. */
+  readonly reading?: TextReading;
   /** The harvest that its activations are read from; absent where the model computes them. */
   readonly activations?: HarvestReference;
   /** What config.json says beyond settings, mapping and measurements. */

@@ -56,6 +56,8 @@ export interface Trained {
   readonly transcoders: readonly TrainedTranscoder[];
   /** The tokens of all buffers; null where they were not counted from the first one on. */
   readonly counts: TokenCounts | null;
+  /** Records of the text that hold none and were left out; absent where none came up, or they were not counted. */
+  readonly badRecords?: number;
 }
 
 /**
@@ -125,7 +127,8 @@ async function trainSteps(
       const { directory, config, samples } = transcoder;
       trained.push({ directory, config, samples, transcoder: await finishedTranscoder(gpu, transcoder) });
     }
-    return { transcoders: trained, counts: feed.harvested?.counts ?? null };
+    const { counts = null, bad_records: badRecords } = feed.harvested ?? {};
+    return { transcoders: trained, counts, badRecords };
   } finally {
     await activations.close();
   }

@@ -42,7 +42,7 @@ import {
   thresholdText,
   timestamp,
 } from "../format.ts";
-import { documentFvus, intervalBasis, leftOut, textRead } from "../held_out.ts";
+import { documentFvus, intervalBasis, leftOut, leftOutRecords, textRead } from "../held_out.ts";
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, code, document, numbered, numeric, plain, table } from "./markdown.ts";
@@ -147,7 +147,11 @@ function startedFrom({ name, steps, fingerprint, goes_on }: ParentReference): st
 function textSize(data: TranscoderConfig["data"]): string {
   const { train_documents, held_out_documents, bytes, file_count } = data,
     passed = describePassedOver(data.passed_over);
-  const beside = passed === "" ? "" : `; ${plain(passed)}`;
+  const beside = [
+    ...data.column === undefined ? [] : [`; what stands under ${code(data.column)}`],
+    ...passed === "" ? [] : [`; ${plain(passed)}`],
+    ...data.left_out === undefined ? [] : [`; without ${leftOutRecords(data.left_out)}`],
+  ].join("");
   if (train_documents === null || held_out_documents === null) {
     return `${fileSize(bytes)} in ${
       counted(file_count, "file")

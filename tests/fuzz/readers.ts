@@ -21,7 +21,6 @@ import { requireTensors } from "../../core/model/weights.ts";
 import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { openFinishedRun } from "../../core/runs/finished.ts";
-import { FILE_START, readRecords } from "../../core/text/records.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { readCheckpoint, writeCheckpoint } from "../../core/training/checkpoint.ts";
 import { createTrainingState, stateTensors } from "../../core/training/state.ts";
@@ -30,6 +29,7 @@ import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import golden from "../golden/tokenizer.json" with { type: "json" };
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
+import { everyRecord } from "../text/every_record.ts";
 import {
   BYTE_MUTATORS,
   CSV_MUTATORS,
@@ -101,7 +101,7 @@ function textReader(
     async read(directory) {
       const file = await openFile(join(directory, name));
       try {
-        const records = (await Array.fromAsync(readRecords(file, format, FILE_START))).flat();
+        const records = await everyRecord(file, format);
         return JSON.stringify(records.map(({ record, text }) => [record, text]));
       } finally {
         await file.close();

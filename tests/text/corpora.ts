@@ -9,6 +9,7 @@ import { UserError } from "../../core/errors.ts";
 import { NO_DOCUMENT, type StreamPosition } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { documentName } from "../../core/text/documents.ts";
+import type { TextReading } from "../../core/text/reading.ts";
 import { HeldOutStream } from "../../core/text/held_out.ts";
 import type { HeldOutSplit } from "../../core/text/split.ts";
 import { ContextStream } from "../../core/text/stream.ts";
@@ -88,15 +89,16 @@ export interface Choice {
   readonly context?: number;
   readonly characters?: number;
   readonly start?: StreamPosition;
+  readonly reading?: TextReading;
 }
 
 /** Opens a training stream over files as the Worker does, with smaller blocks and sections. */
 export async function openStream(paths: string[], choice: Choice = {}): Promise<Opened> {
-  const { seed = 5, context = 16, characters = 4000, start } = choice;
-  const corpus = await openCorpus(paths, "train", characters);
+  const { seed = 5, context = 16, characters = 4000, start, reading } = choice;
+  const corpus = await openCorpus(paths, "train", characters, reading);
   const stream = await ContextStream.open({
     ...{ source: corpus, encode: tokenizer.encode, sectionCharacters: 200 },
-    ...{ context, bosId: tokenizer.bosId, eosId: tokenizer.eosId, seed, start },
+    ...{ context, bosId: tokenizer.bosId, eosId: tokenizer.eosId, seed, start, reading },
   });
   return {
     stream,

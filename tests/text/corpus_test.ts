@@ -188,8 +188,16 @@ Deno.test("each bad input is named in one sentence", async () => {
   damaged.fill(0xff, damaged.length * 0.4, damaged.length * 0.6);
   const cases: [name: string, content: string | Uint8Array, message: RegExp][] = [
     ["data.pdf", "text\n", /data\.pdf: text files end in \.txt, .* or \.tsv, this one ends in "\.pdf"/],
-    ["body.csv", "id,body\n1,x\n", /body\.csv: its header line must name a column "text", it names id, body;/],
-    ["torn.csv", "id,text\n1,a,b\n", /torn\.csv: each row must have the 2 cells of the header line, row 1 has 3;/],
+    [
+      "body.csv",
+      "id,body\n1,x\n",
+      /body\.csv: its header line must name a column "text", it names id, body; name what holds the text: --text-column body$/,
+    ],
+    [
+      "torn.csv",
+      "id,text\n1,a,b\n",
+      /torn\.csv row 1: each row must have the 2 cells of the header line, this one has 3;/,
+    ],
     [
       "object.json",
       '{"text": "x"}',
@@ -206,7 +214,7 @@ Deno.test("each bad input is named in one sentence", async () => {
     [
       "missing.jsonl",
       '{"text": "fine"}\n{"body": "x"}\n',
-      /missing\.jsonl line 2: .* this one has none, but body; rename what holds the text to "text"/,
+      /missing\.jsonl line 2: .* this one has none, but body; leave out what holds no text with --bad-lines 100, or mend/,
     ],
     ["null.jsonl", "null\n", /null\.jsonl line 1: .* this one has none/],
     ["broken.jsonl", '{"text": "fine"}\n\n{"text": "cut', /broken\.jsonl line 3: .* not valid JSON/],
@@ -227,7 +235,7 @@ Deno.test("each bad input is named in one sentence", async () => {
     [
       "body.parquet",
       column("body", ["a b"], "STRING"),
-      /body\.parquet: it must have a column "text", its columns are body;/,
+      /body\.parquet: it must have a column "text", its columns are body; name what holds the text: --text-column body$/,
     ],
     ["five.parquet", column("text", [5], "INT32"), /five\.parquet: its column "text" must hold strings/],
     [

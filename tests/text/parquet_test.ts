@@ -6,9 +6,9 @@ import { UserError } from "../../core/errors.ts";
 import { memorySource } from "../../core/files/byte_source.ts";
 import { PAGE_CODECS, undoPage } from "../../core/text/parquet_codecs.ts";
 import { PageReader, readDifferences, readRuns } from "../../core/text/parquet_runs.ts";
-import { FILE_START, readRecords } from "../../core/text/records.ts";
 import { uniform } from "../random.ts";
 import { concatenated } from "./corpora.ts";
+import { everyRecord } from "./every_record.ts";
 
 const GOLDEN = new URL("../golden/parquet/", import.meta.url);
 const names = [...Deno.readDirSync(GOLDEN)].map(({ name }) => name).sort();
@@ -21,7 +21,7 @@ const TEXTS = Array.from({ length: 60 }, (_, i) => {
 });
 
 async function read(bytes: Uint8Array, name = "a.parquet"): Promise<string[]> {
-  const records = (await Array.fromAsync(readRecords(memorySource(name, bytes), "parquet", FILE_START))).flat();
+  const records = await everyRecord(memorySource(name, bytes), "parquet");
   return records.map(({ text }) => text);
 }
 
@@ -31,7 +31,7 @@ async function readOrRefuse(bytes: Uint8Array): Promise<string[] | null> {
     return await read(bytes);
   } catch (error) {
     assert.ok(error instanceof UserError, String((error as Error).stack));
-    assert.match(error.message, /^Cannot read a\.parquet: .*; /);
+    assert.match(error.message, /^Cannot read a\.parquet( row \d+)?: .*; /);
     return null;
   }
 }

@@ -1,0 +1,107 @@
+/**
+ * How the records of a text are read: which of their columns holds it, and what becomes of those that hold none.
+ * @module
+ */
+
+import { UserError } from "../errors.ts";
+import type { TextSummary } from "./summary.ts";
+
+/** How records are read. */
+export interface TextReading {
+  /** The column, or the key of a JSON object, that holds the text. */
+  readonly column: string;
+  /** The most records of the training text that are left out because they hold no text; with one more, reading ends. */
+  readonly badLines: number;
+  /** Whether a run or a harvest began with it, so that it is not for this command line to choose another column. */
+  readonly isRecorded?: true;
+}
+
+/** What is read where nothing is said of it. */
+export const PLAIN_READING: TextReading = { column: "text", badLines: 0 };
+
+/**
+ * How a text was read.
+ *
+ * @param text What was recorded of it.
+ * @returns The same reading.
+ */
+export function readingOf({ column, bad_lines }: Pick<TextSummary, "column" | "bad_lines">): TextReading {
+  return { column: column ?? PLAIN_READING.column, badLines: bad_lines ?? PLAIN_READING.badLines, isRecorded: true };
+}
+
+/**
+ * The reading of what is read once more, for other figures than training's: whatever holds no text is left out, as what there was to say of
+ * it has been said.
+ *
+ * @param reading How the text was read at first.
+ * @returns The same without a limit.
+ */
+export function rereading(reading: TextReading = PLAIN_READING): TextReading {
+  return { ...reading, badLines: Infinity };
+}
+
+/** Why a record, or several at once, gives no text. */
+export interface NoText {
+  /** The file, and the line, row or entry where it is one. */
+  readonly where: string;
+  /** What must hold. */
+  readonly requirement: string;
+  /** What holds instead. */
+  readonly found: string;
+  /** What mends it. */
+  readonly remedy: string;
+  /** Another column that may hold the text, where the one that is wanted is not there. */
+  readonly column?: string;
+}
+
+/** Records that were left out. */
+export interface LeftOut {
+  /** How many. */
+  readonly records: number;
+  /** The first of them; null when there are none. */
+  readonly first: NoText | null;
+}
+
+/** No record. */
+export const NOTHING_LEFT_OUT: LeftOut = { records: 0, first: null };
+
+/**
+ * The error for records without text that are too many.
+ *
+ * @param first The first of them.
+ * @param records How many there are so far.
+ * @param reading How they are read.
+ * @returns What to do about them; its `option` lets more of them pass.
+ */
+export function tooManyBad(first: NoText, records: number, { badLines }: TextReading): UserError {
+  const { where, requirement, found, remedy } = first, option = `--bad-lines ${10 ** Math.max(2, `${records}`.length)}`;
+  const all = `${records} records without text are more than --bad-lines ${badLines} lets pass`;
+  return new UserError({
+    action: `read ${where}`,
+    requirement,
+    found: badLines === 0 ? found : `${found}; ${all}`,
+    remedy: `leave out what holds no text with ${option}, or ${remedy}`,
+    option,
+  });
+}
+
+/**
+ * The error for a text, or the first part of one, that has records and no text in any of them.
+ *
+ * @param first The first of them.
+ * @param reading How they are read.
+ * @returns Which column to read, where that may be it.
+ */
+export function nothingButBad({ where, requirement, found, remedy, column }: NoText, reading: TextReading): UserError {
+  const choose = `name what holds the text: --text-column ${/^[\w.-]+$/.test(column ?? "") ? column : `"${column}"`}`;
+  return new UserError({
+    action: `read ${where}`,
+    requirement,
+    found,
+    remedy: reading.isRecorded
+      ? "put the text back as it was, or give its new place with --data"
+      : column === undefined
+      ? remedy
+      : choose,
+  });
+}
