@@ -62,7 +62,8 @@ export async function onHeldOut<T>(
   const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
   const { withLimitedTaps } = await import("../core/passes/norm_limits.ts");
-  const { readingOf, rereading } = await import("../core/text/reading.ts");
+  const { rereading } = await import("../core/text/reading.ts");
+  const { readingOf } = await import("../core/text/summary.ts");
   const { evaluatedText, openTokenSource } = await import("../core/text/source.ts");
   const [{ directory, config }] = transcoders, { context } = config;
   const placed = await Promise.all(transcoders.map(async (transcoder) => {

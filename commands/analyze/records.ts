@@ -89,7 +89,8 @@ export async function makeRecords(
   const { readLinearMap } = await import("../../core/runs/linear_map.ts");
   const { readingTokens } = await import("../../core/runs/record.ts");
   const { loadTokenizer } = await import("../../core/text/tokenizer.ts");
-  const { readingOf, rereading } = await import("../../core/text/reading.ts");
+  const { rereading } = await import("../../core/text/reading.ts");
+  const { readingOf } = await import("../../core/text/summary.ts");
   const { openReadingSet } = await import("../../core/text/reading_set.ts");
   const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
   const files = await openModelVisibly(model ?? modelOf(transcoders));

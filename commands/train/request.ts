@@ -16,7 +16,7 @@ import { configOf } from "../../core/model/config.ts";
 import { checkLayer, tapName, widthOf } from "../../core/model/sites.ts";
 import type { DataPaths } from "../../core/text/documents.ts";
 import { nameOfData, pinPaths } from "../../core/text/files.ts";
-import { readingOf } from "../../core/text/reading.ts";
+import { readingOf } from "../../core/text/summary.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";

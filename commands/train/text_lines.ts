@@ -3,7 +3,7 @@
  * @module
  */
 
-import { describePassedOver } from "../../core/runs/passed_over.ts";
+import { describeChats, describePassedOver } from "../../core/runs/passed_over.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { counted, fileSize, integer } from "../../reports/format.ts";
 import { leftOutRecords } from "../../reports/held_out.ts";
@@ -16,7 +16,7 @@ import { leftOutRecords } from "../../reports/held_out.ts";
  * @returns Lines for the header of a run.
  */
 export function textLines(name: string, text: TextSummary): string[] {
-  const { documents, train_documents, file_count, bytes, passed_over, column, left_out } = text;
+  const { documents, train_documents, file_count, bytes, passed_over, column, chat, left_out } = text;
   if (file_count === 0) return [];
   const files = `${counted(file_count, "file")} of ${fileSize(bytes)}`;
   const read = documents === null
@@ -25,6 +25,7 @@ export function textLines(name: string, text: TextSummary): string[] {
   const passed = describePassedOver(passed_over);
   const more = [
     ...column === undefined ? [] : [`text is what stands under "${column}"`],
+    ...chat === undefined ? [] : [describeChats(chat)],
     ...passed === "" ? [] : [passed],
     ...left_out === undefined ? [] : [`left out ${leftOutRecords(left_out)}`],
   ];

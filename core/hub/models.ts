@@ -42,8 +42,9 @@ export interface HubModel {
 
 const CONFIG = "config.json";
 const TOKENIZER = "tokenizer.json";
-/** Absent from some repositories. */
+/** The next two are absent from some repositories. */
 const TOKENIZER_CONFIG = "tokenizer_config.json";
+const CHAT_TEMPLATE = "chat_template.jinja";
 
 /**
  * Looks at a model's config.json as soon as that is here.
@@ -55,7 +56,7 @@ const TOKENIZER_CONFIG = "tokenizer_config.json";
 export type ConfigCheck = (json: Uint8Array, path: string) => void;
 
 /**
- * Brings a model here, into Hugging Face's own cache: config.json, the tokenizer and the safetensors, nothing else. A
+ * Brings a model here, into Hugging Face's own cache: config.json, the tokenizer with its template of chats and the safetensors, nothing else. A
  * branch or tag is looked up each time; what is here already serves when the hub cannot be asked. A commit needs no look-up.
  *
  * All shards come, whatever layers are wanted: a snapshot then serves every later run, and other programs.
@@ -160,6 +161,7 @@ class ModelDownload {
     await this.#get([
       TOKENIZER,
       ...present(TOKENIZER_CONFIG),
+      ...present(CHAT_TEMPLATE),
       ...whole.length > 0 ? whole : await weightFiles(directory),
     ]);
   }

@@ -34,6 +34,8 @@ export interface ModelFiles {
   readonly tokenizerJson: Uint8Array;
   /** tokenizer_config.json; `{}` when the directory has none. */
   readonly tokenizerConfig: Uint8Array;
+  /** chat_template.jinja; absent where the directory has none. */
+  readonly chatTemplate?: Uint8Array;
   /** How many tokens the model embeds; tokenizer.json may have more. */
   readonly vocabSize: number;
   /** The weights; close them when the model is loaded and no longer run. */
@@ -83,11 +85,13 @@ export async function modelFingerprint({ tokenizerJson, weights }: ModelFiles): 
 
 async function openDirectory(model: string): Promise<Omit<ModelFiles, "name" | "path">> {
   const config = await readPart(model, "config.json"), { vocabSize } = parseConfig(config, join(model, "config.json"));
+  const chatTemplate = await readPart(model, "chat_template.jinja", "");
   return {
     config,
     vocabSize,
     tokenizerJson: await readPart(model, "tokenizer.json"),
     tokenizerConfig: await readPart(model, "tokenizer_config.json", "{}"),
+    ...chatTemplate.length > 0 && { chatTemplate },
     weights: await openShards(model),
   };
 }

@@ -23,6 +23,7 @@ import { type Precision, type TileName, TILES } from "../../wgsl/shared/matmul.t
 import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { SITES, type Tap } from "../model/sites.ts";
+import { CHAT_FORMS } from "../text/chat_forms.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
 import { featureCount } from "../transcoder/shape.ts";
@@ -156,6 +157,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       contents: v.optional(v.string()),
       passed_over: v.optional(v.record(v.string(), count)),
       column: v.optional(v.string()),
+      chat: v.optional(v.picklist(CHAT_FORMS)),
       bad_lines: v.optional(count),
       left_out: v.optional(count),
     }),

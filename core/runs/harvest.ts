@@ -12,6 +12,7 @@ import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { exists } from "../files/exists.ts";
 import { SITES, type Tap, tapName } from "../model/sites.ts";
+import { CHAT_FORMS } from "../text/chat_forms.ts";
 import type { DataPaths } from "../text/documents.ts";
 import { isSameText, type TextSummary } from "../text/summary.ts";
 import { parseJson, readText } from "./json.ts";
@@ -64,6 +65,7 @@ const schema: v.GenericSchema<unknown, HarvestDescription> = v.object({
     contents: v.optional(v.string()),
     passed_over: v.optional(v.record(v.string(), count)),
     column: v.optional(v.string()),
+    chat: v.optional(v.picklist(CHAT_FORMS)),
     bad_lines: v.optional(count),
     left_out: v.optional(count),
   }),

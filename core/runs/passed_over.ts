@@ -1,9 +1,10 @@
 /**
- * What of a text's folders was not read, in words.
+ * What is told of a text, in words: what of its folders was not read, and how its chats became texts.
  * @module
  */
 
 import { NAMED_ALONE } from "../files/text_formats.ts";
+import type { ChatForm } from "../text/chat_forms.ts";
 import type { PassedOver } from "../text/files.ts";
 
 /** The most reasons that are told one by one. */
@@ -24,4 +25,16 @@ export function describePassedOver(passedOver: PassedOver = {}): string {
   const isRead = counts.some(([reason]) => NAMED_ALONE.includes(reason));
   const hint = isRead ? `; ${NAMED_ALONE.join(", ")} are read where they are named themselves` : "";
   return `passed over ${all} ${all === 1 ? "file" : "files"}: ${list.join(", ")}${hint}`;
+}
+
+/**
+ * Says how chats became texts.
+ *
+ * @param form The way.
+ * @returns Half a sentence.
+ */
+export function describeChats(form: ChatForm): string {
+  return form === "template"
+    ? "chats are written by the tokenizer's own template"
+    : 'chats are written with the role in front of each message ("user: ..."), as the tokenizer has no template';
 }

@@ -7,14 +7,8 @@ import { isOneText } from "../files/text_formats.ts";
 import { UserError } from "../errors.ts";
 import type { Document, RecordPlace, TextRecord } from "./documents.ts";
 import type { TextFile } from "./files.ts";
-import {
-  type LeftOut,
-  NOTHING_LEFT_OUT,
-  nothingButBad,
-  PLAIN_READING,
-  type TextReading,
-  tooManyBad,
-} from "./reading.ts";
+import { type LeftOut, NOTHING_LEFT_OUT } from "./no_text.ts";
+import { nothingButBad, PLAIN_READING, type RecordReading, tooManyBad } from "./reading.ts";
 import { FILE_START, readRecords } from "./records.ts";
 import { LEAST_DOCUMENTS } from "./split.ts";
 
@@ -47,7 +41,7 @@ export class Volume {
   readonly #files: readonly TextFile[];
   readonly #firstFile: number;
   readonly #characters: number;
-  readonly #reading: TextReading;
+  readonly #reading: RecordReading;
   #file = -1;
   #source: ByteSource | undefined;
   #records: AsyncIterator<TextRecord[]> | undefined;
@@ -70,7 +64,7 @@ export class Volume {
     files: readonly TextFile[],
     firstFile: number,
     characters: number,
-    reading: TextReading = PLAIN_READING,
+    reading: RecordReading = PLAIN_READING,
   ) {
     this.#reading = reading;
     this.#files = files;

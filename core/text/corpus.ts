@@ -22,7 +22,8 @@ import {
   shareNumbers,
 } from "./documents.ts";
 import { listTextFiles, type TextFile } from "./files.ts";
-import { type LeftOut, NOTHING_LEFT_OUT, nothingButBad, PLAIN_READING, type TextReading } from "./reading.ts";
+import { type LeftOut, NOTHING_LEFT_OUT } from "./no_text.ts";
+import { nothingButBad, PLAIN_READING, type RecordReading } from "./reading.ts";
 import { requireAllParts, type Split, splitDocuments } from "./split.ts";
 import { fingerprintOf, sampledContents, type TextSummary } from "./summary.ts";
 
@@ -88,7 +89,7 @@ export async function openCorpus(
   data: DataPaths,
   split: Split,
   characters = BLOCK_CHARACTERS,
-  reading: TextReading = PLAIN_READING,
+  reading: RecordReading = PLAIN_READING,
 ): Promise<Corpus> {
   if (data === "builtin") return await builtinCorpus(split);
   const { files, passedOver } = await listTextFiles(data);
@@ -97,6 +98,7 @@ export async function openCorpus(
     ...reading.column !== PLAIN_READING.column && { column: reading.column },
     ...reading.badLines > 0 && { bad_lines: reading.badLines },
   };
+  const chat = () => reading.chats && reading.chats.written > 0 && { chat: reading.chats.form };
   const first = new Volume(files, 0, characters, reading);
   try {
     const { documents, next, leftOut } = await first.read(VOLUME_START);
@@ -104,7 +106,7 @@ export async function openCorpus(
     if (next !== null) {
       const areLocal = files.every(({ path }) => !isHubReference(path));
       const contents = areLocal ? { contents: await sampledContents(files) } : {};
-      return new StreamedCorpus(files, split, characters, reading, { ...contents, ...found });
+      return new StreamedCorpus(files, split, characters, reading, { ...contents, ...found, ...chat() });
     }
     const spoken = new Set(documents.map(({ file }) => file));
     // A folder may hold an empty file beside others; one that somebody named was meant.
@@ -115,7 +117,13 @@ export async function openCorpus(
     }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     const left = leftOut.records > 0 && { left_out: leftOut.records };
-    return wholeCorpus(files, documents, split, { bytes, file_count: files.length, ...found, ...left }, leftOut);
+    return wholeCorpus(
+      files,
+      documents,
+      split,
+      { bytes, file_count: files.length, ...found, ...chat(), ...left },
+      leftOut,
+    );
   } finally {
     await first.close();
   }
@@ -130,7 +138,7 @@ async function builtinCorpus(split: Split): Promise<Corpus> {
 }
 
 /** What is recorded of a text where there is something to record. */
-type FoundOut = Pick<TextSummary, "contents" | "passed_over" | "column" | "bad_lines" | "left_out">;
+type FoundOut = Pick<TextSummary, "contents" | "passed_over" | "column" | "bad_lines" | "chat" | "left_out">;
 
 /** A corpus of one block. Documents have their index in it for a number. */
 function wholeCorpus(
@@ -170,7 +178,7 @@ class StreamedCorpus implements Corpus {
   readonly #files: readonly TextFile[];
   readonly #split: Split;
   readonly #characters: number;
-  readonly #reading: TextReading;
+  readonly #reading: RecordReading;
   /** [files + 1] the first number of each file, and the end. */
   readonly #first: Float64Array;
   /** [volumes + 1] the first file of each volume, and the end. */
@@ -181,7 +189,7 @@ class StreamedCorpus implements Corpus {
     files: readonly TextFile[],
     split: Split,
     characters: number,
-    reading: TextReading,
+    reading: RecordReading,
     found: FoundOut,
   ) {
     this.#files = files;
@@ -208,6 +216,7 @@ class StreamedCorpus implements Corpus {
       fingerprint: fingerprintOf([
         ...files.flatMap(({ name, size }) => [name, String(size)]),
         ...found.column === undefined ? [] : [found.column],
+        ...found.chat === undefined ? [] : [reading.chats!.fingerprint],
       ]),
       ...found,
     };

@@ -3,7 +3,7 @@
  * @module
  */
 import { isOneText, type TextFormat } from "../files/text_formats.ts";
-import type { NoText } from "./reading.ts";
+import type { NoText } from "./no_text.ts";
 
 /** Where text comes from: what is embedded, or files, folders of them and `hf:owner/name` references. */
 export type DataPaths = "builtin" | string[];

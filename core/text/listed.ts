@@ -6,8 +6,8 @@
 import { dsvFormat } from "d3-dsv";
 import { UserError } from "../errors.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
-import type { NoText } from "./reading.ts";
-import { namedColumns, parseLooseJson, textOf } from "./text_of.ts";
+import type { NoText } from "./no_text.ts";
+import { type ColumnReading, namedColumns, parseLooseJson, textOf } from "./text_of.ts";
 
 /**
  * Lists the records from one on; those that are empty are left out.
@@ -17,7 +17,7 @@ import { namedColumns, parseLooseJson, textOf } from "./text_of.ts";
  * @param content The file's content.
  * @param from The first record.
  * @param path The file, for messages.
- * @param column The column, or the key, that holds the text.
+ * @param reading The column, or the key, that holds the text, and what writes chats.
  * @throws {UserError} When it is malformed as a whole.
  */
 export function* listedTexts(
@@ -25,11 +25,11 @@ export function* listedTexts(
   content: string,
   from: RecordPlace,
   path: string,
-  column: string,
+  reading: ColumnReading,
 ): Generator<TextRecord[]> {
   const listed = format === "json"
-    ? entriesOf(content, path, column)
-    : rowsOf(content, format === "csv" ? "," : "\t", path, column);
+    ? entriesOf(content, path, reading)
+    : rowsOf(content, format === "csv" ? "," : "\t", path, reading.column);
   const records: TextRecord[] = [];
   for (let i = from.record; i < listed.length; i++) {
     const text = listed[i], place = { record: i + 1, byte: 0 };
@@ -39,11 +39,11 @@ export function* listedTexts(
   if (records.length > 0) yield records;
 }
 
-function entriesOf(content: string, path: string, column: string): (string | NoText)[] {
+function entriesOf(content: string, path: string, reading: ColumnReading): (string | NoText)[] {
   const fail = (found: string) =>
     new UserError({
       action: `read ${path}`,
-      requirement: `it must be a JSON list of strings or of objects with a "${column}"`,
+      requirement: `it must be a JSON list of strings or of objects with a "${reading.column}"`,
       found,
       remedy: "write a line for each text into a .jsonl file",
     });
@@ -54,13 +54,14 @@ function entriesOf(content: string, path: string, column: string): (string | NoT
     throw fail((error as Error).message);
   }
   if (!Array.isArray(value)) throw fail("it is no list");
-  return value.map((entry, i) => typeof entry === "string" ? entry : textOf(entry, `${path} entry ${i + 1}`, column));
+  return value.map((entry, i) => typeof entry === "string" ? entry : textOf(entry, `${path} entry ${i + 1}`, reading));
 }
 
 function rowsOf(content: string, delimiter: string, path: string, name: string): (string | NoText)[] {
   const [header = [], ...rows]: string[][] = dsvFormat(delimiter).parseRows(content), column = header.indexOf(name);
   if (column < 0) {
-    const requirement = `its header line must name a column "${name}"`, [other] = longestFirst(header, rows[0] ?? []);
+    const requirement = `its header line must name a column "${name}"`,
+      [other] = longestFirst(header, rows.slice(0, 20));
     const found = header.length === 0 ? "it is empty" : `it names ${namedColumns(header)}`;
     const bad = { where: path, requirement, found, remedy: "name the column so", ...other && { column: other } };
     return Array<NoText>(Math.max(1, rows.length)).fill(bad);
@@ -77,8 +78,10 @@ function rowsOf(content: string, delimiter: string, path: string, name: string):
   });
 }
 
-/** The columns of a row, those that hold most first. */
-function longestFirst(header: readonly string[], row: readonly string[]): string[] {
-  const lengthOf = (name: string) => row[header.indexOf(name)]?.length ?? 0;
+/** The columns of some rows, those that hold most first; numbers are nothing. */
+function longestFirst(header: readonly string[], rows: readonly (readonly string[])[]): string[] {
+  const lengthIn = (row: readonly string[], name: string) =>
+    (row[header.indexOf(name)] ?? "").replace(/^[-+\d.]*$/, "").length;
+  const lengthOf = (name: string) => rows.reduce((sum, row) => sum + lengthIn(row, name), 0);
   return header.toSorted((a, b) => lengthOf(b) - lengthOf(a));
 }

@@ -2,14 +2,22 @@
  * The texts of a parquet file: one of its columns, some rows at a time.
  * @module
  */
-import { type AsyncBuffer, type FileMetaData, parquetMetadataAsync, parquetRead, parquetSchema } from "hyparquet";
+import {
+  type AsyncBuffer,
+  type FileMetaData,
+  parquetMetadataAsync,
+  parquetRead,
+  parquetSchema,
+  type SchemaTree,
+} from "hyparquet";
 import { UserError } from "../errors.ts";
 import type { ByteSource } from "../files/byte_source.ts";
 import type { TextRecord } from "./documents.ts";
+import { isChat } from "./chat.ts";
+import type { NoText } from "./no_text.ts";
 import { PAGE_CODECS } from "./parquet_codecs.ts";
 import { guardPages, type PageGuard } from "./parquet_pages.ts";
-import type { NoText } from "./reading.ts";
-import { namedColumns } from "./text_of.ts";
+import { type ColumnReading, namedColumns, textIn } from "./text_of.ts";
 import { decodedOrNot } from "./utf8.ts";
 
 /**
@@ -23,10 +31,15 @@ const STEP_BYTES = 2 ** 25;
  *
  * @param file The file's bytes.
  * @param from The first row.
- * @param name The column that holds the text.
+ * @param reading The column that holds the text, and what writes chats.
  * @throws {UserError} while it is read, when it is no parquet file or is damaged.
  */
-export async function* parquetRecords(file: ByteSource, from: number, name: string): AsyncGenerator<TextRecord[]> {
+export async function* parquetRecords(
+  file: ByteSource,
+  from: number,
+  reading: ColumnReading,
+): AsyncGenerator<TextRecord[]> {
+  const { column: name } = reading;
   const metadata = await explained(file, () => parquetMetadataAsync(rememberingLast(file)));
   const bad = await explained(file, () => lacksText(file.name, metadata, name)), all = Number(metadata.num_rows);
   if (bad) {
@@ -39,11 +52,13 @@ export async function* parquetRecords(file: ByteSource, from: number, name: stri
   let first = 0;
   for (const group of metadata.row_groups) {
     const rows = Number(group.num_rows), end = first + rows;
-    const column = group.columns.find(({ meta_data }) => meta_data?.path_in_schema[0] === name)?.meta_data;
-    const bytesPerRow = Number(column?.total_uncompressed_size ?? 0) / Math.max(1, rows);
+    // A chat's roles and contents are columns of their own.
+    const columns = group.columns.filter(({ meta_data }) => meta_data?.path_in_schema[0] === name);
+    const bytes = columns.reduce((sum, { meta_data }) => sum + Number(meta_data!.total_uncompressed_size), 0);
+    const bytesPerRow = bytes / Math.max(1, rows);
     const step = Math.max(1, Math.floor(STEP_BYTES / Math.max(1, bytesPerRow)));
     for (let row = Math.max(first, from); row < end; row += step) {
-      const records = await readRows(file, buffer, metadata, name, row, Math.min(row + step, end));
+      const records = await readRows(file, buffer, metadata, reading, row, Math.min(row + step, end));
       if (records.length > 0) yield records;
     }
     first = end;
@@ -54,34 +69,41 @@ async function readRows(
   file: ByteSource,
   buffer: AsyncBuffer,
   metadata: FileMetaData,
-  name: string,
+  reading: ColumnReading,
   rowStart: number,
   rowEnd: number,
 ): Promise<TextRecord[]> {
-  let texts: unknown[] = [];
-  const stringFromBytes = (bytes: Uint8Array | undefined) => bytes && decodedOrNot(bytes, file.name);
+  let cells: unknown[] = [];
+  /** What stands in cells for strings that are no UTF-8: the parser of strings knows no rows. */
+  const undecoded = new Map<unknown, NoText>();
+  const stringFromBytes = (bytes: Uint8Array | undefined) => {
+    const text = bytes && decodedOrNot(bytes, file.name);
+    if (typeof text === "object") undecoded.set(text, text);
+    return text;
+  };
   await explained(file, () =>
     parquetRead({
       file: buffer,
       metadata,
-      columns: [name],
+      columns: [reading.column],
       rowStart,
       rowEnd,
       compressors: PAGE_CODECS,
       useOffsetIndex: true,
       parsers: { stringFromBytes },
-      onComplete: (rows) => texts = rows.map(([text]) => text),
+      onComplete: (rows) => cells = rows.map(([cell]) => cell),
     }));
-  if (texts.length !== rowEnd - rowStart) {
-    throw damaged(file.name, `rows ${rowStart + 1} to ${rowEnd} hold ${texts.length} values`);
+  if (cells.length !== rowEnd - rowStart) {
+    throw damaged(file.name, `rows ${rowStart + 1} to ${rowEnd} hold ${cells.length} values`);
   }
-  return texts.flatMap((text, i) => {
-    if (typeof text === "string") return text === "" ? [] : { record: rowStart + i + 1, byte: 0, text };
-    if (text === null) return [];
-    if (text === undefined) throw damaged(file.name, `row ${rowStart + i + 1} is missing`);
-    // The parser of strings knows no rows.
-    const bad: NoText = { ...text as NoText, where: `${file.name} row ${rowStart + i + 1}` };
-    return { record: rowStart + i + 1, byte: 0, text: "", bad };
+  return cells.flatMap((cell, i) => {
+    const place = { record: rowStart + i + 1, byte: 0 }, where = `${file.name} row ${place.record}`;
+    if (cell === undefined) throw damaged(file.name, `row ${place.record} is missing`);
+    const parts = isChat(cell) ? cell.flatMap((message) => Object.values(message)) : [cell];
+    const spoilt = undecoded.size === 0 ? undefined : undecoded.get(parts.find((part) => undecoded.has(part)));
+    const text = spoilt ? { ...spoilt, where } : textIn(cell, where, reading);
+    if (typeof text !== "string") return { ...place, text: "", bad: text };
+    return text === "" ? [] : { ...place, text };
   });
 }
 
@@ -89,14 +111,15 @@ async function readRows(
 function lacksText(path: string, metadata: FileMetaData, name: string): NoText | null {
   const columns = parquetSchema(metadata).children.map(({ element, children }) => ({
     name: element.name,
-    isText: children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED",
+    isText: children.length === 0 && element.type === "BYTE_ARRAY" && element.repetition_type !== "REPEATED" ||
+      isListOfMessages(children),
   }));
   const column = columns.find((column) => column.name === name), where = path;
   if (column?.isText) return null;
   const others = columns.filter(({ isText }) => isText), other = others.length === 1 ? others[0].name : "NAME";
   const choice = others.length > 0 && { column: other };
   if (column) {
-    const requirement = `its column "${name}" must hold strings`;
+    const requirement = `its column "${name}" must hold strings or lists of messages`;
     return { where, requirement, found: "it holds something else", remedy: "convert the column", ...choice };
   }
   const found = columns.length === 0
@@ -109,6 +132,12 @@ function lacksText(path: string, metadata: FileMetaData, name: string): NoText |
     remedy: "name the one with the text so",
     ...choice,
   };
+}
+
+/** Whether a column holds lists of structs that have what a message has. */
+function isListOfMessages([list]: readonly SchemaTree[]): boolean {
+  const keys = list?.children[0]?.children.map(({ element }) => element.name) ?? [];
+  return isChat([Object.fromEntries(keys.map((key) => [key, ""]))]);
 }
 
 /** hyparquet asks for the same column of a row group at each step where pages are not told; it is fetched and checked once. */

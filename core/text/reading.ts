@@ -4,7 +4,8 @@
  */
 
 import { UserError } from "../errors.ts";
-import type { TextSummary } from "./summary.ts";
+import type { ChatWriter } from "./chat.ts";
+import type { NoText } from "./no_text.ts";
 
 /** How records are read. */
 export interface TextReading {
@@ -16,18 +17,14 @@ export interface TextReading {
   readonly isRecorded?: true;
 }
 
+/** The reading of a model's text. */
+export interface RecordReading extends TextReading {
+  /** What makes texts of the chats among the records; without it they hold none. */
+  readonly chats?: ChatWriter;
+}
+
 /** What is read where nothing is said of it. */
 export const PLAIN_READING: TextReading = { column: "text", badLines: 0 };
-
-/**
- * How a text was read.
- *
- * @param text What was recorded of it.
- * @returns The same reading.
- */
-export function readingOf({ column, bad_lines }: Pick<TextSummary, "column" | "bad_lines">): TextReading {
-  return { column: column ?? PLAIN_READING.column, badLines: bad_lines ?? PLAIN_READING.badLines, isRecorded: true };
-}
 
 /**
  * The reading of what is read once more, for other figures than training's: whatever holds no text is left out, as what there was to say of
@@ -39,31 +36,6 @@ export function readingOf({ column, bad_lines }: Pick<TextSummary, "column" | "b
 export function rereading(reading: TextReading = PLAIN_READING): TextReading {
   return { ...reading, badLines: Infinity };
 }
-
-/** Why a record, or several at once, gives no text. */
-export interface NoText {
-  /** The file, and the line, row or entry where it is one. */
-  readonly where: string;
-  /** What must hold. */
-  readonly requirement: string;
-  /** What holds instead. */
-  readonly found: string;
-  /** What mends it. */
-  readonly remedy: string;
-  /** Another column that may hold the text, where the one that is wanted is not there. */
-  readonly column?: string;
-}
-
-/** Records that were left out. */
-export interface LeftOut {
-  /** How many. */
-  readonly records: number;
-  /** The first of them; null when there are none. */
-  readonly first: NoText | null;
-}
-
-/** No record. */
-export const NOTHING_LEFT_OUT: LeftOut = { records: 0, first: null };
 
 /**
  * The error for records without text that are too many.

@@ -9,8 +9,9 @@ import { type Bytes, type Compression, decompress } from "./decompress.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
 import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
-import { type NoText, PLAIN_READING, type TextReading } from "./reading.ts";
-import { parseLooseJson, textOf } from "./text_of.ts";
+import type { NoText } from "./no_text.ts";
+import { PLAIN_READING } from "./reading.ts";
+import { type ColumnReading, parseLooseJson, textOf } from "./text_of.ts";
 import { checkTextBytes, decodedOrNot, decodeFile, wideEncodingOf, wrongEncoding } from "./utf8.ts";
 
 /** The first record of every file. */
@@ -29,7 +30,7 @@ export async function* readRecords(
   file: ByteSource,
   format: TextFormat,
   from: RecordPlace,
-  { column }: Pick<TextReading, "column"> = PLAIN_READING,
+  reading: ColumnReading = PLAIN_READING,
 ): AsyncGenerator<TextRecord[]> {
   switch (format) {
     case "txt":
@@ -39,17 +40,17 @@ export async function* readRecords(
     case "txt.zst":
       return yield* oneText(file, "zstd", from);
     case "jsonl":
-      return yield* lines(file.stream(from.byte), from, file.name, column);
+      return yield* lines(file.stream(from.byte), from, file.name, reading);
     case "jsonl.gz":
-      return yield* compressedLines(file, "gzip", from, column);
+      return yield* compressedLines(file, "gzip", from, reading);
     case "jsonl.zst":
-      return yield* compressedLines(file, "zstd", from, column);
+      return yield* compressedLines(file, "zstd", from, reading);
     case "parquet":
-      return yield* parquetRecords(file, from.record, column);
+      return yield* parquetRecords(file, from.record, reading);
     case "csv":
     case "tsv":
     case "json":
-      return yield* listedTexts(format, await wholeText(file, "none"), from, file.name, column);
+      return yield* listedTexts(format, await wholeText(file, "none"), from, file.name, reading);
   }
 }
 
@@ -80,9 +81,9 @@ function compressedLines(
   file: ByteSource,
   compression: Compression,
   from: RecordPlace,
-  column: string,
+  reading: ColumnReading,
 ): AsyncGenerator<TextRecord[]> {
-  return lines(skip(decompress(file.stream(0), compression, file.name), from.byte), from, file.name, column);
+  return lines(skip(decompress(file.stream(0), compression, file.name), from.byte), from, file.name, reading);
 }
 
 async function* skip(bytes: Bytes, count: number): AsyncGenerator<Uint8Array> {
@@ -100,7 +101,7 @@ async function* lines(
   bytes: Bytes,
   from: RecordPlace,
   path: string,
-  column: string,
+  reading: ColumnReading,
 ): AsyncGenerator<TextRecord[]> {
   let { record, byte } = from;
   /** The beginning of a line whose end has not come yet. */
@@ -111,7 +112,7 @@ async function* lines(
     begunBytes = 0;
     record++;
     byte += line.length + lineEnd;
-    const text = textOfLine(line, `${path} line ${record}`, column);
+    const text = textOfLine(line, `${path} line ${record}`, reading);
     if (typeof text !== "string") into.push({ record, byte, text: "", bad: text });
     else if (text !== "") into.push({ record, byte, text });
   };
@@ -147,12 +148,12 @@ function joined(pieces: readonly Uint8Array[]): Uint8Array {
 }
 
 /** The text of a line; "" for a blank one. */
-function textOfLine(line: Uint8Array, where: string, column: string): string | NoText {
+function textOfLine(line: Uint8Array, where: string, reading: ColumnReading): string | NoText {
   const json = decodedOrNot(line, where);
   if (typeof json !== "string") return json;
   if (json.trim() === "") return "";
   try {
-    return textOf(parseLooseJson(json), where, column);
+    return textOf(parseLooseJson(json), where, reading);
   } catch (error) {
     if (!(error instanceof SyntaxError)) throw error;
     return {

@@ -7,7 +7,8 @@ import { permutation, randomGenerator } from "../random.ts";
 import { type BlockStart, VOLUME_START } from "./blocks.ts";
 import { emptyBatch, NO_DOCUMENT, type StreamPosition, type TokenBatch } from "./contexts.ts";
 import type { BlockSource, NumberedDocument } from "./corpus.ts";
-import { NOTHING_LEFT_OUT, PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
+import { NOTHING_LEFT_OUT } from "./no_text.ts";
+import { PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
 
 /** Some contexts and where the stream stands after each of them. */
 export interface ContextRun {

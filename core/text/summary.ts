@@ -4,7 +4,9 @@
  */
 import { createHash } from "node:crypto";
 import type { ByteSource } from "../files/byte_source.ts";
+import type { ChatForm } from "./chat_forms.ts";
 import type { PassedOver } from "./files.ts";
+import { PLAIN_READING, type TextReading } from "./reading.ts";
 
 /** A text in figures. */
 export interface TextSummary {
@@ -18,7 +20,8 @@ export interface TextSummary {
   bytes: number;
   /** Its files; 0 for the embedded text. */
   file_count: number;
-  /** SHA-256 of names and texts, or of names and sizes of the files, and `column`, when the text is read as a stream. */
+  /** SHA-256 of names and texts, or of names and sizes of the files, `column` and the chats' template, when the text is read
+   * as a stream. */
   fingerprint: string;
   /**
    * SHA-256 of samples of the files' bytes ({@link sampledContents}), when the text is read as a stream and all of it lies on this machine;
@@ -29,6 +32,8 @@ export interface TextSummary {
   passed_over?: PassedOver;
   /** The column or key of its records that holds the text, where it is not "text". */
   column?: string;
+  /** How its chats became texts; absent where its first records are none. */
+  chat?: ChatForm;
   /** The most records without text that training leaves out; absent for none. */
   bad_lines?: number;
   /** Records that hold no text and are left out; absent for none, and when the text is read as a stream: there they turn up on the way. */
@@ -88,4 +93,14 @@ export function describeText({ documents, bytes, file_count, contents, fingerpri
   const fingerprint = contents ?? names;
   const size = documents === null ? `${file_count} files` : `${documents} documents`;
   return `${size}, ${bytes} bytes, fingerprint ${fingerprint.slice(0, 12)}`;
+}
+
+/**
+ * How a text was read.
+ *
+ * @param text What was recorded of it.
+ * @returns The same reading.
+ */
+export function readingOf({ column, bad_lines }: Pick<TextSummary, "column" | "bad_lines">): TextReading {
+  return { column: column ?? PLAIN_READING.column, badLines: bad_lines ?? PLAIN_READING.badLines, isRecorded: true };
 }

@@ -13,6 +13,8 @@ export interface TokenizerFiles {
   tokenizerJson: Uint8Array;
   /** tokenizer_config.json: which tokens begin and end a text. */
   tokenizerConfig: Uint8Array;
+  /** chat_template.jinja, which writes chats; absent where there is none. */
+  chatTemplate?: Uint8Array;
   /**
    * How many tokens the model embeds. Special tokens beyond, such as those that stand for images, are then no part of the tokenizer, and text that
    * spells one is text. All tokens are if left out.
@@ -157,7 +159,15 @@ function enlarged(ids: Uint32Array<ArrayBuffer>, length: number): Uint32Array<Ar
   return larger;
 }
 
-function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {
+/**
+ * Reads one of the tokenizer's files.
+ *
+ * @param bytes Its content.
+ * @param name What it is called, for messages.
+ * @returns Its object.
+ * @throws {UserError} when it is something else.
+ */
+export function parseJson(bytes: Uint8Array, name: string): Record<string, unknown> {
   const fail = (requirement: string, found: string) =>
     new UserError({ action: `read ${name}`, requirement, found, remedy: "download it again" });
   let value: unknown;
@@ -208,7 +218,15 @@ function optionalId(library: LibraryTokenizer, config: Record<string, unknown>, 
   return typeof token === "string" ? library.token_to_id(token) : undefined;
 }
 
-function contentOf(config: Record<string, unknown>, key: string): unknown {
+/**
+ * The spelling of a token that the config may name.
+ *
+ * @param config tokenizer_config.json.
+ * @param key Such as `bos_token`.
+ * @returns The spelling, undefined where there is none.
+ */
+export function contentOf(config: Record<string, unknown>, key: string): string | undefined {
   const entry = config[key] as { content?: unknown } | string | null | undefined;
-  return typeof entry === "string" ? entry : entry?.content;
+  const token = typeof entry === "string" ? entry : entry?.content;
+  return typeof token === "string" ? token : undefined;
 }

@@ -3,7 +3,7 @@
  * @module
  */
 import { UserError } from "../errors.ts";
-import type { NoText } from "./reading.ts";
+import type { NoText } from "./no_text.ts";
 
 /** A text as long as V8's longest string cannot be decoded. */
 const MAX_TEXT_BYTES = 2 ** 29 - 25;

@@ -4,11 +4,12 @@
  * @module
  */
 import { type Reason, UserError } from "../errors.ts";
+import { chatWriter } from "./chat.ts";
 import type { StreamPosition } from "./contexts.ts";
 import { openCorpus } from "./corpus.ts";
 import type { DataPaths, DocumentNames } from "./documents.ts";
 import { HeldOutStream } from "./held_out.ts";
-import type { TextReading } from "./reading.ts";
+import { PLAIN_READING, type TextReading } from "./reading.ts";
 import type { Split } from "./split.ts";
 import { type ContextRun, ContextStream } from "./stream.ts";
 import type { TextSummary } from "./summary.ts";
@@ -83,9 +84,10 @@ async function answer(request: Request): Promise<void> {
 }
 
 async function open(options: TokenSourceOptions): Promise<Reply> {
-  const { tokenizer: files, data, reading, split, context, seed, start, tokens } = options;
+  const { tokenizer: files, data, reading = PLAIN_READING, split, context, seed, start, tokens } = options;
   const { encode, bosId, eosId } = loadTokenizer(files);
-  const source = await openCorpus(data, split, undefined, reading), common = { source, encode, context, bosId, eosId };
+  const source = await openCorpus(data, split, undefined, { ...reading, chats: chatWriter(files) }),
+    common = { source, encode, context, bosId, eosId };
   contexts = Math.max(1, Math.floor(RUN_TOKENS / context));
   if (split === "train" && tokens === undefined) {
     stream = await ContextStream.open({ ...common, sectionCharacters: SECTION_CHARACTERS, seed, start, reading });

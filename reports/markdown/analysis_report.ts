@@ -7,7 +7,7 @@ import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts"
 import { type Tap, tapName } from "../../core/model/sites.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { ParentReference, TranscoderConfig } from "../../core/runs/config.ts";
-import { describePassedOver } from "../../core/runs/passed_over.ts";
+import { describeChats, describePassedOver } from "../../core/runs/passed_over.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import {
   attributionNotes,
@@ -149,6 +149,7 @@ function textSize(data: TranscoderConfig["data"]): string {
     passed = describePassedOver(data.passed_over);
   const beside = [
     ...data.column === undefined ? [] : [`; what stands under ${code(data.column)}`],
+    ...data.chat === undefined ? [] : [`; ${plain(describeChats(data.chat))}`],
     ...passed === "" ? [] : [`; ${plain(passed)}`],
     ...data.left_out === undefined ? [] : [`; without ${leftOutRecords(data.left_out)}`],
   ].join("");

@@ -115,7 +115,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 3 + 3 + 4 + 12 + 25 + 30);
+  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 3 + 3 + 5 + 12 + 26 + 31);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

@@ -204,7 +204,11 @@ Deno.test("each bad input is named in one sentence", async () => {
       /object\.json: it must be a JSON list of strings or of objects .*, it is no list;/,
     ],
     ["cut.json", '["x"', /cut\.json: it must be a JSON list .*; write a line for each text into a \.jsonl file$/],
-    ["five.json", '["x", {"text": 5}]', /five\.json entry 2: it must have a string under "text", this one has 5;/],
+    [
+      "five.json",
+      '["x", {"text": 5}]',
+      /five\.json entry 2: it must have a string or a list of messages under "text", this one has 5;/,
+    ],
     ["data.gz", gz, /text files end in .*, this one ends in "\.gz"; rename or convert it$/],
     ["empty.txt", "", /empty\.txt: it must hold text, it is empty/],
     ["blank.jsonl", "\n\n", /blank\.jsonl: it must hold text, it is empty/],
@@ -241,7 +245,7 @@ Deno.test("each bad input is named in one sentence", async () => {
     [
       "latin1.parquet",
       column("text", [new Uint8Array([0xfc, 0xdf])], "BYTE_ARRAY"),
-      /latin1\.parquet: text must be valid UTF-8/,
+      /latin1\.parquet row 1: text must be valid UTF-8/,
     ],
   ];
   const files = Object.fromEntries(cases.map(([name, content]) => [name, content]));

@@ -11,7 +11,8 @@ import { memorySource } from "../../core/files/byte_source.ts";
 import type { StreamPosition } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { parquetRecords } from "../../core/text/parquet.ts";
-import { PLAIN_READING, readingOf, rereading, type TextReading } from "../../core/text/reading.ts";
+import { PLAIN_READING, rereading, type TextReading } from "../../core/text/reading.ts";
+import { readingOf } from "../../core/text/summary.ts";
 import { parseLooseJson } from "../../core/text/text_of.ts";
 import { leftOutOfRun } from "../../reports/held_out.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
@@ -157,16 +158,16 @@ Deno.test("parquet: rows without text are told by their numbers, whatever the ro
       rowGroupSize: 25,
     }),
   );
-  const records = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 0, "text"))).flat();
+  const records = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 0, PLAIN_READING))).flat();
   assert.deepEqual(records.slice(-2).map(({ record, text, bad }) => [record, text, bad?.where]), [
     [61, "", "a.parquet row 61"],
     [64, "last", undefined],
   ]);
   assert.equal(records.length, 62);
-  const from = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 60, "text"))).flat();
+  const from = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 60, PLAIN_READING))).flat();
   assert.deepEqual(from, records.slice(60));
   // A file without the column is as many records as it has rows.
-  const [all] = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 0, "body"))).flat();
+  const [all] = (await Array.fromAsync(parquetRecords(memorySource("a.parquet", content), 0, reading("body")))).flat();
   assert.deepEqual([all.record, all.records, all.bad!.column], [64, 64, "text"]);
 });
 
