@@ -207,12 +207,12 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
     include_bos: v.boolean(),
     exclude_tokens: v.optional(v.array(count), []),
     exclude_norm_above: v.optional(v.number(), 0),
-    precision: v.picklist(precisions),
+    precision: v.optional(v.picklist(precisions), "f32"),
     target_scales: v.optional(v.array(factor)),
     scales: v.optional(v.object({ source: factor, target: factor })),
     // A tile that this mtc does not have is as good as not tuned.
     tiles: v.pipe(
-      v.record(v.string(), v.string()),
+      v.optional(v.record(v.string(), v.string()), {}),
       v.transform((tiles): Record<string, TileName> =>
         Object.fromEntries(
           Object.entries(tiles).filter((entry): entry is [string, TileName] =>
@@ -221,7 +221,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
         )
       ),
     ),
-    precision_errors: v.record(v.string(), v.number()),
+    precision_errors: v.optional(v.record(v.string(), v.number()), {}),
     median_norms: v.optional(v.array(v.object({ layer: count, site: v.picklist(SITES), norm: v.number() }))),
   }),
   // One seed did for everything.

@@ -302,6 +302,16 @@ Deno.test("a run of mtc 0.1.0 is read, and written again as the same but for wha
   }
 });
 
+Deno.test("a run that is older than tiles and --precision is one of float32 that was not tuned", () =>
+  withRun(async (path) => {
+    const before = await readConfig(path);
+    await edit(join(path, "config.json"), (text) => {
+      const { precision: _, tiles: __, precision_errors: ___, ...older } = JSON.parse(text);
+      return JSON.stringify(older);
+    });
+    assert.deepEqual(await readConfig(path), { ...before, precision: "f32", tiles: {}, precision_errors: {} });
+  }));
+
 Deno.test("a table that is older than a column has the column's first value; unknown columns are passed over", () => {
   const start = () => ({}) as { n: number; later: number };
   const columns = [numberColumn("n", "any"), {
