@@ -117,13 +117,13 @@ export async function openCorpus(
     }
     const bytes = files.reduce((sum, { size }) => sum + size, 0);
     const left = leftOut.records > 0 && { left_out: leftOut.records };
-    return wholeCorpus(
-      files,
-      documents,
-      split,
-      { bytes, file_count: files.length, ...found, ...chat(), ...left },
-      leftOut,
-    );
+    const size = { bytes, file_count: files.length, ...found, ...chat(), ...left };
+    try {
+      return wholeCorpus(files, documents, split, size, leftOut);
+    } catch (error) {
+      // Where too little is left to be split, what was left out is the reason.
+      throw leftOut.first ? nothingButBad(leftOut.first, reading) : error;
+    }
   } finally {
     await first.close();
   }

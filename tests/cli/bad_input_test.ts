@@ -275,7 +275,7 @@ const badTexts: [what: string, name: string, content: string | Uint8Array<ArrayB
     "a line of JSON without text",
     "text.jsonl",
     '{"text": "a"}\n{"txt": 1}\n',
-    /text\.jsonl line 2: .*string under "text"/,
+    /text\.jsonl line 2: .* under "text", this one has none, but txt; mend or remove the record/,
   ],
   ["another kind of file", "text.pdf", "%PDF", /text files end in \.txt, .* or \.tsv, this one ends in "\.pdf"/],
 ];

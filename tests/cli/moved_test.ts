@@ -68,7 +68,10 @@ Deno.test("another model of the same shape is refused, and the same one is taken
     await Deno.rename(old, moved);
     const at = ["--model", moved];
     const missing = await mtc("encode", "--run", layer, "--text", "My fellow citizens");
-    assertRefused(missing, /Cannot open the model \S+old: it must hold config\.json, it does not; .*--model/);
+    assertRefused(
+      missing,
+      /Cannot open the model \S+old: it must hold config\.json, there is no such directory; .*--model/,
+    );
     assertDone(await mtc("encode", "--run", layer, "--text", "My fellow citizens", ...at));
     const newData = join(directory, "elsewhere");
     await Deno.mkdir(newData);

@@ -65,6 +65,12 @@ Deno.test("a column whose name is no single word is quoted, and one without text
     await assertRefused(of("b.jsonl"), /this one has none, but id; mend or remove the record$/);
   }));
 
+Deno.test("where too little is left to be split, what was left out is told", () =>
+  withFiles({ "a.jsonl": '{"text": "one"}\n{"text": 1}\n' }, async (folder) => {
+    const opened = openCorpus([join(folder, "a.jsonl")], "train", UNLIMITED, reading("text", 10));
+    await assertRefused(opened, /line 2: .* under "text", this one has 1; mend or remove the record$/);
+  }));
+
 Deno.test("of a text that is streamed, the column is a part of what it is known by", () =>
   withFiles({ "a.jsonl": TEXTS.map((t) => JSON.stringify({ text: t, content: t })).join("\n") }, async (folder) => {
     const summaries = await Promise.all(
