@@ -84,7 +84,9 @@ export function overviewSentences({ tokens, silent, fvu, features }: FeaturesOve
   const bits = (of: (one: FeatureOverview) => number) => `${decimal(median(alive.map(of)), 1)} bits`;
   return [
     `${integer(tokens)} tokens of the reading set, FVU ${decimal(fvu, 4)}.`,
-    `${integer(silent)} of ${counted(features.length, "feature")} never fire there.`,
+    silent === 0
+      ? `All ${counted(features.length, "feature")} fire there.`
+      : `${integer(silent)} of ${counted(features.length, "feature")} never fire there.`,
     ...alive.length === 0 ? [] : [
       `The typical one that does fires on tokens of ${
         bits((one) => one.token_entropy)

@@ -4,7 +4,7 @@
  */
 
 import type { FlatFigures, Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
-import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { capital, counted, decimal, integer, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** What is told of a dictionary. */
@@ -31,6 +31,7 @@ export function hierarchyText(told: ToldHierarchy, name: (feature: number) => st
     `${integer(tokens)} tokens of the reading set.`,
     groupTable(told),
     orderTable(told),
+    ...hierarchyAnswers(told).map(({ lead, text }) => `${lead} ${text}`),
     verdictSentences(told).join(" "),
     ...shown.length > 0
       ? [
@@ -100,6 +101,93 @@ export function orderTable(
   );
 }
 
+/** An answer in a word or two, and what it rests on. */
+export interface Answer {
+  /** The answer. */
+  readonly lead: string;
+  /** What it rests on. */
+  readonly text: string;
+}
+
+/** Whether the nested groups give a useful hierarchy, and whether related features can be grouped by it; each could have been another. */
+export function hierarchyAnswers(
+  { nested, by_density, flat, verdict }: Pick<ToldHierarchy, "nested" | "by_density" | "flat" | "verdict">,
+): Answer[] {
+  return [usefulness(nested.judged, verdict), grouping(nested, by_density, flat, verdict)];
+}
+
+function usefulness(judged: number, { beyond_chance, beyond_density, beyond_flat }: HierarchyVerdict): Answer {
+  if (judged === 0) {
+    return { lead: "Nested groups: not to be judged.", text: "Too few features of later groups fire often enough." };
+  }
+  if (beyond_chance === "no") {
+    return {
+      lead: "Nested groups: no hierarchy.",
+      text: "Features of later groups fire under others no more than chance has it.",
+    };
+  }
+  if (beyond_density !== "yes") {
+    const found = `Features do fire under others, but sorting the same features by how often they fire finds ${
+      beyond_density === "less" ? "more" : "as much"
+    } of that`;
+    return beyond_flat === "yes"
+      ? {
+        lead: "Nested groups: a hierarchy, which frequency shows as well.",
+        text: `${found}; a transcoder trained without nesting has less.`,
+      }
+      : { lead: "Nested groups: no useful hierarchy.", text: `${found}: the order of training adds nothing.` };
+  }
+  return {
+    yes: {
+      lead: "Nested groups: a hierarchy that nesting makes.",
+      text: "It is beyond what frequency gives, in this transcoder and in one that was trained without nesting.",
+    },
+    no: {
+      lead: "Nested groups: a hierarchy, but not by nesting.",
+      text:
+        "It is beyond what frequency gives here, and a transcoder trained without nesting has as much by frequency.",
+    },
+    less: {
+      lead: "Nested groups: a hierarchy, but not by nesting.",
+      text: "It is beyond what frequency gives here, and a transcoder trained without nesting has more by frequency.",
+    },
+    unknown: {
+      lead: "Nested groups: a hierarchy beyond frequency.",
+      text: "The groups as trained tell more of what fires under what than the features' frequency does.",
+    },
+  }[beyond_flat ?? "unknown"];
+}
+
+function grouping(
+  nested: ParentFigures,
+  by_density: ParentFigures,
+  flat: FlatFigures | null,
+  { siblings_beyond_chance, siblings_beyond_density }: HierarchyVerdict,
+): Answer {
+  if (siblings_beyond_chance === null) {
+    return { lead: "Grouping by parent: not to be judged.", text: "There are not two parents with two children each." };
+  }
+  const alike = ({ sibling_correlation, sibling_correlation_by_chance, sibling_error }: ParentFigures) =>
+    `${decimal(sibling_correlation, 3)} on average, ${
+      decimal(sibling_correlation_by_chance, 3)
+    } once parents are dealt out anew (their difference is known to ± ${decimal(1.96 * sibling_error, 3)})`;
+  const figures = `The activations of two children of one parent correlate by ${alike(nested)}, over ${
+    counted(nested.families, "family", "families")
+  }.`;
+  if (siblings_beyond_chance === "no") return { lead: "Grouping by parent: no better than by chance.", text: figures };
+  const others = [
+    ...by_density.families > 1 ? [`where groups are made by frequency, by ${alike(by_density)}`] : [],
+    ...flat && flat.parents.families > 1 ? [`in ${flat.run}, by ${alike(flat.parents)}`] : [],
+  ];
+  const compared = others.length > 0 ? ` ${capital(others.join("; "))}.` : "";
+  const lead = siblings_beyond_density === "yes"
+    ? "Grouping by parent: related features, beyond frequency."
+    : siblings_beyond_density === null
+    ? "Grouping by parent: related features."
+    : "Grouping by parent: related features, but groups by frequency do as well.";
+  return { lead, text: figures + compared };
+}
+
 /** What follows, a sentence for each comparison; each could have been another. `how` says how to compare with a flat dictionary. */
 export function verdictSentences(
   { nested, by_density, same_by_density, flat, verdict }: Pick<
@@ -113,9 +201,7 @@ export function verdictSentences(
   if (nested.judged === 0) return ["No feature of a later group fires often enough to be judged."];
   const chance = verdict.beyond_chance === "yes"
     ? `${percent(nested.share, 1)} of the children have a parent, where shuffled contexts give 1 %.`
-    : `${
-      percent(nested.share, 1)
-    } of the children have a parent, no more than the 1 % that shuffled contexts give: there is no hierarchy.`;
+    : `${percent(nested.share, 1)} of the children have a parent, no more than the 1 % that shuffled contexts give.`;
   const density = {
     yes: "The trained groups order features better than frequency does",
     no: "The trained groups order features no better than frequency does",

@@ -134,20 +134,31 @@ export function remarkableTable(features: readonly Remarkable[], { name }: Pick<
 }
 
 /** How well features fall into clusters; it could have been another. */
-export function clusterSentence({ clustered, clusters, silhouette, silhouette_by_chance }: FeatureClusters): string {
+export function clusterSentence(
+  { often, clustered, clusters, silhouette, silhouette_by_chance, silhouette_error }: Omit<FeatureClusters, "order">,
+): string {
   if (!Number.isFinite(silhouette)) {
-    return `${counted(clustered, "feature")} fire on ten tokens or more, too few for clusters.`;
+    return `Too few features for clusters: ${integer(clustered)} fire${
+      clustered === 1 ? "s" : ""
+    } on ten tokens or more, and four are the least.`;
   }
   const grouped = clusters.reduce((sum, { features }) => sum + features.length, 0);
-  const claim = silhouette > silhouette_by_chance
+  const claim = silhouette - silhouette_by_chance > 1.96 * silhouette_error
     ? "Features that fire alike form clusters beyond chance"
     : "Features form no clusters beyond chance";
-  return `${claim}: mean silhouette ${decimal(silhouette, 3)}, ${
-    decimal(silhouette_by_chance, 3)
-  } with the contexts of each feature shuffled. Of ` +
-    `${counted(clustered, "feature")}, ${integer(grouped)} are in ${
+  return [
+    `${claim}: mean silhouette ${decimal(silhouette, 3)}, ${
+      decimal(silhouette_by_chance, 3)
+    } with the contexts of each feature shuffled (their difference is known to ± ${
+      decimal(1.96 * silhouette_error, 3)
+    }).`,
+    ...often > clustered
+      ? [`The ${integer(clustered)} that fire most were clustered, ${integer(often - clustered)} others left out.`]
+      : [],
+    `Of ${counted(clustered, "feature")}, ${integer(grouped)} are in ${
       counted(clusters.length, "cluster")
-    } of two or more; the largest:`;
+    } of two or more${clusters.length > 0 ? "; the largest:" : "."}`,
+  ].join(" ");
 }
 
 /** Clusters with their tokens, each as `written`. */
@@ -176,12 +187,16 @@ export function clusterTable(
 /** How many features fire in company; it could have been another. */
 export function graphSentence({ features, edges, connected, largest_part, threshold }: CoactivationGraph): string {
   if (features === 0) return "No feature fires on ten tokens or more.";
-  return `${percent(connected / features)} of ${
+  const share = connected / features, chance = 0.01;
+  const isBeyond = share > chance + 1.96 * Math.sqrt(chance * (1 - chance) / features);
+  return `Features fire in company ${isBeyond ? "beyond chance" : "no more than by chance"}: ${percent(share, 1)} of ${
     counted(features, "feature")
-  } that fire on ten tokens or more fire with another further beyond independence than 99 % ` +
-    `do with the contexts of each shuffled (NPMI above ${decimal(threshold, 3)}): ${
-      counted(edges.length, "pair")
-    }, in which ${integer(largest_part)} features hang together${edges.length > 0 ? "; the strongest:" : "."}`;
+  } that fire on ten tokens or more have another to fire with further beyond independence than is left to 1 % once the contexts of each are ` +
+    `shuffled (NPMI above ${decimal(threshold, 3)}), in ${counted(edges.length, "pair")}${
+      edges.length === 0
+        ? "."
+        : `; the largest part that hangs together has ${counted(largest_part, "feature")}. The strongest pairs:`
+    }`;
 }
 
 /** The strongest pairs. */

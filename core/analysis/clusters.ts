@@ -48,12 +48,16 @@ export interface FeatureCluster {
 
 /** All clusters of a dictionary. */
 export interface FeatureClusters {
-  /** Features that were clustered. */
+  /** Features that fire on ten tokens or more. */
+  readonly often: number;
+  /** Those of them that were clustered: all, or the 4,096 that fire most. */
   readonly clustered: number;
   /** Mean silhouette over them. */
   readonly silhouette: number;
   /** The same once each feature's contexts are shuffled by themselves, at the cut that is best for them. */
   readonly silhouette_by_chance: number;
+  /** Standard error of the difference of both, over features. */
+  readonly silhouette_error: number;
   /** Clusters of two and more, the largest first. */
   readonly clusters: readonly FeatureCluster[];
   /** The features in the order of the tree, in which each cluster stands together. */
@@ -102,10 +106,12 @@ export function clusterFeatures(
 ): FeatureClusters {
   const columns = columnsOf(record, features), tokens = record.place.length;
   const fires = (i: number) => columns.start[i + 1] - columns.start[i];
-  const chosen = Array.from({ length: features }, (_, i) => i).filter((i) => fires(i) >= LEAST_FIRES)
-    .sort((a, b) => fires(b) - fires(a) || a - b).slice(0, MOST_CLUSTERED);
+  const often = Array.from({ length: features }, (_, i) => i).filter((i) => fires(i) >= LEAST_FIRES)
+    .sort((a, b) => fires(b) - fires(a) || a - b);
+  const chosen = often.slice(0, MOST_CLUSTERED), counts = { often: often.length, clustered: chosen.length };
   if (chosen.length < 4) {
-    return { clustered: chosen.length, silhouette: NaN, silhouette_by_chance: NaN, clusters: [], order: chosen };
+    const unknown = { silhouette: NaN, silhouette_by_chance: NaN, silhouette_error: NaN };
+    return { ...counts, ...unknown, clusters: [], order: chosen };
   }
   const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
   const cuts = cutsOf(chosen.length),
@@ -124,10 +130,12 @@ export function clusterFeatures(
     ).mean,
     tokens: characteristic(items.map((n) => ({ ...profiles[n], fires: fires(chosen[n]) })), base),
   }));
+  const [own, shuffles] = [found, chance].map(({ silhouettes }) => moments(silhouettes));
   return {
-    clustered: chosen.length,
-    silhouette: moments(found.silhouettes).mean,
-    silhouette_by_chance: moments(chance.silhouettes).mean,
+    ...counts,
+    silhouette: own.mean,
+    silhouette_by_chance: shuffles.mean,
+    silhouette_error: Math.hypot(own.std, shuffles.std) / Math.sqrt(chosen.length),
     clusters: clusters.sort((a, b) => b.features.length - a.features.length || a.features[0] - b.features[0]),
     order: found.order.map((n) => chosen[n]),
   };

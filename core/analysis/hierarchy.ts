@@ -13,8 +13,14 @@
  * @module
  */
 
-import { randomGenerator } from "../random.ts";
-import { eachWithPartners, featureCounter, type FeatureProgress, shuffledContexts } from "./coactivation.ts";
+import { permutation, randomGenerator } from "../random.ts";
+import {
+  activationSums,
+  eachWithPartners,
+  featureCounter,
+  type FeatureProgress,
+  shuffledContexts,
+} from "./coactivation.ts";
 import { cosine, type Directions } from "./directions.ts";
 import { type ActivationColumns, columnsOf, type FeatureRecord, prefixFvus, rowsOf } from "./record.ts";
 import type { SparseRows } from "./samples.ts";
@@ -31,7 +37,7 @@ const NEAREST = 400, PERCENTILE = 0.99;
 const NULL_CHILDREN = 4096, MOST_SHUFFLES = 4;
 
 /** Separates the shuffles from other uses of the generator. */
-const SHUFFLE_STREAM = 0x68696572;
+const SHUFFLE_STREAM = 0x68696572, DEAL_STREAM = 0x7369626c;
 
 /** A family covers its parent where children fire on this share of what chance leaves over. */
 const COVERED = 0.5;
@@ -74,6 +80,14 @@ export interface ParentFigures {
   readonly mean_cosine: number;
   /** The same with parents dealt out among the children anew. */
   readonly mean_cosine_by_chance: number;
+  /** Parents with two children or more. */
+  readonly families: number;
+  /** Mean over families of the mean correlation of the activations of two children of one parent; NaN without families. */
+  readonly sibling_correlation: number;
+  /** The same with parents dealt out anew among the children of a group. */
+  readonly sibling_correlation_by_chance: number;
+  /** Standard error of their difference, over families. */
+  readonly sibling_error: number;
 }
 
 /** A feature with the children that fire under it. */
@@ -256,6 +270,10 @@ export interface HierarchyVerdict {
   readonly beyond_density: "yes" | "no" | "less";
   /** Whether they do so better than a dictionary trained without nesting, ordered by frequency; null where none was given. */
   readonly beyond_flat: "yes" | "no" | "less" | null;
+  /** Whether children of one parent fire more alike than by chance; null where there are not two families. */
+  readonly siblings_beyond_chance: "yes" | "no" | null;
+  /** Whether they do so more than where features are grouped by their frequency; null likewise. */
+  readonly siblings_beyond_density: "yes" | "no" | "less" | null;
 }
 
 /**
@@ -270,15 +288,26 @@ export function hierarchyVerdict(
   flat: ParentFigures | null,
 ): HierarchyVerdict {
   const { share, judged } = nested, chance = 1 - PERCENTILE;
-  const compared = (other: ParentFigures) => {
-    const difference = nested.mean_excess - other.mean_excess;
-    const error = 1.96 * Math.hypot(nested.mean_excess_error, other.mean_excess_error);
+  const judge = (difference: number, ...errors: number[]) => {
+    const error = 1.96 * Math.hypot(...errors);
     return difference > error ? "yes" : difference < -error ? "less" : "no";
   };
+  const compared = (other: ParentFigures) =>
+    judge(nested.mean_excess - other.mean_excess, nested.mean_excess_error, other.mean_excess_error);
+  const alike = ({ sibling_correlation, sibling_correlation_by_chance }: ParentFigures) =>
+    sibling_correlation - sibling_correlation_by_chance;
   return {
     beyond_chance: share > chance + 1.96 * Math.sqrt(chance * (1 - chance) / judged) ? "yes" : "no",
     beyond_density: compared(by_density),
     beyond_flat: flat && compared(flat),
+    siblings_beyond_chance: nested.families < 2
+      ? null
+      : judge(alike(nested), nested.sibling_error) === "yes"
+      ? "yes"
+      : "no",
+    siblings_beyond_density: nested.families < 2 || by_density.families < 2
+      ? null
+      : judge(alike(nested) - alike(by_density), nested.sibling_error, by_density.sibling_error),
   };
 }
 
@@ -384,7 +413,59 @@ function parentsIn(
       };
     }
   }
-  return { parents, figures: figuresOf(parents, judged, directions, direction) };
+  return {
+    parents,
+    figures: { ...figuresOf(parents, judged, directions, direction), ...siblingsOf(grouped, parents, firstOf, tokens) },
+  };
+}
+
+/** How alike children of one parent fire, beside children that are dealt out to parents anew. */
+function siblingsOf(
+  { rows, columns, direction: { length: features } }: Grouped,
+  parents: readonly (Parent | null)[],
+  firstOf: Uint32Array,
+  tokens: number,
+): Pick<ParentFigures, "families" | "sibling_correlation" | "sibling_correlation_by_chance" | "sibling_error"> {
+  const sums = activationSums(columns, tokens), kept = parents.filter((parent) => parent !== null);
+  const children = kept.map(({ child }) => child), random = randomGenerator(0, DEAL_STREAM);
+  const found = new Int32Array(features).fill(-1), dealt = found.slice();
+  for (const { child, parent } of kept) found[child] = parent;
+  for (const members of Map.groupBy(children, (child) => firstOf[child]).values()) {
+    permutation(members.length, random).forEach((from, to) => dealt[members[to]] = found[members[from]]);
+  }
+  const meansOf = (parentOf: Int32Array) => {
+    const means = new Float64Array(features), sizes = new Uint32Array(features), correlations = means.slice();
+    for (const child of children) {
+      means[parentOf[child]] += sums.mean[child] * sums.scale[child];
+      sizes[parentOf[child]]++;
+    }
+    const take = (child: number, product: number) => {
+      const parent = parentOf[child], others = means[parent] - sums.mean[child] * sums.scale[child];
+      correlations[parent] += (product - sums.sum[child] * others) * sums.scale[child];
+    };
+    return { parentOf, sizes, correlations, take };
+  };
+  const ways = [found, dealt].map(meansOf);
+  eachWithPartners(columns, rows, features, ({ feature, partners, products }) => {
+    for (const { parentOf, take } of ways) {
+      let product = 0;
+      for (const other of partners) {
+        if (other !== feature && parentOf[other] === parentOf[feature]) product += products[other] * sums.scale[other];
+      }
+      take(feature, product);
+    }
+  }, { features: children });
+  const [{ sizes }] = ways, families = Array.from(sizes.keys()).filter((parent) => sizes[parent] > 1);
+  // Dealt out within groups, each parent has as many children as before.
+  const [alike, byChance] = ways.map(({ correlations }) =>
+    families.map((parent) => correlations[parent] / (sizes[parent] * (sizes[parent] - 1)))
+  );
+  return {
+    families: families.length,
+    sibling_correlation: moments(alike).mean,
+    sibling_correlation_by_chance: moments(byChance).mean,
+    sibling_error: moments(alike.map((one, n) => one - byChance[n])).std / Math.sqrt(families.length),
+  };
 }
 
 /** What a child of so many firings must beat: a percentile of the null children that fire about as often. */
@@ -417,7 +498,7 @@ function figuresOf(
   judged: readonly number[],
   directions: Directions,
   direction: Uint32Array,
-): ParentFigures {
+): Omit<ParentFigures, keyof ReturnType<typeof siblingsOf>> {
   const kept = parents.filter((parent) => parent !== null), excesses = judged.map((i) => parents[i]?.excess ?? 0);
   const { mean, std } = moments(excesses);
   const dealt = kept.map(({ child }, n) => {

@@ -68,7 +68,34 @@ Deno.test("independent features have no hierarchy beyond one child in a hundred,
   assert.ok(by_density.share <= 0.03, `${by_density.share} by density`);
   assert.deepEqual(families, []);
   const verdict = hierarchyVerdict({ nested, by_density }, by_density);
-  assert.deepEqual(verdict, { beyond_chance: "no", beyond_density: "no", beyond_flat: "no" });
+  const answers = { beyond_chance: "no", beyond_density: "no", beyond_flat: "no" };
+  assert.deepEqual(verdict, { ...answers, siblings_beyond_chance: null, siblings_beyond_density: null });
+});
+
+Deno.test("children of one parent fire alike: the mean over families of a correlation in a plain loop, none of it once they are dealt out anew", () => {
+  const { record, directions } = planted(), found = hierarchy(record, directions), { nested, families } = found;
+  const activations = Array.from({ length: FEATURES }, () => new Float64Array(TOKENS));
+  for (let t = 0; t < TOKENS; t++) {
+    for (let e = record.rowStart[t]; e < record.rowStart[t + 1]; e++) activations[record.index[e]][t] = record.value[e];
+  }
+  const mean = (values: ArrayLike<number>) => Array.from(values).reduce((sum, value) => sum + value, 0) / values.length;
+  const centred = activations.map((values) => {
+    const centre = mean(values);
+    return values.map((value) => value - centre);
+  });
+  const dot = (i: number, j: number) => centred[i].reduce((sum, value, t) => sum + value * centred[j][t], 0);
+  const looped = families.map(({ children }) =>
+    mean(children.flatMap((i, n) => children.slice(n + 1).map((j) => dot(i, j) / Math.sqrt(dot(i, i) * dot(j, j)))))
+  );
+  assert.equal(nested.families, families.length);
+  assert.ok(Math.abs(nested.sibling_correlation - mean(looped)) < 1e-9, `${nested.sibling_correlation}`);
+  assert.ok(nested.sibling_correlation > 0.3 && Math.abs(nested.sibling_correlation_by_chance) < 0.05);
+  assert.equal(hierarchyVerdict(found, null).siblings_beyond_chance, "yes");
+  // Parents dealt out at random make families of strangers.
+  const strangers = { ...nested, sibling_correlation: nested.sibling_correlation_by_chance };
+  assert.equal(hierarchyVerdict({ ...found, nested: strangers }, null).siblings_beyond_chance, "no");
+  assert.equal(hierarchyVerdict({ ...found, by_density: strangers }, null).siblings_beyond_density, "yes");
+  assert.equal(hierarchyVerdict({ nested: strangers, by_density: nested }, null).siblings_beyond_density, "less");
 });
 
 Deno.test("features that share lively contexts and nothing else are children of nobody", () => {

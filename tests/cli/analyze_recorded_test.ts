@@ -217,7 +217,7 @@ Deno.test("mtc analyze features: every feature as JSON and CSV, the first of an 
     assert.equal(text.code, 0, text.stderr);
     assert.match(
       text.stdout,
-      /^Layer 2: 2,048 tokens of the reading set, FVU 0\.\d{4}\. 0 of 32 features never fire there\./m,
+      /^Layer 2: 2,048 tokens of the reading set, FVU 0\.\d{4}\. All 32 features fire there\./m,
     );
     const shown = [...text.stdout.matchAll(/^\| +(\d+) \| +[01] \| /gm)].map(([, feature]) => Number(feature));
     const most = rows.toSorted((a, b) => Number(b.fires) - Number(a.fires) || Number(a.feature) - Number(b.feature));

@@ -4,14 +4,17 @@
  */
 
 import assert from "node:assert/strict";
+import { hierarchyVerdict, type ParentFigures } from "../../core/analysis/hierarchy.ts";
 import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
+import { hierarchyAnswers } from "../../reports/hierarchy_table.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { growthSentences, stabilitySentence } from "../../reports/markdown/sweep_report.ts";
+import { clusterSentence, graphSentence } from "../../reports/patterns_table.ts";
 import { caveats } from "../../reports/reconstructions.ts";
 import { equalL0, evolutionWith, toldComparison } from "./told_comparison.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
@@ -264,6 +267,67 @@ const ofSweeps: [sentence: string, said: Sweep, silent: Sweep][] = [
   ["Features are found again no more than chance:", stableWith(60, 60), stableWith(60, 1)],
 ];
 
+/** Figures of children and parents: so much excess, so many families, so alike beyond chance; all ± 0.02. */
+function parentFigures({ share = 0.5, excess = 0.3, families = 8, alike = 0.2 } = {}): ParentFigures {
+  return {
+    ...{ judged: 100, kept: 100 * share, share, mean_excess: excess, mean_excess_error: 0.01 },
+    ...{ median_containment: 0.5, median_lift: 2, mean_cosine: 0.1, mean_cosine_by_chance: 0 },
+    ...{ families, sibling_correlation: 0.1 + alike, sibling_correlation_by_chance: 0.1, sibling_error: 0.01 },
+  };
+}
+
+/** What is answered of a hierarchy, beside one by frequency and perhaps one without nesting. */
+function answered(own: Parameters<typeof parentFigures>[0], density: typeof own = {}, flat?: typeof own): string[] {
+  const nested = parentFigures(own), by_density = parentFigures(density);
+  const parents = flat && parentFigures(flat), verdict = hierarchyVerdict({ nested, by_density }, parents ?? null);
+  const other = parents === undefined ? null : {
+    ...{ run: "flat", features: 128, groups: [128], parents },
+    ...{ fvu: 0.2, nested_fvu: 0.2, l0: 30, nested_l0: 30 },
+  };
+  return hierarchyAnswers({ nested, by_density, flat: other, verdict }).map(({ lead, text }) => `${lead} ${text}`);
+}
+
+const equal = answered({}), nestedMore = answered({ excess: 0.4 });
+
+/** Clusters of 20 features with such a mean silhouette, where shuffled ones have 0.01. */
+const clustered = (silhouette: number) => [
+  clusterSentence({
+    ...{ often: 20, clustered: 20, clusters: [], silhouette, silhouette_by_chance: 0.01, silhouette_error: 0.01 },
+  }),
+];
+
+/** A graph in which so many of 1,000 features have an edge. */
+const connected = (features: number) => [
+  graphSentence({ threshold: 0.1, features: 1000, edges: [], connected: features, largest_part: 2 }),
+];
+
+/** What the page about features says. */
+const ofFeatures: [sentence: string, said: readonly string[], silent: readonly string[]][] = [
+  ["Nested groups: not to be judged.", withoutJudged(), equal],
+  ["Nested groups: no hierarchy.", answered({ share: 0.01 }), equal],
+  ["Nested groups: no useful hierarchy.", equal, nestedMore],
+  ["Nested groups: a hierarchy, which frequency shows as well.", answered({}, {}, { excess: 0.1 }), equal],
+  ["Nested groups: a hierarchy beyond frequency.", nestedMore, equal],
+  ["Nested groups: a hierarchy that nesting makes.", answered({ excess: 0.4 }, {}, {}), nestedMore],
+  ["Nested groups: a hierarchy, but not by nesting.", answered({ excess: 0.4 }, {}, { excess: 0.4 }), nestedMore],
+  ["Grouping by parent: not to be judged.", answered({ families: 1 }), equal],
+  ["Grouping by parent: no better than by chance.", answered({ alike: 0.01 }), equal],
+  ["Grouping by parent: related features.", answered({}, { families: 0 }), equal],
+  ["Grouping by parent: related features, but groups by frequency do as well.", equal, answered({ alike: 0.3 })],
+  ["Grouping by parent: related features, beyond frequency.", answered({ alike: 0.3 }), equal],
+  ["Features that fire alike form clusters beyond chance", clustered(0.1), clustered(0.02)],
+  ["Features form no clusters beyond chance", clustered(0.02), clustered(0.1)],
+  ["Too few features for clusters:", clustered(NaN), clustered(0.1)],
+  ["Features fire in company beyond chance:", connected(30), connected(12)],
+  ["Features fire in company no more than by chance:", connected(12), connected(30)],
+];
+
+function withoutJudged(): string[] {
+  const none = { ...parentFigures({ families: 0 }), judged: 0, kept: 0, share: NaN };
+  const both = { nested: none, by_density: none };
+  return hierarchyAnswers({ ...both, flat: null, verdict: hierarchyVerdict(both, null) }).map(({ lead }) => lead);
+}
+
 const plain = (text: string) => text.replaceAll("**", "");
 
 /** Whether a paragraph begins so, or holds it behind its first sentence. */
@@ -319,12 +383,19 @@ for (const [sentence, said, silent] of ofSweeps) {
   });
 }
 
+for (const [sentence, said, silent] of ofFeatures) {
+  Deno.test(`features: "${sentence}" is said where it is so, and not where it is not`, () => {
+    assert.ok(says(said, sentence), said.join("\n"));
+    assert.ok(!says(silent, sentence), silent.join("\n"));
+  });
+}
+
 Deno.test("reports/sentences.md lists these sentences and no others, and what the sources put in bold is among them", async () => {
   const read = (name: string) => Deno.readTextFile(new URL(`../../reports/${name}`, import.meta.url));
   const [table] = (await read("sentences.md")).split("\n## ");
   const listed = [...table.matchAll(/^\| ([^|]+?) \|/gm)].map(([, cell]) => cell)
     .filter((cell) => cell !== "Sentence");
-  const tested = [...ofOne, ...ofTwo, ...ofRecords, ...ofSweeps].map(([sentence]) => sentence);
+  const tested = [...ofOne, ...ofTwo, ...ofRecords, ...ofSweeps, ...ofFeatures].map(([sentence]) => sentence);
   const written = [...tested, ...always].map((sentence) =>
     sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*").replace("by layer 2:", "by *a*:")
   );

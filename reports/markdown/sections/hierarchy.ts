@@ -9,6 +9,7 @@ import {
   familyTable,
   groupTable,
   HIERARCHY_NOTES,
+  hierarchyAnswers,
   orderTable,
   parentTable,
   SHOWN,
@@ -17,6 +18,10 @@ import {
 import { nameOf } from "../../feature_names.ts";
 import { hierarchyFigure } from "../../plots/hierarchy.ts";
 import { type Figure, image, type RecordedTranscoder, type Section, wordsOf } from "./section.ts";
+
+const QUESTION =
+  "Do the nested groups give a useful hierarchy, and can related features be grouped by it? A feature's parent is the feature of an " +
+  "earlier group that becomes likelier by most where it fires, if that is beyond chance.";
 
 /** The section. */
 export function hierarchySection(transcoder: RecordedTranscoder): Section {
@@ -37,6 +42,8 @@ export function hierarchySection(transcoder: RecordedTranscoder): Section {
   return {
     title,
     parts: [
+      QUESTION,
+      ...hierarchyAnswers(told).map(({ lead, text }) => `**${lead}** ${text}`),
       groupTable(told),
       orderTable(told),
       verdictSentences(told, `\`mtc analyze hierarchy --run ${path} --against RUN\``).join(" "),
