@@ -9,14 +9,12 @@ import { type MatchedSide, SAME_FEATURE } from "../core/analysis/matching.ts";
 import type { Histogram } from "../core/analysis/statistics.ts";
 import type { ToldComparison, ToldEvolution } from "./compared.ts";
 import type { ShownFeature } from "./comparison_examples.ts";
-import { decimal, integer, interval, percent, significant } from "./format.ts";
+import { decimal, integer, interval, known, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** What both transcoders are called. */
 export type BothNames = readonly [a: string, b: string];
 
-/** A figure, or a dash where there is nothing that it would be of. */
-const known = (value: number, written: (value: number) => string) => Number.isFinite(value) ? written(value) : "–";
 const three = (value: number) => known(value, (value) => decimal(value, 3));
 const sharedBy = (of: number, all: number) => all > 0 ? `${integer(of)} (${percent(of / all)})` : "–";
 

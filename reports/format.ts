@@ -28,6 +28,11 @@ export function significant(value: number, digits = 4): string {
   return decimal(value, Math.min(decimals, 8));
 }
 
+/** A figure as it is written; a dash where there is none. */
+export function known(value: number, written: (value: number) => string): string {
+  return Number.isFinite(value) ? written(value) : "–";
+}
+
 /** The threshold of all features; where they differ, their median and range. */
 export function thresholdText(
   { threshold, threshold_range }: ThresholdSummary,

@@ -4,7 +4,7 @@
  */
 
 import type { FlatFigures, Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
-import { capital, counted, decimal, integer, percent, significant } from "./format.ts";
+import { capital, counted, decimal, integer, known, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** What is told of a dictionary. */
@@ -68,9 +68,9 @@ export function groupTable({ groups }: Pick<Hierarchy, "groups">): string {
       ...[one.features, one.alive].map(integer),
       decimal(one.fvu, 4),
       decimal(one.fvu_gained, 4),
-      percent(one.median_density, 2),
-      `${decimal(one.median_token_entropy, 1)} bits`,
-      percent(one.median_error_removed[one.median_error_removed.length - 1], 2),
+      known(one.median_density, (share) => percent(share, 2)),
+      known(one.median_token_entropy, (entropy) => `${decimal(entropy, 1)} bits`),
+      known(one.median_error_removed[one.median_error_removed.length - 1], (share) => percent(share, 2)),
       one.judged > 0 ? percent(one.orphans, 1) : "–",
       one.judged > 0 ? decimal(one.mean_depth, 2) : "–",
     ]),
@@ -92,11 +92,11 @@ export function orderTable(
     rows.map(([order, figures]) => [
       order,
       integer(figures.judged),
-      percent(figures.share, 1),
-      `${decimal(figures.mean_excess, 3)} ± ${decimal(1.96 * figures.mean_excess_error, 3)}`,
-      decimal(figures.median_containment, 3),
-      significant(figures.median_lift, 3),
-      ...[figures.mean_cosine, figures.mean_cosine_by_chance].map((cosine) => decimal(cosine, 3)),
+      known(figures.share, (share) => percent(share, 1)),
+      known(figures.mean_excess, (mean) => `${decimal(mean, 3)} ± ${decimal(1.96 * figures.mean_excess_error, 3)}`),
+      known(figures.median_containment, (share) => decimal(share, 3)),
+      known(figures.median_lift, (lift) => significant(lift, 3)),
+      ...[figures.mean_cosine, figures.mean_cosine_by_chance].map((one) => known(one, (cosine) => decimal(cosine, 3))),
     ]),
   );
 }

@@ -6,7 +6,7 @@
 import type { CoactivationGraph, FeatureCluster, FeatureClusters } from "../core/analysis/clusters.ts";
 import type { FeaturePattern } from "../core/analysis/feature_patterns.ts";
 import { median } from "../core/analysis/statistics.ts";
-import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { counted, decimal, integer, known, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 import { visibleToken } from "./tokens.ts";
 
@@ -61,6 +61,7 @@ export function groupTable({ groups, patterns }: Pick<ToldPatterns, "groups" | "
   let end = 0;
   const middle = (features: readonly FeaturePattern[], of: (one: FeaturePattern) => number) =>
     median(features.map(of).filter(Number.isFinite));
+  const digits = (count: number) => (value: number) => decimal(value, count);
   return table(
     [
       "Group",
@@ -77,12 +78,12 @@ export function groupTable({ groups, patterns }: Pick<ToldPatterns, "groups" | "
       return [
         String(group),
         integer(alive.length),
-        decimal(middle(alive, ({ skewness }) => skewness), 2),
-        decimal(middle(alive, ({ tail_exponent }) => tail_exponent), 2),
-        decimal(middle(alive, ({ burstiness }) => burstiness), 2),
-        decimal(middle(alive, ({ position_bits }) => position_bits), 3),
-        decimal(middle(alive, ({ document_gini }) => document_gini), 3),
-        decimal(middle(alive, ({ document_gini_by_chance }) => document_gini_by_chance), 3),
+        known(middle(alive, ({ skewness }) => skewness), digits(2)),
+        known(middle(alive, ({ tail_exponent }) => tail_exponent), digits(2)),
+        known(middle(alive, ({ burstiness }) => burstiness), digits(2)),
+        known(middle(alive, ({ position_bits }) => position_bits), digits(3)),
+        known(middle(alive, ({ document_gini }) => document_gini), digits(3)),
+        known(middle(alive, ({ document_gini_by_chance }) => document_gini_by_chance), digits(3)),
       ];
     }),
   );
@@ -186,7 +187,9 @@ export function clusterTable(
 
 /** How many features fire in company; it could have been another. */
 export function graphSentence({ features, edges, connected, largest_part, threshold }: CoactivationGraph): string {
-  if (features === 0) return "No feature fires on ten tokens or more.";
+  if (features < 2) {
+    return `${features === 0 ? "No" : "One"} feature fires on ten tokens or more, so that there is no company.`;
+  }
   const share = connected / features, chance = 0.01;
   const isBeyond = share > chance + 1.96 * Math.sqrt(chance * (1 - chance) / features);
   return `Features fire in company ${isBeyond ? "beyond chance" : "no more than by chance"}: ${percent(share, 1)} of ${
