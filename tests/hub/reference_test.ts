@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { UsageError } from "../../core/errors.ts";
 import { isHubReference, parseReference, writeReference } from "../../core/hub/reference.ts";
 import { hubSettings } from "../../core/hub/settings.ts";
+import { withVariables } from "./environment.ts";
 
 Deno.test("references: what they mean and how they are written", () => {
   const cases: [text: string, repo: string, revision: string, path: string, written?: string][] = [
@@ -58,40 +59,36 @@ const NAMES = [
 
 /** What the environment says when it holds these names and no others that count. */
 function settings(variables: Record<string, string>) {
-  const before = NAMES.map((name) => [name, Deno.env.get(name)] as const);
-  try {
-    for (const name of NAMES) Deno.env.delete(name);
-    for (const [name, value] of Object.entries(variables)) Deno.env.set(name, value);
-    return hubSettings();
-  } finally {
-    for (const [name, value] of before) value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
-  }
+  return withVariables(NAMES, variables, hubSettings);
 }
 
-Deno.test("settings: the cache is where Hugging Face's library would look", () => {
+Deno.test("settings: the cache is where Hugging Face's library would look", async () => {
   const HOME = "/home/u";
-  assert.equal(settings({ HOME }).cache, "/home/u/.cache/huggingface/hub");
-  assert.equal(settings({ HOME, XDG_CACHE_HOME: "/x" }).cache, "/x/huggingface/hub");
-  assert.equal(settings({ HOME, XDG_CACHE_HOME: "/x", HF_HOME: "~/hf" }).cache, "/home/u/hf/hub");
-  assert.equal(settings({ HOME, HF_HOME: "/h", HUGGINGFACE_HUB_CACHE: "/old" }).cache, "/old");
-  assert.equal(settings({ HOME, HF_HOME: "/h", HUGGINGFACE_HUB_CACHE: "/old", HF_HUB_CACHE: "/c" }).cache, "/c");
-  assert.equal(settings({ USERPROFILE: "/users/u" }).cache, "/users/u/.cache/huggingface/hub");
+  assert.equal((await settings({ HOME })).cache, "/home/u/.cache/huggingface/hub");
+  assert.equal((await settings({ HOME, XDG_CACHE_HOME: "/x" })).cache, "/x/huggingface/hub");
+  assert.equal((await settings({ HOME, XDG_CACHE_HOME: "/x", HF_HOME: "~/hf" })).cache, "/home/u/hf/hub");
+  assert.equal((await settings({ HOME, HF_HOME: "/h", HUGGINGFACE_HUB_CACHE: "/old" })).cache, "/old");
+  assert.equal(
+    (await settings({ HOME, HF_HOME: "/h", HUGGINGFACE_HUB_CACHE: "/old", HF_HUB_CACHE: "/c" })).cache,
+    "/c",
+  );
+  assert.equal((await settings({ USERPROFILE: "/users/u" })).cache, "/users/u/.cache/huggingface/hub");
 });
 
 Deno.test("settings: endpoint, token and switches", async () => {
   const plain = { endpoint: "https://huggingface.co", token: null, isOffline: false, mayLink: true };
-  const { cache: _cache, ...rest } = settings({ HOME: "/nowhere", HF_HUB_OFFLINE: "0", HF_TOKEN: " " });
+  const { cache: _cache, ...rest } = await settings({ HOME: "/nowhere", HF_HUB_OFFLINE: "0", HF_TOKEN: " " });
   assert.deepEqual(rest, plain);
-  const set = settings({ HF_ENDPOINT: "https://hf-mirror.com/", HF_TOKEN: "hf_a\n", HF_HUB_OFFLINE: "1" });
+  const set = await settings({ HF_ENDPOINT: "https://hf-mirror.com/", HF_TOKEN: "hf_a\n", HF_HUB_OFFLINE: "1" });
   assert.deepEqual([set.endpoint, set.token, set.isOffline], ["https://hf-mirror.com", "hf_a", true]);
-  assert.equal(settings({ HF_HUB_DISABLE_SYMLINKS: "YES" }).mayLink, false);
-  assert.throws(() => settings({ HF_ENDPOINT: "file:///x" }), UsageError);
+  assert.equal((await settings({ HF_HUB_DISABLE_SYMLINKS: "YES" })).mayLink, false);
+  await assert.rejects(() => settings({ HF_ENDPOINT: "file:///x" }), UsageError);
   const home = await Deno.makeTempDir();
   try {
     await Deno.writeTextFile(join(home, "token"), "hf_file\n");
-    assert.equal(settings({ HF_HOME: home }).token, "hf_file");
-    assert.equal(settings({ HF_HOME: "/nowhere", HF_TOKEN_PATH: join(home, "token") }).token, "hf_file");
-    assert.equal(settings({ HF_HOME: home, HF_TOKEN: "hf_set" }).token, "hf_set");
+    assert.equal((await settings({ HF_HOME: home })).token, "hf_file");
+    assert.equal((await settings({ HF_HOME: "/nowhere", HF_TOKEN_PATH: join(home, "token") })).token, "hf_file");
+    assert.equal((await settings({ HF_HOME: home, HF_TOKEN: "hf_set" })).token, "hf_set");
   } finally {
     await Deno.remove(home, { recursive: true });
   }

@@ -3,6 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { withVariables } from "./environment.ts";
 import { HubServer, type Repo, tinyModel } from "./server.ts";
 
 const NAMES = ["HF_ENDPOINT", "HF_HOME", "HF_TOKEN", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_SYMLINKS", "HF_HUB_CACHE"];
@@ -24,16 +25,17 @@ export async function withHub(
   work: (hub: TestHub) => Promise<void>,
   { repos = [], variables = {} }: { repos?: Repo[]; variables?: Record<string, string> } = {},
 ): Promise<void> {
-  const home = await Deno.makeTempDir(), before = NAMES.map((name) => [name, Deno.env.get(name)] as const);
+  const home = await Deno.makeTempDir();
   const tiny: Repo = { kind: "model", name: "test/tiny", files: TINY_FILES };
   const server = new HubServer([tiny, ...repos]);
   const settings: Record<string, string> = { HF_ENDPOINT: server.endpoint, HF_HOME: home, ...variables };
   try {
-    for (const name of NAMES) Deno.env.delete(name);
-    for (const [name, value] of Object.entries(settings)) Deno.env.set(name, value);
-    await work({ server, home, tiny, cached: () => filesIn(join(home, "hub")) });
+    await withVariables(
+      NAMES,
+      settings,
+      () => work({ server, home, tiny, cached: () => filesIn(join(home, "hub")) }),
+    );
   } finally {
-    for (const [name, value] of before) value === undefined ? Deno.env.delete(name) : Deno.env.set(name, value);
     await server.stop();
     await Deno.remove(home, { recursive: true });
   }
