@@ -5,19 +5,20 @@
  * @module
  */
 import { residualSum } from "../../core/model/residual.ts";
-import type { ComparedPair, TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, successChecks, verdict } from "../checks.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
+import type { ReportedPair } from "../compared.ts";
 import { counted, integer, list } from "../format.ts";
 import { missingAnalyses } from "./missing.ts";
-import { code } from "./markdown.ts";
+import { code, plain } from "./markdown.ts";
 
 /** What the checklist is about. */
 export interface ChecklistInput {
   /** The transcoders. */
   readonly transcoders: readonly TranscoderAnalysis[];
   /** Those of their pairs that are compared. */
-  readonly comparisons: readonly ComparedPair[];
+  readonly comparisons: readonly ReportedPair[];
 }
 
 /** An item of the checklist. */
@@ -143,17 +144,17 @@ function strongest(transcoders: readonly TranscoderAnalysis[]): Item {
   });
 }
 
-const depths = ({ a, b }: ComparedPair) => [a, b].map(({ config: { targets } }) => targets[0].layer);
+const depths = ({ a, b }: ReportedPair) => [a, b].map(({ config: { targets } }) => targets[0].layer);
 
 /** Pairs of different layers that were compared. */
-function ofLayers(comparisons: readonly ComparedPair[]): ComparedPair[] {
+function ofLayers(comparisons: readonly ReportedPair[]): ReportedPair[] {
   return comparisons.filter((pair) => depths(pair)[0] !== depths(pair)[1]);
 }
 
-const pairLinks = (pairs: readonly ComparedPair[]) =>
+const pairLinks = (pairs: readonly ReportedPair[]) =>
   list(pairs.map(({ a, b }) => link(`${a.name.phrase} and ${b.name.phrase}`, pairFiles(a.name, b.name).comparison)));
 
-function comparedLayers(task: string, comparisons: readonly ComparedPair[]): Item {
+function comparedLayers(task: string, comparisons: readonly ReportedPair[]): Item {
   const pairs = ofLayers(comparisons);
   return {
     task,
@@ -162,6 +163,17 @@ function comparedLayers(task: string, comparisons: readonly ComparedPair[]): Ite
       ? pairLinks(pairs)
       : `there are no transcoders of two layers; ${code("mtc train --layers A,B")} makes them`,
   };
+}
+
+/** Whether the features of two layers were held against each other on the same tokens. */
+function matchedLayers(comparisons: readonly ReportedPair[]): Item {
+  const task = "Layer comparison analysis", pairs = ofLayers(comparisons);
+  const untold = pairs.filter(({ told }) => told === undefined);
+  if (pairs.length === 0 || untold.length === 0) return comparedLayers(task, pairs);
+  const told = untold.slice(0, TOLD).map(({ a, b, why }) =>
+    `${a.name.phrase} and ${b.name.phrase}: ${plain(why ?? "")}`
+  );
+  return { task, ticked: false, found: told.join("; ") };
 }
 
 const reader = (task: string, found: string): Item => ({ task, ticked: null, found });
@@ -199,6 +211,7 @@ export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[]
             integer(sourcesOf)
           }, which read what is a sum of what components wrote`,
         ),
+        matchedLayers(comparisons),
         made(
           "Advanced pattern analysis",
           transcoders,

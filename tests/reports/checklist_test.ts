@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { ToldComparison } from "../../reports/compared.ts";
 import { checklist, itemLine } from "../../reports/markdown/checklist.ts";
 import { indexPage } from "../../reports/markdown/index_page.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
@@ -20,7 +21,8 @@ const good = await whole(), other = await whole({ layer: 4, seed: 2 });
 
 /** The lines of the checklist of some transcoders, all pairs of them compared. */
 function linesOf(...transcoders: TranscoderAnalysis[]): string[] {
-  const comparisons = transcoders.slice(1).map((one) => comparePair(transcoders[0], one));
+  const told = {} as ToldComparison;
+  const comparisons = transcoders.slice(1).map((one) => ({ ...comparePair(transcoders[0], one), told }));
   return checklist({ transcoders, comparisons }).flatMap(({ items }) => items.map(itemLine));
 }
 
@@ -32,7 +34,7 @@ function lineOf(task: string, ...transcoders: TranscoderAnalysis[]): string {
 
 Deno.test("all that a program can tell is ticked where two good runs have everything, and nothing else is", () => {
   const lines = linesOf(good, other);
-  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 10);
+  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 11);
   assert.deepEqual(
     lines.filter((line) => !line.startsWith("[x] ")).map((line) => /\[ \] .* \(no program can\): /.test(line)),
     [
@@ -77,6 +79,11 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
   }
   assert.match(lineOf("Compare with another layer", good), /^\[ \] .* `mtc train --layers A,B` makes them/);
   assert.match(lineOf("Compare with another layer", good, await whole({ seed: 7 })), /^\[ \] /, "two of one layer");
+  assert.match(lineOf("Layer comparison analysis", good), /^\[ \] .* `mtc train --layers A,B` makes them/);
+  const untold = [{ ...comparePair(good, other), why: "layer 4 has no record" }];
+  const [{ ticked, found }] = checklist({ transcoders: [good, other], comparisons: untold })
+    .flatMap(({ items }) => items).filter(({ task }) => task === "Layer comparison analysis");
+  assert.deepEqual([ticked, found], [false, "layer 2 and layer 4: layer 4 has no record"]);
 });
 
 Deno.test("an open box names four transcoders and counts the others", async () => {
@@ -88,5 +95,5 @@ Deno.test("an open box names four transcoders and counts the others", async () =
 Deno.test("the index shows the list under the plan's stretches of time", () => {
   const page = indexPage({ transcoders: [good], comparisons: [], sweeps: [], notes: [], generated: new Date(0) });
   assert.deepEqual(page.match(/^### .*/gm), ["### Immediate", "### Short-term", "### Medium-term", "### Long-term"]);
-  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 14);
+  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 15);
 });
