@@ -59,7 +59,7 @@ async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   using gpu = openScope(device);
   await quietly(() => estimate(gpu, request));
   const plan = await planOf(request, gpu.adapter);
-  const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} };
+  const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, metricsLost() {}, stepped() {} };
   const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {}, lossFailed() {} };
   await finish(gpu, plan, await train(gpu, plan, observer), heard);
   await request.model.weights.close();
@@ -74,7 +74,7 @@ async function evaluateRun(device: Gpu, directory: string): Promise<void> {
   const source = await openTokenSource({ tokenizer: files, context, seed: null, ...part });
   const text = evaluatedText(source, part.split);
   await evaluateTranscoders({ gpu, decoder, source, settings, transcoders, tokens: TOKENS, text });
-  source.close();
+  await source.close();
   await files.weights.close();
 }
 

@@ -6,7 +6,7 @@ import { Command } from "commander";
 import { join } from "node:path";
 import type { MadeAnalyses, TranscoderAnalysis } from "../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../core/runs/config.ts";
-import type { ChosenTranscoder, TranscoderChoice } from "../core/runs/discovery.ts";
+import type { ChosenTranscoder, TranscoderChoice, TranscoderDirectory } from "../core/runs/discovery.ts";
 import type { Sweep } from "../core/runs/sweeps.ts";
 import { printable, UserError } from "../core/errors.ts";
 import { fileError, writeFileAtomic } from "../core/files/atomic.ts";
@@ -23,6 +23,7 @@ interface ReportOptions extends MakeOptions {
 /** A sentence for every transcoder that was found and not reported on. */
 function leftOut(
   { passedOver, unfinished }: TranscoderChoice,
+  whyUnfinished: (directory: TranscoderDirectory) => { readonly found: string; readonly remedy: string },
   identity: (config: TranscoderConfig) => string,
 ): string[] {
   return [
@@ -30,9 +31,10 @@ function leftOut(
       `${older.path} (begun ${older.config.created}) was passed over: ${newer.path} (begun ${newer.config.created}) is the ` +
       `newest run of the same transcoder, ${identity(newer.config)}`
     ),
-    ...unfinished.map(({ path, missing }) =>
-      `${printable(path)} was skipped: it is not finished, ${missing.join(", ")} missing`
-    ),
+    ...unfinished.map((directory) => {
+      const { found, remedy } = whyUnfinished(directory);
+      return `${printable(directory.path)} was skipped: ${found}; ${remedy}`;
+    }),
   ];
 }
 
@@ -109,7 +111,7 @@ async function analyze(
 async function report({ runs, out, json, ...options }: ReportOptions): Promise<void> {
   await requireDirectory(out);
   await requireOwnIndex(out);
-  const { chooseTranscoders, findTranscoders } = await import("../core/runs/discovery.ts");
+  const { chooseTranscoders, findTranscoders, whyUnfinished } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
   const unreadable: string[] = [];
@@ -118,7 +120,7 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
     (path, { message }) => unreadable.push(`${printable(path)} was skipped: ${message}`),
   );
   const choice = chooseTranscoders(found);
-  const notes = [...leftOut(choice, (config) => describeId(idOf(config))), ...unreadable];
+  const notes = [...leftOut(choice, whyUnfinished, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
   const transcoders = await analyze(choice.chosen, options, (path, { message }) => {
     notes.push(`${printable(path)} was skipped: ${message}`);

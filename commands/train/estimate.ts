@@ -95,7 +95,7 @@ interface Part extends Pick<Estimate, "request" | "round" | "fit"> {
 }
 
 async function partsOf(machine: Machine, request: TrainRequest, atOnce: number): Promise<Part[]> {
-  const { begun, waiting } = await remaining(request), parts: Part[] = [];
+  const { begun, waiting } = remaining(request), parts: Part[] = [];
   for (const part of begun) {
     const standing = part.resumed ? await standingOf(part) : BEGINNING;
     parts.push({ request: part, round: null, fit: await fitOf(machine, part, standing), standing });

@@ -25,6 +25,7 @@ import { CONFIG_FILE, dataOf, ownSteps, readConfig, type TranscoderConfig } from
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { dataOfHarvest, type HarvestDescription, harvestId, readHarvest } from "../../core/runs/harvest.ts";
 import { describeId, idOf, type Mapping, nameTranscoders, sourcesOf } from "../../core/runs/ids.ts";
+import { filesToMake, requireMendable } from "../../core/runs/lost_files.ts";
 import { requireSameModel } from "../../core/runs/same_model.ts";
 import { ownSettingsOf, type RunSettings, settingsOf, sharedSettingsOf } from "../../core/runs/settings.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
@@ -37,6 +38,7 @@ import type { Precision } from "../../core/gpu/products.ts";
 import configuration from "../../deno.json" with { type: "json" };
 import { openModelVisibly } from "../open_model.ts";
 import { readingFor } from "../options.ts";
+import { Progress } from "../progress.ts";
 import { chooseParents, openParents, type Parent, requireSameShape, startOf } from "./parents.ts";
 import {
   checkWidths,
@@ -95,6 +97,8 @@ export interface TrainRequest extends Omit<TrainingPlan, "describe"> {
   readonly isFinished: boolean;
   /** What is known of the text; of a resumed run, what it recorded. */
   readonly text: TextSummary;
+  /** Of a resumed run, which of its transcoders have nothing left to do; absent where none has. */
+  readonly whole?: readonly boolean[];
   /** Of a sweep: the text as it was when it was checked. It is trained in rounds, see {@link remaining}. */
   readonly sweep?: { readonly text: TextSummary };
   /** Of a run that goes on with a finished one, the directory of each transcoder's parent; such a run is resumed from there. */
@@ -245,7 +249,7 @@ async function requestOf(
   const reading = readingFor(options, data, recorded && readingOf(recorded));
   const { context, data_seed: seed } = chosen;
   const text = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
-  text.close();
+  await text.close();
   const ids = members.map(({ settings, source, targets }) => idOf({ ...settings, source, targets, model }));
   const names = nameTranscoders(ids), descriptions = ids.map(describeId);
   if (started && new Set(descriptions).size < descriptions.length) throw alike(parents![0]);
@@ -330,7 +334,7 @@ export async function furtherRequest(more: number, options: TrainOptions, comman
   const reading = readingFor(options, data, readingOf(first.data));
   const { context, data_seed: seed, activations } = first;
   const text = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
-  text.close();
+  await text.close();
   requireSameText(first, text, `go on with ${path}`);
   const created = new Date().toISOString(), { version: mtc_version } = configuration;
   const starts = (await Promise.all(parents.map(startOf))).map(({ directory, parent }) => {
@@ -542,9 +546,17 @@ export async function resumedRequest(
     const { source, targets } = config;
     return { source, targets, name: names[i], settings: ownSettingsOf(config) };
   });
-  const finished = await Promise.all(
-    directoriesOf({ directory, transcoders }).map((path) => exists(join(path, TRANSCODER_FILE))),
-  );
+  const whole: boolean[] = [], checking = new Progress("Checking files");
+  for (const [i, path] of directoriesOf({ directory, transcoders }).entries()) {
+    checking.advance({ done: i, total: transcoders.length });
+    const lost = await filesToMake(path, configs[i]);
+    if (lost.length > 0 && await exists(join(path, TRANSCODER_FILE))) {
+      await requireMendable(path, configs[i], lost);
+      console.error(`mtc: ${lost.join(", ")} of ${path} will be made again`);
+    }
+    whole.push(lost.length === 0);
+  }
+  checking.stop();
   const isMoved = command.getOptionValueSource("model") === "cli";
   const model = await openModelVisibly(isMoved ? options.model : first.model.path ?? BUILTIN);
   for (const [i, config] of configs.entries()) checkSizes(config, model, join(directory, names[i], CONFIG_FILE));
@@ -557,8 +569,9 @@ export async function resumedRequest(
     reading: readingOf(first.data),
     activations: first.activations,
     resumed: configs,
-    isFinished: finished.every(Boolean),
+    isFinished: whole.every(Boolean),
     text: first.data,
+    whole,
     ...first.round !== undefined && { sweep: { text: first.data } },
   };
 }
@@ -583,14 +596,11 @@ export interface Remaining {
  * @returns What of it is not finished. A transcoder of a sweep is what it would be alone, so that each is trained with whichever others are
  * left of its round.
  */
-export async function remaining(request: TrainRequest): Promise<Remaining> {
-  const { resumed, sweep, transcoders } = request;
+export function remaining(request: TrainRequest): Remaining {
+  const { resumed, sweep, transcoders, whole = [] } = request;
   if (!sweep) return { begun: [request], waiting: null };
   if (!resumed) return { begun: [], waiting: request };
-  const finished = await Promise.all(
-    directoriesOf(request).map((path) => exists(join(path, TRANSCODER_FILE))),
-  );
-  const left = resumed.map((_, i) => i).filter((i) => !finished[i]);
+  const left = resumed.map((_, i) => i).filter((i) => !whole[i]);
   const rounds = Map.groupBy(left, (i) => resumed[i].round!), waiting = rounds.get(0);
   rounds.delete(0);
   const part = (members: readonly number[]) => {

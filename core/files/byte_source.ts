@@ -72,12 +72,13 @@ export async function openFile(path: string): Promise<LocalByteSource> {
  */
 export async function requireRegular(path: string): Promise<void> {
   const { isFile, isDirectory } = await Deno.stat(path);
-  if (isFile || isDirectory) return;
+  if (isFile) return;
   throw new UserError({
     action: `read ${path}`,
     requirement: "it must be an ordinary file",
-    found: "it is a device, a pipe or a socket",
-    remedy: "write what it gives into a file",
+    ...isDirectory
+      ? { found: "it is a directory", remedy: "choose another path" }
+      : { found: "it is a device, a pipe or a socket", remedy: "write what it gives into a file" },
   });
 }
 

@@ -21,6 +21,7 @@ import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
 import { readFeatures } from "./features.ts";
 import { readImportance, type StoredImportance } from "./importance.ts";
 import type { TranscoderName } from "./ids.ts";
+import { withMending } from "./lost_files.ts";
 import { readMetrics } from "./metrics.ts";
 import type { RecordedAnalysis } from "./recorded.ts";
 import { readSamples } from "./samples.ts";
@@ -95,17 +96,19 @@ export function analysesOf(
   { path, config }: Pick<ChosenTranscoder, "path" | "config">,
   examples: number,
 ): Analyses {
-  const metrics = once(() => readMetrics(path, config.groups));
-  const features = once(() => readFeatures(path, config.groups));
+  const mendable = <T>(read: () => Promise<T>) =>
+    once(() => read().catch(async (error) => Promise.reject(await withMending(error, path, config))));
+  const metrics = mendable(() => readMetrics(path, config.groups));
+  const features = mendable(() => readFeatures(path, config.groups));
   const statistics = once(async () => featureStatistics(await features(), config));
   return {
     metrics,
     features,
     statistics,
-    evaluation: once(() => readEvaluation(path)),
+    evaluation: mendable(() => readEvaluation(path)),
     // A diverged run's weights are no numbers, which its report says.
-    weights: once(async () => weightStatistics((await readTranscoder(path, config, true)).weights)),
-    samples: once(async () => {
+    weights: mendable(async () => weightStatistics((await readTranscoder(path, config, true)).weights)),
+    samples: mendable(async () => {
       const { strongest } = await statistics();
       const wanted = new Set(strongest.slice(0, examples).map(({ feature }) => feature));
       return await sampleStatistics(readSamples(path, config.groups), wanted);

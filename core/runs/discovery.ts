@@ -6,12 +6,13 @@
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
+import { checkpointSteps } from "./checkpoints.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
-import { EVALUATION_FILE } from "./evaluation.ts";
-import { FEATURES_FILE } from "./features.ts";
 import { compareIds, describeId, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { readText } from "./json.ts";
+import { trainerOf } from "./lock.ts";
+import { REPORTED_FILES } from "./lost_files.ts";
 import { METRICS_FILE } from "./metrics.ts";
-import { SAMPLES_FILE } from "./samples.ts";
 import { TRANSCODER_FILE } from "./transcoder.ts";
 
 /** The directory of a transcoder. */
@@ -22,6 +23,16 @@ export interface TranscoderDirectory {
   readonly config: TranscoderConfig;
   /** Files that only a finished transcoder has and that are not there; empty when it is finished. */
   readonly missing: readonly string[];
+  /** Of one that is not finished, how it is being trained at this moment; null when it is not. */
+  readonly training: Training | null;
+}
+
+/** A run in progress. */
+export interface Training {
+  /** Who trains it, for example `process 4711 on node7`. */
+  readonly by: string;
+  /** The step of the newest checkpoint; 0 before the first. */
+  readonly saved: number;
 }
 
 /** One of the transcoders that a report is about. */
@@ -40,11 +51,9 @@ export interface TranscoderChoice {
   readonly unfinished: readonly TranscoderDirectory[];
 }
 
-const FINISHED_FILES = [TRANSCODER_FILE, METRICS_FILE, EVALUATION_FILE, FEATURES_FILE, SAMPLES_FILE];
-
 /** A model's directory has a config.json too; training makes ours together with metrics.csv, so that a damaged one is known by that. */
 async function isTranscoder(directory: string): Promise<boolean> {
-  const text = await Deno.readTextFile(join(directory, CONFIG_FILE)).catch(() => null);
+  const text = await readText(join(directory, CONFIG_FILE)).catch(() => null);
   return text?.includes('"mtc_version"') || await exists(join(directory, METRICS_FILE));
 }
 
@@ -118,8 +127,9 @@ export async function findTranscoders(
   for (const path of paths) {
     try {
       const config = await readConfig(path);
-      const present = await Promise.all(FINISHED_FILES.map((file) => exists(join(path, file))));
-      found.push({ path, config, missing: FINISHED_FILES.filter((_, i) => !present[i]) });
+      const present = await Promise.all(REPORTED_FILES.map((file) => exists(join(path, file))));
+      const missing = REPORTED_FILES.filter((_, i) => !present[i]);
+      found.push({ path, config, missing, training: missing.length > 0 ? await trainingOf(path) : null });
     } catch (error) {
       if (!(error instanceof UserError) || passOver === undefined) throw error;
       unreadable.push({ path, error });
@@ -149,15 +159,47 @@ export function chooseTranscoders(found: readonly TranscoderDirectory[]): Transc
     else newest.set(key, directory);
   }
   if (newest.size === 0) {
-    const [{ path, missing }] = unfinished;
+    const [first] = unfinished;
     throw new UserError({
-      action: `report on ${path}`,
+      action: `report on ${first.path}`,
       requirement: "the run must be finished",
-      found: `${missing.join(", ")} ${missing.length === 1 ? "is" : "are"} missing`,
-      remedy: `finish it with \`mtc train --resume ${join(path, "..")}\``,
+      ...whyUnfinished(first),
     });
   }
   const chosen = [...newest.values()].sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
   const names = nameTranscoders(chosen.map(({ config }) => idOf(config)));
   return { chosen: chosen.map((directory, i) => ({ ...directory, name: names[i] })), passedOver, unfinished };
+}
+
+/**
+ * Finds out whether a transcoder is being trained at this moment.
+ *
+ * @param path Its directory.
+ * @returns By whom and how far it is; null when it is not.
+ */
+export async function trainingOf(path: string): Promise<Training | null> {
+  const by = await trainerOf(join(path, ".."));
+  return by === null ? null : { by, saved: (await checkpointSteps(path))[0] ?? 0 };
+}
+
+/**
+ * Says why there is nothing to read about a transcoder yet.
+ *
+ * @param directory One that lacks files.
+ * @returns What holds, and what helps: to wait where it is being trained, else to go on with it.
+ */
+export function whyUnfinished(
+  { path, config: { steps }, missing, training }: TranscoderDirectory,
+): { readonly found: string; readonly remedy: string } {
+  if (training) {
+    const { by, saved } = training;
+    return { found: `${by} trains it, ${saved} of ${steps} steps are saved`, remedy: "wait until it ends" };
+  }
+  const isOne = missing.length === 1, resume = `\`mtc train --resume ${join(path, "..")}\``;
+  return {
+    found: `${missing.join(", ")} ${isOne ? "is" : "are"} missing`,
+    remedy: missing.includes(TRANSCODER_FILE)
+      ? `finish it with ${resume}`
+      : `${resume} makes ${isOne ? "it" : "them"} again`,
+  };
 }

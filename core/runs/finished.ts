@@ -13,7 +13,7 @@ import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward
 import type { Gpu } from "../gpu/device.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
-import { runsIn, transcodersIn } from "./discovery.ts";
+import { runsIn, trainingOf, transcodersIn, whyUnfinished } from "./discovery.ts";
 import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { requireSameModel } from "./same_model.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
@@ -43,11 +43,11 @@ export async function openFinishedRun(path: string, flag: string = "--run"): Pro
   for (const directory of await directoriesOf(path, flag)) {
     const config = await readConfig(directory);
     if (!await exists(join(directory, TRANSCODER_FILE))) {
+      const missing = [TRANSCODER_FILE], training = await trainingOf(directory);
       throw new UserError({
         action: `open the run ${directory}`,
         requirement: "it must be finished",
-        found: `${TRANSCODER_FILE} is missing`,
-        remedy: `finish it with \`mtc train --resume ${join(directory, "..")}\``,
+        ...whyUnfinished({ path: directory, config, missing, training }),
       });
     }
     found.push({ directory, config, transcoder: await readTranscoder(directory, config) });

@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../errors.ts";
+import { fileError } from "../files/atomic.ts";
 import { requireRegular } from "../files/byte_source.ts";
 import { exists } from "../files/exists.ts";
 import { refuseLfsPointer } from "../files/lfs_pointer.ts";
@@ -55,7 +56,7 @@ export async function readText(path: string): Promise<string> {
         remedy: "change its permissions",
       });
     }
-    throw error;
+    throw fileError("read", path, error);
   }
 }
 

@@ -19,7 +19,7 @@ export interface RunLock {
 }
 
 /**
- * Locks a run by a file beside its directory, runs/.<name>.lock, which holds the number of the process. A file there that mtc did not
+ * Locks a run by a file beside its directory, runs/.<name>.lock, which names the process and its machine. A file there that mtc did not
  * write is locked too, but neither written to nor removed.
  *
  * @param directory The run's directory, which need not exist.
@@ -27,9 +27,7 @@ export interface RunLock {
  * @throws {UserError} When another process holds it, or the file cannot be made.
  */
 export async function lockRun(directory: string): Promise<RunLock> {
-  // However a run is called, `runs/first`, `.` or by a link to it, its lock is the same.
-  const run = await realpath(directory).catch(() => directory);
-  const runs = dirname(run), path = join(runs, `.${basename(run)}.lock`);
+  const path = await lockOf(directory), runs = dirname(path);
   const made = await makeDirectories(runs).catch((error) => Promise.reject(fileError("create", runs, error)));
   for (;;) {
     const { file, isNew } = await openLock(path);
@@ -39,7 +37,7 @@ export async function lockRun(directory: string): Promise<RunLock> {
       throw new UserError({
         action: `train in ${directory}`,
         requirement: "one process at a time may",
-        found: `${holder === null ? "another one" : `process ${holder}`} does`,
+        found: `${holder ?? "another one"} does`,
         remedy: "wait until it ends or stop it",
       });
     }
@@ -59,6 +57,33 @@ export async function lockRun(directory: string): Promise<RunLock> {
       },
     };
   }
+}
+
+/**
+ * Finds out whether a run is being trained at this moment.
+ *
+ * @param directory The run's directory.
+ * @returns Who does it, for example `process 4711 on node7`; null when nobody does.
+ */
+export async function trainerOf(directory: string): Promise<string | null> {
+  const path = await lockOf(directory);
+  try {
+    if (!(await Deno.lstat(path)).isFile) return null;
+    using file = await Deno.open(path);
+    // A process that begins just now waits longer for its lock than this takes.
+    if (!await file.tryLock(false)) return await holderIn(file) ?? "another process";
+    await file.unlock();
+    return null;
+  } catch {
+    // There is none, or its file system knows no locks.
+    return null;
+  }
+}
+
+/** However a run is called, `runs/first`, `.` or by a link to it, its lock is the same. */
+async function lockOf(directory: string): Promise<string> {
+  const run = await realpath(directory).catch(() => directory);
+  return join(dirname(run), `.${basename(run)}.lock`);
 }
 
 /** Opens the lock's file without a change to what may be there. */
@@ -87,12 +112,13 @@ async function openLock(path: string): Promise<{ file: Deno.FsFile; isNew: boole
   }
 }
 
-/** The process that a lock's file names; null when it is no such file. */
+/** The process that a lock's file names, and its machine where an older mtc did not leave that out; null when it is no such file. */
 async function holderIn(file: Deno.FsFile): Promise<string | null> {
-  const start = new Uint8Array(64);
+  const start = new Uint8Array(512);
   await file.seek(0, Deno.SeekMode.Start);
   const length = await file.read(start) ?? 0;
-  return /^mtc trains here: process (\d+)\n$/.exec(new TextDecoder().decode(start.subarray(0, length)))?.[1] ?? null;
+  return /^mtc trains here: (process \d+(?: on [\w.-]+)?)\n$/.exec(new TextDecoder().decode(start.subarray(0, length)))
+    ?.[1] ?? null;
 }
 
 /** The same of a path: a file whose lock is waited for answers to nothing until then. */
@@ -107,7 +133,8 @@ async function holderAt(path: string): Promise<string | null> {
 
 /** Never leaves the file empty on the way, or it would count as somebody else's. */
 async function writeHolder(file: Deno.FsFile): Promise<void> {
-  const line = new TextEncoder().encode(`mtc trains here: process ${Deno.pid}\n`);
+  const name = `process ${Deno.pid} on ${Deno.hostname().replace(/[^\w.-]/g, "-")}`;
+  const line = new TextEncoder().encode(`mtc trains here: ${name}\n`);
   await file.seek(0, Deno.SeekMode.Start);
   await writeAll(file, line);
   await file.truncate(line.length);

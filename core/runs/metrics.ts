@@ -3,11 +3,12 @@
  * @module
  */
 
-import { appendFile, readFile } from "node:fs/promises";
+import { appendFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { MetricsRow } from "../analysis/convergence.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { readText } from "./json.ts";
 import { type Column, headerLine, numberColumn, numberIn, parseTable, rowLines } from "./table.ts";
@@ -82,24 +83,47 @@ export async function appendMetrics(
 }
 
 /**
- * Drops what was logged after a checkpoint, whole lines or the piece of one that a killed process left.
+ * Copies the file into a checkpoint, where nothing is appended to it any more.
+ *
+ * @param directory The transcoder's directory; without the file there is nothing to copy.
+ * @param checkpoint The checkpoint's directory.
+ * @throws {UserError} When it cannot be read, or the disk does not take it.
+ */
+export async function copyMetrics(directory: string, checkpoint: string): Promise<void> {
+  const text = await textIfThere(join(directory, METRICS_FILE));
+  if (text !== null) await writeFileAtomic(join(checkpoint, METRICS_FILE), text);
+}
+
+/**
+ * Makes the file what it was at a checkpoint: that one's copy of it, whatever became of the file since. Where an older mtc made no copy, the
+ * file itself is taken.
  *
  * @param directory The transcoder's directory.
- * @param step The checkpoint's step.
- * @throws {UserError} When the file is missing or the disk does not take it.
+ * @param checkpoint The checkpoint's directory.
+ * @param steps Which rows stay: those behind `after`, up to `last`.
+ * @returns False when there is neither a copy nor a file; nothing was written then.
+ * @throws {UserError} When it cannot be read, or the disk does not take it.
  */
-export async function truncateMetrics(directory: string, step: number): Promise<void> {
+export async function restoreMetrics(
+  directory: string,
+  checkpoint: string,
+  { after, last }: { readonly after: number; readonly last: number },
+): Promise<boolean> {
   const path = join(directory, METRICS_FILE);
-  let text: string;
-  try {
-    text = await readFile(path, "utf8");
-  } catch (error) {
-    throw fileError("read", path, error);
-  }
+  const text = await textIfThere(join(checkpoint, METRICS_FILE)) ?? await textIfThere(path);
+  if (text === null) return false;
   // What follows the last line end is no whole row, even where it reads like a small step.
   const [header, ...rows] = text.slice(0, text.lastIndexOf("\n")).split("\n");
-  const kept = rows.filter((row) => Number(row.split(",", 1)[0]) <= step);
+  const kept = rows.filter((row) => {
+    const step = Number(row.split(",", 1)[0]);
+    return step > after && step <= last;
+  });
   await writeFileAtomic(path, [header, ...kept, ""].join("\n"));
+  return true;
+}
+
+async function textIfThere(path: string): Promise<string | null> {
+  return await exists(path) ? await readText(path) : null;
 }
 
 /**

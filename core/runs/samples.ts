@@ -10,6 +10,7 @@ import type { FeatureSamples, Sample } from "../analysis/sample_statistics.ts";
 import type { FeatureTally, SampledToken, SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, replaceFile, writeAll } from "../files/atomic.ts";
+import { requireRegular } from "../files/byte_source.ts";
 import { NO_DOCUMENT } from "../text/contexts.ts";
 import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
@@ -17,7 +18,7 @@ import { checked, parseJson } from "./json.ts";
 /** The name of the file of those found with frozen weights. */
 export const SAMPLES_FILE = "samples.jsonl";
 /** The name of the training's file. */
-const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
+export const TRAINING_SAMPLES_FILE = "training_samples.jsonl";
 
 /** Turns a sample's numbers into text. */
 export interface SampleTexts {
@@ -153,7 +154,7 @@ export async function* readSamples(directory: string, groups: readonly number[])
 }
 
 async function* readLines(path: string): AsyncGenerator<string> {
-  using file = await Deno.open(path).catch((error) => Promise.reject(fileError("read", path, error)));
+  using file = await openText(path);
   let rest = "";
   for await (const chunk of file.readable.pipeThrough(new TextDecoderStream())) {
     const lines = (rest + chunk).split("\n");
@@ -161,4 +162,13 @@ async function* readLines(path: string): AsyncGenerator<string> {
     yield* lines;
   }
   if (rest !== "") yield rest;
+}
+
+async function openText(path: string): Promise<Deno.FsFile> {
+  try {
+    await requireRegular(path);
+    return await Deno.open(path);
+  } catch (error) {
+    throw fileError("read", path, error);
+  }
 }

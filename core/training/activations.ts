@@ -79,7 +79,7 @@ export async function activationsFromText(
         sliceBatch(batch, 0, Math.min(batch.contexts, decoder.contextsAtOnce)),
       );
     },
-    close: () => Promise.resolve(source.close()),
+    close: () => source.close(),
   };
 }
 
@@ -160,7 +160,7 @@ export async function openHarvestOf(
       );
     }
     const source = await openTokenSource({ tokenizer: model, data, reading, split: "train", context, seed });
-    source.close();
+    await source.close();
     const { summary: text } = source;
     if (!isSameText(of.data, text)) {
       throw refuse(

@@ -10,12 +10,14 @@ import * as v from "valibot";
 import type { SampleStore } from "../analysis/samples.ts";
 import { UserError } from "../errors.ts";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { exists } from "../files/exists.ts";
 import { sumOfFile, sumOfValue } from "../files/checksum.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, temporaryPath } from "../files/temporary.ts";
 import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
 import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
+import { copyMetrics, METRICS_FILE } from "../runs/metrics.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
 import type { Harvested } from "./feed.ts";
@@ -61,7 +63,7 @@ export const CHECKPOINTS_KEPT = 2;
 const STATE_FILE = "state.json",
   SUMMED_FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors"];
 /** All that is written into a checkpoint, and so all that is removed from one. */
-export const CHECKPOINT_FILES: readonly string[] = [...SUMMED_FILES, STATE_FILE];
+export const CHECKPOINT_FILES: readonly string[] = [...SUMMED_FILES, METRICS_FILE, STATE_FILE];
 
 /** What of a transcoder in training a checkpoint is made of. */
 export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples" | "preparation"> & {
@@ -95,6 +97,7 @@ export async function writeCheckpoint(
       );
       await writeSafetensors(join(partial, "optimizer.safetensors"), [...state.values()]);
       await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
+      await copyMetrics(directory, partial);
       const sums = { files: await sumsOf(partial), state: sumOfState(progress) };
       await writeFileAtomic(join(partial, STATE_FILE), JSON.stringify({ ...progress, sums }, null, 2) + "\n");
       await discard(final);
@@ -162,7 +165,8 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
 
 async function sumsOf(directory: string): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
-  for (const name of SUMMED_FILES) sums[name] = await sumOfFile(join(directory, name));
+  const hasMetrics = await exists(join(directory, METRICS_FILE));
+  for (const name of [...SUMMED_FILES, ...hasMetrics ? [METRICS_FILE] : []]) sums[name] = await sumOfFile(join(directory, name));
   return sums;
 }
 
@@ -232,7 +236,8 @@ export async function readCheckpoint(
 }
 
 async function checkSums(path: string, sums: Readonly<Record<string, string>>): Promise<void> {
-  for (const name of SUMMED_FILES) {
+  // Not every mtc that wrote checksums kept a copy of metrics.csv too.
+  for (const name of [...SUMMED_FILES, ...METRICS_FILE in sums ? [METRICS_FILE] : []]) {
     if (await sumOfFile(join(path, name)) === sums[name]) continue;
     const requirement = `its bytes must be those that were written, as ${STATE_FILE} has their checksum`;
     throw new UserError({ action: `read ${join(path, name)}`, requirement, found: "they are others" });

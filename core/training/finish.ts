@@ -16,15 +16,17 @@ import { evaluatedText, openTokenSource, type TokenSource } from "../text/source
 import { rereading } from "../text/reading.ts";
 import { loadTokenizer } from "../text/tokenizer.ts";
 import {
+  EVALUATION_FILE,
   type RunCounts,
   TOKEN_COUNTS_DEFINITION,
   TRAINING_TEXT_DEFINITION,
   writeEvaluation,
 } from "../runs/evaluation.ts";
 import { readLinearMap } from "../runs/linear_map.ts";
-import { writeFeatures } from "../runs/features.ts";
-import { writeSamples, writeTrainingSamples } from "../runs/samples.ts";
-import { writeTranscoder } from "../runs/transcoder.ts";
+import { filesToMake } from "../runs/lost_files.ts";
+import { FEATURES_FILE, writeFeatures } from "../runs/features.ts";
+import { SAMPLES_FILE, TRAINING_SAMPLES_FILE, writeSamples, writeTrainingSamples } from "../runs/samples.ts";
+import { TRANSCODER_FILE, writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
 import { lossModel, measureLoss } from "../passes/loss.ts";
@@ -50,7 +52,7 @@ export interface FinishObserver {
 }
 
 /**
- * Collects samples, evaluates and writes the files of each finished transcoder.
+ * Collects samples, evaluates and writes the files of each finished transcoder; of one that was finished before, those that it has lost.
  *
  * @param gpu The device.
  * @param plan The run.
@@ -68,6 +70,8 @@ export async function finish(
   signal?: AbortSignal,
 ): Promise<void> {
   const { settings, model, data } = plan, [{ config: { median_norms, data: text } }] = trained;
+  const toMake = await Promise.all(trained.map(({ directory, config }) => filesToMake(directory, config)));
+  if (toMake.every((files) => files.length === 0)) return;
   const common = { gpu, decoder, settings: { ...settings, median_norms }, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
@@ -105,21 +109,19 @@ export async function finish(
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
     for (const [i, { directory, samples, transcoder }] of trained.entries()) {
       const { shape: { groups }, weights } = transcoder;
-      await writeSamples(directory, groups, tallies[i], texts);
-      await writeTrainingSamples(directory, groups, samples, texts);
-      await writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText));
       const definitions = { ...evaluations[i].definitions, ...TRAINING_TEXT_DEFINITION, ...TOKEN_COUNTS_DEFINITION };
-      await writeEvaluation(directory, {
-        ...evaluations[i],
-        training_text: figures[i],
-        token_counts,
-        definitions,
-        ...losses && { loss: losses[i] },
-      });
-      await writeTranscoder(directory, transcoder);
+      const evaluation = { ...evaluations[i], training_text: figures[i], token_counts, definitions };
+      const write: Readonly<Record<string, () => Promise<void>>> = {
+        [SAMPLES_FILE]: () => writeSamples(directory, groups, tallies[i], texts),
+        [TRAINING_SAMPLES_FILE]: () => writeTrainingSamples(directory, groups, samples, texts),
+        [FEATURES_FILE]: () => writeFeatures(directory, featureRows(groups, weights, tallies[i], tokenText)),
+        [EVALUATION_FILE]: () => writeEvaluation(directory, { ...evaluation, ...losses && { loss: losses[i] } }),
+        [TRANSCODER_FILE]: () => writeTranscoder(directory, transcoder),
+      };
+      for (const [name, make] of Object.entries(write)) if (toMake[i].includes(name)) await make();
     }
   } finally {
-    source.close();
+    await source.close();
   }
 }
 
@@ -144,7 +146,7 @@ async function lossOf(
     const onProgress = observer.measuringLoss;
     return await measureLoss({ gpu: scope, decoder, source, settings: own, transcoders, isApart, onProgress, signal });
   } finally {
-    source.close();
+    await source.close();
   }
 }
 
@@ -165,7 +167,7 @@ async function sampleText(
     const sampled = await collectSamples({ ...options, source });
     return { ...sampled, documentName: (document) => source.documentName(document) };
   } finally {
-    source.close();
+    await source.close();
   }
 }
 

@@ -32,12 +32,13 @@ import {
   requireRandomStart,
   requireSameText,
   restoreRun,
+  type RestoringObserver,
 } from "./start.ts";
 import { StepLog, type SteppedListener } from "./step_log.ts";
 import { finishedTranscoder, type TrainedTranscoder, type TranscoderInTraining } from "./transcoder.ts";
 
 /** How a run tells what it is doing. */
-export interface TrainingObserver extends BeginningObserver {
+export interface TrainingObserver extends BeginningObserver, RestoringObserver {
   /** The model's layers are being loaded: those done of those needed. */
   loading(layers: number, needed: number): void;
   /** Buffer number n is being filled: contexts done of all. */
@@ -107,7 +108,7 @@ async function trainSteps(
   const buffer = new ShuffleBuffer(memory, tapsOf(planned), config, layout, settings.data_seed, sources, medians);
   const saved = resumed ? await newestCommonStep(plan) : null, last = saved ?? 0;
   if (saved === null) requireRandomStart(plan);
-  const restored = saved !== null ? await restoreRun(memory, plan, saved) : null;
+  const restored = saved !== null ? await restoreRun(memory, plan, saved, observer) : null;
   const position = restored?.position ?? START;
   const activations = loaded
     ? await activationsFromText(gpu, plan, loaded.decoder, position)

@@ -14,9 +14,9 @@ import type { Gpu } from "../gpu/device.ts";
 import type { TileName } from "../gpu/products.ts";
 import { configOf } from "../model/config.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
-import { checkpointSteps } from "../runs/checkpoints.ts";
-import { formatOf, type TranscoderConfig, writeConfig } from "../runs/config.ts";
-import { startMetrics, truncateMetrics } from "../runs/metrics.ts";
+import { checkpointName, checkpointsOf, checkpointSteps } from "../runs/checkpoints.ts";
+import { formatOf, ownSteps, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { restoreMetrics, startMetrics } from "../runs/metrics.ts";
 import { writeLinearMap } from "../runs/linear_map.ts";
 import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
@@ -58,6 +58,7 @@ export async function newestCommonStep(plan: Pick<TrainingPlan, "directory" | "t
  * @param gpu The device; the transcoders live as long as this handle's owner.
  * @param plan The run; it must be a resumed one.
  * @param step A step that every transcoder has a checkpoint of.
+ * @param observer Hears what of the run is lost.
  * @returns The run as it was.
  * @throws {UserError} When a file is missing or damaged.
  */
@@ -65,6 +66,7 @@ export async function restoreRun(
   gpu: Gpu,
   plan: Pick<TrainingPlan, "directory" | "transcoders" | "resumed">,
   step: number,
+  observer: RestoringObserver,
 ): Promise<Restored> {
   const transcoders: TranscoderInTraining[] = [];
   let progress: Progress;
@@ -73,11 +75,21 @@ export async function restoreRun(
     const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
     progress = await readCheckpoint(gpu, directory, step, stepper.state, samples, config.model.vocab_size);
-    await truncateMetrics(directory, step);
+    const copy = join(checkpointsOf(directory), checkpointName(step)), after = config.steps - ownSteps(config);
+    if (!await restoreMetrics(directory, copy, { after, last: step })) {
+      observer.metricsLost(directory, step);
+      await startMetrics(directory, config.groups);
+    }
     await tidyTranscoder(directory);
     transcoders.push(transcoder);
   }
   return { ...progress!, transcoders };
+}
+
+/** Hears what of an interrupted run is lost. */
+export interface RestoringObserver {
+  /** What was logged of a transcoder up to a step is gone; its metrics.csv begins behind it. */
+  metricsLost(directory: string, step: number): void;
 }
 
 /** Hears what a run finds out about its activations before it starts. */

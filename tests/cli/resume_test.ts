@@ -93,7 +93,7 @@ Deno.test("a run killed at many moments, one after the other, ends with the same
         for (const name of names(join(runs, "killed", layer, "checkpoints"))) {
           if (name.startsWith(".")) continue;
           const files = names(join(runs, "killed", layer, "checkpoints", name));
-          assert.equal(files.filter((file) => !file.startsWith(".")).length, 4, `${name} is whole`);
+          assert.equal(files.filter((file) => !file.startsWith(".")).length, 5, `${name} is whole`);
         }
       }
     });
@@ -232,6 +232,70 @@ Deno.test("resuming a finished run says that it is finished and changes nothing"
   const json = await mtc("train", "--resume", join(runs, "whole"), "--json");
   assert.deepEqual(JSON.parse(json.stdout).layers.map(({ layer }: { layer: number }) => layer), [2, 4]);
   assert.deepEqual(await content("whole"), whole);
+});
+
+Deno.test("what a finished run has lost or is damaged is made again from its last checkpoint, and nothing else", async () => {
+  const run = join(runs, "lost"), [first, second] = LAYERS.map((layer) => join(run, layer));
+  await copyFinished("lost");
+  const evaluation = await Deno.readTextFile(join(first, "evaluation.json"));
+  await Deno.writeTextFile(join(first, "evaluation.json"), evaluation.replace(/\n$/, " \n"));
+  for (const name of ["samples.jsonl", "training_samples.jsonl", "metrics.csv"]) await Deno.remove(join(first, name));
+  for (const name of ["transcoder.safetensors", "features.csv", "evaluation.json", "samples.jsonl", "metrics.csv"]) {
+    await Deno.truncate(join(second, name), (await Deno.stat(join(second, name))).size - 60);
+  }
+  const out = join(runs, "reported");
+  const reported = await mtc("report", "--runs", run, "--out", out);
+  assertRefused(reported, 1, /layer4.evaluation\.json: it must be .*; make it again: mtc train --resume \S+lost$/);
+  assert.match(
+    reported.stderr,
+    /layer2 was skipped: metrics\.csv, samples\.jsonl are missing; `mtc train --resume \S+lost` makes them again$/m,
+  );
+  const { code, stderr } = await resume("lost");
+  assert.equal(code, 0, stderr);
+  assert.match(
+    stderr,
+    /^mtc: metrics\.csv, samples\.jsonl, training_samples\.jsonl of \S+layer2 will be made again$/m,
+  );
+  assert.ok((await Deno.readTextFile(join(first, "evaluation.json"))).endsWith(" \n"), "what was whole stays");
+  await Deno.writeTextFile(join(first, "evaluation.json"), evaluation);
+  assert.deepEqual(await content("lost"), whole);
+});
+
+Deno.test("what of a finished run cannot be made again is said before any work", async () => {
+  await copyFinished("gone");
+  const layer = join(runs, "gone", "layer2"), checkpoint = join(layer, "checkpoints", "step_000030");
+  await Deno.remove(join(layer, "features.csv"));
+  await Deno.mkdir(join(layer, "features.csv"));
+  assertRefused(
+    await resume("gone"),
+    1,
+    /Cannot make \S+features\.csv again: it must be a file .*; move it elsewhere$/,
+  );
+  await Deno.remove(join(layer, "features.csv"));
+  // A checkpoint of an older mtc.
+  await Deno.remove(join(checkpoint, "metrics.csv"));
+  await Deno.remove(join(layer, "metrics.csv"));
+  const refused = await resume("gone");
+  assertRefused(
+    refused,
+    1,
+    /Cannot make metrics\.csv, features\.csv of \S+ again: .* a copy of metrics\.csv, it holds/,
+  );
+  await Deno.remove(checkpoint, { recursive: true });
+  assertRefused(await resume("gone"), 1, /checkpoint of its last step must be there, it was removed; restore what/);
+});
+
+Deno.test("a run of an older mtc that has lost its metrics.csv goes on, and says where they begin again", async () => {
+  await copyRun("whole", "unlogged", "step_000030");
+  const layer = join(runs, "unlogged", "layer2");
+  await Deno.remove(join(layer, "metrics.csv"));
+  await Deno.remove(join(layer, "checkpoints", "step_000020", "metrics.csv"));
+  const { code, stderr } = await resume("unlogged");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^mtc: metrics\.csv of \S+layer2 is gone; what is logged from here on begins behind step 20$/m);
+  const expected = whole.map((files) => files["metrics.csv"].split("\n")), now = await content("unlogged");
+  assert.deepEqual(now[0]["metrics.csv"].split("\n"), [expected[0][0], ...expected[0].slice(21)]);
+  assert.deepEqual(now[1], whole[1]);
 });
 
 Deno.test("a resumed run takes no other settings", async () => {
@@ -471,6 +535,14 @@ async function readTensors(path: string, ...tensors: string[]): Promise<Float32A
     return await Promise.all(tensors.map((name) => file.readF32(name)));
   } finally {
     await file.close();
+  }
+}
+
+/** Copies the whole run as it is. */
+async function copyFinished(to: string): Promise<void> {
+  await copyRun("whole", to);
+  for (const layer of LAYERS) {
+    for (const name of FINISHED) await Deno.copyFile(join(runs, "whole", layer, name), join(runs, to, layer, name));
   }
 }
 

@@ -67,6 +67,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
     filling() {},
     rounded() {},
     measured() {},
+    metricsLost() {},
     stepped: () => whileTraining = live(seen),
   });
   const expected = rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`);
@@ -98,7 +99,14 @@ Deno.test("a run from shards holds no model while it trains, and is rehearsed so
   const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length }) as any;
   const run = { ...plan, directory: join(runs, "fromShards"), data: "builtin" as const, describe };
   const stepped = () => void (whileTraining = live(seen));
-  const trained = await train(own, run, { loading() {}, filling() {}, rounded() {}, measured() {}, stepped });
+  const trained = await train(own, run, {
+    loading() {},
+    filling() {},
+    rounded() {},
+    measured() {},
+    metricsLost() {},
+    stepped,
+  });
   assert.deepEqual(whileTraining.sort(), rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`).sort());
   assert.ok(!whileTraining.some((label) => label.startsWith("layers.")), whileTraining.join());
   assert.equal(peaks.loading.bytes, 0);

@@ -8,7 +8,9 @@ import { FORMAT, PLAIN_FORMAT, readConfig, writeConfig } from "../../core/runs/c
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
+import { openFinishedRun } from "../../core/runs/finished.ts";
 import { LINEAR_MAP_FILE, readLinearMap, writeLinearMap } from "../../core/runs/linear_map.ts";
+import { lockRun } from "../../core/runs/lock.ts";
 import { appendMetrics, readMetrics, startMetrics } from "../../core/runs/metrics.ts";
 import { readSamples, writeSamples } from "../../core/runs/samples.ts";
 import { numberColumn, parseTable } from "../../core/runs/table.ts";
@@ -452,6 +454,44 @@ Deno.test("different transcoders of one layer all stand for themselves, with nam
     ]);
     assert.deepEqual(passedOver.map(({ older, newer }) => [older.path, newer.path]), [[seed, again]]);
     assert.deepEqual(unfinished, []);
+  }));
+
+Deno.test("a run in progress is called that, by those that need it finished", () =>
+  withRun(async (path, root) => {
+    await Deno.remove(join(path, "transcoder.safetensors"));
+    await Deno.mkdir(join(path, "checkpoints", "step_000500"), { recursive: true });
+    const lock = await lockRun(join(root, "demo"));
+    const said = `process ${Deno.pid} on ${Deno.hostname()} trains it, 500 of ${(await readConfig(path)).steps} steps`;
+    try {
+      await rejects(async () => chooseTranscoders(await findTranscoders(root)), path, said, "; wait until it ends");
+      await rejects(() => openFinishedRun(path), path, said, "; wait until it ends");
+    } finally {
+      await lock.release();
+    }
+    await rejects(() => openFinishedRun(path), "finish it with `mtc train --resume");
+  }));
+
+Deno.test("directories and pipes in the place of a run's files are refused in a sentence, and not waited for", () =>
+  withRun(async (path) => {
+    const config = await readConfig(path), { groups } = config;
+    const readers: [name: string, read: () => Promise<unknown>][] = [
+      ["metrics.csv", () => readMetrics(path, groups)],
+      ["features.csv", () => readFeatures(path, groups)],
+      ["evaluation.json", () => readEvaluation(path)],
+      ["samples.jsonl", () => Array.fromAsync(readSamples(path, groups))],
+      ["transcoder.safetensors", () => readTranscoder(path, config)],
+      ["config.json", () => findTranscoders(path)],
+    ];
+    for (const [name, read] of readers) {
+      const place = join(path, name);
+      await Deno.remove(place);
+      await Deno.mkdir(place);
+      await rejects(read, place, "it must be an ordinary file", "it is a directory");
+      await Deno.remove(place);
+      if (Deno.build.os === "windows") continue;
+      await new Deno.Command("mkfifo", { args: [place] }).output();
+      await rejects(read, place, "it must be an ordinary file", "it is a device, a pipe");
+    }
   }));
 
 Deno.test("when no run is finished the error says what is missing and how to go on", () =>

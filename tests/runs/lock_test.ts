@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { UserError } from "../../core/errors.ts";
-import { lockRun } from "../../core/runs/lock.ts";
+import { lockRun, trainerOf } from "../../core/runs/lock.ts";
 import { names } from "../cli/small_train.ts";
 import { inDirectory } from "../cli/tiny_run.ts";
 
@@ -26,7 +26,8 @@ Deno.test("the file of a process that was killed is taken over and removed", () 
   inDirectory(async (runs) => {
     await Deno.writeTextFile(join(runs, ".run.lock"), "mtc trains here: process 123456789\n");
     const lock = await lockRun(join(runs, "run"));
-    assert.equal(await Deno.readTextFile(join(runs, ".run.lock")), `mtc trains here: process ${Deno.pid}\n`);
+    const text = await Deno.readTextFile(join(runs, ".run.lock"));
+    assert.equal(text, `mtc trains here: process ${Deno.pid} on ${Deno.hostname()}\n`);
     await lock.release();
     assert.deepEqual(names(runs), []);
   }));
@@ -69,11 +70,28 @@ Deno.test("a run has one lock, whatever it is called", () =>
     try {
       Deno.chdir(run);
       for (const name of [".", join(runs, "alias"), `${run}/`, join("..", "run")]) {
-        await assert.rejects(lockRun(name), new RegExp(`process ${Deno.pid} does`), name);
+        await assert.rejects(lockRun(name), new RegExp(`process ${Deno.pid} on ${Deno.hostname()} does`), name);
       }
     } finally {
       Deno.chdir(here);
       await lock.release();
     }
     assert.deepEqual([names(runs), names(run)], [["alias", "run"], []]);
+  }));
+
+Deno.test("who trains a run is known as long as it holds the lock, and asking for it is in nobody's way", () =>
+  inDirectory(async (runs) => {
+    const run = join(runs, "run"), path = join(runs, ".run.lock");
+    assert.equal(await trainerOf(run), null);
+    const lock = await lockRun(run);
+    assert.equal(await trainerOf(run), `process ${Deno.pid} on ${Deno.hostname()}`);
+    await lock.release();
+    // What killed processes, those of older versions and users leave is locked by nobody.
+    for (const text of ["mtc trains here: process 4711\n", "mtc trains here: process 4711 on node7\n", "mine", ""]) {
+      await Deno.writeTextFile(path, text);
+      assert.equal(await trainerOf(run), null, text);
+      assert.equal(await Deno.readTextFile(path), text);
+    }
+    const [, held] = await Promise.all([trainerOf(run), lockRun(run)]);
+    await held.release();
   }));

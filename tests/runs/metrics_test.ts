@@ -2,9 +2,8 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { UserError } from "../../core/errors.ts";
 import type { MetricsRow } from "../../core/analysis/convergence.ts";
-import { appendMetrics, readMetrics, startMetrics, truncateMetrics } from "../../core/runs/metrics.ts";
+import { appendMetrics, copyMetrics, readMetrics, restoreMetrics, startMetrics } from "../../core/runs/metrics.ts";
 
 const GROUPS = [16, 48];
 const HEADER =
@@ -47,21 +46,44 @@ for (
     ["a row without its line end", line(131).trimEnd()],
   ]
 ) {
-  Deno.test(`truncateMetrics: ${what}`, () =>
+  Deno.test(`restoreMetrics without a copy: ${what}`, () =>
     inDirectory(async (directory, path) => {
+      const restore = (last: number) => restoreMetrics(directory, join(directory, "checkpoint"), { after: 0, last });
       await startMetrics(directory, GROUPS);
       await appendMetrics(directory, GROUPS, [10, 20, 100, 120, 130].map(logged));
       await Deno.writeTextFile(path, tail, { append: true });
-      await truncateMetrics(directory, 120);
+      assert.ok(await restore(120));
       assert.equal(await Deno.readTextFile(path), rows([10, 20, 100, 120]));
       await appendMetrics(directory, GROUPS, [logged(130)]);
       assert.equal(await Deno.readTextFile(path), rows([10, 20, 100, 120, 130]));
-      await truncateMetrics(directory, 0);
+      assert.ok(await restore(0));
       assert.equal(await Deno.readTextFile(path), rows([]));
     }));
 }
 
-Deno.test("truncateMetrics says when there is no file", () =>
-  inDirectory((directory, path) =>
-    assert.rejects(truncateMetrics(directory, 1), (error) => error instanceof UserError && error.message.includes(path))
-  ));
+Deno.test("restoreMetrics takes a checkpoint's copy whatever became of the file, and of a run that goes on its own rows", () =>
+  inDirectory(async (directory, path) => {
+    const checkpoint = join(directory, "checkpoint"),
+      damages = [
+        () => Deno.remove(path),
+        () => Deno.writeTextFile(path, rows([10, 20]).replace("0.1", "\0\0\0")),
+        () => Deno.writeTextFile(path, ""),
+      ];
+    await Deno.mkdir(checkpoint);
+    await startMetrics(directory, GROUPS);
+    await appendMetrics(directory, GROUPS, [10, 20, 30].map(logged));
+    await copyMetrics(directory, checkpoint);
+    for (const damage of damages) {
+      await damage();
+      assert.ok(await restoreMetrics(directory, checkpoint, { after: 0, last: 30 }));
+      assert.equal(await Deno.readTextFile(path), rows([10, 20, 30]));
+    }
+    assert.ok(await restoreMetrics(directory, checkpoint, { after: 20, last: 30 }));
+    assert.equal(await Deno.readTextFile(path), rows([30]));
+  }));
+
+Deno.test("restoreMetrics writes nothing where there is neither a copy nor the file", () =>
+  inDirectory(async (directory) => {
+    assert.ok(!await restoreMetrics(directory, join(directory, "checkpoint"), { after: 0, last: 1 }));
+    assert.deepEqual([...Deno.readDirSync(directory)], []);
+  }));

@@ -39,7 +39,14 @@ const members = planned([
 async function trainTogether(run: string, transcoders: readonly PlannedTranscoder[]): Promise<void> {
   const request = { directory: join(runs, run), settings: sharedSettingsOf(settings), transcoders, model };
   const plan = await planOf({ ...request, data: "builtin", resumed: null, isFinished: false }, gpu.adapter);
-  const trained = await train(gpu, plan, { loading() {}, filling() {}, rounded() {}, measured() {}, stepped() {} });
+  const trained = await train(gpu, plan, {
+    loading() {},
+    filling() {},
+    rounded() {},
+    measured() {},
+    metricsLost() {},
+    stepped() {},
+  });
   const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {} };
   await finish(gpu, plan, trained, { ...heard, lossFailed: (error) => assert.fail(error) });
 }
