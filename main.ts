@@ -4,6 +4,7 @@
  */
 
 import { Command, CommanderError } from "commander";
+import { endAll, listenForSignals, stoppedCode } from "./core/ending.ts";
 import { Interrupted, printable, UsageError, UserError } from "./core/errors.ts";
 import configuration from "./deno.json" with { type: "json" };
 
@@ -98,7 +99,7 @@ async function programFor(args: readonly string[]): Promise<Command> {
 /** A reader that left early, as in `mtc encode ... | head`, is no failure to talk about; 141 is what a shell expects then. */
 function exitCodeOf(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
-  if (error instanceof Interrupted) return 130;
+  if (error instanceof Interrupted) return stoppedCode();
   if (error instanceof Deno.errors.BrokenPipe) return 141;
   return error instanceof UsageError ? 2 : 1;
 }
@@ -127,7 +128,8 @@ export function preferVulkan(): void {
  * Runs one command line.
  *
  * @param args The arguments after the program's name.
- * @returns The exit code: 0 done, 1 the work failed, 2 the command line or a configuration is wrong, 130 interrupted.
+ * @returns The exit code: 0 done, 1 the work failed, 2 the command line or a configuration is wrong, 75 stopped by a signal with everything
+ * saved, 130 the same after Ctrl-C.
  */
 export async function main(args: readonly string[]): Promise<number> {
   try {
@@ -140,14 +142,21 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
+/** Threads that still run when the C library tidies up could bring the process down. */
+async function exit(code: number): Promise<void> {
+  await endAll();
+  Deno.exit(code);
+}
+
 if (import.meta.main) {
+  listenForSignals();
   for (const type of ["unhandledrejection", "error"] as const) {
     globalThis.addEventListener(type, (event) => {
       event.preventDefault();
       const error = event instanceof PromiseRejectionEvent ? event.reason : (event as ErrorEvent).error;
       explain(error);
-      Deno.exit(exitCodeOf(error));
+      exit(exitCodeOf(error));
     });
   }
-  Deno.exit(await main(Deno.args));
+  await exit(await main(Deno.args));
 }

@@ -67,7 +67,7 @@ async function compare(run: string, { tokens, repeats }: { tokens: number; repea
       left -= countedRows(batch, includeBos).length;
       isEnd = done;
     }
-    source.close();
+    await source.close();
   }
   const forward = forwardOf(decoder, (loss) => downloadF32(gpu, loss));
   const runForward = (text: readonly TokenBatch[]) =>

@@ -58,7 +58,7 @@ async function activationsOf(transcoder: Transcoder): Promise<number[][]> {
   });
   const contexts = Math.ceil(config.sample_tokens / perContext);
   await overText({ gpu, decoder, source, contexts, isReadOnce: true, includeBos: config.include_bos }, [reader]);
-  source.close();
+  await source.close();
   return found;
 }
 
@@ -69,7 +69,7 @@ const { tallies: [tally] } = await collectSamples({
   ...{ gpu, decoder, source, settings: config, tokens: config.sample_tokens },
   transcoders: [{ transcoder: { ...transcoder, weights, thresholds }, config }],
 });
-source.close();
+await source.close();
 const directions = featureRows(config.groups, weights, tally, loadTokenizer(files).tokenText);
 for (const [name, rows] of [["features", trained], ["random directions", directions]] as const) {
   const bindings = rows.map(tokenBinding),

@@ -45,7 +45,7 @@ while (epoch === 0 && tokens < TOKENS) {
   epoch = position.epoch;
 }
 const wall = (performance.now() - opened) / 1000, processor = processorTime() - processorOpened;
-source.close();
+await source.close();
 console.log(
   `opened, first contexts included: ${((opened - started) / 1000).toFixed(2)} s (${
     (processorOpened - processorStarted).toFixed(2)

@@ -71,7 +71,8 @@ async function harvest(options: HarvestOptions): Promise<void> {
     const paths = options.data ? await pinPaths(options.data) : [], data: DataPaths = options.data ? paths : "builtin";
     const text = { tokenizer: files, data, reading: readingFor(options, data) };
     const openText = (start?: StreamPosition) => openTokenSource({ ...text, split: "train", context, seed, start });
-    const { summary } = await openText().then((source) => (source.close(), source));
+    const first = await openText(), { summary } = first;
+    await first.close();
     const description = {
       ...{ format: HARVEST_FORMAT, mtc_version: configuration.version, adapter: gpu.adapter },
       model: { name: files.name, path: files.path, fingerprint: await modelFingerprint(files) },
@@ -98,7 +99,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
       printWritten(options, taps, widths, written);
     } finally {
       progress.stop();
-      source.close();
+      await source.close();
     }
   } finally {
     await files.weights.close();

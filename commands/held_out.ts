@@ -84,7 +84,7 @@ export async function onHeldOut<T>(
     return await measure({ gpu, decoder, source, text, tokens, settings: config, transcoders: placed, advance });
   } finally {
     progress.stop();
-    source.close();
+    await source.close();
   }
 }
 

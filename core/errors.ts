@@ -118,7 +118,7 @@ export class SettingError extends UsageError {
   }
 }
 
-/** The user stopped the work and it ended cleanly. Exit code 130. */
+/** The user, or a signal, stopped the work and it ended cleanly. Exit code 130, or 75. */
 export class Interrupted extends UserError {
   /** Distinguishes this class in logs. */
   override name = "Interrupted";

@@ -107,7 +107,7 @@ async function harvest(
   try {
     await overText({ gpu, decoder, source, contexts, includeBos: true }, [keeper]);
   } finally {
-    source.close();
+    await source.close();
   }
   const taps = TAPS.map(({ layer, site }, t) => {
     const data = concatenated(parts[t]);

@@ -121,7 +121,7 @@ export async function makeRecords(
       });
     } finally {
       progress.stop();
-      source.close();
+      await source.close();
     }
   } finally {
     await files.weights.close();

@@ -92,11 +92,16 @@ export class TrainDisplay {
     ];
   }
 
-  /** Says that the interrupt was heard. */
-  interrupting(): void {
+  /**
+   * Says that a signal was heard.
+   *
+   * @param signal Its name.
+   */
+  interrupting(signal: Deno.Signal): void {
     this.#isStopping = true;
     this.stop();
-    console.error("mtc: stopping after the current step; press Ctrl-C again to stop at once without saving");
+    const how = signal === "SIGINT" ? "; press Ctrl-C again to stop at once without saving" : `, as ${signal} asks for`;
+    console.error(`mtc: stopping after the current step${how}`);
   }
 
   /** Removes the bar. */
@@ -111,6 +116,7 @@ export class TrainDisplay {
       loading: (layers, needed) => this.#loading(layers, needed),
       filling: (n, done, contexts) => this.#filling(n, done, contexts),
       rounded: (errors) => this.#rounded(errors),
+      metricsLost: (directory, step) => this.#metricsLost(directory, step),
       measured: (target, variance) => this.#measured(target, variance),
       stepped: (step, transcoders, tokensPerSecond) => this.#stepped(step, transcoders, tokensPerSecond),
     };
@@ -156,6 +162,11 @@ export class TrainDisplay {
   #rounded(errors: Readonly<Record<string, number>>): void {
     this.stop();
     console.error(`  ${describeErrors(errors)}`);
+  }
+
+  #metricsLost(directory: string, step: number): void {
+    this.stop();
+    console.error(`mtc: metrics.csv of ${directory} is gone; what is logged from here on begins behind step ${step}`);
   }
 
   #measured(target: Tap, variance: TargetVariance): void {

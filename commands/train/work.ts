@@ -4,6 +4,7 @@
  * @module
  */
 
+import { stopGently } from "../../core/ending.ts";
 import { Interrupted, printable, UserError } from "../../core/errors.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
@@ -73,7 +74,12 @@ async function trainAndFinish(
 ): Promise<Diverged[]> {
   const { directory, resumed, sweep, parents } = request, lock = await lockRun(directory);
   let display = new TrainDisplay(request.settings, request.transcoders, request.activations);
-  const stop = listenForInterrupts(() => display.interrupting());
+  const stop = new AbortController();
+  using _ = stopGently((signal) => {
+    // What was stopped, and how to go on, is said by those who know.
+    stop.abort();
+    display.interrupting(signal);
+  });
   const diverged: Diverged[] = [];
   try {
     const verb = parents ? "Going on with" : resumed ? "Resuming" : "Training";
@@ -101,7 +107,6 @@ async function trainAndFinish(
     throw await withResume(error, directory);
   } finally {
     display.stop();
-    stop.end();
     await lock.release();
   }
   return diverged;
@@ -197,19 +202,4 @@ export async function withResume(error: unknown, directory: string): Promise<unk
   // A text that is mended is another one; the run could not go on with it.
   if (parts.option !== undefined) return new UserError({ ...parts, remedy: `${goOn} ${parts.option}` });
   return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });
-}
-
-/** The first Ctrl-C asks the run to save itself and end; a second one ends it at once. */
-function listenForInterrupts(onRequest: () => void): { readonly signal: AbortSignal; end(): void } {
-  const controller = new AbortController();
-  const signals: Deno.Signal[] = Deno.build.os === "windows" ? ["SIGINT"] : ["SIGINT", "SIGTERM"];
-  const listener = () => {
-    // What was stopped, and how to go on, is said by those who know.
-    controller.abort();
-    remove();
-    onRequest();
-  };
-  const remove = () => signals.forEach((signal) => Deno.removeSignalListener(signal, listener));
-  signals.forEach((signal) => Deno.addSignalListener(signal, listener));
-  return { signal: controller.signal, end: remove };
 }

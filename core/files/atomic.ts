@@ -4,14 +4,15 @@
  */
 
 import { dirname } from "node:path";
+import { endFirst } from "../ending.ts";
 import { UserError } from "../errors.ts";
 import { temporaryPath } from "./temporary.ts";
 
 /**
  * Writes a file under a temporary name in its own directory, syncs it and renames it into place.
  *
- * The temporary name is random, see {@link temporaryPath}. A killed process leaves the file of that name behind, which is in nobody's
- * way; training clears them away. A symbolic link at `path` is replaced, what it leads to stays as it is.
+ * The temporary name is random, see {@link temporaryPath}. A process that ends at a signal removes the file, a killed one leaves it behind,
+ * which is in nobody's way; training clears them away. A symbolic link at `path` is replaced, what it leads to stays as it is.
  *
  * @param path The file to make or replace; its directory must exist.
  * @param fill Writes the content to the open file.
@@ -22,6 +23,7 @@ export async function replaceFile(path: string, fill: (file: Deno.FsFile) => Pro
   const file = await Deno.open(temporary, { write: true, createNew: true }).catch((error) =>
     Promise.reject(fileError("write", path, error))
   );
+  const forget = endFirst(() => Deno.removeSync(temporary));
   try {
     try {
       await fill(file);
@@ -34,6 +36,8 @@ export async function replaceFile(path: string, fill: (file: Deno.FsFile) => Pro
     // The first error is the one to tell.
     await Deno.remove(temporary).catch(() => {});
     throw fileError("write", path, error);
+  } finally {
+    forget();
   }
   await syncDirectory(dirname(path));
 }

@@ -33,7 +33,7 @@ export interface ReadingSet {
    */
   next(contexts: number): Promise<ContextBatch>;
   /** Ends the reading. Calls of `next` that are under way fail. */
-  close(): void;
+  close(): Promise<void>;
 }
 
 /** What a reading set is drawn from. */
@@ -86,13 +86,14 @@ class PartByPart implements ReadingSet {
     return { batch: emptyBatch(0, this.#context), position: START, done: true };
   }
 
-  close(): void {
-    this.#source?.close();
+  async close(): Promise<void> {
+    const source = this.#source;
     this.#source = null;
+    await source?.close();
   }
 
   async #nextPart(): Promise<void> {
-    this.close();
+    await this.close();
     this.#places = new Map();
     const next = SHARES.at(++this.#part);
     if (next) this.#source = await this.#open(next);

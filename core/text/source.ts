@@ -2,6 +2,7 @@
  * Token sources: where the forward pass gets its contexts from.
  * @module
  */
+import { endFirst } from "../ending.ts";
 import { UserError } from "../errors.ts";
 import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
@@ -32,8 +33,8 @@ export interface TokenSource {
    * @throws {UserError} when the text cannot be tokenised.
    */
   next(contexts: number): Promise<ContextBatch>;
-  /** Ends the Worker. Calls of `next` that are under way fail. */
-  close(): void;
+  /** Ends the Worker; settles when it has ended. Calls of `next` that are under way fail. */
+  close(): Promise<void>;
 }
 
 /**
@@ -47,7 +48,7 @@ export async function openTokenSource(options: TokenSourceOptions): Promise<Toke
     if (opened.kind !== "opened") throw new Error(`Cannot open the text: the Worker answered "${opened.kind}"`);
     return new PrefetchingSource(worker, opened, options);
   } catch (error) {
-    worker.close();
+    await worker.close();
     throw error;
   }
 }
@@ -66,20 +67,29 @@ export function evaluatedText(
   return { split, documents: source.documents, documentName: (document: number) => source.documentName(document) };
 }
 
+/** The longest that a Worker is waited for which is to end, and what its thread takes to be gone after its last word, measured 4 to 32 ms. */
+const LAST_WORD_MS = 1000, THREAD_END_MS = 50;
+
 /** Requests to the Worker and their replies, which come in the order of the requests. */
 class TextWorker {
   #worker = new Worker(WORKER_URL, { type: "module" });
   #waiting: { resolve: (reply: Reply) => void; reject: (error: Error) => void }[] = [];
   #failure: Error | undefined;
+  #end = Promise.withResolvers<void>();
+  #closing: Promise<void> | undefined;
+  // A thread that runs while the process exits may crash it.
+  #forget = endFirst(() => this.close());
 
   constructor() {
     this.#worker.onmessage = ({ data: reply }: MessageEvent<Reply>) => {
+      if (reply.kind === "closed") return this.#end.resolve();
       const first = this.#waiting.shift();
       if (reply.kind === "failed") first?.reject(errorOf(reply));
       else first?.resolve(reply);
     };
     this.#worker.onerror = (event) => {
       event.preventDefault();
+      this.#end.resolve();
       this.#fail(new Error(`The Worker that reads the text failed: ${event.message}`));
     };
   }
@@ -92,9 +102,22 @@ class TextWorker {
     });
   }
 
-  close(): void {
-    this.#worker.terminate();
+  close(): Promise<void> {
+    return this.#closing ??= this.#close();
+  }
+
+  async #close(): Promise<void> {
     this.#fail(new Error("The token source is closed"));
+    this.#worker.postMessage({ kind: "close" } satisfies Request);
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    await Promise.race([this.#end.promise, new Promise((resolve) => timer = setTimeout(resolve, LAST_WORD_MS))]);
+    clearTimeout(timer);
+    this.#worker.terminate();
+    // Nobody need wait for the thread itself but who ends the process.
+    const ended = performance.now(), left = () => Math.max(0, ended + THREAD_END_MS - performance.now());
+    this.#forget();
+    const forget = endFirst(() => new Promise((resolve) => setTimeout(resolve, left())));
+    Deno.unrefTimer(setTimeout(forget, THREAD_END_MS));
   }
 
   #fail(error: Error): void {
@@ -147,8 +170,8 @@ class PrefetchingSource implements TokenSource {
     return given;
   }
 
-  close(): void {
-    this.#worker.close();
+  close(): Promise<void> {
+    return this.#worker.close();
   }
 
   async #take(contexts: number): Promise<ContextBatch> {

@@ -38,11 +38,12 @@ export interface TokenSourceOptions {
   tokens?: number;
 }
 
-/** What the Worker is asked: to open a stream, then again and again for its next run of contexts. */
-export type Request = { kind: "open"; options: TokenSourceOptions } | { kind: "next" };
+/** What the Worker is asked: to open a stream, then again and again for its next run of contexts, at last to end. */
+export type Request = { kind: "open"; options: TokenSourceOptions } | { kind: "next" } | { kind: "close" };
 
-/** What the Worker answers. `reason` is that of a UserError; null for a defect. */
+/** What the Worker answers; `closed` is its last word. `reason` is that of a UserError; null for a defect. */
 export type Reply =
+  | { kind: "closed" }
   | { kind: "opened"; names: DocumentNames; summary: TextSummary }
   | ({ kind: "run"; ended: boolean } & ContextRun)
   | { kind: "failed"; reason: Reason | null; message: string; stack: string | undefined };
@@ -51,6 +52,7 @@ export type Reply =
 interface WorkerScope {
   onmessage: (event: MessageEvent<Request>) => void;
   postMessage(reply: Reply, transfer: Transferable[]): void;
+  close(): void;
 }
 
 /** Tokens in a run: long enough that messages cost nothing, short enough that nobody waits for one. */
@@ -68,10 +70,16 @@ let first: ContextRun | undefined;
 let previous: Promise<void> = Promise.resolve();
 
 scope.onmessage = ({ data: request }) => {
-  previous = previous.then(() => answer(request));
+  if (request.kind !== "close") {
+    previous = previous.then(() => answer(request));
+    return;
+  }
+  // What was asked for before is not waited for.
+  scope.postMessage({ kind: "closed" }, []);
+  scope.close();
 };
 
-async function answer(request: Request): Promise<void> {
+async function answer(request: Exclude<Request, { kind: "close" }>): Promise<void> {
   try {
     const reply = request.kind === "open" ? await open(request.options) : await next();
     const { ids, document, position } = reply.kind === "run" ? reply.batch : {};
@@ -108,7 +116,7 @@ async function next(): Promise<Reply> {
 }
 
 /**
- * Lets the event loop turn. Deno ends a Worker that was terminated only there, so without this a closed one would go on with every run
+ * Lets the event loop turn. A Worker hears only there that it is to end, so without this a closed one would go on with every run
  * that it was asked for, on a core of its own and in half a gigabyte where the vocabulary is Gemma-3's.
  */
 function toEventLoop(): Promise<void> {

@@ -76,7 +76,7 @@ export async function reread(order: TextOrder, contexts: number, taps: readonly 
     }
     done += batch.contexts;
   }
-  source.close();
+  await source.close();
   const rows = done * CONTEXT;
   return {
     ...{ rows, ids, position, tokens: rowsOf(document.subarray(0, rows)) },

@@ -216,7 +216,7 @@ Deno.test("what is left out of training and of the final pass is counted token b
   const count = async (seed: number, contexts: number) => {
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed });
     const { batch: { ids } } = await source.next(contexts);
-    source.close();
+    await source.close();
     const text = [...ids].filter((_, at) => at % context > 0), excluded = text.filter((id) => left.has(id)).length;
     return { tokens: text.length - excluded, excluded_tokens: excluded };
   };

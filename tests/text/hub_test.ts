@@ -51,7 +51,7 @@ Deno.test("hf: through the Worker, from one commit; a reference is recorded with
       assert.equal(source.documentName(batch.document[1]), "part.parquet:1");
       assert.deepEqual([source.summary.documents, source.summary.bytes], [200, FILES["part.parquet"].length]);
     } finally {
-      source.close();
+      await source.close();
     }
     const options = { tokenizer: tokenizerFiles, context: 16, seed: 1 };
     const absent = openTokenSource({ ...options, data: ["hf:validation/absent"], split: "train" });

@@ -42,7 +42,7 @@ async function readAll(path: string, tokens: number, atOnce: number, context = C
     assert.equal((await source.next(4)).batch.contexts, 0, "nothing comes after the end");
     return { tokens: read, contexts, documents: source.documents };
   } finally {
-    source.close();
+    await source.close();
   }
 }
 

@@ -30,7 +30,7 @@ async function withSource(options: Partial<TokenSourceOptions>, use: (source: To
   try {
     await use(source);
   } finally {
-    source.close();
+    await source.close();
   }
 }
 
@@ -136,8 +136,9 @@ Deno.test("close: what is under way and what comes later fails", async () => {
   await withFile("a.jsonl", jsonl(TEXTS), async (path) => {
     await withSource({ data: [path] }, async (source) => {
       const underWay = source.next(4);
-      await Promise.resolve().then(() => source.close());
+      const closed = Promise.resolve().then(() => source.close());
       await assert.rejects(underWay, /closed/);
+      await closed;
       await assert.rejects(source.next(4), /closed/);
     });
   });

@@ -204,7 +204,7 @@ Deno.test("a buffer in several blocks holds, draws and starts a run with the byt
     const source = await openTokenSource({ tokenizer: files, data: "builtin", split: "train", context, seed: 3 });
     const buffer = new ShuffleBuffer(bindingAtMost(gpu, mostRows * width * 4), taps, decoder.config, cut, 5);
     await fillBuffer(buffer, 1, { gpu, decoder, source });
-    source.close();
+    await source.close();
     const y = createTensor(gpu, "drawn rows", [rows, width]), drawn: Float32Array[] = [];
     for (const activations of buffer.activations) {
       const pass = new Pass(gpu);

@@ -43,7 +43,7 @@ async function fill(): Promise<ShuffleBuffer> {
   const buffer = new ShuffleBuffer(gpu, taps, decoder.config, bufferLayout(settings), 0);
   const tokens = await openTokenSource({ tokenizer: model, data: "builtin", split: "train", context, seed: 0 });
   await fillBuffer(buffer, 0, { gpu, decoder, source: tokens });
-  tokens.close();
+  await tokens.close();
   return buffer;
 }
 

@@ -1,0 +1,123 @@
+/**
+ * The end of the process: what must have ended before it, and the signals that ask for it.
+ *
+ * SIGTERM, SIGHUP and SIGUSR2 (as a cluster's engine sends them) and Ctrl-C stop a command at once, unless it asks with {@link stopGently} to
+ * be told instead. A listener hears nothing while synchronous code runs, so Ctrl-C is left to the system where that suffices.
+ * @module
+ */
+
+/** Stopped with everything saved: the same command, run again, goes on. */
+const STOPPED = 75;
+/** The same after Ctrl-C, as shells have it. */
+const INTERRUPTED = 130;
+
+const ends = new Set<() => void | Promise<void>>();
+
+/**
+ * Remembers something that must be ended before the process is: a thread, a half-written file.
+ *
+ * @param end Ends it; it may be called when that has happened already.
+ * @returns Forgets it.
+ */
+export function endFirst(end: () => void | Promise<void>): () => void {
+  ends.add(end);
+  return () => ends.delete(end);
+}
+
+/** Ends all that {@link endFirst} knows of; what fails to end does not keep the process. */
+export async function endAll(): Promise<void> {
+  await Promise.allSettled([...ends].map(async (end) => await end()));
+}
+
+const isWindows = Deno.build.os === "windows";
+const REQUESTS: readonly Deno.Signal[] = isWindows ? [] : ["SIGTERM", "SIGHUP", "SIGUSR2"];
+const INTERRUPT: Deno.Signal = "SIGINT";
+
+/** The signal that came first; null as long as none did. */
+let first: Deno.Signal | null = null;
+/** Whether Ctrl-C has come before. */
+let isInterrupted = false;
+/** Who is told of signals in place of the end. */
+let told: ((signal: Deno.Signal) => void) | null = null;
+const listening = new Map<Deno.Signal, () => void>();
+
+/**
+ * Listens for signals from now on. As process 1 of a container it must, as those that are not listened for do nothing there.
+ */
+export function listenForSignals(): void {
+  listen(Deno.pid === 1 ? [...REQUESTS, INTERRUPT] : REQUESTS);
+}
+
+/**
+ * Asks to be told of the signals in place of the end. Further ones, as engines send them, change nothing, but for a second Ctrl-C, which
+ * ends the process at once.
+ *
+ * @param onSignal Hears of the first signal, and of a Ctrl-C behind it.
+ * @returns What makes signals end the process again.
+ */
+export function stopGently(onSignal: (signal: Deno.Signal) => void): Disposable {
+  const before = [...listening.keys()];
+  listen([...REQUESTS, INTERRUPT]);
+  told = onSignal;
+  return {
+    [Symbol.dispose]() {
+      told = null;
+      for (const [signal, listener] of listening) {
+        if (before.includes(signal)) continue;
+        Deno.removeSignalListener(signal, listener);
+        listening.delete(signal);
+      }
+    },
+  };
+}
+
+/**
+ * What a process that was asked to stop exits with.
+ *
+ * @returns 130 after Ctrl-C, 75 after any other signal.
+ */
+export function stoppedCode(): number {
+  return first === null || first === INTERRUPT ? INTERRUPTED : STOPPED;
+}
+
+function listen(signals: readonly Deno.Signal[]): void {
+  const ignored = ignoredSignals();
+  for (const signal of signals) {
+    if (listening.has(signal) || ignored.includes(signal)) continue;
+    const listener = () => hear(signal);
+    Deno.addSignalListener(signal, listener);
+    listening.set(signal, listener);
+  }
+}
+
+function hear(signal: Deno.Signal): void {
+  const isFirst = first === null, isAgain = signal === INTERRUPT && isInterrupted;
+  first ??= signal;
+  isInterrupted ||= signal === INTERRUPT;
+  if (told === null || isAgain) return void leave();
+  if (isFirst || signal === INTERRUPT) told(signal);
+}
+
+async function leave(): Promise<void> {
+  await endAll();
+  Deno.exit(stoppedCode());
+}
+
+/** Numbers of signals on Linux, as /proc has them. */
+const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGUSR2: 12, SIGTERM: 15 };
+
+/**
+ * The signals that whoever started the process made it deaf to, as `nohup` does to SIGHUP: a listener would undo that. Where the system does
+ * not tell, SIGHUP counts as one of them for a process without a terminal that no engine runs.
+ */
+function ignoredSignals(): Deno.Signal[] {
+  try {
+    const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(Deno.readTextFileSync("/proc/self/status"))![1]}`);
+    const isIgnored = ([, number]: [string, number]) => (mask >> BigInt(number - 1)) % 2n === 1n;
+    return Object.entries(NUMBERS).filter(isIgnored).map(([signal]) => signal as Deno.Signal);
+  } catch {
+    const hasTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal());
+    const isEngine = Deno.pid === 1 || Deno.env.get("SLURM_JOB_ID") !== undefined;
+    return hasTerminal || isEngine ? [] : ["SIGHUP"];
+  }
+}
