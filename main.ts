@@ -68,6 +68,7 @@ function prepare(command: Command): Command {
       console.error(`mtc: ${printable(text.replace(/^error: /, "").trim().replaceAll("\n", " "))}`),
   });
   requireLast(command);
+  command.hook("preAction", () => refuseEmpty(command));
   command.commands.forEach(prepare);
   return command;
 }
@@ -82,6 +83,12 @@ function requireLast(command: Command): void {
   });
 }
 
+/** An empty path would mean the working directory, as a variable of a script that was never set would have it. */
+function refuseEmpty(command: Command): void {
+  const empty = command.options.find((option) => [command.getOptionValue(option.attributeName())].flat().includes(""));
+  if (empty) command.error(`error: option '${empty.flags}' must not be empty`);
+}
+
 /** The program, with the one command that `args` names imported and the others as names with a summary. */
 async function programFor(args: readonly string[]): Promise<Command> {
   const operands = args.filter((arg) => !arg.startsWith("-"));
@@ -89,7 +96,12 @@ async function programFor(args: readonly string[]): Promise<Command> {
   const program = new Command("mtc")
     .description("Trains Matryoshka transcoders on layers of Gemma-2 and Gemma-3 and explains what they learned.")
     .version(configuration.version)
-    .addHelpText("after", "\nExample:\n  mtc train && mtc report --out analysis_results");
+    .addHelpText(
+      "after",
+      "\nExit codes:\n  0 done, 1 the work failed, 2 the command line or a configuration is wrong,\n" +
+        "  75 stopped by a signal with everything saved: the same command goes on, 130 the same after Ctrl-C\n" +
+        "\nExample:\n  mtc train && mtc report --out analysis_results",
+    );
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     program.addCommand(name === chosen ? (await load(args)).summary(summary) : new Command(name).description(summary));
   }

@@ -6,6 +6,8 @@
  * @module
  */
 
+import process from "node:process";
+
 /** Stopped with everything saved: the same command, run again, goes on. */
 const STOPPED = 75;
 /** The same after Ctrl-C, as shells have it. */
@@ -29,9 +31,8 @@ export async function endAll(): Promise<void> {
   await Promise.allSettled([...ends].map(async (end) => await end()));
 }
 
-const isWindows = Deno.build.os === "windows";
-const REQUESTS: readonly Deno.Signal[] = isWindows ? [] : ["SIGTERM", "SIGHUP", "SIGUSR2"];
-const INTERRUPT: Deno.Signal = "SIGINT";
+const INTERRUPT: Deno.Signal = "SIGINT", HANGUP: Deno.Signal = "SIGHUP";
+const REQUESTS: readonly Deno.Signal[] = Deno.build.os === "windows" ? [] : ["SIGTERM", HANGUP, "SIGUSR2"];
 
 /** The signal that came first; null as long as none did. */
 let first: Deno.Signal | null = null;
@@ -39,12 +40,15 @@ let first: Deno.Signal | null = null;
 let isInterrupted = false;
 /** Who is told of signals in place of the end. */
 let told: ((signal: Deno.Signal) => void) | null = null;
+/** Whether a hang-up is to be ignored; null before the first listener. */
+let isDeaf: boolean | null = null;
 const listening = new Map<Deno.Signal, () => void>();
 
 /**
  * Listens for signals from now on. As process 1 of a container it must, as those that are not listened for do nothing there.
  */
 export function listenForSignals(): void {
+  outliveTerminal();
   listen(Deno.pid === 1 ? [...REQUESTS, INTERRUPT] : REQUESTS);
 }
 
@@ -81,10 +85,11 @@ export function stoppedCode(): number {
 }
 
 function listen(signals: readonly Deno.Signal[]): void {
-  const ignored = ignoredSignals();
+  // From the first listener on Deno ends the process at these signals, even where they were ignored before.
+  isDeaf ??= isHangupIgnored();
   for (const signal of signals) {
-    if (listening.has(signal) || ignored.includes(signal)) continue;
-    const listener = () => hear(signal);
+    if (listening.has(signal)) continue;
+    const listener = signal === HANGUP && isDeaf ? () => {} : () => hear(signal);
     Deno.addSignalListener(signal, listener);
     listening.set(signal, listener);
   }
@@ -98,26 +103,35 @@ function hear(signal: Deno.Signal): void {
   if (isFirst || signal === INTERRUPT) told(signal);
 }
 
+/** What is said to a terminal that is gone, even before its SIGHUP is heard, is lost, and must not keep the process from saving itself. */
+function outliveTerminal(): void {
+  for (const [name, stream] of [["log", "stdout"], ["error", "stderr"]] as const) {
+    if (!Deno[stream].isTerminal()) continue;
+    process[stream].on("error", () => {});
+    const say = console[name];
+    console[name] = (...parts) => {
+      try {
+        say(...parts);
+      } catch { /* Nobody hears it. */ }
+    };
+  }
+}
+
 async function leave(): Promise<void> {
   await endAll();
   Deno.exit(stoppedCode());
 }
 
-/** Numbers of signals on Linux, as /proc has them. */
-const NUMBERS: Partial<Record<Deno.Signal, number>> = { SIGHUP: 1, SIGINT: 2, SIGUSR2: 12, SIGTERM: 15 };
-
 /**
- * The signals that whoever started the process made it deaf to, as `nohup` does to SIGHUP: a listener would undo that. Where the system does
- * not tell, SIGHUP counts as one of them for a process without a terminal that no engine runs.
+ * Whether whoever started the process made it deaf to SIGHUP, as `nohup` does, which is to stay so. Where the system does not tell, a
+ * process without a terminal counts as one, unless an engine runs it.
  */
-function ignoredSignals(): Deno.Signal[] {
+function isHangupIgnored(): boolean {
+  if (Deno.pid === 1) return false;
   try {
-    const mask = BigInt(`0x${/^SigIgn:\s*([0-9a-f]+)/m.exec(Deno.readTextFileSync("/proc/self/status"))![1]}`);
-    const isIgnored = ([, number]: [string, number]) => (mask >> BigInt(number - 1)) % 2n === 1n;
-    return Object.entries(NUMBERS).filter(isIgnored).map(([signal]) => signal as Deno.Signal);
+    return /^SigIgn:.*[13579bdf]$/m.test(Deno.readTextFileSync("/proc/self/status"));
   } catch {
     const hasTerminal = [Deno.stdin, Deno.stdout, Deno.stderr].some((stream) => stream.isTerminal());
-    const isEngine = Deno.pid === 1 || Deno.env.get("SLURM_JOB_ID") !== undefined;
-    return hasTerminal || isEngine ? [] : ["SIGHUP"];
+    return !hasTerminal && Deno.env.get("SLURM_JOB_ID") === undefined;
   }
 }

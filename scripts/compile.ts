@@ -16,15 +16,19 @@ import { fileURLToPath } from "node:url";
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BUNDLE = join(ROOT, "dist", "bundle");
 
-/** What the environment may say: how to draw and to print, and where Hugging Face's own libraries look for the hub and its cache. */
+/**
+ * What the environment may say: how to draw and to print, where Hugging Face's own libraries look for the hub and its cache, and which of
+ * many tasks this is (Slurm, Kubernetes, or a script of one's own).
+ */
 const ENVIRONMENT = [
   ...["DENO_WEBGPU_BACKEND", "MTC_TRACE", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM", "CI"],
   ...["HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_SYMLINKS"],
   ...["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "HOME", "USERPROFILE"],
+  ...["SLURM_*", "JOB_COMPLETION_INDEX", "MTC_TASK"],
 ];
 
 /**
- * Files, the network, two facts about the machine, and the environment by name; other variables seem unset.
+ * Files, the network, three facts about the machine, and the environment by name; other variables seem unset.
  *
  * The network cannot be named host by host: HF_ENDPOINT may be any mirror, and the hub sends downloads on to storage whose hosts
  * differ by region and change (cdn-lfs.huggingface.co, cas-bridge.xethub.hf.co, us.aws.cdn.hf.co). It is used for `hf:` references
@@ -34,7 +38,7 @@ const PERMISSIONS = [
   "--allow-read",
   "--allow-write",
   "--allow-net",
-  "--allow-sys=systemMemoryInfo,statfs",
+  "--allow-sys=systemMemoryInfo,statfs,hostname",
   `--allow-env=${ENVIRONMENT.join(",")}`,
   "--ignore-env",
   "--no-prompt",

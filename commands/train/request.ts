@@ -21,6 +21,7 @@ import { openTokenSource } from "../../core/text/source.ts";
 import type { TextSummary } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
+import { checkpointsOf } from "../../core/runs/checkpoints.ts";
 import { CONFIG_FILE, dataOf, ownSteps, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { dataOfHarvest, type HarvestDescription, harvestId, readHarvest } from "../../core/runs/harvest.ts";
@@ -662,6 +663,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
       remedy: "give the run's own directory, for example runs/first",
     });
   }
+  for (const path of paths) for (const own of [path, checkpointsOf(path)]) await refuseLink(action, own);
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
   const shared = (config: TranscoderConfig) =>
     JSON.stringify([
@@ -683,6 +685,17 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
     requirement: "its transcoders must share steps, harvest, model and text",
     found: `those of ${names[stranger]} are not those of ${names[0]}`,
     remedy: "move what does not belong to this run elsewhere",
+  });
+}
+
+/** A run writes and removes in its own directories alone. */
+async function refuseLink(action: string, path: string): Promise<void> {
+  if (!await lstat(path).then((info) => info.isSymbolicLink(), () => false)) return;
+  throw new UserError({
+    action,
+    requirement: `${path} must be a directory`,
+    found: "it is a link",
+    remedy: "move what it leads to into its place",
   });
 }
 

@@ -6,7 +6,7 @@ import { checkName } from "../../commands/train/request.ts";
 import { UsageError } from "../../core/errors.ts";
 import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
 import { names, SMALL } from "./small_train.ts";
-import { inDirectory, mtc } from "./tiny_run.ts";
+import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
 /** Two steps, a checkpoint after each. */
 const TINY_RUN = [...SMALL, "--steps", "2", "--checkpoint-every", "1", "--layers", "2"];
@@ -90,6 +90,36 @@ Deno.test("a report does not replace an index.md that is none of its own", () =>
     );
     await assertMine(directory, "index.md");
   }));
+
+Deno.test("a link in the place of a run's own directories is refused when it is resumed, and nothing behind it is touched", () =>
+  inDirectory(async (directory) => {
+    const run = join(directory, "runs", "run");
+    const layer = await writeTinyLayer(run, 2), elsewhere = join(directory, "elsewhere");
+    await Deno.remove(join(layer, "transcoder.safetensors"));
+    await put(elsewhere, "step_000003/state.json", "mine.txt");
+    await Deno.symlink(elsewhere, join(layer, "checkpoints"));
+    const resume = () => mtc("train", "--resume", run);
+    const first = await resume();
+    assert.equal(first.code, 1);
+    assert.match(first.stderr, /^mtc: Cannot resume .*: \S+checkpoints must be a directory, it is a link; move/);
+    await Deno.rename(layer, join(directory, "layer"));
+    await Deno.symlink(join(directory, "layer"), layer);
+    assert.match((await resume()).stderr, /^mtc: Cannot resume .*: \S+layer2 must be a directory, it is a link; move/);
+    await assertMine(elsewhere, "step_000003/state.json", "mine.txt");
+  }));
+
+Deno.test("an empty path is refused wherever one is asked for", async () => {
+  const lines = [
+    ...[["harvest", "--layers", "2", "--out", ""], ["report", "--out", ""], ["report", "--runs", ""]],
+    ...[["train", "--runs", ""], ["train", "--resume", ""], ["train", "--data", ""], ["evaluate", "--run", ""]],
+    ...[["sweep", "--runs", ""], ["encode", "--run", "", "--text", "a"], ["analyze", "weights", "--run", ""]],
+  ];
+  for (const line of lines) {
+    const { code, stderr } = await mtc(...line);
+    assert.equal(code, 2, line.join(" "));
+    assert.match(stderr, /^mtc: option '.*--(out|runs|resume|data|run) <.*>' must not be empty$/, line.join(" "));
+  }
+});
 
 Deno.test("a link in the place of a run is refused before any work, wherever it leads", () =>
   inDirectory(async (directory) => {

@@ -118,11 +118,12 @@ Deno.test("a run killed at random moments ends with the same bytes", async () =>
 });
 
 /** Sends a signal to a run under way and checks what it says and leaves; returns the step it stopped after. */
-async function stop(run: string, signal: Deno.Signal): Promise<void> {
+async function stop(run: string, code: number, signal: Deno.Signal, further: Deno.Signal[] = []): Promise<void> {
   const child = startNew(run);
   assert.ok(await signalWhen(child, signal, hasCheckpoint(run, "layer4", "step_000010")), "the run was still going");
-  const [{ code }, stderr] = await Promise.all([child.status, child.stderr.text()]);
-  assert.equal(code, 130, stderr);
+  for (const signal of further) child.kill(signal);
+  const [status, stderr] = await Promise.all([child.status, child.stderr.text()]);
+  assert.equal(status.code, code, stderr);
   const said = /^mtc: Stopped after step (\d+) of 30, which is saved; go on with: mtc train --resume (.*)$/m.exec(
     stderr,
   );
@@ -135,14 +136,20 @@ async function stop(run: string, signal: Deno.Signal): Promise<void> {
 }
 
 Deno.test("Ctrl-C saves the run, says how to go on and exits with 130; resumed, it ends with the same bytes", async () => {
-  await stop("interrupted", "SIGINT");
+  await stop("interrupted", 130, "SIGINT");
   const { code, stderr } = await resume("interrupted");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^Resuming 2 transcoders of tiny-gemma2$/m);
   assert.deepEqual(await content("interrupted"), whole);
 });
 
-Deno.test("SIGTERM does as Ctrl-C", () => stop("terminated", "SIGTERM"));
+Deno.test("SIGTERM, also where it comes several times, saves the run and exits with 75", () =>
+  stop("terminated", 75, "SIGTERM", ["SIGTERM", "SIGHUP"]));
+
+Deno.test("SIGUSR2 and SIGHUP do the same", async () => {
+  await stop("warned", 75, "SIGUSR2");
+  await stop("hung", 75, "SIGHUP");
+});
 
 Deno.test("Ctrl-C after the last step says so and loses nothing", async () => {
   await copyRun("whole", "sampling");

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { replaceFile, writeFileAtomic } from "../../core/files/atomic.ts";
+import { endAll } from "../../core/ending.ts";
+import { replaceFile, writeAll, writeFileAtomic } from "../../core/files/atomic.ts";
 import { UserError } from "../../core/errors.ts";
 
 const names = (directory: string) => [...Deno.readDirSync(directory)].map(({ name }) => name).sort();
@@ -57,5 +58,27 @@ Deno.test("a file used as a directory, a missing directory and an occupied name 
   await Deno.mkdir(join(directory, "taken"));
   await assert.rejects(writeFileAtomic(join(directory, "taken"), ""), UserError);
   assert.deepEqual(names(directory), ["file", "taken"]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("several writers of one file at once are in nobody's way, and one of them has it", async () => {
+  const directory = await Deno.makeTempDir(), path = join(directory, "a.txt");
+  const contents = ["a", "b", "c", "d"].map((letter) => letter.repeat(100_000));
+  await Promise.all(contents.map((content) => writeFileAtomic(path, content)));
+  assert.ok(contents.includes(await Deno.readTextFile(path)));
+  assert.deepEqual(names(directory), ["a.txt"]);
+  await Deno.remove(directory, { recursive: true });
+});
+
+Deno.test("a file that is being written is removed when the process ends first", async () => {
+  const directory = await Deno.makeTempDir(), path = join(directory, "a.txt");
+  await Deno.writeTextFile(path, "old");
+  await assert.rejects(replaceFile(path, async (file) => {
+    await writeAll(file, new Uint8Array(10));
+    assert.equal(names(directory).length, 2);
+    await endAll();
+    assert.deepEqual(names(directory), ["a.txt"]);
+  }));
+  assert.equal(await Deno.readTextFile(path), "old");
   await Deno.remove(directory, { recursive: true });
 });

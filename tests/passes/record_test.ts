@@ -35,7 +35,7 @@ const readingSet = (text = whole): ReadingSet => ({
   ...sourceOf(text),
   documents,
   summary: { documents: 2, train_documents: 1, held_out_documents: 1, bytes: 1, file_count: 1, fingerprint: "" },
-  close() {},
+  close: () => Promise.resolve(),
 });
 
 const gpu = await openGpu(), files = await openModel("builtin");
