@@ -69,6 +69,7 @@ function prepare(command: Command): Command {
   });
   requireLast(command);
   command.hook("preAction", () => refuseEmpty(command));
+  if (command.commands.length === 0) takeAdapter(command);
   command.commands.forEach(prepare);
   return command;
 }
@@ -80,6 +81,18 @@ function requireLast(command: Command): void {
   command.hook("preAction", () => {
     const missing = required.find((option) => command.getOptionValue(option.attributeName()) === undefined);
     if (missing) command.error(`error: option '${missing.flags}' is required`);
+  });
+}
+
+/** Every command that does something may open a GPU. */
+function takeAdapter(command: Command): void {
+  command.option(
+    "--adapter <which>",
+    "the GPU: its number or a part of its name in `mtc doctor` (default: MTC_ADAPTER, or the fastest)",
+  );
+  command.hook("preAction", async () => {
+    const wanted = command.getOptionValue("adapter") ?? Deno.env.get("MTC_ADAPTER");
+    if (wanted) await (await import("./commands/adapter.ts")).useAdapter(wanted);
   });
 }
 

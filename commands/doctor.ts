@@ -10,6 +10,7 @@ import pc from "picocolors";
 import { builtinModel } from "../core/builtin/model.ts";
 import { builtinDocuments } from "../core/builtin/text.ts";
 import { UserError } from "../core/errors.ts";
+import { driverManifests, listAdapters, requestAdapter } from "../core/gpu/adapters.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
 import { hiddenDrivers } from "../core/gpu/hidden_drivers.ts";
 import { candidateTiles } from "../core/gpu/products.ts";
@@ -35,6 +36,9 @@ interface Diagnosis {
   readonly disk: { readonly folder: string; readonly free: number };
   /** Vulkan driver manifests; empty outside Linux. */
   readonly drivers: readonly string[];
+  /** The names of the adapters among which --adapter chooses. */
+  readonly adapters: readonly string[];
+  /** The one that is used. */
   readonly adapter: Adapter | null;
   readonly builtin: { readonly model: number; readonly documents: number };
   readonly problems: readonly Problem[];
@@ -78,16 +82,6 @@ type Feature = keyof typeof FEATURES;
 
 const FEATURE_NAMES = Object.keys(FEATURES) as Feature[];
 const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
-
-async function readDrivers(): Promise<string[]> {
-  const found: string[] = [];
-  for (const folder of ["/etc/vulkan/icd.d", "/usr/share/vulkan/icd.d"]) {
-    try {
-      for await (const { name } of Deno.readDir(folder)) if (name.endsWith(".json")) found.push(`${folder}/${name}`);
-    } catch { /* Absent on systems without Vulkan drivers and on those without Vulkan. */ }
-  }
-  return found.sort();
-}
 
 function driverRemedy(drivers: readonly string[]): string {
   if (Deno.build.os !== "linux") return "update the operating system's graphics driver";
@@ -137,7 +131,7 @@ async function examineFeatures(): Promise<Pick<Adapter, "features" | "subgroup_l
   let subgroup_lanes: Adapter["subgroup_lanes"] = null;
   for (const name of FEATURE_NAMES) {
     // The same adapter as openGpu's; one serves for a single device.
-    const adapter = await navigator.gpu.requestAdapter({ powerPreference: "high-performance" });
+    const adapter = await requestAdapter();
     const feature = name as GPUFeatureName;
     const device = adapter && await deviceWith(adapter, feature);
     if (!device) continue;
@@ -187,7 +181,7 @@ async function diagnose(): Promise<Diagnosis> {
   const memory = Deno.systemMemoryInfo();
   const folder = process.cwd();
   const space = await statfs(folder);
-  const drivers = await readDrivers();
+  const drivers = await driverManifests();
   return {
     mtc: configuration.version,
     deno: Deno.version.deno,
@@ -196,6 +190,7 @@ async function diagnose(): Promise<Diagnosis> {
     memory: { total: memory.total, available: memory.available },
     disk: { folder, free: space.bavail * space.bsize },
     drivers,
+    adapters: (await listAdapters()).map(({ name }) => name),
     adapter: await examineAdapter(drivers, problems),
     builtin: await examineBuiltin(problems),
     problems,
@@ -238,6 +233,7 @@ function render(found: Diagnosis): string {
     ["memory", `${bytes(found.memory.available)} free of ${bytes(found.memory.total)}`],
     ["disk", `${bytes(found.disk.free)} free in ${found.disk.folder}`],
     ["drivers", found.drivers.map(driverName).join(", ") || "none found"],
+    ...found.adapters.length > 1 ? found.adapters.map((name, i): [string, string] => [`--adapter ${i}`, name]) : [],
     ...(found.adapter ? renderAdapter(found.adapter) : [["adapter", pc.red("none")] as [string, string]]),
     ["built in", `model of ${bytes(found.builtin.model)}, text of ${found.builtin.documents} documents`],
   ];

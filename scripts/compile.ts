@@ -21,7 +21,18 @@ const BUNDLE = join(ROOT, "dist", "bundle");
  * many tasks this is (Slurm, Kubernetes, or a script of one's own).
  */
 const ENVIRONMENT = [
-  ...["DENO_WEBGPU_BACKEND", "MTC_TRACE", "NO_COLOR", "FORCE_COLOR", "CLICOLOR_FORCE", "TERM", "CI"],
+  ...[
+    "DENO_WEBGPU_BACKEND",
+    "VK_DRIVER_FILES",
+    "VK_ICD_FILENAMES",
+    "MTC_ADAPTER",
+    "MTC_TRACE",
+    "NO_COLOR",
+    "FORCE_COLOR",
+    "CLICOLOR_FORCE",
+    "TERM",
+    "CI",
+  ],
   ...["HF_ENDPOINT", "HF_TOKEN", "HF_TOKEN_PATH", "HF_HUB_OFFLINE", "HF_HUB_DISABLE_SYMLINKS"],
   ...["HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "HOME", "USERPROFILE"],
   ...["SLURM_*", "JOB_COMPLETION_INDEX", "MTC_TASK"],

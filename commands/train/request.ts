@@ -286,6 +286,7 @@ const CHOSEN_FURTHER = [
     "name",
     "dryRun",
     "json",
+    "adapter",
   ],
 ];
 
@@ -531,7 +532,7 @@ export async function resumedRequest(
   const given = command.options.find((option) => {
     const name = option.attributeName();
     return command.getOptionValueSource(name) === "cli" &&
-      !["resume", "model", "data", "badLines", "json", "dryRun", "atOnce"].includes(name);
+      !["resume", "model", "data", "badLines", "json", "dryRun", "atOnce", "adapter"].includes(name);
   });
   if (given) {
     throw new UsageError({

@@ -5,6 +5,8 @@
 
 import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { UserError } from "../errors.ts";
+import { adapterName } from "./adapter_name.ts";
+import { requestAdapter } from "./adapters.ts";
 import { hiddenDrivers } from "./hidden_drivers.ts";
 import { Memory } from "./memory.ts";
 import { DeviceShared } from "./shared.ts";
@@ -60,7 +62,7 @@ export async function openGpu(
   onKernel: ((time: KernelTime) => void) | null = printTimes(),
   precision: Precision = "f32",
 ): Promise<OwnedGpu> {
-  const adapter = await navigator.gpu?.requestAdapter({ powerPreference: "high-performance" });
+  const adapter = await requestAdapter();
   if (!adapter) {
     throw new UserError({
       action: "open a GPU",
@@ -69,7 +71,7 @@ export async function openGpu(
     });
   }
   const canTime = onKernel !== null && adapter.features.has("timestamp-query");
-  const name = adapter.info.description || adapter.info.device || "unnamed adapter";
+  const name = adapterName(adapter);
   const isCpu = /llvmpipe|lavapipe|swiftshader|WARP/i.test(name);
   // Deno grants features that its adapters do not list; a version that does not know one leaves it out of device.features.
   const wanted = { "timestamp-query": canTime, subgroups: isCpu, "shader-f16": precision === "f16" };

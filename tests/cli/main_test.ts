@@ -112,6 +112,19 @@ Deno.test("mtc doctor finds a working GPU, the built-in model and text", async (
   assert.deepEqual(found.builtin, { model: 4_011_488, documents: 233 });
 });
 
+Deno.test("a GPU that is not here is refused, whether --adapter or MTC_ADAPTER asks for it", async () => {
+  const outcomes = await Promise.all([
+    mtc(["analyze", "weights", "--run", "nowhere", "--adapter", "no such GPU"]),
+    mtc(["encode", "--run", "nowhere", "--text", "a"], { MTC_ADAPTER: "99" }),
+  ]);
+  for (const [i, wanted] of ["no such GPU", "99"].entries()) {
+    assert.equal(outcomes[i].code, 2, outcomes[i].stderr);
+    assert.match(outcomes[i].stderr, new RegExp(`^mtc: Cannot use the adapter "${wanted}": .* see .mtc doctor.`, "m"));
+  }
+  const { adapters, adapter } = JSON.parse((await mtc(["doctor", "--json", "--adapter", "0"])).stdout);
+  assert.equal(adapter.name, adapters[0]);
+});
+
 Deno.test("mtc doctor says of features what openGpu gets, and what products make of subgroups", async () => {
   const [json, { stdout }] = await Promise.all([mtc(["doctor", "--json"]), mtc(["doctor"])]);
   const { features, subgroup_lanes, uses_subgroups } = JSON.parse(json.stdout).adapter;

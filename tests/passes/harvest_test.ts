@@ -48,7 +48,7 @@ async function harvest(name: string, contexts: number, changes: Partial<Harvest>
       ...changes,
     });
   } finally {
-    source.close();
+    await source.close();
   }
 }
 
@@ -82,7 +82,7 @@ Deno.test("from where the text stands behind a context, it goes on with the next
   for (const c of [0, 4, 9]) {
     const source = await openText(whole.positions[c]);
     const next = await source.next(1);
-    source.close();
+    await source.close();
     assert.deepEqual(next.batch, sliceBatch(batch, c + 1, c + 2));
     assert.deepEqual(next.position, whole.positions[c + 1]);
   }

@@ -147,7 +147,7 @@ Deno.test("what a template spells as a special token is one, once in front; a mo
       const first = [...encode("1?"), eosId, ...encode("1."), eosId, eosId, ...encode("2?"), eosId];
       assert.deepEqual([...ids.subarray(0, first.length + 1)], [bosId, ...first]);
     } finally {
-      source.close();
+      await source.close();
     }
     const golden = new URL("../golden/gemma2/shards/", import.meta.url).pathname, model = join(folder, "model");
     await Deno.mkdir(model);
