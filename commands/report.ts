@@ -3,7 +3,7 @@
  * @module
  */
 import { Command } from "commander";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import type { MadeAnalyses, TranscoderAnalysis } from "../core/runs/analysed.ts";
 import type { TranscoderConfig } from "../core/runs/config.ts";
 import type { ChosenTranscoder, TranscoderChoice, TranscoderDirectory } from "../core/runs/discovery.ts";
@@ -45,23 +45,6 @@ async function requireDirectory(path: string): Promise<void> {
     action: `write reports to ${path}`,
     requirement: "it must be a directory",
     found: "it is a file",
-    remedy: "choose another --out",
-  });
-}
-
-/** The other files have names that nobody else gives; those of an earlier report are replaced. */
-async function requireOwnIndex(out: string): Promise<void> {
-  const { isIndexPage } = await import("../reports/markdown/index_page.ts");
-  const path = join(out, "index.md");
-  const text = await Deno.readTextFile(path).catch((error) => {
-    if (error instanceof Deno.errors.NotFound) return null;
-    throw fileError("write", path, error);
-  });
-  if (text === null || isIndexPage(text)) return;
-  throw new UserError({
-    action: `write reports to ${out}`,
-    requirement: "an index.md there must be that of an earlier report",
-    found: "it is something else",
     remedy: "choose another --out",
   });
 }
@@ -110,7 +93,8 @@ async function analyze(
 
 async function report({ runs, out, json, ...options }: ReportOptions): Promise<void> {
   await requireDirectory(out);
-  await requireOwnIndex(out);
+  const { earlierFiles, removeEarlier } = await import("./report/earlier.ts");
+  const earlier = await earlierFiles(out);
   const { chooseTranscoders, findTranscoders, whyUnfinished } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
@@ -144,6 +128,12 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
     const { name, content } of reportFiles({ transcoders, comparisons, sweeps, notes, generated: new Date() })
   ) {
     const path = join(out, name);
+    if (name === "index.md") {
+      const removed = await removeEarlier(out, earlier, [...files.map((file) => basename(file)), name]);
+      if (removed.length > 0) {
+        console.error(`mtc: removed what an earlier report left in ${out}: ${removed.join(", ")}`);
+      }
+    }
     await writeFileAtomic(path, content);
     files.push(path);
   }

@@ -166,7 +166,9 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
 async function sumsOf(directory: string): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
   const hasMetrics = await exists(join(directory, METRICS_FILE));
-  for (const name of [...SUMMED_FILES, ...hasMetrics ? [METRICS_FILE] : []]) sums[name] = await sumOfFile(join(directory, name));
+  for (const name of [...SUMMED_FILES, ...hasMetrics ? [METRICS_FILE] : []]) {
+    sums[name] = await sumOfFile(join(directory, name));
+  }
   return sums;
 }
 

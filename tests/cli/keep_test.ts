@@ -1,10 +1,11 @@
 /** What mtc did not make stays as it is, whatever it is called and wherever the run is to go. */
 
 import assert from "node:assert/strict";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { checkName } from "../../commands/train/request.ts";
 import { UsageError } from "../../core/errors.ts";
 import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
+import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 import { names, SMALL } from "./small_train.ts";
 import { inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 
@@ -79,6 +80,32 @@ Deno.test("a run, its resumption and its report leave what lies around and among
     await assertMine(directory, ...around);
   }));
 
+Deno.test("of an earlier report those files go that the next one has no place for, and nothing else", () =>
+  inDirectory(async (directory) => {
+    const first = join(directory, "first"), second = join(directory, "second"), out = join(directory, "out");
+    await writeSyntheticRun(first, "run", { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100, layer: 1 });
+    await writeSyntheticRun(first, "run", { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100, layer: 2 });
+    await writeSyntheticRun(second, "run", { groups: [4, 8, 4], dIn: 6, dOut: 5, steps: 100, layer: 2 });
+    const report = (runs: string) => mtc("report", "--quick", "--runs", runs, "--out", out);
+    assert.equal((await report(second)).code, 0);
+    const alone = names(out);
+    assert.equal((await report(first)).code, 0);
+    const both = names(out).filter((name) => !alone.includes(name));
+    assert.ok(both.length > 6 && both.includes("layer1_analysis_report.md"), both.join());
+    // A user's own, one of them linked from the report; and what a killed process left, just now and long ago.
+    const mine = ["layer1_notes.md", "notes.md", "layer9_analysis_report.md"];
+    await put(out, ...mine);
+    await Deno.writeTextFile(join(out, "layer1_analysis_report.md"), "\n[see](notes.md)\n", { append: true });
+    const [old, fresh] = [0, 1].map(() => temporaryPath(join(out, "layer2_analysis_report.md")));
+    for (const path of [old, fresh]) await Deno.writeTextFile(path, "half");
+    await Deno.utime(old, new Date(0), new Date(0));
+    const { code, stderr } = await report(second);
+    assert.equal(code, 0, stderr);
+    assert.match(stderr, /^mtc: removed what an earlier report left in .*: .*layer1_analysis_report\.md/m);
+    assert.deepEqual(names(out), [...alone, ...mine, basename(fresh)].sort());
+    await assertMine(out, ...mine);
+  }));
+
 Deno.test("a report does not replace an index.md that is none of its own", () =>
   inDirectory(async (directory) => {
     await put(directory, "index.md");
@@ -117,7 +144,11 @@ Deno.test("an empty path is refused wherever one is asked for", async () => {
   for (const line of lines) {
     const { code, stderr } = await mtc(...line);
     assert.equal(code, 2, line.join(" "));
-    assert.match(stderr, /^mtc: option '.*--(out|runs|resume|data|run) <.*>' must not be empty$/, line.join(" "));
+    assert.match(
+      stderr,
+      /^mtc: .*--(out|runs|resume|data|run)\b.* must (not be empty|be a directory, it is "")/,
+      line.join(" "),
+    );
   }
 });
 
