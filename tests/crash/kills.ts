@@ -135,12 +135,12 @@ export class Kills {
     const expected = await reportIn(alone), files = Object.keys(expected).length;
     const tally = tallyOf(tallies, "while it writes reports");
     for (let kill = 0; kill < kills; kill++) {
-      // Now at this file, now at that one: each is written under a temporary name of its own.
-      const most = 1 + this.#random.below(files), seen = new Set<string>(), before = new Set(names(out));
-      const wasKilled = await killWhen(write(out), () => {
-        for (const name of names(out)) if (name.startsWith(".") && !before.has(name)) seen.add(name);
-        return seen.size >= most;
-      });
+      // Now at this file, now at that one, in the first half, so that it has not ended before it is looked at again.
+      const most = 1 + this.#random.below(files >> 1), before = filesOf(out);
+      const wasKilled = await killWhen(
+        write(out),
+        () => [...filesOf(out)].filter(([name, file]) => before.get(name) !== file).length >= most,
+      );
       if (wasKilled) tally.kills++;
       for (const [name, content] of Object.entries(await reportIn(out))) {
         assert.ok(content === expected[name], `${name} is whole`);
@@ -187,6 +187,21 @@ export class Kills {
   #contentOf(name: string): Promise<Record<string, string>[]> {
     return Promise.all(LAYERS.map((layer) => finishedContent(join(this.#root, name, layer))));
   }
+}
+
+/** The files in a directory, temporary ones too: of each what tells it from one that took its place. */
+function filesOf(directory: string): Map<string, string> {
+  return new Map(
+    names(directory).map((name) => {
+      const path = join(directory, name);
+      try {
+        const { ino, mtime } = Deno.statSync(path);
+        return [name, `${ino} ${mtime?.getTime()}`];
+      } catch {
+        return [name, "gone"];
+      }
+    }),
+  );
 }
 
 /** The finished files of a report, without the time of its making. */
