@@ -9,7 +9,7 @@ import type { ToldComparison } from "../../reports/compared.ts";
 import { movedDataOption, movedModelOption } from "../options.ts";
 import { type Analysed, type CsvRow, type OutputOptions, outputOptions, print } from "./output.ts";
 import { counterpart, openRecorded, type Recorded } from "./recorded.ts";
-import type { Moved } from "./records.ts";
+import type { Moved } from "./reading.ts";
 
 interface CompareOptions extends OutputOptions, Moved {
   equalL0?: true;

@@ -12,7 +12,7 @@ import { mappingName } from "../../core/runs/ids.ts";
 import { movedDataOption, movedModelOption, runOption } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
-import type { Moved } from "./records.ts";
+import type { Moved } from "./reading.ts";
 
 /** Options of an analysis of records. */
 export interface RecordedOptions extends OutputOptions, Moved {

@@ -6,15 +6,7 @@
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
-import { Progress } from "../progress.ts";
-
-/** Where what a run was trained on lies, if not where it lay. */
-export interface Moved {
-  /** The model's directory, or its place on the hub. */
-  readonly model?: string;
-  /** The text's files and folders. */
-  readonly data?: string[];
-}
+import type { Moved } from "./reading.ts";
 
 /**
  * The records of a run's transcoders. Those that lack one read the reading set together, which takes the model; their records are kept for
@@ -76,54 +68,19 @@ export async function recordAnew(
  */
 export async function makeRecords(
   transcoders: readonly FinishedTranscoder[],
-  { model, data }: Moved,
+  moved: Moved,
 ): Promise<FeatureRecord[]> {
-  const { requireSameText } = await import("../held_out.ts");
-  const { loadVisibly, openModelVisibly } = await import("../open_model.ts");
-  const { openGpu } = await import("../../core/gpu/device.ts");
-  const { withLimitedTaps } = await import("../../core/passes/norm_limits.ts");
   const { recordFeatures } = await import("../../core/passes/record.ts");
-  const { dataOf } = await import("../../core/runs/config.ts");
-  const { loadRunModel, modelOf } = await import("../../core/runs/finished.ts");
   const { tapsOf } = await import("../../core/runs/ids.ts");
   const { readLinearMap } = await import("../../core/runs/linear_map.ts");
-  const { readingTokens } = await import("../../core/runs/record.ts");
   const { loadTokenizer } = await import("../../core/text/tokenizer.ts");
-  const { rereading } = await import("../../core/text/reading.ts");
-  const { readingOf } = await import("../../core/text/summary.ts");
-  const { openReadingSet } = await import("../../core/text/reading_set.ts");
-  const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
-  const files = await openModelVisibly(model ?? modelOf(transcoders));
-  try {
-    using gpu = await openGpu(undefined, config.precision);
-    const taps = withLimitedTaps(tapsOf(transcoders.map(({ config }) => config)), config);
-    const placed = await Promise.all(transcoders.map(async (transcoder) => {
-      return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
-    }));
-    // The text is tokenised in a Worker while the model is loaded.
-    const text = { data: data ?? dataOf(config), reading: rereading(readingOf(config.data)) };
-    const source = await openReadingSet({ tokenizer: files, ...text, context, tokens });
-    const progress = new Progress("Recording features");
-    try {
-      await requireSameText(`analyze ${directory}`, config.data, source.summary);
-      const decoder = await loadVisibly((onLoading) => loadRunModel(gpu, files, transcoders, { taps, onLoading }));
-      const onProgress = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
-      const { tokenText } = loadTokenizer(files), settings = config;
-      return await recordFeatures({
-        gpu,
-        decoder,
-        source,
-        tokens,
-        settings,
-        tokenText,
-        transcoders: placed,
-        onProgress,
-      });
-    } finally {
-      progress.stop();
-      await source.close();
-    }
-  } finally {
-    await files.weights.close();
-  }
+  const { onReadingSet } = await import("./reading.ts");
+  const placed = await Promise.all(transcoders.map(async (transcoder) => {
+    return { ...transcoder, linearMap: await readLinearMap(transcoder.directory, transcoder.config) };
+  }));
+  const taps = tapsOf(transcoders.map(({ config }) => config));
+  return await onReadingSet(transcoders, moved, { label: "Recording features", taps }, async ({ files, ...text }) => {
+    const { tokenText } = loadTokenizer(files);
+    return await recordFeatures({ ...text, tokenText, transcoders: placed });
+  });
 }

@@ -1,0 +1,77 @@
+/**
+ * coherence.json: the semantic coherence of a finished transcoder's features, as `mtc analyze coherence` measured it.
+ * @module
+ */
+
+import { join } from "node:path";
+import * as v from "valibot";
+import type { Coherence } from "../analysis/coherence.ts";
+import { writeFileAtomic } from "../files/atomic.ts";
+import type { TranscoderConfig } from "./config.ts";
+import { readJsonIfThere } from "./json.ts";
+
+/** The file's name. */
+export const COHERENCE_FILE = "coherence.json";
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+/** JSON has no NaN: a `null` is read as one. */
+const measured = v.pipe(v.nullable(v.number()), v.transform((value): number => value ?? NaN));
+
+/** What the file holds. */
+export interface StoredCoherence extends Coherence {
+  /** The transcoder's training steps when it was measured: after more of them it is another transcoder. */
+  steps: number;
+  /** Where the activations were taken, for example `layer2.resid_mid`. */
+  source: string;
+  /** One sentence per figure that says exactly what it is. */
+  definitions: Record<string, string>;
+}
+
+const schema: v.GenericSchema<unknown, StoredCoherence> = v.object({
+  steps: count,
+  source: v.string(),
+  tokens: count,
+  rare: count,
+  left_out: count,
+  random: v.object({ directions: count, median: measured, limit: measured }),
+  beyond: count,
+  features: v.array(v.object({
+    feature: count,
+    fires: count,
+    documents: count,
+    cosine: measured,
+    by_token: measured,
+    coherence: measured,
+    ci95: v.tuple([measured, measured]),
+    token_entropy: measured,
+    examples: v.array(count),
+  })),
+  definitions: v.record(v.string(), v.string()),
+});
+
+/**
+ * Writes the file.
+ *
+ * @param directory The transcoder's directory.
+ * @param coherence The figures; NaN becomes null.
+ * @throws {UserError} When the disk does not take it.
+ */
+export function writeCoherence(directory: string, coherence: StoredCoherence): Promise<void> {
+  return writeFileAtomic(join(directory, COHERENCE_FILE), JSON.stringify(coherence) + "\n");
+}
+
+/**
+ * Reads the file.
+ *
+ * @param directory The transcoder's directory.
+ * @param config Its config.json.
+ * @returns The figures; undefined where there are none, or those of the transcoder after fewer steps.
+ * @throws {UserError} When the file is cut off, or a figure is absent.
+ */
+export async function readCoherence(
+  directory: string,
+  { steps }: Pick<TranscoderConfig, "steps">,
+): Promise<StoredCoherence | undefined> {
+  const stored = await readJsonIfThere(v.safeParser(schema), join(directory, COHERENCE_FILE));
+  return stored?.steps === steps ? stored : undefined;
+}
