@@ -23,6 +23,10 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
     summary: "what features are made of, layer by layer, and the tokens that they read and write",
     load: async () => (await import("./attribution.ts")).attributionCommand(),
   },
+  coherence: {
+    summary: "whether features stand for more than their tokens: how alike the model is where each fires most",
+    load: async () => (await import("./coherence.ts")).coherenceCommand(),
+  },
   compare: {
     summary: "which features of one transcoder are found again in another, and which are its own",
     load: async () => (await import("./compare.ts")).compareCommand(),
@@ -38,6 +42,11 @@ const ANALYSES: Readonly<Record<string, Entry>> = {
   importance: {
     summary: "which features matter, by activation, by reconstruction, and to the model's predictions",
     load: async () => (await import("./importance.ts")).importanceCommand(),
+  },
+  layer: {
+    summary:
+      "what is particular about a layer: features told by tokens or made from context, by what, and those that other layers lack",
+    load: async () => (await import("./layer.ts")).layerCommand(),
   },
   patterns: {
     summary: "how features fire: in bursts, where in a context, in which documents, in which company",

@@ -17,7 +17,7 @@ import {
   shuffledContexts,
 } from "./coactivation.ts";
 import { Neighbours } from "./neighbours.ts";
-import { columnsOf, type FeatureRecord } from "./record.ts";
+import { type ActivationColumns, columnsOf, type FeatureRecord } from "./record.ts";
 import { type Histogram, histogram, moments, quantile, summarize, type Summary } from "./statistics.ts";
 
 /** A best match above this is the same feature again, as the literature on seeds counts them. */
@@ -164,6 +164,72 @@ function onTokens(record: FeatureRecord, tokens: readonly number[]): FeatureReco
  * @returns What is found of each in the other.
  */
 export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: FeatureProgress): Matching {
+  const { countA, countB, columnsA, columnsB, found, chance } = neighboursOf(a, b, onProgress);
+  const sideA = sideOf(a, columnsA, found.ofA, chance.map(({ ofA }) => ofA));
+  const sideB = sideOf(b, columnsB, found.ofB, chance.map(({ ofB }) => ofB));
+  const limit = Math.max(sideA.chance_limit, sideB.chance_limit, 0);
+  const candidates = new Map<string, Candidate>(), mutual: Match[] = [];
+  const consider = (a: number, b: number, value: number) =>
+    value > limit && candidates.set(`${a} ${b}`, { a, b, value });
+  for (let i = 0; i < countA; i++) {
+    const nearest = found.ofA.of(i);
+    for (const { feature, value } of nearest) consider(i, feature, value);
+    if (nearest.length === 0 || !(nearest[0].value > limit)) continue;
+    const [{ feature: j, value }] = nearest;
+    if (found.ofB.of(j)[0].feature === i) mutual.push({ a: i, b: j, correlation: value });
+  }
+  for (let j = 0; j < countB; j++) for (const { feature, value } of found.ofB.of(j)) consider(feature, j, value);
+  const partner = assign([...candidates.values()], countA, countB);
+  const values = Array.from(partner, (j, i) => j < 0 ? NaN : candidates.get(`${i} ${j}`)!.value).filter(
+    Number.isFinite,
+  );
+  return {
+    tokens: a.place.length,
+    ...{ a: sideA, b: sideB },
+    mutual: mutual.sort((x, y) => y.correlation - x.correlation || x.a - y.a),
+    assigned: { pairs: values.length, mean_correlation: moments(values).mean },
+  };
+}
+
+/** What features of one transcoder reach in another. */
+export interface BestMatches {
+  /** [features] the largest correlation with a feature of the other; NaN for those that are not judged. */
+  readonly best: Float64Array;
+  /** What it must beat: the 99th percentile of what shuffled contexts give. */
+  readonly limit: number;
+}
+
+/**
+ * The best match of every feature, and no more.
+ *
+ * @param a The record of one transcoder.
+ * @param b That of another, on the same tokens ({@link sameTokens}).
+ * @param onProgress Hears of the first one's features looked at.
+ * @returns Of the first in the second, and the other way round, as {@link matchFeatures} finds them.
+ */
+export function bestMatches(
+  a: FeatureRecord,
+  b: FeatureRecord,
+  onProgress?: FeatureProgress,
+): [BestMatches, BestMatches] {
+  const { columnsA, columnsB, found, chance } = neighboursOf(a, b, onProgress), tokens = a.place.length;
+  const side = (columns: ActivationColumns, of: "ofA" | "ofB"): BestMatches => {
+    const judged = judgedOf(columns, tokens),
+      { values, limit } = bestOf(judged, found[of], chance.map((one) => one[of]));
+    const best = new Float64Array(columns.start.length - 1).fill(NaN);
+    judged.forEach((feature, n) => best[feature] = values[n]);
+    return { best, limit };
+  };
+  return [side(columnsA, "ofA"), side(columnsB, "ofB")];
+}
+
+function judgedOf(columns: ActivationColumns, tokens: number): number[] {
+  const { fires } = activationSums(columns, tokens);
+  return Array.from(fires.keys()).filter((i) => fires[i] >= JUDGED_FIRES);
+}
+
+/** The nearest features of either side in the other, and the same by chance. */
+function neighboursOf(a: FeatureRecord, b: FeatureRecord, onProgress?: FeatureProgress) {
   const tokens = a.place.length,
     [countA, countB] = [a, b].map(({ groups }) => groups.reduce((sum, size) => sum + size, 0));
   const columnsA = columnsOf(a, countA), columnsB = columnsOf(b, countB);
@@ -188,49 +254,30 @@ export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: F
     { length: shuffles },
     (_, n) => compared(shuffledContexts(a, randomGenerator(0, SHUFFLE_STREAM, n))),
   );
-  const found = compared();
-  const sideA = sideOf(a, columnsA, found.ofA, chance.map(({ ofA }) => ofA));
-  const sideB = sideOf(b, columnsB, found.ofB, chance.map(({ ofB }) => ofB));
-  const limit = Math.max(sideA.chance_limit, sideB.chance_limit, 0);
-  const candidates = new Map<string, Candidate>(), mutual: Match[] = [];
-  const consider = (a: number, b: number, value: number) =>
-    value > limit && candidates.set(`${a} ${b}`, { a, b, value });
-  for (let i = 0; i < countA; i++) {
-    const nearest = found.ofA.of(i);
-    for (const { feature, value } of nearest) consider(i, feature, value);
-    if (nearest.length === 0 || !(nearest[0].value > limit)) continue;
-    const [{ feature: j, value }] = nearest;
-    if (found.ofB.of(j)[0].feature === i) mutual.push({ a: i, b: j, correlation: value });
-  }
-  for (let j = 0; j < countB; j++) for (const { feature, value } of found.ofB.of(j)) consider(feature, j, value);
-  const partner = assign([...candidates.values()], countA, countB);
-  const values = Array.from(partner, (j, i) => j < 0 ? NaN : candidates.get(`${i} ${j}`)!.value).filter(
-    Number.isFinite,
-  );
-  return {
-    tokens,
-    ...{ a: sideA, b: sideB },
-    mutual: mutual.sort((x, y) => y.correlation - x.correlation || x.a - y.a),
-    assigned: { pairs: values.length, mean_correlation: moments(values).mean },
-  };
+  return { countA, countB, columnsA, columnsB, found: compared(), chance };
+}
+
+/** The best match of each judged feature, the same by chance over all shuffles, and what a match must beat. */
+function bestOf(judged: readonly number[], found: Neighbours, chance: readonly Neighbours[]) {
+  // A feature that never fires with any of the other is as good as uncorrelated.
+  const best = (of: Neighbours) => judged.map((i) => Math.max(0, of.largest(i)));
+  const random = chance.flatMap(best);
+  return { values: best(found), random, limit: quantile(random.toSorted((x, y) => x - y), PERCENTILE) };
 }
 
 function sideOf(
   record: FeatureRecord,
-  columns: ReturnType<typeof columnsOf>,
+  columns: ActivationColumns,
   found: Neighbours,
   chance: readonly Neighbours[],
 ): MatchedSide {
-  const { fires } = activationSums(columns, record.place.length),
-    judged = Array.from(fires.keys()).filter((i) => fires[i] >= JUDGED_FIRES);
-  // A feature that never fires with any of the other is as good as uncorrelated.
-  const best = (of: Neighbours) => (i: number) => Math.max(0, of.largest(i));
-  const values = judged.map(best(found)), random = chance.flatMap((one) => judged.map(best(one)));
-  const chance_limit = quantile(random.toSorted((x, y) => x - y), PERCENTILE);
-  const unique = judged.filter((i) => !(best(found)(i) > chance_limit)).sort((i, j) => fires[j] - fires[i] || i - j),
-    same = judged.filter((i) => best(found)(i) > SAME_FEATURE);
+  const { fires } = activationSums(columns, record.place.length), judged = judgedOf(columns, record.place.length);
+  const { values, random, limit: chance_limit } = bestOf(judged, found, chance);
+  const best = new Map(judged.map((i, n) => [i, values[n]]));
+  const unique = judged.filter((i) => !(best.get(i)! > chance_limit)).sort((i, j) => fires[j] - fires[i] || i - j),
+    same = judged.filter((i) => best.get(i)! > SAME_FEATURE);
   const told = (features: number[], most: number) =>
-    features.slice(0, most).map((feature) => ({ feature, correlation: best(found)(feature) }));
+    features.slice(0, most).map((feature) => ({ feature, correlation: best.get(feature)! }));
   let first = 0;
   const groups = record.groups.map((size) => {
     const from = first, end = first += size;

@@ -4,10 +4,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { csvParse } from "d3-dsv";
 import { readAttribution } from "../../core/runs/attribution.ts";
+import { readCoherence } from "../../core/runs/coherence.ts";
 import { readConfig } from "../../core/runs/config.ts";
+import { writePreparation } from "../../core/runs/preparation.ts";
 import { readRecord, RECORD_FILE, writeRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
+import { scaledBy } from "../../core/transcoder/weights.ts";
 import { bursty, chanceOf, plantedRecord, type Rule } from "../analysis/planted_record.ts";
 import { jsonl } from "../text/corpora.ts";
 import { GROUPS, inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
@@ -311,6 +314,71 @@ Deno.test("mtc analyze compare: runs on other texts are told", () =>
       stderr,
       /both must have been recorded on the same tokens, their reading sets have others; compare runs /,
     );
+  }));
+
+Deno.test("mtc analyze coherence: the model on the reading set, as text, JSON and CSV, kept for the reports", () =>
+  inDirectory(async (folder) => {
+    const path = join(folder, "text.jsonl"), run = join(folder, "run");
+    const sentence = (i: number) => `The state of the Union ${i} is strong and free, and so it was in ${1800 + i}.`;
+    await Deno.writeTextFile(path, jsonl(Array.from({ length: 60 }, (_, i) => sentence(i))));
+    const { summary } = await openCorpus([path], "test");
+    const data = { name: "text", files: [path], ...summary };
+    const layer = await writeTinyLayer(run, 2, { data });
+    const none = await mtc("analyze", "coherence", "--run", layer);
+    assert.equal(none.code, 1);
+    assert.match(none.stderr, /preparation\.safetensors/, "the mean that training took is needed");
+    await writePreparation(layer, { source: scaledBy(128, 1), target: scaledBy(128, 1) });
+    const text = await mtc("analyze", "coherence", "--run", layer);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(
+      text.stdout,
+      /^Layer 2: [\d,]+ tokens of the reading set, the model's activations at layer2\.resid_mid\.$/m,
+    );
+    assert.match(
+      text.stdout,
+      /^\d+ of \d+ judged features \(.*\) (do not )?find the model in like states beyond what their /m,
+    );
+    assert.match(text.stdout, /^\| 1 +\| +\d+ \| +0\.\d{3} \| +0\.\d{3} \| +-?0\.\d{3} \| +\d\.\d bits \| +.* % \|$/m);
+    const kept = (await readCoherence(layer, await readConfig(layer)))!;
+    assert.ok(kept.features.length > 3 && kept.random.directions === 512);
+    assert.equal(await readCoherence(layer, { steps: 11 }), undefined);
+    const { run: _, layer: __, ...told } = JSON.parse(
+      (await mtc("analyze", "coherence", "--run", layer, "--json")).stdout,
+    );
+    assert.deepEqual(told, JSON.parse(JSON.stringify(kept)));
+    const rows: Record<string, string>[] = csvParse((await mtc("analyze", "coherence", "--run", run, "--csv")).stdout);
+    assert.deepEqual(rows.map(({ coherence }) => Number(coherence)), kept.features.map(({ coherence }) => coherence));
+    assert.equal(rows.filter((row) => row.is_beyond_chance === "true").length, kept.beyond);
+  }));
+
+Deno.test("mtc analyze layer: what tells features, what lifts them, and what the other layer lacks", () =>
+  inDirectory(async (run) => {
+    const layers = [await plantedLayer(run, 2), await plantedLayer(run, 4)];
+    const text = await mtc("analyze", "layer", "--run", run);
+    assert.equal(text.code, 0, text.stderr);
+    assert.match(text.stdout, /^Layer 2: 2,048 tokens of the reading set\.$/m);
+    assert.match(text.stdout, /^Of 32 features 32 are made from context \(100 % of all activation\)\.$/m);
+    assert.match(
+      text.stdout,
+      /^Over \d+ features the token's R2 (rises|falls|shows no relation) with the share of the embedding \(/m,
+    );
+    assert.match(text.stdout, /^\d+ of 32 judged features \(.*\) have no match beyond chance in layer 4\.$/m);
+    const stored = (await readAttribution(layers[0], await readConfig(layers[0])))!;
+    const { stdout, stderr } = await mtc("analyze", "layer", "--run", run, "--json"), [two, four] = JSON.parse(stdout);
+    assert.doesNotMatch(stderr, /reading/, "what features are made of is measured once");
+    assert.deepEqual([two.run, two.layer, two.tokens, two.attribution.firings], [layers[0], 2, TOKENS, stored.firings]);
+    assert.deepEqual(two.others.map(({ name }: { name: string }) => name), ["layer 4"]);
+    assert.deepEqual(four.others.map(({ name }: { name: string }) => name), ["layer 2"]);
+    const rows: Record<string, string>[] = csvParse((await mtc("analyze", "layer", "--run", run, "--csv")).stdout);
+    assert.equal(rows.length, 64);
+    assert.equal(rows.filter((row) => row.run === layers[0] && row.is_own === "true").length, two.own);
+    const { shares } = stored.features.find(({ feature }) => feature === Number(rows[9].feature))!;
+    assert.deepEqual(
+      [rows[9].share_embedding, rows[9].token_r2],
+      [shares.embedding, two.features[9].explained.token.r2].map(String),
+    );
+    const alone = await mtc("analyze", "layer", "--run", layers[1]);
+    assert.match(alone.stdout, /^There is no other layer to hold it against; give a run with several\.$/m);
   }));
 
 Deno.test("a damaged record is told with its remedy", () =>

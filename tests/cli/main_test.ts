@@ -9,7 +9,7 @@ const COMMANDS = [
   ...["train", "report", "evaluate", "analyze", "encode"],
   ...["ablate", "steer", "harvest", "bench", "doctor"],
 ];
-const ANALYSES = ["attribution", "hierarchy", "importance"];
+const ANALYSES = ["attribution", "coherence", "hierarchy", "importance", "layer"];
 
 interface Outcome {
   code: number;
