@@ -8,7 +8,7 @@ import { median } from "../core/analysis/statistics.ts";
 import type { StoredCoherence } from "../core/runs/coherence.ts";
 import { groupOf } from "../core/transcoder/shape.ts";
 import { bracketed } from "./evaluation_table.ts";
-import { counted, decimal, integer, percent } from "./format.ts";
+import { capital, counted, decimal, integer, percent } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** What features and tokens are called. */
@@ -20,10 +20,7 @@ export interface CoherenceWords {
 }
 
 /** Features that a reader is shown: coherent ones, and those whose tokens explain what is alike. */
-const SHOWN = 10, EXPLAINED_SHOWN = 5;
-
-/** Judged features in all groups that a share is told of; of fewer it would be a matter of single ones. */
-const LEAST_TOLD = 1;
+export const SHOWN = 10, EXPLAINED_SHOWN = 5;
 
 /** How many features are coherent beyond chance: more than chance gives, or not. */
 export function coherenceVerdict({ beyond, features: { length: judged } }: StoredCoherence): "some" | "none" {
@@ -35,18 +32,24 @@ export function coherenceVerdict({ beyond, features: { length: judged } }: Store
 export function coherenceSentence(coherence: StoredCoherence): string {
   const { beyond, features, random: { directions, limit }, rare, left_out } = coherence, judged = features.length;
   const missed = [
-    ...rare > 0 ? [`${counted(rare, "feature")} with examples in fewer than ${EXAMPLES} contexts are not judged`] : [],
+    ...rare > 0
+      ? [
+        `${counted(rare, "feature")} with examples in fewer than ${EXAMPLES} contexts ${
+          rare === 1 ? "is" : "are"
+        } not judged`,
+      ]
+      : [],
     ...left_out > 0 ? [`${integer(left_out)} that fire least had no room`] : [],
   ].join(", ");
-  if (judged < LEAST_TOLD) return `No feature fires in ${EXAMPLES} contexts of the reading set.`;
+  if (judged === 0) return `No feature fires in ${EXAMPLES} contexts of the reading set.`;
   const typical = median(features.map(({ coherence }) => coherence));
   return `${integer(beyond)} of ${counted(judged, "judged feature")} (${percent(beyond / judged)}) ${
-    coherenceVerdict(coherence) === "some" ? "find the model in like states" : "do not find the model in like states"
-  } beyond what their tokens explain: coherence above ${decimal(limit, 3)}, where 99 of 100 of ${
-    integer(directions)
-  } random directions stay (chance: 1 %). The median is ${decimal(typical, 3)}, that of random directions ${
-    decimal(coherence.random.median, 3)
-  }.${missed === "" ? "" : ` ${missed}.`}`;
+    beyond === 1 ? "is" : "are"
+  } coherent beyond their tokens and beyond 99 of 100 of ${integer(directions)} random directions (above ${
+    decimal(limit, 3)
+  }), ${coherenceVerdict(coherence) === "some" ? "more" : "no more"} than the 1 % that chance gives. The median is ${
+    decimal(typical, 3)
+  }, that of random directions ${decimal(coherence.random.median, 3)}.${missed === "" ? "" : ` ${capital(missed)}.`}`;
 }
 
 /** Medians over the judged features of each group. */

@@ -15,6 +15,8 @@ export function filesOf({ file }: TranscoderName): {
   weights: string;
   hierarchy: string;
   patterns: string;
+  interpretability: string;
+  interpretabilityFigure: string;
   summary: string;
   curves: string;
   prefixes: string;
@@ -31,6 +33,8 @@ export function filesOf({ file }: TranscoderName): {
     weights: `${file}_weights.png`,
     hierarchy: `${file}_hierarchy.png`,
     patterns: `${file}_patterns.png`,
+    interpretability: `${file}_interpretability_report.md`,
+    interpretabilityFigure: `${file}_interpretability.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
     prefixes: `${file}_prefixes.png`,

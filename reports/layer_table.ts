@@ -36,7 +36,7 @@ export const FEATURE_KIND_NAMES: Readonly<Record<FeatureKind, string>> = {
 };
 
 /** Features of each kind, and of those that other layers have least, that a reader is shown. */
-const SHOWN = 6;
+export const SHOWN = 6;
 
 /** All that is printed of one transcoder; `name` says what a feature fires on. */
 export function layerText(told: ToldLayer, name: (feature: number) => string): string {

@@ -4,11 +4,12 @@
  */
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
-import { featureAnalysisPage, featureSections } from "./markdown/feature_analysis.ts";
+import { featureAnalysisPage, featureSections, hasRecord } from "./markdown/feature_analysis.ts";
 import { filesOf, pairFiles, SWEEP_FILES } from "./file_names.ts";
 import { attributionFigure } from "./plots/attribution.ts";
 import { importanceFigure } from "./plots/importance.ts";
 import { indexPage, type ReportInput } from "./markdown/index_page.ts";
+import { interpretabilityPlot, interpretabilityReport, knownLayer } from "./markdown/interpretability_report.ts";
 import { comparisonFigure } from "./plots/comparison.ts";
 import { curvesFigure } from "./plots/curves.ts";
 import { matchingFigure } from "./plots/matching.ts";
@@ -56,6 +57,14 @@ export async function* reportFiles(
     }
     if (sections.length > 0) {
       yield { name: names.features, content: featureAnalysisPage(transcoder, sections, generated) };
+    }
+    if (hasRecord(transcoder)) {
+      const known = knownLayer(transcoder, transcoders), figure = interpretabilityPlot(known);
+      yield { name: figure.file, content: await renderPng(figure.spec) };
+      yield {
+        name: names.interpretability,
+        content: interpretabilityReport(transcoder, known, figure, generated),
+      };
     }
     yield { name: names.report, content: analysisReport(transcoder, generated) };
     yield { name: names.summary, content: trainingSummary(transcoder, generated) };

@@ -28,8 +28,8 @@ export async function measureCoherences(
   const { Progress } = await import("../progress.ts");
   const { onReadingSet } = await import("./reading.ts");
   const placed = await Promise.all(recorded.map(async ({ transcoder, record }) => {
-    const { source: { mean } } = await readPreparation(transcoder.directory, transcoder.config);
-    return { ...transcoder, record, centre: mean };
+    const { source } = await readPreparation(transcoder.directory, transcoder.config);
+    return { ...transcoder, record, columns: source };
   }));
   const transcoders = recorded.map(({ transcoder }) => transcoder);
   const wanted = { label: "Reading for coherence", taps: sourcesOf(transcoders.map(({ config }) => config)) };

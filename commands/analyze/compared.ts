@@ -14,7 +14,8 @@ import type { ComparedSide, EqualReconstructions, ToldComparison } from "../../r
 import { openModelVisibly } from "../open_model.ts";
 import { Progress } from "../progress.ts";
 import { type Recorded, visibly } from "./recorded.ts";
-import { makeRecords, type Moved } from "./records.ts";
+import type { Moved } from "./reading.ts";
+import { makeRecords } from "./records.ts";
 
 /** What is compared, and with what. */
 export interface ComparisonOptions {

@@ -37,8 +37,15 @@ async function attributions(
   return found;
 }
 
-/** How the features of every transcoder are found in those of other layers; each pair is looked at once. */
-async function matchesOf(recorded: readonly Recorded[]) {
+/**
+ * Finds the features of transcoders in those of other layers; each pair is looked at once.
+ *
+ * @param recorded The transcoders with their records.
+ * @returns For each the others that it is held against, and how they have its features.
+ */
+export async function matchesOf(
+  recorded: readonly Recorded[],
+): Promise<ReadonlyMap<Recorded, ReadonlyMap<Recorded, BestMatches>>> {
   const { bestMatches, sameTokens } = await import("../../core/analysis/matching.ts");
   const { otherLayers } = await import("../../core/runs/other_layers.ts");
   const found = new Map<Recorded, Map<Recorded, BestMatches>>(recorded.map((one) => [one, new Map()]));

@@ -4,6 +4,7 @@
  */
 
 import { dirname, resolve } from "node:path";
+import type { LayerInput } from "../../core/analysis/layer.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import { residualSum } from "../../core/model/residual.ts";
@@ -14,7 +15,8 @@ import {
   type Reasons,
   standingForSweeps,
 } from "../../core/runs/analysed.ts";
-import { writeAttribution } from "../../core/runs/attribution.ts";
+import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
+import { writeCoherence } from "../../core/runs/coherence.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
@@ -26,8 +28,9 @@ import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { list } from "../../reports/format.ts";
 import { onModel } from "../analyze/on_model.ts";
 import { type Analysed, keep } from "../analyze/output.ts";
-import { visibly } from "../analyze/recorded.ts";
-import { type Moved, recordAnew } from "../analyze/records.ts";
+import type { Moved } from "../analyze/reading.ts";
+import { type Recorded, visibly } from "../analyze/recorded.ts";
+import { recordAnew } from "../analyze/records.ts";
 import { dictionaryOf, type Multiplier, openMultiplier } from "./dictionary.ts";
 
 /** How much is made. */
@@ -54,6 +57,7 @@ const NAMES: Readonly<Record<ModelAnalysis, string>> = {
   attribution: "attribution",
   loss: "loss recovered",
   importance: "importance",
+  coherence: "coherence",
 };
 
 const ALL = Object.keys(NAMES) as ModelAnalysis[];
@@ -108,7 +112,7 @@ function openedAtOnce(chosen: readonly ChosenTranscoder[]): ChosenTranscoder[][]
 }
 
 function ofAll(reason: string): Reasons {
-  return { record: reason, attribution: reason, loss: reason, importance: reason };
+  return { record: reason, attribution: reason, loss: reason, importance: reason, coherence: reason };
 }
 
 /** Those of one run with what is made of them, which shares a model and a text. */
@@ -124,7 +128,7 @@ async function* makeTogether(
   const lacking = (analysis: ModelAnalysis) => all.filter((one) => states.get(one)!.lacks(analysis));
   const isMade = (one: FinishedTranscoder, analysis: ModelAnalysis) =>
     analysis === "record" || standing.has(opened.get(one)!);
-  for (const analysis of ["attribution", "loss", "importance"] as const) {
+  for (const analysis of ["attribution", "loss", "importance", "coherence"] as const) {
     const others = lacking(analysis).filter((one) => !isMade(one, analysis));
     for (const one of others) {
       states.get(one)!.leaveOut(analysis, "of a sweep it is made for the first transcoder alone");
@@ -143,9 +147,21 @@ async function* makeTogether(
     );
     await makeWithModel(states, lacking, { model, data });
   }
+  const others = await othersOf([...states.values()].flatMap((state) => state.recorded ?? []));
   for (const [one, state] of states) {
-    yield [opened.get(one)!, await state.made(multiplier, regroupingsFor(opened.get(one)!, chosen))];
+    const regroupings = regroupingsFor(opened.get(one)!, chosen);
+    yield [opened.get(one)!, await state.made(multiplier, regroupings, others.get(one) ?? [])];
   }
+}
+
+/** How the other layers of a run have the features of each transcoder. */
+async function othersOf(recorded: readonly Recorded[]): Promise<Map<FinishedTranscoder, LayerInput["others"]>> {
+  const { matchesOf } = await import("../analyze/layer.ts");
+  const found = [...await matchesOf(recorded)].map(([{ transcoder }, matches]) => {
+    const others = [...matches].map(([other, matches]) => ({ name: other.transcoder.name.phrase, matches }));
+    return [transcoder, others] as const;
+  });
+  return new Map(found);
 }
 
 async function makeWithModel(
@@ -178,6 +194,13 @@ async function makeWithModel(
     const measured = await measureAll(those, { ...ATTRIBUTION, model, data });
     put(measured, (attribution) => ({ attribution }));
     await keep(measured, (directory, { result }) => writeAttribution(directory, result));
+  });
+  await attempt("coherence", async (those) => {
+    const { measureCoherences } = await import("../analyze/coherence.ts");
+    const recorded = those.flatMap((one) => states.get(one)!.recorded ?? []);
+    const measured = recorded.length === 0 ? [] : await measureCoherences(recorded, { model, data });
+    put(measured, (coherence) => ({ coherence }));
+    await keep(measured, (directory, { result }) => writeCoherence(directory, result));
   });
   await attempt("loss", async (those) => {
     const { measureLosses } = await import("../evaluate.ts");
@@ -235,6 +258,7 @@ class MakingState {
       attribution: async () => residualSum(config.source) !== null && await analyses.attribution() === undefined,
       loss: async () => (await analyses.evaluation()).loss === undefined,
       importance: async () => await analyses.importance() === undefined,
+      coherence: async () => await analyses.coherence() === undefined,
     };
     for (const analysis of Object.keys(lacks) as ModelAnalysis[]) {
       try {
@@ -262,21 +286,39 @@ class MakingState {
     this.#made = { ...this.#made, ...made };
   }
 
+  /** The transcoder with its record; null where it has none. */
+  get recorded(): Recorded | null {
+    return this.record && { transcoder: this.#one, record: this.record };
+  }
+
   /** All that was made, what is computed from the record included; the record is let go. */
   async made(
     multiplier: LateMultiplier,
     regroupings: readonly (readonly number[])[],
+    others: LayerInput["others"],
   ): Promise<MadeAnalyses> {
     const { record } = this, { transcoder, name: { title } } = this.#one;
     this.record = null;
     if (record === null) return { ...this.#made, reasons: this.#reasons };
     const dictionary = await dictionaryOf(await multiplier.open(), this.#one);
+    const attribution = this.#made.attribution ?? await this.#attributed();
     const recorded = analyzeRecord(
       record,
       transcoder,
-      { dictionary, regroupings },
+      { dictionary, regroupings, attribution, others },
       (label, analyze) => visibly(`${title}: ${label}`, analyze),
     );
     return { ...this.#made, recorded, reasons: this.#reasons };
+  }
+
+  /** What the run has of it; nothing where it is damaged, which is said once the report reads it. */
+  async #attributed(): Promise<StoredAttribution | undefined> {
+    const { directory, config } = this.#one;
+    try {
+      return await analysesOf({ path: directory, config }, 0).attribution();
+    } catch (error) {
+      if (error instanceof UserError) return undefined;
+      throw error;
+    }
   }
 }

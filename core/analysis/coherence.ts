@@ -1,8 +1,8 @@
 /**
  * Semantic coherence: whether what the model has at a feature's strongest tokens is alike beyond what the tokens themselves explain.
  *
- * The examples of a feature are its strongest firings, one from each of {@link EXAMPLES} contexts. Let u be a token's source activation less a
- * common centre, scaled to length 1. The mean of <u, u'> over pairs of examples is held against what the same token ids give: for each pair the
+ * The examples of a feature are its strongest firings, one from each of {@link EXAMPLES} contexts. Let u be a token's source activation, each
+ * column centred and scaled as for training, so that a few massive ones do not drown all others, and then brought to length 1. The mean of <u, u'> over pairs of examples is held against what the same token ids give: for each pair the
  * mean of <u, u'> over all pairs of different tokens of the reading set with these two ids, which sums of u by id tell exactly. A feature that fires on one
  * token wherever it stands, or on tokens drawn at random, comes to 0 then.
  *
@@ -20,12 +20,15 @@ import { tokenProfiles } from "./token_profile.ts";
 /** Contexts that a feature or a direction must have an example in; features that fire in fewer are not judged. */
 export const EXAMPLES = 16;
 
+/** The most features that are judged, those that fire most: of each all pairs of examples are looked at. */
+const MOST_JUDGED = 8192;
+
 /** The percentile of random directions that a feature must beat. */
 const PERCENTILE = 0.99;
 
 /** How alike the source is at some examples. */
 export interface Likeness {
-  /** Mean cosine of the source, centred, over pairs of examples. */
+  /** Mean cosine of the source, as training prepares it, over pairs of examples. */
   readonly cosine: number;
   /** What it would be for tokens of the reading set with the same ids. */
   readonly by_token: number;
@@ -70,7 +73,8 @@ export const COHERENCE_DEFINITIONS: Readonly<Record<string, string>> = {
   examples:
     `A feature's strongest firings on the reading set, one from each of ${EXAMPLES} contexts; features that fire in fewer contexts are not judged.`,
   cosine:
-    "Mean over pairs of examples of the cosine of the model's own activations at the transcoder's source, less the mean that training took from it.",
+    "Mean over pairs of examples of the cosine of the model's own activations at the transcoder's source, each column less its mean and scaled as for " +
+    "training: as the model has them, a few massive columns would decide alone.",
   by_token:
     "The same mean with each pair replaced by all pairs of different tokens of the reading set that have the same two ids: what the tokens alone explain.",
   coherence:
@@ -121,7 +125,7 @@ export function featureExamples(
   const named = new Set<number>(), judged: FeatureExamples[] = [];
   for (const one of alive) {
     for (const t of one.tokens) named.add(t);
-    if (named.size > most) break;
+    if (named.size > most || judged.length === MOST_JUDGED) break;
     judged.push(one);
   }
   return { judged, left_out: alive.length - judged.length, rare };
@@ -157,14 +161,22 @@ class StrongestOfContexts {
   }
 }
 
+/** What becomes of the columns of the source: (x - mean) * scale. */
+export interface SourceColumns {
+  /** [width] */
+  readonly mean: Float64Array;
+  /** [width], above 0. */
+  readonly scale: Float64Array;
+}
+
 /** What is to be held against what. */
 export interface CoherenceSetup {
   /** What the dictionary does on the reading set. */
   readonly record: FeatureRecord;
   /** From {@link featureExamples}. */
   readonly judged: readonly FeatureExamples[];
-  /** [width] what is taken from the source. */
-  readonly centre: Float64Array;
+  /** How the source is prepared. */
+  readonly columns: SourceColumns;
   /** How many random directions there are. */
   readonly directions: number;
 }
@@ -193,7 +205,7 @@ export class CoherenceTally {
    * @param setup Whose examples, and how many directions.
    */
   constructor(setup: CoherenceSetup) {
-    const { record: { id }, judged, centre: { length: width }, directions } = setup;
+    const { record: { id }, judged, columns: { mean: { length: width } }, directions } = setup;
     this.#setup = setup;
     this.#width = width;
     this.#slot = new Int32Array(id.length).fill(-1);
@@ -216,14 +228,15 @@ export class CoherenceTally {
    * @param products f32 [tokens, directions] of the source with each random direction.
    */
   add(tokens: readonly number[], source: Float32Array, products: Float32Array): void {
-    const { record: { id, place, context }, centre, directions } = this.#setup, width = this.#width;
+    const { record: { id, place, context }, columns: { mean, scale: factor }, directions } = this.#setup;
+    const width = this.#width;
     const unit = new Float32Array(width);
     tokens.forEach((token, row) => {
       let squares = 0;
-      for (let d = 0; d < width; d++) squares += (source[row * width + d] - centre[d]) ** 2;
+      for (let d = 0; d < width; d++) squares += ((source[row * width + d] - mean[d]) * factor[d]) ** 2;
       const scale = squares > 0 ? 1 / Math.sqrt(squares) : 0, number = this.#number.get(id[token])!;
       for (let d = 0; d < width; d++) {
-        unit[d] = (source[row * width + d] - centre[d]) * scale;
+        unit[d] = (source[row * width + d] - mean[d]) * factor[d] * scale;
         this.#sums[number * width + d] += unit[d];
       }
       if (scale > 0) this.#counts[number]++;
@@ -327,9 +340,13 @@ function mean(values: readonly number[]): number {
 }
 
 function product(a: Float32Array, from: number, b: Float32Array, to: number, width: number): number {
-  let sum = 0;
-  for (let d = 0; d < width; d++) sum += a[from + d] * b[to + d];
-  return sum;
+  // Two sums need not wait for each other.
+  let even = 0, odd = 0, d = 0;
+  for (; d + 1 < width; d += 2) {
+    even += a[from + d] * b[to + d];
+    odd += a[from + d + 1] * b[to + d + 1];
+  }
+  return d < width ? even + odd + a[from + d] * b[to + d] : even + odd;
 }
 
 function memo<T>(make: (key: number) => T): (key: number) => T {

@@ -112,8 +112,9 @@ class Explainer {
   readonly #whole: Float64Array;
   /** [FOLDS] sum over parts of n / (m + 1)^2, n being its tokens in the fold and m those in the others. */
   readonly #base: Float64Array;
-  /** [parts, FOLDS] the sums of the feature at hand; zeros between features. */
+  /** [parts, FOLDS] the sums of the feature at hand, and which parts have any; zeros between features. */
   readonly #sums: Float64Array;
+  readonly #isTouched: Uint8Array;
 
   constructor(partition: Partition, fold: Uint8Array, inFold: Float64Array) {
     const { tokens } = partition, parts = tokens.length / FOLDS;
@@ -125,6 +126,7 @@ class Explainer {
     });
     this.#base = new Float64Array(FOLDS);
     this.#sums = new Float64Array(tokens.length);
+    this.#isTouched = new Uint8Array(parts);
     for (let v = 0; v < parts; v++) {
       for (let k = 0; k < FOLDS; k++) this.#base[k] += tokens[v * FOLDS + k] / this.#others(v, k) ** 2;
     }
@@ -138,14 +140,20 @@ class Explainer {
   explain(token: Uint32Array, value: Float32Array): Explained {
     const { part, tokens } = this.#partition, fold = this.#fold, sums = this.#sums, touched: number[] = [];
     const inFold = new Float64Array(FOLDS), squares = new Float64Array(FOLDS);
-    token.forEach((t, n) => {
-      const v = part[t], k = fold[t], at = v * FOLDS;
-      if (sums.subarray(at, at + FOLDS).every((sum) => sum === 0)) touched.push(v);
-      sums[at + k] += value[n];
+    for (let n = 0; n < token.length; n++) {
+      const v = part[token[n]], k = fold[token[n]];
+      if (this.#isTouched[v] === 0) touched.push(v);
+      this.#isTouched[v] = 1;
+      sums[v * FOLDS + k] += value[n];
       inFold[k] += value[n];
       squares[k] += value[n] * value[n];
-    });
+    }
     const total = inFold.reduce((sum, one) => sum + one, 0), all = this.#fold.length;
+    const wholes = touched.map((v) => {
+      let whole = 0;
+      for (let k = 0; k < FOLDS; k++) whole += sums[v * FOLDS + k];
+      return whole;
+    });
     let left = 0, varied = 0;
     const each: number[] = [];
     for (let k = 0; k < FOLDS; k++) {
@@ -153,10 +161,9 @@ class Explainer {
       const mean = (total - inFold[k]) / (all - this.#inFold[k]);
       // Where nothing of the feature is seen, the prediction is the mean's part alone.
       let error = squares[k] + this.#base[k] * (PSEUDO_TOKENS * mean) ** 2;
-      for (const v of touched) {
-        const at = v * FOLDS, others = this.#others(v, k), here = tokens[at + k], own = sums[at + k];
-        const whole = sums[at] + sums[at + 1] + sums[at + 2] + sums[at + 3] + sums[at + 4];
-        const predicted = (whole - own + PSEUDO_TOKENS * mean) / others;
+      for (let n = 0; n < touched.length; n++) {
+        const v = touched[n], at = v * FOLDS + k, others = this.#others(v, k), here = tokens[at], own = sums[at];
+        const predicted = (wholes[n] - own + PSEUDO_TOKENS * mean) / others;
         error += here * predicted ** 2 - 2 * own * predicted - here * (PSEUDO_TOKENS * mean / others) ** 2;
       }
       const ofMean = squares[k] - 2 * mean * inFold[k] + this.#inFold[k] * mean ** 2;
@@ -164,7 +171,10 @@ class Explainer {
       varied += ofMean;
       each.push(1 - error / ofMean);
     }
-    for (const v of touched) sums.fill(0, v * FOLDS, (v + 1) * FOLDS);
+    for (const v of touched) {
+      sums.fill(0, v * FOLDS, (v + 1) * FOLDS);
+      this.#isTouched[v] = 0;
+    }
     const { std } = moments(each);
     return { r2: varied > 0 ? 1 - left / varied : NaN, error: std / Math.sqrt(each.length - 1) };
   }

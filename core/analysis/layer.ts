@@ -96,7 +96,7 @@ export const LAYER_DEFINITIONS: Readonly<Record<string, string>> = {
     "R2 of a feature's activation, on all tokens of the reading set, predicted by its mean over tokens of the same id (token), behind the same id " +
     "(previous), or at like places of their contexts (position: 1, 2, 3 to 4, 5 to 8 and so on). Each fifth of the documents, or of the contexts where there are " +
     "fewer than five documents, is predicted from the others, one token at the overall mean added to each mean: 0 for what a predictor does not tell, 1 " +
-    "for what it tells wholly; rare tokens cannot seem to explain themselves. error: standard error over the fifths.",
+    "for what it tells wholly; rare tokens cannot seem to explain themselves, and explain less than they would on more text. error: standard error over the fifths.",
   kind:
     `The predictor with the largest R2 where that is ${EXPLAINED} or more, else context: then neither the token nor the one before it nor its place tells ` +
     "when the feature fires. close: within two standard errors of the limit.",

@@ -4,7 +4,7 @@
  */
 
 import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
-import { type Coherence, CoherenceTally, featureExamples } from "../analysis/coherence.ts";
+import { type Coherence, CoherenceTally, featureExamples, type SourceColumns } from "../analysis/coherence.ts";
 import { directionsOf, mixedDirection } from "../analysis/directions.ts";
 import type { FeatureProgress } from "../analysis/coactivation.ts";
 import type { FeatureRecord } from "../analysis/record.ts";
@@ -39,8 +39,8 @@ const DIRECTION_STREAM = 0x636f6865;
 export interface RecordedTranscoder extends Omit<PlacedTranscoder, "linearMap"> {
   /** What it does on the reading set. */
   readonly record: FeatureRecord;
-  /** [d_in] the mean of its source, which is taken from it. */
-  readonly centre: Float64Array;
+  /** How its source is prepared. */
+  readonly columns: SourceColumns;
 }
 
 /** Whose features are measured on what. */
@@ -108,7 +108,7 @@ class SourceReader implements Analysis<Read> {
 
   constructor(
     gpu: Gpu,
-    { record, centre, transcoder: { shape: { d_in, groups }, weights }, config: { source } }: RecordedTranscoder,
+    { record, columns, transcoder: { shape: { d_in, groups }, weights }, config: { source } }: RecordedTranscoder,
     maxTokens: number,
     mostKept: number,
   ) {
@@ -120,7 +120,7 @@ class SourceReader implements Analysis<Read> {
     this.#gpu = gpu;
     this.#record = record;
     this.#missed = missed;
-    this.#tally = new CoherenceTally({ record, judged, centre, directions: DIRECTIONS });
+    this.#tally = new CoherenceTally({ record, judged, columns, directions: DIRECTIONS });
     this.#x = createTensor(gpu, "source", [tokens, d_in]);
     this.#directions = tensorFrom(
       gpu,
@@ -168,10 +168,11 @@ function anotherText(token: number): UserError {
 
 /** [d_in, DIRECTIONS] mixtures of encoder rows, side by side. */
 function randomDirections(encoder: Float32Array, width: number): Float32Array {
-  const rows = directionsOf(encoder, width), random = randomGenerator(0, DIRECTION_STREAM);
+  const { rows } = directionsOf(encoder, width), random = randomGenerator(0, DIRECTION_STREAM);
+  const row = (i: number) => rows.subarray(i * width, (i + 1) * width), count = rows.length / width;
   const columns = new Float32Array(width * DIRECTIONS);
   for (let direction = 0; direction < DIRECTIONS; direction++) {
-    mixedDirection(rows, random).forEach((value, d) => columns[d * DIRECTIONS + direction] = value);
+    mixedDirection(count, row, width, random).forEach((value, d) => columns[d * DIRECTIONS + direction] = value);
   }
   return columns;
 }

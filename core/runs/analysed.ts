@@ -15,6 +15,7 @@ import { tapName } from "../model/sites.ts";
 import { readAbsorption, type StoredAbsorption } from "./absorption.ts";
 import { readAttribution, type StoredAttribution } from "./attribution.ts";
 import { checkpointSteps } from "./checkpoints.ts";
+import { readCoherence, type StoredCoherence } from "./coherence.ts";
 import type { TranscoderConfig } from "./config.ts";
 import type { ChosenTranscoder } from "./discovery.ts";
 import { readEvaluation, type StoredEvaluation } from "./evaluation.ts";
@@ -28,7 +29,7 @@ import { readSamples } from "./samples.ts";
 import { readTranscoder } from "./transcoder.ts";
 
 /** What takes the model, and is made once for a transcoder: the reports have what a run has of these. */
-export type ModelAnalysis = "record" | "loss" | "importance" | "attribution";
+export type ModelAnalysis = "record" | "loss" | "importance" | "attribution" | "coherence";
 
 /** Why an analysis that takes the model was not made: a clause, by analysis; empty for what is there, or was not asked for. */
 export type Reasons = Readonly<Partial<Record<ModelAnalysis, string>>>;
@@ -63,6 +64,8 @@ export interface TranscoderAnalysis {
   readonly attribution: StoredAttribution | undefined;
   /** absorption.json; undefined where that was not analysed. */
   readonly absorption: StoredAbsorption | undefined;
+  /** coherence.json; undefined where that was not analysed. */
+  readonly coherence: StoredCoherence | undefined;
   /** What was computed from its record and weights; undefined where there is no record. */
   readonly recorded: RecordedAnalysis | undefined;
   /** Why what is undefined of these was not made for the report. */
@@ -70,7 +73,8 @@ export interface TranscoderAnalysis {
 }
 
 /** What was made for a report, whether or not the run could take it; what is left out is read from the run. */
-export interface MadeAnalyses extends Partial<Pick<TranscoderAnalysis, "importance" | "attribution" | "recorded">> {
+export interface MadeAnalyses
+  extends Partial<Pick<TranscoderAnalysis, "importance" | "attribution" | "coherence" | "recorded">> {
   /** The model's predictions with the transcoder in place. */
   readonly loss?: LossEvaluation;
   /** Why others were not made. */
@@ -118,6 +122,7 @@ export function analysesOf(
     importance: once(() => readImportance(path, config)),
     attribution: once(() => readAttribution(path, config)),
     absorption: once(() => readAbsorption(path, config)),
+    coherence: once(() => readCoherence(path, config)),
   };
 }
 
@@ -133,7 +138,7 @@ export function analysesOf(
 export async function analyzeTranscoder(
   transcoder: ChosenTranscoder,
   examples: number,
-  { loss, importance, attribution, recorded, reasons }: MadeAnalyses = { reasons: {} },
+  { loss, importance, attribution, coherence, recorded, reasons }: MadeAnalyses = { reasons: {} },
 ): Promise<TranscoderAnalysis> {
   const { path, name, config } = transcoder, analyses = analysesOf(transcoder, examples);
   return {
@@ -149,6 +154,7 @@ export async function analyzeTranscoder(
     importance: importance ?? await analyses.importance(),
     attribution: attribution ?? await analyses.attribution(),
     absorption: await analyses.absorption(),
+    coherence: coherence ?? await analyses.coherence(),
   };
 }
 

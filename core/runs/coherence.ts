@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import * as v from "valibot";
 import type { Coherence } from "../analysis/coherence.ts";
+import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
@@ -66,12 +67,22 @@ export function writeCoherence(directory: string, coherence: StoredCoherence): P
  * @param directory The transcoder's directory.
  * @param config Its config.json.
  * @returns The figures; undefined where there are none, or those of the transcoder after fewer steps.
- * @throws {UserError} When the file is cut off, or a figure is absent.
+ * @throws {UserError} When the file is cut off, a figure is absent, or it is of another dictionary.
  */
 export async function readCoherence(
   directory: string,
-  { steps }: Pick<TranscoderConfig, "steps">,
+  { steps, features }: Pick<TranscoderConfig, "steps" | "features">,
 ): Promise<StoredCoherence | undefined> {
-  const stored = await readJsonIfThere(v.safeParser(schema), join(directory, COHERENCE_FILE));
-  return stored?.steps === steps ? stored : undefined;
+  const path = join(directory, COHERENCE_FILE), stored = await readJsonIfThere(v.safeParser(schema), path);
+  if (stored?.steps !== steps) return undefined;
+  const stranger = stored.features.find(({ feature, examples }) => {
+    return feature >= features || examples.length === 0 || examples.some((token) => token >= stored.tokens);
+  });
+  if (stranger === undefined) return stored;
+  throw new UserError({
+    action: `read ${path}`,
+    requirement: `its features must be below ${features}, with examples below ${stored.tokens}`,
+    found: `feature ${stranger.feature} has ${stranger.examples.join(", ") || "none"}`,
+    remedy: "remove it; `mtc analyze coherence` makes it anew",
+  });
 }

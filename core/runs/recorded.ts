@@ -23,6 +23,7 @@ import {
   hierarchy,
   type ParentFigures,
 } from "../analysis/hierarchy.ts";
+import { analyseLayer, type LayerAnalysis, type LayerInput } from "../analysis/layer.ts";
 import { type OriginalScores, originalScores } from "../analysis/original_scores.ts";
 import { columnsOf, type FeatureRecord, type RecordedTokens } from "../analysis/record.ts";
 import type { SimilarRows } from "../analysis/similar_rows.ts";
@@ -91,6 +92,8 @@ export interface RecordedAnalysis {
   readonly regrouped: ReadonlyMap<string, ParentFigures>;
   /** How features fire, and in what company. */
   readonly patterns: RecordedPatterns;
+  /** What is particular about its layer. */
+  readonly layer: LayerAnalysis;
 }
 
 /** How features fire, and in what company. */
@@ -124,6 +127,10 @@ export interface RecordedBesides {
   readonly dictionary: DictionaryAnalysis | string;
   /** Groups that its features are put into by how often they fire, so that nested transcoders can be held against it; none if left out. */
   readonly regroupings?: readonly (readonly number[])[];
+  /** What its features are made of; undefined where that was not measured. */
+  readonly attribution?: LayerInput["attribution"];
+  /** How other layers have its features; none if left out. */
+  readonly others?: LayerInput["others"];
 }
 
 /**
@@ -138,7 +145,7 @@ export interface RecordedBesides {
 export function analyzeRecord(
   record: FeatureRecord,
   { weights, shape }: Transcoder,
-  { dictionary, regroupings = [] }: RecordedBesides,
+  { dictionary, regroupings = [], attribution, others = [] }: RecordedBesides,
   visibly: Visibly = (_, analyze) => analyze(() => {}),
 ): RecordedAnalysis {
   const features = featureCount(shape.groups), decoder = directionsOf(weights.decoder, shape.d_out);
@@ -177,5 +184,9 @@ export function analyzeRecord(
       matrix: clusterMatrix(record, columns, decoder, clusters),
       written: writtenAlike(decoder, clusters),
     },
+    layer: visibly(
+      "predicting activations",
+      (onProgress) => analyseLayer({ record, attribution, others, onProgress }),
+    ),
   };
 }

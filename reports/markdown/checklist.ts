@@ -198,6 +198,12 @@ export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[]
         made("Run basic feature analysis", transcoders, recorded, links(transcoders, "features")),
         strongest(transcoders),
         comparedLayers("Compare with another layer", comparisons),
+        made(
+          "Generate interpretability reports",
+          transcoders,
+          [...recorded, "mtc analyze coherence"],
+          links(transcoders, "interpretability"),
+        ),
       ],
     },
     {

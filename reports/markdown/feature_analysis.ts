@@ -8,8 +8,10 @@ import { counted, integer, percent } from "../format.ts";
 import { provenance } from "./analysis_report.ts";
 import { bullets, document } from "./markdown.ts";
 import { absorptionSection } from "./sections/absorption.ts";
+import { coherenceSection } from "./sections/coherence.ts";
 import { featuresSection } from "./sections/features.ts";
 import { hierarchySection } from "./sections/hierarchy.ts";
+import { layerSection } from "./sections/layer.ts";
 import { patternsSection } from "./sections/patterns.ts";
 import { scoresSection } from "./sections/scores.ts";
 import type { RecordedTranscoder, Section } from "./sections/section.ts";
@@ -23,6 +25,8 @@ const SECTIONS: readonly ((transcoder: RecordedTranscoder) => Section)[] = [
   weightsSection,
   hierarchySection,
   patternsSection,
+  coherenceSection,
+  layerSection,
   scoresSection,
   absorptionSection,
 ];
@@ -32,7 +36,8 @@ export function featureSections(transcoder: TranscoderAnalysis): Section[] {
   return hasRecord(transcoder) ? SECTIONS.map((section) => section(transcoder)) : [];
 }
 
-function hasRecord(transcoder: TranscoderAnalysis): transcoder is RecordedTranscoder {
+/** Whether a transcoder has a record. */
+export function hasRecord(transcoder: TranscoderAnalysis): transcoder is RecordedTranscoder {
   return transcoder.recorded !== undefined;
 }
 

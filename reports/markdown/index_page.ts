@@ -54,7 +54,9 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
         verdict(transcoder).sentence,
         [
           link("Analysis report", files.report),
-          ...transcoder.recorded ? [link("feature analysis", files.features)] : [],
+          ...transcoder.recorded
+            ? [link("what it does", files.interpretability), link("feature analysis", files.features)]
+            : [],
           link("training summary", files.summary),
           link("overview", files.overview),
           link("activation against frequency", files.scatter),

@@ -17,9 +17,9 @@ export interface MissingAnalysis {
 
 /** The analyses that are not there. Those that need no more than the run's files are made on the way and never missing. */
 export function missingAnalyses(
-  { path, config: { source }, evaluation, importance, attribution, recorded, reasons }: Pick<
+  { path, config: { source }, evaluation, importance, attribution, coherence, recorded, reasons }: Pick<
     TranscoderAnalysis,
-    "path" | "config" | "evaluation" | "importance" | "attribution" | "recorded" | "reasons"
+    "path" | "config" | "evaluation" | "importance" | "attribution" | "coherence" | "recorded" | "reasons"
   >,
 ): MissingAnalysis[] {
   const optional: { analysis: ModelAnalysis; isThere: boolean; command: string; answers: string }[] = [
@@ -47,6 +47,12 @@ export function missingAnalyses(
       isThere: attribution !== undefined || residualSum(source) === null,
       command: "mtc analyze attribution",
       answers: "what features are made of, and the tokens that they read and write",
+    },
+    {
+      analysis: "coherence",
+      isThere: coherence !== undefined,
+      command: "mtc analyze coherence",
+      answers: "whether features stand for more than their tokens",
     },
   ];
   return optional.filter(({ isThere }) => !isThere).map(({ analysis, command, answers }) => {

@@ -1,7 +1,13 @@
 /** Semantic coherence: against NumPy going through all pairs, and of a world with a planted topic, a token detector and random features. */
 
 import assert from "node:assert/strict";
-import { type Coherence, CoherenceTally, EXAMPLES, featureExamples } from "../../core/analysis/coherence.ts";
+import {
+  type Coherence,
+  CoherenceTally,
+  EXAMPLES,
+  featureExamples,
+  type SourceColumns,
+} from "../../core/analysis/coherence.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians } from "../random.ts";
@@ -12,15 +18,15 @@ import { bursty, chanceOf, CONTEXT, plantedRecord } from "./planted_record.ts";
 function coherenceOf(
   record: FeatureRecord,
   source: Float32Array,
-  centre: Float64Array,
+  columns: SourceColumns,
   products: Float32Array,
   atOnce: number,
   most = Infinity,
 ): Coherence {
-  const features = record.groups.reduce((sum, size) => sum + size, 0), width = centre.length;
+  const features = record.groups.reduce((sum, size) => sum + size, 0), width = columns.mean.length;
   const directions = products.length / record.place.length;
   const { judged, ...missed } = featureExamples(record, features, most);
-  const tally = new CoherenceTally({ record, judged, centre, directions });
+  const tally = new CoherenceTally({ record, judged, columns, directions });
   for (let first = 0; first < record.place.length; first += atOnce) {
     const tokens = Array.from({ length: Math.min(atOnce, record.place.length - first) }, (_, n) => first + n);
     const rows = (all: Float32Array, size: number) => all.subarray(first * size, (first + tokens.length) * size);
@@ -31,8 +37,8 @@ function coherenceOf(
 
 Deno.test("examples, cosines, what tokens explain and random directions are those of NumPy", () => {
   const flat = (rows: number[][]) => Float32Array.from(rows.flat()), close = { floor: 1e-6, relative: 1e-5 };
-  const centre = Float64Array.from(golden.centre);
-  const found = coherenceOf(goldenRecord, flat(golden.source), centre, flat(golden.products), 25);
+  const columns = { mean: Float64Array.from(golden.centre), scale: Float64Array.from(golden.scale) };
+  const found = coherenceOf(goldenRecord, flat(golden.source), columns, flat(golden.products), 25);
   assert.deepEqual(found.features.map(({ examples }) => examples), golden.examples);
   assertClose("cosine", found.features.map(({ cosine }) => cosine), golden.cosine, close);
   assertClose("by token", found.features.map(({ by_token }) => by_token), golden.by_token, close);
@@ -67,8 +73,8 @@ const source = Float32Array.from({ length: TOKENS * WIDTH }, (_, at) => {
   const t = Math.floor(at / WIDTH), d = at % WIDTH;
   return 5 + 2 * tokens[t % IDS * WIDTH + d] + 1.5 * topics[topicOf(t) * WIDTH + d] + noise[at];
 });
-const centre = new Float64Array(WIDTH);
-source.forEach((value, at) => centre[at % WIDTH] += value / TOKENS);
+const columns = { mean: new Float64Array(WIDTH), scale: new Float64Array(WIDTH).fill(1) };
+source.forEach((value, at) => columns.mean[at % WIDTH] += value / TOKENS);
 const DIRECTIONS = 150, directions = gaussians(DIRECTIONS * WIDTH, 9);
 const products = Float32Array.from({ length: TOKENS * DIRECTIONS }, (_, at) => {
   const t = Math.floor(at / DIRECTIONS), direction = at % DIRECTIONS;
@@ -78,7 +84,7 @@ const products = Float32Array.from({ length: TOKENS * DIRECTIONS }, (_, at) => {
 });
 
 Deno.test("a planted topic is coherent beyond its tokens, a token detector and random firings come to 0", () => {
-  const found = coherenceOf(planted, source, centre, products, 999);
+  const found = coherenceOf(planted, source, columns, products, 999);
   const [detector, semantic, random, topical] = found.features;
   assert.deepEqual(found.features.map(({ feature }) => feature), [0, 1, 2, 3]);
   assert.deepEqual([found.rare, found.left_out, found.tokens], [1, 0, TOKENS], "the last fires in ten contexts alone");
@@ -99,10 +105,10 @@ Deno.test("a planted topic is coherent beyond its tokens, a token detector and r
 });
 
 Deno.test("the figures do not hang on how many tokens come at once, and only what there is room for is kept", () => {
-  const whole = coherenceOf(planted, source, centre, products, TOKENS);
-  assert.deepEqual(coherenceOf(planted, source, centre, products, 64), whole);
+  const whole = coherenceOf(planted, source, columns, products, TOKENS);
+  assert.deepEqual(coherenceOf(planted, source, columns, products, 64), whole);
   const fires = whole.features.map(({ fires }) => fires), most = 2 * EXAMPLES;
-  const short = coherenceOf(planted, source, centre, products, TOKENS, most);
+  const short = coherenceOf(planted, source, columns, products, TOKENS, most);
   assert.deepEqual([short.left_out, short.rare], [2, 1]);
   const kept = fires.toSorted((a, b) => b - a).slice(0, 2);
   assert.deepEqual(short.features, whole.features.filter((one) => kept.includes(one.fires)));
@@ -110,7 +116,7 @@ Deno.test("the figures do not hang on how many tokens come at once, and only wha
 
 Deno.test("where all contexts are of one document, intervals resample the examples", () => {
   const one = { ...planted, document: new Uint32Array(TOKENS) };
-  const found = coherenceOf(one, source, centre, products, TOKENS), [, semantic] = found.features;
+  const found = coherenceOf(one, source, columns, products, TOKENS), [, semantic] = found.features;
   assert.ok(semantic.documents === 1 && semantic.ci95[0] > 0.1 && semantic.ci95[1] > semantic.coherence);
   assert.equal(featureExamples({ ...planted, ...plantedRecord([1], TOKENS, [bursty(3, 320, 0.5)]) }, 1, 99).rare, 1);
 });

@@ -10,6 +10,7 @@ interface Golden {
   id: number[];
   source: number[][];
   centre: number[];
+  scale: number[];
   products: number[][];
   rows: [number, number][][];
   examples: number[][];

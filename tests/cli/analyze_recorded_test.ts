@@ -326,7 +326,7 @@ Deno.test("mtc analyze coherence: the model on the reading set, as text, JSON an
     const layer = await writeTinyLayer(run, 2, { data });
     const none = await mtc("analyze", "coherence", "--run", layer);
     assert.equal(none.code, 1);
-    assert.match(none.stderr, /preparation\.safetensors/, "the mean that training took is needed");
+    assert.match(none.stderr, /preparation\.safetensors/, "how training prepared the source is needed");
     await writePreparation(layer, { source: scaledBy(128, 1), target: scaledBy(128, 1) });
     const text = await mtc("analyze", "coherence", "--run", layer);
     assert.equal(text.code, 0, text.stderr);
@@ -336,12 +336,16 @@ Deno.test("mtc analyze coherence: the model on the reading set, as text, JSON an
     );
     assert.match(
       text.stdout,
-      /^\d+ of \d+ judged features \(.*\) (do not )?find the model in like states beyond what their /m,
+      /^\d+ of \d+ judged features \(.*\) (is|are) coherent beyond their tokens and .* (no )?more than the 1 % that chance gives\. /m,
     );
     assert.match(text.stdout, /^\| 1 +\| +\d+ \| +0\.\d{3} \| +0\.\d{3} \| +-?0\.\d{3} \| +\d\.\d bits \| +.* % \|$/m);
     const kept = (await readCoherence(layer, await readConfig(layer)))!;
     assert.ok(kept.features.length > 3 && kept.random.directions === 512);
-    assert.equal(await readCoherence(layer, { steps: 11 }), undefined);
+    assert.equal(await readCoherence(layer, { steps: 11, features: 32 }), undefined);
+    await assert.rejects(
+      readCoherence(layer, { steps: 10, features: 3 }),
+      /its features must be below 3, with examples /,
+    );
     const { run: _, layer: __, ...told } = JSON.parse(
       (await mtc("analyze", "coherence", "--run", layer, "--json")).stdout,
     );

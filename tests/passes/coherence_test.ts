@@ -30,7 +30,8 @@ const transcoders = TAPS.map((source, i) => ({
   transcoder: randomTranscoder({ d_in: WIDTH, d_out: WIDTH, groups: [9, 11] }, 0.3, i),
   config: { source, targets: [TAPS[0]], k: 3 },
 }));
-const centre = Float64Array.from({ length: WIDTH }, (_, d) => Math.sin(d) / 4);
+const mean = Float64Array.from({ length: WIDTH }, (_, d) => Math.sin(d) / 4);
+const columns = { mean, scale: Float64Array.from({ length: WIDTH }, (_, d) => 1 + d % 3) };
 
 const decoder = await load(3), pass = new Pass(gpu), taken = (await load(CONTEXTS)).forward(pass, whole);
 pass.submit();
@@ -38,7 +39,7 @@ const activations = await Promise.all(taken.map(({ tensor }) => downloadF32(gpu,
 const records = await recordFeatures({
   ...{ gpu, decoder, settings, transcoders, source: readingSet(), tokens, tokenText: String },
 });
-const recorded = transcoders.map((one, i) => ({ ...one, record: records[i], centre }));
+const recorded = transcoders.map((one, i) => ({ ...one, record: records[i], columns }));
 
 Deno.test("cosines of the strongest examples are those of float64 loops, of every transcoder and however many contexts come at once", async () => {
   const measure = (contexts: number) =>
@@ -52,7 +53,7 @@ Deno.test("cosines of the strongest examples are those of float64 loops, of ever
     assert.ok(features.length > 5, `${features.length} are judged`);
     const unit = (token: number) => {
       const row = activations[i].subarray(place[token] * WIDTH, (place[token] + 1) * WIDTH);
-      const centred = Array.from(row, (x, d) => x - centre[d]), length = Math.hypot(...centred);
+      const centred = Array.from(row, (x, d) => (x - mean[d]) * columns.scale[d]), length = Math.hypot(...centred);
       return centred.map((x) => x / length);
     };
     for (const { feature, examples, cosine } of features) {

@@ -2,8 +2,8 @@
 
 Run from the repository root: python tests/reference/make_layer_golden.py  (numpy 2.4.6)
 
-A reading set of DOCUMENTS documents in contexts of CONTEXT - 1 counted tokens; `source` is what the model has at each token and `centre` what is
-taken from it. `rows` are each token's [feature, activation] pairs, activations being float32. Of every feature: `examples` (the strongest firing of each
+A reading set of DOCUMENTS documents in contexts of CONTEXT - 1 counted tokens; `source` is what the model has at each token, from which `centre` is
+taken and which `scale` multiplies. `rows` are each token's [feature, activation] pairs, activations being float32. Of every feature: `examples` (the strongest firing of each
 context, of the EXAMPLES contexts with the largest), `cosine` (their mean over pairs), `by_token` (each pair of examples replaced by all pairs of
 different tokens with the same two ids, by going through all of them), and R2 of its dense activations predicted by `token`, `previous` and
 `position` in five turns (`errors`: their standard errors over the turns). `products` are of the source with `directions`; `random` is the coherence of
@@ -32,7 +32,8 @@ def main():
     fires = np.stack([ids == 2, topic[context], previous == 1, column <= 2, rng.random(tokens) < 0.3, ids % 3 == 0])
     fires &= rng.random((FEATURES, tokens)) < 0.9
     activations = np.where(fires, np.round(0.5 + rng.gamma(2, 1, (FEATURES, tokens)), 3), 0).astype(np.float32).astype(np.float64)
-    centred = source - centre
+    scale = np.round(0.5 + rng.random(WIDTH), 3)
+    centred = (source - centre) * scale
     unit = centred / np.linalg.norm(centred, axis=1, keepdims=True)
     directions = np.round(rng.standard_normal((WIDTH, DIRECTIONS)), 3)
     products = (source @ directions).astype(np.float32).astype(np.float64)
@@ -48,6 +49,7 @@ def main():
         "id": ids.tolist(),
         "source": source.tolist(),
         "centre": centre.tolist(),
+        "scale": scale.tolist(),
         "products": products.tolist(),
         "rows": [[[int(i), float(activations[i, t])] for i in np.flatnonzero(activations[:, t])] for t in range(tokens)],
         "examples": [one.tolist() for one in examples],

@@ -13,7 +13,7 @@ const steps = 600;
 /** A run with all that the checklist asks for, as far as it looks. */
 async function whole(changes: Partial<SyntheticRun> = {}): Promise<TranscoderAnalysis> {
   const made = await syntheticAnalysis({ ...small, ...changes });
-  const there = { importance: {}, attribution: {}, recorded: {}, checkpoints: [steps, steps / 2] };
+  const there = { importance: {}, attribution: {}, coherence: {}, recorded: {}, checkpoints: [steps, steps / 2] };
   return { ...made, ...there, evaluation: { ...made.evaluation, loss: {} } } as unknown as TranscoderAnalysis;
 }
 
@@ -34,7 +34,7 @@ function lineOf(task: string, ...transcoders: TranscoderAnalysis[]): string {
 
 Deno.test("all that a program can tell is ticked where two good runs have everything, and nothing else is", () => {
   const lines = linesOf(good, other);
-  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 11);
+  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 12);
   assert.deepEqual(
     lines.filter((line) => !line.startsWith("[x] ")).map((line) => /\[ \] .* \(no program can\): /.test(line)),
     [
@@ -64,6 +64,7 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
     ["Deep dive feature analysis", without({ importance: undefined }), /layer 4: `mtc analyze importance --run/],
     ["Deep dive feature analysis", without({ attribution: undefined }), /layer 4: `mtc analyze attribution --run/],
     ["Advanced pattern analysis", without({ recorded: undefined }), /layer 4: `mtc analyze features --run/],
+    ["Generate interpretability reports", without({ coherence: undefined }), /layer 4: `mtc analyze coherence --run/],
     [
       "Generate comprehensive report",
       without({ evaluation: { ...other.evaluation, loss: undefined } }),
@@ -95,5 +96,5 @@ Deno.test("an open box names four transcoders and counts the others", async () =
 Deno.test("the index shows the list under the plan's stretches of time", () => {
   const page = indexPage({ transcoders: [good], comparisons: [], sweeps: [], notes: [], generated: new Date(0) });
   assert.deepEqual(page.match(/^### .*/gm), ["### Immediate", "### Short-term", "### Medium-term", "### Long-term"]);
-  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 15);
+  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 16);
 });

@@ -4,9 +4,11 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { writeAbsorption } from "../../core/runs/absorption.ts";
 import { readConfig, writeConfig } from "../../core/runs/config.ts";
+import { writePreparation } from "../../core/runs/preparation.ts";
 import { writeRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
+import { scaledBy } from "../../core/transcoder/weights.ts";
 import { bursty, chanceOf, plantedRecord, type Rule } from "../analysis/planted_record.ts";
 import { mtc } from "../cli/tiny_run.ts";
 import { jsonl } from "../text/corpora.ts";
@@ -41,7 +43,7 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
     );
     assert.equal(code, 0, stderr);
     const [{ not_analysed }] = JSON.parse(stdout).layers;
-    assert.deepEqual(not_analysed.map(({ why }: { why: string }) => why), Array(3).fill("--quick leaves it out"));
+    assert.deepEqual(not_analysed.map(({ why }: { why: string }) => why), Array(4).fill("--quick leaves it out"));
     const page = await Deno.readTextFile(join(out, "layer2_feature_analysis.md"));
     assert.deepEqual(page.match(/^#+ .*/gm), [
       "# Layer 2 Feature Analysis",
@@ -50,12 +52,28 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
       "## Weights",
       "## Hierarchy",
       "## Patterns and Company",
+      "## Semantic Coherence",
+      "## Tokens, Context and Other Layers",
       "## Scores of the Original Project",
       "## First-Letter Absorption",
       "## Files",
     ]);
     assert.match(page, /^Absorbed in full: 25\.0 % of the words whose letter is known \(by chance 1\.3 %\)/m);
     assert.match(page, /^\| t +\| .* \| `␣tea` 5, `Tin` 9 +\|$/m);
+    const layer = await Deno.readTextFile(join(out, "layer2_interpretability_report.md"));
+    assert.deepEqual(layer.match(/^#+ .*/gm), [
+      "# What layer 2 Does",
+      "## Findings",
+      "## Features to Begin With",
+      "## What This Page Cannot Say",
+      "## Files",
+    ]);
+    assert.match(layer, /^1\. \*\*Kind: mostly made from context\.\*\* Of 23 features 0 are told by the token /m);
+    assert.match(layer, /^\d\. \*\*Groups: .* 5\d % of 15 features of later groups have a parent /m);
+    assert.match(
+      layer,
+      /^- Not answered here, .*: what in the model lifts them, whether attention makes .* moves predictions\. `mtc /m,
+    );
     assert.match(page, /reading set: 4,096 tokens in 128 contexts of 1 document, .* 0\.0 % of them held out/);
     assert.match(page, /^4,096 tokens of the reading set, FVU 0\.\d+\. 1 of 24 features never fire there\./m);
     assert.match(page, /^5\d\.\d % of the children have a parent, where shuffled contexts give 1 %\./m);
@@ -66,9 +84,12 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
     const child = page.match(/^\| +(\d+) \| `t.*? \| +(\d+) \| `t.* \| +1\.000 \|/m)!;
     assert.equal(Number(child[1]), 8 + Number(child[2]), "a planted child is under its parent");
     const written = Array.from(Deno.readDirSync(out), ({ name }) => name);
-    for (const [, target] of page.matchAll(/\]\(([^)#]+)\)/g)) assert.ok(written.includes(target), target);
-    for (const table of page.match(/(^\|.*\n)+/gm)!) {
-      assert.equal(new Set(table.trim().split("\n").map((row) => row.split("|").length)).size, 1, table);
+    for (const text of [page, layer]) {
+      for (const [, target] of text.matchAll(/\]\(([^)#]+)\)/g)) assert.ok(written.includes(target), target);
+      for (const table of text.match(/(^\|.*\n)+/gm) ?? []) {
+        assert.equal(new Set(table.trim().split("\n").map((row) => row.split("|").length)).size, 1, table);
+      }
+      for (const word of ["undefined", "NaN"]) assert.ok(!text.includes(word), word);
     }
     const both = await Deno.readTextFile(join(out, "layer2_vs_layer4_comparison.md"));
     for (
@@ -93,6 +114,7 @@ async function untrained(root: string, layer: number): Promise<string> {
   await Deno.writeTextFile(text, jsonl(Array.from({ length: 60 }, (_, i) => speech(i))));
   const path = await writeSyntheticRun(join(root, "runs"), "demo", { groups: [8, 16], dIn: 128, dOut: 128, layer });
   const { summary } = await openCorpus([text], "test"), config = await readConfig(path);
+  await writePreparation(path, { source: scaledBy(128, 1), target: scaledBy(128, 1) });
   await writeConfig(path, {
     ...{ ...config, context: 16, data: { name: "text", files: [text], ...summary } },
     model: { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096 },
@@ -106,16 +128,20 @@ Deno.test("what runs lack is made once, with their model and text", async () => 
     const path = await untrained(root, 2), report = ["report", "--runs", join(root, "runs"), "--out", out];
     const made = await mtc(...report);
     assert.equal(made.code, 0, made.stderr);
-    const lacking = "record, attribution, loss recovered and importance";
+    const lacking = "record, attribution, loss recovered, importance and coherence";
     assert.ok(made.stderr.includes(`mtc: making what layer 2 lacks (${lacking}); --quick does without`), made.stderr);
     assert.doesNotMatch(made.stderr, /not analysed yet|mtc: without/);
-    for (const name of ["record.safetensors", "attribution.json", "importance.json"]) {
+    for (const name of ["record.safetensors", "attribution.json", "importance.json", "coherence.json"]) {
       assert.ok((await Deno.stat(join(path, name))).isFile, name);
     }
     const { loss } = JSON.parse(await Deno.readTextFile(join(path, "evaluation.json")));
     assert.ok(loss.tokens > 0);
     const page = (name: string) => Deno.readTextFile(join(out, `layer2_${name}.md`));
     const features = await page("feature_analysis"), analysis = await page("analysis_report");
+    const layer = await page("interpretability_report");
+    for (const question of ["Kind", "Sources", "Attention", "Meaning", "Groups", "Writing"]) {
+      assert.match(layer, new RegExp(`^\\d+\\. \\*\\*${question}: `, "m"), question);
+    }
     for (const title of ["Loss Recovered", "Feature Importance", "What Features Are Made Of"]) {
       assert.ok(analysis.includes(`\n## ${title}\n`), title);
     }

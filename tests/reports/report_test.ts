@@ -316,13 +316,14 @@ Deno.test("what was analysed of a transcoder has its section and plot; what was 
     await writeAttribution(path, syntheticAttribution(found.config));
     const { code, stderr, stdout } = await mtc("report", "--runs", root, "--out", out, "--json", "--model", "nowhere");
     assert.equal(code, 0, stderr);
-    assert.match(stderr, /^mtc: without record and loss recovered: Cannot open the model nowhere: /m);
+    assert.match(stderr, /^mtc: without record, loss recovered and coherence: Cannot open the model nowhere: /m);
     assert.match(stderr, /^mtc: not analysed yet: .*; `mtc evaluate --loss --run .*layer2` does it$/m);
     assert.ok(!stderr.includes("analyze importance"), stderr);
     const [{ not_analysed }] = JSON.parse(stdout).layers;
     assert.deepEqual(not_analysed.map(({ command }: { command: string }) => command), [
       `mtc analyze features --run ${path}`,
       `mtc evaluate --loss --run ${path}`,
+      `mtc analyze coherence --run ${path}`,
     ]);
     for (const { why } of not_analysed) assert.match(why, /^Cannot open the model nowhere/);
     const report = await Deno.readTextFile(join(out, "layer2_analysis_report.md"));

@@ -9,6 +9,7 @@ import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.t
 import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
+import { askedOf } from "../../reports/findings/findings.ts";
 import { hierarchyAnswers } from "../../reports/hierarchy_table.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
@@ -16,6 +17,7 @@ import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { growthSentences, stabilitySentence } from "../../reports/markdown/sweep_report.ts";
 import { clusterSentence, graphSentence } from "../../reports/patterns_table.ts";
 import { caveats } from "../../reports/reconstructions.ts";
+import { madeUpLayer } from "./known_layer.ts";
 import { equalL0, evolutionWith, toldComparison } from "./told_comparison.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
@@ -390,12 +392,88 @@ for (const [sentence, said, silent] of ofFeatures) {
   });
 }
 
+const layers = {
+  plain: madeUpLayer(),
+  tokens: madeUpLayer({ r2s: new Array(100).fill(0.9) }),
+  undecided: madeUpLayer({ close: 60 }),
+  alike: madeUpLayer({ otherR2s: Array.from({ length: 100 }, (_, i) => 0.4 * i / 99) }),
+  embedded: madeUpLayer({ shares: [0.45, 0.3, 0.05] }),
+  level: madeUpLayer({ shares: [0.5, 0.45, 0.05] }),
+  unrelated: madeUpLayer({ attention: 0.1 }),
+  bringing: madeUpLayer({ attention: 0.5 }),
+  coherent: madeUpLayer({ coherence: Array.from({ length: 100 }, (_, i) => 0.4 * i / 99) }),
+  same: madeUpLayer({ nearest: [80, 0] }),
+  own: madeUpLayer({ nearest: [0, 80] }),
+  childless: madeUpLayer({ groups: [0.01, 0.2, 0.1] }),
+  frequent: madeUpLayer({ groups: [0.4, 0.2, 0.19] }),
+  worse: madeUpLayer({ groups: [0.4, 0.1, 0.2] }),
+  scattered: madeUpLayer({ silhouettes: [0.1, 0.12] }),
+  even: madeUpLayer({ ginis: [0.3, 0.35] }),
+  unfelt: madeUpLayer({ lossRise: -0.001 }),
+  unranked: madeUpLayer({ ranks: 0.1 }),
+  along: madeUpLayer({ cosines: new Array(100).fill(0.5) }),
+  against: madeUpLayer({ cosines: new Array(100).fill(-0.5) }),
+  fewAlong: madeUpLayer({ cosines: Array.from({ length: 100 }, (_, i) => i < 20 ? 0.4 : 0) }),
+  fewAgainst: madeUpLayer({ cosines: Array.from({ length: 100 }, (_, i) => i < 20 ? -0.4 : 0) }),
+  both: madeUpLayer({ cosines: Array.from({ length: 100 }, (_, i) => i < 20 ? 0.4 : i < 40 ? -0.4 : 0) }),
+};
+type Layer = keyof typeof layers;
+
+/** What a page on a layer says. */
+const ofLayers: [sentence: string, said: Layer, silent: Layer][] = [
+  ["Kind: mostly made from context.", "plain", "undecided"],
+  ["Kind: mostly told by their token.", "tokens", "plain"],
+  ["Kind: neither tokens nor context make most.", "undecided", "tokens"],
+  ["Sources: mostly", "plain", "embedded"],
+  ["Sources: more from", "embedded", "level"],
+  ["Sources: none leads for certain.", "level", "embedded"],
+  ["Attention: it makes what tokens do not tell.", "plain", "unrelated"],
+  ["Attention: it brings what tokens tell.", "bringing", "unrelated"],
+  ["Attention: unrelated to what tokens tell.", "unrelated", "plain"],
+  ["Depth: more context than", "plain", "alike"],
+  ["Depth: less context than", "tokens", "plain"],
+  ["Depth: as much context as", "alike", "plain"],
+  ["Meaning: some features are coherent beyond their tokens.", "coherent", "plain"],
+  ["Meaning: no coherence beyond tokens and chance.", "plain", "coherent"],
+  ["Other layers: mostly found again in", "same", "plain"],
+  ["Other layers: mostly lacking in", "own", "plain"],
+  ["Other layers: related to", "plain", "own"],
+  ["Groups: no hierarchy.", "childless", "worse"],
+  ["Groups: a hierarchy beyond what frequency gives.", "plain", "frequent"],
+  ["Groups: a hierarchy that frequency gives as well.", "frequent", "plain"],
+  ["Groups: a worse hierarchy than frequency gives.", "worse", "frequent"],
+  ["Predictions: they miss single features.", "plain", "unfelt"],
+  ["Predictions: they miss no single feature for certain.", "unfelt", "plain"],
+  ["Writing: mostly along what is read.", "along", "both"],
+  ["Writing: mostly against what is read.", "against", "both"],
+  ["Writing: some along, some against what is read.", "both", "plain"],
+  ["Writing: some along what is read.", "fewAlong", "both"],
+  ["Writing: some against what is read.", "fewAgainst", "both"],
+  ["Writing: unrelated to what is read.", "plain", "along"],
+  ["Subjects: features keep to documents.", "plain", "even"],
+  ["Subjects: features keep to no documents.", "even", "plain"],
+  ["Company: features fire in clusters.", "plain", "scattered"],
+  ["Company: no clusters beyond chance.", "scattered", "plain"],
+  ["Rankings: what fires strongly moves predictions.", "plain", "unranked"],
+  ["Rankings: what fires strongly need not move predictions.", "unranked", "plain"],
+];
+
+for (const [sentence, said, silent] of ofLayers) {
+  Deno.test(`layer: "${sentence}" is said where it is so, and not where it is not`, () => {
+    const of = (layer: Layer) => askedOf(layers[layer]).map(({ finding }) => finding!.said).join("\n");
+    assert.ok(of(said).includes(`**${sentence}`), of(said));
+    assert.ok(!of(silent).includes(`**${sentence}`), of(silent));
+  });
+}
+
 Deno.test("reports/sentences.md lists these sentences and no others, and what the sources put in bold is among them", async () => {
   const read = (name: string) => Deno.readTextFile(new URL(`../../reports/${name}`, import.meta.url));
   const [table] = (await read("sentences.md")).split("\n## ");
   const listed = [...table.matchAll(/^\| ([^|]+?) \|/gm)].map(([, cell]) => cell)
     .filter((cell) => cell !== "Sentence");
-  const tested = [...ofOne, ...ofTwo, ...ofRecords, ...ofSweeps, ...ofFeatures].map(([sentence]) => sentence);
+  const tested = [...ofOne, ...ofTwo, ...ofRecords, ...ofSweeps, ...ofFeatures, ...ofLayers].map(([sentence]) =>
+    sentence
+  );
   const written = [...tested, ...always].map((sentence) =>
     sentence.replace(" 32 ", " *n* ").replace(": Layer 2", ": *a*").replace("by layer 2:", "by *a*:")
   );
@@ -409,6 +487,9 @@ Deno.test("reports/sentences.md lists these sentences and no others, and what th
       "markdown/comparison_report.ts",
       "comparison_findings.ts",
       "markdown/sweep_report.ts",
+      "findings/composition.ts",
+      "findings/dictionary.ts",
+      "findings/features.ts",
     ]
   ) {
     const text = await read(source);

@@ -12,6 +12,11 @@ import { tokenCode } from "../../tokens.ts";
 /** A transcoder with what was computed from its record. */
 export type RecordedTranscoder = TranscoderAnalysis & { readonly recorded: RecordedAnalysis };
 
+/** Its coherence; undefined where it was not measured on the tokens of this record. */
+export function coherenceOf({ coherence, recorded }: RecordedTranscoder): TranscoderAnalysis["coherence"] {
+  return coherence?.tokens === recorded.tokens.place.length ? coherence : undefined;
+}
+
 /** A figure of a section. */
 export interface Figure {
   /** The name of its file. */
