@@ -23,7 +23,7 @@ const readingSet = (): ReadingSet => ({
   ...sourceOf(whole),
   documents: [{ name: "only", split: "train" }],
   summary: { documents: 1, train_documents: 1, held_out_documents: 0, bytes: 1, file_count: 1, fingerprint: "" },
-  close() {},
+  close: () => Promise.resolve(),
 });
 const settings = { context: CONTEXT, include_bos: false }, tokens = CONTEXTS * (CONTEXT - 1);
 const transcoders = TAPS.map((source, i) => ({
