@@ -68,6 +68,11 @@ const bufferContexts = Math.ceil(STEPS_PER_BUFFER * BATCH / PASSES / perContext)
 const buffers = STEPS / STEPS_PER_BUFFER;
 const trainingText = await reread({ split: "train", seed: SEED }, buffers * bufferContexts, taps);
 
+/** A token as its cell has it: a JSON string without its quotes. */
+function textIn(cell: string): string {
+  return JSON.parse(`"${cell}"`);
+}
+
 /** The tokens that count: no special one does. */
 function tokens({ rows, ids }: Reread): number[] {
   return Array.from({ length: rows }, (_, row) => row).filter((row) => row % CONTEXT > 0 && ids[row] > 2);
@@ -210,7 +215,7 @@ for (const layer of LAYERS) {
         occurrences.get(token)!.length,
         what(feature, "main_token_occurrences"),
       );
-      assert.equal(row.main_token, JSON.stringify(tokenizer.tokenText(token)).slice(1, -1));
+      assert.equal(textIn(row.main_token), tokenizer.tokenText(token));
       if (least === most) exact++;
     }
     assert.ok(exact > 5 && exact < FEATURES, `${exact} features are counted exactly: some, not all`);
@@ -269,8 +274,8 @@ for (const layer of LAYERS) {
       for (const [column, expected] of Object.entries(columns)) {
         assertNear(what(feature, column), cell(column), expected, DIGITS * expected + 1e-12);
       }
-      const text = ids.length > 0 ? JSON.stringify(tokenizer.tokenText(top_token_id)).slice(1, -1) : "";
-      assert.equal(table[feature].top_token, text, what(feature, "top_token"));
+      const text = ids.length > 0 ? tokenizer.tokenText(top_token_id) : "";
+      assert.equal(textIn(table[feature].top_token), text, what(feature, "top_token"));
     }
   });
 
