@@ -4,7 +4,6 @@
  */
 
 import { Command } from "commander";
-import { UsageError } from "../core/errors.ts";
 import type { EncodedContext } from "../core/passes/encode_text.ts";
 import type { HostFeatures } from "../core/transcoder/encode.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
@@ -19,16 +18,6 @@ interface EncodeOptions {
   text: string;
   top: number;
   json?: true;
-}
-
-function parseText(text: string): string {
-  if (text !== "") return text;
-  throw new UsageError({
-    action: "encode",
-    requirement: "--text must hold at least one character",
-    found: "it is empty",
-    remedy: "give some text",
-  });
 }
 
 /** Each feature's top token from the run's features.csv; an empty list when the run has none. */
@@ -138,7 +127,7 @@ export function encodeCommand(): Command {
     .description("Shows the features of a text, token by token: index, the token it is strongest on, activation.")
     .addOption(runOption())
     .addOption(movedModelOption())
-    .requiredOption("-t, --text <text>", "the text; BOS is put in front", parseText)
+    .requiredOption("-t, --text <text>", "the text; BOS is put in front")
     .addOption(wholeNumberOption("-n, --top <n>", "features to show per token", { value: 5 }))
     .addOption(jsonOption())
     .addHelpText("after", '\nExample:\n  mtc encode --run runs/first/layer2 --text "My fellow citizens" --top 3')

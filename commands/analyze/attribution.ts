@@ -64,14 +64,6 @@ function check(transcoders: readonly FinishedTranscoder[], { feature, text }: At
       remedy: "name one with --feature, or leave --text out",
     });
   }
-  if (text === "") {
-    throw new UsageError({
-      action: "attribute a text",
-      requirement: "--text must hold at least one character",
-      found: "it is empty",
-      remedy: "give some text",
-    });
-  }
   for (const { name: { title }, config: { features } } of transcoders) {
     if (feature === undefined || feature < features) continue;
     throw new UsageError({

@@ -48,14 +48,6 @@ export function checkOptions(verb: string, options: ChangeOptions): void {
     const requirement = `each of ${flag} must be named once`;
     throw new UsageError({ action: verb, requirement, found: `${twice} is named twice`, remedy: "name it once" });
   }
-  if (text === "") {
-    throw new UsageError({
-      action: verb,
-      requirement: "--text must hold at least one character",
-      found: "it is empty",
-      remedy: "give some text",
-    });
-  }
   const idle = text === undefined
     ? [generate === undefined ? [] : ["--generate"], context === undefined ? [] : ["--context"]].flat()
     : [];

@@ -262,7 +262,7 @@ Deno.test("mtc analyze attribution: bad input is told in a sentence", () =>
       "32",
     );
     await refused(/--text goes with --feature, no feature is named/, 2, "--run", layer, "--text", "x");
-    await refused(/--text must hold at least one character/, 2, "--run", layer, "--feature", "1", "--text", "");
+    await refused(/option '--text <text>' must not be empty$/, 2, "--run", layer, "--feature", "1", "--text", "");
     const other = await writeTinyLayer(run, 3, { source: { layer: 3, site: "attn_out" } });
     await refused(
       /source must be the residual stream or the norm of it \(resid_pre, attn_in, resid_mid, mlp_in, resid_post\)/,

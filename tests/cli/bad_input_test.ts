@@ -105,7 +105,7 @@ const wrongLines: [what: string, args: string[], message: RegExp][] = [
   ["no dead features at all", ["--aux-k", "0"], /--aux-k 0: it must be a positive whole number/],
   ["a name that leads elsewhere", ["--name", "../other"], /Cannot name the run "\.\.\/other"/],
   ["a name that hides", ["--name", ".run"], /Cannot name the run "\.run"/],
-  ["no name", ["--name", ""], /Cannot name the run ""/],
+  ["no name", ["--name", ""], /option '--name <name>' must not be empty/],
   [
     "an option that does not exist",
     ["--lerning-rate", "1"],

@@ -330,7 +330,7 @@ const NEVER_OPENED: Refusal[] = [
     "an empty text",
     ["--features", "1", "--text", ""],
     2,
-    /Cannot ablate: --text must hold at least one character, it is empty; give some text$/,
+    /option '-t, --text <text>' must not be empty$/,
   ],
   [
     "a continuation of nothing",

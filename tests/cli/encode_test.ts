@@ -94,7 +94,7 @@ Deno.test("mtc encode: the table has a row per token, with the features' top tok
 
 Deno.test("mtc encode refuses in one sentence: empty text, no run, a --top that is no count", async () => {
   const cases: [string[], number, RegExp][] = [
-    [["--run", "none", "--text", ""], 2, /^mtc: Cannot encode: --text must hold at least one character, it is empty; /],
+    [["--run", "none", "--text", ""], 2, /^mtc: option '-t, --text <text>' must not be empty$/],
     [["--run", "none", "--text", "a"], 1, /^mtc: Cannot open the run none: .* does not exist; /],
     [
       ["--run", "none", "--text", "a", "--top", "x"],
