@@ -124,6 +124,9 @@ async function copyUnfinished(from: string, to: string): Promise<void> {
   }
 }
 
+/** This machine, as a lock names it. */
+const HOST = Deno.hostname().replace(/[^\w.-]/g, "-");
+
 Deno.test("a run that another process works on is refused; a killed process leaves it free", () =>
   inDirectory(async (directory) => {
     const run = join(directory, "runs", "run"),
@@ -142,13 +145,13 @@ Deno.test("a run that another process works on is refused; a killed process leav
     await assert.rejects(lockRun(run), {
       name: "UserError",
       message:
-        `Cannot train in ${run}: one process at a time may, process ${child.pid} does; wait until it ends or stop it`,
+        `Cannot train in ${run}: one process at a time may, process ${child.pid} on ${HOST} does; wait until it ends or stop it`,
     });
     child.kill("SIGKILL");
     await child.status;
     await reader.cancel();
     const lock = await lockRun(run);
-    await assert.rejects(lockRun(run), new RegExp(`process ${Deno.pid} does`));
+    await assert.rejects(lockRun(run), new RegExp(`process ${Deno.pid} on ${HOST} does`));
     await lock.release();
     assert.deepEqual(names(join(directory, "runs")), []);
     await (await lockRun(run)).release();

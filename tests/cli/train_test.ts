@@ -30,7 +30,13 @@ Deno.test("a run leaves the files of its layers and its newest checkpoints, noth
     assert.deepEqual(names(join(first, layer)), ["checkpoints", ...FINISHED].sort());
     assert.deepEqual(names(join(first, layer, "checkpoints")), ["step_000020", "step_000030"]);
     for (const checkpoint of names(join(first, layer, "checkpoints"))) {
-      const files = ["optimizer.safetensors", "samples.safetensors", "state.json", "transcoder.safetensors"];
+      const files = [
+        "metrics.csv",
+        "optimizer.safetensors",
+        "samples.safetensors",
+        "state.json",
+        "transcoder.safetensors",
+      ];
       assert.deepEqual(names(join(first, layer, "checkpoints", checkpoint)), files);
     }
   }

@@ -60,7 +60,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
   const seen = watch(gpu);
   let whileTraining: string[] = [];
   // deno-lint-ignore no-explicit-any -- what else config.json says does not matter here
-  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length }) as any;
+  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length, data: {} }) as any;
   const run = { ...plan, directory: join(runs, "real"), data: "builtin" as const, describe };
   const trained = await train(gpu, run, {
     loading() {},
@@ -96,7 +96,7 @@ Deno.test("a run from shards holds no model while it trains, and is rehearsed so
   const seen = watch(own);
   let whileTraining: string[] = [];
   // deno-lint-ignore no-explicit-any -- as above
-  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length }) as any;
+  const describe = ({ targets }: Mapping) => ({ d_in: 128, d_out: 128 * targets.length, data: {} }) as any;
   const run = { ...plan, directory: join(runs, "fromShards"), data: "builtin" as const, describe };
   const stepped = () => void (whileTraining = live(seen));
   const trained = await train(own, run, {
