@@ -195,6 +195,9 @@ Deno.test("a dictionary of one group has no tree, and all else", async () => {
   const sections = featureSections(await planted({ groups: [24], rules }));
   assert.deepEqual(sections.filter(({ figures }) => figures.length === 0).map(({ title }) => title), [
     "Hierarchy",
+    "Semantic Coherence",
+    "Tokens, Context and Other Layers",
     "Scores of the Original Project",
+    "First-Letter Absorption",
   ]);
 });
