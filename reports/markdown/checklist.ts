@@ -228,7 +228,7 @@ export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[]
           "Generate comprehensive report",
           transcoders,
           ["mtc"],
-          "no analysis is missing, loss recovered included",
+          "all that `mtc report` makes is there, loss recovered included",
         ),
       ],
     },
