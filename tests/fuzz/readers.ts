@@ -111,13 +111,13 @@ function textReader(
   };
 }
 
-/** Every line that is not blank must be there, and no other. */
+/** Every line that is not blank and holds a text must be there, and no other; a null is an empty text. */
 function faultOfLines(bytes: Uint8Array, read: string): string | null {
   const lines = new TextDecoder("utf-8", { fatal: true }).decode(bytes).split("\n");
   const expected = lines.flatMap((line, i) => {
     if (line.trim() === "") return [];
     const { text } = JSON.parse(line);
-    return text === "" ? [] : [[i + 1, text]];
+    return text === "" || text === null ? [] : [[i + 1, text]];
   });
   return JSON.stringify(expected) === read ? null : "other records are read than the lines hold";
 }
