@@ -3,14 +3,12 @@
  * @module
  */
 
-import { UserError } from "../core/errors.ts";
 import type { Gpu } from "../core/gpu/device.ts";
 import type { ModelFiles } from "../core/model/files.ts";
 import type { Tap } from "../core/model/sites.ts";
 import type { EvaluationOptions } from "../core/passes/evaluation.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { HeldOutSplit } from "../core/text/split.ts";
-import type { TextSummary } from "../core/text/summary.ts";
 import { Progress } from "./progress.ts";
 
 /** What is measured on which held-out text. */
@@ -61,6 +59,7 @@ export async function onHeldOut<T>(
   const { dataOf } = await import("../core/runs/config.ts");
   const { readLinearMap } = await import("../core/runs/linear_map.ts");
   const { tapsOf } = await import("../core/runs/ids.ts");
+  const { requireSameText } = await import("../core/runs/same_model.ts");
   const { withLimitedTaps } = await import("../core/passes/norm_limits.ts");
   const { rereading } = await import("../core/text/reading.ts");
   const { readingOf } = await import("../core/text/summary.ts");
@@ -78,7 +77,7 @@ export async function onHeldOut<T>(
   const source = await openTokenSource({ tokenizer: files, ...text, split, context, seed: null, tokens });
   const progress = new Progress(label);
   try {
-    await requireSameText(`evaluate ${directory}`, config.data, source.summary);
+    requireSameText(config.data, source.summary, `evaluate ${directory}`);
     const advance = (done: number, total: number) => progress.advance({ done, total, unit: "tokens" });
     const text = evaluatedText(source, split);
     return await measure({ gpu, decoder, source, text, tokens, settings: config, transcoders: placed, advance });
@@ -86,28 +85,4 @@ export async function onHeldOut<T>(
     progress.stop();
     await source.close();
   }
-}
-
-/**
- * Refuses another text than the one that a run was trained on: it would be split otherwise, so that training may have seen what is held out
- * now, and its reading set would be another one.
- *
- * @param action What is to be done, for the message.
- * @param trained The run's text.
- * @param now The text that was opened.
- * @throws {UserError} When they differ.
- */
-export async function requireSameText(
-  action: string,
-  trained: FinishedTranscoder["config"]["data"],
-  now: TextSummary,
-): Promise<void> {
-  const { describeText, isSameText } = await import("../core/text/summary.ts");
-  if (isSameText(trained, now)) return;
-  throw new UserError({
-    action,
-    requirement: `the text must be the one it was trained on (${describeText(trained)})`,
-    found: `it is another (${describeText(now)})`,
-    remedy: "put the files back, or give their new place with --data",
-  });
 }

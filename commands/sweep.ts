@@ -6,7 +6,9 @@
 import { Command } from "commander";
 import { numbersOption, wholeNumbersOption } from "./options.ts";
 import { atOnceOption, withPlaceOptions, withTextOptions } from "./train/options.ts";
-import { MOST_MEMBERS, type SweepOptions, sweepRequest } from "./train/request.ts";
+import { MOST_MEMBERS } from "./train/new_request.ts";
+import type { SweepOptions } from "./train/request.ts";
+import { sweepRequest } from "./train/sweep_request.ts";
 import { declared, NUMBER_OPTIONS } from "./train/settings.ts";
 import { carryOut } from "./train/work.ts";
 

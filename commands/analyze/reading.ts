@@ -61,12 +61,12 @@ export async function onReadingSet<T>(
   { label, taps }: Wanted,
   measure: (reading: Reading) => Promise<T>,
 ): Promise<T> {
-  const { requireSameText } = await import("../held_out.ts");
   const { loadVisibly } = await import("../open_model.ts");
   const { withLimitedTaps } = await import("../../core/passes/norm_limits.ts");
   const { dataOf } = await import("../../core/runs/config.ts");
   const { loadRunModel } = await import("../../core/runs/finished.ts");
   const { readingTokens } = await import("../../core/runs/record.ts");
+  const { requireSameText } = await import("../../core/runs/same_model.ts");
   const { rereading } = await import("../../core/text/reading.ts");
   const { openReadingSet } = await import("../../core/text/reading_set.ts");
   const { readingOf } = await import("../../core/text/summary.ts");
@@ -78,7 +78,7 @@ export async function onReadingSet<T>(
     const source = await openReadingSet({ tokenizer: files, ...text, context, tokens });
     const progress = new Progress(label);
     try {
-      await requireSameText(`analyze ${directory}`, config.data, source.summary);
+      requireSameText(config.data, source.summary, `analyze ${directory}`);
       const options = { taps: withLimitedTaps(taps, config) };
       const decoder = await loadVisibly((onLoading) => {
         return loadRunModel(gpu, files, transcoders, { ...options, onLoading });

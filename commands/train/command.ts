@@ -6,7 +6,10 @@
 import { Command } from "commander";
 import { atOnceOption, withPlaceOptions, withTextOptions } from "./options.ts";
 import { wholeNumberOption } from "../options.ts";
-import { furtherRequest, newRequest, resumedRequest, type TrainOptions } from "./request.ts";
+import { furtherRequest } from "./further_request.ts";
+import { newRequest } from "./new_request.ts";
+import type { TrainOptions } from "./request.ts";
+import { resumedRequest } from "./resumed_request.ts";
 import { declared, NUMBER_OPTIONS } from "./settings.ts";
 import { carryOut } from "./work.ts";
 

@@ -12,6 +12,7 @@ import { mappingName } from "../../core/runs/ids.ts";
 import { transcoderFingerprint } from "../../core/runs/transcoder.ts";
 import type { RunSettings } from "../../core/runs/settings.ts";
 import type { Start } from "../../core/training/plan.ts";
+import type { TrainOptions } from "./request.ts";
 import { parsePlaces, type Place } from "./settings.ts";
 
 /** A finished transcoder to start from. */
@@ -83,6 +84,32 @@ export function chooseParents(
 
 function namesOf(places: readonly Place[], layer: number): string {
   return places.map((place) => tapName({ layer: place.layer ?? layer, site: place.site })).join();
+}
+
+/**
+ * The transcoders that a command line starts from; what concerns random first weights alone is refused.
+ *
+ * @param path `--start-from`.
+ * @param options The command line.
+ * @param isGiven Whether an option was given.
+ * @returns Those that are wanted.
+ * @throws {UsageError} When an option makes no sense with finished weights.
+ * @throws {UserError} When the run is not finished, or has none of what is wanted.
+ */
+export async function parentsFor(
+  path: string,
+  { layers, source, target }: TrainOptions,
+  isGiven: (name: string) => boolean,
+): Promise<Parent[]> {
+  if (isGiven("encoderNorm")) {
+    throw new UsageError({
+      action: `start from ${path} with --encoder-norm`,
+      requirement: "that is the length of random rows, and finished weights have their own",
+      remedy: "leave the option out",
+    });
+  }
+  const wanted = { layers, ...isGiven("source") && { source }, ...isGiven("target") && { target } };
+  return chooseParents(path, await openParents(path), wanted);
 }
 
 /**

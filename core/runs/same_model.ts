@@ -1,11 +1,12 @@
 /**
- * A run's language model, told from others.
+ * A run's language model and text, told from others.
  * @module
  */
 
 import { UserError } from "../errors.ts";
 import { configOf } from "../model/config.ts";
 import { type ModelFiles, modelFingerprint } from "../model/files.ts";
+import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
 import type { TranscoderConfig } from "./config.ts";
 
 /**
@@ -36,4 +37,23 @@ export async function requireSameModel(
   const fingerprint = await modelFingerprint(files), short = (digits: string) => `fingerprint ${digits.slice(0, 12)}`;
   if (fingerprint === trained.fingerprint) return;
   throw refuse("the model's weights and tokenizer", short(trained.fingerprint), short(fingerprint));
+}
+
+/**
+ * Makes sure that a text is the one that a run was trained on: with another, the rest of the run would be another run's, what is held out
+ * may have been trained on, and the reading set would hold other tokens.
+ *
+ * @param trained What the run's config.json says of its text.
+ * @param now The text at hand.
+ * @param action What needs it, for the message.
+ * @throws {UserError} When they differ.
+ */
+export function requireSameText(trained: TranscoderConfig["data"], now: TextSummary, action: string): void {
+  if (isSameText(trained, now)) return;
+  throw new UserError({
+    action,
+    requirement: `the text's contents must be the ${describeText(trained)} that the run began with`,
+    found: `they are ${describeText(now)}`,
+    remedy: `put ${trained.name} back as it was, or give its new place with --data`,
+  });
 }

@@ -17,7 +17,7 @@ import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
 import type { TranscoderConfig } from "../runs/config.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
-import { requireSameModel } from "../runs/same_model.ts";
+import { requireSameModel, requireSameText } from "../runs/same_model.ts";
 import { START } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { activationsFromShards, activationsFromText } from "./activations.ts";
@@ -30,7 +30,6 @@ import {
   beginRun,
   newestCommonStep,
   requireRandomStart,
-  requireSameText,
   restoreRun,
   type RestoringObserver,
 } from "./start.ts";
@@ -114,7 +113,7 @@ async function trainSteps(
     ? await activationsFromText(gpu, plan, loaded.decoder, position)
     : await activationsFromShards(gpu, plan);
   try {
-    for (const began of configsOf(plan)) requireSameText(began, { summary: activations.text });
+    for (const began of configsOf(plan)) requireSameText(began.data, activations.text, "resume");
     const started = performance.now();
     const elapsed = () => (restored?.elapsed_s ?? 0) + (performance.now() - started) / 1000;
     const harvested = restored ? restored.harvested ?? null : { buffers: 0, counts: NO_TOKENS };

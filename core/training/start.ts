@@ -23,8 +23,7 @@ import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
 import { readTranscoder } from "../runs/transcoder.ts";
 import { START } from "../text/contexts.ts";
-import type { TokenSource } from "../text/source.ts";
-import { describeText, isSameText, type TextSummary } from "../text/summary.ts";
+import type { TextSummary } from "../text/summary.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, unfoldPreparation, zeroWeights } from "../transcoder/weights.ts";
 import type { ActivationSource } from "./activations.ts";
@@ -291,28 +290,6 @@ export function requireRandomStart({ directory, resumed }: Pick<TrainingPlan, "d
     requirement: `a run that started from the weights of ${parent.name} needs one of its checkpoints`,
     found: "it has none that is whole",
     remedy: "start another run with --start-from",
-  });
-}
-
-/**
- * Makes sure that a resumed run goes on with the text that it began with: where that is another, the rest would be another run's.
- *
- * @param began The config.json of one of its transcoders.
- * @param source The text now.
- * @param action What needs it, for the message.
- * @throws {UserError} When it is another.
- */
-export function requireSameText(
-  { data }: TranscoderConfig,
-  { summary }: Pick<TokenSource, "summary">,
-  action: string = "resume",
-): void {
-  if (isSameText(data, summary)) return;
-  throw new UserError({
-    action,
-    requirement: `the text's contents must be the ${describeText(data)} that the run began with`,
-    found: `they are ${describeText(summary)}`,
-    remedy: `put ${data.name} back as it was, or give its new place with --data`,
   });
 }
 

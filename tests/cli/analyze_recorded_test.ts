@@ -85,7 +85,7 @@ Deno.test("a record is made on all of a small text, for the transcoders that lac
     assert.equal(other.code, 1);
     assert.match(
       other.stderr,
-      /^mtc: Cannot analyze .*layer2: the text must be the one it was trained on .*, it is another/m,
+      /^mtc: Cannot analyze .*layer2: the text's contents must be the .* that the run began with, they are/m,
     );
   }));
 

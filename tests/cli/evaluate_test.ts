@@ -231,7 +231,7 @@ const FAULTS: Fault[] = [
       return [layer];
     },
     1,
-    /must be the one it was trained on \(234 documents, 123 bytes, fingerprint 0123456789ab\), it is another \(233 documents, \d+ /,
+    /contents must be the 234 documents, 123 bytes, fingerprint 0123456789ab that the run began with, they are 233 documents, \d+ /,
   ],
   [
     "transcoders of different texts",

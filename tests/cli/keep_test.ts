@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { basename, dirname, join } from "node:path";
-import { checkName } from "../../commands/train/request.ts";
+import { checkName } from "../../commands/train/place.ts";
 import { UsageError } from "../../core/errors.ts";
 import { makeTemporaryDirectory, temporaryPath } from "../../core/files/temporary.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";

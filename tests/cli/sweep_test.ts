@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { MOST_MEMBERS } from "../../commands/train/request.ts";
+import { MOST_MEMBERS } from "../../commands/train/new_request.ts";
 import { finishedContent, MAIN, names } from "./small_train.ts";
 import { mtc, type Outcome } from "./tiny_run.ts";
 
