@@ -51,6 +51,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "write a model's activations to safetensors shards",
     load: async () => (await import("./commands/harvest.ts")).harvestCommand(),
   },
+  export: {
+    summary: "write finished transcoders as SAELens, circuit-tracer and other tools read them",
+    load: async () => (await import("./commands/export/command.ts")).exportCommand(),
+  },
   bench: {
     summary: "time every kernel against the roofline of this machine",
     load: async () => (await import("./commands/bench.ts")).benchCommand(),

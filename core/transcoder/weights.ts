@@ -94,6 +94,40 @@ export function scaleOutputs(weights: TranscoderWeights, factors: Float32Array):
 }
 
 /**
+ * Turns weights for activations into weights for what these are a multiple of, as a norm's gain multiplies.
+ *
+ * @param weights Weights for x.
+ * @param factors [d_in] what makes x of the activations that are to be taken in its place: x = factors * taken.
+ * @returns New weights for those, the decoder shared.
+ */
+export function scaleInputs(weights: TranscoderWeights, factors: Float32Array): TranscoderWeights {
+  const d_in = factors.length, d_out = weights.decoderBias.length;
+  const skip = weights.skip?.map((weight, at) => weight * factors[Math.floor(at / d_out)]);
+  return { ...weights, encoder: weights.encoder.map((weight, at) => weight * factors[at % d_in]), ...skip && { skip } };
+}
+
+/**
+ * The first features of a dictionary as a transcoder of its own, with their thresholds, as evaluations measure a prefix.
+ *
+ * @param transcoder The whole.
+ * @param groups How many of its groups, from 1.
+ * @returns The prefix; its arrays are views of the whole's.
+ */
+export function prefixOf({ shape, weights, thresholds }: Transcoder, groups: number): Transcoder {
+  const kept = shape.groups.slice(0, groups), end = featureCount(kept);
+  return {
+    shape: { ...shape, groups: kept },
+    weights: {
+      ...weights,
+      encoder: weights.encoder.subarray(0, end * shape.d_in),
+      encoderBias: weights.encoderBias.subarray(0, end),
+      decoder: weights.decoder.subarray(0, end * shape.d_out),
+    },
+    thresholds: thresholds.subarray(0, end),
+  };
+}
+
+/**
  * Turns weights for prepared activations into weights for raw ones. Thresholds stay: pre-activations are the same.
  *
  * @param weights Weights for prepared activations.

@@ -12,8 +12,19 @@ import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../../f
 import { featureCount, type TranscoderShape } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
 
-/** The matrix [rows, columns] as [columns, rows]. */
-function transposed(matrix: Float32Array<ArrayBuffer>, rows: number, columns: number): Float32Array<ArrayBuffer> {
+/**
+ * Transposes a matrix.
+ *
+ * @param matrix [rows, columns]
+ * @param rows How many rows it has.
+ * @param columns How many columns.
+ * @returns [columns, rows]
+ */
+export function transposed(
+  matrix: Float32Array<ArrayBuffer>,
+  rows: number,
+  columns: number,
+): Float32Array<ArrayBuffer> {
   const out = new Float32Array(matrix.length);
   for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rows + r] = matrix[r * columns + c];
   return out;

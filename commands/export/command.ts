@@ -1,0 +1,72 @@
+/**
+ * `mtc export`: finished transcoders in the files of other tools.
+ * @module
+ */
+
+import { Command, Option } from "commander";
+import { join } from "node:path";
+import { directoryOption, jsonOption, movedModelOption, runOption } from "../options.ts";
+import { piecesOf } from "./pieces.ts";
+import type { Exported, ExportRequest } from "./request.ts";
+
+/** The tools, by their names on the command line. */
+const TOOLS: Readonly<Record<string, () => Promise<(request: ExportRequest) => Promise<Exported[]>>>> = {
+  saelens: async () => (await import("./saelens.ts")).exportSaelens,
+};
+
+interface ExportOptions {
+  run: string;
+  to: string;
+  out: string;
+  prefix?: string;
+  model?: string;
+  modelName?: string;
+  json?: true;
+}
+
+async function run({ run, to, out, prefix, model, modelName, json }: ExportOptions): Promise<void> {
+  const { openFinishedRun } = await import("../../core/runs/finished.ts");
+  const { makeWholeDirectory, requireVacant } = await import("../../core/files/whole_directory.ts");
+  const transcoders = await openFinishedRun(run), pieces = piecesOf(transcoders, prefix);
+  // What takes minutes should not find that out in the end.
+  await requireVacant(out, "--out");
+  const exportTo = await TOOLS[to](), [{ config }] = transcoders;
+  const exported = await exportTo({
+    ...{ transcoders, pieces, model, out },
+    modelName: modelName ?? config.model.name,
+    write: (fill) => makeWholeDirectory(out, "--out", fill),
+  });
+  if (json) {
+    console.log(JSON.stringify({ tool: to, out, exported }, null, 2));
+    return;
+  }
+  for (const { run, directory, remarks } of exported) {
+    console.log(`${run} -> ${join(out, directory)}: ${remarks.join("; ")}`);
+  }
+}
+
+/** The command `mtc export`. */
+export function exportCommand(): Command {
+  return new Command("export")
+    .description(
+      "Writes finished transcoders as other tools read them, for raw activations. A Matryoshka prefix can be exported as a transcoder of its own.",
+    )
+    .addOption(runOption())
+    .addOption(new Option("--to <tool>", "who is to read them").choices(Object.keys(TOOLS)).makeOptionMandatory())
+    .addOption(
+      directoryOption("-o, --out <dir>", "where the files are to be: a new or empty directory").makeOptionMandatory(),
+    )
+    .option(
+      "--prefix <list>",
+      "the first so many features, several with commas, or `all` prefixes (default: the whole dictionary)",
+    )
+    .addOption(movedModelOption())
+    .option("--model-name <name>", "what the tool calls the language model (default: what the run calls it)")
+    .addOption(jsonOption())
+    .addHelpText(
+      "after",
+      "\nExamples:\n  mtc export --to saelens --run runs/first/layer17 --out exported/layer17\n" +
+        "  mtc export --to saelens --run runs/first --prefix all --out exported/first",
+    )
+    .action(run);
+}

@@ -1,0 +1,35 @@
+/**
+ * What an export is asked for, and what it tells.
+ * @module
+ */
+
+import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { Piece } from "./pieces.ts";
+
+/** What is asked of an export. */
+export interface ExportRequest {
+  /** The run's transcoders. */
+  readonly transcoders: readonly FinishedTranscoder[];
+  /** What of them is exported, at least one. */
+  readonly pieces: readonly Piece[];
+  /** What the tool calls the language model. */
+  readonly modelName: string;
+  /** Where the model lies now, if not where it lay. */
+  readonly model?: string;
+  /** Where the files are to be. */
+  readonly out: string;
+  /** Makes that directory; it is there once `fill` has written all of its files to the one that it is given, under another name. */
+  readonly write: (fill: (directory: string) => Promise<void>) => Promise<void>;
+}
+
+/** What was written of one piece. */
+export interface Exported {
+  /** The directory of the transcoder. */
+  readonly run: string;
+  /** Where it is, from the export's directory: `.`, or a name in it. */
+  readonly directory: string;
+  /** How many features. */
+  readonly features: number;
+  /** What is to be said of it: clauses. */
+  readonly remarks: readonly string[];
+}

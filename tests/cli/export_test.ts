@@ -1,0 +1,113 @@
+/** `mtc export` on small finished runs: what it writes, what it says, and what it refuses. */
+
+import assert from "node:assert/strict";
+import { join } from "node:path";
+import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
+import { randomTranscoder } from "../transcoder/random_transcoder.ts";
+import { GROUPS, inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
+import { names } from "./small_train.ts";
+
+const whole = (layer: number) => randomTranscoder({ d_in: 128, d_out: 128, groups: GROUPS }, 0.5, layer);
+
+Deno.test("mtc export --to saelens: one transcoder is the directory itself, several and prefixes are directories in it", () =>
+  inDirectory(async (directory) => {
+    const run = join(directory, "run"), layer = await writeTinyLayer(run, 2), out = join(directory, "out", "one");
+    const one = await mtc("export", "--to", "saelens", "--run", layer, "--out", out);
+    assert.deepEqual([one.code, one.stderr], [0, ""]);
+    assert.equal(
+      one.stdout,
+      `${layer} -> ${out}: 32 features, the whole dictionary; --prefix 12 or all exports its prefixes`,
+    );
+    assert.deepEqual(names(out), ["cfg.json", "sae_weights.safetensors"]);
+    assert.deepEqual((await loadTranscoder(join(out, "sae_weights.safetensors"))).weights, whole(2).weights);
+    await writeTinyLayer(run, 4);
+    const all = join(directory, "all");
+    const { code, stdout } = await mtc(
+      "export",
+      "--to",
+      "saelens",
+      "--run",
+      run,
+      "--prefix",
+      "all",
+      "--out",
+      all,
+      "--json",
+    );
+    assert.equal(code, 0);
+    assert.deepEqual(
+      JSON.parse(stdout).exported.map((
+        { directory, features }: { directory: string; features: number },
+      ) => [directory, features]),
+      [["layer2-prefix12", 12], ["layer2-prefix32", 32], ["layer4-prefix12", 12], ["layer4-prefix32", 32]],
+    );
+    const prefix = await loadTranscoder(join(all, "layer4-prefix12", "sae_weights.safetensors"));
+    assert.deepEqual(prefix.weights.decoder, whole(4).weights.decoder.slice(0, 12 * 128));
+    const { metadata } = JSON.parse(await Deno.readTextFile(join(all, "layer4-prefix12", "cfg.json")));
+    assert.deepEqual(metadata.matryoshka_widths, [12]);
+    assert.deepEqual([metadata.hook_name, metadata.hook_name_out], [
+      "blocks.4.hook_resid_mid",
+      "blocks.4.hook_mlp_out",
+    ]);
+  }));
+
+Deno.test("mtc export: a source behind a norm is exported in front of the gain, which is folded into the encoder", () =>
+  inDirectory(async (directory) => {
+    const layer = await writeTinyLayer(directory, 2, { source: { layer: 2, site: "mlp_in" } }),
+      out = join(directory, "out");
+    const { code, stdout } = await mtc("export", "--to", "saelens", "--run", layer, "--out", out);
+    assert.equal(code, 0);
+    assert.match(stdout, /the gain of the norm in front of the MLP is folded into W_enc$/);
+    const { metadata } = JSON.parse(await Deno.readTextFile(join(out, "cfg.json")));
+    assert.equal(metadata.hook_name, "blocks.2.ln2.hook_normalized");
+    const { weights } = await loadTranscoder(join(out, "sae_weights.safetensors")), { encoder } = whole(2).weights;
+    const gain = weights.encoder.subarray(0, 128).map((value, i) => value / encoder[i]);
+    assert.ok(gain.some((value) => Math.abs(value - 1) > 0.01));
+    weights.encoder.forEach((value, at) =>
+      assert.ok(Math.abs(value - encoder[at] * gain[at % 128]) <= 1e-6 * Math.abs(value))
+    );
+  }));
+
+Deno.test("mtc export refuses what cannot be had, and leaves nothing", () =>
+  inDirectory(async (directory) => {
+    const layer = await writeTinyLayer(directory, 2), out = join(directory, "out");
+    const refused = async (code: number, message: string, ...args: string[]) => {
+      const outcome = await mtc("export", "--to", "saelens", "--run", layer, "--out", out, ...args);
+      assert.deepEqual([outcome.code, outcome.stdout, outcome.stderr], [code, "", `mtc: ${message}`]);
+    };
+    await refused(
+      2,
+      `Cannot export the first 13 features of ${layer}: its prefixes end at 12, 32; use --prefix 12, another of them, or --prefix all`,
+      ...["--prefix", "13"],
+    );
+    await refused(
+      1,
+      `Cannot open the run ${out}: it must be a directory that \`mtc train\` wrote, it does not exist; check --run`,
+      "--run",
+      out,
+    );
+    await refused(
+      1,
+      `Cannot write ${directory}: it must be a new or an empty directory, it holds 1 entry; give another with --out, or remove it`,
+      ...["--out", directory],
+    );
+    await writeTinyLayer(directory, 2, {
+      targets: [{ layer: 2, site: "mlp_out" }, { layer: 4, site: "mlp_out" }],
+      target_scales: [1, 1],
+    });
+    await refused(
+      1,
+      `Cannot export ${layer} to SAELens: a transcoder must have a single target, it is layer2.resid_mid -> layer2.mlp_out + layer4.mlp_out; train one for each target`,
+    );
+    await writeTinyLayer(directory, 2, { source: { layer: 2, site: "attn_heads" } });
+    await refused(
+      1,
+      `Cannot export ${layer} to SAELens: its source must be what a hook of TransformerLens holds, token by token, layer2.attn_heads is attn.hook_z, which has the heads as an axis of their own; train one for another site`,
+    );
+    await Deno.remove(join(layer, "transcoder.safetensors"));
+    await refused(
+      1,
+      `Cannot open the run ${layer}: it must be finished, transcoder.safetensors is missing; finish it with \`mtc train --resume ${directory}\``,
+    );
+    assert.deepEqual(names(directory), ["layer2"]);
+  }));
