@@ -27,6 +27,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "write the reports and plots of the runs it finds",
     load: async () => (await import("./commands/report.ts")).reportCommand(),
   },
+  browse: {
+    summary: "look at features in a web browser",
+    load: async () => (await import("./commands/browse.ts")).browseCommand(),
+  },
   evaluate: {
     summary: "measure a finished transcoder on held-out text",
     load: async () => (await import("./commands/evaluate.ts")).evaluateCommand(),

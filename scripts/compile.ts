@@ -101,6 +101,7 @@ async function supplyRequire(): Promise<void> {
 }
 
 await deno(Deno.execPath(), ["run", "-A", "core/builtin/pack_text.ts"]);
+await deno(Deno.execPath(), ["run", "-A", "scripts/bundle_client.ts"]);
 await Deno.remove(BUNDLE, { recursive: true }).catch(() => {});
 const workers = await findWorkers();
 await deno(Deno.execPath(), [

@@ -1,0 +1,115 @@
+/// <reference lib="dom" />
+/**
+ * What views are put together from: features, tokens, figures, bars.
+ * @module
+ */
+
+import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+import { integer, percent, significant } from "../../format.ts";
+import { visibleToken } from "../../tokens.ts";
+import type { FeatureTable, Figure } from "../data.ts";
+import { addressOf } from "./app.ts";
+
+/** Colours of groups and clusters, which go round. */
+export const COLOURS = 8;
+
+/** A token by itself: `␣the`. */
+export function token(text: string): TemplateResult {
+  return html`<span class="token">${visibleToken(text)}</span>`;
+}
+
+/** A token within a text, where a space is a space. */
+export function inText(text: string): string {
+  return text.split(" ").map((part) => part === "" ? "" : visibleToken(part)).join(" ");
+}
+
+/** The badge of a Matryoshka group. */
+export function groupBadge(group: number): TemplateResult {
+  return html`<span class="badge c${group % COLOURS}" title="Matryoshka group ${group + 1}">${group + 1}</span>`;
+}
+
+/** The name of a feature as text, for titles: the tokens that it is known by. */
+export function nameOf({ known, texts }: FeatureTable, feature: number): string {
+  const tokens = known[feature].filter((_, i) => i % 2 === 0).map((id) => visibleToken(texts[id]));
+  return tokens.length === 0 ? "never fires" : tokens.join(" ");
+}
+
+/** The tokens that a feature is known by, each with its share of the firings. */
+export function label({ known, texts }: FeatureTable, feature: number): TemplateResult {
+  const pairs = known[feature].flatMap((id, i, all) => i % 2 === 0 ? [[id, all[i + 1]]] : []);
+  if (pairs.length === 0) return html`<span class="muted">never fires</span>`;
+  return html`<span class="label">${
+    pairs.map(([id, share]) =>
+      html`
+        ${token(texts[id])}<small>${share > 0 ? `${share} %` : nothing}</small>
+      `
+    )
+  }</span>`;
+}
+
+/** A feature's number, which leads to its page. */
+export function link(key: string, feature: number): TemplateResult {
+  return html`<a href=${addressOf([key, feature])}>${feature}</a>`;
+}
+
+/** A feature in a line: number, group, name. */
+export function featureLine(key: string, table: FeatureTable, feature: number): TemplateResult {
+  return html`${link(key, feature)} ${groupBadge(table.group[feature])} ${label(table, feature)}`;
+}
+
+/** A figure with four digits at most, or a dash. */
+export function figure(value: Figure | undefined, digits = 3): string {
+  return value === null || value === undefined ? "–" : value === 0 ? "0" : significant(value, digits);
+}
+
+/** A share in percent, or a dash; small ones with more digits. */
+export function share(value: Figure | undefined): string {
+  if (value === null || value === undefined) return "–";
+  const size = Math.abs(value);
+  return percent(value, size >= 0.1 || size === 0 ? 1 : size >= 0.001 ? 2 : 4);
+}
+
+/** A histogram: bars from the bottom, with the ends of its axis. */
+export function histogram(
+  counts: readonly number[],
+  { from, to, what }: { readonly from: string; readonly to: string; readonly what: string },
+): TemplateResult {
+  const most = Math.max(1, ...counts), width = 100 / counts.length;
+  return html`
+    <figure class="histogram">
+      <svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label=${`${what}: ${counts.join(", ")}`}>
+        ${counts.map((count, i) => {
+          const height = 39 * count / most;
+          return svg`
+            <rect x=${i * width + 0.4} y=${40 - height} width=${width - 0.8} height=${height}>
+              <title>${integer(count)}</title>
+            </rect>
+          `;
+        })}
+      </svg>
+      <figcaption><span>${from}</span><span>${to}</span></figcaption>
+    </figure>
+  `;
+}
+
+/** A horizontal bar for a value among others of which the largest has `most`; to the left where it is below 0. */
+export function bar(value: number, most: number): TemplateResult {
+  const length = most > 0 ? 50 * Math.min(1, Math.abs(value) / most) : 0;
+  const rect: SVGTemplateResult = svg`
+    <rect class=${value < 0 ? "negative" : ""} x=${value < 0 ? 50 - length : 50}
+      y="2" width=${length} height="8" rx="1"></rect>
+  `;
+  return html`<svg class="bar" viewBox="0 0 100 12" preserveAspectRatio="none" aria-hidden="true">
+    <line x1="50" x2="50" y1="0" y2="12"></line>${rect}</svg>`;
+}
+
+/** A horizontal bar that begins on the left. */
+export function meter(value: number, most: number): TemplateResult {
+  const length = most > 0 ? 100 * Math.max(0, Math.min(1, value / most)) : 0;
+  return html`
+    <svg class="meter" viewBox="0 0 100 8" preserveAspectRatio="none" aria-hidden="true">
+      <rect class="ground" width="100" height="8" rx="1"></rect>
+      <rect width=${length} height="8" rx="1"></rect>
+    </svg>
+  `;
+}

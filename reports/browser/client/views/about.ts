@@ -1,0 +1,41 @@
+/// <reference lib="dom" />
+/**
+ * Where a transcoder's numbers come from, and what each of them is.
+ * @module
+ */
+
+import { html, nothing } from "lit-html";
+import type { Told } from "../../data.ts";
+import { entryOf, type View } from "../app.ts";
+import { missingList, prefixTable } from "./home.ts";
+
+function definitionList(rows: readonly Told[]) {
+  return html`<dl class="told">${
+    rows.map(([term, text]) =>
+      html`
+        <div>
+          <dt>${term}</dt>
+          <dd>${text}</dd>
+        </div>
+      `
+    )
+  }</dl>`;
+}
+
+/** `#about/layer17`. */
+export const about: View = ({ path: [, key] }, app) => {
+  const entry = entryOf(app, key), { title, prefixes, provenance, definitions } = entry;
+  return Promise.resolve({
+    title: `About ${title}`,
+    key,
+    draw: () =>
+      html`
+        <h1 tabindex="-1">About ${title}</h1>
+        ${missingList(entry)}
+        <h2>Provenance</h2>${definitionList(provenance)}
+        ${prefixes.length === 0 ? nothing : html`<h2>Prefixes</h2>${prefixTable(entry)}`}
+        <h2>Definitions</h2>${definitionList(definitions)}
+        <p class="muted">Written by mtc ${app.index.version}.</p>
+      `,
+  });
+};

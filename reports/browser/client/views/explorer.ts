@@ -1,0 +1,262 @@
+/// <reference lib="dom" />
+/**
+ * All features of a transcoder as a table that is searched, sorted and filtered.
+ * @module
+ */
+
+import { html, nothing, type TemplateResult } from "lit-html";
+import { integer } from "../../../format.ts";
+import type { Column, FeatureTable, TokenStream, TranscoderEntry } from "../../data.ts";
+import { addressOf, entryOf, type Page, tableOf, type View } from "../app.ts";
+import { figure, groupBadge, label, link, meter, share } from "../parts.ts";
+import { type Choice, chosenFeatures, type Order, ORDERS } from "../search.ts";
+
+/** Rows that are shown at once. */
+const ROWS = 50;
+
+/** How an order's values are written. */
+const WRITTEN: Readonly<Record<Order, (value: number | null) => string>> = {
+  feature: (value) => integer(value!),
+  density: share,
+  strength: figure,
+  entropy: (value) => figure(value, 2),
+  fvu_rise: share,
+  ce_rise: figure,
+  coherence: (value) => figure(value, 2),
+};
+
+const HEADS: Readonly<Record<Order, readonly [text: string, title: string]>> = {
+  feature: ["#", "Number in the dictionary"],
+  density: ["Density", "Share of the tokens that it fires on"],
+  strength: ["Strength", "Its largest activation"],
+  entropy: ["Entropy", "Entropy in bits of the tokens that it fires on"],
+  fvu_rise: ["FVU", "By how much FVU rises without it"],
+  ce_rise: ["Loss", "By how much the model's mean next-token loss rises without it, in nats"],
+  coherence: ["Coherence", "How alike the model is where it fires most, beyond what the tokens explain"],
+};
+
+/** `#layer17?q=war&sort=density`. */
+export const explorer: View = async ({ path: [key], query }, app): Promise<Page> => {
+  const entry = entryOf(app, key), table = await tableOf(app, key);
+  const tokens = entry.has.tokens ? await app.source.part<TokenStream>(`${key}/tokens`) : null;
+  const choice = choiceOf(query, entry);
+  let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, tokens, choice);
+  const address = () => addressOf([key], { ...queryOf(choice), page: page > 0 ? String(page + 1) : "" });
+  const again = (isNew = true) => {
+    if (isNew) [page, row, shown] = [0, -1, chosenFeatures(table, tokens, choice)];
+    app.go(address(), true);
+    sessionList(key, shown, address());
+    app.update();
+  };
+  const sort = (order: Order) => {
+    choice.descending = choice.sort === order ? !choice.descending : order !== "feature";
+    choice.sort = order;
+    again();
+  };
+  const select = (step: number) => {
+    const last = Math.min(ROWS, shown.length - page * ROWS) - 1;
+    row = Math.max(0, Math.min(last, row + step));
+    document.querySelectorAll<HTMLElement>("table.features tbody a")[row]?.focus();
+  };
+  sessionList(key, shown, address());
+  const columns = (Object.keys(ORDERS) as Order[]).filter((order) =>
+    order === "feature" || ORDERS[order](table).some((value) => value !== null)
+  );
+  const step = (by: number) => {
+    page = Math.max(0, Math.min(Math.ceil(shown.length / ROWS) - 1, page + by));
+    row = -1;
+    again(false);
+  };
+  return {
+    title: `Features of ${entry.phrase}`,
+    key,
+    keys: {
+      ...{ j: () => select(1), k: () => select(-1), ArrowDown: () => select(1), ArrowUp: () => select(-1) },
+      ...{ n: () => step(1), p: () => step(-1) },
+    },
+    draw: () =>
+      html`
+        <h1 tabindex="-1">Features of ${entry.phrase}</h1>
+        ${searchForm(entry, table, choice, again)}
+        <p class="found" role="status">${found(shown.length, table.group.length)}</p>
+        <div class="scroll" tabindex="0" role="region" aria-label="Features">
+          <table class="features">
+            <thead>
+              <tr>${columns.map((order) => head(order, choice, () => sort(order)))}</tr>
+            </thead>
+            <tbody>${shown.slice(page * ROWS, (page + 1) * ROWS).map((feature) =>
+              line(key, table, columns, feature)
+            )}</tbody>
+          </table>
+        </div>
+        ${pager(shown.length, page, step)}
+      `,
+  };
+};
+
+function found(count: number, all: number): string {
+  return count === all ? `${integer(all)} features` : `${integer(count)} of ${integer(all)} features`;
+}
+
+function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry): Choice {
+  const sort = query.get("sort") ?? "fvu_rise", ranges = new Map<Order, readonly [number, number]>();
+  for (const order of Object.keys(ORDERS) as Order[]) {
+    const given = query.get(order)?.split("~").map((end) => end === "" ? NaN : Number(end));
+    if (given?.length === 2) ranges.set(order, [given[0], given[1]]);
+  }
+  return {
+    text: query.get("q") ?? "",
+    groups: new Set(
+      (query.get("group") ?? groups.map((_, i) => i + 1).join()).split(",").map((one) => Number(one) - 1),
+    ),
+    cluster: query.has("cluster") ? Number(query.get("cluster")) : null,
+    ranges,
+    sort: sort in ORDERS ? sort as Order : "fvu_rise",
+    descending: query.get("order") !== "up",
+    count: groups.length,
+  };
+}
+
+function queryOf({ text, groups, cluster, ranges, sort, descending, count }: Choice): Record<string, string> {
+  const end = (value: number) => Number.isNaN(value) ? "" : String(value);
+  return {
+    q: text,
+    group: groups.size === count ? "" : [...groups].map((group) => group + 1).sort().join(),
+    cluster: cluster === null ? "" : String(cluster),
+    ...Object.fromEntries([...ranges].map(([order, [low, high]]) => [order, `${end(low)}~${end(high)}`])),
+    sort: sort === "fvu_rise" ? "" : sort,
+    order: descending ? "" : "up",
+  };
+}
+
+/** The list that a reader came from, so that a feature's page can go on in it. */
+let list: { readonly key: string; readonly features: readonly number[]; readonly address: string } | null = null;
+
+function sessionList(key: string, features: readonly number[], address: string): void {
+  list = { key, features, address };
+}
+
+/** The features next to one in the list that a reader came from, or in the dictionary, and the address of that list. */
+export function besideInList(
+  key: string,
+  feature: number,
+  features: number,
+): { readonly before: number | null; readonly after: number | null; readonly up: string; readonly isFound: boolean } {
+  const at = list?.key === key ? list.features.indexOf(feature) : -1;
+  if (at >= 0) {
+    const { features, address } = list!;
+    return { before: features[at - 1] ?? null, after: features[at + 1] ?? null, up: address, isFound: true };
+  }
+  return {
+    ...{ before: feature > 0 ? feature - 1 : null, after: feature + 1 < features ? feature + 1 : null },
+    ...{ up: addressOf([key]), isFound: false },
+  };
+}
+
+function searchForm(entry: TranscoderEntry, table: FeatureTable, choice: Choice, again: () => void): TemplateResult {
+  const typed = ({ target }: Event) => {
+    choice.text = (target as HTMLInputElement).value;
+    again();
+  };
+  const group = (number: number) => ({ target }: Event) => {
+    if ((target as HTMLInputElement).checked) choice.groups.add(number);
+    else choice.groups.delete(number);
+    again();
+  };
+  const end = (order: Order, side: 0 | 1) => ({ target }: Event) => {
+    const { value } = target as HTMLInputElement, range = [...choice.ranges.get(order) ?? [NaN, NaN]];
+    range[side] = value === "" ? NaN : Number(value);
+    if (range.every(Number.isNaN)) choice.ranges.delete(order);
+    else choice.ranges.set(order, [range[0], range[1]]);
+    again();
+  };
+  const chosenCluster = ({ target }: Event) => {
+    const { value } = target as HTMLSelectElement;
+    choice.cluster = value === "" ? null : Number(value);
+    again();
+  };
+  const bounded = (Object.keys(ORDERS) as Order[]).filter((order) => ORDERS[order](table).some((one) => one !== null));
+  const field = (order: Order, side: 0 | 1) => {
+    const value = choice.ranges.get(order)?.[side] ?? NaN, [text] = HEADS[order];
+    return html`
+      <input type="number" step="any" aria-label=${`${text}, ${side === 0 ? "least" : "most"}`}
+        placeholder=${side === 0 ? "least" : "most"} .value=${Number.isNaN(value) ? "" : String(value)}
+        @change=${end(order, side)}>
+    `;
+  };
+  return html`
+    <form class="search" role="search" @submit=${(event: Event) => event.preventDefault()}>
+      <label class="query"><span>Token, text or number</span>
+          <input type="search" .value=${choice.text} @input=${typed} autocomplete="off" spellcheck="false"></label>
+      <fieldset><legend>Group</legend>${entry.groups.map((size, number) =>
+        html`<label class="check"><input type="checkbox" .checked=${choice.groups.has(number)} @change=${group(number)}>
+        ${groupBadge(number)}<small>${integer(size)}</small></label>`
+      )}</fieldset>
+      <details ?open=${choice.ranges.size > 0 || choice.cluster !== null}>
+        <summary>Filters</summary>
+        <div class="ranges">${bounded.map((order) =>
+          html`<fieldset><legend>${HEADS[order][0]}</legend>${field(order, 0)}${field(order, 1)}</fieldset>`
+        )}${entry.clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
+      <option value="" .selected=${choice.cluster === null}>all</option>
+      ${
+          entry.clusters.map(({ tokens, features }, n) =>
+            html`<option value=${n} .selected=${choice.cluster === n}>${tokens.join(" ")} (${features})</option>`
+          )
+        }</select></label>`}</div>
+      </details>
+    </form>
+  `;
+}
+
+function head(order: Order, { sort, descending }: Choice, click: () => void): TemplateResult {
+  const [text, title] = HEADS[order], isSorted = sort === order;
+  const cell = html`
+    <th scope="col" class=${order === "feature" ? "" : "number"}
+      aria-sort=${isSorted ? descending ? "descending" : "ascending" : nothing}>
+        <button type="button" title=${title} @click=${click}>${text}<span aria-hidden="true">${isSorted
+          ? descending ? " ↓" : " ↑"
+          : ""}</span></button></th>
+  `;
+  return order === "feature" ? html`${cell}<th scope="col">Known by</th>` : cell;
+}
+
+function line(key: string, table: FeatureTable, columns: readonly Order[], feature: number): TemplateResult {
+  const [first, ...others] = columns;
+  const most = (column: Column) => mostOf(column);
+  return html`<tr>
+    ${
+    first === "feature" ? html`<th scope="row">${link(key, feature)} ${groupBadge(table.group[feature])}</th>` : nothing
+  }
+    <td>${label(table, feature)}</td>
+    ${
+    others.map((order) => {
+      const column = ORDERS[order](table), value = column[feature];
+      return html`<td class="number">${WRITTEN[order](value)}${
+        value === null ? nothing : meter(value, most(column))
+      }</td>`;
+    })
+  }</tr>`;
+}
+
+const largest = new WeakMap<Column, number>();
+
+function mostOf(column: Column): number {
+  let most = largest.get(column);
+  if (most === undefined) {
+    most = column.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+    largest.set(column, most);
+  }
+  return most;
+}
+
+function pager(count: number, page: number, step: (by: number) => void): TemplateResult | typeof nothing {
+  const pages = Math.ceil(count / ROWS);
+  if (pages < 2) return nothing;
+  return html`
+    <nav class="pager" aria-label="Pages of the list">
+      <button type="button" ?disabled=${page === 0} @click=${() => step(-1)}>Before</button>
+      <span>${integer(page * ROWS + 1)} to ${integer(Math.min(count, (page + 1) * ROWS))}</span>
+      <button type="button" ?disabled=${page === pages - 1} @click=${() => step(1)}>Next</button>
+    </nav>
+  `;
+}

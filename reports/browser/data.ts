@@ -1,0 +1,253 @@
+/**
+ * What the browser shows, as plain values: the parts that the page asks for one by one, from within an exported file or from the server.
+ *
+ * | part | holds |
+ * |---|---|
+ * | `index` | {@link BrowserIndex}: the transcoders that were opened, and what is known of each |
+ * | `KEY/table` | {@link FeatureTable}: a column per figure, for search, order and filters |
+ * | `KEY/tokens` | {@link TokenStream}: the reading set; only where there is a record |
+ * | `KEY/features/N` | {@link FeatureDetail}s of the features from N * {@link FEATURES_PER_PART} on |
+ * | `KEY/map` | {@link MapPart}: the features in two dimensions |
+ * | `match/KEY/KEY` | {@link MatchPart}: two transcoders matched |
+ *
+ * KEY is a transcoder's name as of core/runs/ids.ts, for example `layer17`. JSON has no NaN: what is not known is null.
+ * @module
+ */
+
+/** Features whose details are one part: a click reads one of these. */
+export const FEATURES_PER_PART = 64;
+
+/** A number that may not be known. */
+export type Figure = number | null;
+
+/** Two words and what they say: a row of provenance, or a term with its definition. */
+export type Told = readonly [term: string, text: string];
+
+/** What there is to be looked at. */
+export interface BrowserIndex {
+  /** The version of mtc that made this. */
+  readonly version: string;
+  /** Whether a server is behind the page, so that there is more than the explorer. */
+  readonly served: boolean;
+  /** The transcoders, in the order of the reports. */
+  readonly transcoders: readonly TranscoderEntry[];
+  /** The keys of pairs that were matched. */
+  readonly pairs: readonly (readonly [a: string, b: string])[];
+  /** What was passed over and what was left out, a sentence each. */
+  readonly notes: readonly string[];
+}
+
+/** One transcoder. */
+export interface TranscoderEntry {
+  /** What its parts and addresses begin with. */
+  readonly key: string;
+  /** Its name in a heading, */
+  readonly title: string;
+  /** and inside of a sentence. */
+  readonly phrase: string;
+  /** The language model's name. */
+  readonly model: string;
+  /** What it predicts from what. */
+  readonly mapping: string;
+  /** Features per Matryoshka group. */
+  readonly groups: readonly number[];
+  /** Features kept per token in training. */
+  readonly k: number;
+  /** Held-out figures of each prefix; empty where they were not measured. */
+  readonly prefixes: readonly PrefixEntry[];
+  /** Where its numbers come from: which run, which text, which tokens, what was left out. */
+  readonly provenance: readonly Told[];
+  /** What every figure is. */
+  readonly definitions: readonly Told[];
+  /** What could be said and is not, with the command that makes it. */
+  readonly missing: readonly { readonly what: string; readonly command: string }[];
+  /** The parts that there are besides table and features. */
+  readonly has: { readonly tokens: boolean; readonly map: boolean };
+  /** Clusters of features that fire together: the tokens that each is known by, and its features. */
+  readonly clusters: readonly { readonly tokens: readonly string[]; readonly features: number }[];
+  /** What the source is the sum of, in the order of a feature's parts; empty where that was not measured. */
+  readonly components: readonly string[];
+  /** What chance gives, to be held against a feature's figures. */
+  readonly chance: { readonly coherence: Figure; readonly cosine: Figure };
+  /** The features whose details are there; all where it is null. */
+  readonly detailed: readonly number[] | null;
+}
+
+/** One prefix on held-out text. */
+export interface PrefixEntry {
+  /** Its end: features below it take part. */
+  readonly end: number;
+  /** Fraction of variance unexplained. */
+  readonly fvu: Figure;
+  /** Active features per token. */
+  readonly l0: Figure;
+  /** Share of the loss recovered, against zeros. */
+  readonly recovered: Figure;
+}
+
+/** One figure of every feature. */
+export type Column = readonly Figure[];
+
+/** All features, a column per figure. Features are in the order of the dictionary. */
+export interface FeatureTable {
+  /** [features] Matryoshka group. */
+  readonly group: readonly number[];
+  /** Texts of tokens, which `known` and `tokens` name by number. */
+  readonly texts: readonly string[];
+  /** [features] the tokens that each is known by: number and share of its firings in percent, one after the other. */
+  readonly known: readonly (readonly number[])[];
+  /** [features] the tokens that it fires on most: their numbers. */
+  readonly tokens: readonly (readonly number[])[];
+  /** Share of tokens that it fires on. */
+  readonly density: Column;
+  /** Its largest activation. */
+  readonly strength: Column;
+  /** Entropy in bits of the tokens that it fires on. */
+  readonly entropy: Column;
+  /** By how much FVU rises without it. */
+  readonly fvu_rise: Column;
+  /** By how much the model's mean loss rises without it, in nats. */
+  readonly ce_rise: Column;
+  /** Semantic coherence. */
+  readonly coherence: Column;
+  /** Its cluster: an index of {@link TranscoderEntry.clusters}. */
+  readonly cluster: Column;
+  /** The feature of an earlier group that it fires under. */
+  readonly parent: Column;
+  /** How much likelier that fires where it does. */
+  readonly lift: Column;
+  /** [features] the tokens of its examples, as indices of the reading set: what a search for text looks in. Empty without a record. */
+  readonly examples: readonly (readonly number[])[];
+}
+
+/** The reading set, token by token. */
+export interface TokenStream {
+  /** Texts of tokens. */
+  readonly texts: readonly string[];
+  /** [tokens] indices of `texts`. */
+  readonly id: readonly number[];
+  /** The first token of each context. */
+  readonly contexts: readonly number[];
+  /** Runs of tokens that follow each other in one document: the first token, the document, its offset there. */
+  readonly runs: readonly (readonly [token: number, document: number, position: number])[];
+  /** Names of the documents, and the part of the text that each belongs to. */
+  readonly documents: readonly (readonly [name: string, split: string])[];
+  /** [prefixes][tokens] what each prefix leaves unexplained of the target at a token: |y_p - y|^2 over |y - mean|^2, in percent. */
+  readonly unexplained: readonly (readonly number[])[];
+}
+
+/** A firing among the tokens around it. */
+export interface Example {
+  /** The token, an index of the reading set. */
+  readonly at: number;
+  /** The offsets from it, within its context, at which the feature fires: 0 among them. */
+  readonly offsets: readonly number[];
+  /** Its activations there. */
+  readonly values: readonly number[];
+  /** Share of the feature's firings that are weaker; absent of the strongest ones. */
+  readonly quantile?: number;
+}
+
+/** A firing of which only the text around it is known. */
+export interface SampledExample {
+  /** The text before, the token, and the text behind it. */
+  readonly text: readonly [before: string, token: string, after: string];
+  /** Its activation. */
+  readonly value: number;
+  /** Its document, and its offset there. */
+  readonly place: readonly [document: string, position: number];
+  /** Share of the feature's firings that are weaker; absent of the strongest ones. */
+  readonly quantile?: number;
+}
+
+/** Another feature, with how near it is. */
+export type Near = readonly [feature: number, value: number];
+
+/** A token with a value: its cosine, or what comes to its logit. */
+export type Valued = readonly [token: string, value: number];
+
+/** One feature. */
+export interface FeatureDetail {
+  /** Its index. */
+  readonly feature: number;
+  /** Figures with their names, a row each. */
+  readonly figures: readonly Told[];
+  /** Its activations where it fires, in equal bins from 0 to the largest; empty where it never does. */
+  readonly histogram: readonly number[];
+  /** How likely it fires in each eighth of a context, as a multiple of how likely it fires anywhere. */
+  readonly position: readonly number[];
+  /** The tokens that it fires on most: text, and how often. */
+  readonly tokens: readonly Valued[];
+  /** Its strongest firings, one from each context, the strongest first, and some at fixed quantiles. */
+  readonly examples: readonly Example[];
+  /** The same of the final pass; only there without a record. */
+  readonly samples: readonly SampledExample[];
+  /** What it reads and writes in tokens; null where that was not measured. */
+  readonly words: {
+    readonly reads: readonly Valued[];
+    readonly raised: readonly Valued[];
+    readonly lowered: readonly Valued[];
+    /** What chance gives for each. */
+    readonly chance: { readonly reads: Figure; readonly writes: Figure };
+  } | null;
+  /** Neighbours: by cosine of what they write, by correlation of their activations, by Jaccard index of their firing. */
+  readonly near: {
+    readonly cosine: readonly Near[];
+    readonly correlation: readonly Near[];
+    readonly jaccard: readonly Near[];
+  };
+  /** The feature that it fires under; null where there is none beyond chance. */
+  readonly parent: {
+    readonly feature: number;
+    readonly lift: number;
+    readonly containment: number;
+    readonly cosine: number;
+  } | null;
+  /** The features that fire under it, with the lift. */
+  readonly children: readonly Near[];
+  /** [prefixes] by how much the FVU of each rises without it; 0 where it is no part of the prefix. Empty without a record. */
+  readonly removed: readonly number[];
+  /** What each component gives to its pre-activation where it fires, less what it gives anywhere; empty where that was not measured. */
+  readonly parts: readonly number[];
+  /** What the model's predictions lose without it; null where that was not measured. */
+  readonly effect: {
+    readonly ce_rise: Figure;
+    readonly ce_rise_ci95: readonly [Figure, Figure];
+    readonly ce_rise_per_fire: Figure;
+    readonly kl: Figure;
+  } | null;
+}
+
+/** The features of a transcoder in two dimensions. */
+export interface MapPart {
+  /** [features] along the first component, and along the second. */
+  readonly x: readonly number[];
+  /** Along the second. */
+  readonly y: readonly number[];
+  /** The shares of variance that both have. */
+  readonly shares: readonly [Figure, Figure];
+  /** What both together would have by chance. */
+  readonly share_by_chance: Figure;
+}
+
+/** Features of two transcoders that are each other's best match. */
+export interface MatchPart {
+  /** Pairs: a feature of the first, one of the second, and the correlation of their activations; the best first. */
+  readonly mutual: readonly (readonly [a: number, b: number, correlation: number])[];
+  /** Features that are judged, found again above 0.7, and each one's own. */
+  readonly sides: readonly [MatchSide, MatchSide];
+  /** Tokens that both were recorded on. */
+  readonly tokens: number;
+}
+
+/** One side of a {@link MatchPart}. */
+export interface MatchSide {
+  /** Features that fire often enough. */
+  readonly judged: number;
+  /** Those with a match above 0.7. */
+  readonly same: number;
+  /** Those that chance matches as well. */
+  readonly unique: number;
+  /** The correlation that a match must beat. */
+  readonly limit: Figure;
+}
