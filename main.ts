@@ -11,6 +11,8 @@ import configuration from "./deno.json" with { type: "json" };
 interface Entry {
   readonly summary: string;
   readonly load: (args: readonly string[]) => Promise<Command>;
+  /** True for a command to which `--adapter` means nothing. */
+  readonly opensNoGpu?: true;
 }
 
 /** Importing every command to print `--help` would take most of a second, so the summaries stand here. */
@@ -67,6 +69,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "show what this machine offers and what is missing",
     load: async () => (await import("./commands/doctor.ts")).doctorCommand(),
   },
+  completions: {
+    summary: "print a script that makes bash, zsh, fish or PowerShell complete the command line",
+    load: async () => (await import("./commands/completions/command.ts")).completionsCommand(wholeProgram),
+    opensNoGpu: true,
+  },
+  man: {
+    summary: "print the manual page",
+    load: async () => (await import("./commands/man.ts")).manCommand(wholeProgram),
+    opensNoGpu: true,
+  },
 };
 
 /** Commander must throw instead of exiting, in every nested command, and say what is wrong as mtc does. */
@@ -77,7 +89,7 @@ function prepare(command: Command): Command {
   });
   requireLast(command);
   command.hook("preAction", () => refuseEmpty(command));
-  if (command.commands.length === 0) takeAdapter(command);
+  if (command.commands.length === 0 && !COMMANDS[command.name()]?.opensNoGpu) takeAdapter(command);
   command.commands.forEach(prepare);
   return command;
 }
@@ -110,21 +122,37 @@ function refuseEmpty(command: Command): void {
   if (empty) command.error(`error: option '${empty.flags}' must not be empty`);
 }
 
-/** The program, with the one command that `args` names imported and the others as names with a summary. */
-async function programFor(args: readonly string[]): Promise<Command> {
-  const operands = args.filter((arg) => !arg.startsWith("-"));
-  const chosen = operands[0] === "help" ? operands[1] : operands[0];
-  const program = new Command("mtc")
+/** The program without its commands. */
+async function bareProgram(args: readonly string[]): Promise<Command> {
+  const asksVersion = args[0] === "--version" || args[0] === "-V";
+  return new Command("mtc")
     .description("Trains Matryoshka transcoders on layers of Gemma-2 and Gemma-3 and explains what they learned.")
-    .version(configuration.version)
+    .version(asksVersion ? await (await import("./commands/version.ts")).versionText() : configuration.version)
     .addHelpText(
       "after",
       "\nExit codes:\n  0 done, 1 the work failed, 2 the command line or a configuration is wrong,\n" +
         "  75 stopped by a signal with everything saved: the same command goes on, 130 the same after Ctrl-C\n" +
         "\nExample:\n  mtc train && mtc report --out analysis_results",
     );
+}
+
+/** The program, with the one command that `args` names imported and the others as names with a summary. */
+async function programFor(args: readonly string[]): Promise<Command> {
+  const operands = args.filter((arg) => !arg.startsWith("-"));
+  const chosen = operands[0] === "help" ? operands[1] : operands[0];
+  const program = await bareProgram(args);
   for (const [name, { summary, load }] of Object.entries(COMMANDS)) {
     program.addCommand(name === chosen ? (await load(args)).summary(summary) : new Command(name).description(summary));
+  }
+  return prepare(program);
+}
+
+/** The program with all commands imported, and all below them, which are imported by name too. */
+async function wholeProgram(): Promise<Command> {
+  const program = await bareProgram([]);
+  for (const { summary, load } of Object.values(COMMANDS)) {
+    const below = (await load([])).commands.map((command) => command.name());
+    program.addCommand((await load(below)).summary(summary));
   }
   return prepare(program);
 }

@@ -19,6 +19,7 @@ import { wrongProducts } from "../core/gpu/smoke.ts";
 import configuration from "../deno.json" with { type: "json" };
 import { bytes } from "./bytes.ts";
 import { jsonOption } from "./options.ts";
+import { readCommit } from "./version.ts";
 
 /** Something that stops mtc from working here, and what mends it. */
 interface Problem {
@@ -29,6 +30,8 @@ interface Problem {
 /** Everything `--json` prints. Sizes are bytes. */
 interface Diagnosis {
   readonly mtc: string;
+  /** What the executable was made of; null when mtc runs from its sources. */
+  readonly commit: string | null;
   readonly deno: string;
   readonly platform: string;
   readonly cores: number;
@@ -184,6 +187,7 @@ async function diagnose(): Promise<Diagnosis> {
   const drivers = await driverManifests();
   return {
     mtc: configuration.version,
+    commit: await readCommit(),
     deno: Deno.version.deno,
     platform: `${Deno.build.os} ${Deno.build.arch}`,
     cores: navigator.hardwareConcurrency,
@@ -228,7 +232,7 @@ function renderAdapter(adapter: Adapter): [string, string][] {
 
 function render(found: Diagnosis): string {
   const rows: [string, string][] = [
-    ["mtc", found.mtc],
+    ["mtc", found.mtc + (found.commit ? pc.dim(` (${found.commit})`) : "")],
     ["Deno", `${found.deno}, ${found.platform}, ${found.cores} cores`],
     ["memory", `${bytes(found.memory.available)} free of ${bytes(found.memory.total)}`],
     ["disk", `${bytes(found.disk.free)} free in ${found.disk.folder}`],

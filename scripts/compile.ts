@@ -100,6 +100,21 @@ async function supplyRequire(): Promise<void> {
   }
 }
 
+/** `f121f67a1b2c`, for `mtc --version`; a tree with changes says so, and so does one without a history. */
+async function describeCommit(): Promise<string> {
+  const git = async (...args: string[]) => {
+    const { success, stdout } = await new Deno.Command("git", { args, cwd: ROOT, stderr: "null" }).output();
+    if (!success) throw new Error(`git ${args[0]} failed`);
+    return new TextDecoder().decode(stdout).trim();
+  };
+  try {
+    const commit = await git("rev-parse", "--short=12", "HEAD");
+    return await git("status", "--porcelain", "--untracked-files=no") === "" ? commit : `${commit} with changes`;
+  } catch {
+    return "unknown";
+  }
+}
+
 await deno(Deno.execPath(), ["run", "-A", "core/builtin/pack_text.ts"]);
 await deno(Deno.execPath(), ["run", "-A", "scripts/bundle_client.ts"]);
 await Deno.remove(BUNDLE, { recursive: true }).catch(() => {});
@@ -110,6 +125,7 @@ await deno(Deno.execPath(), [
 ]);
 await linkWorkers(workers);
 await supplyRequire();
+await Deno.writeTextFile(join(BUNDLE, "build.json"), JSON.stringify({ commit: await describeCommit() }));
 await deno(Deno.env.get("MTC_COMPILE_DENO") ?? Deno.execPath(), [
   ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--unstable-webgpu", ...PERMISSIONS],
   ...["--include", BUNDLE, "--output", join(ROOT, "dist", "mtc"), ...Deno.args, join(BUNDLE, "main.js")],

@@ -7,7 +7,7 @@ import { matmul } from "../../wgsl/shared/matmul.ts";
 const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 const COMMANDS = [
   ...["train", "report", "evaluate", "analyze", "encode"],
-  ...["ablate", "steer", "harvest", "bench", "doctor"],
+  ...["ablate", "steer", "harvest", "bench", "doctor", "completions", "man"],
 ];
 const ANALYSES = ["attribution", "coherence", "hierarchy", "importance", "layer"];
 
@@ -39,9 +39,18 @@ Deno.test("mtc analyze --help lists every analysis with a summary", async () => 
   for (const name of ANALYSES) assert.match(stdout, new RegExp(`^  ${name} .*[a-z]{3}`, "m"));
 });
 
-Deno.test("mtc --version prints the version of deno.json", async () => {
+Deno.test("mtc --version says what a report of a defect needs: version, commit, Deno, target, backend", async () => {
   const { version } = JSON.parse(await Deno.readTextFile(new URL("../../deno.json", import.meta.url)));
-  assert.deepEqual(await mtc(["--version"]), { code: 0, stdout: `${version}\n`, stderr: "" });
+  const stdout = [
+    `mtc ${version}`,
+    "commit unknown, run from its sources",
+    `Deno ${Deno.version.deno}`,
+    `target ${Deno.build.target}`,
+    "WebGPU on vulkan\n",
+  ].join("\n");
+  const asked = { DENO_WEBGPU_BACKEND: "vulkan" };
+  assert.deepEqual(await mtc(["--version"], asked), { code: 0, stdout, stderr: "" });
+  assert.deepEqual(await mtc(["-V"], asked), { code: 0, stdout, stderr: "" });
 });
 
 for (const name of [...COMMANDS, ...ANALYSES.map((name) => `analyze ${name}`)]) {
