@@ -5,13 +5,14 @@
 
 import { Command, Option } from "commander";
 import { join } from "node:path";
-import { directoryOption, jsonOption, movedModelOption, runOption } from "../options.ts";
+import { directoryOption, jsonOption, movedDataOption, movedModelOption, runOption } from "../options.ts";
 import { piecesOf } from "./pieces.ts";
 import type { Exported, ExportRequest } from "./request.ts";
 
 /** The tools, by their names on the command line. */
 const TOOLS: Readonly<Record<string, () => Promise<(request: ExportRequest) => Promise<Exported[]>>>> = {
   saelens: async () => (await import("./saelens.ts")).exportSaelens,
+  "circuit-tracer": async () => (await import("./circuit_tracer.ts")).exportCircuitTracer,
 };
 
 interface ExportOptions {
@@ -20,11 +21,13 @@ interface ExportOptions {
   out: string;
   prefix?: string;
   model?: string;
+  data?: string[];
+  features: boolean;
   modelName?: string;
   json?: true;
 }
 
-async function run({ run, to, out, prefix, model, modelName, json }: ExportOptions): Promise<void> {
+async function run({ run, to, out, prefix, model, data, features, modelName, json }: ExportOptions): Promise<void> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { makeWholeDirectory, requireVacant } = await import("../../core/files/whole_directory.ts");
   const transcoders = await openFinishedRun(run), pieces = piecesOf(transcoders, prefix);
@@ -32,7 +35,7 @@ async function run({ run, to, out, prefix, model, modelName, json }: ExportOptio
   await requireVacant(out, "--out");
   const exportTo = await TOOLS[to](), [{ config }] = transcoders;
   const exported = await exportTo({
-    ...{ transcoders, pieces, model, out },
+    ...{ run, transcoders, pieces, model, data, out, hasFeatures: features },
     modelName: modelName ?? config.model.name,
     write: (fill) => makeWholeDirectory(out, "--out", fill),
   });
@@ -60,7 +63,12 @@ export function exportCommand(): Command {
       "--prefix <list>",
       "the first so many features, several with commas, or `all` prefixes (default: the whole dictionary)",
     )
+    .option(
+      "--no-features",
+      "leave out what circuit-tracer shows of features, which takes the model, and the text where the run has no record",
+    )
     .addOption(movedModelOption())
+    .addOption(movedDataOption())
     .option("--model-name <name>", "what the tool calls the language model (default: what the run calls it)")
     .addOption(jsonOption())
     .addHelpText(

@@ -8,6 +8,8 @@ import type { Piece } from "./pieces.ts";
 
 /** What is asked of an export. */
 export interface ExportRequest {
+  /** `--run`. */
+  readonly run: string;
   /** The run's transcoders. */
   readonly transcoders: readonly FinishedTranscoder[];
   /** What of them is exported, at least one. */
@@ -16,6 +18,10 @@ export interface ExportRequest {
   readonly modelName: string;
   /** Where the model lies now, if not where it lay. */
   readonly model?: string;
+  /** Where the run's text lies now, likewise. */
+  readonly data?: string[];
+  /** Whether what is known of features is exported with them, where the tool shows it. */
+  readonly hasFeatures: boolean;
   /** Where the files are to be. */
   readonly out: string;
   /** Makes that directory; it is there once `fill` has written all of its files to the one that it is given, under another name. */

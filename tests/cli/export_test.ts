@@ -2,8 +2,12 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { gunzipSync, inflateSync } from "node:zlib";
+import { openSafetensors } from "../../core/files/safetensors.ts";
+import type { TracedFeature } from "../../core/transcoder/formats/circuit_tracer_features.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { randomTranscoder } from "../transcoder/random_transcoder.ts";
+import { TOKENS, writePlantedLayer } from "./planted_layer.ts";
 import { GROUPS, inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 import { names } from "./small_train.ts";
 
@@ -66,6 +70,83 @@ Deno.test("mtc export: a source behind a norm is exported in front of the gain, 
     weights.encoder.forEach((value, at) =>
       assert.ok(Math.abs(value - encoder[at] * gain[at % 128]) <= 1e-6 * Math.abs(value))
     );
+  }));
+
+/** A feature as a client of circuit-tracer's server gets it: the index, then a range of bytes. */
+async function tracedFeature(directory: string, layer: number, feature: number): Promise<TracedFeature> {
+  const json = gunzipSync(await Deno.readFile(join(directory, "index.json.gz"))).toString();
+  const { filename, offsets } = JSON.parse(json)[layer];
+  const record = (await Deno.readFile(join(directory, filename))).slice(offsets[feature], offsets[feature + 1]);
+  assert.equal(new DataView(record.buffer).getUint32(0, true), record.length - 4);
+  return JSON.parse(inflateSync(record.subarray(4)).toString());
+}
+
+Deno.test("mtc export --to circuit-tracer: a set of all layers, and what is shown of each feature of those that were trained", () =>
+  inDirectory(async (directory) => {
+    const run = join(directory, "run"), out = join(directory, "cache", "me", "first");
+    await writePlantedLayer(run, 2);
+    await writePlantedLayer(run, 4);
+    const { code, stdout, stderr } = await mtc("export", "--to", "circuit-tracer", "--run", run, "--out", out);
+    assert.equal(code, 0, stderr);
+    assert.equal(
+      stdout,
+      `${run} -> ${out}: 32 features in each of layers 2, 4; layers 0, 1, 3, 5 have no transcoder: their MLPs are errors as a whole`,
+    );
+    const layers = [0, 1, 2, 3, 4, 5].map((layer) => `layer_${layer}.safetensors`);
+    assert.deepEqual(names(out), ["config.yaml", "features", ...layers]);
+    assert.match(await Deno.readTextFile(join(out, "config.yaml")), new RegExp(`^scan: "${out}"$`, "m"));
+    const file = await openSafetensors(join(out, "layer_4.safetensors"));
+    assert.deepEqual(await file.readF32("W_enc"), whole(4).weights.encoder);
+    await file.close();
+    const features = join(out, "features"),
+      shown = await tracedFeature(features, 4, 20),
+      never = await tracedFeature(features, 4, 31);
+    assert.equal(shown.index, 20);
+    assert.deepEqual([shown.top_logits.length, shown.bottom_logits.length], [10, 10]);
+    assert.match(shown.clerp, /, prefix 32/);
+    assert.ok(
+      shown.examples_quantiles[0].quantile_name.startsWith(shown.clerp) && shown.examples_quantiles.length === 5,
+    );
+    const fires = shown.histogram.reduce((sum, count) => sum + count, 0);
+    assert.equal(shown.activation_frequency, fires / TOKENS);
+    for (
+      const { tokens, tokens_acts_list: acts, train_token_ind: at } of shown.examples_quantiles.flatMap((
+        { examples },
+      ) => examples)
+    ) {
+      assert.equal(tokens.length, acts.length);
+      assert.ok(acts[at] > 0 && acts[at] <= shown.act_max);
+    }
+    assert.deepEqual([never.clerp, never.examples_quantiles, never.act_max], ["never fires, prefix 32", [], 0]);
+    // A prefix has the first records of the whole.
+    const prefix = join(directory, "prefix");
+    const first = await mtc("export", "--to", "circuit-tracer", "--run", run, "--prefix", "12", "--out", prefix);
+    assert.match(first.stdout, /: 12 features in each of layers 2, 4;/);
+    const own = await tracedFeature(join(prefix, "features"), 2, 11), same = await tracedFeature(features, 2, 11);
+    assert.deepEqual({ ...own, transcoder_id: "" }, { ...same, transcoder_id: "" });
+    const bare = join(directory, "bare");
+    assert.equal((await mtc("export", "--to", "circuit-tracer", "--run", run, "--no-features", "--out", bare)).code, 0);
+    assert.deepEqual(names(bare), ["config.yaml", ...layers]);
+  }));
+
+Deno.test("mtc export --to circuit-tracer refuses what its sets cannot hold", () =>
+  inDirectory(async (directory) => {
+    const layer = await writeTinyLayer(directory, 2, { source: { layer: 2, site: "resid_pre" } }),
+      out = join(directory, "out");
+    const crossing = await mtc("export", "--to", "circuit-tracer", "--run", layer, "--out", out);
+    assert.equal(crossing.code, 1);
+    assert.equal(
+      crossing.stderr,
+      `mtc: Cannot export ${layer} to circuit-tracer: a transcoder must read resid_mid or mlp_in and predict mlp_out of the same layer, it is layer2.resid_pre -> layer2.mlp_out; train one for these`,
+    );
+    await writeTinyLayer(directory, 2);
+    const other = await writeTinyLayer(directory, 4, { source: { layer: 4, site: "mlp_in" } });
+    const mixed = await mtc("export", "--to", "circuit-tracer", "--run", directory, "--out", out);
+    assert.equal(
+      mixed.stderr,
+      `mtc: Cannot export ${other} to circuit-tracer: all transcoders of a set must be like that of layer 2, with 32 features on resid_mid, it has 32 features on mlp_in; give one of them with --run`,
+    );
+    assert.deepEqual(names(directory), ["layer2", "layer4"]);
   }));
 
 Deno.test("mtc export refuses what cannot be had, and leaves nothing", () =>
