@@ -5,14 +5,25 @@
 
 import { Command, Option } from "commander";
 import { join } from "node:path";
-import { directoryOption, jsonOption, movedDataOption, movedModelOption, runOption } from "../options.ts";
+import {
+  directoryOption,
+  jsonOption,
+  movedDataOption,
+  movedModelOption,
+  runOption,
+  wholeNumberOption,
+} from "../options.ts";
 import { piecesOf } from "./pieces.ts";
 import type { Exported, ExportRequest } from "./request.ts";
+
+/** Held-out tokens unless asked otherwise: seconds for the embedded model. */
+const TOKENS = 4096;
 
 /** The tools, by their names on the command line. */
 const TOOLS: Readonly<Record<string, () => Promise<(request: ExportRequest) => Promise<Exported[]>>>> = {
   saelens: async () => (await import("./saelens.ts")).exportSaelens,
   "circuit-tracer": async () => (await import("./circuit_tracer.ts")).exportCircuitTracer,
+  sparsify: async () => (await import("./sparsify.ts")).exportSparsify,
 };
 
 interface ExportOptions {
@@ -23,11 +34,14 @@ interface ExportOptions {
   model?: string;
   data?: string[];
   features: boolean;
+  tokens: number;
   modelName?: string;
   json?: true;
 }
 
-async function run({ run, to, out, prefix, model, data, features, modelName, json }: ExportOptions): Promise<void> {
+async function run(
+  { run, to, out, prefix, model, data, features, tokens, modelName, json }: ExportOptions,
+): Promise<void> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { makeWholeDirectory, requireVacant } = await import("../../core/files/whole_directory.ts");
   const transcoders = await openFinishedRun(run), pieces = piecesOf(transcoders, prefix);
@@ -35,7 +49,7 @@ async function run({ run, to, out, prefix, model, data, features, modelName, jso
   await requireVacant(out, "--out");
   const exportTo = await TOOLS[to](), [{ config }] = transcoders;
   const exported = await exportTo({
-    ...{ run, transcoders, pieces, model, data, out, hasFeatures: features },
+    ...{ run, transcoders, pieces, model, data, out, tokens, hasFeatures: features },
     modelName: modelName ?? config.model.name,
     write: (fill) => makeWholeDirectory(out, "--out", fill),
   });
@@ -66,6 +80,11 @@ export function exportCommand(): Command {
     .option(
       "--no-features",
       "leave out what circuit-tracer shows of features, which takes the model, and the text where the run has no record",
+    )
+    .addOption(
+      wholeNumberOption("-t, --tokens <n>", "held-out tokens that the FVU which remains to sparsify is measured on", {
+        value: TOKENS,
+      }),
     )
     .addOption(movedModelOption())
     .addOption(movedDataOption())

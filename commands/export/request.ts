@@ -20,6 +20,8 @@ export interface ExportRequest {
   readonly model?: string;
   /** Where the run's text lies now, likewise. */
   readonly data?: string[];
+  /** Held-out tokens that the FVU which remains is measured on. */
+  readonly tokens: number;
   /** Whether what is known of features is exported with them, where the tool shows it. */
   readonly hasFeatures: boolean;
   /** Where the files are to be. */

@@ -193,3 +193,27 @@ export function checkLayer(layer: number, layers: number, remedy: string = `use 
     remedy,
   });
 }
+
+/** The modules of Hugging Face's Gemma whose input a site is, without loss or addition. */
+const READERS: Readonly<Partial<Record<Site, string>>> = {
+  resid_pre: "input_layernorm",
+  attn_in: "self_attn.q_proj",
+  attn_heads: "self_attn.o_proj",
+  resid_mid: "pre_feedforward_layernorm",
+  mlp_in: "mlp",
+  mlp_neurons: "mlp.down_proj",
+};
+
+/**
+ * Finds a module that reads a tap.
+ *
+ * @param tap The tap.
+ * @param layers How many layers the model has.
+ * @returns Its name in Hugging Face's model without head, for example `layers.17.pre_feedforward_layernorm`; null where none does.
+ */
+export function moduleReading(tap: Tap, layers: number): string | null {
+  const { layer, site } = tap;
+  if (site === "resid_post") return layer + 1 < layers ? `layers.${layer + 1}.${READERS.resid_pre}` : "norm";
+  const reader = READERS[site];
+  return reader === undefined ? null : `layers.${layer}.${reader}`;
+}

@@ -149,6 +149,42 @@ Deno.test("mtc export --to circuit-tracer refuses what its sets cannot hold", ()
     assert.deepEqual(names(directory), ["layer2", "layer4"]);
   }));
 
+Deno.test("mtc export --to sparsify: a directory per hookpoint, and what keeping the largest activations costs", () =>
+  inDirectory(async (directory) => {
+    const layer = await writeTinyLayer(directory, 2), out = join(directory, "out"), tokens = ["--tokens", "128"];
+    const args = ["export", "--to", "sparsify", "--run", layer, ...tokens];
+    const { code, stdout, stderr } = await mtc(...args, "--prefix", "12,32", "--out", out);
+    assert.equal(code, 0, stderr);
+    const [inner, all] = stdout.split("\n");
+    assert.ok(
+      inner.startsWith(
+        `${layer} -> ${join(out, "prefix12", "layers.2.pre_feedforward_layernorm")}: the first 12 of 32 features; `,
+      ),
+    );
+    assert.match(
+      all,
+      /; thresholds are lost: sparsify keeps the 4 largest activations of each token; FVU is [\d.]+ so, /,
+    );
+    // With thresholds it is what an evaluation of the same tokens finds.
+    const { fvu_per_prefix } = JSON.parse((await mtc("evaluate", "--run", layer, ...tokens, "--json")).stdout);
+    const told = [inner, all].map((line) =>
+      / so, ([\d.]+) with thresholds, both on \d+ held-out tokens$/.exec(line)![1]
+    );
+    assert.deepEqual(told, fvu_per_prefix.map(({ fvu }: { fvu: number }) => fvu.toFixed(4)));
+    const hookpoint = join(out, "prefix12", "layers.2.pre_feedforward_layernorm");
+    const { num_latents, k, d_in } = JSON.parse(await Deno.readTextFile(join(hookpoint, "cfg.json")));
+    assert.deepEqual([num_latents, k, d_in], [12, 4, 128]);
+    const unknown = await mtc(...args, "--model", "/nowhere", "--out", join(directory, "unmeasured"));
+    assert.equal(unknown.code, 0);
+    assert.match(unknown.stdout, /; the FVU that remains is not known \(Cannot .*\/nowhere.*\)$/);
+    const read = await writeTinyLayer(directory, 2, { source: { layer: 2, site: "attn_out" } });
+    const refused = await mtc("export", "--to", "sparsify", "--run", read, "--out", join(directory, "refused"));
+    assert.match(
+      refused.stderr,
+      /^mtc: Cannot export .* to sparsify: its source must be what a module of the model reads, none reads layer2.attn_out as it is;/,
+    );
+  }));
+
 Deno.test("mtc export refuses what cannot be had, and leaves nothing", () =>
   inDirectory(async (directory) => {
     const layer = await writeTinyLayer(directory, 2), out = join(directory, "out");

@@ -11,6 +11,7 @@ import { ablateCommand } from "../../commands/ablate.ts";
 import { benchCommand } from "../../commands/bench.ts";
 import { encodeCommand } from "../../commands/encode.ts";
 import { evaluateCommand } from "../../commands/evaluate.ts";
+import { exportCommand } from "../../commands/export/command.ts";
 import { harvestCommand } from "../../commands/harvest.ts";
 import { steerCommand } from "../../commands/steer.ts";
 import { sweepCommand } from "../../commands/sweep.ts";
@@ -90,6 +91,7 @@ const COMMANDS: readonly Command[] = [
   benchCommand(),
   encodeCommand(),
   evaluateCommand(),
+  exportCommand(),
   featuresCommand(),
   harvestCommand(),
   attributionCommand(),
@@ -115,7 +117,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 3 + 3 + 5 + 12 + 26 + 31);
+  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 1 + 3 + 3 + 5 + 12 + 26 + 31);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {
