@@ -14,7 +14,7 @@ import type { ReportedPair } from "../reports/compared.ts";
 import { directoryOption, jsonOption, movedDataOption, movedModelOption } from "./options.ts";
 import type { MakeOptions } from "./report/made.ts";
 
-interface ReportOptions extends MakeOptions {
+interface ReportOptions extends Omit<MakeOptions, "matchings"> {
   runs: string;
   out: string;
   json?: true;
@@ -91,7 +91,7 @@ async function analyze(
   return withFlat(chosen.flatMap((one) => analysed.get(one) ?? []));
 }
 
-async function report({ runs, out, json, ...options }: ReportOptions): Promise<void> {
+async function report({ runs, out, json, ...wanted }: ReportOptions): Promise<void> {
   await requireDirectory(out);
   const { earlierFiles, removeEarlier } = await import("./report/earlier.ts");
   const earlier = await earlierFiles(out);
@@ -106,6 +106,8 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
   const choice = chooseTranscoders(found);
   const notes = [...leftOut(choice, whyUnfinished, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
+  const { Matchings } = await import("./report/made.ts");
+  const options = { ...wanted, matchings: new Matchings() };
   const transcoders = await analyze(choice.chosen, options, (path, { message }) => {
     notes.push(`${printable(path)} was skipped: ${message}`);
     console.error(`mtc: ${notes[notes.length - 1]}`);
@@ -123,10 +125,10 @@ async function report({ runs, out, json, ...options }: ReportOptions): Promise<v
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");
-  const files: string[] = [];
-  for await (
-    const { name, content } of reportFiles({ transcoders, comparisons, sweeps, notes, generated: new Date() })
-  ) {
+  const { openDrawing } = await import("./report/drawing.ts");
+  await using drawing = openDrawing();
+  const files: string[] = [], input = { transcoders, comparisons, sweeps, notes, generated: new Date() };
+  for await (const { name, content } of reportFiles(input, drawing.draw)) {
     const path = join(out, name);
     if (name === "index.md") {
       const removed = await removeEarlier(out, earlier, [...files.map((file) => basename(file)), name]);

@@ -15,8 +15,8 @@ import { curvesFigure } from "./plots/curves.ts";
 import { matchingFigure } from "./plots/matching.ts";
 import { overviewFigure, scatterFigure } from "./plots/overview.ts";
 import { prefixFigure } from "./plots/prefixes.ts";
-import { renderPng } from "./plots/render.ts";
 import { sweepFigure } from "./plots/sweep.ts";
+import type { Spec } from "./plots/theme.ts";
 import { sweepReport } from "./markdown/sweep_report.ts";
 import { featureToken, visibleToken } from "./tokens.ts";
 import { trainingSummary } from "./markdown/training_summary.ts";
@@ -29,38 +29,72 @@ export interface ReportFile {
   content: string | Uint8Array;
 }
 
-/** Makes the files, plots before the page that shows them, the index last. */
-export async function* reportFiles(
+/** Draws a figure: gives the bytes of a PNG file. */
+export type Draw = (figure: Spec) => Promise<Uint8Array>;
+
+/** Files that are made ahead of the one that is written: figures in memory, drawn beside each other. */
+const AHEAD = 16;
+
+/**
+ * Makes the files, plots before the page that shows them, the index last.
+ *
+ * @param input What they are about.
+ * @param draw Draws the figures, several at once where it can.
+ * @returns Each file once it is made.
+ */
+export async function* reportFiles(input: ReportInput, draw: Draw): AsyncGenerator<ReportFile> {
+  const ahead: { readonly name: string; readonly content: Promise<string | Uint8Array> }[] = [];
+  const first = async (): Promise<ReportFile> => {
+    const { name, content } = ahead.shift()!;
+    return { name, content: await content };
+  };
+  for (const { name, content } of plannedFiles(input)) {
+    const made = typeof content === "string" ? Promise.resolve(content) : draw(content);
+    // It is waited for in its turn; what fails before that is not unheard of.
+    made.catch(() => {});
+    ahead.push({ name, content: made });
+    if (ahead.length === AHEAD) yield await first();
+  }
+  while (ahead.length > 0) yield await first();
+}
+
+/** A file whose figure is still to be drawn. */
+interface PlannedFile {
+  readonly name: string;
+  readonly content: string | Spec;
+}
+
+function* plannedFiles(
   { transcoders, comparisons, sweeps, notes, generated }: ReportInput,
-): AsyncGenerator<ReportFile> {
+): Generator<PlannedFile> {
   for (const transcoder of transcoders) {
     const names = filesOf(transcoder.name);
-    yield { name: names.overview, content: await renderPng(overviewFigure(transcoder)) };
-    yield { name: names.scatter, content: await renderPng(scatterFigure(transcoder)) };
-    yield { name: names.curves, content: await renderPng(curvesFigure(transcoder)) };
+    yield { name: names.overview, content: overviewFigure(transcoder) };
+    yield { name: names.scatter, content: scatterFigure(transcoder) };
+    yield { name: names.curves, content: curvesFigure(transcoder) };
     const { loss } = transcoder.evaluation;
-    if (loss) yield { name: names.prefixes, content: await renderPng(prefixFigure(transcoder, loss)) };
+    if (loss) yield { name: names.prefixes, content: prefixFigure(transcoder, loss) };
     const { importance, attribution, features } = transcoder;
     if (importance) {
-      yield { name: names.importance, content: await renderPng(importanceFigure(transcoder.name, importance)) };
+      yield { name: names.importance, content: importanceFigure(transcoder.name, importance) };
     }
     if (attribution) {
       const token = (feature: number) => featureToken(features[feature], visibleToken) ?? "";
       yield {
         name: names.attribution,
-        content: await renderPng(attributionFigure(transcoder.name, attribution, token)),
+        content: attributionFigure(transcoder.name, attribution, token),
       };
     }
     const sections = featureSections(transcoder);
     for (const { figures } of sections) {
-      for (const { file, spec } of figures) yield { name: file, content: await renderPng(spec) };
+      for (const { file, spec } of figures) yield { name: file, content: spec };
     }
     if (sections.length > 0) {
       yield { name: names.features, content: featureAnalysisPage(transcoder, sections, generated) };
     }
     if (hasRecord(transcoder)) {
       const known = knownLayer(transcoder, transcoders), figure = interpretabilityPlot(known);
-      yield { name: figure.file, content: await renderPng(figure.spec) };
+      yield { name: figure.file, content: figure.spec };
       yield {
         name: names.interpretability,
         content: interpretabilityReport(transcoder, known, figure, generated),
@@ -71,15 +105,15 @@ export async function* reportFiles(
   }
   for (const comparison of comparisons) {
     const names = pairFiles(comparison.a.name, comparison.b.name);
-    yield { name: names.plot, content: await renderPng(comparisonFigure(comparison)) };
+    yield { name: names.plot, content: comparisonFigure(comparison) };
     const { told, a, b } = comparison;
     if (told) {
-      yield { name: names.matching, content: await renderPng(matchingFigure(told, [a.name.phrase, b.name.phrase])) };
+      yield { name: names.matching, content: matchingFigure(told, [a.name.phrase, b.name.phrase]) };
     }
     yield { name: names.comparison, content: comparisonReport(comparison, generated) };
   }
   if (sweeps.length > 0) {
-    yield { name: SWEEP_FILES.plot, content: await renderPng(sweepFigure(sweeps)) };
+    yield { name: SWEEP_FILES.plot, content: sweepFigure(sweeps) };
     yield { name: SWEEP_FILES.report, content: sweepReport(sweeps, generated) };
   }
   yield { name: "index.md", content: indexPage({ transcoders, comparisons, sweeps, notes, generated }) };

@@ -25,6 +25,8 @@ export interface ComparisonOptions {
   readonly b: Recorded;
   /** The hierarchies of both, where they are known. */
   readonly hierarchies?: readonly [ComparedHierarchy | null, ComparedHierarchy | null];
+  /** Their features matched, where that is known. */
+  readonly matching?: Matching;
   /**
    * What the model may be taken for: nothing, the gain of a norm that the later transcoder reads behind, or that and, with the text, the
    * reconstructions at as many active features of any two, or of two that predict the same, where these were not measured yet.
@@ -56,7 +58,8 @@ export async function compareRecorded(options: ComparisonOptions): Promise<ToldC
   const shared = sameTokens(a.record, b.record), title = titleOf(a.transcoder, b.transcoder);
   if (shared === null) throw differentTokens(a.transcoder, b.transcoder);
   const [first, second] = shared, sides = [evolvedSide(first), evolvedSide(second)] as const;
-  const matching = visibly(`${title}: matching features`, (onProgress) => matchFeatures(...shared, onProgress));
+  const matching = options.matching ??
+    visibly(`${title}: matching features`, (onProgress) => matchFeatures(...shared, onProgress));
   const placed = [{ ...sides[0], one: a.transcoder }, { ...sides[1], one: b.transcoder }] as const;
   const evolution = await evolutionOf(placed, matching, title, options);
   return {

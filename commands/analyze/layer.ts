@@ -4,7 +4,7 @@
  */
 
 import type { Command } from "commander";
-import type { BestMatches } from "../../core/analysis/matching.ts";
+import type { BestMatches, Matching } from "../../core/analysis/matching.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { StoredAttribution } from "../../core/runs/attribution.ts";
 import type { ToldLayer } from "../../reports/layer_table.ts";
@@ -41,12 +41,14 @@ async function attributions(
  * Finds the features of transcoders in those of other layers; each pair is looked at once.
  *
  * @param recorded The transcoders with their records.
+ * @param keep Hears of all that there is of each pair, if it is wanted.
  * @returns For each the others that it is held against, and how they have its features.
  */
 export async function matchesOf(
   recorded: readonly Recorded[],
+  keep?: (here: FinishedTranscoder, other: FinishedTranscoder, matching: Matching) => void,
 ): Promise<ReadonlyMap<Recorded, ReadonlyMap<Recorded, BestMatches>>> {
-  const { bestMatches, sameTokens } = await import("../../core/analysis/matching.ts");
+  const { bestMatches, matchWithBest, sameTokens } = await import("../../core/analysis/matching.ts");
   const { otherLayers } = await import("../../core/runs/other_layers.ts");
   const found = new Map<Recorded, Map<Recorded, BestMatches>>(recorded.map((one) => [one, new Map()]));
   const all = recorded.map((one) => ({ one, config: one.transcoder.config }));
@@ -58,7 +60,12 @@ export async function matchesOf(
       const { name: { title } } = here.one.transcoder, { name: { phrase } } = other.transcoder;
       const [there, back] = visibly(
         `${title}: looking in ${phrase}`,
-        (onProgress) => bestMatches(...shared, onProgress),
+        (onProgress) => {
+          if (!keep) return bestMatches(...shared, onProgress);
+          const { matching, best } = matchWithBest(...shared, onProgress);
+          keep(here.one.transcoder, other.transcoder, matching);
+          return best;
+        },
       );
       found.get(here.one)!.set(other, there);
       if (otherLayers(all.find(({ one }) => one === other)!, all).includes(here)) found.get(other)!.set(here.one, back);

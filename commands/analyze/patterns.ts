@@ -9,14 +9,14 @@ import { type Analysed, type CsvRow, print } from "./output.ts";
 import { openRecorded, type Recorded, recordedCommand, type RecordedOptions, visibly } from "./recorded.ts";
 
 async function analyze({ transcoder: { name, config }, record }: Recorded): Promise<ToldPatterns> {
-  const { clusterFeatures, coactivationGraph } = await import("../../core/analysis/clusters.ts");
+  const { clusterFeatures, coactivationGraph, companyOf } = await import("../../core/analysis/clusters.ts");
   const { featurePatterns } = await import("../../core/analysis/feature_patterns.ts");
-  const { features, groups } = config, { title } = name;
+  const { features, groups } = config, { title } = name, company = companyOf(record, features);
   return {
     ...{ tokens: record.place.length, groups },
     patterns: visibly(`${title}: patterns`, (onProgress) => featurePatterns(record, features, onProgress)),
-    clusters: visibly(`${title}: clusters`, (onProgress) => clusterFeatures(record, features, onProgress)),
-    graph: visibly(`${title}: company`, (onProgress) => coactivationGraph(record, features, onProgress)),
+    clusters: visibly(`${title}: clusters`, (onProgress) => clusterFeatures(record, features, onProgress, company)),
+    graph: visibly(`${title}: company`, (onProgress) => coactivationGraph(record, features, onProgress, company)),
   };
 }
 

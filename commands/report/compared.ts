@@ -29,13 +29,14 @@ async function openRecorded({ path: directory, name, config }: TranscoderAnalysi
 export async function tellPair(
   a: TranscoderAnalysis,
   b: TranscoderAnalysis,
-  { quick, model, data }: MakeOptions,
+  { quick, model, data, matchings }: MakeOptions,
 ): Promise<Pick<ReportedPair, "told" | "why">> {
   try {
     const first = await openRecorded(a), second = first && await openRecorded(b);
     if (first === null || second === null) return { why: `${(first === null ? a : b).name.phrase} has no record` };
     const known = [a, b].map(({ recorded }) => recorded?.hierarchy), [hierarchyA, hierarchyB] = known;
     const told = await compareRecorded({
+      matching: matchings.of(a.path, b.path),
       ...{ a: first, b: second, model: quick ? "nothing" : "equal L0 of one target", moved: { model, data } },
       ...hierarchyA !== undefined && hierarchyB !== undefined && { hierarchies: [hierarchyA, hierarchyB] },
       leaveOut(what, { message }) {

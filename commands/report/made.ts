@@ -5,6 +5,7 @@
 
 import { dirname, resolve } from "node:path";
 import type { LayerInput } from "../../core/analysis/layer.ts";
+import type { Matching } from "../../core/analysis/matching.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import { residualSum } from "../../core/model/residual.ts";
@@ -22,7 +23,7 @@ import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
 import { regroupingsFor } from "../../core/runs/flat.ts";
 import { writeImportance } from "../../core/runs/importance.ts";
-import { analyzeRecord } from "../../core/runs/recorded.ts";
+import { analyzeRecord, type DictionaryAnalysis } from "../../core/runs/recorded.ts";
 import { readingTokens, readRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { list } from "../../reports/format.ts";
@@ -31,12 +32,30 @@ import { type Analysed, keep } from "../analyze/output.ts";
 import type { Moved } from "../analyze/reading.ts";
 import { type Recorded, visibly } from "../analyze/recorded.ts";
 import { recordAnew } from "../analyze/records.ts";
+import { type Analysing, openAnalysing } from "./analysing.ts";
 import { dictionaryOf, type Multiplier, openMultiplier } from "./dictionary.ts";
 
 /** How much is made. */
 export interface MakeOptions extends Moved {
   /** Whether what takes the model is left out. */
   readonly quick?: true;
+  /** Takes the matchings of those that are compared later, so that they are made once. */
+  readonly matchings: Matchings;
+}
+
+/** The features of transcoders matched, by the directories of both. */
+export class Matchings {
+  readonly #known = new Map<string, Matching>();
+
+  /** Keeps a matching. */
+  keep(a: string, b: string, matching: Matching): void {
+    this.#known.set(JSON.stringify([a, b]), matching);
+  }
+
+  /** What is kept of a pair, in this order. */
+  of(a: string, b: string): Matching | undefined {
+    return this.#known.get(JSON.stringify([a, b]));
+  }
 }
 
 /**
@@ -120,7 +139,7 @@ async function* makeTogether(
   opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
   chosen: readonly ChosenTranscoder[],
   multiplier: LateMultiplier,
-  { quick, model, data }: MakeOptions,
+  { quick, model, data, matchings }: MakeOptions,
 ): AsyncGenerator<Made> {
   const standing = new Set(standingForSweeps(chosen));
   const all = [...opened.keys()], states = new Map(all.map((one) => [one, new MakingState(one)]));
@@ -147,17 +166,28 @@ async function* makeTogether(
     );
     await makeWithModel(states, lacking, { model, data });
   }
-  const others = await othersOf([...states.values()].flatMap((state) => state.recorded ?? []));
+  const others = await othersOf([...states.values()].flatMap((state) => state.recorded ?? []), matchings);
+  // Alone, one is analysed here: large ones are, and a Worker would hold them twice.
+  await using analysing = states.size > 1 ? openAnalysing() : null;
+  const making: { readonly one: FinishedTranscoder; readonly made: Promise<MadeAnalyses> }[] = [];
   for (const [one, state] of states) {
-    const regroupings = regroupingsFor(opened.get(one)!, chosen);
-    yield [opened.get(one)!, await state.made(multiplier, regroupings, others.get(one) ?? [])];
+    const regroupings = regroupingsFor(opened.get(one)!, chosen), dictionary = await state.dictionary(multiplier);
+    const made = state.made(dictionary, regroupings, others.get(one) ?? [], analysing);
+    // It is waited for in its turn.
+    made.catch(() => {});
+    making.push({ one, made });
   }
+  for (const { one, made } of making) yield [opened.get(one)!, await made];
 }
 
 /** How the other layers of a run have the features of each transcoder. */
-async function othersOf(recorded: readonly Recorded[]): Promise<Map<FinishedTranscoder, LayerInput["others"]>> {
+async function othersOf(
+  recorded: readonly Recorded[],
+  matchings: Matchings,
+): Promise<Map<FinishedTranscoder, LayerInput["others"]>> {
   const { matchesOf } = await import("../analyze/layer.ts");
-  const found = [...await matchesOf(recorded)].map(([{ transcoder }, matches]) => {
+  const matches = await matchesOf(recorded, (a, b, matching) => matchings.keep(a.directory, b.directory, matching));
+  const found = [...matches].map(([{ transcoder }, matches]) => {
     const others = [...matches].map(([other, matches]) => ({ name: other.transcoder.name.phrase, matches }));
     return [transcoder, others] as const;
   });
@@ -291,23 +321,26 @@ class MakingState {
     return this.record && { transcoder: this.#one, record: this.record };
   }
 
+  /** What the weights say by themselves, or why that is not known; nothing where there is no record. */
+  async dictionary(multiplier: LateMultiplier): Promise<DictionaryAnalysis | string | null> {
+    return this.record && await dictionaryOf(await multiplier.open(), this.#one);
+  }
+
   /** All that was made, what is computed from the record included; the record is let go. */
   async made(
-    multiplier: LateMultiplier,
+    dictionary: DictionaryAnalysis | string | null,
     regroupings: readonly (readonly number[])[],
     others: LayerInput["others"],
+    analysing: Analysing | null,
   ): Promise<MadeAnalyses> {
-    const { record } = this, { transcoder, name: { title } } = this.#one;
+    const { record } = this, { transcoder: { shape, weights: { decoder } }, name: { title } } = this.#one;
     this.record = null;
-    if (record === null) return { ...this.#made, reasons: this.#reasons };
-    const dictionary = await dictionaryOf(await multiplier.open(), this.#one);
+    if (record === null || dictionary === null) return { ...this.#made, reasons: this.#reasons };
     const attribution = this.#made.attribution ?? await this.#attributed();
-    const recorded = analyzeRecord(
-      record,
-      transcoder,
-      { dictionary, regroupings, attribution, others },
-      (label, analyze) => visibly(`${title}: ${label}`, analyze),
-    );
+    const besides = { dictionary, regroupings, attribution, others }, transcoder = { shape, weights: { decoder } };
+    const recorded = analysing
+      ? await analysing.analyse(title, { record, transcoder, besides })
+      : analyzeRecord(record, transcoder, besides, (label, analyze) => visibly(`${title}: ${label}`, analyze));
     return { ...this.#made, recorded, reasons: this.#reasons };
   }
 

@@ -132,20 +132,62 @@ export function leafOrder(merges: readonly Merge[]): number[] {
  * @param clusters [items] the cluster of each, from 0 without gaps; two at least.
  * @returns [items] from -1 to 1.
  */
-export function silhouettes({ items, distances }: DistanceMatrix, clusters: Uint32Array): Float64Array {
-  const count = clusters.reduce((most, cluster) => Math.max(most, cluster), 0) + 1, sizes = new Uint32Array(count);
-  for (const cluster of clusters) sizes[cluster]++;
-  const sums = new Float64Array(count);
-  return Float64Array.from(clusters, (own, item) => {
-    if (sizes[own] === 1) return 0;
-    sums.fill(0);
-    for (let other = 0; other < items; other++) sums[clusters[other]] += distances[item * items + other];
-    const within = sums[own] / (sizes[own] - 1);
-    let nearest = Infinity;
-    for (let cluster = 0; cluster < count; cluster++) {
-      if (cluster !== own) nearest = Math.min(nearest, sums[cluster] / sizes[cluster]);
-    }
-    const largest = Math.max(within, nearest);
-    return largest > 0 ? (nearest - within) / largest : 0;
+export function silhouettes(matrix: DistanceMatrix, clusters: Uint32Array): Float64Array {
+  return nestedSilhouettes(matrix, [clusters])[0];
+}
+
+/**
+ * The {@link silhouettes} of several cuts through one tree. An item's distances are summed once, by the clusters of the finest cut; those of
+ * the others are sums of these.
+ *
+ * @param matrix The items' distances.
+ * @param cuts The clusters of each cut, the coarsest first: those of the next lie in its own.
+ * @param onItem Called after each item.
+ * @returns [cuts][items]
+ */
+export function nestedSilhouettes(
+  { items, distances }: DistanceMatrix,
+  cuts: readonly Uint32Array[],
+  onItem?: () => void,
+): Float64Array[] {
+  const levels = cuts.map((clusters, cut) => {
+    const sizes = sizesOf(clusters),
+      finer = cuts.at(cut + 1),
+      inside = new Uint32Array(finer ? sizesOf(finer).length : 0);
+    finer?.forEach((cluster, item) => inside[cluster] = clusters[item]);
+    return { clusters, sizes, inside, sums: new Float64Array(sizes.length), each: new Float64Array(items) };
   });
+  const finest = levels[levels.length - 1];
+  for (let item = 0; item < items; item++) {
+    finest.sums.fill(0);
+    for (let other = 0; other < items; other++) finest.sums[finest.clusters[other]] += distances[item * items + other];
+    for (let cut = levels.length - 1; cut >= 0; cut--) {
+      const { clusters, sizes, inside, sums, each } = levels[cut];
+      if (cut < levels.length - 1) {
+        sums.fill(0);
+        levels[cut + 1].sums.forEach((sum, cluster) => sums[inside[cluster]] += sum);
+      }
+      each[item] = silhouette(sums, sizes, clusters[item]);
+    }
+    onItem?.();
+  }
+  return levels.map(({ each }) => each);
+}
+
+function sizesOf(clusters: Uint32Array): Uint32Array {
+  const sizes = new Uint32Array(clusters.reduce((most, cluster) => Math.max(most, cluster), 0) + 1);
+  for (const cluster of clusters) sizes[cluster]++;
+  return sizes;
+}
+
+/** Of an item of the cluster `own`, from the sums of its distances to all clusters. */
+function silhouette(sums: Float64Array, sizes: Uint32Array, own: number): number {
+  if (sizes[own] === 1) return 0;
+  const within = sums[own] / (sizes[own] - 1);
+  let nearest = Infinity;
+  for (let cluster = 0; cluster < sizes.length; cluster++) {
+    if (cluster !== own) nearest = Math.min(nearest, sums[cluster] / sizes[cluster]);
+  }
+  const largest = Math.max(within, nearest);
+  return largest > 0 ? (nearest - within) / largest : 0;
 }

@@ -6,9 +6,9 @@
 
 import { randomGenerator } from "../random.ts";
 import { activationSums, correlation, eachWithPartners, featureCounter, type FeatureProgress } from "./coactivation.ts";
-import { averageLinkage, cutTree, type DistanceMatrix, leafOrder, silhouettes } from "./clustering.ts";
+import { averageLinkage, cutTree, type DistanceMatrix, leafOrder, nestedSilhouettes } from "./clustering.ts";
 import { Neighbours } from "./neighbours.ts";
-import { type ActivationColumns, columnsOf, type FeatureRecord, rowsOf } from "./record.ts";
+import { type ActivationColumns, columnsOf, type FeatureRecord, rowsOf, type TokenRows } from "./record.ts";
 import { shuffledColumns } from "./shuffled_record.ts";
 import { moments, quantile } from "./statistics.ts";
 import { tokenProfiles } from "./token_profile.ts";
@@ -90,21 +90,46 @@ export interface CoactivationGraph {
   readonly largest_part: number;
 }
 
+/** A record by feature, and the same features without their company. */
+export interface Company {
+  /** As it is. */
+  readonly columns: ActivationColumns;
+  /** Each feature's contexts shuffled by themselves, */
+  readonly shuffled: ActivationColumns;
+  /** and by token. */
+  readonly shuffledRows: TokenRows;
+}
+
+/**
+ * What clusters and the graph are found in, and what by chance.
+ *
+ * @param record What a dictionary does on a reading set.
+ * @param features Features of the dictionary.
+ * @returns Both.
+ */
+export function companyOf(record: FeatureRecord, features: number): Company {
+  const columns = columnsOf(record, features);
+  const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
+  return { columns, shuffled, shuffledRows: rowsOf(shuffled, record.place.length) };
+}
+
 /**
  * Clusters features by the correlation r of their activations; the distance is 1 - r. Of all cuts into up to 64 clusters, and of some into more,
  * that with the largest mean silhouette is taken.
  *
  * @param record What a dictionary does on a reading set.
  * @param features Features of the dictionary.
- * @param onProgress Hears of the cuts tried, by chance and as it is.
+ * @param onProgress Hears of the features whose silhouettes are known, as it is and by chance.
+ * @param company What {@link companyOf} gives, where it is there already.
  * @returns The clusters.
  */
 export function clusterFeatures(
   record: FeatureRecord,
   features: number,
   onProgress?: FeatureProgress,
+  { columns, shuffled, shuffledRows }: Company = companyOf(record, features),
 ): FeatureClusters {
-  const columns = columnsOf(record, features), tokens = record.place.length;
+  const tokens = record.place.length;
   const fires = (i: number) => columns.start[i + 1] - columns.start[i];
   const often = Array.from({ length: features }, (_, i) => i).filter((i) => fires(i) >= LEAST_FIRES)
     .sort((a, b) => fires(b) - fires(a) || a - b);
@@ -113,13 +138,9 @@ export function clusterFeatures(
     const unknown = { silhouette: NaN, silhouette_by_chance: NaN, silhouette_error: NaN };
     return { ...counts, ...unknown, clusters: [], order: chosen };
   }
-  const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
-  const cuts = cutsOf(chosen.length),
-    onCut = (before: number) => (done: number) => {
-      onProgress?.(before + done, 2 * cuts.length);
-    };
-  const found = bestCut(columns, record, chosen, tokens, onCut(0)),
-    chance = bestCut(shuffled, rowsOf(shuffled, tokens), chosen, tokens, onCut(cuts.length));
+  const onFeature = featureCounter(2 * chosen.length, onProgress);
+  const found = bestCut(columns, record, chosen, tokens, onFeature),
+    chance = bestCut(shuffled, shuffledRows, chosen, tokens, onFeature);
   const members = Map.groupBy(chosen.keys(), (n) => found.clusters[n]), base = tokenShares(record);
   const profiles = tokenProfiles(columns, record, PROFILE_TOKENS, chosen);
   const clusters = [...members.values()].filter((items) => items.length > 1).map((items): FeatureCluster => ({
@@ -155,21 +176,17 @@ function bestCut(
   rows: Pick<FeatureRecord, "rowStart" | "index" | "value">,
   chosen: readonly number[],
   tokens: number,
-  onCut: (done: number) => void,
+  onFeature: () => void,
 ) {
   const { items, distances } = correlationDistances(columns, rows, chosen, tokens);
   const merges = averageLinkage({ items, distances: distances.slice() });
-  let best: { clusters: Uint32Array; silhouettes: Float64Array; mean: number } = {
-    ...{ clusters: cutTree(merges, 2), silhouettes: new Float64Array(items).fill(-1), mean: -1 },
-  };
-  for (const [n, count] of cutsOf(items).entries()) {
-    const clusters = cutTree(merges, count),
-      each = silhouettes({ items, distances }, clusters),
-      { mean } = moments(each);
-    if (mean > best.mean) best = { clusters, silhouettes: each, mean };
-    onCut(n + 1);
-  }
-  return { ...best, distances, order: leafOrder(merges) };
+  const cuts = cutsOf(items).map((count) => cutTree(merges, count));
+  const each = nestedSilhouettes({ items, distances }, cuts, onFeature), means = each.map((one) => moments(one).mean);
+  let best = 0;
+  means.forEach((mean, cut) => {
+    if (mean > means[best]) best = cut;
+  });
+  return { clusters: cuts[best], silhouettes: each[best], distances, order: leafOrder(merges) };
 }
 
 /**
@@ -225,14 +242,16 @@ function characteristic(
  * @param record What a dictionary does on a reading set.
  * @param features Features of the dictionary.
  * @param onProgress Hears of the features looked at.
+ * @param company What {@link companyOf} gives, where it is there already.
  * @returns The graph.
  */
 export function coactivationGraph(
   record: FeatureRecord,
   features: number,
   onProgress?: FeatureProgress,
+  { columns, shuffled, shuffledRows }: Company = companyOf(record, features),
 ): CoactivationGraph {
-  const columns = columnsOf(record, features), tokens = record.place.length;
+  const tokens = record.place.length;
   const fires = Uint32Array.from({ length: features }, (_, i) => columns.start[i + 1] - columns.start[i]);
   const often = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
   const onFeature = featureCounter(2 * often.length, onProgress);
@@ -248,8 +267,7 @@ export function coactivationGraph(
     }, { features: often, onFeature });
     return { kept, counts };
   };
-  const shuffled = shuffledColumns(columns, record, randomGenerator(0, SHUFFLE_STREAM));
-  const chance = nearest(shuffled, rowsOf(shuffled, tokens)).kept, found = nearest(columns, record);
+  const chance = nearest(shuffled, shuffledRows).kept, found = nearest(columns, record);
   const largest = often.map((i) => chance.largest(i)).map((value) => Number.isFinite(value) ? value : -1);
   const threshold = quantile(largest.sort((a, b) => a - b), PERCENTILE), edges = new Map<string, Edge>();
   for (const feature of often) {

@@ -71,16 +71,17 @@ export function eachWithPartners(
   { beside, features, limit, onFeature }: PartnerOptions = {},
 ): void {
   const together = new Uint32Array(count), products = new Float64Array(count), found = new Uint32Array(count);
+  const { rowStart, index, value: other } = rows;
   for (const feature of features ?? Array(start.length - 1).keys()) {
     const below = limit?.(feature) ?? count;
     let partners = 0;
     for (let at = start[feature]; at < start[feature + 1]; at++) {
-      const activation = value[at], row = beside ? beside[token[at]] : token[at], end = rows.rowStart[row + 1];
-      for (let entry = rows.rowStart[row]; entry < end; entry++) {
-        const partner = rows.index[entry];
+      const activation = value[at], row = beside ? beside[token[at]] : token[at], end = rowStart[row + 1];
+      for (let entry = rowStart[row]; entry < end; entry++) {
+        const partner = index[entry];
         if (partner >= below) break;
         if (together[partner]++ === 0) found[partners++] = partner;
-        products[partner] += activation * rows.value[entry];
+        products[partner] += activation * other[entry];
       }
     }
     take({ feature, partners: found.subarray(0, partners), together, products });

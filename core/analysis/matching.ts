@@ -164,7 +164,71 @@ function onTokens(record: FeatureRecord, tokens: readonly number[]): FeatureReco
  * @returns What is found of each in the other.
  */
 export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: FeatureProgress): Matching {
-  const { countA, countB, columnsA, columnsB, found, chance } = neighboursOf(a, b, onProgress);
+  return matchingOf(a, b, neighboursOf(a, b, onProgress));
+}
+
+/** What features of one transcoder reach in another. */
+export interface BestMatches {
+  /** [features] the largest correlation with a feature of the other; NaN for those that are not judged. */
+  readonly best: Float64Array;
+  /** What it must beat: the 99th percentile of what shuffled contexts give. */
+  readonly limit: number;
+}
+
+/**
+ * The best match of every feature, and no more.
+ *
+ * @param a The record of one transcoder.
+ * @param b That of another, on the same tokens ({@link sameTokens}).
+ * @param onProgress Hears of the first one's features looked at.
+ * @returns Of the first in the second, and the other way round, as {@link matchFeatures} finds them.
+ */
+export function bestMatches(
+  a: FeatureRecord,
+  b: FeatureRecord,
+  onProgress?: FeatureProgress,
+): [BestMatches, BestMatches] {
+  return bestMatchesOf(a.place.length, neighboursOf(a, b, onProgress));
+}
+
+/**
+ * Both, from one look at all pairs.
+ *
+ * @param a The record of one transcoder.
+ * @param b That of another, on the same tokens ({@link sameTokens}).
+ * @param onProgress Hears of the first one's features looked at.
+ * @returns What {@link matchFeatures} and {@link bestMatches} give.
+ */
+export function matchWithBest(
+  a: FeatureRecord,
+  b: FeatureRecord,
+  onProgress?: FeatureProgress,
+): { readonly matching: Matching; readonly best: [BestMatches, BestMatches] } {
+  const neighbours = neighboursOf(a, b, onProgress);
+  return { matching: matchingOf(a, b, neighbours), best: bestMatchesOf(a.place.length, neighbours) };
+}
+
+type FoundNeighbours = ReturnType<typeof neighboursOf>;
+
+function bestMatchesOf(
+  tokens: number,
+  { columnsA, columnsB, found, chance }: FoundNeighbours,
+): [BestMatches, BestMatches] {
+  const side = (columns: ActivationColumns, of: "ofA" | "ofB"): BestMatches => {
+    const judged = judgedOf(columns, tokens),
+      { values, limit } = bestOf(judged, found[of], chance.map((one) => one[of]));
+    const best = new Float64Array(columns.start.length - 1).fill(NaN);
+    judged.forEach((feature, n) => best[feature] = values[n]);
+    return { best, limit };
+  };
+  return [side(columnsA, "ofA"), side(columnsB, "ofB")];
+}
+
+function matchingOf(
+  a: FeatureRecord,
+  b: FeatureRecord,
+  { countA, countB, columnsA, columnsB, found, chance }: FoundNeighbours,
+): Matching {
   const sideA = sideOf(a, columnsA, found.ofA, chance.map(({ ofA }) => ofA));
   const sideB = sideOf(b, columnsB, found.ofB, chance.map(({ ofB }) => ofB));
   const limit = Math.max(sideA.chance_limit, sideB.chance_limit, 0);
@@ -189,38 +253,6 @@ export function matchFeatures(a: FeatureRecord, b: FeatureRecord, onProgress?: F
     mutual: mutual.sort((x, y) => y.correlation - x.correlation || x.a - y.a),
     assigned: { pairs: values.length, mean_correlation: moments(values).mean },
   };
-}
-
-/** What features of one transcoder reach in another. */
-export interface BestMatches {
-  /** [features] the largest correlation with a feature of the other; NaN for those that are not judged. */
-  readonly best: Float64Array;
-  /** What it must beat: the 99th percentile of what shuffled contexts give. */
-  readonly limit: number;
-}
-
-/**
- * The best match of every feature, and no more.
- *
- * @param a The record of one transcoder.
- * @param b That of another, on the same tokens ({@link sameTokens}).
- * @param onProgress Hears of the first one's features looked at.
- * @returns Of the first in the second, and the other way round, as {@link matchFeatures} finds them.
- */
-export function bestMatches(
-  a: FeatureRecord,
-  b: FeatureRecord,
-  onProgress?: FeatureProgress,
-): [BestMatches, BestMatches] {
-  const { columnsA, columnsB, found, chance } = neighboursOf(a, b, onProgress), tokens = a.place.length;
-  const side = (columns: ActivationColumns, of: "ofA" | "ofB"): BestMatches => {
-    const judged = judgedOf(columns, tokens),
-      { values, limit } = bestOf(judged, found[of], chance.map((one) => one[of]));
-    const best = new Float64Array(columns.start.length - 1).fill(NaN);
-    judged.forEach((feature, n) => best[feature] = values[n]);
-    return { best, limit };
-  };
-  return [side(columnsA, "ofA"), side(columnsB, "ofB")];
 }
 
 function judgedOf(columns: ActivationColumns, tokens: number): number[] {

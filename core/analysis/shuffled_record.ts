@@ -30,18 +30,22 @@ export function shuffledColumns(
     token: new Uint32Array(token.length),
     value: new Float32Array(value.length),
   };
-  const to = Uint32Array.from(lengths, (_, c) => starts[c]);
+  // Which context comes to stand in each one's place.
+  const from = Uint32Array.from(lengths.keys()), entries = new Uint32Array(lengths.length + 1);
   for (let i = 0; i + 1 < start.length; i++) {
     const order = permutation(usual.length, random);
-    usual.forEach((c, rank) => to[c] = starts[usual[order[rank]]]);
-    const entries = Array.from({ length: start[i + 1] - start[i] }, (_, n) => {
-      const at = start[i] + n, context = contextOf[token[at]];
-      return { token: to[context] + token[at] - starts[context], value: value[at] };
-    }).sort((a, b) => a.token - b.token);
-    entries.forEach((entry, n) => {
-      shuffled.token[start[i] + n] = entry.token;
-      shuffled.value[start[i] + n] = entry.value;
-    });
+    usual.forEach((c, rank) => from[usual[order[rank]]] = c);
+    entries.fill(0);
+    for (let at = start[i]; at < start[i + 1]; at++) entries[contextOf[token[at]] + 1]++;
+    for (let c = 0; c < lengths.length; c++) entries[c + 1] += entries[c];
+    let to = start[i];
+    for (let c = 0; c < lengths.length; c++) {
+      const moved = starts[c] - starts[from[c]];
+      for (let n = entries[from[c]]; n < entries[from[c] + 1]; n++, to++) {
+        shuffled.token[to] = token[start[i] + n] + moved;
+        shuffled.value[to] = value[start[i] + n];
+      }
+    }
   }
   return shuffled;
 }

@@ -8,6 +8,7 @@ import {
   clusterFeatures,
   type CoactivationGraph,
   coactivationGraph,
+  companyOf,
   type FeatureClusters,
 } from "../analysis/clusters.ts";
 import { type ClusterMatrix, clusterMatrix, type WrittenAlike, writtenAlike } from "../analysis/cluster_matrix.ts";
@@ -133,6 +134,12 @@ export interface RecordedBesides {
   readonly others?: LayerInput["others"];
 }
 
+/** What is taken of a transcoder beside its record. */
+export interface AnalysedTranscoder extends Pick<Transcoder, "shape"> {
+  /** What its features write. */
+  readonly weights: Pick<Transcoder["weights"], "decoder">;
+}
+
 /**
  * Analyses what a transcoder does on its reading set.
  *
@@ -144,7 +151,7 @@ export interface RecordedBesides {
  */
 export function analyzeRecord(
   record: FeatureRecord,
-  { weights, shape }: Transcoder,
+  { weights, shape }: AnalysedTranscoder,
   { dictionary, regroupings = [], attribution, others = [] }: RecordedBesides,
   visibly: Visibly = (_, analyze) => analyze(() => {}),
 ): RecordedAnalysis {
@@ -160,7 +167,8 @@ export function analyzeRecord(
   );
   const { correlation: { neighbours: _, ...correlation }, jaccard: { neighbours: __, ...jaccard }, ...firing } =
     visibly("comparing features", (onProgress) => firingSimilarities(record, decoder, onProgress));
-  const clusters = visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress));
+  const company = companyOf(record, features);
+  const clusters = visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress, company));
   return {
     tokens: { context, documents, place, id, tokenTexts, document, position },
     knownBy: characteristicTokens(columns, record),
@@ -180,7 +188,7 @@ export function analyzeRecord(
     patterns: {
       patterns: visibly("patterns", (onProgress) => featurePatterns(record, features, onProgress)),
       clusters,
-      graph: visibly("company", (onProgress) => coactivationGraph(record, features, onProgress)),
+      graph: visibly("company", (onProgress) => coactivationGraph(record, features, onProgress, company)),
       matrix: clusterMatrix(record, columns, decoder, clusters),
       written: writtenAlike(decoder, clusters),
     },

@@ -4,6 +4,7 @@
  */
 import { endFirst } from "../ending.ts";
 import { UserError } from "../errors.ts";
+import { endWorker } from "../workers.ts";
 import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
 import type { HeldOutSplit } from "./split.ts";
@@ -67,9 +68,6 @@ export function evaluatedText(
   return { split, documents: source.documents, documentName: (document: number) => source.documentName(document) };
 }
 
-/** The longest that a Worker is waited for which is to end, and what its thread takes to be gone after its last word, measured 4 to 32 ms. */
-const LAST_WORD_MS = 1000, THREAD_END_MS = 50;
-
 /** Requests to the Worker and their replies, which come in the order of the requests. */
 class TextWorker {
   #worker = new Worker(WORKER_URL, { type: "module" });
@@ -109,15 +107,8 @@ class TextWorker {
   async #close(): Promise<void> {
     this.#fail(new Error("The token source is closed"));
     this.#worker.postMessage({ kind: "close" } satisfies Request);
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    await Promise.race([this.#end.promise, new Promise((resolve) => timer = setTimeout(resolve, LAST_WORD_MS))]);
-    clearTimeout(timer);
-    this.#worker.terminate();
-    // Nobody need wait for the thread itself but who ends the process.
-    const ended = performance.now(), left = () => Math.max(0, ended + THREAD_END_MS - performance.now());
+    await endWorker(this.#worker, this.#end.promise);
     this.#forget();
-    const forget = endFirst(() => new Promise((resolve) => setTimeout(resolve, left())));
-    Deno.unrefTimer(setTimeout(forget, THREAD_END_MS));
   }
 
   #fail(error: Error): void {

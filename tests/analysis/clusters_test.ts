@@ -1,7 +1,7 @@
 /** Clusters, patterns and graphs: against SciPy and scikit-learn, and of worlds whose structure was planted. */
 
 import assert from "node:assert/strict";
-import { averageLinkage, cutTree, leafOrder, silhouettes } from "../../core/analysis/clustering.ts";
+import { averageLinkage, cutTree, leafOrder, nestedSilhouettes, silhouettes } from "../../core/analysis/clustering.ts";
 import { clusterFeatures, coactivationGraph, correlationDistances } from "../../core/analysis/clusters.ts";
 import { featurePatterns } from "../../core/analysis/feature_patterns.ts";
 import { POSITION_BINS } from "../../core/analysis/places.ts";
@@ -79,6 +79,10 @@ Deno.test("correlation distances, average linkage, cuts and silhouettes are thos
     assert.ok(sameClusters(clusters, golden.labels[n]), `${count} clusters`);
     assertClose("silhouettes", silhouettes(matrix, clusters), golden.silhouettes[n], { floor: 1e-5, relative: 0 });
   });
+  const cuts = [2, 3, 5, FEATURES - 1].map((count) => cutTree(merges, count));
+  nestedSilhouettes(matrix, cuts).forEach((each, n) =>
+    assertClose("nested silhouettes", each, silhouettes(matrix, cuts[n]), { floor: 1e-12, relative: 0 })
+  );
   assert.ok(Math.abs(adjustedRand(cutTree(merges, 3), ALL.map((i) => i % 3)) - golden.ari) < 1e-12);
   const order = leafOrder(merges), groups = order.map((i) => cutTree(merges, 3)[i]);
   assert.deepEqual(order.toSorted((a, b) => a - b), ALL);
