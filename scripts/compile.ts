@@ -128,5 +128,6 @@ await supplyRequire();
 await Deno.writeTextFile(join(BUNDLE, "build.json"), JSON.stringify({ commit: await describeCommit() }));
 await deno(Deno.env.get("MTC_COMPILE_DENO") ?? Deno.execPath(), [
   ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--unstable-webgpu", ...PERMISSIONS],
-  ...["--include", BUNDLE, "--output", join(ROOT, "dist", "mtc"), ...Deno.args, join(BUNDLE, "main.js")],
+  ...["--include", BUNDLE, ...Deno.args.includes("--output") ? [] : ["--output", join(ROOT, "dist", "mtc")]],
+  ...[...Deno.args, join(BUNDLE, "main.js")],
 ]);
