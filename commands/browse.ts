@@ -14,13 +14,17 @@ interface BrowseOptions {
 /** The finished transcoders of some runs, and a sentence for each that is passed over. */
 async function openRuns(runs: readonly string[]): Promise<{ chosen: readonly ChosenTranscoder[]; notes: string[] }> {
   const { chooseTranscoders, findTranscoders, whyUnfinished } = await import("../core/runs/discovery.ts");
+  const { TRANSCODER_FILE } = await import("../core/runs/transcoder.ts");
   const notes: string[] = [], found = [];
   for (const run of runs) {
     found.push(
       ...await findTranscoders(run, (path, { message }) => notes.push(`${printable(path)} was skipped: ${message}`)),
     );
   }
-  const { chosen, passedOver, unfinished } = chooseTranscoders(found);
+  // What else a run lacks is said on its pages; one that was imported has no more than its weights.
+  const { chosen, passedOver, unfinished } = chooseTranscoders(
+    found.map((one) => ({ ...one, missing: one.missing.filter((file) => file === TRANSCODER_FILE) })),
+  );
   for (const { older, newer } of passedOver) {
     notes.push(
       `${printable(older.path)} was passed over: ${printable(newer.path)} is the newest run of the same transcoder`,

@@ -3,17 +3,18 @@
  * @module
  */
 
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { columnsOf } from "../../core/analysis/record.ts";
 import type { FeatureSamples } from "../../core/analysis/sample_statistics.ts";
 import { printable, UserError } from "../../core/errors.ts";
-import { readAttribution } from "../../core/runs/attribution.ts";
-import { readCoherence } from "../../core/runs/coherence.ts";
+import { exists } from "../../core/files/exists.ts";
+import { ATTRIBUTION_FILE, readAttribution } from "../../core/runs/attribution.ts";
+import { COHERENCE_FILE, readCoherence } from "../../core/runs/coherence.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
-import { readEvaluation } from "../../core/runs/evaluation.ts";
-import { readFeatures } from "../../core/runs/features.ts";
-import { readImportance } from "../../core/runs/importance.ts";
-import { readRecord } from "../../core/runs/record.ts";
+import { EVALUATION_FILE, readEvaluation } from "../../core/runs/evaluation.ts";
+import { FEATURES_FILE, readFeatures } from "../../core/runs/features.ts";
+import { IMPORTANCE_FILE, readImportance } from "../../core/runs/importance.ts";
+import { readRecord, RECORD_FILE } from "../../core/runs/record.ts";
 import { readSamples, SAMPLES_FILE } from "../../core/runs/samples.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
@@ -172,46 +173,66 @@ function once<T>(make: () => Promise<T>): () => Promise<T> {
   return () => made ??= make();
 }
 
-/** What a run has; what cannot be read is said in its place. */
+/** What a run has; what it lacks, or what cannot be read, is said in its place. */
 async function readHeld({ path, config, name }: ChosenTranscoder, transcoder: Transcoder): Promise<Held> {
   const missing: { what: string; command: string }[] = [];
-  const command = (analysis: string) => `mtc ${analysis} --run ${printable(path)}`;
   const read = async <T>(
     what: string,
-    analysis: string,
+    command: string,
+    file: string,
     reader: () => Promise<T | null | undefined>,
   ): Promise<T | null> => {
     try {
-      const found = await reader();
-      if (found === null || found === undefined) missing.push({ what, command: command(analysis) });
+      const found = await exists(join(path, file)) ? await reader() : null;
+      if (found === null || found === undefined) missing.push({ what, command });
       return found ?? null;
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
-      missing.push({ what: `${what} (${error.message})`, command: command(analysis) });
+      missing.push({ what: `${what} (${error.message})`, command });
       return null;
     }
   };
+  const analyze = (analysis: string) => `mtc analyze ${analysis} --run ${printable(path)}`;
   const record = await read(
-    "its record: tokens tinted by activation, tree, neighbours by firing, error removed at each prefix",
-    "analyze features",
+    "Its record: tokens tinted by activation, tree, neighbours by firing, error removed at each prefix",
+    analyze("features"),
+    RECORD_FILE,
     () => readRecord(path, transcoder),
   );
+  const attribution = await read(
+    "What features read and write, and where their pre-activation comes from",
+    analyze("attribution"),
+    ATTRIBUTION_FILE,
+    () => readAttribution(path, config),
+  );
+  const importance = await read(
+    "What the model's predictions lose without a feature",
+    analyze("importance"),
+    IMPORTANCE_FILE,
+    () => readImportance(path, config),
+  );
+  const coherence = await read(
+    "Semantic coherence",
+    analyze("coherence"),
+    COHERENCE_FILE,
+    () => readCoherence(path, config),
+  );
+  const evaluation = await read(
+    "Held-out figures",
+    `mtc evaluate --run ${printable(path)}`,
+    EVALUATION_FILE,
+    () => readEvaluation(path),
+  );
+  // Those of a reading set say more, and an imported transcoder never had others.
+  const features = record !== null && !await exists(join(path, FEATURES_FILE)) ? null : await read(
+    "Figures of the final pass",
+    record === null ? analyze("features") : `mtc train --resume ${printable(dirname(path))}`,
+    FEATURES_FILE,
+    () => readFeatures(path, config.groups),
+  );
   return {
-    ...{ directory: path, name, config, missing },
+    ...{ directory: path, name, config, missing, attribution, importance, coherence, evaluation, features },
     recorded: record && { record, columns: columnsOf(record, featureCount(config.groups)) },
-    attribution: await read(
-      "what features read and write, and where their pre-activation comes from",
-      "analyze attribution",
-      () => readAttribution(path, config),
-    ),
-    importance: await read(
-      "what the model's predictions lose without a feature",
-      "analyze importance",
-      () => readImportance(path, config),
-    ),
-    coherence: await read("semantic coherence", "analyze coherence", () => readCoherence(path, config)),
-    evaluation: await read("held-out figures", "evaluate", () => readEvaluation(path)),
-    features: await read("figures of the final pass", "analyze features", () => readFeatures(path, config.groups)),
   };
 }
 
@@ -320,7 +341,7 @@ function samplesReader(
   let lines: AsyncGenerator<FeatureSamples> | null = null, next = 0;
   return async (wanted) => {
     const found = new Map<number, FeatureSamples>(), last = wanted[wanted.length - 1];
-    if (wanted.length === 0 || await Deno.stat(join(path, SAMPLES_FILE)).catch(() => null) === null) return found;
+    if (wanted.length === 0 || !await exists(join(path, SAMPLES_FILE))) return found;
     if (lines === null || wanted[0] < next) [lines, next] = [readSamples(path, config.groups), 0];
     while (next <= last) {
       const { done, value } = await lines.next();

@@ -65,6 +65,17 @@ export interface TranscoderEntry {
   readonly has: { readonly tokens: boolean; readonly map: boolean };
   /** Clusters of features that fire together: the tokens that each is known by, and its features. */
   readonly clusters: readonly { readonly tokens: readonly string[]; readonly features: number }[];
+  /** What there is of a tree; null where features are in one group, or there is no record. */
+  readonly tree: {
+    /** Features of later groups that fire often enough, */
+    readonly judged: number;
+    /** and those of them with a parent beyond chance. */
+    readonly kept: number;
+    /** The share of them once features are grouped by how often they fire. */
+    readonly by_density: Figure;
+    /** Parents that their children cover. */
+    readonly splits: number;
+  } | null;
   /** What the source is the sum of, in the order of a feature's parts; empty where that was not measured. */
   readonly components: readonly string[];
   /** What chance gives, to be held against a feature's figures. */

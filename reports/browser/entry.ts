@@ -3,7 +3,7 @@
  * @module
  */
 
-import { LEAST_FIRES } from "../../core/analysis/hierarchy.ts";
+import { type Hierarchy, LEAST_FIRES } from "../../core/analysis/hierarchy.ts";
 import { tapName } from "../../core/model/sites.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { counted, fileSize, integer, mappingText, setting, timestamp } from "../format.ts";
@@ -37,10 +37,16 @@ export function entryOf(
     clusters: (overviewed?.clusters.clusters ?? []).map(({ tokens, features }) => {
       return { tokens: tokens.map(({ id }) => textOf(id)), features: features.length };
     }),
+    tree: overviewed?.hierarchy ? treeOf(overviewed.hierarchy) : null,
     components: attribution?.components.map(({ name }) => name) ?? [],
     chance: { coherence: figureOf(coherence?.random.limit), cosine: figureOf(attribution?.cosine_chance) },
     detailed,
   };
+}
+
+function treeOf({ nested: { judged, kept }, by_density, families }: Hierarchy): TranscoderEntry["tree"] {
+  const splits = families.filter(({ is_split }) => is_split).length;
+  return { judged, kept, by_density: figureOf(by_density.share), splits };
 }
 
 function prefixesOf({ evaluation, config: { groups } }: Held): PrefixEntry[] {

@@ -20,19 +20,25 @@
 
 import { html, nothing, render, type TemplateResult } from "lit-html";
 import { addressOf, type App, type Page, type Place, placeOf, type View } from "./app.ts";
-import type { BrowserIndex } from "../data.ts";
+import type { BrowserIndex, TranscoderEntry } from "../data.ts";
 import { openSource } from "./source.ts";
 import { about } from "./views/about.ts";
 import { explorer } from "./views/explorer.ts";
 import { feature } from "./views/feature.ts";
 import { help, readShortcuts } from "./views/help.ts";
 import { home } from "./views/home.ts";
+import { map } from "./views/map.ts";
+import { match } from "./views/match.ts";
+import { tree } from "./views/tree.ts";
 
 /** Views by the first part of their address; every other one is a transcoder's key. */
 const VIEWS: Readonly<Record<string, View>> = {
   "": home,
   about,
   help,
+  map,
+  match,
+  tree,
 };
 
 /** A link of the header: to a view of a transcoder, or of all. */
@@ -45,8 +51,22 @@ interface Link {
 
 const LINKS: readonly Link[] = [
   { text: "Features", to: (_, key) => key === undefined ? null : addressOf([key]) },
+  { text: "Map", to: (index, key) => entryIn(index, key)?.has.map ? addressOf(["map", key!]) : null },
+  { text: "Tree", to: (index, key) => entryIn(index, key)?.tree ? addressOf(["tree", key!]) : null },
+  { text: "Matches", to: matchesOf },
   { text: "About", to: (_, key) => key === undefined ? null : addressOf(["about", key]) },
 ];
+
+function entryIn({ transcoders }: BrowserIndex, key: string | undefined): TranscoderEntry | undefined {
+  return transcoders.find((one) => one.key === key);
+}
+
+/** The matches of a transcoder; where there is one alone, that. */
+function matchesOf({ pairs }: BrowserIndex, key: string | undefined): string | null {
+  const those = pairs.filter((pair) => key === undefined || pair.includes(key));
+  if (those.length === 0) return null;
+  return addressOf(["match", ...those.length === 1 ? those[0] : key === undefined ? [] : [key]]);
+}
 
 function viewOf({ path: [first, second] }: Place): View {
   return VIEWS[first] ?? (second === undefined ? explorer : feature);
@@ -129,6 +149,7 @@ async function start(): Promise<void> {
     page = next;
     document.title = `${page.title} · mtc browse`;
     render(header(app, page), top);
+    main.dataset.address = location.hash.slice(1);
     box = document.createElement("div");
     main.replaceChildren(box);
     draw();
@@ -141,7 +162,8 @@ async function start(): Promise<void> {
   addEventListener("hashchange", show);
   addEventListener("keydown", (event) => {
     if (event.key === "Escape" && isTyping(event)) (event.target as HTMLElement).blur();
-    if (!app.shortcuts || isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyping(event) || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (!app.shortcuts && event.key.length === 1) return; // keys with names disturb no speech input
     const own = page?.keys?.[event.key], common = KEYS[event.key];
     if (!own && !common) return;
     event.preventDefault();

@@ -69,7 +69,7 @@ export function share(value: Figure | undefined): string {
   return percent(value, size >= 0.1 || size === 0 ? 1 : size >= 0.001 ? 2 : 4);
 }
 
-/** A histogram: bars from the bottom, with the ends of its axis. */
+/** A histogram: bars from the bottom, with what it is of and the ends of its axis. */
 export function histogram(
   counts: readonly number[],
   { from, to, what }: { readonly from: string; readonly to: string; readonly what: string },
@@ -77,9 +77,10 @@ export function histogram(
   const most = Math.max(1, ...counts), width = 100 / counts.length;
   return html`
     <figure class="histogram">
+      <figcaption>${what}</figcaption>
       <svg viewBox="0 0 100 40" preserveAspectRatio="none" role="img" aria-label=${`${what}: ${counts.join(", ")}`}>
         ${counts.map((count, i) => {
-          const height = 39 * count / most;
+          const height = count === 0 ? 0 : Math.max(0.7, 39 * count / most);
           return svg`
             <rect x=${i * width + 0.4} y=${40 - height} width=${width - 0.8} height=${height}>
               <title>${integer(count)}</title>
@@ -87,7 +88,7 @@ export function histogram(
           `;
         })}
       </svg>
-      <figcaption><span>${from}</span><span>${to}</span></figcaption>
+      <p class="ends"><span>${from}</span><span>${to}</span></p>
     </figure>
   `;
 }

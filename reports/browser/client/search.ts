@@ -44,6 +44,17 @@ export interface Choice {
 }
 
 /**
+ * The choice of all features, in their order.
+ *
+ * @param count How many groups there are.
+ * @returns It.
+ */
+export function allOf(count: number): Choice {
+  const groups = new Set(Array.from({ length: count }, (_, group) => group));
+  return { text: "", groups, count, cluster: null, ranges: new Map(), sort: "feature", descending: false };
+}
+
+/**
  * Finds features.
  *
  * @param table All of them.

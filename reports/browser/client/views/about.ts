@@ -24,16 +24,19 @@ function definitionList(rows: readonly Told[]) {
 
 /** `#about/layer17`. */
 export const about: View = ({ path: [, key] }, app) => {
-  const entry = entryOf(app, key), { title, prefixes, provenance, definitions } = entry;
+  const entry = entryOf(app, key), { title, phrase, prefixes, provenance, definitions } = entry;
   return Promise.resolve({
     title: `About ${title}`,
     key,
     draw: () =>
       html`
-        <h1 tabindex="-1">About ${title}</h1>
+        <h1 tabindex="-1">About ${phrase}</h1>
         ${missingList(entry)}
         <h2>Provenance</h2>${definitionList(provenance)}
-        ${prefixes.length === 0 ? nothing : html`<h2>Prefixes</h2>${prefixTable(entry)}`}
+        ${prefixes.length === 0 ? nothing : html`
+          <h2>Prefixes</h2>
+          <div class="about">${prefixTable(entry)}</div>
+        `}
         <h2>Definitions</h2>${definitionList(definitions)}
         <p class="muted">Written by mtc ${app.index.version}.</p>
       `,

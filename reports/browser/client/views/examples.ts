@@ -188,28 +188,32 @@ function exampleLine(
   const { detail, table, prefix, ends } = state, most = table.strength[detail.feature] ?? 1;
   const [first, end] = windowOf(tokens, at), isOff = detail.feature >= ends[prefix];
   const valueAt = new Map(offsets.map((offset, n) => [at + offset, values[n]]));
-  const own = valueAt.get(at) ?? 0, left = tokens.unexplained[prefix], { document } = placeOf(tokens, at);
+  const value = valueAt.get(at) ?? 0, left = tokens.unexplained[prefix], { document } = placeOf(tokens, at);
   const spans = [];
   for (let t = first; t < end; t++) {
-    const value = valueAt.get(t) ?? 0, tint = value > 0 ? Math.max(1, Math.round(TINTS * value / most)) : 0;
+    const here = valueAt.get(t) ?? 0, tint = here > 0 ? tintOf(here, most) : 0;
     const line = left === undefined ? "" : ` u u${Math.min(9, Math.floor(left[t] / 10))}`;
-    spans.push(html`
-      <span class=${`t a${isOff ? 0 : tint}${t === at ? " peak" : ""}${line}`} data-token=${t}
-        data-value=${value}>${inText(tokens.texts[tokens.id[t]])}</span>
-    `);
+    const kind = `t a${isOff ? 0 : tint}${t === at ? " peak" : ""}${line}`, own = tokens.texts[tokens.id[t]];
+    const text = inText(t === first ? own.trimStart() || own : own);
+    // In one line: a space here would be one in the text.
+    spans.push(html`<span class=${kind} data-token=${t} data-value=${here}>${text}</span>`);
   }
   return html`
     <li>
-      <span class="value">${figure(own)}${quantile === undefined
+      <span class="value">${figure(value)}${quantile === undefined
         ? nothing
         : html`<small>${percent(quantile, 0)}</small>`}</span>
       <p class="text" tabindex="0" role="group" aria-label=${`Activation ${
-        figure(own)
+        figure(value)
       } in ${document}; arrow keys read token by token`}
         @pointerover=${state.tell} @click=${state.tell} @pointerleave=${state.hide} @blur=${state.hide}
         @keydown=${state.walk}>${spans}</p>
     </li>
   `;
+}
+
+function tintOf(value: number, most: number): number {
+  return Math.max(1, Math.min(TINTS, Math.round(TINTS * value / most)));
 }
 
 /** The tokens around one, within its context. */
@@ -235,11 +239,9 @@ function sampledList({ detail: { feature }, table }: ExampleState, samples: read
       ) =>
         html`<li><span class="value">${figure(value)}${
           quantile === undefined ? nothing : html`<small>${percent(quantile, 0)}</small>`
-        }</span><p class="text">${inText(before)}<span class=${`t peak a${
-          Math.max(1, Math.round(TINTS * value / most))
-        }`}>${inText(own)}</span>${inText(behind)}<small class="where">${document}, ${
-          integer(position)
-        }</small></p></li>`
+        }</span><p class="text">${inText(before)}<span class=${`t peak a${tintOf(value, most)}`}>${inText(own)}</span>${
+          inText(behind)
+        }<small class="where">${document}, ${integer(position)}</small></p></li>`
       )}</ol>
     </section>
   `;

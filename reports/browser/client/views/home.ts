@@ -33,7 +33,7 @@ export function prefixTable({ prefixes, phrase }: TranscoderEntry): TemplateResu
             <th scope="col">Features</th>
             <th scope="col" colspan="2">FVU</th>
             <th scope="col">L0</th>
-            <th scope="col">Loss recovered</th>
+            <th scope="col" class="number">Loss recovered</th>
           </tr>
         </thead>
         <tbody>${prefixes.map(prefixRow)}</tbody>
