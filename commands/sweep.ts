@@ -44,5 +44,7 @@ export function sweepCommand(): Command {
       "\nExample:\n  mtc sweep --layers 2 --dictionary 256,512,1024 --k 16,32 --seed 0,1,2 --name sizes\n" +
         "  mtc train --resume runs/sizes    # after Ctrl-C or a kill, in whatever round",
     )
-    .action(async (options: SweepOptions) => await carryOut(await sweepRequest(options, command), options));
+    .action(async (options: SweepOptions) => {
+      await carryOut({ ...await sweepRequest(options, command), hasEvents: options.tensorboard }, options);
+    });
 }

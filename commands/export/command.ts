@@ -24,6 +24,7 @@ const TOOLS: Readonly<Record<string, () => Promise<(request: ExportRequest) => P
   saelens: async () => (await import("./saelens.ts")).exportSaelens,
   "circuit-tracer": async () => (await import("./circuit_tracer.ts")).exportCircuitTracer,
   sparsify: async () => (await import("./sparsify.ts")).exportSparsify,
+  tensorboard: async () => (await import("./tensorboard.ts")).exportTensorboard,
 };
 
 interface ExportOptions {

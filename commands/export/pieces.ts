@@ -161,3 +161,20 @@ export async function gainsOf(
     await files.weights.close();
   }
 }
+
+/**
+ * Refuses `--prefix` for what is of the whole dictionary.
+ *
+ * @param pieces What is to be exported.
+ * @param tool Who is to read it.
+ * @param because Why prefixes make no difference.
+ * @throws {UsageError} When prefixes were asked for.
+ */
+export function refusePrefix([{ isAsked }]: readonly Piece[], tool: string, because: string): void {
+  if (!isAsked) return;
+  throw new UsageError({
+    action: `export a prefix to ${tool}`,
+    requirement: because,
+    remedy: "leave --prefix out",
+  });
+}

@@ -3,14 +3,14 @@
  * @module
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { atOnceOption, withPlaceOptions, withTextOptions } from "./options.ts";
 import { wholeNumberOption } from "../options.ts";
 import { furtherRequest } from "./further_request.ts";
 import { newRequest } from "./new_request.ts";
 import type { TrainOptions } from "./request.ts";
 import { resumedRequest } from "./resumed_request.ts";
-import { declared, NUMBER_OPTIONS } from "./settings.ts";
+import { declared, NUMBER_OPTIONS, PRESETS } from "./settings.ts";
 import { carryOut } from "./work.ts";
 
 /**
@@ -25,6 +25,12 @@ export function trainCommand(): Command {
         "embedded model and text (one to two minutes on two cores); with --model the published Gemma-2-2B recipe is the default.",
     );
   withTextOptions(command).addOption(
+    new Option(
+      "--preset <name>",
+      "another recipe's source, groups, k, learning rate, warm-up, auxiliary loss and context; every option still overrides it",
+    )
+      .choices(Object.keys(PRESETS)),
+  ).addOption(
     wholeNumberOption(
       "--dictionary <n>",
       "features in all: the sum of --groups; without them a quarter, a half and a quarter of it",
@@ -64,5 +70,5 @@ async function run(options: TrainOptions, command: Command): Promise<void> {
     : options.moreSteps !== undefined
     ? await furtherRequest(options.moreSteps, options, command)
     : await newRequest(options, command);
-  await carryOut(request, options);
+  await carryOut({ ...request, hasEvents: options.tensorboard }, options);
 }

@@ -40,6 +40,7 @@ const CHOSEN_FURTHER = [
     "dryRun",
     "json",
     "adapter",
+    "tensorboard",
   ],
 ];
 

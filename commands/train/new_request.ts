@@ -23,7 +23,16 @@ import { openHarvestOf } from "../../core/training/activations.ts";
 import { openModelVisibly } from "../open_model.ts";
 import { readingFor } from "../options.ts";
 import { type Parent, parentsFor, requireSameShape, startOf } from "./parents.ts";
-import { checkWidths, defaultLayers, EMBEDDED, excludedTokens, mappingsFor, PUBLISHED } from "./settings.ts";
+import {
+  checkWidths,
+  defaultLayers,
+  EMBEDDED,
+  excludedTokens,
+  mappingsFor,
+  PRESETS,
+  PUBLISHED,
+  withPreset,
+} from "./settings.ts";
 import { checkedSettings, inherited, settingsFrom } from "./chosen.ts";
 import { checkDirectory, checkName, timestamp } from "./place.ts";
 import type { RunOptions, TrainOptions, TrainRequest } from "./request.ts";
@@ -39,10 +48,18 @@ import type { RunOptions, TrainOptions, TrainRequest } from "./request.ts";
  */
 export async function newRequest(options: TrainOptions, command: Command): Promise<TrainRequest> {
   const isGiven = (name: string) => command.getOptionValueSource(name) === "cli";
+  const preset = options.preset === undefined ? undefined : PRESETS[options.preset];
+  if (preset && options.startFrom !== undefined) {
+    throw new UsageError({
+      action: `start from ${options.startFrom} with --preset ${options.preset}`,
+      requirement: "its settings are the defaults then",
+      remedy: "leave --preset out, or start without --start-from",
+    });
+  }
   const { sweep: _, ...request } = await requestOf(
-    options,
+    preset && !isGiven("source") ? { ...options, source: preset.source } : options,
     command,
-    (defaults, harvested) => [settingsFrom(options, defaults, harvested, command)],
+    (defaults, harvested) => [settingsFrom(options, withPreset(defaults, preset), harvested, command)],
     options.startFrom === undefined ? null : await parentsFor(options.startFrom, options, isGiven),
   );
   return request;

@@ -76,6 +76,10 @@ export function withPlaceOptions(command: Command): Command {
   return command
     .addOption(directoryOption("--runs <dir>", "where runs are kept", "runs"))
     .option("--name <name>", "the run's name (default: the model's, with the time)")
+    .option(
+      "--tensorboard",
+      "write metrics.csv as an event file of TensorBoard too, which it can read while the run goes on",
+    )
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
     .addOption(jsonOption("the result as JSON"));
 }

@@ -29,6 +29,7 @@ export interface RunOptions extends Record<string, unknown> {
   skip?: boolean;
   excludeTokens?: string[];
   precision: Precision;
+  tensorboard?: true;
   runs: string;
   name?: string;
   dryRun?: boolean;
@@ -39,6 +40,7 @@ export interface RunOptions extends Record<string, unknown> {
 
 /** Those of `mtc train`. */
 export interface TrainOptions extends RunOptions {
+  preset?: string;
   dictionary?: number;
   resume?: string;
   startFrom?: string;
@@ -108,13 +110,14 @@ export function remaining(request: TrainRequest): Remaining {
  * @throws {UserError} When the model's weights cannot be read.
  */
 export async function planOf(
-  { directory, settings, transcoders, model, data, reading, activations, resumed, round }: Omit<TrainRequest, "text">,
+  request: Omit<TrainRequest, "text">,
   adapter: string,
 ): Promise<TrainingPlan> {
+  const { directory, settings, transcoders, model, data, reading, activations, resumed, round, hasEvents } = request;
   const config = configOf(model), { layers, dModel, vocabSize } = config, fingerprint = await modelFingerprint(model);
   const created = resumed?.[0].created ?? new Date().toISOString();
   return {
-    ...{ directory, settings, transcoders, model, data, reading, activations, resumed, round },
+    ...{ directory, settings, transcoders, model, data, reading, activations, resumed, round, hasEvents },
     describe: ({ source, targets, settings: { groups }, start }, text) => ({
       mtc_version: configuration.version,
       adapter,

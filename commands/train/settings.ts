@@ -101,6 +101,46 @@ export const EMBEDDED: RunSettings = {
   loss_tokens: 12_288,
 };
 
+/** A recipe under a name: what it changes of the defaults, and where it reads. */
+export interface Preset {
+  /** `--source`, unless it is given. */
+  readonly source: string;
+  /** What it sets for the published recipe's steps. */
+  readonly settings: Partial<RunSettings>;
+}
+
+/**
+ * The recipes of `--preset`. `mlp-in` is what the original project moved to after review: from what the MLP reads, as Gemma Scope's transcoders do, with
+ * prefixes of 2,304, 4,608, 9,216, 13,824 and 18,432 features.
+ */
+export const PRESETS: Readonly<Record<string, Preset>> = {
+  "mlp-in": {
+    source: "mlp_in",
+    settings: {
+      groups: [2304, 2304, 4608, 4608, 4608],
+      k: 96,
+      learning_rate: 4e-4,
+      warmup_steps: 1024,
+      aux_weight: 1 / 64,
+      context: 128,
+    },
+  },
+};
+
+/**
+ * Default settings with a preset's in their place.
+ *
+ * @param defaults The settings without it.
+ * @param preset The preset; none if left out.
+ * @returns The settings; fewer steps than the published recipe's have a warm-up in proportion.
+ */
+export function withPreset(defaults: RunSettings, preset?: Preset): RunSettings {
+  if (preset === undefined) return defaults;
+  const { warmup_steps = defaults.warmup_steps } = preset.settings,
+    share = Math.min(1, defaults.steps / PUBLISHED.steps);
+  return { ...defaults, ...preset.settings, warmup_steps: Math.ceil(warmup_steps * share) };
+}
+
 /**
  * The tokens that a run leaves out.
  *

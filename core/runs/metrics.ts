@@ -17,12 +17,34 @@ import { type Column, headerLine, numberColumn, numberIn, parseTable, rowLines }
 export const METRICS_FILE = "metrics.csv";
 
 /** f32 measurements carry about seven digits. */
-function measured(value: number, digits = 7): string {
-  return Number.isFinite(value) ? String(Number(value.toPrecision(digits))) : "NaN";
+const DIGITS = 7, TIMING_DIGITS = 5;
+
+/**
+ * Rounds a measurement as the file has it.
+ *
+ * @param value The measurement.
+ * @returns The number that is read of it; NaN for one that is not finite.
+ */
+export function rounded(value: number): number {
+  return Number.isFinite(value) ? Number(value.toPrecision(DIGITS)) : NaN;
+}
+
+/**
+ * Rounds a timing likewise.
+ *
+ * @param value The timing.
+ * @returns The number that is read of it; NaN for one that is not finite.
+ */
+export function roundedTiming(value: number): number {
+  return Number.isFinite(value) ? Number(value.toPrecision(TIMING_DIGITS)) : NaN;
+}
+
+function measured(value: number): string {
+  return String(rounded(value));
 }
 
 function timing(value: number): string {
-  return measured(value, 5);
+  return String(roundedTiming(value));
 }
 
 /** The columns, in the file's order; the prefixes of the groups name those of FVU, and the last two are timings. */
@@ -127,6 +149,20 @@ async function textIfThere(path: string): Promise<string | null> {
 }
 
 /**
+ * Reads the rows that the file has by now.
+ *
+ * @param directory The transcoder's directory.
+ * @param groups Features per Matryoshka group.
+ * @returns Its rows, none before the first logged step.
+ * @throws {UserError} When a column is missing, a row is cut off, or a cell is not a number.
+ */
+export async function metricsSoFar(directory: string, groups: readonly number[]): Promise<MetricsRow[]> {
+  const path = join(directory, METRICS_FILE), text = await readText(path);
+  // Every other key is one of the columns, all of which are read.
+  return parseTable(text, path, columnsOf(groups), () => ({ fvu_per_prefix: [] as number[] }) as MetricsRow);
+}
+
+/**
  * Reads the file of a run that is not under way.
  *
  * @param directory The transcoder's directory.
@@ -135,9 +171,7 @@ async function textIfThere(path: string): Promise<string | null> {
  * @throws {UserError} When a column is missing, a row is cut off, a cell is not a number, or there is no row.
  */
 export async function readMetrics(directory: string, groups: readonly number[]): Promise<MetricsRow[]> {
-  const path = join(directory, METRICS_FILE), text = await readText(path);
-  // Every other key is one of the columns, all of which are read.
-  const rows = parseTable(text, path, columnsOf(groups), () => ({ fvu_per_prefix: [] as number[] }) as MetricsRow);
+  const path = join(directory, METRICS_FILE), rows = await metricsSoFar(directory, groups);
   const out = rows.findIndex(({ step }, i) => !(i === 0 ? step > 0 : step > rows[i - 1].step));
   if (out >= 0) {
     throw new UserError({

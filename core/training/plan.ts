@@ -46,6 +46,8 @@ export interface TrainingPlan {
   readonly reading?: TextReading;
   /** The harvest that its activations are read from; absent where the model computes them. */
   readonly activations?: HarvestReference;
+  /** Whether an event file of TensorBoard is written beside metrics.csv; a resumed run goes on with those that it has. Not if left out. */
+  readonly hasEvents?: boolean;
   /** What config.json says beyond settings, mapping and measurements. */
   readonly describe: (transcoder: PlannedTranscoder, text: TextSummary) => TranscoderDescription;
   /** The transcoders' config.json files when the run is resumed, in their order. */

@@ -16,6 +16,7 @@ import { configOf } from "../model/config.ts";
 import { type Decoder, loadDecoder } from "../model/forward.ts";
 import { widthOf } from "../model/sites.ts";
 import type { TranscoderConfig } from "../runs/config.ts";
+import { hasEvents, startEvents } from "../runs/events.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { requireSameModel, requireSameText } from "../runs/same_model.ts";
 import { START } from "../text/contexts.ts";
@@ -120,7 +121,8 @@ async function trainSteps(
     const feed = new Feed({ buffer, activations, position, harvested, filling: observer.filling, signal });
     if (last < settings.steps && !await feed.fill(last + 1)) throw interruption(plan, last);
     const transcoders = restored?.transcoders ?? await beginRun(memory, plan, tiles, buffer, activations, observer);
-    const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped);
+    const events = last < settings.steps ? await startedEvents(plan, transcoders) : transcoders.map(() => null);
+    const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped, events);
     await new Session(gpu, plan, transcoders, feed, log, elapsed, signal).run(last);
     const trained: TrainedTranscoder[] = [];
     for (const transcoder of transcoders) {
@@ -132,6 +134,16 @@ async function trainSteps(
   } finally {
     await activations.close();
   }
+}
+
+/** The event files of a run that is to have them, or has them from before it was interrupted, with the steps that metrics.csv has by now. */
+async function startedEvents(
+  { hasEvents: areWanted = false }: TrainingPlan,
+  transcoders: readonly TranscoderInTraining[],
+): Promise<(string | null)[]> {
+  return await Promise.all(transcoders.map(async ({ directory, config }) => {
+    return areWanted || await hasEvents(directory) ? await startEvents(directory, config) : null;
+  }));
 }
 
 /** The model on the GPU, and the tiles that the products of the run were tuned to. */

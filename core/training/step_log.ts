@@ -7,6 +7,7 @@
 import type { MetricsRow } from "../analysis/convergence.ts";
 import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
+import { appendEvents } from "../runs/events.ts";
 import { appendMetrics } from "../runs/metrics.ts";
 import type { HostFeatures } from "../transcoder/encode.ts";
 import type { Feed } from "./feed.ts";
@@ -64,6 +65,7 @@ export class StepLog {
   readonly #feed: Feed;
   readonly #elapsed: () => number;
   readonly #stepped: SteppedListener;
+  readonly #events: readonly (string | null)[];
   /** Steps recorded since the last reading-back that have a row in the ring. */
   #logged: number[] = [];
   /** Sampled batches that were read back and not taken in yet. */
@@ -82,6 +84,7 @@ export class StepLog {
    * @param lastStep The step that was taken last, 0 before the first.
    * @param elapsed Seconds of training so far.
    * @param stepped Hears of what was read back.
+   * @param events The transcoders' event files; null for those that have none.
    */
   constructor(
     gpu: Gpu,
@@ -91,6 +94,7 @@ export class StepLog {
     lastStep: number,
     elapsed: () => number,
     stepped: SteppedListener,
+    events: readonly (string | null)[],
   ) {
     this.#gpu = gpu;
     this.#plan = plan;
@@ -99,6 +103,7 @@ export class StepLog {
     this.#lastStep = lastStep;
     this.#elapsed = elapsed;
     this.#stepped = stepped;
+    this.#events = events;
   }
 
   /** Takes the time anew: the rate of the steps must not include what came between them. */
@@ -185,7 +190,9 @@ export class StepLog {
         ...{ elapsed_s: this.#elapsed(), tokens_per_s: tokensPerSecond },
       };
     });
+    const events = this.#events[i];
     if (rows.length > 0) await appendMetrics(directory, config.groups, rows);
+    if (rows.length > 0 && events !== null) await appendEvents(events, config, rows);
     const lost = rows.find(({ loss }) => !Number.isFinite(loss));
     if (lost !== undefined) throw new Diverged(this.#plan.transcoders[i].name, lost, config.learning_rate);
   }

@@ -3,6 +3,9 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { gunzipSync, inflateSync } from "node:zlib";
+import { readMetrics } from "../../core/runs/metrics.ts";
+import { eventFileTime } from "../../core/files/tensorboard.ts";
+import { readEvents } from "../files/event_reader.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import type { TracedFeature } from "../../core/transcoder/formats/circuit_tracer_features.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
@@ -183,6 +186,32 @@ Deno.test("mtc export --to sparsify: a directory per hookpoint, and what keeping
       refused.stderr,
       /^mtc: Cannot export .* to sparsify: its source must be what a module of the model reads, none reads layer2.attn_out as it is;/,
     );
+  }));
+
+Deno.test("mtc train --preset mlp-in and --tensorboard: the preset's figures but for what is given, and events that --to tensorboard makes again", () =>
+  inDirectory(async (directory) => {
+    const run = join(directory, "first"), layer = join(run, "layer2"), out = join(directory, "events");
+    const small =
+      "--layers 2 --steps 12 --batch 128 --groups 48,64 --buffer 1024 --passes 1 --log-every 1 --sample-tokens 512"
+        .split(" ");
+    const { code, stderr } = await mtc(
+      ...["train", "--preset", "mlp-in", ...small, "--evaluation-tokens", "256", "--loss-tokens", "0", "--tensorboard"],
+      ...["--runs", directory, "--name", "first"],
+    );
+    assert.equal(code, 0, stderr);
+    const config = JSON.parse(await Deno.readTextFile(join(layer, "config.json")));
+    assert.deepEqual(config.source, { layer: 2, site: "mlp_in" });
+    assert.deepEqual([config.k, config.learning_rate, config.aux_weight, config.context], [96, 4e-4, 1 / 64, 128]);
+    assert.deepEqual(config.groups, [48, 64]);
+    const [live] = names(layer).filter((name) => eventFileTime(name) !== null);
+    const events = readEvents(await Deno.readFile(join(layer, live))),
+      metrics = await readMetrics(layer, config.groups);
+    assert.deepEqual(events.slice(2).map(({ step }) => step), metrics.map(({ step }) => step));
+    assert.deepEqual(events.slice(2).map(({ scalars }) => scalars.loss), metrics.map(({ loss }) => Math.fround(loss)));
+    const made = await mtc("export", "--to", "tensorboard", "--run", layer, "--out", out);
+    assert.deepEqual([made.code, made.stdout], [0, `${layer} -> ${join(out, "layer2")}: 12 logged steps up to 12`]);
+    const [again] = names(join(out, "layer2"));
+    assert.deepEqual(await Deno.readFile(join(out, "layer2", again)), await Deno.readFile(join(layer, live)));
   }));
 
 Deno.test("mtc export refuses what cannot be had, and leaves nothing", () =>
