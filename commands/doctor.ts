@@ -12,7 +12,7 @@ import { builtinDocuments } from "../core/builtin/text.ts";
 import { UserError } from "../core/errors.ts";
 import { driverManifests, listAdapters, requestAdapter } from "../core/gpu/adapters.ts";
 import { type Gpu, openGpu } from "../core/gpu/device.ts";
-import { hiddenDrivers } from "../core/gpu/hidden_drivers.ts";
+import { unusedNvidia } from "../core/gpu/missing_driver.ts";
 import { candidateTiles } from "../core/gpu/products.ts";
 import { measureRoofline, type Roofline } from "../core/gpu/roofline.ts";
 import { wrongProducts } from "../core/gpu/smoke.ts";
@@ -45,6 +45,8 @@ interface Diagnosis {
   readonly adapter: Adapter | null;
   readonly builtin: { readonly model: number; readonly documents: number };
   readonly problems: readonly Problem[];
+  /** What could be better: mtc works without. */
+  readonly notes: readonly Problem[];
 }
 
 interface Adapter {
@@ -86,24 +88,11 @@ type Feature = keyof typeof FEATURES;
 const FEATURE_NAMES = Object.keys(FEATURES) as Feature[];
 const LIMIT_NAMES = Object.keys(LIMITS) as Limit[];
 
-function driverRemedy(drivers: readonly string[]): string {
-  if (Deno.build.os !== "linux") return "update the operating system's graphics driver";
-  const software = "on Debian or Ubuntu as root: apt-get install -y mesa-vulkan-drivers libvulkan1";
-  if (drivers.some((driver) => driver.includes("nvidia_icd"))) {
-    return `NVIDIA's Vulkan driver is named but does not load; install libvulkan1, or for the CPU, ${software}`;
-  }
-  return "install a Vulkan driver: for an NVIDIA card libnvidia-gl of the kernel driver's version " +
-    `(in a container, start it with NVIDIA_DRIVER_CAPABILITIES=all); for the CPU, ${software}`;
-}
-
-async function examineAdapter(drivers: readonly string[], problems: Problem[]): Promise<Adapter | null> {
+async function examineAdapter(problems: Problem[]): Promise<Adapter | null> {
   using gpu = await openGpu().catch((error) => {
     if (!(error instanceof UserError)) throw error;
-    const hidden = hiddenDrivers();
-    problems.push({
-      what: `WebGPU finds no usable adapter${hidden ? `: ${hidden.found}` : ""}`,
-      remedy: hidden?.remedy ?? driverRemedy(drivers),
-    });
+    const { found, remedy = "update the graphics driver" } = error.parts;
+    problems.push({ what: `WebGPU finds no usable adapter: ${found}`, remedy });
     return null;
   });
   if (gpu === null) return null;
@@ -179,12 +168,18 @@ async function examineBuiltin(problems: Problem[]): Promise<Diagnosis["builtin"]
   }
 }
 
+/** A card beside the software driver that is used in its place. */
+async function findUnused(): Promise<Problem[]> {
+  const unused = await unusedNvidia();
+  return unused ? [{ what: unused.found, remedy: unused.remedy }] : [];
+}
+
 async function diagnose(): Promise<Diagnosis> {
   const problems: Problem[] = [];
   const memory = Deno.systemMemoryInfo();
   const folder = process.cwd();
   const space = await statfs(folder);
-  const drivers = await driverManifests();
+  const drivers = await driverManifests(), adapter = await examineAdapter(problems);
   return {
     mtc: configuration.version,
     commit: await readCommit(),
@@ -195,9 +190,10 @@ async function diagnose(): Promise<Diagnosis> {
     disk: { folder, free: space.bavail * space.bsize },
     drivers,
     adapters: (await listAdapters()).map(({ name }) => name),
-    adapter: await examineAdapter(drivers, problems),
+    adapter,
     builtin: await examineBuiltin(problems),
     problems,
+    notes: adapter?.isSoftware && Deno.build.os === "linux" ? await findUnused() : [],
   };
 }
 
@@ -245,6 +241,7 @@ function render(found: Diagnosis): string {
   const lines = rows.map(([name, value]) => pc.bold(name.padEnd(width)) + value);
   lines.push("");
   if (found.problems.length === 0) lines.push(pc.green("Everything that mtc needs is here."));
+  for (const { what, remedy } of found.notes) lines.push(pc.yellow(`Unused: ${what}`), `  ${remedy}`);
   for (const { what, remedy } of found.problems) lines.push(pc.red(`Missing: ${what}`), `  ${remedy}`);
   return lines.join("\n");
 }

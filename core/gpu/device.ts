@@ -7,8 +7,9 @@ import type { Precision } from "../../wgsl/shared/matmul.ts";
 import { UserError } from "../errors.ts";
 import { adapterName } from "./adapter_name.ts";
 import { requestAdapter } from "./adapters.ts";
-import { hiddenDrivers } from "./hidden_drivers.ts";
+import { type Hidden, hiddenDrivers } from "./hidden_drivers.ts";
 import { Memory } from "./memory.ts";
+import { examineMachine, explainMissing } from "./missing_driver.ts";
 import { DeviceShared } from "./shared.ts";
 import { type KernelTime, Trace } from "./timing.ts";
 import { ELEMENT_BYTES, elements, type ElementType, type Tensor } from "./tensor.ts";
@@ -40,8 +41,13 @@ export interface Gpu {
 /** A handle that must be disposed of: what was allocated through it is freed then. */
 export interface OwnedGpu extends Gpu, Disposable {}
 
-const INSTALL_HINT =
-  "install a Vulkan driver (Debian/Ubuntu, as root: apt-get install mesa-vulkan-drivers), then run `mtc doctor`";
+/** Why there is no adapter, and what helps. */
+async function explainNone(): Promise<Hidden> {
+  const hidden = hiddenDrivers();
+  if (hidden) return hidden;
+  if (Deno.build.os === "linux") return explainMissing(await examineMachine());
+  return { found: "this machine shows none", remedy: "update the operating system's graphics driver" };
+}
 
 /** With MTC_TRACE=1 each dispatch is printed with its parameters and milliseconds. */
 function printTimes(): ((time: KernelTime) => void) | null {
@@ -67,7 +73,7 @@ export async function openGpu(
     throw new UserError({
       action: "open a GPU",
       requirement: "WebGPU needs an adapter",
-      ...hiddenDrivers() ?? { found: "this machine shows none", remedy: INSTALL_HINT },
+      ...await explainNone(),
     });
   }
   const canTime = onKernel !== null && adapter.features.has("timestamp-query");
@@ -135,7 +141,7 @@ async function deviceOf(adapter: GPUAdapter, requiredFeatures: GPUFeatureName[])
     });
   } catch (error) {
     const found = (error as Error).message;
-    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: INSTALL_HINT });
+    throw new UserError({ action: `open the GPU ${adapter.info.description}`, found, remedy: "look at `mtc doctor`" });
   }
 }
 
