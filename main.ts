@@ -23,7 +23,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   },
   sweep: {
     summary: "train a transcoder for every combination of sizes, k, learning rates, seeds and sites",
-    load: async () => (await import("./commands/sweep.ts")).sweepCommand(),
+    load: async () => (await import("./commands/sweep/command.ts")).sweepCommand(),
   },
   report: {
     summary: "write the reports and plots of the runs it finds",

@@ -23,7 +23,8 @@ import {
 } from "./options.ts";
 import { Progress } from "./progress.ts";
 
-interface HarvestOptions {
+/** The options of the command. */
+export interface HarvestOptions {
   readonly model: string;
   readonly data?: string[];
   readonly textColumn?: string;
@@ -43,7 +44,14 @@ function tapsFrom({ layers, sites }: HarvestOptions): Tap[] {
   return layers.flatMap((layer) => chosen.map((site) => ({ layer, site })));
 }
 
-async function harvest(options: HarvestOptions): Promise<void> {
+/**
+ * Harvests.
+ *
+ * @param options What, and where to.
+ * @param print Is told what was written.
+ * @throws {UserError} When model, text, device or disk do not allow it.
+ */
+export async function harvest(options: HarvestOptions, print: typeof printWritten = printWritten): Promise<void> {
   const { fileError } = await import("../core/files/atomic.ts");
   const { openGpu } = await import("../core/gpu/device.ts");
   const { configOf } = await import("../core/model/config.ts");
@@ -96,7 +104,7 @@ async function harvest(options: HarvestOptions): Promise<void> {
         onProgress: (done) => progress.advance({ ...work, done, since: done - standing.contexts }),
       });
       progress.stop();
-      printWritten(options, taps, widths, written);
+      print(options, taps, widths, written);
     } finally {
       progress.stop();
       await source.close();
@@ -200,5 +208,5 @@ export function harvestCommand(): Command {
       "\nExample:\n  mtc harvest --layers 2,4 --sites resid_mid,mlp_out --contexts 1301 --data-seed 0 --out activations\n" +
         "  mtc train --activations activations",
     )
-    .action(harvest);
+    .action((options: HarvestOptions) => harvest(options));
 }

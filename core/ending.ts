@@ -38,6 +38,8 @@ const REQUESTS: readonly Deno.Signal[] = Deno.build.os === "windows" ? [] : ["SI
 let first: Deno.Signal | null = null;
 /** Whether Ctrl-C has come before. */
 let isInterrupted = false;
+/** Whether a command stops for another reason than a signal. */
+let isUnasked = false;
 /** Who is told of signals in place of the end. */
 let told: ((signal: Deno.Signal) => void) | null = null;
 /** Whether a hang-up is to be ignored; null before the first listener. */
@@ -76,12 +78,19 @@ export function stopGently(onSignal: (signal: Deno.Signal) => void): Disposable 
 }
 
 /**
+ * Counts as asked to stop from outside, for a command that stops for another reason than a signal: it exits with 75.
+ */
+export function stopUnasked(): void {
+  isUnasked = true;
+}
+
+/**
  * What a process that was asked to stop exits with.
  *
- * @returns 130 after Ctrl-C, 75 after any other signal.
+ * @returns 130 after Ctrl-C, 75 after any other signal and where it was none.
  */
 export function stoppedCode(): number {
-  return first === null || first === INTERRUPT ? INTERRUPTED : STOPPED;
+  return first === INTERRUPT || (first === null && !isUnasked) ? INTERRUPTED : STOPPED;
 }
 
 function listen(signals: readonly Deno.Signal[]): void {

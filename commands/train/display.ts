@@ -104,6 +104,17 @@ export class TrainDisplay {
     console.error(`mtc: stopping after the current step${how}`);
   }
 
+  /**
+   * Says that the run stops for another reason.
+   *
+   * @param reason The reason, a sentence that begins small.
+   */
+  stopping(reason: string): void {
+    this.#isStopping = true;
+    this.stop();
+    console.error(`mtc: stopping after the current step: ${reason}`);
+  }
+
   /** Removes the bar. */
   stop(): void {
     this.#progress?.stop();
@@ -119,6 +130,7 @@ export class TrainDisplay {
       metricsLost: (directory, step) => this.#metricsLost(directory, step),
       measured: (target, variance) => this.#measured(target, variance),
       stepped: (step, transcoders, tokensPerSecond) => this.#stepped(step, transcoders, tokensPerSecond),
+      checkpointed() {},
     };
   }
 

@@ -41,6 +41,8 @@ const CHOSEN_FURTHER = [
     "json",
     "adapter",
     "tensorboard",
+    "deadline",
+    "log",
   ],
 ];
 

@@ -3,7 +3,7 @@
  * @module
  */
 
-import type { Command, Option } from "commander";
+import { type Command, Option } from "commander";
 import { NAMED_ENDINGS } from "../../core/files/text_formats.ts";
 import { BUILTIN } from "../../core/model/files.ts";
 import {
@@ -16,6 +16,7 @@ import {
   wholeNumberOption,
   wholeNumbersOption,
 } from "../options.ts";
+import { deadlineOption } from "./deadline.ts";
 
 /**
  * Declares model, text, and what of it is trained on.
@@ -80,8 +81,20 @@ export function withPlaceOptions(command: Command): Command {
       "--tensorboard",
       "write metrics.csv as an event file of TensorBoard too, which it can read while the run goes on",
     )
+    .addOption(deadlineOption())
+    .addOption(logOption())
     .option("--dry-run", "print what the run would take of memory, disk and time, and write nothing")
     .addOption(jsonOption("the result as JSON"));
+}
+
+/**
+ * Declares `--log`.
+ *
+ * @returns The option.
+ */
+export function logOption(): Option {
+  return new Option("--log <form>", "progress for people on stderr, or as events on stdout, a line of JSON each")
+    .choices(["text", "json"]).default("text");
 }
 
 /**

@@ -12,6 +12,12 @@ import { makeDirectories, removeEmpty } from "../files/temporary.ts";
 /** After this long a lock counts as another process's. */
 const WAIT_MS = 500;
 
+/** Another process of this machine works on the run. */
+export class RunIsHeld extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "RunIsHeld";
+}
+
 /** A lock that is held. */
 export interface RunLock {
   /** Gives it back and removes what was made for it. */
@@ -24,7 +30,8 @@ export interface RunLock {
  *
  * @param directory The run's directory, which need not exist.
  * @returns The lock.
- * @throws {UserError} When another process holds it, or the file cannot be made.
+ * @throws {RunIsHeld} When another process holds it.
+ * @throws {UserError} When the file cannot be made.
  */
 export async function lockRun(directory: string): Promise<RunLock> {
   const path = await lockOf(directory), runs = dirname(path);
@@ -34,7 +41,7 @@ export async function lockRun(directory: string): Promise<RunLock> {
     if (!await isGivenSoon(file.lock(true))) {
       const holder = await holderAt(path);
       file.close();
-      throw new UserError({
+      throw new RunIsHeld({
         action: `train in ${directory}`,
         requirement: "one process at a time may",
         found: `${holder ?? "another one"} does`,

@@ -107,6 +107,7 @@ export async function finish(
       })
       : undefined;
     const { tokenText, decode } = loadTokenizer(model), texts = { tokenText, decode, documentName };
+    await plan.beforeWriting?.();
     for (const [i, { directory, samples, transcoder }] of trained.entries()) {
       const { shape: { groups }, weights } = transcoder;
       const definitions = { ...evaluations[i].definitions, ...TRAINING_TEXT_DEFINITION, ...TOKEN_COUNTS_DEFINITION };

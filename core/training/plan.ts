@@ -54,6 +54,8 @@ export interface TrainingPlan {
   readonly resumed: readonly TranscoderConfig[] | null;
   /** The round of a sweep that begins; left out for runs that are none, and where a round is resumed. */
   readonly round?: SweepRound;
+  /** Throws where the run must not write any more, as another process has it; called before a checkpoint and before the finished files. */
+  readonly beforeWriting?: () => Promise<void>;
 }
 
 /** A round of a sweep before its first step. */

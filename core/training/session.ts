@@ -45,6 +45,8 @@ export interface TrainingObserver extends BeginningObserver, RestoringObserver {
   filling(n: number, done: number, contexts: number): void;
   /** Steps were read back. */
   readonly stepped: SteppedListener;
+  /** A checkpoint of every transcoder was written behind a step, which took so many seconds. */
+  checkpointed(step: number, seconds: number): void;
 }
 
 /** What training leaves. */
@@ -123,7 +125,7 @@ async function trainSteps(
     const transcoders = restored?.transcoders ?? await beginRun(memory, plan, tiles, buffer, activations, observer);
     const events = last < settings.steps ? await startedEvents(plan, transcoders) : transcoders.map(() => null);
     const log = new StepLog(gpu, plan, transcoders, feed, last, elapsed, observer.stepped, events);
-    await new Session(gpu, plan, transcoders, feed, log, elapsed, signal).run(last);
+    await new Session(gpu, plan, transcoders, feed, log, elapsed, observer.checkpointed, signal).run(last);
     const trained: TrainedTranscoder[] = [];
     for (const transcoder of transcoders) {
       const { directory, config, samples } = transcoder;
@@ -194,6 +196,7 @@ class Session {
     readonly feed: Feed,
     readonly log: StepLog,
     readonly elapsed: () => number,
+    readonly checkpointed: TrainingObserver["checkpointed"],
     readonly signal: AbortSignal | undefined,
   ) {}
 
@@ -224,11 +227,14 @@ class Session {
   }
 
   async #checkpoint(step: number): Promise<void> {
+    await this.plan.beforeWriting?.();
+    const started = performance.now();
     this.log.countSamples();
     const { harvested } = this.feed, position = this.feed.positionBehind(step);
     const progress = { step, position, elapsed_s: this.elapsed(), ...harvested && { harvested } };
     for (const transcoder of this.transcoders) await writeCheckpoint(this.gpu, transcoder, progress);
     this.#savedStep = step;
+    this.checkpointed(step, (performance.now() - started) / 1000);
   }
 
   /** Ends the run for now, with the last step saved. */

@@ -9,7 +9,7 @@ import { type TargetVariance, varianceSpread } from "../analysis/target_variance
 import { NO_TOKENS } from "../analysis/token_counts.ts";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
-import { makeTemporaryDirectory } from "../files/temporary.ts";
+import { makeTemporaryDirectory, removeEmpty } from "../files/temporary.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { TileName } from "../gpu/products.ts";
 import { configOf } from "../model/config.ts";
@@ -21,6 +21,7 @@ import { writeLinearMap } from "../runs/linear_map.ts";
 import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
 import { settingsOf } from "../runs/settings.ts";
+import { STATUS_FILE } from "../runs/status.ts";
 import { readTranscoder } from "../runs/transcoder.ts";
 import { START } from "../text/contexts.ts";
 import type { TextSummary } from "../text/summary.ts";
@@ -248,12 +249,21 @@ async function makeRun(
       await mkdir(path);
       await write(path, i);
     }
+    await makeRoom(directory, partial);
     await rename(partial, directory);
   } catch (error) {
     // This process made it, and nobody else knows its name.
     await rm(partial, { recursive: true, force: true }).catch(() => {});
     throw fileError("write", directory, error);
   }
+}
+
+/** What a task says of itself is there before its run is, and moves into it; with anything else there the run cannot take its place. */
+async function makeRoom(directory: string, partial: string): Promise<void> {
+  await rename(join(directory, STATUS_FILE), join(partial, STATUS_FILE)).catch((error) => {
+    if (error.code !== "ENOENT") throw error;
+  });
+  await removeEmpty([directory]);
 }
 
 /**

@@ -14,7 +14,7 @@ import { evaluateCommand } from "../../commands/evaluate.ts";
 import { exportCommand } from "../../commands/export/command.ts";
 import { harvestCommand } from "../../commands/harvest.ts";
 import { steerCommand } from "../../commands/steer.ts";
-import { sweepCommand } from "../../commands/sweep.ts";
+import { sweepCommand } from "../../commands/sweep/command.ts";
 import { trainCommand } from "../../commands/train/command.ts";
 import { UsageError } from "../../core/errors.ts";
 import { mtc } from "../cli/tiny_run.ts";

@@ -69,6 +69,7 @@ Deno.test("a rehearsal allocates exactly the buffers that a real run holds while
     measured() {},
     metricsLost() {},
     stepped: () => whileTraining = live(seen),
+    checkpointed() {},
   });
   const expected = rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`);
   assert.deepEqual(whileTraining.sort(), expected.sort());

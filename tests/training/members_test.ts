@@ -46,6 +46,7 @@ async function trainTogether(run: string, transcoders: readonly PlannedTranscode
     measured() {},
     metricsLost() {},
     stepped() {},
+    checkpointed() {},
   });
   const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {} };
   await finish(gpu, plan, trained, { ...heard, lossFailed: (error) => assert.fail(error) });
