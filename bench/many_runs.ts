@@ -60,7 +60,15 @@ async function trainRun(device: Gpu, request: TrainRequest): Promise<void> {
   using gpu = openScope(device);
   await quietly(() => estimate(gpu, request));
   const plan = await planOf(request, gpu.adapter);
-  const observer = { loading() {}, filling() {}, rounded() {}, measured() {}, metricsLost() {}, stepped() {}, checkpointed() {} };
+  const observer = {
+    loading() {},
+    filling() {},
+    rounded() {},
+    measured() {},
+    metricsLost() {},
+    stepped() {},
+    checkpointed() {},
+  };
   const heard = { sampling() {}, counted() {}, evaluating() {}, loading() {}, measuringLoss() {}, lossFailed() {} };
   await finish(gpu, plan, await train(gpu, plan, observer), heard);
   await request.model.weights.close();

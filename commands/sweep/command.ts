@@ -4,7 +4,7 @@
  * @module
  */
 
-import { Command } from "commander";
+import { Command, Option } from "commander";
 import { UsageError } from "../../core/errors.ts";
 import { wholeNumberOption } from "../options.ts";
 import { MOST_MEMBERS } from "../train/new_request.ts";
@@ -57,7 +57,7 @@ export function sweepCommand(): Command {
       ),
     )
     .option("--harvest", "only harvest the activations that the plan's tasks share")
-    .option("--print <engine>", `print a file that has the tasks done by ${ENGINES.join(", ")}`)
+    .addOption(new Option("--print <engine>", "print a file that has the tasks done by an engine").choices(ENGINES))
     .option("--status", "print how far the tasks of the plan are")
     .addOption(
       wholeNumberOption("--lease <seconds>", "without a word for so long, another machine at a task counts as lost", {

@@ -156,13 +156,15 @@ function parsed(path: string, content: string): v.InferOutput<typeof schema> {
   } catch (error) {
     throw refuse("it must be JSON", (error as Error).message, "correct it; names and texts stand in double quotes");
   }
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw refuse("it must be an object", `it is ${content.slice(0, 20)}`, "write { ... } around it");
+  }
   const result = v.safeParse(schema, value);
   if (result.success) {
     if (result.output.harvest !== undefined || result.output["harvest-layers"] === undefined) return result.output;
     throw refuse("harvest-layers divides a harvest", "it has no harvest", "add harvest, a directory, or leave it out");
   }
-  const [issue] = result.issues, key = issue.path?.map(({ key }) => key).join(".");
-  if (key === undefined) throw refuse("it must be an object", `it is ${issue.received}`, "write { ... } around it");
+  const [issue] = result.issues, key = issue.path!.map(({ key }) => key).join(".");
   if (issue.type === "strict_object" || !(String(issue.path![0].key) in schema.entries)) {
     const known = Object.keys(schema.entries), near = nearest(key, known);
     const remedy = near ? `write "${near}"` : `its keys are ${known.join(", ")}`;

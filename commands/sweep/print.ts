@@ -1,1 +1,159 @@
-export function printFor(..._: unknown[]): void {}
+/**
+ * `mtc sweep plan.json --print`: files that have the tasks of a plan done by an engine. They are beginnings: what a site calls its
+ * partitions, images and buckets is for their reader to fill in.
+ * @module
+ */
+
+import { basename, resolve } from "node:path";
+import type { TaskList } from "../../core/runs/task_list.ts";
+import configuration from "../../deno.json" with { type: "json" };
+import type { Engine } from "./engines.ts";
+import type { SweepPlan } from "./plan.ts";
+
+/** The tasks of an array, as most sites allow them: Slurm's own limit is 1,001. */
+const MOST_IN_ARRAY = 1000;
+
+/**
+ * Prints a file for an engine.
+ *
+ * @param engine Which.
+ * @param plan The plan.
+ * @param list Its tasks.
+ */
+export function printFor(engine: Engine, plan: SweepPlan, list: TaskList): void {
+  console.log({ slurm, kubernetes, skypilot }[engine](plan, list));
+}
+
+function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): string {
+  const place = quoted(resolve(path)),
+    last = Math.min(tasks.length, MOST_IN_ARRAY) - 1,
+    script = basename(path, ".json");
+  const more = Array.from({ length: Math.ceil(tasks.length / MOST_IN_ARRAY) - 1 }, (_, i) => {
+    const first = (i + 1) * MOST_IN_ARRAY, left = Math.min(tasks.length - first, MOST_IN_ARRAY) - 1;
+    return `#   sbatch --array=0-${left} --export=ALL,MTC_FIRST=${first} ${script}.sh`;
+  });
+  return [
+    "#!/bin/bash",
+    `# The ${tasks.length} tasks of ${path}, runs in ${runs}.`,
+    ...harvest === null ? ["#   sbatch " + script + ".sh"] : [
+      "# What they share is harvested before; without that, the first of them does it and the others wait, each with its GPU.",
+      `#   harvest=$(sbatch --parsable --gres=gpu:1 --time=24:00:00 --wrap "\${MTC:-mtc} sweep ${place} --harvest")`,
+      `#   sbatch --dependency=afterok:$harvest ${script}.sh`,
+    ],
+    ...more,
+    "# Add what your site asks for (--partition, --account, --mem), and %8 behind the array for eight at a time.",
+    `#SBATCH --job-name=mtc-${plan}`,
+    `#SBATCH --array=0-${last}`,
+    "#SBATCH --gres=gpu:1",
+    "#SBATCH --cpus-per-task=4",
+    "#SBATCH --time=24:00:00",
+    "#SBATCH --signal=B:TERM@120",
+    "#SBATCH --requeue",
+    "#SBATCH --open-mode=append",
+    "#SBATCH --output=%x-%a.log",
+    "",
+    "task=$((${MTC_FIRST:-0} + SLURM_ARRAY_TASK_ID))",
+    `\${MTC:-mtc} sweep ${place} --task "$task" &`,
+    "mtc=$!",
+    "# The shell hears the signals of the time limit, and hands them on.",
+    `trap 'kill -TERM "$mtc" 2>/dev/null' TERM`,
+    'wait "$mtc"',
+    "code=$?",
+    'while kill -0 "$mtc" 2>/dev/null; do',
+    '  wait "$mtc"',
+    "  code=$?",
+    "done",
+    "# 75: stopped with everything saved, or another process works on the task. The same command goes on, so the job is queued again.",
+    'if [ "$code" = 75 ]; then scontrol requeue "$SLURM_JOB_ID" && sleep 60; fi',
+    'exit "$code"',
+  ].join("\n");
+}
+
+function kubernetes({ path, harvest }: SweepPlan, { plan, tasks }: TaskList): string {
+  const file = `/shared/${basename(path)}`;
+  return `# The ${tasks.length} tasks of ${path}. Copy it to the volume first, as ${file}; its paths are meant from there.
+${
+    harvest === null
+      ? ""
+      : "# The first pods harvest what the tasks share, the others wait for it; a Job with [sweep, " +
+        `${file}, --harvest] before saves their GPUs.\n`
+  }# Needs Kubernetes 1.29 or newer (backoffLimitPerIndex), and a claim "mtc" that all nodes can write (ReadWriteMany).
+apiVersion: batch/v1
+kind: Job
+metadata:
+  name: mtc-${plan}
+spec:
+  completionMode: Indexed
+  completions: ${tasks.length}
+  parallelism: ${Math.min(tasks.length, 8)}
+  backoffLimitPerIndex: 4
+  maxFailedIndexes: ${tasks.length}
+  podFailurePolicy:
+    rules:
+      # A wrong command line or plan is wrong the next time, too.
+      - action: FailIndex
+        onExitCodes:
+          containerName: mtc
+          operator: In
+          values: [2]
+      # Stopped with everything saved, or a node was lost: no failure of the task's.
+      - action: Ignore
+        onExitCodes:
+          containerName: mtc
+          operator: In
+          values: [75]
+      - action: Ignore
+        onPodConditions:
+          - type: DisruptionTarget
+            status: "True"
+  template:
+    spec:
+      restartPolicy: Never
+      terminationGracePeriodSeconds: 120
+      containers:
+        - name: mtc
+          image: mtc:${configuration.version}
+          command: [mtc]
+          args: [sweep, ${file}, --log, json]
+          resources:
+            limits:
+              nvidia.com/gpu: 1
+          volumeMounts:
+            - name: shared
+              mountPath: /shared
+      volumes:
+        - name: shared
+          persistentVolumeClaim:
+            claimName: mtc`;
+}
+
+function skypilot({ path }: SweepPlan, { plan, tasks }: TaskList): string {
+  const last = tasks.length - 1, file = basename(path), yaml = `${basename(path, ".json")}.yaml`;
+  return `# One of the ${tasks.length} tasks of ${path}. Copy it to the bucket first; then, for all of them:
+#   for n in $(seq 0 ${last}); do sky jobs launch -y -d -n mtc-$n --env MTC_TASK=$n ${yaml}; done
+# A bucket knows neither renaming nor appending, so each task works in --scratch and leaves there what is finished, or saved.
+name: mtc-${plan}
+
+resources:
+  accelerators: H100:1
+  use_spot: true
+  job_recovery:
+    # A spot machine that is taken away does not count; what fails does.
+    max_restarts_on_errors: 3
+
+envs:
+  MTC_TASK: "0"
+
+file_mounts:
+  /shared:
+    source: s3://your-bucket
+    mode: MOUNT
+  /usr/local/bin/mtc: ./mtc
+
+run: |
+  mtc sweep /shared/${file} --scratch ~/mtc-runs`;
+}
+
+function quoted(path: string): string {
+  return /^[\w./:@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+}

@@ -75,8 +75,6 @@ export interface LeaseOptions {
   readonly onWaiting?: (holder: LeaseHolder, seconds: number) => void;
   /** Hears of a holder that was lost. */
   readonly onTakeover?: (holder: LeaseHolder) => void;
-  /** Ends the waiting by throwing its reason. */
-  readonly signal?: AbortSignal;
 }
 
 /** Beats of a holder as long as its lease lasts: several may come late. */
@@ -92,7 +90,7 @@ const BEATS = 10;
  * @throws {UserError} When the files cannot be read or written.
  */
 export async function takeLease(directory: string, options: LeaseOptions): Promise<Lease | { heldBy: LeaseHolder }> {
-  const { lasts, job, isLocked, onWaiting, onTakeover, signal } = options;
+  const { lasts, job, isLocked, onWaiting, onTakeover } = options;
   const machine = await machineId(), token = crypto.randomUUID();
   const own: Written = {
     ...{ host: Deno.hostname(), process: Deno.pid, ...job !== undefined && { job } },
@@ -101,7 +99,6 @@ export async function takeLease(directory: string, options: LeaseOptions): Promi
   try {
     let seen: Found | null = null, since = 0, isTold = false;
     for (;;) {
-      signal?.throwIfAborted();
       const newest = await newestLease(directory), before = newest?.written;
       const isGone = before?.machine != null && before.machine === machine && isLocked;
       const isFree = newest === null || before?.released === true || isGone;
@@ -123,7 +120,7 @@ export async function takeLease(directory: string, options: LeaseOptions): Promi
         isTold = true;
         onWaiting?.(holderOf(before), patience);
       }
-      await pause(Math.min(1000, 1000 * patience / (2 * BEATS)), signal);
+      await pause(Math.min(1000, 1000 * patience / (2 * BEATS)));
     }
   } catch (error) {
     throw fileError("take the lease of", directory, error);
@@ -241,16 +238,8 @@ function hold(directory: string, number: number, own: Written): Lease {
   };
 }
 
-function pause(milliseconds: number, signal?: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const end = () => {
-      clearTimeout(timer);
-      signal?.removeEventListener("abort", end);
-      resolve();
-    };
-    const timer = setTimeout(end, milliseconds);
-    signal?.addEventListener("abort", end);
-  });
+function pause(milliseconds: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, milliseconds));
 }
 
 /**
