@@ -29,7 +29,7 @@ const BESIDE_PLAN = [
   "json",
 ];
 /** Options that nothing can be done with but for a plan. */
-const OF_PLAN = ["list", "status", "print", "task", "harvest", "lease"];
+const OF_PLAN = ["list", "status", "print", "task", "harvest"];
 
 /**
  * Declares the command.
@@ -59,11 +59,6 @@ export function sweepCommand(): Command {
     .option("--harvest", "only harvest the activations that the plan's tasks share")
     .addOption(new Option("--print <engine>", "print a file that has the tasks done by an engine").choices(ENGINES))
     .option("--status", "print how far the tasks of the plan are")
-    .addOption(
-      wholeNumberOption("--lease <seconds>", "without a word for so long, another machine at a task counts as lost", {
-        value: 120,
-      }),
-    )
     .addHelpText(
       "after",
       "\nExamples:\n  mtc sweep --layers 2 --dictionary 256,512,1024 --k 16,32 --seed 0,1,2 --name sizes\n" +

@@ -16,7 +16,6 @@ export interface TaskOptions extends Pick<WorkOptions, "json" | "log" | "deadlin
   readonly print?: string;
   readonly task?: number;
   readonly harvest?: true;
-  readonly lease: number;
 }
 
 /** What a sweep takes lists of. */

@@ -32,6 +32,8 @@ export interface SweepPlan {
   readonly together: number | "fit";
   /** GPU memory that a task can have, in bytes; null for that of the machine that numbers the tasks. */
   readonly memory: number | null;
+  /** Seconds without a word after which a process at one of its tasks counts as lost. */
+  readonly lease: number;
   /** What it trains, as a command line says it, but for the layers. */
   readonly args: readonly string[];
 }
@@ -95,10 +97,11 @@ const schema = v.strictObject({
   "harvest-layers": v.optional(positive),
   "together": v.optional(v.union([positive, v.literal("fit")]), 1),
   "memory": v.optional(memory),
+  "lease": v.optional(positive, 120),
 });
 
 /** Keys that do not say what is trained. */
-const OWN: readonly string[] = ["runs", "harvest", "harvest-layers", "together", "memory", "layers"];
+const OWN: readonly string[] = ["runs", "harvest", "harvest-layers", "together", "memory", "lease", "layers"];
 /** Keys whose values are arguments each of their own. */
 const VARIADIC: readonly string[] = ["data", "exclude-tokens"];
 
@@ -119,7 +122,7 @@ export async function readPlan(path: string, runs?: string): Promise<SweepPlan> 
     model: placed(given.model),
     ...given.data && { data: given.data.map(placed) },
   }).filter(([key, value]) => value !== undefined && !OWN.includes(key));
-  const { layers = null, together, harvest, memory = null } = given;
+  const { layers = null, together, harvest, memory = null, lease } = given;
   const args = trained.flatMap(([key, value]) =>
     value === false
       ? []
@@ -131,7 +134,7 @@ export async function readPlan(path: string, runs?: string): Promise<SweepPlan> 
   );
   const ordered = layers && layers.toSorted((a, b) => a - b);
   return {
-    ...{ path, runs: runs ?? from(given.runs), layers: ordered, together, memory, args },
+    ...{ path, runs: runs ?? from(given.runs), layers: ordered, together, memory, lease, args },
     hash: shortHash([args.toSorted(), ordered, together, memory]),
     harvest: harvest === undefined ? null : from(harvest),
     harvestLayers: given["harvest-layers"] ?? Infinity,

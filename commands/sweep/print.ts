@@ -21,7 +21,7 @@ const MOST_IN_ARRAY = 1000;
  * @param list Its tasks.
  */
 export function printFor(engine: Engine, plan: SweepPlan, list: TaskList): void {
-  console.log({ slurm, kubernetes, skypilot }[engine](plan, list));
+  console.log({ slurm, kubernetes }[engine](plan, list));
 }
 
 function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): string {
@@ -52,6 +52,9 @@ function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): s
     "#SBATCH --open-mode=append",
     "#SBATCH --output=%x-%a.log",
     "",
+    `job() { scontrol show job "$SLURM_JOB_ID" | sed -n "s/.*\\b$1=\\([^ ]*\\).*/\\1/p" | head -n 1; }`,
+    "# Older than Slurm 23, it does not say when the job ends.",
+    'export SLURM_JOB_END_TIME=${SLURM_JOB_END_TIME:-$(date -d "$(job EndTime)" +%s 2>/dev/null)}',
     "task=$((${MTC_FIRST:-0} + SLURM_ARRAY_TASK_ID))",
     `\${MTC:-mtc} sweep ${place} --task "$task" &`,
     "mtc=$!",
@@ -63,8 +66,12 @@ function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): s
     '  wait "$mtc"',
     "  code=$?",
     "done",
-    "# 75: stopped with everything saved, or another process works on the task. The same command goes on, so the job is queued again.",
-    'if [ "$code" = 75 ]; then scontrol requeue "$SLURM_JOB_ID" && sleep 60; fi',
+    "# 75: stopped with everything saved, or another process works on the task; above 128: killed. The same command goes on, so the job",
+    "# is queued again, unless that has happened already, as after a node was lost.",
+    "restarts=${SLURM_RESTART_COUNT:-0}",
+    'if [ "$code" = 75 ] || { [ "$code" -gt 128 ] && [ "$restarts" -lt 3 ]; }; then',
+    '  [ "$(job Restarts)" = "$restarts" ] && scontrol requeue "$SLURM_JOB_ID" && sleep 60',
+    "fi",
     'exit "$code"',
   ].join("\n");
 }
@@ -125,33 +132,6 @@ spec:
         - name: shared
           persistentVolumeClaim:
             claimName: mtc`;
-}
-
-function skypilot({ path }: SweepPlan, { plan, tasks }: TaskList): string {
-  const last = tasks.length - 1, file = basename(path), yaml = `${basename(path, ".json")}.yaml`;
-  return `# One of the ${tasks.length} tasks of ${path}. Copy it to the bucket first; then, for all of them:
-#   for n in $(seq 0 ${last}); do sky jobs launch -y -d -n mtc-$n --env MTC_TASK=$n ${yaml}; done
-# A bucket knows neither renaming nor appending, so each task works in --scratch and leaves there what is finished, or saved.
-name: mtc-${plan}
-
-resources:
-  accelerators: H100:1
-  use_spot: true
-  job_recovery:
-    # A spot machine that is taken away does not count; what fails does.
-    max_restarts_on_errors: 3
-
-envs:
-  MTC_TASK: "0"
-
-file_mounts:
-  /shared:
-    source: s3://your-bucket
-    mode: MOUNT
-  /usr/local/bin/mtc: ./mtc
-
-run: |
-  mtc sweep /shared/${file} --scratch ~/mtc-runs`;
 }
 
 function quoted(path: string): string {

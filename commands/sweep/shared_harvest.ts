@@ -48,12 +48,11 @@ export function harvestOf(
  *
  * @param plan A plan with a harvest.
  * @param layer The layer.
- * @param lease Seconds without a beat after which another process counts as lost.
  * @param say Says what is done.
  * @returns The harvest's directory.
  * @throws {UserError} When it cannot be made.
  */
-export async function ensureHarvest(plan: SweepPlan, layer: number | null, lease: number, say: Say): Promise<string> {
+export async function ensureHarvest(plan: SweepPlan, layer: number | null, say: Say): Promise<string> {
   const { layers, directory } = harvestOf(plan, layer);
   const needed = await wantedOf(plan, layers);
   for (let isTold = false;;) {
@@ -62,7 +61,7 @@ export async function ensureHarvest(plan: SweepPlan, layer: number | null, lease
       Promise.reject(fileError("create", dirname(directory), error))
     );
     try {
-      const own = await claim(directory, lease, say);
+      const own = await claim(directory, plan.lease, say);
       try {
         if (!await isThere(directory, needed.contexts)) {
           say({ event: "harvesting", directory, ...needed }, `harvesting what the tasks share into ${directory}`);

@@ -54,13 +54,13 @@ export async function doTask(
   const tellDone = () => say({ event: "nothing_left", task: number, run }, `task ${number} has nothing left to do`);
   if (await isWhole(directory, list, number)) return tellDone();
   await makeDirectories(plan.runs);
-  const own = await claim(directory, options.lease, say);
+  const own = await claim(directory, plan.lease, say);
   const status = new StatusFile(directory, number, list, await readStatus(directory).catch(() => undefined));
   try {
     // Whoever had it before may have finished it while this process waited.
     if (await isWhole(directory, list, number)) return tellDone();
     await status.write({ state: "starting" });
-    const request = await requestNow(plan, list, number, options, say, status);
+    const request = await requestNow(plan, list, number, say, status);
     const overseer = { lost: own.lost, beforeWriting: own.confirm, listen: (event: RunEvent) => status.hear(event) };
     await carryOut(request, options, overseer);
     await status.write({ state: "done", step: list.steps, exit_code: 0 });
@@ -89,7 +89,6 @@ async function requestNow(
   plan: SweepPlan,
   { tasks }: TaskList,
   number: number,
-  { lease }: TaskOptions,
   say: Say,
   status: StatusFile,
 ): Promise<TrainRequest> {
@@ -97,7 +96,7 @@ async function requestNow(
   let activations: string | undefined;
   if (plan.harvest !== null) {
     await status.write({ state: "harvesting" });
-    activations = await ensureHarvest(plan, task.layer, lease, say);
+    activations = await ensureHarvest(plan, task.layer, say);
   }
   if ((await transcodersIn(directory).catch(() => [])).length > 0) {
     const command = trainCommand(), placed = placesIn(plan.args);

@@ -40,7 +40,7 @@ export async function sweepByPlan(path: string, options: TaskOptions & { readonl
     return (await import("./print.ts")).printFor(options.print as Engine, plan, list);
   }
   const say = voiceOf(options.log);
-  if (options.harvest) return await harvestAll(plan, options, say);
+  if (options.harvest) return await harvestAll(plan, say);
   const number = options.task ?? taskFromEnvironment();
   if (number === null) return await doAll(plan, list, options, say);
   if (number >= list.tasks.length) {
@@ -69,7 +69,7 @@ function taskFromEnvironment(): number | null {
   });
 }
 
-async function harvestAll(plan: SweepPlan, { lease }: TaskOptions, say: Say): Promise<void> {
+async function harvestAll(plan: SweepPlan, say: Say): Promise<void> {
   if (plan.harvest === null) {
     throw new UsageError({
       action: `harvest for ${plan.path}`,
@@ -81,7 +81,7 @@ async function harvestAll(plan: SweepPlan, { lease }: TaskOptions, say: Say): Pr
   const { ensureHarvest, harvestOf } = await import("./shared_harvest.ts");
   const groups = new Map((plan.layers ?? [null]).map((layer) => [harvestOf(plan, layer).directory, layer]));
   for (const [directory, layer] of groups) {
-    await ensureHarvest(plan, layer, lease, say);
+    await ensureHarvest(plan, layer, say);
     say({ event: "harvested", directory }, `what the tasks share is in ${directory}`);
   }
 }

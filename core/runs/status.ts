@@ -31,13 +31,17 @@ export interface TaskStatus {
   readonly step: number;
   /** of so many. */
   readonly steps: number;
-  /** The machine that works or worked on it, the process there, and what the engine calls the job. */
+  /** The machine that works or worked on it, */
   readonly host: string;
+  /** the process there, */
   readonly process: number;
+  /** and what the engine calls the job, if one runs it. */
   readonly job?: string;
-  /** How often it was started, by that clock when last, and when this was written; ISO 8601. */
+  /** How often it was started. */
   readonly attempts: number;
+  /** When it was started last, ISO 8601, by that machine's clock, */
   readonly started: string;
+  /** and when this was written. */
   readonly updated: string;
   /** What the process exited with; absent while it works. */
   readonly exit_code?: number;

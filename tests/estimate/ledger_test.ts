@@ -107,6 +107,7 @@ Deno.test("a run from shards holds no model while it trains, and is rehearsed so
     measured() {},
     metricsLost() {},
     stepped,
+    checkpointed() {},
   });
   assert.deepEqual(whileTraining.sort(), rehearsed.tensors.map(({ label, bytes }) => `${label} ${bytes}`).sort());
   assert.ok(!whileTraining.some((label) => label.startsWith("layers.")), whileTraining.join());
