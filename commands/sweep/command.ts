@@ -27,6 +27,7 @@ const BESIDE_PLAN = [
   "deadline",
   "log",
   "json",
+  "tensorboard",
 ];
 /** Options that nothing can be done with but for a plan. */
 const OF_PLAN = ["list", "status", "print", "task", "harvest"];
@@ -73,7 +74,10 @@ async function run(plan: string | undefined, options: SweepOptions & TaskOptions
   const given = command.options.filter((option) => command.getOptionValueSource(option.attributeName()) === "cli");
   if (plan === undefined) {
     const stray = given.find((option) => OF_PLAN.includes(option.attributeName()));
-    if (stray === undefined) return await carryOut(await sweepRequest(options, command), options);
+    if (stray === undefined) {
+      const request = await sweepRequest(options, command);
+      return await carryOut({ ...request, hasEvents: options.tensorboard }, options);
+    }
     throw new UsageError({
       action: `sweep with ${stray.long}`,
       requirement: "it is about the tasks of a plan",

@@ -16,6 +16,7 @@ export interface TaskOptions extends Pick<WorkOptions, "json" | "log" | "deadlin
   readonly print?: string;
   readonly task?: number;
   readonly harvest?: true;
+  readonly tensorboard?: true;
 }
 
 /** What a sweep takes lists of. */

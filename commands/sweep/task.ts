@@ -62,7 +62,7 @@ export async function doTask(
     await status.write({ state: "starting" });
     const request = await requestNow(plan, list, number, say, status);
     const overseer = { lost: own.lost, beforeWriting: own.confirm, listen: (event: RunEvent) => status.hear(event) };
-    await carryOut(request, options, overseer);
+    await carryOut({ ...request, hasEvents: options.tensorboard }, options, overseer);
     await status.write({ state: "done", step: list.steps, exit_code: 0 });
   } catch (error) {
     throw await status.failed(error);

@@ -44,7 +44,8 @@ export async function resumedRequest(
   const given = command.options.find((option) => {
     const name = option.attributeName();
     return command.getOptionValueSource(name) === "cli" &&
-      !["resume", "model", "data", "badLines", "json", "dryRun", "atOnce", "adapter", "deadline", "log", "tensorboard"].includes(name);
+      !["resume", "model", "data", "badLines", "json", "dryRun", "atOnce", "adapter", "deadline", "log", "tensorboard"]
+        .includes(name);
   });
   if (given) {
     throw new UsageError({
