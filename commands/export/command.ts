@@ -24,6 +24,8 @@ const TOOLS: Readonly<Record<string, () => Promise<(request: ExportRequest) => P
   saelens: async () => (await import("./saelens.ts")).exportSaelens,
   "circuit-tracer": async () => (await import("./circuit_tracer.ts")).exportCircuitTracer,
   sparsify: async () => (await import("./sparsify.ts")).exportSparsify,
+  neuronpedia: async () => (await import("./neuronpedia.ts")).exportNeuronpedia,
+  delphi: async () => (await import("./delphi.ts")).exportDelphi,
   tensorboard: async () => (await import("./tensorboard.ts")).exportTensorboard,
 };
 
@@ -37,11 +39,12 @@ interface ExportOptions {
   features: boolean;
   tokens: number;
   modelName?: string;
+  setName: string;
   json?: true;
 }
 
 async function run(
-  { run, to, out, prefix, model, data, features, tokens, modelName, json }: ExportOptions,
+  { run, to, out, prefix, model, data, features, tokens, modelName, setName, json }: ExportOptions,
 ): Promise<void> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
   const { makeWholeDirectory, requireVacant } = await import("../../core/files/whole_directory.ts");
@@ -50,7 +53,7 @@ async function run(
   await requireVacant(out, "--out");
   const exportTo = await TOOLS[to](), [{ config }] = transcoders;
   const exported = await exportTo({
-    ...{ run, transcoders, pieces, model, data, out, tokens, hasFeatures: features },
+    ...{ run, transcoders, pieces, model, data, out, tokens, setName, hasFeatures: features },
     modelName: modelName ?? config.model.name,
     write: (fill) => makeWholeDirectory(out, "--out", fill),
   });
@@ -90,6 +93,7 @@ export function exportCommand(): Command {
     .addOption(movedModelOption())
     .addOption(movedDataOption())
     .option("--model-name <name>", "what the tool calls the language model (default: what the run calls it)")
+    .option("--set-name <name>", "what Neuronpedia calls the run's transcoders: LAYER-NAME", "mtc")
     .addOption(jsonOption())
     .addHelpText(
       "after",

@@ -16,6 +16,8 @@ export interface ExportRequest {
   readonly pieces: readonly Piece[];
   /** What the tool calls the language model. */
   readonly modelName: string;
+  /** What Neuronpedia calls the set of all of the run's transcoders. */
+  readonly setName: string;
   /** Where the model lies now, if not where it lay. */
   readonly model?: string;
   /** Where the run's text lies now, likewise. */

@@ -21,7 +21,7 @@ import type { TranscoderConfig } from "./config.ts";
 import { metricsSoFar, rounded, roundedTiming } from "./metrics.ts";
 
 /** What of config.json events are made with. */
-type EventSettings = Pick<TranscoderConfig, "created" | "groups">;
+export type EventSettings = Pick<TranscoderConfig, "created" | "groups">;
 
 /**
  * Whether a transcoder has an event file.

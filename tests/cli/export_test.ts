@@ -3,6 +3,11 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { gunzipSync, inflateSync } from "node:zlib";
+import { builtinModel } from "../../core/builtin/model.ts";
+import { readConfig } from "../../core/runs/config.ts";
+import { readRecord } from "../../core/runs/record.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { readMetrics } from "../../core/runs/metrics.ts";
 import { eventFileTime } from "../../core/files/tensorboard.ts";
 import { readEvents } from "../files/event_reader.ts";
@@ -14,6 +19,7 @@ import { TOKENS, writePlantedLayer } from "./planted_layer.ts";
 import { GROUPS, inDirectory, mtc, writeTinyLayer } from "./tiny_run.ts";
 import { names } from "./small_train.ts";
 
+const { bosId: BOS } = loadTokenizer(await builtinModel());
 const whole = (layer: number) => randomTranscoder({ d_in: 128, d_out: 128, groups: GROUPS }, 0.5, layer);
 
 Deno.test("mtc export --to saelens: one transcoder is the directory itself, several and prefixes are directories in it", () =>
@@ -186,6 +192,77 @@ Deno.test("mtc export --to sparsify: a directory per hookpoint, and what keeping
       refused.stderr,
       /^mtc: Cannot export .* to sparsify: its source must be what a module of the model reads, none reads layer2.attn_out as it is;/,
     );
+  }));
+
+Deno.test("mtc export --to neuronpedia: batches as its API takes them", () =>
+  inDirectory(async (directory) => {
+    const layer = await writePlantedLayer(join(directory, "run"), 2), out = join(directory, "out");
+    const args = ["--run", layer, "--prefix", "12,32", "--model-name", "gemma-2-2b", "--set-name", "first"];
+    const { code, stderr, stdout } = await mtc("export", "--to", "neuronpedia", ...args, "--out", out);
+    assert.equal(code, 0, stderr);
+    assert.match(stdout, /the first 12 of 32 features; 1 batches for gemma-2-2b\/2-first$/m);
+    const { modelId, source, features } = JSON.parse(
+      await Deno.readTextFile(join(out, "layer2-prefix32", "batch-0.json")),
+    );
+    assert.deepEqual([modelId, source, features.length], ["gemma-2-2b", "2-first", 32]);
+    const [first] = features, never = features[31];
+    assert.deepEqual(Object.keys(first), [
+      "index",
+      "density",
+      "explanations",
+      "activations",
+      "topLogits",
+      "bottomLogits",
+    ]);
+    assert.ok(first.topLogits.length === 10 && first.topLogits[0].value > first.topLogits[9].value);
+    for (const { tokens, values, quantileMin, quantileMax, quantileFraction } of first.activations) {
+      assert.equal(tokens.length, values.length);
+      assert.ok(
+        quantileFraction === null || values.some((value: number) => value >= quantileMin && value <= quantileMax),
+      );
+    }
+    assert.deepEqual([never.density, never.activations], [0, []]);
+    const prefix = JSON.parse(await Deno.readTextFile(join(out, "layer2-prefix12", "batch-0.json")));
+    assert.deepEqual(prefix.features, features.slice(0, 12));
+  }));
+
+Deno.test("mtc export --to delphi: every firing of the record at its place, over whole contexts with their BOS", () =>
+  inDirectory(async (directory) => {
+    const layer = await writePlantedLayer(join(directory, "run"), 4), out = join(directory, "out");
+    const { code, stdout, stderr } = await mtc("export", "--to", "delphi", "--run", layer, "--out", out);
+    assert.equal(code, 0, stderr);
+    const hookpoint = join(out, "layers.4.pre_feedforward_layernorm");
+    assert.equal(
+      stdout,
+      `${layer} -> ${hookpoint}: 32 features, the whole dictionary; --prefix 12 or all exports its prefixes; 1024 tokens in 32 contexts of 33; activations are float16`,
+    );
+    assert.deepEqual(names(hookpoint), ["0_31.safetensors", "config.json"]);
+    const file = await openSafetensors(join(hookpoint, "0_31.safetensors"));
+    const tokens = await file.read("tokens"),
+      locations = await file.read("locations"),
+      activations = await file.readF32("activations");
+    await file.close();
+    const config = await readConfig(layer), record = (await readRecord(layer, await readTranscoder(layer, config)))!;
+    assert.deepEqual([tokens.length, tokens[0], tokens[33], tokens[1]], [33 * 32, BOS, BOS, record.id[0]]);
+    assert.equal(activations.length, record.index.length);
+    const firings = new Map<string, number>();
+    for (let at = 0; at < activations.length; at++) {
+      firings.set(locations.slice(3 * at, 3 * at + 3).join(), activations[at]);
+    }
+    for (let token = 0; token < TOKENS; token++) {
+      const [context, position] = [Math.floor(record.place[token] / 33), record.place[token] % 33];
+      for (let e = record.rowStart[token]; e < record.rowStart[token + 1]; e++) {
+        const found = firings.get([context, position, record.index[e]].join())!;
+        assert.ok(Math.abs(found - record.value[e]) <= 2 ** -11 * record.value[e]);
+      }
+    }
+    // Within a feature they ascend, as delphi takes windows in the order of the file.
+    for (let at = 3; at < locations.length; at += 3) {
+      const [before, here] = [locations.slice(at - 3, at), locations.slice(at, at + 3)];
+      assert.ok(here[2] > before[2] || 33 * here[0] + here[1] > 33 * before[0] + before[1]);
+    }
+    const { model_name, cache_ctx_len } = JSON.parse(await Deno.readTextFile(join(hookpoint, "config.json")));
+    assert.deepEqual([model_name, cache_ctx_len], ["tiny-gemma2", 33]);
   }));
 
 Deno.test("mtc train --preset mlp-in and --tensorboard: the preset's figures but for what is given, and events that --to tensorboard makes again", () =>
