@@ -22,6 +22,7 @@ interface Options {
   features: number;
   tokens: number;
   out?: string;
+  look?: string;
 }
 
 /** Clicks: an address and what is there once it is drawn. */
@@ -39,8 +40,9 @@ const CLICKS = [
   ...["map/layer2", "layer2/3000", "about/layer2", "", "layer2/4000", "layer2/4001"],
 ];
 
-async function measure({ features, tokens, out }: Options): Promise<void> {
+async function measure({ features, tokens, out, look }: Options): Promise<void> {
   if (CHROMIUM === null) throw new Error("chromium must be on PATH");
+  if (look !== undefined) return await lookAt(look, features);
   const directory = await Deno.makeTempDir(), file = out ?? join(directory, "features.html");
   const groups = [features / 4, features / 2, features / 4];
   const sizes = { groups, dIn: 256, dOut: 256, tokens, active: 48, more: 20_000, layer: 2 };
@@ -48,7 +50,12 @@ async function measure({ features, tokens, out }: Options): Promise<void> {
   const began = performance.now();
   if (await main(["browse", "--export", file, join(directory, "runs")]) !== 0) Deno.exit(1);
   console.log(`made in ${decimal((performance.now() - began) / 1000, 1)} s: ${fileSize((await Deno.stat(file)).size)}`);
-  await Deno.remove(join(directory, "runs"), { recursive: true });
+  await lookAt(file, features);
+  await Deno.remove(directory, { recursive: true });
+}
+
+/** Measures a file in the browser. */
+async function lookAt(file: string, features: number): Promise<void> {
   await using browser = await launch();
   const page = await browser.newPage(), session = await page.context().newCDPSession(page);
   await page.goto(`${pathToFileURL(file)}#layer2`, { waitUntil: "commit" });
@@ -57,21 +64,29 @@ async function measure({ features, tokens, out }: Options): Promise<void> {
     performance.getEntriesByName("first-contentful-paint")[0].startTime, performance.now(),
     performance.getEntriesByType("navigation")[0].domContentLoadedEventEnd]`) as number[];
   console.log(`first paint after ${paint[0].toFixed(0)} ms, the table at the latest after ${paint[1].toFixed(0)} ms`);
-  const times: [string, number][] = [];
+  await session.send("Performance.enable", { timeDomain: "threadTicks" });
+  const busy = async () => {
+    const { metrics } = await session.send("Performance.getMetrics");
+    return 1000 * metrics.find(({ name }) => name === "TaskDuration")!.value;
+  };
+  const times: [address: string, ms: number, busyMs: number][] = [];
   for (const address of CLICKS.filter((one) => features > Number(one.match(/\/(\d+)/)?.[1] ?? 0))) {
-    times.push([
-      address,
-      await page.evaluate(`new Promise((resolve) => {
+    const before = await busy();
+    const ms = await page.evaluate(`new Promise((resolve) => {
       const began = performance.now(), main = document.querySelector("main");
       location.hash = ${JSON.stringify(address)};
       const look = () => main.dataset.address === ${JSON.stringify(address)}
         ? requestAnimationFrame(() => setTimeout(() => resolve(performance.now() - began)))
         : requestAnimationFrame(look);
       look();
-    })`) as number,
-    ]);
+    })`) as number;
+    times.push([address, ms, await busy() - before]);
   }
-  console.log(times.map(([address, ms]) => `  #${address}: ${ms.toFixed(0)} ms`).join("\n"));
+  console.log(
+    times.map(([address, ms, busyMs]) =>
+      `  #${address}: ${ms.toFixed(0)} ms, of which the page's own thread worked ${busyMs.toFixed(0)} ms`
+    ).join("\n"),
+  );
   const { usedSize, totalSize } = await session.send("Runtime.getHeapUsage");
   const { processInfo } = await browser.newBrowserCDPSession().then((own) => own.send("SystemInfo.getProcessInfo"));
   const residents = await Promise.all(
@@ -86,12 +101,12 @@ async function measure({ features, tokens, out }: Options): Promise<void> {
     }`,
   );
   console.log(`load ${Deno.loadavg().map((one) => one.toFixed(1)).join(", ")}; ${await describeMachine("no GPU")}`);
-  await Deno.remove(directory, { recursive: true });
 }
 
 await new Command("browse")
   .addOption(wholeNumberOption("--features <n>", "features, a multiple of 4", { value: 4608 }))
   .addOption(wholeNumberOption("--tokens <n>", "tokens of the reading set", { value: 131_072 }))
+  .addOption(new Option("--look <file>", "measure this file, which was written before"))
   .addOption(new Option("--out <file>", "where the file is kept"))
   .action(measure)
   .parseAsync(Deno.args, { from: "user" });

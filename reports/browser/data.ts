@@ -45,6 +45,8 @@ export interface TranscoderEntry {
   readonly title: string;
   /** and inside of a sentence. */
   readonly phrase: string;
+  /** Path of its directory, as commands take it. */
+  readonly directory: string;
   /** The language model's name. */
   readonly model: string;
   /** What it predicts from what. */

@@ -26,10 +26,10 @@ export function entryOf(
   hasMap: boolean,
   detailed: readonly number[] | null = null,
 ): TranscoderEntry {
-  const { name: { file, title, phrase }, config, recorded, attribution, coherence } = held;
+  const { directory, name: { file, title, phrase }, config, recorded, attribution, coherence } = held;
   const textOf = (id: number) => recorded!.record.tokenTexts.get(id)!;
   return {
-    ...{ key: file, title, phrase, model: config.model.name, mapping: mappingText(config) },
+    ...{ key: file, title, phrase, directory, model: config.model.name, mapping: mappingText(config) },
     ...{ groups: config.groups, k: config.k, prefixes: prefixesOf(held), provenance: provenanceOf(held) },
     definitions: definitionsOf(held),
     missing: held.missing,

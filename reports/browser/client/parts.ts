@@ -25,7 +25,7 @@ export function inText(text: string): string {
 
 /** The badge of a Matryoshka group. */
 export function groupBadge(group: number): TemplateResult {
-  return html`<span class="badge c${group % COLOURS}" title="Matryoshka group ${group + 1}">${group + 1}</span>`;
+  return html`<span class="badge c${group % COLOURS}" title="Matryoshka group ${group}">${group}</span>`;
 }
 
 /** The name of a feature as text, for titles: the tokens that it is known by. */

@@ -8,9 +8,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import { integer, percent } from "../../../format.ts";
 import type { Example, FeatureDetail, FeatureTable, SampledExample, TokenStream, TranscoderEntry } from "../../data.ts";
 import { figure, inText } from "../parts.ts";
-
-/** Tokens shown on either side. */
-const BEFORE = 16, BEHIND = 10;
+import { placeOf, windowOf } from "../places.ts";
 
 /** Steps of the tint. */
 const TINTS = 9;
@@ -124,21 +122,6 @@ function told({ detail, tokens, ends, prefix, table }: ExampleState, element: HT
   return lines;
 }
 
-/** Where a token of the reading set stands. */
-export function placeOf(
-  { runs, documents }: TokenStream,
-  at: number,
-): { readonly document: string; readonly split: string; readonly position: number } {
-  let low = 0, high = runs.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (runs[middle][0] <= at) low = middle;
-    else high = middle;
-  }
-  const [first, document, position] = runs[low], [name, split] = documents[document];
-  return { document: name, split, position: position + at - first };
-}
-
 /** The examples, with the slider over them. */
 export function exampleList(state: ExampleState): TemplateResult {
   const { detail: { examples, samples, feature }, tokens } = state;
@@ -214,17 +197,6 @@ function exampleLine(
 
 function tintOf(value: number, most: number): number {
   return Math.max(1, Math.min(TINTS, Math.round(TINTS * value / most)));
-}
-
-/** The tokens around one, within its context. */
-function windowOf({ contexts, id }: TokenStream, at: number): [first: number, end: number] {
-  let low = 0, high = contexts.length;
-  while (high - low > 1) {
-    const middle = (low + high) >> 1;
-    if (contexts[middle] <= at) low = middle;
-    else high = middle;
-  }
-  return [Math.max(contexts[low], at - BEFORE), Math.min(contexts[low + 1] ?? id.length, at + BEHIND + 1)];
 }
 
 /** Without a record, only the text around is known. */

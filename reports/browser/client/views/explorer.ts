@@ -8,7 +8,7 @@ import { html, nothing, type TemplateResult } from "lit-html";
 import { integer } from "../../../format.ts";
 import type { Column, FeatureTable, TokenStream, TranscoderEntry } from "../../data.ts";
 import { addressOf, entryOf, type Page, tableOf, type View } from "../app.ts";
-import { figure, groupBadge, label, link, meter, share } from "../parts.ts";
+import { figure, groupBadge, label, link, share } from "../parts.ts";
 import { type Choice, chosenFeatures, type Order, ORDERS } from "../search.ts";
 
 /** Rows that are shown at once. */
@@ -38,8 +38,13 @@ const HEADS: Readonly<Record<Order, readonly [text: string, title: string]>> = {
 /** `#layer17?q=war&sort=density`. */
 export const explorer: View = async ({ path: [key], query }, app): Promise<Page> => {
   const entry = entryOf(app, key), table = await tableOf(app, key);
-  const tokens = entry.has.tokens ? await app.source.part<TokenStream>(`${key}/tokens`) : null;
   const choice = choiceOf(query, entry);
+  // Only a search for text looks into the reading set.
+  let tokens: TokenStream | null = null;
+  const reading = async () => {
+    if (entry.has.tokens) tokens ??= await app.source.part<TokenStream>(`${key}/tokens`);
+  };
+  if (choice.text !== "") await reading();
   let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, tokens, choice);
   const address = () => addressOf([key], { ...queryOf(choice), page: page > 0 ? String(page + 1) : "" });
   const again = (isNew = true) => {
@@ -77,7 +82,10 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     draw: () =>
       html`
         <h1 tabindex="-1">Features of ${entry.phrase}</h1>
-        ${searchForm(entry, table, choice, again)}
+        ${searchForm(entry, table, choice, async () => {
+          if (choice.text !== "" && tokens === null) await reading();
+          again();
+        })}
         <p class="found" role="status">${found(shown.length, table.group.length)}</p>
         <div class="scroll" tabindex="0" role="region" aria-label="Features">
           <table class="features">
@@ -107,7 +115,7 @@ function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry): Choice {
   return {
     text: query.get("q") ?? "",
     groups: new Set(
-      (query.get("group") ?? groups.map((_, i) => i + 1).join()).split(",").map((one) => Number(one) - 1),
+      (query.get("group") ?? groups.map((_, i) => i).join()).split(",").map(Number),
     ),
     cluster: query.has("cluster") ? Number(query.get("cluster")) : null,
     ranges,
@@ -121,7 +129,7 @@ function queryOf({ text, groups, cluster, ranges, sort, descending, count }: Cho
   const end = (value: number) => Number.isNaN(value) ? "" : String(value);
   return {
     q: text,
-    group: groups.size === count ? "" : [...groups].map((group) => group + 1).sort().join(),
+    group: groups.size === count ? "" : [...groups].sort().join(),
     cluster: cluster === null ? "" : String(cluster),
     ...Object.fromEntries([...ranges].map(([order, [low, high]]) => [order, `${end(low)}~${end(high)}`])),
     sort: sort === "fvu_rise" ? "" : sort,
@@ -222,7 +230,6 @@ function head(order: Order, { sort, descending }: Choice, click: () => void): Te
 
 function line(key: string, table: FeatureTable, columns: readonly Order[], feature: number): TemplateResult {
   const [first, ...others] = columns;
-  const most = (column: Column) => mostOf(column);
   return html`<tr>
     ${
     first === "feature" ? html`<th scope="row">${link(key, feature)} ${groupBadge(table.group[feature])}</th>` : nothing
@@ -231,11 +238,14 @@ function line(key: string, table: FeatureTable, columns: readonly Order[], featu
     ${
     others.map((order) => {
       const column = ORDERS[order](table), value = column[feature];
-      return html`<td class="number">${WRITTEN[order](value)}${
-        value === null ? nothing : meter(value, most(column))
-      }</td>`;
+      return html`<td class=${`number m${lengthOf(value, column)}`}>${WRITTEN[order](value)}</td>`;
     })
   }</tr>`;
+}
+
+/** The bar under a cell, in twentieths of it: a class, since a table has too many cells for a drawing in each. */
+function lengthOf(value: number | null, column: Column): number {
+  return value === null || value <= 0 ? 0 : Math.max(1, Math.round(20 * value / mostOf(column)));
 }
 
 const largest = new WeakMap<Column, number>();

@@ -19,6 +19,7 @@ import {
 import { addressOf, type App, entryOf, type Page, tableOf, type View } from "../app.ts";
 import { bar, featureLine, figure, groupBadge, histogram, label, meter, nameOf, share, token } from "../parts.ts";
 import { besideInList } from "./explorer.ts";
+import { missingList } from "./home.ts";
 import { exampleList, type ExampleState, startExamples } from "./examples.ts";
 
 /** What a feature's page is drawn from. */
@@ -91,7 +92,7 @@ export const feature: View = async ({ path: [key, given] }, app): Promise<Page> 
           <div class="main">${exampleList(examples)}</div>
           <div class="side">
             ${firing(shown)} ${words(shown)} ${family(shown)} ${neighbours(shown)} ${removed(shown)} ${parts(shown)}
-            ${effect(shown)} ${elsewhere(shown)} ${figures(shown)}
+            ${effect(shown)} ${elsewhere(shown)} ${figures(shown)} ${missingList(entry)}
           </div>
         </div>
       `,
@@ -172,8 +173,16 @@ function valued(title: string, values: readonly Valued[]): TemplateResult {
   `;
 }
 
-function words({ detail: { words } }: Shown): TemplateResult | typeof nothing {
-  if (words === null) return nothing;
+function words(
+  { detail: { words }, entry: { components, directory }, table }: Shown,
+): TemplateResult | typeof nothing {
+  if (words === null) {
+    const command = `mtc analyze attribution --run ${directory} --top ${table.group.length}`;
+    return components.length === 0 ? nothing : section(
+      "Reads and writes",
+      html`<p class="muted">Not measured of this feature; <code>${command}</code> does it, of all.</p>`,
+    );
+  }
   const { reads, raised, lowered, chance } = words;
   return section(
     "Reads and writes",
@@ -286,8 +295,11 @@ function parts({ entry: { components }, detail: { parts } }: Shown): TemplateRes
   );
 }
 
-function effect({ detail: { effect } }: Shown): TemplateResult | typeof nothing {
-  if (effect === null) return nothing;
+function effect({ detail: { effect, feature }, entry: { directory } }: Shown): TemplateResult {
+  if (effect === null) {
+    const command = `mtc ablate --run ${directory} --features ${feature}`;
+    return section("Without it", html`<p class="muted">Not measured; <code>${command}</code> does it.</p>`);
+  }
   const { ce_rise, ce_rise_ci95: [low, high], ce_rise_per_fire, kl } = effect;
   return section(
     "Without it",
