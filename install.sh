@@ -117,7 +117,7 @@ make_directory() {
 
 unpack() {
   has xz || die "Cannot unpack $archive: xz is not here; install it (Debian, Ubuntu: xz-utils), or install mtc with pip."
-  tar -xJf "$scratch/$archive" -C "$scratch" mtc 2>"$scratch/log" ||
+  tar -xJmf "$scratch/$archive" -C "$scratch" mtc 2>"$scratch/log" ||
     die "Cannot unpack $archive ($(head -n 1 "$scratch/log")); is there space? mtc takes 150 MB while it is installed."
 }
 

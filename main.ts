@@ -179,10 +179,14 @@ function explain(error: unknown): void {
   }
 }
 
-/** On Linux, WebGPU without Vulkan falls back on OpenGL, whose adapters cannot run every kernel. For `main` and the scripts of bench/. */
+/**
+ * On Linux, WebGPU without Vulkan falls back on OpenGL, whose adapters cannot run every kernel, and graphics libraries complain on stderr where no
+ * directory is named for sockets that mtc has none of. For `main` and the scripts of bench/.
+ */
 export function preferVulkan(): void {
-  const name = "DENO_WEBGPU_BACKEND";
-  if (Deno.build.os === "linux" && !Deno.env.get(name)) Deno.env.set(name, "vulkan");
+  if (Deno.build.os !== "linux") return;
+  const defaults = { DENO_WEBGPU_BACKEND: "vulkan", XDG_RUNTIME_DIR: "/tmp" };
+  for (const [name, value] of Object.entries(defaults)) if (!Deno.env.get(name)) Deno.env.set(name, value);
 }
 
 /**
