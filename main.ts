@@ -53,6 +53,10 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "scale, set or add to features inside of the model and show what that changes",
     load: async () => (await import("./commands/steer.ts")).steerCommand(),
   },
+  import: {
+    summary: "make a run of transcoders that other tools trained",
+    load: async () => (await import("./commands/import/command.ts")).importCommand(),
+  },
   harvest: {
     summary: "write a model's activations to safetensors shards",
     load: async () => (await import("./commands/harvest.ts")).harvestCommand(),

@@ -3,7 +3,7 @@
  * @module
  */
 import type { Evaluation } from "../core/analysis/evaluation.ts";
-import type { TranscoderAnalysis } from "../core/runs/analysed.ts";
+import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../core/runs/analysed.ts";
 import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
@@ -29,7 +29,7 @@ export interface Verdict {
   sentence: string;
 }
 
-function completed({ course, config }: TranscoderAnalysis): Check {
+function completed({ course, config }: TrainedAnalysis): Check {
   return {
     id: "completed",
     requirement: `Training ran to the end (${counted(config.steps, "step")})`,
@@ -46,7 +46,7 @@ export function nonFiniteWeights({ weights }: TranscoderAnalysis): number {
 }
 
 function finite(transcoder: TranscoderAnalysis): Check {
-  const { firstNonFiniteStep: step } = transcoder.course;
+  const step = transcoder.course?.firstNonFiniteStep ?? null;
   const broken = nonFiniteWeights(transcoder);
   const problems = [
     ...(step === null ? [] : [`training diverged: the loss is not a number from step ${integer(step)} on`]),
@@ -64,12 +64,14 @@ function finite(transcoder: TranscoderAnalysis): Check {
 /**
  * What the course of the training says: the first of these that applies. `improving` and `level` are what twice the steps would
  * give, by its 95 % interval; `unknown` where that lies on both sides of the limit or too few steps were logged, `untold` where finished
- * weights were the start: the loss need not fall below its first value, and FVU follows no line over the logarithm of these steps.
+ * weights were the start: the loss need not fall below its first value, and FVU follows no line over the logarithm of these steps; `elsewhere`
+ * where the transcoder was imported.
  */
-export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown" | "untold";
+export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown" | "untold" | "elsewhere";
 
 /** See {@link Learning}. */
 export function learning({ course, config: { parent } }: TranscoderAnalysis): Learning {
+  if (course === null) return "elsewhere";
   if (course.firstNonFiniteStep !== null || (!parent && !(course.finalLoss < course.firstLoss))) return "diverged";
   if (course.finalLoss > course.lowestLoss * (1 + thresholds.aboveLowest)) return "risen";
   if (course.lastFifthChange > thresholds.lastFifthRise) return "rising";
@@ -80,12 +82,12 @@ export function learning({ course, config: { parent } }: TranscoderAnalysis): Le
 }
 
 /** What a doubling of the steps would take off the FVU: `about 16 %`. */
-export function perDoubling({ course: { outlook: { gain } } }: TranscoderAnalysis): string {
+export function perDoubling({ course: { outlook: { gain } } }: TrainedAnalysis): string {
   return `about ${percent(Math.max(0, gain), 0)}`;
 }
 
 /** The same where it does not decide: with what the noise alone makes of it. */
-export function unsurePerDoubling(transcoder: TranscoderAnalysis): string {
+export function unsurePerDoubling(transcoder: TrainedAnalysis): string {
   if (transcoder.config.parent) return "the run began with finished weights";
   const { gain, error } = transcoder.course.outlook;
   return Number.isFinite(gain)
@@ -93,9 +95,9 @@ export function unsurePerDoubling(transcoder: TranscoderAnalysis): string {
     : "too few of the steps were logged";
 }
 
-function converged(transcoder: TranscoderAnalysis): Check {
+function converged(transcoder: TrainedAnalysis): Check {
   const { course } = transcoder;
-  const found: Record<Learning, string> = {
+  const found: Record<Exclude<Learning, "elsewhere">, string> = {
     diverged: "the loss did not fall below its first value",
     risen: `the final loss lies ${percent(course.finalLoss / course.lowestLoss - 1)} above its lowest value`,
     rising: `the loss rose by ${percent(course.lastFifthChange)} over the last fifth`,
@@ -109,18 +111,20 @@ function converged(transcoder: TranscoderAnalysis): Check {
     requirement: `Learning has levelled off: twice the steps would lower FVU by under ${
       percent(thresholds.doublingGain, 0)
     } of it`,
-    found: course.firstNonFiniteStep === null ? found[learning(transcoder)] : "the loss is not a number",
+    found: course.firstNonFiniteStep === null
+      ? found[learning(transcoder) as keyof typeof found]
+      : "the loss is not a number",
     passed: learning(transcoder) === "level",
     decisive: learning(transcoder) === "diverged",
   };
 }
 
 /** Logged steps whose loss exceeds the running median by more than the limit, largest first. */
-export function jumps({ course }: TranscoderAnalysis): { step: number; ratio: number }[] {
+export function jumps({ course }: TrainedAnalysis): { step: number; ratio: number }[] {
   return course.lossRatios.filter(({ ratio }) => ratio > thresholds.jump).sort((a, b) => b.ratio - a.ratio);
 }
 
-function stable(transcoder: TranscoderAnalysis): Check {
+function stable(transcoder: TrainedAnalysis): Check {
   const found = jumps(transcoder);
   const broken = transcoder.course.firstNonFiniteStep !== null;
   return {
@@ -193,9 +197,14 @@ function dead({ evaluation }: TranscoderAnalysis): Check {
 
 /**
  * The success metrics of a transcoder, in the order in which they are read. That a run came to its end with finite numbers and
- * without jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail.
+ * without jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail. Of one that was
+ * imported neither the training is known nor a k that it was to keep.
  */
 export function successChecks(transcoder: TranscoderAnalysis): Check[] {
+  if (!isTrainedHere(transcoder)) {
+    const isBroken = nonFiniteWeights(transcoder) > 0;
+    return [...isBroken ? [finite] : [], heldOutFvu, dead].map((check) => check(transcoder));
+  }
   // What is not told is not held against a run.
   const outlook = learning(transcoder) === "untold" ? [] : [converged];
   const [troubles, goals] = [[completed, finite, stable], [heldOutFvu, sparsity, dead, ...outlook]]
@@ -214,17 +223,17 @@ function failure(check: Check, transcoder: TranscoderAnalysis): string {
   const { evaluation, course, config } = transcoder;
   switch (check.id) {
     case "completed":
-      return `training stopped at step ${integer(course.lastStep)} of ${integer(config.steps)}`;
+      return `training stopped at step ${integer(course!.lastStep)} of ${integer(config.steps)}`;
     case "finite":
       return check.found;
     case "converged":
-      return course.firstNonFiniteStep !== null
+      return course!.firstNonFiniteStep !== null
         ? ""
         : learning(transcoder) === "improving"
-        ? `training is unfinished, twice the steps would lower FVU by ${perDoubling(transcoder)}`
+        ? `training is unfinished, twice the steps would lower FVU by ${perDoubling(transcoder as TrainedAnalysis)}`
         : `learning has not levelled off (${check.found})`;
     case "stable":
-      return course.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
+      return course!.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
     case "fvu":
       return missedFvu(evaluation);
     case "l0":
@@ -242,6 +251,7 @@ function failure(check: Check, transcoder: TranscoderAnalysis): string {
 export function verdict(transcoder: TranscoderAnalysis): Verdict {
   const checks = successChecks(transcoder);
   const failed = checks.filter((check) => !check.passed);
+  if (!isTrainedHere(transcoder)) return importVerdict(transcoder, checks, failed);
   if (failed.length === 0) {
     const { fvu, l0, dead_features } = transcoder.evaluation;
     return {
@@ -261,5 +271,22 @@ export function verdict(transcoder: TranscoderAnalysis): Verdict {
       `Held-out FVU ${significant(transcoder.evaluation.fvu, 3)} and L0 ${
         decimal(transcoder.evaluation.l0, 1)
       } are within their limits.`,
+  };
+}
+
+/** What holds for a transcoder that was trained elsewhere, on this text. */
+function importVerdict(transcoder: TranscoderAnalysis, checks: readonly Check[], failed: readonly Check[]): Verdict {
+  const { fvu, l0, dead_features } = transcoder.evaluation;
+  const count = failed.length === 0
+    ? `All ${checks.length} success metrics are met on this text`
+    : `${failed.length} of ${checks.length} success metrics ${failed.length === 1 ? "is" : "are"} missed on this text`;
+  const reasons = failed.map((check) => failure(check, transcoder)).filter((reason) => reason !== "").join("; ");
+  return {
+    level: failed.length === 0 ? "good" : "bad",
+    sentence: `**Imported.** Its training is not known here. ${count}: ${
+      reasons === ""
+        ? `held-out FVU ${decimal(fvu, 3)}, L0 ${decimal(l0, 1)}, ${counted(dead_features, "dead feature")}`
+        : `${reasons}; L0 ${decimal(l0, 1)}`
+    }.`,
   };
 }

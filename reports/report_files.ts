@@ -2,6 +2,7 @@
  * All files of a report, made one after the other.
  * @module
  */
+import { isTrainedHere } from "../core/runs/analysed.ts";
 import { analysisReport } from "./markdown/analysis_report.ts";
 import { comparisonReport } from "./markdown/comparison_report.ts";
 import { featureAnalysisPage, featureSections, hasRecord } from "./markdown/feature_analysis.ts";
@@ -71,7 +72,7 @@ function* plannedFiles(
     const names = filesOf(transcoder.name);
     yield { name: names.overview, content: overviewFigure(transcoder) };
     yield { name: names.scatter, content: scatterFigure(transcoder) };
-    yield { name: names.curves, content: curvesFigure(transcoder) };
+    if (isTrainedHere(transcoder)) yield { name: names.curves, content: curvesFigure(transcoder) };
     const { loss } = transcoder.evaluation;
     if (loss) yield { name: names.prefixes, content: prefixFigure(transcoder, loss) };
     const { importance, attribution, features } = transcoder;

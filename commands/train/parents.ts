@@ -6,7 +6,7 @@
 import { basename, dirname, join, resolve } from "node:path";
 import { UsageError, UserError } from "../../core/errors.ts";
 import { tapName } from "../../core/model/sites.ts";
-import type { TranscoderConfig } from "../../core/runs/config.ts";
+import { requireTrainedHere, type TranscoderConfig } from "../../core/runs/config.ts";
 import { openFinishedRun } from "../../core/runs/finished.ts";
 import { mappingName } from "../../core/runs/ids.ts";
 import { transcoderFingerprint } from "../../core/runs/transcoder.ts";
@@ -28,10 +28,11 @@ export interface Parent {
  *
  * @param path `--start-from`: a run's directory or a transcoder's.
  * @returns Its transcoders; they share model, text and context.
- * @throws {UserError} When it holds no finished run, or its files are damaged.
+ * @throws {UserError} When it holds no finished run or one that was imported, or its files are damaged.
  */
 export async function openParents(path: string): Promise<Parent[]> {
   const finished = await openFinishedRun(path, "--start-from");
+  requireTrainedHere(`start from ${path}`, finished.map(({ config }) => config));
   return finished.map(({ directory, config }) => ({ directory, config }));
 }
 

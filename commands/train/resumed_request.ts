@@ -15,7 +15,7 @@ import { checkLayer, tapName, widthOf } from "../../core/model/sites.ts";
 import { pinPaths } from "../../core/text/files.ts";
 import { readingOf } from "../../core/text/summary.ts";
 import { checkpointsOf } from "../../core/runs/checkpoints.ts";
-import { CONFIG_FILE, dataOf, readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
+import { CONFIG_FILE, dataOf, readConfig, requireTrainedHere, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 import { filesToMake, requireMendable } from "../../core/runs/lost_files.ts";
 import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
@@ -153,6 +153,7 @@ async function readConfigs(directory: string): Promise<{ names: string[]; config
   }
   for (const path of paths) for (const own of [path, checkpointsOf(path)]) await refuseLink(action, own);
   const names = paths.map((path) => basename(path)), configs = await Promise.all(paths.map(readConfig));
+  requireTrainedHere(action, configs);
   const shared = (config: TranscoderConfig) =>
     JSON.stringify([
       sharedSettingsOf(config),

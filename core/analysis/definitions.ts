@@ -107,3 +107,18 @@ export const DEFINITIONS_OF_THRESHOLDS: Readonly<Record<string, string>> = {
     "are finite.",
   threshold_range: "The least and the largest finite threshold; a feature whose threshold is infinite is never active.",
 };
+
+/** What takes the place of one of {@link EVALUATION_DEFINITIONS} where only some of a token's activations count. */
+export const DEFINITIONS_OF_TOP_K: Readonly<Record<string, string>> = {
+  threshold:
+    "A feature is active when relu(x W_enc + b_enc) is strictly above this and among the k largest of its token.",
+};
+
+/** What takes the place of some of {@link EVALUATION_DEFINITIONS} where a transcoder was trained elsewhere. */
+export const DEFINITIONS_OF_IMPORTS: Readonly<Record<string, string>> = {
+  k: "Where of each token the k largest activations count, that k; else no number of features was fixed that is known here, and this is the L0 that was " +
+    "measured when the transcoder was imported, rounded.",
+  split:
+    "Every 20th document is held out, in turn for the test and for validation, as from the training of other runs on this text; whether " +
+    "the transcoder's own training saw it is not known.",
+};

@@ -14,12 +14,14 @@ import {
   resampledSums,
 } from "./bootstrap.ts";
 import {
+  DEFINITIONS_OF_IMPORTS,
   DEFINITIONS_OF_LISTED_DOCUMENTS,
   DEFINITIONS_OF_OUTLIERS,
   DEFINITIONS_OF_SEVERAL_TARGETS,
   DEFINITIONS_OF_THE_LINEAR_MAP,
   DEFINITIONS_OF_THE_SKIP_CONNECTION,
   DEFINITIONS_OF_THRESHOLDS,
+  DEFINITIONS_OF_TOP_K,
   EVALUATION_DEFINITIONS,
 } from "./definitions.ts";
 import { type SaebenchFigures, SaebenchSums } from "./saebench.ts";
@@ -186,8 +188,12 @@ export interface MeasuredReconstructions {
 export interface EvaluatedSettings {
   /** The inference threshold of each feature. */
   readonly thresholds: Float32Array;
-  /** Features kept per token in training. */
+  /** Features kept per token in training; what stands for that of a transcoder that was trained elsewhere. */
   readonly k: number;
+  /** Whether it was. */
+  readonly isImported?: boolean;
+  /** The most features of a token that count, where that is limited. */
+  readonly topK?: number;
   /** Training tokens that the linear map was fitted on; left out where there is none. */
   readonly linearMapTokens?: number;
   /** The part of the text that was read. */
@@ -337,7 +343,7 @@ export class EvaluationSums {
    * @returns The content of evaluation.json.
    * @throws {RangeError} When nothing was added.
    */
-  result({ thresholds, k, linearMapTokens, text }: EvaluatedSettings): Evaluation {
+  result({ thresholds, k, isImported, topK, linearMapTokens, text }: EvaluatedSettings): Evaluation {
     if (this.#contexts.length === 0) throw new RangeError("Cannot evaluate: there must be a token, there is none");
     const documents = this.#documents(),
       resampled = documents.length < LEAST_RESAMPLED ? "contexts" : "documents";
@@ -412,6 +418,8 @@ export class EvaluationSums {
         ...isListed && DEFINITIONS_OF_LISTED_DOCUMENTS,
         ...text.outliers !== undefined && DEFINITIONS_OF_OUTLIERS,
         ...threshold.threshold_range && DEFINITIONS_OF_THRESHOLDS,
+        ...topK !== undefined && DEFINITIONS_OF_TOP_K,
+        ...isImported && DEFINITIONS_OF_IMPORTS,
         ...perTarget && DEFINITIONS_OF_SEVERAL_TARGETS,
         ...this.#hasSkip && DEFINITIONS_OF_THE_SKIP_CONNECTION,
         ...linearMapTokens !== undefined && DEFINITIONS_OF_THE_LINEAR_MAP,

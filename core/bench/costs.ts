@@ -154,6 +154,9 @@ const ROWS: Readonly<Record<string, Row>> = {
     }),
   },
 
+  // Of the 33 readings of an activation all but the first are taken to be of the cache.
+  token_top_k: { inPlace: ["activations"] },
+
   decode: {
     // Per prefix and output: residual, its square (2), weighted suffix sum (2), which the last prefix has none of; the target and the bias are weighted once.
     flops: (p, s) => 2 * decoded(p, s) * p.width + 5 * p.prefixes * p.tokens * p.width,

@@ -198,8 +198,9 @@ export class EvaluatedTranscoder {
    * @throws {RangeError} When nothing was added.
    */
   result(text: EvaluatedText): Evaluation {
-    const { transcoder: { thresholds }, config: { k }, linearMap } = this.#placed;
-    return this.#sums.result({ thresholds, k, linearMapTokens: linearMap?.tokens, text });
+    const { transcoder: { thresholds, topK }, config: { k, imported }, linearMap } = this.#placed;
+    const isImported = imported !== undefined;
+    return this.#sums.result({ thresholds, k, isImported, topK, linearMapTokens: linearMap?.tokens, text });
   }
 }
 

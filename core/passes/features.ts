@@ -30,6 +30,8 @@ export interface PlacedTranscoder {
     readonly target_scales?: readonly number[];
     /** Features kept per token in training. */
     readonly k: number;
+    /** Where it was trained, if not here. */
+    readonly imported?: object;
   };
 }
 

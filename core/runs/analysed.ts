@@ -42,7 +42,7 @@ export interface TranscoderAnalysis {
   readonly name: TranscoderName;
   /** config.json. */
   readonly config: TranscoderConfig;
-  /** metrics.csv. */
+  /** metrics.csv; empty for a transcoder that was trained elsewhere. */
   readonly metrics: readonly MetricsRow[];
   /** evaluation.json. */
   readonly evaluation: StoredEvaluation;
@@ -54,8 +54,8 @@ export interface TranscoderAnalysis {
   readonly statistics: FeatureStatistics;
   /** Tokens and contexts from the samples. */
   readonly samples: SampleStatistics;
-  /** The course of the training. */
-  readonly course: TrainingCourse;
+  /** The course of the training; null for one that was elsewhere. */
+  readonly course: TrainingCourse | null;
   /** The steps of the checkpoints that lie in the run, newest first. */
   readonly checkpoints: readonly number[];
   /** importance.json; undefined where that was not analysed. */
@@ -70,6 +70,22 @@ export interface TranscoderAnalysis {
   readonly recorded: RecordedAnalysis | undefined;
   /** Why what is undefined of these was not made for the report. */
   readonly reasons: Reasons;
+}
+
+/** One whose training is known here. */
+export interface TrainedAnalysis extends TranscoderAnalysis {
+  /** The course of its training. */
+  readonly course: TrainingCourse;
+}
+
+/**
+ * Whether the training of a transcoder is known here.
+ *
+ * @param transcoder The transcoder.
+ * @returns False for one that was imported.
+ */
+export function isTrainedHere(transcoder: TranscoderAnalysis): transcoder is TrainedAnalysis {
+  return transcoder.course !== null;
 }
 
 /** What was made for a report, whether or not the run could take it; what is left out is read from the run. */
@@ -102,7 +118,7 @@ export function analysesOf(
 ): Analyses {
   const mendable = <T>(read: () => Promise<T>) =>
     once(() => read().catch(async (error) => Promise.reject(await withMending(error, path, config))));
-  const metrics = mendable(() => readMetrics(path, config.groups));
+  const metrics = mendable(async () => config.imported ? [] : await readMetrics(path, config.groups));
   const features = mendable(() => readFeatures(path, config.groups));
   const statistics = once(async () => featureStatistics(await features(), config));
   return {
@@ -117,7 +133,7 @@ export function analysesOf(
       const wanted = new Set(strongest.slice(0, examples).map(({ feature }) => feature));
       return await sampleStatistics(readSamples(path, config.groups), wanted);
     }),
-    course: once(async () => trainingCourse(await metrics(), config)),
+    course: once(async () => config.imported ? null : trainingCourse(await metrics(), config)),
     checkpoints: once(() => checkpointSteps(path)),
     importance: once(() => readImportance(path, config)),
     attribution: once(() => readAttribution(path, config)),

@@ -26,13 +26,16 @@ import { SITES, type Tap } from "../model/sites.ts";
 import { CHAT_FORMS } from "../text/chat_forms.ts";
 import type { DataPaths } from "../text/documents.ts";
 import type { TextSummary } from "../text/summary.ts";
+import { FOREIGN_TOOLS, type ForeignTool } from "../transcoder/formats/layout.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import type { Mapping } from "./ids.ts";
 import { checked, parseJson, readText } from "./json.ts";
-import type { RunSettings } from "./settings.ts";
+import { NO_TRAINING, type RunSettings, type TrainingSetting } from "./settings.ts";
 
 /** The newest format that this mtc writes, and that it writes where an older one says it all. */
-export const FORMAT = 3, PLAIN_FORMAT = 2;
+export const FORMAT = 4, PLAIN_FORMAT = 2;
+/** That of a transcoder with several targets or a skip connection. */
+export const WIDE_FORMAT = 3;
 /** The file's name. */
 export const CONFIG_FILE = "config.json";
 
@@ -59,6 +62,30 @@ export interface ParentReference {
   readonly goes_on?: true;
 }
 
+/** Where a transcoder that was trained elsewhere comes from, and what became of it here. */
+export interface Import {
+  /** What wrote its files, or whose they are. */
+  readonly tool: ForeignTool;
+  /** The file of its weights: a path, or a reference to the hub that always means the same file. */
+  readonly from: string;
+  /** SHA-256 of that file. */
+  readonly fingerprint: string;
+  /** The hook that it reads, as its files or its kind name it; null where they do not. */
+  readonly source_hook: string | null;
+  /** The hook that it predicts, likewise. */
+  readonly target_hook: string | null;
+  /** The language model that its files name. */
+  readonly trained_on: string | null;
+  /** What is kept of each token's activations. */
+  readonly activation: "jump-relu" | "relu" | "top-k";
+  /** Whether its encoder was divided by the gain of a norm, as it reads in front of it and mtc's site lies behind. */
+  readonly unfolded_gain: boolean;
+  /** Columns of the source that lie behind a gain of 0, so that what it reads there is lost. */
+  readonly lost_columns: number;
+  /** What was taken for granted: whole sentences. */
+  readonly remarks: readonly string[];
+}
+
 /** What a run knows of a transcoder before it has seen any text. */
 export interface TranscoderDescription {
   /** Version of mtc that trained it. */
@@ -83,6 +110,8 @@ export interface TranscoderDescription {
   readonly activations?: HarvestReference;
   /** What the first weights are, if not random ones. */
   readonly parent?: ParentReference;
+  /** Where it comes from, if it was not trained here. Its `k` is the L0 that was measured, or its own k, and what a training is set to is 0. */
+  readonly imported?: Import;
   /** Width of the source activations. */
   readonly d_in: number;
   /** Width of the target activations; of several targets, the sum of their widths. */
@@ -162,6 +191,17 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
       left_out: v.optional(count),
     }),
     activations: v.optional(v.object({ path: v.string(), harvest: v.string() })),
+    imported: v.optional(v.object({
+      tool: v.picklist(FOREIGN_TOOLS),
+      ...{ from: v.string(), fingerprint: v.string() },
+      ...{
+        source_hook: v.nullable(v.string()),
+        target_hook: v.nullable(v.string()),
+        trained_on: v.nullable(v.string()),
+      },
+      activation: v.picklist(["jump-relu", "relu", "top-k"]),
+      ...{ unfolded_gain: v.boolean(), lost_columns: count, remarks: v.array(v.string()) },
+    })),
     parent: v.optional(
       v.object({ name: v.string(), fingerprint: v.string(), steps: positive, goes_on: v.optional(v.literal(true)) }),
     ),
@@ -226,6 +266,7 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
   }),
   // One seed did for everything.
   v.transform(({ data_seed, ...config }) => ({ ...config, data_seed: data_seed ?? config.seed })),
+  v.transform((config) => config.imported ? { ...config, ...NO_TRAINING } : config),
   v.forward(
     v.check(
       ({ groups, features }) => featureCount(groups) === features,
@@ -257,10 +298,15 @@ const schema: v.GenericSchema<unknown, TranscoderConfig> = v.pipe(
  * The format of a transcoder's files: one that says no more than an older mtc knows stays readable for it.
  *
  * @param config What config.json says.
- * @returns {@link FORMAT}, or {@link PLAIN_FORMAT}.
+ * @returns {@link FORMAT} or an older one.
  */
-export function formatOf({ targets, skip }: Pick<Mapping, "targets"> & Pick<RunSettings, "skip">): number {
-  return targets.length > 1 || skip ? FORMAT : PLAIN_FORMAT;
+export function formatOf(
+  { targets, skip, imported }:
+    & Pick<Mapping, "targets">
+    & Pick<RunSettings, "skip">
+    & Pick<TranscoderConfig, "imported">,
+): number {
+  return imported ? FORMAT : targets.length > 1 || skip ? WIDE_FORMAT : PLAIN_FORMAT;
 }
 
 /**
@@ -272,9 +318,9 @@ export function formatOf({ targets, skip }: Pick<Mapping, "targets"> & Pick<RunS
  */
 export function writeConfig(directory: string, config: TranscoderConfig): Promise<void> {
   const { format: _, ...settings } = config, { targets } = config;
-  const written = Object.entries({ format: formatOf(config), ...settings }).map(([key, value]) =>
-    key === "targets" && targets.length === 1 ? ["target", targets[0]] : [key, value]
-  );
+  const written = Object.entries({ format: formatOf(config), ...settings })
+    .filter(([key]) => !config.imported || !(key in NO_TRAINING))
+    .map(([key, value]) => key === "targets" && targets.length === 1 ? ["target", targets[0]] : [key, value]);
   return writeFileAtomic(join(directory, CONFIG_FILE), JSON.stringify(Object.fromEntries(written), null, 2) + "\n");
 }
 
@@ -297,7 +343,15 @@ export async function readConfig(directory: string): Promise<TranscoderConfig> {
       remedy: `use mtc ${mtc_version}, which wrote it, or a newer one`,
     });
   }
-  return checked(v.safeParser(schema), withTargets(json), path);
+  return checked(v.safeParser(schema), withTraining(withTargets(json)), path);
+}
+
+/** What stands in the schema's eyes for the settings of a training that nobody knows. */
+function withTraining(json: unknown): unknown {
+  if (typeof json !== "object" || json === null || !("imported" in json)) return json;
+  const unknown: Record<TrainingSetting, number> = { ...NO_TRAINING };
+  for (const key of Object.keys(unknown) as TrainingSetting[]) unknown[key] = 1;
+  return { ...json, ...unknown };
 }
 
 /** A single target is written as such, as it was before there were several. */
@@ -317,6 +371,24 @@ const versionSchema = v.object({ format: v.optional(count, 0), mtc_version: v.st
  */
 export function ownSteps({ steps, parent }: Pick<TranscoderConfig, "steps" | "parent">): number {
   return parent?.goes_on ? steps - parent.steps : steps;
+}
+
+/**
+ * Refuses to train with what is known of a transcoder that was trained elsewhere.
+ *
+ * @param action What is to be done, for the message.
+ * @param configs The config.json of each transcoder that it is to be done with.
+ * @throws {UserError} When one of them was imported.
+ */
+export function requireTrainedHere(action: string, configs: readonly Pick<TranscoderConfig, "imported">[]): void {
+  const from = configs.find(({ imported }) => imported)?.imported;
+  if (from === undefined) return;
+  throw new UserError({
+    action,
+    requirement: "it must have been trained by mtc",
+    found: `it was imported from ${from.tool}, and its training is not known`,
+    remedy: "train a new one, or evaluate, analyze and report this one",
+  });
 }
 
 /**

@@ -11,7 +11,7 @@ import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { compareIds, describeId, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { readText } from "./json.ts";
 import { trainerOf } from "./lock.ts";
-import { REPORTED_FILES } from "./lost_files.ts";
+import { reportedFiles } from "./lost_files.ts";
 import { METRICS_FILE } from "./metrics.ts";
 import { TRANSCODER_FILE } from "./transcoder.ts";
 
@@ -127,8 +127,9 @@ export async function findTranscoders(
   for (const path of paths) {
     try {
       const config = await readConfig(path);
-      const present = await Promise.all(REPORTED_FILES.map((file) => exists(join(path, file))));
-      const missing = REPORTED_FILES.filter((_, i) => !present[i]);
+      const wanted = reportedFiles(config);
+      const present = await Promise.all(wanted.map((file) => exists(join(path, file))));
+      const missing = wanted.filter((_, i) => !present[i]);
       found.push({ path, config, missing, training: missing.length > 0 ? await trainingOf(path) : null });
     } catch (error) {
       if (!(error instanceof UserError) || passOver === undefined) throw error;
@@ -189,13 +190,20 @@ export async function trainingOf(path: string): Promise<Training | null> {
  * @returns What holds, and what helps: to wait where it is being trained, else to go on with it.
  */
 export function whyUnfinished(
-  { path, config: { steps }, missing, training }: TranscoderDirectory,
+  { path, config: { steps, imported }, missing, training }: TranscoderDirectory,
 ): { readonly found: string; readonly remedy: string } {
   if (training) {
     const { by, saved } = training;
     return { found: `${by} trains it, ${saved} of ${steps} steps are saved`, remedy: "wait until it ends" };
   }
-  const isOne = missing.length === 1, resume = `\`mtc train --resume ${join(path, "..")}\``;
+  const isOne = missing.length === 1;
+  if (imported) {
+    return {
+      found: `${missing.join(", ")} ${isOne ? "is" : "are"} missing`,
+      remedy: "import it again with `mtc import`",
+    };
+  }
+  const resume = `\`mtc train --resume ${join(path, "..")}\``;
   return {
     found: `${missing.join(", ")} ${isOne ? "is" : "are"} missing`,
     remedy: missing.includes(TRANSCODER_FILE)

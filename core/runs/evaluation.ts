@@ -105,6 +105,13 @@ export const TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
     "each once, if there were any.",
 };
 
+/** The same of a transcoder that was trained elsewhere: nothing is known of its training text. */
+export const IMPORTED_TOKEN_COUNTS_DEFINITION: Readonly<Record<string, string>> = {
+  token_counts:
+    "Tokens of the text outside of validation and test that samples are from; tokens counts those that were used, excluded_tokens those " +
+    "that were left out for their ids, outlier_tokens others that were left out for their norm, if any were to be.",
+};
+
 /** What joins the definitions of an evaluation for `training_text`. */
 export const TRAINING_TEXT_DEFINITION: Readonly<Record<string, string>> = {
   training_text:

@@ -31,6 +31,13 @@ export interface TranscoderId extends Mapping {
   readonly data_seed: number;
   /** Whether it has a skip connection; not if left out. */
   readonly skip?: boolean;
+  /** What it was imported from, if it was; rates and seeds say nothing then. */
+  readonly imported?: {
+    /** The tool whose file it was. */
+    readonly tool: string;
+    /** SHA-256 of that file. */
+    readonly fingerprint: string;
+  };
 }
 
 /** The three forms of a transcoder's name. */
@@ -50,12 +57,13 @@ export interface TranscoderName {
  * @returns Its identity.
  */
 export function idOf(
-  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip }: Omit<TranscoderId, "model"> & {
+  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip, imported }: Omit<TranscoderId, "model"> & {
     readonly model: { readonly name: string };
   },
 ): TranscoderId {
   const own = { groups, k, learning_rate, seed, data_seed, ...skip && { skip } };
-  return { model: model.name, source, targets, ...own };
+  const from = imported && { tool: imported.tool, fingerprint: imported.fingerprint };
+  return { model: model.name, source, targets, ...own, ...from && { imported: from } };
 }
 
 /**
@@ -72,6 +80,7 @@ export function idOf(
  * | groups of one size | `-g1152+2304+1152` |
  * | k | `-k96` |
  * | a skip connection | `-skip` for those that have one |
+ * | where it was trained | `-gemma-scope` for those that were imported; rates and seeds are told of the others |
  * | learning rate | `-lr0.003` |
  * | seed | `-seed1` |
  * | data seed of one seed | `-data0` |
@@ -101,8 +110,9 @@ export function nameTranscoders(ids: readonly TranscoderId[]): TranscoderName[] 
 const LONGEST = 90;
 
 function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): TranscoderName {
-  const { source, targets, groups, k, learning_rate, seed, data_seed, model } = id, features = featureCount(groups);
-  const differs = (of: (id: TranscoderId) => unknown) => family.some((other) => of(other) !== of(id));
+  const { source, targets, groups, k, learning_rate, seed, data_seed, model, imported } = id;
+  const features = featureCount(groups), trained = imported ? [] : family.filter(({ imported }) => !imported);
+  const differs = (of: (id: TranscoderId) => unknown, among = family) => among.some((other) => of(other) !== of(id));
   const layers = layersIn(id);
   let file = layersOf(id);
   const remarks: string[] = [];
@@ -128,10 +138,11 @@ function nameAmong(id: TranscoderId, family: readonly TranscoderId[]): Transcode
     ],
     [differs(({ k }) => k), `-k${k}`, `k ${k}`],
     [id.skip === true && differs(({ skip = false }) => skip), "-skip", "skip connection"],
-    [differs(({ learning_rate }) => learning_rate), `-lr${learning_rate}`, `learning rate ${learning_rate}`],
-    [differs(({ seed }) => seed), `-seed${seed}`, `seed ${seed}`],
+    [imported !== undefined && differs(({ imported }) => imported?.tool), `-${imported?.tool}`, `${imported?.tool}`],
+    [differs(({ learning_rate }) => learning_rate, trained), `-lr${learning_rate}`, `learning rate ${learning_rate}`],
+    [differs(({ seed }) => seed, trained), `-seed${seed}`, `seed ${seed}`],
     [
-      family.some((other) => other.seed === seed && other.data_seed !== data_seed),
+      trained.some((other) => other.seed === seed && other.data_seed !== data_seed),
       `-data${data_seed}`,
       `data seed ${data_seed}`,
     ],
@@ -189,13 +200,14 @@ function plainName(model: string): string {
  * 0.003, seed 0`, and the data seed where it is another.
  */
 export function describeId(
-  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip }: TranscoderId,
+  { model, source, targets, groups, k, learning_rate, seed, data_seed, skip, imported }: TranscoderId,
 ): string {
-  const seeds = data_seed === seed ? `seed ${seed}` : `seed ${seed}, data seed ${data_seed}`;
-  const settings = `groups ${groups.join(" + ")}, k ${k}${
+  const sizes = `${model} ${mappingName({ source, targets })}, groups ${groups.join(" + ")}, k ${k}${
     skip ? ", skip connection" : ""
-  }, learning rate ${learning_rate}`;
-  return `${model} ${mappingName({ source, targets })}, ${settings}, ${seeds}`;
+  }`;
+  if (imported) return `${sizes}, from ${imported.tool} ${imported.fingerprint.slice(0, 12)}`;
+  const seeds = data_seed === seed ? `seed ${seed}` : `seed ${seed}, data seed ${data_seed}`;
+  return `${sizes}, learning rate ${learning_rate}, ${seeds}`;
 }
 
 /**
@@ -214,7 +226,9 @@ export function compareIds(a: TranscoderId, b: TranscoderId): number {
   };
   const first = key(a), second = key(b);
   const at = first.findIndex((value, i) => value !== second[i]);
-  return at < 0 ? first.length - second.length || a.model.localeCompare(b.model, "en") : first[at] - (second[at] ?? 0);
+  if (at >= 0) return first[at] - (second[at] ?? 0);
+  const from = ({ imported }: TranscoderId) => imported === undefined ? "" : `${imported.tool} ${imported.fingerprint}`;
+  return first.length - second.length || a.model.localeCompare(b.model, "en") || from(a).localeCompare(from(b), "en");
 }
 
 /**

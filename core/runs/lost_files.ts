@@ -29,8 +29,15 @@ const READERS: Readonly<Record<string, Reader>> = {
   },
 };
 
-/** The names of the files without which there is no report. */
-export const REPORTED_FILES: readonly string[] = Object.keys(READERS);
+/**
+ * The names of the files without which there is no report.
+ *
+ * @param config The transcoder's config.json.
+ * @returns All that are read; of a transcoder that was trained elsewhere there is no course of a training.
+ */
+export function reportedFiles({ imported }: Pick<TranscoderConfig, "imported">): string[] {
+  return Object.keys(READERS).filter((name) => !(imported && name === METRICS_FILE));
+}
 
 /**
  * Finds out what of a transcoder must be made when its last step is done.
@@ -41,7 +48,7 @@ export const REPORTED_FILES: readonly string[] = Object.keys(READERS);
  * @throws {UserError} When a directory, a pipe or the like is in the place of one.
  */
 export async function filesToMake(directory: string, config: TranscoderConfig): Promise<string[]> {
-  const all = [...REPORTED_FILES, TRAINING_SAMPLES_FILE];
+  const all = [...reportedFiles(config), TRAINING_SAMPLES_FILE];
   if (!await exists(join(directory, TRANSCODER_FILE))) return all;
   const lost: string[] = [];
   for (const name of all) {

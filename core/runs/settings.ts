@@ -137,3 +137,29 @@ export function sharedSettingsOf(config: SharedSettings): SharedSettings {
 export function ownSettingsOf(config: OwnSettings): OwnSettings {
   return pick(config, (kind) => kind === "own") as OwnSettings;
 }
+
+/** A setting that nothing but a training has. */
+export type TrainingSetting = Exclude<
+  keyof RunSettings,
+  | "groups"
+  | "k"
+  | "skip"
+  | "context"
+  | "include_bos"
+  | "exclude_tokens"
+  | "exclude_norm_above"
+  | "samples_per_feature"
+  | "sample_threshold"
+  | "sample_tokens"
+  | "evaluation_tokens"
+  | "loss_tokens"
+  | "precision"
+>;
+
+/** Those settings of a transcoder whose training is not known. */
+export const NO_TRAINING: Readonly<Record<TrainingSetting, 0>> = {
+  ...{ steps: 0, batch_tokens: 0, learning_rate: 0, warmup_steps: 0, final_lr_fraction: 0, beta1: 0, beta2: 0 },
+  ...{ epsilon: 0, aux_weight: 0, aux_k: 0, dead_after_tokens: 0, threshold_rate: 0, seed: 0, data_seed: 0 },
+  ...{ passes: 0, buffer_tokens: 0, log_every: 0, checkpoint_every: 0, sample_every: 0 },
+  ...{ encoder_norm: 0, encoder_bias_rate: 0, whole_weight: 0, revival_rate: 0 },
+};

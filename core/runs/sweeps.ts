@@ -53,7 +53,8 @@ export interface Sweep {
 export function sweepsOf(transcoders: readonly TranscoderAnalysis[]): Sweep[] {
   const place = ({ config: { model, data, targets } }: TranscoderAnalysis) =>
     JSON.stringify([model.name, data.name, data.fingerprint, ...targets.map(tapName)]);
-  return [...Map.groupBy(transcoders, place).values()]
+  // What others were trained with is not known, so that it is no member of a sweep.
+  return [...Map.groupBy(transcoders.filter(({ config }) => !config.imported), place).values()]
     .filter(({ length }) => length >= LEAST_MEMBERS).map(sweepOf);
 }
 

@@ -5,7 +5,7 @@
 
 import { matmulBiasJumpRelu, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
-import { columnCount } from "../../wgsl/transcoder/selection.ts";
+import { columnCount, tokenTopK } from "../../wgsl/transcoder/selection.ts";
 import { createTensor, downloadAll, type Gpu, tensorFrom } from "../gpu/device.ts";
 import { tileFor } from "../gpu/products.ts";
 import { Pass } from "../gpu/run.ts";
@@ -31,7 +31,8 @@ const FIRST_EXPECTATION = 128;
 
 /**
  * Encodes: f = a where a = relu(x W_enc + b_enc) is above its feature's threshold, strictly, and 0 elsewhere. The product's epilogue does
- * that; the selection then keeps what is positive, which is what a threshold of 0 means to it.
+ * that; where only the k largest of a token count, the others become 0 next. The selection then keeps what is positive, which is what a
+ * threshold of 0 means to it.
  */
 export class Encoder {
   /** The most tokens that {@link recordEncode} takes at once; {@link encode} takes any number. */
@@ -45,6 +46,7 @@ export class Encoder {
   readonly #gpu: Gpu;
   readonly #width: number;
   readonly #features: number;
+  readonly #topK: number;
   readonly #encoder: Tensor;
   readonly #bias: Tensor;
   readonly #thresholds: Tensor;
@@ -62,7 +64,7 @@ export class Encoder {
    * @param maxTokens The most tokens to encode in one dispatch; less where the dictionary is very large.
    * @throws {UserError} When a tensor is larger than the adapter can bind.
    */
-  constructor(gpu: Gpu, { shape, weights, thresholds }: Transcoder, maxTokens: number) {
+  constructor(gpu: Gpu, { shape, weights, thresholds, topK }: Transcoder, maxTokens: number) {
     const features = featureCount(shape.groups);
     const entries = Math.min(MOST_ENTRIES, Math.floor(gpu.limits.maxStorageBufferBindingSize / ELEMENT_BYTES));
     const tokens = Math.min(maxTokens, Math.max(1, Math.floor(entries / features)));
@@ -70,6 +72,7 @@ export class Encoder {
     this.#gpu = gpu;
     this.#width = shape.d_in;
     this.#features = features;
+    this.#topK = topK ?? features;
     this.#encoder = tensorFrom(gpu, "W_enc", [features, shape.d_in], weights.encoder);
     this.#bias = tensorFrom(gpu, "b_enc", [features], weights.encoderBias);
     // Activations are never negative, so a threshold below 0 is the same as 0.
@@ -114,6 +117,10 @@ export class Encoder {
       },
       size,
     );
+    if (this.#topK < this.#features) {
+      const params = { tokens, features: this.#features, wanted: this.#topK };
+      pass.run(tokenTopK, { activations: this.activations }, params, { LANES: this.#gpu.isCpu ? 8 : 64 });
+    }
     this.#selector.recordRows(pass, this.activations, tokens, this.#everyone);
   }
 

@@ -3,7 +3,8 @@
  *
  *     a = relu(x W_enc + b_enc)     f = a where a > threshold, else 0     y = f W_dec + b_dec
  *
- * or, with a skip connection, y = f W_dec + x W_skip + b_dec, which every prefix of the dictionary has.
+ * or, with a skip connection, y = f W_dec + x W_skip + b_dec, which every prefix of the dictionary has. Some that were trained elsewhere keep no
+ * more than the k largest of each token's f.
  *
  * Files of it are read and written in formats/.
  * @module
@@ -50,6 +51,8 @@ export interface Transcoder {
   readonly weights: TranscoderWeights;
   /** [features]: an activation counts when it is above its feature's, strictly. Any number but NaN; infinity lets nothing through. */
   readonly thresholds: Float32Array<ArrayBuffer>;
+  /** Of each token only so many of the largest activations count; left out where thresholds alone decide. */
+  readonly topK?: number;
 }
 
 /** What becomes of the columns of activations before training sees them: prepared = (raw - mean) * scale, column by column. */
@@ -113,9 +116,10 @@ export function scaleInputs(weights: TranscoderWeights, factors: Float32Array): 
  * @param groups How many of its groups, from 1.
  * @returns The prefix; its arrays are views of the whole's.
  */
-export function prefixOf({ shape, weights, thresholds }: Transcoder, groups: number): Transcoder {
+export function prefixOf({ shape, weights, thresholds, ...rest }: Transcoder, groups: number): Transcoder {
   const kept = shape.groups.slice(0, groups), end = featureCount(kept);
   return {
+    ...rest,
     shape: { ...shape, groups: kept },
     weights: {
       ...weights,

@@ -5,8 +5,8 @@
 import type { Evaluation } from "../../core/analysis/evaluation.ts";
 import type { TensorStatistics } from "../../core/analysis/weight_statistics.ts";
 import { type Tap, tapName } from "../../core/model/sites.ts";
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
-import type { ParentReference, TranscoderConfig } from "../../core/runs/config.ts";
+import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { Import, ParentReference, TranscoderConfig } from "../../core/runs/config.ts";
 import { describeChats, describePassedOver } from "../../core/runs/passed_over.ts";
 import { type Check, LIMITS_COME_FROM, successChecks, verdict } from "../checks.ts";
 import {
@@ -46,6 +46,7 @@ import { documentFvus, intervalBasis, leftOut, leftOutRecords, textRead } from "
 import { glossary } from "./glossary.ts";
 import { insights } from "./insights.ts";
 import { bullets, code, document, numbered, numeric, plain, table } from "./markdown.ts";
+import { activationText } from "../imported.ts";
 import { featureToken, tokenCode } from "../tokens.ts";
 import { silentNotes, silentSentence, silentTable } from "../silent_table.ts";
 import { caveats, reconstructionTable, targetTable } from "../reconstructions.ts";
@@ -55,9 +56,9 @@ import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
 export function provenance({ config, path }: TranscoderAnalysis, generated: Date): string {
-  return `**Generated on:** ${timestamp(generated)} · **Run:** ${code(path)}, begun ${
-    timestamp(new Date(config.created))
-  }, ` +
+  return `**Generated on:** ${timestamp(generated)} · **Run:** ${code(path)}, ${
+    config.imported ? "imported" : "begun"
+  } ${timestamp(new Date(config.created))}, ` +
     `mtc ${plain(config.mtc_version)} on ${plain(config.adapter)}`;
 }
 
@@ -69,7 +70,8 @@ export function checkTable(checks: Check[]): string {
   ) + `\n\n${LIMITS_COME_FROM}`;
 }
 
-function executiveSummary({ evaluation, statistics, config, course }: TranscoderAnalysis): string {
+function executiveSummary(transcoder: TranscoderAnalysis): string {
+  const { evaluation, statistics, config } = transcoder;
   const average = statistics.withSamples > 0 ? statistics.samples / statistics.withSamples : 0;
   return bullets([
     `**Total Features:** ${integer(config.features)}`,
@@ -85,12 +87,18 @@ function executiveSummary({ evaluation, statistics, config, course }: Transcoder
     `**Held-out FVU:** ${decimal(evaluation.fvu, 3)}${confidence(evaluation.fvu_ci95, 3)}${
       evaluation.linear_map ? `; the best linear map's is ${decimal(evaluation.linear_map.fvu, 3)}, the mean's 1` : ""
     }`,
-    `**Held-out L0:** ${decimal(evaluation.l0, 1)} (k = ${config.k})`,
-    `**Training:** ${integer(course.lastStep)} of ${counted(config.steps, "step")}, ${
-      counted(course.tokens, "token")
-    }, ` +
-    duration(course.seconds),
+    `**Held-out L0:** ${decimal(evaluation.l0, 1)}${config.imported ? "" : ` (k = ${config.k})`}`,
+    isTrainedHere(transcoder) ? trainingExtent(transcoder) : `**Training:** ${UNKNOWN_TRAINING}`,
   ]);
+}
+
+/** What is said of the training of one that was imported. */
+export const UNKNOWN_TRAINING: string = "Imported: its training is not known here.";
+
+function trainingExtent({ course, config: { steps } }: TrainedAnalysis): string {
+  return `**Training:** ${integer(course.lastStep)} of ${counted(steps, "step")}, ${counted(course.tokens, "token")}, ${
+    duration(course.seconds)
+  }`;
 }
 
 function placed({ site, layer }: Tap): string {
@@ -98,7 +106,8 @@ function placed({ site, layer }: Tap): string {
 }
 
 /** What the transcoder is and how it was trained. */
-export function configuration({ config, course }: TranscoderAnalysis): string {
+export function configuration(transcoder: TranscoderAnalysis): string {
+  const { config, evaluation } = transcoder;
   const { source, targets } = config, layers = [...new Set(targets.map(({ layer }) => layer))];
   const mapping = targets.every(({ layer }) => layer === source.layer)
     ? `\`${source.site}\` → ${list(targets.map(({ site }) => `\`${site}\``))} transcoder`
@@ -112,6 +121,46 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
     `**Text:** ${plain(config.data.name)} (${textSize(config.data)})`,
     `**Dictionary Size:** ${integer(config.features)} (Matryoshka: [${config.groups.join(", ")}]), ` +
     `widths ${config.d_in} → ${config.d_out}${config.skip ? ", with a skip connection" : ""}`,
+    ...isTrainedHere(transcoder)
+      ? trainingSettings(transcoder)
+      : importedFrom(config.imported!, { config, evaluation }),
+    ...config.exclude_tokens.length === 0 ? [] : [
+      `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from ${
+        config.imported ? "" : "training, "
+      }metrics and samples`,
+    ],
+    ...config.median_norms === undefined ? [] : [
+      `**Left out for their norms:** tokens whose activation at a source is longer than ${
+        setting(config.exclude_norm_above)
+      } times the median there, ${
+        list(config.median_norms.map(({ norm, ...tap }) => `${significant(norm)} at \`${tapName(tap)}\``))
+      }`,
+    ],
+  ]);
+}
+
+function importedFrom(
+  { tool, from, fingerprint, source_hook, target_hook, trained_on, unfolded_gain, remarks }: Import,
+  { config, evaluation }: Pick<TranscoderAnalysis, "config" | "evaluation">,
+): string[] {
+  const named = [source_hook && `reads ${code(source_hook)}`, target_hook && `predicts ${code(target_hook)}`].filter(
+    Boolean,
+  );
+  return [
+    `**Imported From:** ${tool}, ${code(from)}, SHA-256 ${fingerprint.slice(0, 12)}${
+      named.length > 0 ? `; it ${named.join(" and ")} there` : ""
+    }${unfolded_gain ? ", so that its encoder was divided by the gain of the norm" : ""}${
+      trained_on === null ? "" : `; its files name the model ${code(trained_on)}`
+    }`,
+    `**Activation:** ${activationText(config, evaluation)}`,
+    `**Context:** ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, in what is measured here`,
+    ...remarks.map((remark) => `**Note:** ${plain(remark)}`),
+  ];
+}
+
+/** How a transcoder was trained. */
+function trainingSettings({ config, course }: TrainedAnalysis): string[] {
+  return [
     `**Top-k:** ${config.k} (batch top-k)`,
     `**Learning Rate:** ${setting(config.learning_rate)} with ${counted(config.warmup_steps, "step")} of warm-up, ` +
     `cosine decay to ${percent(config.final_lr_fraction, 0)}; Adam (${config.beta1}, ${config.beta2}), ` +
@@ -123,17 +172,7 @@ export function configuration({ config, course }: TranscoderAnalysis): string {
     } ` +
     `each, context ${config.context}, BOS ${config.include_bos ? "included" : "excluded"}, seed ${config.seed}`,
     ...config.parent === undefined ? [] : [startedFrom(config.parent)],
-    ...config.exclude_tokens.length === 0 ? [] : [
-      `**Left out:** tokens with the ids ${config.exclude_tokens.join(", ")}, from training, metrics and samples`,
-    ],
-    ...config.median_norms === undefined ? [] : [
-      `**Left out for their norms:** tokens whose activation at a source is longer than ${
-        setting(config.exclude_norm_above)
-      } times the median there, ${
-        list(config.median_norms.map(({ norm, ...tap }) => `${significant(norm)} at \`${tapName(tap)}\``))
-      }`,
-    ],
-  ]);
+  ];
 }
 
 function startedFrom({ name, steps, fingerprint, goes_on }: ParentReference): string {
@@ -300,20 +339,24 @@ function groupTable({ statistics, evaluation }: TranscoderAnalysis): string {
 export function analysisReport(transcoder: TranscoderAnalysis, generated: Date): string {
   const files = filesOf(transcoder.name), missing = missingAnalyses(transcoder);
   return document([
-    `# ${transcoder.name.title} Matryoshka Transcoder Analysis Report`,
+    `# ${transcoder.name.title} ${
+      transcoder.config.groups.length > 1 || !transcoder.config.imported ? "Matryoshka " : ""
+    }Transcoder Analysis Report`,
     verdict(transcoder).sentence,
     provenance(transcoder, generated),
     "## Executive Summary",
     executiveSummary(transcoder),
     `### Success Metrics`,
     checkTable(successChecks(transcoder)),
-    "## Training Configuration",
+    transcoder.config.imported ? "## Origin" : "## Training Configuration",
     configuration(transcoder),
     "## Held-out Evaluation",
     heldOut(transcoder),
     ...lossRecovered(transcoder),
     "## Model Weight Analysis",
-    "In the units of raw activations: how training prepared them is folded in.",
+    transcoder.config.imported
+      ? "In the units of raw activations."
+      : "In the units of raw activations: how training prepared them is folded in.",
     weightTable(transcoder),
     `![Four panels: strongest features, samples per feature, encoder weights, feature norms](${files.overview})`,
     "## Top Features by Activation",
@@ -340,7 +383,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
       `[\`${files.overview}\`](${files.overview}): overview plots`,
       `[\`${files.scatter}\`](${files.scatter}): activation against frequency`,
       `[\`${files.summary}\`](${files.summary}): how the training went`,
-      `[\`${files.curves}\`](${files.curves}): training curves`,
+      ...isTrainedHere(transcoder) ? [`[\`${files.curves}\`](${files.curves}): training curves`] : [],
       ...transcoder.recorded
         ? [
           `[\`${files.features}\`](${files.features}): what features do on the reading set, all of them and one by one`,

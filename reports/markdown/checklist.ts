@@ -5,7 +5,7 @@
  * @module
  */
 import { residualSum } from "../../core/model/residual.ts";
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { isTrainedHere, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, successChecks, verdict } from "../checks.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
 import type { ReportedPair } from "../compared.ts";
@@ -86,6 +86,7 @@ function curves(transcoders: readonly TranscoderAnalysis[]): Item {
       switch (learning(transcoder)) {
         case "level":
         case "untold":
+        case "elsewhere":
           return "";
         case "improving":
           return `still improving; ${code(`mtc train --start-from ${path} --more-steps ${steps}`)} goes on`;
@@ -95,8 +96,24 @@ function curves(transcoders: readonly TranscoderAnalysis[]): Item {
           return "the loss rose or is not a number";
       }
     },
-    found: `learning has levelled off where it can be told; see ${links(transcoders, "curves")}`,
+    found: `learning has levelled off where it can be told; see ${links(transcoders.filter(isTrainedHere), "curves")}`,
   });
+}
+
+/** An item about trainings, of those that are known here. */
+function ofTrained(
+  item: (transcoders: readonly TranscoderAnalysis[]) => Item,
+  transcoders: readonly TranscoderAnalysis[],
+): Item {
+  const trained = transcoders.filter(isTrainedHere), imported = transcoders.length - trained.length;
+  const asked = item(trained);
+  if (imported === 0) return asked;
+  const told = `${counted(imported, "transcoder")} ${imported === 1 ? "was" : "were"} imported, ${
+    imported === 1 ? "its" : "their"
+  } training is not known here`;
+  return trained.length === 0
+    ? { ...asked, ticked: null, found: told }
+    : { ...asked, found: `${asked.found}; ${told}` };
 }
 
 function sampling(transcoders: readonly TranscoderAnalysis[]): Item {
@@ -190,7 +207,12 @@ export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[]
   return [
     {
       title: "Immediate",
-      items: [completion(transcoders), curves(transcoders), sampling(transcoders), checkpoints(transcoders)],
+      items: [
+        completion(transcoders),
+        ofTrained(curves, transcoders),
+        sampling(transcoders),
+        ofTrained(checkpoints, transcoders),
+      ],
     },
     {
       title: "Short-term",

@@ -64,16 +64,16 @@ function metricsTable(comparison: ComparedPair): string {
     ),
     ["Explained variance", ({ evaluation }) => decimal(evaluation.explained_variance, 4)],
     ["Held-out L0", ({ evaluation }) => decimal(evaluation.l0, 2)],
-    ["k", ({ config }) => integer(config.k)],
+    ["k", ({ config }) => config.imported && config.imported.activation !== "top-k" ? "–" : integer(config.k)],
     [
       "Dead features",
       ({ evaluation }) => `${integer(evaluation.dead_features)} (${percent(evaluation.dead_fraction)})`,
     ],
     ["Features", ({ config }) => integer(config.features)],
     ["Inference threshold", ({ evaluation }) => thresholdText(evaluation)],
-    ["Final training loss", ({ course }) => significant(course.finalLoss)],
-    ["Steps", ({ course }) => integer(course.lastStep)],
-    ["Training time", ({ course }) => duration(course.seconds)],
+    ["Final training loss", ({ course }) => course ? significant(course.finalLoss) : "–"],
+    ["Steps", ({ course }) => course ? integer(course.lastStep) : "imported"],
+    ["Training time", ({ course }) => course ? duration(course.seconds) : "–"],
   ]);
 }
 

@@ -71,10 +71,13 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
   return bullets([
     ...defined(evaluation.definitions, metricNames),
     ...defined(evaluation.loss?.definitions ?? {}, lossNames),
-    `**Max activation**: the largest value of the feature in ${pass}. Its unit: a feature at 1 adds a vector of length 1 ` +
-    `to targets as they are prepared for training, whose root mean square length is √${config.d_out} = ${
-      decimal(Math.sqrt(config.d_out), 1)
-    }.`,
+    `**Max activation**: the largest value of the feature in ${pass}.${
+      config.imported
+        ? ""
+        : ` Its unit: a feature at 1 adds a vector of length 1 to targets as they are prepared for training, whose root mean square length is √${config.d_out} = ${
+          decimal(Math.sqrt(config.d_out), 1)
+        }.`
+    }`,
     `**Fires**: how often the feature is above the inference threshold in the final pass. ` +
     `**Density**: fires divided by tokens.`,
     `**Samples**: activations kept with their context, the strongest first, at most ${config.samples_per_feature} per feature.`,
@@ -87,17 +90,22 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     } of all its activations in the final pass on one token ` +
     `(main_token in features.csv). Features with fewer than ${JUDGED_FIRES} activations are not judged. ` +
     `In the embedded model 2 % of random directions that fire as often are token detectors (reports/sentences.md).`,
-    `**Gain per doubling**: the share of FVU that twice the steps would take away, by a line through log FVU over log ` +
-    `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
-    `was off by 2 % of the FVU (root mean square).`,
+    ...config.imported ? [] : [
+      `**Gain per doubling**: the share of FVU that twice the steps would take away, by a line through log FVU over log ` +
+      `step of the training batches, without the warm-up and the first fifth. ± is twice its standard error. On runs of the embedded model it ` +
+      `was off by 2 % of the FVU (root mean square).`,
+    ],
     `**Feature norm**: the Euclidean length of the feature's encoder column, |W_enc[:, i]|. ` +
-    `**Decoder norm**: that of its decoder row, |W_dec[i]|, ${
-      config.targets.length > 1
+    `**Decoder norm**: that of its decoder row, |W_dec[i]|${config.imported ? "." : ", "}${
+      config.imported
+        ? ""
+        : config.targets.length > 1
         ? "of raw activations; training, where the targets weigh the same, keeps it at 1."
         : "equal for all features because training normalises it."
     }`,
-    `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups and is trained ` +
-    `to reconstruct the target on its own.`,
+    `**Group, prefix**: Matryoshka groups are nested; prefix p holds the features of the first p groups${
+      config.imported ? "" : " and is trained to reconstruct the target on its own"
+    }.`,
     `**Group's gain**: how much lower FVU is with the prefix's last group than without it; the first group is held against ${
       config.skip ? "the skip connection alone, and that against the mean" : "the mean"
     }.`,

@@ -2,7 +2,7 @@
  * index.md: one line per transcoder and a link to every file.
  * @module
  */
-import { COMPARED_ALL, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { COMPARED_ALL, isTrainedHere, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
 import type { ReportedPair } from "../compared.ts";
@@ -60,7 +60,7 @@ export function indexPage({ transcoders, comparisons, sweeps, notes, generated }
           link("training summary", files.summary),
           link("overview", files.overview),
           link("activation against frequency", files.scatter),
-          link("training curves", files.curves),
+          ...isTrainedHere(transcoder) ? [link("training curves", files.curves)] : [],
           ...transcoder.evaluation.loss ? [link("FVU and loss recovered", files.prefixes)] : [],
         ].join(" · "),
       ];

@@ -8,7 +8,7 @@ import type { RankCorrelation } from "../../core/analysis/feature_statistics.ts"
 import { meanRecovered } from "../../core/analysis/loss.ts";
 import { median } from "../../core/analysis/statistics.ts";
 import { DETECTOR_SHARE, JUDGED_FIRES, tokenBinding } from "../../core/analysis/token_binding.ts";
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, missedFvu, nonFiniteWeights, perDoubling, unsurePerDoubling } from "../checks.ts";
 import { capital, confidence, counted, decimal, integer, list, percent, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
@@ -129,6 +129,11 @@ function sparsity({ evaluation, config }: TranscoderAnalysis): string {
   const share = l0 / config.k - 1;
   const spread = `The middle 90 % of the tokens have ${integer(q.p05)} to ${integer(q.p95)} active features.`;
   if (!Number.isFinite(l0)) return "**Sparsity: unknown.** The held-out L0 is not a number.";
+  if (config.imported) {
+    return `**Sparsity: as measured.** Held-out tokens have ${
+      decimal(l0, 1)
+    } active features; what the training aimed at is not known here. ${spread}`;
+  }
   if (Math.abs(share) > thresholds.l0Tolerance) {
     return `**Sparsity: off.** With the inference threshold, held-out tokens have ${decimal(l0, 1)} active features, ` +
       `${percent(Math.abs(share), 0)} ${share > 0 ? "more" : "fewer"} than k = ${config.k}. ${spread}`;
@@ -276,11 +281,12 @@ function encoderNorms(transcoder: TranscoderAnalysis): string {
 }
 
 /** The held-out FVU that a run of twice the steps should reach. */
-export function afterDoubling({ evaluation, course }: TranscoderAnalysis): string {
+export function afterDoubling({ evaluation, course }: TrainedAnalysis): string {
   return decimal(evaluation.fvu * (1 - course.outlook.gain), 2);
 }
 
 function training(transcoder: TranscoderAnalysis): string {
+  if (!isTrainedHere(transcoder)) return "";
   const { course } = transcoder;
   switch (learning(transcoder)) {
     case "diverged":
@@ -305,6 +311,7 @@ function training(transcoder: TranscoderAnalysis): string {
     case "unknown":
       return `**Training: undecided.** Whether more steps would help cannot be told: ${unsurePerDoubling(transcoder)}.`;
     case "untold":
+    case "elsewhere":
       return "";
   }
 }

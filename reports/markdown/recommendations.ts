@@ -3,7 +3,7 @@
  * @module
  */
 import { dirname } from "node:path";
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { DETECTOR_SHARE, tokenBinding } from "../../core/analysis/token_binding.ts";
 import { jumps, learning, missedFvu, nonFiniteWeights, unsurePerDoubling } from "../checks.ts";
 import { capital, counted, decimal, fileSize, integer, percent, setting, thresholdText, times } from "../format.ts";
@@ -18,20 +18,20 @@ import {
 } from "./insights.ts";
 import { thresholds } from "../thresholds.ts";
 
-function diverged(transcoder: TranscoderAnalysis): string {
+function diverged(transcoder: TrainedAnalysis): string {
   const { course, config } = transcoder;
   if (course.firstNonFiniteStep === null && nonFiniteWeights(transcoder) === 0) return "";
   return `**Throw this transcoder away and train again, more gently.** Lower the learning rate (it was ` +
     `${setting(config.learning_rate)}) or lengthen the warm-up (${counted(config.warmup_steps, "step")}).`;
 }
 
-function unfinished({ course, config, path }: TranscoderAnalysis): string {
+function unfinished({ course, config, path }: TrainedAnalysis): string {
   if (course.completed) return "";
   return `**Finish the training.** ${counted(config.steps - course.lastStep, "step")} are missing: ` +
     `\`mtc train --resume ${dirname(path)}\`.`;
 }
 
-function reconstruction(transcoder: TranscoderAnalysis): string {
+function reconstruction(transcoder: TrainedAnalysis): string {
   const { evaluation, config } = transcoder;
   const missed = missedFvu(evaluation);
   if (missed === "" || Number.isNaN(evaluation.fvu)) return "";
@@ -62,7 +62,7 @@ function reconstruction(transcoder: TranscoderAnalysis): string {
   }
 }
 
-function course(transcoder: TranscoderAnalysis): string {
+function course(transcoder: TrainedAnalysis): string {
   const { config, evaluation } = transcoder;
   switch (learning(transcoder)) {
     case "diverged":
@@ -89,7 +89,7 @@ function unlessGap(transcoder: TranscoderAnalysis): string {
   return generalizationGap(transcoder) > 0 ? ", unless its gap to training text grows" : "";
 }
 
-function instability(transcoder: TranscoderAnalysis): string {
+function instability(transcoder: TrainedAnalysis): string {
   const found = jumps(transcoder);
   if (found.length <= thresholds.jumpShare * transcoder.metrics.length) return "";
   return `**Look at the jumps of the loss** (${counted(found.length, "logged step")}, the largest at step ` +
@@ -209,21 +209,10 @@ function reading(transcoder: TranscoderAnalysis): string {
 
 /** The advice that follows from an analysis, most urgent first, one Markdown paragraph each. A diverged training deserves no other. */
 export function recommendations(transcoder: TranscoderAnalysis): string[] {
+  const ofReaders = [firstGroup, lastGroup, dense, samples, reading];
+  if (!isTrainedHere(transcoder)) return ofReaders.map((rule) => rule(transcoder)).filter((text) => text !== "");
   const fatal = diverged(transcoder);
   if (fatal !== "") return [fatal];
-  const rules = [
-    unfinished,
-    reconstruction,
-    dead,
-    sparsity,
-    course,
-    instability,
-    overfitting,
-    firstGroup,
-    lastGroup,
-    dense,
-    samples,
-    reading,
-  ];
-  return rules.map((rule) => rule(transcoder)).filter((text) => text !== "");
+  const ofTrainers = [unfinished, reconstruction, dead, sparsity, course, instability, overfitting];
+  return [...ofTrainers, ...ofReaders].map((rule) => rule(transcoder)).filter((text) => text !== "");
 }

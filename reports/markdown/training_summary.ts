@@ -2,9 +2,9 @@
  * <TRANSCODER>_TRAINING_SUMMARY.md: whether the training succeeded, judged from its numbers.
  * @module
  */
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type MetricsRow, reconstructionLoss } from "../../core/analysis/convergence.ts";
-import { checkTable, configuration, eachTarget, provenance } from "./analysis_report.ts";
+import { checkTable, configuration, eachTarget, provenance, UNKNOWN_TRAINING } from "./analysis_report.ts";
 import { jumps, successChecks, unsurePerDoubling, verdict } from "../checks.ts";
 import { filesOf } from "../file_names.ts";
 import { counted, decimal, duration, integer, percent, setting, significant, times } from "../format.ts";
@@ -21,7 +21,7 @@ function milestones(metrics: readonly MetricsRow[]): MetricsRow[] {
   return [...new Set(indices)].map((index) => metrics[index]);
 }
 
-function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
+function courseTable({ metrics, evaluation }: TrainedAnalysis): string {
   const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => numeric(`FVU, first ${integer(prefix)}`));
   return table(
     [numeric("Step"), numeric("Loss"), ...prefixes, numeric("L0"), numeric("Dead"), numeric("Learning rate")],
@@ -36,7 +36,7 @@ function courseTable({ metrics, evaluation }: TranscoderAnalysis): string {
   );
 }
 
-function convergence(transcoder: TranscoderAnalysis): string {
+function convergence(transcoder: TrainedAnalysis): string {
   const { course, config } = transcoder;
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "", isFitted = Number.isFinite(course.lastFifthChange);
@@ -72,7 +72,7 @@ function convergence(transcoder: TranscoderAnalysis): string {
   ]);
 }
 
-function throughput({ course, config, evaluation: { token_counts } }: TranscoderAnalysis): string {
+function throughput({ course, config, evaluation: { token_counts } }: TrainedAnalysis): string {
   return bullets([
     `**Time:** ${duration(course.seconds)} for ${counted(course.lastStep, "step")} and ${
       counted(course.tokens, "token")
@@ -97,6 +97,24 @@ const REPEATED: readonly InsightId[] = [
   "training",
 ];
 
+/** What the summary says of how the training went. */
+function trainingSections(transcoder: TrainedAnalysis): string[] {
+  return [
+    "## Training Curves",
+    `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${
+      filesOf(transcoder.name).curves
+    })`,
+    courseTable(transcoder),
+    "These are values of single training batches with batch top-k; the success metrics above are held-out: " +
+    `${textRead(transcoder.evaluation)}; ${intervalBasis(transcoder.evaluation)}.`,
+    documentFvus(transcoder.evaluation),
+    "## Convergence and Stability",
+    convergence(transcoder),
+    "## Throughput",
+    throughput(transcoder),
+  ];
+}
+
 /** The training summary of one transcoder. */
 export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date): string {
   const files = filesOf(transcoder.name);
@@ -111,16 +129,9 @@ export function trainingSummary(transcoder: TranscoderAnalysis, generated: Date)
     ...eachTarget(transcoder.evaluation),
     ...transcoder.evaluation.loss ? [recoveredSentence(transcoder.evaluation.loss)] : [],
     ...caveats(transcoder.evaluation, transcoder.config),
-    "## Training Curves",
-    `![Loss, FVU per prefix, L0, dead features, learning rate and speed against the step](${files.curves})`,
-    courseTable(transcoder),
-    "These are values of single training batches with batch top-k; the success metrics above are held-out: " +
-    `${textRead(transcoder.evaluation)}; ${intervalBasis(transcoder.evaluation)}.`,
-    documentFvus(transcoder.evaluation),
-    "## Convergence and Stability",
-    convergence(transcoder),
-    "## Throughput",
-    throughput(transcoder),
+    ...isTrainedHere(transcoder)
+      ? trainingSections(transcoder)
+      : ["## Training", UNKNOWN_TRAINING, documentFvus(transcoder.evaluation)],
     "## What It Means",
     numbered(insights(transcoder).filter(({ id }) => REPEATED.includes(id)).map(({ text }) => text)),
     "## Recommendations",

@@ -3,7 +3,7 @@
  * @module
  */
 import { reconstructionLoss } from "../../core/analysis/convergence.ts";
-import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { TrainedAnalysis } from "../../core/runs/analysed.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, upright } from "./theme.ts";
@@ -85,7 +85,7 @@ function curvePanel(panel: Panel, steps: readonly [first: number, last: number])
 }
 
 /** Six panels: loss, FVU per prefix, L0, dead features, learning rate, speed. */
-export function curvesFigure(transcoder: TranscoderAnalysis): Spec {
+export function curvesFigure(transcoder: TrainedAnalysis): Spec {
   const { config, metrics, course, evaluation } = transcoder;
   const series = (name: string, value: (row: (typeof metrics)[number], index: number) => number): Point[] =>
     metrics.map((row, i) => ({ step: row.step, value: value(row, i), series: name }));

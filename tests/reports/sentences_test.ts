@@ -5,7 +5,7 @@
 
 import assert from "node:assert/strict";
 import { hierarchyVerdict, type ParentFigures } from "../../core/analysis/hierarchy.ts";
-import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { comparePair, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
@@ -25,10 +25,15 @@ const small = { groups: [32, 64, 32], dIn: 16, dOut: 16 };
 const analysis = (changes: Partial<SyntheticRun> = {}) => syntheticAnalysis({ ...small, ...changes });
 
 const good = await analysis();
+const imported = {
+  ...{ tool: "gemma-scope", from: "params.npz", fingerprint: "0", activation: "jump-relu", remarks: [] } as const,
+  ...{ source_hook: null, target_hook: null, trained_on: null, unfolded_gain: false, lost_columns: 0 },
+};
 const runs = {
   good,
   poor: await analysis({ fvu: 0.4 }),
   useless: await analysis({ fvu: 0.75 }),
+  imported: { ...good, config: { ...good.config, imported }, metrics: [], course: null },
   sparse: await analysis({ l0: 30 }),
   dead: await analysis({ fvu: 0.4, deadShare: 0.3 }),
   someDead: await analysis({ deadShare: 0.02 }),
@@ -69,7 +74,7 @@ const runs = {
 /** The good run with the loss of its model: 3 nats, 4 with zeros in the target's place unless said otherwise, 3.5 with its mean. */
 function withLoss(
   { share, ends, zero = 4 }: { share: number; ends: [number, number]; zero?: number },
-): TranscoderAnalysis {
+): TrainedAnalysis {
   const figures = (ce: number) =>
     ({ ce, ce_ci95: [ce, ce], kl: 0, kl_ci95: [0, 0], top1: 1, top1_ci95: [1, 1] }) as const;
   // Of what the mean costs, half a nat.
@@ -86,17 +91,17 @@ function withLoss(
   return evaluated({ loss });
 }
 
-function evaluated(changes: Partial<TranscoderAnalysis["evaluation"]>): TranscoderAnalysis {
+function evaluated(changes: Partial<TranscoderAnalysis["evaluation"]>): TrainedAnalysis {
   return { ...good, evaluation: { ...good.evaluation, ...changes } };
 }
 
 /** The good run with another prefix of 96 features. */
-function prefixed(changes: { fvu: number; ci95: [number, number] }): TranscoderAnalysis {
+function prefixed(changes: { fvu: number; ci95: [number, number] }): TrainedAnalysis {
   const { fvu_per_prefix: prefixes } = good.evaluation;
   return evaluated({ fvu_per_prefix: prefixes.map((prefix, i) => i === 1 ? { ...prefix, ...changes } : prefix) });
 }
 
-function featured(change: (row: TranscoderAnalysis["features"][0]) => TranscoderAnalysis["features"][0]) {
+function featured(change: (row: TrainedAnalysis["features"][0]) => TranscoderAnalysis["features"][0]) {
   return { ...good, features: good.features.map(change) };
 }
 
@@ -107,6 +112,7 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Good run.", "good", "learning"],
   ["Usable,", "learning", "poor"],
   ["Bad run.", "poor", "good"],
+  ["Imported.", "imported", "good"],
   ["Reconstruction: none.", "diverged", "poor"],
   ["Reconstruction: worse than none.", "worse", "useless"],
   ["Reconstruction: within the goal.", "good", "unsure"],
@@ -128,6 +134,7 @@ const ofOne: [sentence: string, said: Run, silent: Run][] = [
   ["Sparsity: unknown.", "diverged", "sparse"],
   ["Sparsity: off.", "sparse", "good"],
   ["Sparsity: as asked.", "good", "sparse"],
+  ["Sparsity: as measured.", "imported", "good"],
   ["Feature utilization: all", "good", "someDead"],
   ["Feature utilization:", "someDead", "good"],
   ["Activations: none.", "silent", "good"],
@@ -185,7 +192,7 @@ const old = {
 };
 
 /** What a comparison says, beside the good run with a part of its loss recovered: with which, and where not. */
-const ofTwo: [sentence: string, said: TranscoderAnalysis, silent: TranscoderAnalysis][] = [
+const ofTwo: [sentence: string, said: TrainedAnalysis, silent: TrainedAnalysis][] = [
   ["Reconstruction: cannot be compared", runs.diverged, other],
   ["Reconstruction: Layer 2 is reconstructed better than", other, good],
   ["Reconstruction: no clear difference", good, other],
@@ -237,7 +244,7 @@ const ofRecords: [sentence: string, said: ToldComparison, silent: ToldComparison
 
 /** Dictionaries of 128 and 256 features, for each seed the FVU of either. */
 function sweepWith(fvus: [smaller: number, larger: number][]): Sweep {
-  const member = (seed: number, scale: number, fvu: number): TranscoderAnalysis => ({
+  const member = (seed: number, scale: number, fvu: number): TrainedAnalysis => ({
     ...evaluated({ fvu }),
     config: {
       ...good.config,
@@ -359,7 +366,7 @@ for (const [sentence, said, silent] of ofOne) {
 
 for (const [sentence, said, silent] of ofTwo) {
   Deno.test(`comparison: "${sentence}" is said where it is so, and not where it is not`, () => {
-    const lines = (b: TranscoderAnalysis) =>
+    const lines = (b: TrainedAnalysis) =>
       comparisonReport(comparePair(runs.partly, b), new Date()).split("\n").map((line) => line.replace(/^- /, ""));
     assert.ok(says(lines(said), sentence), lines(said).join("\n"));
     assert.ok(!says(lines(silent), sentence), lines(silent).join("\n"));

@@ -5,7 +5,7 @@
 import { join } from "node:path";
 import { csvFormatRows } from "d3-dsv";
 import { type RandomGenerator, randomGenerator } from "../../core/random.ts";
-import { analyzeTranscoder, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { analyzeTranscoder, isTrainedHere, type TrainedAnalysis } from "../../core/runs/analysed.ts";
 import { type TranscoderConfig, writeConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { writeSafetensors } from "../../core/files/safetensors.ts";
@@ -385,13 +385,15 @@ export async function writeSyntheticRun(
 }
 
 /** Reads and analyses a synthetic run, keeping the contexts of ten features. */
-export async function analyzeSynthetic(path: string): Promise<TranscoderAnalysis> {
+export async function analyzeSynthetic(path: string): Promise<TrainedAnalysis> {
   const { chosen: [transcoder] } = chooseTranscoders(await findTranscoders(path));
-  return await analyzeTranscoder(transcoder, 10);
+  const analysis = await analyzeTranscoder(transcoder, 10);
+  if (isTrainedHere(analysis)) return analysis;
+  throw new Error(`The training of ${path} is not known`);
 }
 
 /** The analysis of a run that is written, read and removed again. */
-export async function syntheticAnalysis(changes: Partial<SyntheticRun> = {}): Promise<TranscoderAnalysis> {
+export async function syntheticAnalysis(changes: Partial<SyntheticRun> = {}): Promise<TrainedAnalysis> {
   const root = await Deno.makeTempDir();
   try {
     return await analyzeSynthetic(await writeSyntheticRun(root, "demo", changes));

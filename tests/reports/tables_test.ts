@@ -364,7 +364,7 @@ Deno.test("comparison: each layer's metrics stand in its own column", () => {
       "Steps": "600",
       "Training time": "1 min 54 s",
     });
-    assert.equal(course.lastStep, 600);
+    assert.equal(course?.lastStep, 600);
   }
 });
 

@@ -4,7 +4,7 @@ import { csvParseRows } from "d3-dsv";
 import { FeatureTally } from "../../core/analysis/samples.ts";
 import { UserError } from "../../core/errors.ts";
 import { analysesOf } from "../../core/runs/analysed.ts";
-import { FORMAT, PLAIN_FORMAT, readConfig, writeConfig } from "../../core/runs/config.ts";
+import { FORMAT, PLAIN_FORMAT, readConfig, WIDE_FORMAT, writeConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { readFeatures, writeFeatures } from "../../core/runs/features.ts";
@@ -174,10 +174,10 @@ Deno.test("config.json: several targets make it of a newer format, which keeps t
     const targets = [first, { layer: layer + 2, site: "mlp_out" }] as const, target_scales = [0.5, 0.125];
     await writeConfig(path, { ...plain, targets, target_scales });
     const several = await written();
-    assert.deepEqual([several.format, several.targets, "target" in several], [FORMAT, targets, false]);
-    assert.deepEqual(await readConfig(path), { ...plain, format: FORMAT, targets, target_scales });
+    assert.deepEqual([several.format, several.targets, "target" in several], [WIDE_FORMAT, targets, false]);
+    assert.deepEqual(await readConfig(path), { ...plain, format: WIDE_FORMAT, targets, target_scales });
     await writeConfig(path, { ...plain, skip: true });
-    assert.deepEqual([(await written()).format, (await readConfig(path)).skip], [FORMAT, true]);
+    assert.deepEqual([(await written()).format, (await readConfig(path)).skip], [WIDE_FORMAT, true]);
     await writeConfig(path, { ...plain, targets });
     await rejects(() => readConfig(path), file, "target_scales must be there, it is missing");
     for (
@@ -255,7 +255,7 @@ Deno.test("each analysis can be had without the files that it does not need", ()
     const config = await readConfig(path);
     for (const name of ["features.csv", "samples.jsonl", "transcoder.safetensors"]) await Deno.remove(join(path, name));
     const analyses = analysesOf({ path, config }, 3);
-    assert.equal((await analyses.course()).lastStep, 100);
+    assert.equal((await analyses.course())?.lastStep, 100);
     assert.equal(await analyses.course(), await analyses.course());
     await rejects(() => analyses.samples(), "features.csv");
   }));

@@ -6,7 +6,7 @@ import { Reconstructor } from "../../core/transcoder/reconstruct.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { foldPreparation, type Transcoder } from "../../core/transcoder/weights.ts";
 import { assertClose, gamma } from "../compare.ts";
-import { columnsOf, entriesOf, keepAbove, rowsOf } from "../oracle/top_k.ts";
+import { columnsOf, entriesOf, keepAbove, keepLargest, rowsOf } from "../oracle/top_k.ts";
 import { gaussians, uniform } from "../random.ts";
 import { activationsOf, randomTranscoder, reconstructionOf } from "./random_transcoder.ts";
 
@@ -112,6 +112,40 @@ for (const [tokens, d_in, features] of [[1, 1, 1], [7, 12, 10], [31, 5, 33], [64
     if (features < THRESHOLDS.length) return;
     const equal = activations.flat().filter((a, n) => a > 0 && a === transcoder.thresholds[n % features]);
     assert.ok(entries.length > 0 && equal.length > 0, "some are kept, and some would be if equal were above");
+  });
+}
+
+for (const [tokens, features, topK] of [[1, 1, 1], [9, 40, 1], [33, 97, 5], [64, 31, 30], [7, 12, 11], [5, 8, 20]]) {
+  Deno.test(`the ${topK} largest of each of ${tokens} tokens' ${features} activations, ties to the lowest features`, async () => {
+    const d_in = 4;
+    const transcoder: Transcoder = {
+      shape: { d_in, d_out: 1, groups: [features] },
+      weights: {
+        encoder: wholeNumbers(features * d_in, 5),
+        encoderBias: wholeNumbers(features, 6),
+        decoder: new Float32Array(features),
+        decoderBias: new Float32Array(1),
+      },
+      thresholds: Float32Array.from({ length: features }, (_, i) => i % 7 === 3 ? 2 : 0),
+      topK,
+    };
+    const x = wholeNumbers(tokens * d_in, 7);
+    const activations = Array.from(
+      { length: tokens },
+      (_, b) =>
+        [...activationsOf(transcoder, x.subarray(b * d_in, (b + 1) * d_in))].map((a, i) =>
+          a > transcoder.thresholds[i] ? a : 0
+        ),
+    );
+    const everyone = new Array<boolean>(features).fill(true);
+    const kept = activations.map((row) => keepLargest([row], topK, everyone)[0]);
+    const { start, index, value } = rowsOf(entriesOf(activations, kept), tokens);
+    const encoder = new Encoder(gpu, transcoder, tokens), source = tensorFrom(gpu, "x", [tokens, d_in], x);
+    assert.deepEqual(await encoder.encode(source, tokens), { rowStart: start, index, value });
+    const ties = activations.filter((row, b) =>
+      row.some((a, i) => a > 0 && !kept[b][i] && row.some((other, j) => other === a && kept[b][j]))
+    );
+    assert.ok(topK === 1 || topK >= 11 || ties.length > 0, "some are left out though they equal one that is kept");
   });
 }
 

@@ -19,6 +19,7 @@ import pickDigitSource from "./pick_digit.wgsl" with { type: "text" };
 import rowCountSource from "./row_count.wgsl" with { type: "text" };
 import rowWriteSource from "./row_write.wgsl" with { type: "text" };
 import scanSource from "./scan.wgsl" with { type: "text" };
+import tokenTopKSource from "./token_top_k.wgsl" with { type: "text" };
 import { defineKernel } from "../kernel.ts";
 
 /** Elements of the `selection` tensor: threshold bits, ties to take, entries kept, flat index of the last tie taken. */
@@ -161,4 +162,15 @@ export const columnWrite = defineKernel({
     value: [1],
   }),
   workgroups: ({ features }, { LANES }) => [Math.ceil(features / LANES), 1, 1],
+});
+
+/** Keeps the `wanted` largest activations of each token, as sparsify's transcoders do, and puts 0 in the place of the others. */
+export const tokenTopK = defineKernel({
+  name: "token_top_k",
+  source: tokenTopKSource + isPositiveSource,
+  bindings: { activations: "write" },
+  params: { tokens: "u32", features: "u32", wanted: "u32" },
+  constants: { LANES: 8 },
+  shapes: ({ tokens, features }) => ({ activations: [features, tokens] }),
+  workgroups: ({ tokens }, { LANES }) => [Math.ceil(tokens / LANES), 1, 1],
 });

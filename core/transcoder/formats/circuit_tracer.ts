@@ -7,12 +7,14 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.ts";
-import { type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
+import { exists } from "../../files/exists.ts";
+import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { transposed } from "./native.ts";
+import { type ForeignTranscoder, type Layout, readLayout, shapeOf, transposed, unusableForeign } from "./layout.ts";
+import { readSmallText } from "./small_json.ts";
 
 /** The name of the set's file. */
 export const CIRCUIT_TRACER_CONFIG = "config.yaml";
@@ -117,4 +119,91 @@ function tensor(name: string, shape: readonly number[], data: TensorToWrite["dat
 
 function writeLayer(directory: string, layer: number, tensors: readonly TensorToWrite[]): Promise<void> {
   return writeSafetensors(join(directory, circuitTracerLayer(layer)), tensors, { format: "pt" });
+}
+
+const THRESHOLD = "activation_function.threshold";
+const LAYOUT: Layout = {
+  encoder: { name: "W_enc", axes: "features, input" },
+  encoderBias: "b_enc",
+  decoder: "W_dec",
+  decoderBias: "b_dec",
+  threshold: { name: THRESHOLD, isOptional: true },
+  skip: { name: "W_skip", axes: "output, input" },
+  // What a top-k of its own saves; what counts is what config.yaml says.
+  ignored: ["k"],
+};
+
+/**
+ * The layer that a file of a set is of.
+ *
+ * @param path The file.
+ * @returns Its number; null for a file of another name.
+ */
+export function layerOfFile(path: string): number | null {
+  const [, layer] = /^layer_(\d+)\.safetensors$/.exec(basename(path)) ?? [];
+  return layer === undefined ? null : Number(layer);
+}
+
+/**
+ * Opens a layer of a set. A file without thresholds is one of ReLU, as for circuit-tracer's own reader, unless config.yaml beside it asks for top-k.
+ *
+ * @param path The layer's file.
+ * @returns It; its hooks are those of config.yaml, or null.
+ * @throws {UserError} When a file is damaged, tensors are missing, too many or do not fit each other, a threshold is below 0, or config.yaml says
+ * that it predicts several layers.
+ */
+export async function openCircuitTracer(path: string): Promise<ForeignTranscoder> {
+  const place = join(dirname(path), CIRCUIT_TRACER_CONFIG);
+  const config = await exists(place) ? scalarsOf(await readSmallText(place)) : {}, unusable = unusableForeign(path);
+  const { model_kind = "transcoder_set", activation, k } = config;
+  if (model_kind !== "transcoder_set") {
+    throw unusable("config.yaml must describe a transcoder_set", `it is a ${model_kind}`);
+  }
+  const topK = activation === "topk" ? Number(k) : undefined;
+  if (topK !== undefined && !(Number.isSafeInteger(topK) && topK > 0)) {
+    throw unusable("with activation: topk config.yaml must give k", `it is ${k ?? "missing"}`);
+  }
+  const file = await openSafetensors(path);
+  try {
+    const shape = shapeOf(file, LAYOUT, unusable), features = featureCount(shape.groups);
+    // A set that asks for an activation leaves the thresholds of its layers alone.
+    const isJump = file.tensors.has(THRESHOLD) && activation !== "topk" && activation !== "relu";
+    return {
+      ...{ tool: "circuit-tracer", weightsPath: path, shape },
+      ...topK === undefined
+        ? { activation: isJump ? "jump-relu" : "relu" }
+        : { activation: "top-k", topK: Math.min(topK, features) },
+      ...{ source: config.feature_input_hook ?? null, target: config.feature_output_hook ?? null },
+      ...{ layer: layerOfFile(path), model: config.model_name ?? null },
+      remarks: isJump || activation !== undefined
+        ? []
+        : [`It has no ${THRESHOLD}: it is taken for one of plain ReLU, as circuit-tracer takes it without a word.`],
+      async read() {
+        const { weights, thresholds } = await readLayout(file, LAYOUT, shape, unusable);
+        const below = isJump ? thresholds!.findIndex((threshold) => threshold < 0) : -1;
+        if (below >= 0) {
+          throw unusable(
+            "no threshold may be below 0, where circuit-tracer lets negative activations through",
+            `that of feature ${below} is ${thresholds![below]}`,
+          );
+        }
+        const kept = isJump ? thresholds! : new Float32Array(features);
+        return { shape, weights, thresholds: kept, ...topK !== undefined && { topK: Math.min(topK, features) } };
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** The keys at the top of a YAML file that have a plain or quoted value in their own line; whatever else is in it is passed over. */
+function scalarsOf(yaml: string): Record<string, string> {
+  const pairs = yaml.split("\n").flatMap((line) => {
+    const [, key, value] = /^([A-Za-z_]\w*):[ \t]+(.*?)(?:[ \t]+#.*)?\r?$/.exec(line) ?? [];
+    if (key === undefined || value === "") return [];
+    return [[key, /^(["']).*\1$/.test(value) ? value.slice(1, -1) : value] as const];
+  });
+  return Object.fromEntries(pairs);
 }

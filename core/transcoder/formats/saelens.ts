@@ -8,11 +8,16 @@
  */
 
 import { join } from "node:path";
+import * as v from "valibot";
+import { MOST_GROUPS } from "../../../wgsl/transcoder/step.ts";
+import { UserError } from "../../errors.ts";
 import { writeFileAtomic } from "../../files/atomic.ts";
-import { writeSafetensors } from "../../files/safetensors.ts";
+import { openSafetensors, writeSafetensors } from "../../files/safetensors.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
+import { type ForeignTranscoder, type Layout, readLayout, shapeOf, unusableForeign } from "./layout.ts";
 import { saveTranscoder } from "./native.ts";
+import { readSmallJson } from "./small_json.ts";
 
 /** The names of the files. */
 export const SAELENS_CONFIG = "cfg.json", SAELENS_WEIGHTS = "sae_weights.safetensors";
@@ -74,4 +79,96 @@ export async function writeSaelens(
     metadata: { sae_lens_version: VERSION, sae_lens_training_version: null, ...metadata },
   };
   await writeFileAtomic(join(directory, SAELENS_CONFIG), JSON.stringify(config, null, 2) + "\n");
+}
+
+/** What is read of cfg.json; older versions have the hooks beside the sizes. */
+const Hooks = {
+  hook_name: v.optional(v.string()),
+  hook_name_out: v.optional(v.string()),
+  model_name: v.optional(v.string()),
+};
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
+const schema = v.object({
+  ...Hooks,
+  architecture: v.string(),
+  apply_b_dec_to_input: v.optional(v.boolean(), false),
+  normalize_activations: v.optional(v.string(), "none"),
+  activation_fn: v.optional(v.string(), "relu"),
+  metadata: v.optional(v.object({ ...Hooks, matryoshka_widths: v.optional(v.array(count)) }), {}),
+});
+
+/** The kinds that are transcoders, and whether their features have thresholds. */
+const ARCHITECTURES: Readonly<Record<string, { readonly isJump: boolean; readonly skip: boolean }>> = {
+  jumprelu_transcoder: { isJump: true, skip: false },
+  jumprelu_skip_transcoder: { isJump: true, skip: true },
+  transcoder: { isJump: false, skip: false },
+  skip_transcoder: { isJump: false, skip: true },
+};
+
+/**
+ * Opens a transcoder of SAELens.
+ *
+ * @param directory The directory with cfg.json and sae_weights.safetensors.
+ * @returns It.
+ * @throws {UserError} When a file is missing or damaged, tensors are missing, too many or do not fit each other, or it is another kind of thing or
+ * prepares its activations in a way that mtc does not.
+ */
+export async function openSaelens(directory: string): Promise<ForeignTranscoder> {
+  const config = await readSmallJson(join(directory, SAELENS_CONFIG), v.safeParser(schema));
+  const { architecture, apply_b_dec_to_input, normalize_activations, activation_fn, metadata } = config;
+  const refuse = (requirement: string, found: string, remedy = "export it as one of these") =>
+    new UserError({ action: `import ${directory}`, requirement, found, remedy });
+  const kind = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
+  if (kind === undefined) {
+    throw refuse(`its architecture must be one of ${Object.keys(ARCHITECTURES).join(", ")}`, `it is "${architecture}"`);
+  }
+  if (apply_b_dec_to_input) throw refuse("apply_b_dec_to_input must be false", "it is true, as of an autoencoder");
+  if (activation_fn !== "relu") throw refuse('its activation_fn must be "relu"', `it is "${activation_fn}"`);
+  if (normalize_activations !== "none") {
+    const remedy = "fold the scaling into its weights and export it again";
+    throw refuse('normalize_activations must be "none"', `it is "${normalize_activations}"`, remedy);
+  }
+  const file = await openSafetensors(join(directory, SAELENS_WEIGHTS)), unusable = unusableForeign(file.path);
+  const layout: Layout = {
+    encoder: { name: "W_enc", axes: "input, features" },
+    encoderBias: "b_enc",
+    decoder: "W_dec",
+    decoderBias: "b_dec",
+    threshold: kind.isJump ? { name: "threshold" } : null,
+    skip: kind.skip ? { name: "W_skip", axes: "output, input" } : null,
+  };
+  try {
+    const found = shapeOf(file, layout, unusable), features = featureCount(found.groups);
+    const shape = { ...found, groups: groupsOf(metadata.matryoshka_widths ?? [features], features, refuse) };
+    return {
+      tool: "saelens",
+      weightsPath: file.path,
+      ...{ shape, activation: kind.isJump ? "jump-relu" : "relu" },
+      source: metadata.hook_name ?? config.hook_name ?? null,
+      target: metadata.hook_name_out ?? config.hook_name_out ?? null,
+      ...{ layer: null, model: metadata.model_name ?? config.model_name ?? null, remarks: [] },
+      async read() {
+        const { weights, thresholds } = await readLayout(file, layout, shape, unusable);
+        return { shape, weights, thresholds: thresholds ?? new Float32Array(features) };
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
+}
+
+/** Groups by the ends of the prefixes. */
+function groupsOf(
+  widths: readonly number[],
+  features: number,
+  refuse: (requirement: string, found: string) => UserError,
+): number[] {
+  const groups = widths.map((width, i) => width - (widths[i - 1] ?? 0));
+  if (groups.length > MOST_GROUPS) {
+    throw refuse(`it may have up to ${MOST_GROUPS} matryoshka_widths`, `it has ${groups.length}`);
+  }
+  if (widths.at(-1) === features && groups.every((size) => size > 0)) return groups;
+  throw refuse(`its matryoshka_widths must rise to its ${features} features`, `they are ${widths.join(", ")}`);
 }

@@ -5,12 +5,15 @@
  * @module
  */
 
-import { join } from "node:path";
+import { basename, join, resolve } from "node:path";
+import * as v from "valibot";
+import { UserError } from "../../errors.ts";
 import { writeFileAtomic } from "../../files/atomic.ts";
-import { type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
+import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { transposed } from "./native.ts";
+import { type ForeignTranscoder, type Layout, readLayout, shapeOf, transposed, unusableForeign } from "./layout.ts";
+import { readSmallJson } from "./small_json.ts";
 
 /** The names of the files. */
 export const SPARSIFY_CONFIG = "cfg.json", SPARSIFY_WEIGHTS = "sae.safetensors";
@@ -44,4 +47,57 @@ export async function writeSparsify(directory: string, { shape, weights }: Trans
     normalize_decoder: false,
   };
   await writeFileAtomic(join(directory, SPARSIFY_CONFIG), JSON.stringify(config, null, 2) + "\n");
+}
+
+const schema = v.object({
+  activation: v.optional(v.string(), "topk"),
+  k: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  transcode: v.optional(v.boolean(), false),
+  skip_connection: v.optional(v.boolean(), false),
+});
+
+/**
+ * Opens a transcoder of sparsify. Its directory is called by the module whose input it reads and whose output it predicts, `layers.17.mlp`.
+ *
+ * @param directory The directory with cfg.json and sae.safetensors.
+ * @returns It.
+ * @throws {UserError} When a file is missing or damaged, tensors are missing, too many or do not fit each other, or it is an autoencoder or keeps
+ * its activations in another way.
+ */
+export async function openSparsify(directory: string): Promise<ForeignTranscoder> {
+  const { activation, k, transcode, skip_connection } = await readSmallJson(
+    join(directory, SPARSIFY_CONFIG),
+    v.safeParser(schema),
+  );
+  const refuse = (requirement: string, found: string) =>
+    new UserError({ action: `import ${directory}`, requirement, found, remedy: "choose another one" });
+  if (!transcode) throw refuse(`transcode must be true in its ${SPARSIFY_CONFIG}`, "it is not: this is an autoencoder");
+  if (activation !== "topk") throw refuse('its activation must be "topk"', `it is "${activation}"`);
+  const file = await openSafetensors(join(directory, SPARSIFY_WEIGHTS)), unusable = unusableForeign(file.path);
+  const layout: Layout = {
+    encoder: { name: "encoder.weight", axes: "features, input" },
+    encoderBias: "encoder.bias",
+    decoder: "W_dec",
+    decoderBias: "b_dec",
+    threshold: null,
+    skip: skip_connection ? { name: "W_skip", axes: "output, input" } : null,
+  };
+  try {
+    const shape = shapeOf(file, layout, unusable), features = featureCount(shape.groups), topK = Math.min(k, features);
+    const hookpoint = basename(resolve(directory)),
+      layer = /(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)/.exec(hookpoint);
+    return {
+      ...{ tool: "sparsify", weightsPath: file.path, shape, activation: "top-k", topK },
+      ...{ source: layer && `${hookpoint}.input`, target: layer && `${hookpoint}.output` },
+      ...{ layer: layer && Number(layer[1]), model: null, remarks: [] },
+      async read() {
+        const { weights } = await readLayout(file, layout, shape, unusable);
+        return { shape, weights, thresholds: new Float32Array(features), topK };
+      },
+      close: () => file.close(),
+    };
+  } catch (error) {
+    await file.close();
+    throw error;
+  }
 }
