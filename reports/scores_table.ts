@@ -4,7 +4,7 @@
  */
 
 import type { GroupSeparation, OriginalScores } from "../core/analysis/original_scores.ts";
-import { capital, decimal, integer } from "./format.ts";
+import { capital, decimal, integer, known } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** A dictionary that was scored. */
@@ -33,14 +33,14 @@ export function scoresTable(scores: OriginalScores): string {
   const { mean, median, never_fire, mean_of_others } = monosemanticity;
   const alike = (key: keyof GroupSeparation, group: number) => {
     const { [key]: found, by_chance: { [key]: chance } } = group_stats[group];
-    return [decimal(found ?? NaN, 4), decimal(chance ?? NaN, 4)];
+    return [figure(found ?? NaN), figure(chance ?? NaN)];
   };
   return table(["Score", numeric("Value"), numeric("By chance")], [
     ["absorption_score (pairs)", share(absorption_score, absorbed_pairs), fraction(absorption_by_chance)],
     ["splitting_score (pairs)", share(splitting_score, split_pairs), fraction(splitting_by_chance)],
-    ["monosemanticity, mean", decimal(mean, 4), "the same"],
-    ["monosemanticity, median", decimal(median, 4), "the same"],
-    ["monosemanticity, mean without features of ten firings or fewer", decimal(mean_of_others, 4), "the same"],
+    ["monosemanticity, mean", figure(mean), "the same"],
+    ["monosemanticity, median", figure(median), "the same"],
+    ["monosemanticity, mean without features of ten firings or fewer", figure(mean_of_others), "the same"],
     ["features that score 1 because they never fire", integer(never_fire), ""],
     ...group_stats.map((_, group) => [`within_similarity, group ${group}`, ...alike("within_similarity", group)]),
     ...group_stats.slice(0, last).flatMap((_, group) => [
@@ -50,7 +50,12 @@ export function scoresTable(scores: OriginalScores): string {
   ]);
 }
 
+/** A dash where there is none. */
+function figure(value: number): string {
+  return known(value, (value) => decimal(value, 4));
+}
+
 /** A share of pairs: there are so many that few of them are a small number. */
 function fraction(value: number): string {
-  return value === 0 ? "0" : value.toExponential(1);
+  return value === 0 ? "0" : known(value, (value) => value.toExponential(1));
 }

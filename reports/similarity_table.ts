@@ -8,7 +8,7 @@ import type { FeatureMap } from "../core/analysis/feature_map.ts";
 import type { AlikePair, Band, Cosines, FiringSimilarities, NearestPair } from "../core/analysis/similarity.ts";
 import type { Summary } from "../core/analysis/statistics.ts";
 import type { RecordedFiring, TalliedCosines } from "../core/runs/recorded.ts";
-import { counted, decimal, integer, percent } from "./format.ts";
+import { counted, decimal, integer, known, percent } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** The cosines of a dictionary's rows, beside those of random directions. */
@@ -60,7 +60,7 @@ export function similarityText(told: ToldSimilarity, name: (feature: number) => 
 
 /** How near the nearest other feature is, by each measure. */
 export function nearestTable({ decoder, encoder, firing: { correlation, jaccard } }: Compared): string {
-  const shown = ({ median, p95, max }: Summary) => [median, p95, max].map((value) => decimal(value, 3));
+  const shown = ({ median, p95, max }: Summary) => [median, p95, max].map(figure);
   const row = (name: string, found: Summary, chance: Summary) => [name, ...shown(found), ...shown(chance)];
   return table([
     "Nearest other feature by",
@@ -94,15 +94,17 @@ export function similaritySentences({ decoder, firing }: Pick<Compared, "decoder
     : `${
       counted(duplicate_pairs, "pair is a duplicate", "pairs are duplicates")
     } (decoder cosine and correlation above 0.9).`;
+  const written = decoder && Number.isFinite(decoder.cosines.largest.median)
+    ? [`The typical feature's decoder row ${placeOf(decoder)}.`]
+    : [];
+  if (!Number.isFinite(correlation.largest.median)) {
+    return [...written, "No two features fire on one token, so that nothing is said of how alike they fire."];
+  }
   return [
-    ...decoder ? [`The typical feature's decoder row ${placeOf(decoder)}.`] : [],
-    ...Number.isFinite(correlation.largest.median)
-      ? [
-        `The typical one that fires has a largest correlation of ${
-          decimal(correlation.largest.median, 3)
-        } with another, ${decimal(correlation.by_chance.median, 3)} with shuffled contexts.`,
-      ]
-      : [],
+    ...written,
+    `The typical one that fires has a largest correlation of ${decimal(correlation.largest.median, 3)} with another, ${
+      known(correlation.by_chance.median, (value) => decimal(value, 3))
+    } with shuffled contexts.`,
     duplicates,
     `${counted(absorbed_pairs, "pair has", "pairs have")} one feature that fires only where the other does, ${
       integer(absorbed_by_chance)
@@ -167,9 +169,14 @@ export function pairTable(
       name(a),
       String(b),
       name(b),
-      ...[correlation, cosine, context_cosine].map((value) => decimal(value, 3)),
+      ...[correlation, cosine, context_cosine].map(figure),
     ]),
   );
+}
+
+/** A cosine or a correlation; a dash where there is none. */
+function figure(value: number): string {
+  return known(value, (value) => decimal(value, 3));
 }
 
 /** What the column `Words around` is, and what chance gives. */
@@ -177,7 +184,9 @@ export function wordsSentence(
   { context_cosine_by_chance }: Pick<FiringSimilarities, "context_cosine_by_chance">,
 ): string {
   return "Words around: the mean TF-IDF cosine of the texts around ten strongest firings of the one and of the other, in different contexts; " +
-    `with texts around random tokens it is ${decimal(context_cosine_by_chance, 3)}.`;
+    (Number.isFinite(context_cosine_by_chance)
+      ? `with texts around random tokens it is ${decimal(context_cosine_by_chance, 3)}.`
+      : "there are too few contexts to say what it is with texts around random tokens.");
 }
 
 /** Features that fire only where another does. */
@@ -200,7 +209,7 @@ export function absorbedTable(
       name(outer),
       integer(fires),
       percent(share),
-      decimal(context_cosine, 3),
+      figure(context_cosine),
     ]),
   );
 }

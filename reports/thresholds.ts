@@ -42,4 +42,7 @@ export const thresholds = {
   rareShare: 0.2,
   /** With less than this share of features at the sample cap, more text is worth reading. */
   sampleCoverage: 0.5,
+  /** More features than this share found again in another seed are most of them; fewer than the other share are hardly any. */
+  foundAgainMost: 0.5,
+  foundAgainHardly: 0.05,
 } as const;

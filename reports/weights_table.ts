@@ -7,7 +7,7 @@ import type { SimilarRows } from "../core/analysis/similar_rows.ts";
 import type { Histogram, Summary } from "../core/analysis/statistics.ts";
 import type { EffectiveRank, GroupWeights, WeightAnalysis } from "../core/analysis/weight_groups.ts";
 import type { TensorStatistics } from "../core/analysis/weight_statistics.ts";
-import { counted, decimal, integer, percent, significant } from "./format.ts";
+import { counted, decimal, integer, known, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 import { rebinned, sparkline } from "./sparkline.ts";
 
@@ -121,8 +121,9 @@ export function similarNote({ decoder, encoder }: NonNullable<ToldWeights["simil
 }
 
 const nameOf = ({ group }: GroupWeights) => group === null ? "all" : String(group);
+/** A dash where there is nothing to summarise. */
 const ranged = ({ p05, median, p95 }: Summary, written: (value: number) => string) =>
-  `${written(median)} (${written(p05)} to ${written(p95)})`;
+  known(median, (median) => `${written(median)} (${written(p05)} to ${written(p95)})`);
 
 /** Lengths and biases of each group. */
 export function lengthTable(groups: readonly GroupWeights[]): string {
@@ -142,12 +143,14 @@ export function directionTable(groups: readonly GroupWeights[]): string {
   const two = (value: number) => decimal(value, 2), isAligned = groups.some(({ alignment }) => alignment !== null);
   const headings = ["Encoder dimensions", "Of random rows", "Decoder dimensions", "Of random rows"];
   const ranks = ({ participation_ratio, of_random }: EffectiveRank) =>
-    [participation_ratio, of_random].map((value) => decimal(value, 1));
+    [participation_ratio, of_random].map((value) => known(value, (value) => decimal(value, 1)));
   return table(
     ["Group", ...isAligned ? ["Alignment", "By chance"] : [], ...headings].map(numeric),
     groups.map((one) => [
       nameOf(one),
-      ...isAligned ? [ranged(one.alignment!, two), `± ${two(1.96 * one.alignment_by_chance!)}`] : [],
+      ...isAligned
+        ? [ranged(one.alignment!, two), known(1.96 * one.alignment_by_chance!, (value) => `± ${two(value)}`)]
+        : [],
       ...ranks(one.encoder_rank),
       ...ranks(one.decoder_rank),
     ]),
@@ -160,15 +163,19 @@ export function weightSentences({ groups: [whole], tensors }: ToldWeights): stri
   const broken = Object.values(tensors).reduce((sum, { non_finite }) => sum + non_finite, 0);
   return [
     ...broken > 0 ? [`${counted(broken, "weight")} not finite.`] : [],
-    ...along === null || against === null ? [] : [
+    ...along === null || against === null || !Number.isFinite(along) ? [] : [
       `${percent(along)} of the features write along what they read and ${
         percent(against)
       } against it, further than 1.96 standard ` +
       "deviations of chance, which leave 2.5 % on either side.",
     ],
-    `The decoder's rows use ${
-      decimal(participation_ratio / of_random, 2)
-    } times the dimensions of as many random rows.`,
+    ...Number.isFinite(participation_ratio / of_random)
+      ? [
+        `The decoder's rows use ${
+          decimal(participation_ratio / of_random, 2)
+        } times the dimensions of as many random rows.`,
+      ]
+      : [],
   ];
 }
 

@@ -118,6 +118,29 @@ export function settingsOf(config: RunSettings): RunSettings {
   return pick(config, () => true) as RunSettings;
 }
 
+/** What is only looked at of a training, and changes nothing of it; and the seeds. */
+const NOT_LEARNED_WITH: ReadonlySet<string> = new Set<keyof RunSettings>([
+  ...[
+    "log_every",
+    "checkpoint_every",
+    "sample_every",
+    "samples_per_feature",
+    "sample_threshold",
+    "sample_tokens",
+  ] as const,
+  ...["evaluation_tokens", "loss_tokens", "seed", "data_seed"] as const,
+]);
+
+/**
+ * The settings that seeds of one setting share.
+ *
+ * @param config Its config.json.
+ * @returns All that it learned with but its seeds, in the order of config.json.
+ */
+export function learnedWith(config: RunSettings): Partial<RunSettings> {
+  return Object.fromEntries(Object.entries(settingsOf(config)).filter(([key]) => !NOT_LEARNED_WITH.has(key)));
+}
+
 /**
  * The settings that all transcoders of a run share.
  *

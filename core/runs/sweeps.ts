@@ -7,7 +7,9 @@ import { directionsOf } from "../analysis/directions.ts";
 import { foundAgain, type Stability, together } from "../analysis/stability.ts";
 import { tapName } from "../model/sites.ts";
 import type { TranscoderAnalysis } from "./analysed.ts";
+import type { TranscoderConfig } from "./config.ts";
 import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
+import { learnedWith, type RunSettings } from "./settings.ts";
 import { readTranscoder } from "./transcoder.ts";
 
 /** So many of one target are worth a report of their own. */
@@ -108,19 +110,33 @@ function beats({ evaluation: a }: TranscoderAnalysis, { evaluation: b }: Transco
 function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
   const names = nameTranscoders(members.map(({ config }) => ({ ...idOf(config), seed: 0, data_seed: 0 })));
   const named = members.map((member, i) => {
-    return member.config.parent
-      ? { member, name: member.name, setting: member }
-      : { member, name: names[i], setting: names[i].file };
+    if (member.config.parent) return { member, name: member.name, setting: member };
+    return { member, name: names[i], setting: JSON.stringify([names[i].file, learnedWith(member.config)]) };
   });
-  return [...Map.groupBy(named, ({ setting }) => setting).values()].map((ofSetting) => {
-    const alike = ofSetting.map(({ member }) => member);
+  const families = [...Map.groupBy(named, ({ setting }) => setting).values()];
+  return families.map((ofSetting) => {
+    const alike = ofSetting.map(({ member }) => member), [{ name, member: { config } }] = ofSetting;
+    const namesakes = families.filter(([other]) => other.name.file === name.file).map(([{ member }]) => member.config);
     return {
-      ...{ name: ofSetting[0].name, members: alike },
+      ...{ name: config.parent ? name : told(name, config, namesakes), members: alike },
       fvu: seedMean(alike.map(({ evaluation }) => evaluation.fvu)),
       l0: seedMean(alike.map(({ evaluation }) => evaluation.l0)),
       stability: null,
     };
   });
+}
+
+/** A name with the settings that tell it from its namesakes: `layer 2 (k 16, steps 480)`. */
+function told(name: TranscoderName, config: TranscoderConfig, namesakes: readonly TranscoderConfig[]): TranscoderName {
+  const differing = Object.entries(learnedWith(config)).filter(([key, value]) =>
+    namesakes.some((other) => JSON.stringify(other[key as keyof RunSettings]) !== JSON.stringify(value))
+  );
+  if (differing.length === 0) return name;
+  const written = (value: unknown) =>
+    typeof value === "number" && Number.isInteger(value) ? value.toLocaleString("en-US") : JSON.stringify(value);
+  const remarks = differing.map(([key, value]) => `${key.replaceAll("_", " ")} ${written(value)}`).join(", ");
+  const remarked = (text: string) => text.endsWith(")") ? `${text.slice(0, -1)}, ${remarks})` : `${text} (${remarks})`;
+  return { ...name, title: remarked(name.title), phrase: remarked(name.phrase) };
 }
 
 /**
@@ -130,10 +146,14 @@ function settingsOf(members: readonly TranscoderAnalysis[]): SweepSetting[] {
 function growthWith(members: readonly TranscoderAnalysis[], setting: "features" | "k"): Growth | null {
   return growth(members.map(({ config, evaluation }) => {
     const { features, k, source, groups, learning_rate, skip, seed, data_seed, parent } = config;
+    const { steps, batch_tokens, context, passes } = config;
     const other = setting === "features" ? k : features;
     return {
       ...{ x: config[setting], y: evaluation.fvu, seed: parent?.fingerprint ?? `${seed} ${data_seed}` },
-      others: JSON.stringify([tapName(source), groups.length, learning_rate, skip, other]),
+      others: JSON.stringify([
+        ...[tapName(source), groups.length, learning_rate, skip, other],
+        ...[steps, batch_tokens, context, passes],
+      ]),
     };
   }));
 }

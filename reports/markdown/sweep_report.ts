@@ -12,6 +12,7 @@ import type { Sweep, SweepSetting } from "../../core/runs/sweeps.ts";
 import { bracketed, withInterval } from "../evaluation_table.ts";
 import { filesOf, SWEEP_FILES } from "../file_names.ts";
 import { confidence, counted, decimal, integer, interval, list, percent, significant, timestamp } from "../format.ts";
+import { thresholds } from "../thresholds.ts";
 import { bullets, type Column, document, numeric, plain, table } from "./markdown.ts";
 
 function recovered({ evaluation: { loss } }: TranscoderAnalysis): string {
@@ -96,9 +97,16 @@ export function stabilitySentence({ settings }: Sweep): string {
   const figures =
     `${percent(share)} of them are, against ${percent(random)} of random directions (standard error of the ` +
     `difference ${percent(error)}${shares.length > 1 ? `; means over ${counted(shares.length, "setting")}` : ""})`;
-  return share - random > 1.96 * error
-    ? `**Features are found again in other seeds:** ${figures}.`
-    : `**Features are found again no more than chance:** ${figures}.`;
+  return `${againLead(share, random, 1.96 * error)} ${figures}.`;
+}
+
+/** How many are found again, as far as the interval tells. */
+function againLead(share: number, random: number, error: number): string {
+  if (!(share - random > error)) return "**Features are found again no more than chance:**";
+  if (share - error > thresholds.foundAgainMost) return "**Most features are found again in other seeds:**";
+  return share + error < thresholds.foundAgainHardly
+    ? "**Hardly any feature is found again in other seeds, though more than by chance:**"
+    : "**Some features are found again in other seeds:**";
 }
 
 function stabilityTable({ settings }: Sweep): string {

@@ -5,7 +5,9 @@
 
 import assert from "node:assert/strict";
 import { hierarchyVerdict, type ParentFigures } from "../../core/analysis/hierarchy.ts";
+import type { Summary } from "../../core/analysis/statistics.ts";
 import { comparePair, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { RecordedFiring, TalliedCosines } from "../../core/runs/recorded.ts";
 import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
@@ -16,6 +18,8 @@ import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
 import { growthSentences, stabilitySentence } from "../../reports/markdown/sweep_report.ts";
 import { clusterSentence, graphSentence } from "../../reports/patterns_table.ts";
+import { mapSentences, similaritySentences, writtenSentence } from "../../reports/similarity_table.ts";
+import { weightSentences } from "../../reports/weights_table.ts";
 import { caveats } from "../../reports/reconstructions.ts";
 import { madeUpLayer } from "./known_layer.ts";
 import { equalL0, evolutionWith, toldComparison } from "./told_comparison.ts";
@@ -260,9 +264,9 @@ function sweepWith(fvus: [smaller: number, larger: number][]): Sweep {
 
 const falling = sweepWith([[0.3, 0.2], [0.31, 0.21]]), scattered = sweepWith([[0.3, 0.2], [0.2, 0.3]]);
 
-/** Of 100 features and of 100 random directions so many are found in the other seed. */
-function stableWith(found: number, byChance: number): Sweep {
-  const stability = { groups: [{ features: 100, judged: 100, found }], random: { judged: 100, found: byChance } };
+/** Of so many features and as many random directions so many are found in the other seed. */
+function stableWith(found: number, byChance: number, judged = 100): Sweep {
+  const stability = { groups: [{ features: judged, judged, found }], random: { judged, found: byChance } };
   return { ...falling, settings: falling.settings.map((setting) => ({ ...setting, stability })) };
 }
 
@@ -272,8 +276,14 @@ const ofSweeps: [sentence: string, said: Sweep, silent: Sweep][] = [
   ["FVU rises with", sweepWith([[0.2, 0.3], [0.21, 0.31]]), falling],
   ["FVU shows no clear growth with", scattered, falling],
   ["One seed gives no interval:", sweepWith([[0.3, 0.2]]), falling],
-  ["Features are found again in other seeds:", stableWith(60, 1), stableWith(1, 0)],
-  ["Features are found again no more than chance:", stableWith(60, 60), stableWith(60, 1)],
+  ["Most features are found again in other seeds:", stableWith(80, 1), stableWith(55, 1)],
+  ["Some features are found again in other seeds:", stableWith(55, 1), stableWith(80, 1)],
+  [
+    "Hardly any feature is found again in other seeds, though more than by chance:",
+    stableWith(60, 0, 10_000),
+    stableWith(600, 0, 10_000),
+  ],
+  ["Features are found again no more than chance:", stableWith(1, 0), stableWith(60, 0, 10_000)],
 ];
 
 /** Figures of children and parents: so much excess, so many families, so alike beyond chance; all ± 0.02. */
@@ -310,6 +320,40 @@ const connected = (features: number) => [
   graphSentence({ threshold: 0.1, features: 1000, edges: [], connected: features, largest_part: 2 }),
 ];
 
+const around = (median: number): Summary => ({
+  ...{ median, p05: median - 0.1, p95: median + 0.1, max: median + 0.2 },
+} as Summary);
+
+/** A dictionary whose typical nearest row has such a cosine, where random ones have 0.4 ± 0.1, and whose features fire alike or not at all. */
+function alikeWith({ nearest = 0.4, correlation = 0.5, duplicates = 0 } = {}): string[] {
+  const decoder = { cosines: { largest: around(nearest) }, by_chance: { largest: around(0.4) } } as TalliedCosines;
+  const firing = {
+    correlation: { largest: around(correlation), by_chance: around(0.1) },
+    ...{ duplicate_pairs: duplicates, absorbed_pairs: 0, absorbed_by_chance: 0 },
+  } as RecordedFiring;
+  // One sentence a paragraph, as they stand behind one another.
+  return similaritySentences({ decoder, firing });
+}
+
+/** Features of one cluster with such a cosine, dealt out anew 0.1 ± 0.02. */
+const writing = (within: number) => writtenSentence({ within, by_chance: 0.1, by_chance_std: 0.02 / 1.96 });
+
+/** A map of rows that vary, or do not. */
+const mapped = (share: number) =>
+  mapSentences({ x: new Float32Array(), y: new Float32Array(), shares: [share, share], share_by_chance: 0.1 });
+
+/** Rows with so many dimensions, where random ones have 10. */
+const spread = (dimensions: number) =>
+  weightSentences(
+    {
+      groups: [{
+        ...{ along: 0.1, against: 0 },
+        decoder_rank: { participation_ratio: dimensions, of_random: 10 },
+      }],
+      tensors: {},
+    } as unknown as Parameters<typeof weightSentences>[0],
+  );
+
 /** What the page about features says. */
 const ofFeatures: [sentence: string, said: readonly string[], silent: readonly string[]][] = [
   ["Nested groups: not to be judged.", withoutJudged(), equal],
@@ -329,6 +373,33 @@ const ofFeatures: [sentence: string, said: readonly string[], silent: readonly s
   ["Too few features for clusters:", clustered(NaN), clustered(0.1)],
   ["Features fire in company beyond chance:", connected(30), connected(12)],
   ["Features fire in company no more than by chance:", connected(12), connected(30)],
+  [
+    "The typical feature's decoder row lies nearer to another than 95 % of random directions do.",
+    alikeWith({ nearest: 0.6 }),
+    alikeWith(),
+  ],
+  [
+    "The typical feature's decoder row lies further from all others than 95 % of random directions do.",
+    alikeWith({ nearest: 0.2 }),
+    alikeWith(),
+  ],
+  [
+    "The typical feature's decoder row lies as near to another as random directions do.",
+    alikeWith(),
+    alikeWith({ nearest: 0.6 }),
+  ],
+  ["The typical one that fires has a largest correlation of", alikeWith(), alikeWith({ correlation: NaN })],
+  [
+    "No two features fire on one token, so that nothing is said of how alike they fire.",
+    alikeWith({ correlation: NaN }),
+    alikeWith(),
+  ],
+  ["No two features are duplicates", alikeWith(), alikeWith({ duplicates: 2 })],
+  ["Features that fire alike write alike:", writing(0.2), writing(0.11)],
+  ["Features that fire alike write less alike than others:", writing(0.05), writing(0.11)],
+  ["Features that fire alike do not write alike:", writing(0.11), writing(0.2)],
+  ["The map shows", mapped(0.2), mapped(NaN)],
+  ["The decoder's rows use", spread(8), spread(NaN)],
 ];
 
 function withoutJudged(): string[] {

@@ -33,6 +33,25 @@ Deno.test("those that nobody beats are on the front, and seeds are taken togethe
   assert.ok(Math.abs(settings[0].fvu.mean - 0.31) < 1e-9);
 });
 
+Deno.test("runs that differ in steps or batch are settings of their own, not seeds, and named so; what is only looked at makes no difference", () => {
+  const [one, two, three] = members;
+  const longer = { ...two, config: { ...two.config, steps: 2 * two.config.steps } };
+  const looked = { ...two, config: { ...two.config, log_every: 1, loss_tokens: 4096 } };
+  const told = (all: typeof members) =>
+    sweepsOf(all)[0].settings.map(({ name, members }) => [name.phrase, members.length]);
+  assert.deepEqual(told([one, longer, three]), [
+    ["layer 2 (k 16, steps 600)", 1],
+    ["layer 2 (k 16, steps 1,200)", 1],
+    ["layer 2 (k 32)", 1],
+  ]);
+  assert.deepEqual(told([one, looked, three]), [["layer 2 (k 16)", 2], ["layer 2 (k 32)", 1]]);
+  const batches = [one, two, three].map((member, i) => ({
+    ...member,
+    config: { ...member.config, batch_tokens: 64 << i },
+  }));
+  assert.equal(sweepsOf(batches)[0].withK, null, "slopes lie along transcoders that share all other settings");
+});
+
 Deno.test("one that began with finished weights is no seed: neither its FVU nor its features count as one's", async () => {
   const parent = { name: "first/layer2", fingerprint: "f".repeat(64), steps: 600 };
   const started = { ...members[1], config: { ...members[1].config, parent } };
