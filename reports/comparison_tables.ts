@@ -72,7 +72,7 @@ export function matchTable({ matching: { a, b } }: Pick<ToldComparison, "matchin
     [`found in the other (above ${SAME_FEATURE})`, ...both.map(({ same, judged }) => sharedBy(same, judged))],
     [
       "the same by chance",
-      ...both.map(({ histogram_by_chance }) => percent(shareAbove(histogram_by_chance, SAME_FEATURE))),
+      ...both.map(({ histogram_by_chance }) => known(shareAbove(histogram_by_chance, SAME_FEATURE), percent)),
     ],
     ["its own (no match beyond chance)", ...both.map(({ unique, judged }) => sharedBy(unique, judged))],
     ["a match must be above", ...both.map(({ chance_limit }) => three(chance_limit))],

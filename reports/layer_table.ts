@@ -16,7 +16,7 @@ import { median } from "../core/analysis/statistics.ts";
 import { JUDGED_FIRES } from "../core/analysis/token_binding.ts";
 import type { StoredAttribution } from "../core/runs/attribution.ts";
 import { attributionSentence, KIND_NAMES, kindsOf } from "./attribution_table.ts";
-import { counted, decimal, integer, list, percent } from "./format.ts";
+import { counted, decimal, integer, known, list, percent } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 
 /** What is told of one transcoder. */
@@ -83,7 +83,7 @@ export function kindTable({ kinds, features }: LayerAnalysis): string {
       FEATURE_KIND_NAMES[kind],
       ...groups.map((group) => {
         const of = features.filter((one) => one.group === group);
-        return percent(of.filter((one) => one.kind === kind).length / of.length);
+        return known(of.filter((one) => one.kind === kind).length / of.length, percent);
       }),
       percent(count / features.length),
       percent(mass),
@@ -130,6 +130,7 @@ export function linkSentence({ link }: LayerAnalysis): string {
 /** How many features no other layer has; it could have been otherwise. */
 export function ownSentence({ others, own, features }: LayerAnalysis): string {
   if (own === null) return "There is no other layer to hold it against; give a run with several.";
+  if (features.length === 0) return "No feature fires often enough to be looked for in another layer.";
   return `${integer(own)} of ${counted(features.length, "judged feature")} (${percent(own / features.length)}) ${
     own === 1 ? "has" : "have"
   } no match beyond chance in ${list(others.map(({ name }) => name))}.`;
@@ -143,7 +144,7 @@ export function leastElsewhere(features: readonly LayerFeature[]): LayerFeature[
 
 /** The other layers. */
 export function otherTable({ others }: LayerAnalysis): string {
-  const share = (of: number, all: number) => `${integer(of)} (${percent(of / all)})`;
+  const share = (of: number, all: number) => all === 0 ? "–" : `${integer(of)} (${percent(of / all)})`;
   return table(
     ["Held against", ...["Judged", `Found there (above ${SAME_FEATURE})`, "Not there"].map(numeric)],
     others.map(({ name, judged, same, unique }) => [name, integer(judged), share(same, judged), share(unique, judged)]),

@@ -25,7 +25,7 @@ import { byMass } from "../../reports/attribution_table.ts";
 import { onHeldOut } from "../held_out.ts";
 import { Progress } from "../progress.ts";
 import { onModel } from "./on_model.ts";
-import type { Analysed, OutputOptions } from "./output.ts";
+import { type Analysed, eachAnalysed, type LeaveOut, type OutputOptions } from "./output.ts";
 
 /** What is asked. */
 export interface AttributionOptions extends OutputOptions {
@@ -50,14 +50,16 @@ export interface AttributionOptions extends OutputOptions {
  *
  * @param transcoders Of one run.
  * @param options How much.
+ * @param leaveOut Hears of those that cannot be measured; the first one ends it all if left out.
  * @returns What was found of each, in their order.
  * @throws {UserError} As the parts do.
  */
 export function measureAll(
   transcoders: readonly FinishedTranscoder[],
   options: Pick<AttributionOptions, "model" | "data" | "tokens" | "top">,
+  leaveOut?: LeaveOut,
 ): Promise<Analysed<StoredAttribution>[]> {
-  return measure(transcoders, options, (features) => byMass(features).slice(0, options.top));
+  return measure(transcoders, options, (features) => byMass(features).slice(0, options.top), leaveOut);
 }
 
 /**
@@ -66,6 +68,7 @@ export function measureAll(
  * @param transcoders Of one run.
  * @param options How much.
  * @param toTell Chooses whose tokens are told, of those that fire.
+ * @param leaveOut Hears of those that cannot be measured; the first one ends it all if left out.
  * @returns What was found of each, in their order.
  * @throws {UserError} As the parts do.
  */
@@ -73,10 +76,11 @@ export async function measure(
   transcoders: readonly FinishedTranscoder[],
   { model, data, tokens }: Pick<AttributionOptions, "model" | "data" | "tokens">,
   toTell: (features: StoredAttribution["features"]) => StoredAttribution["features"],
+  leaveOut?: LeaveOut,
 ): Promise<Analysed<StoredAttribution>[]> {
   return await onModel(transcoders, model, async (gpu, files) => {
-    const config = configOf(files), analysed: Analysed<StoredAttribution>[] = [];
-    for (const transcoder of transcoders) {
+    const config = configOf(files);
+    return await eachAnalysed(transcoders, async (transcoder) => {
       const { config: { source, context, groups, steps }, name: { title } } = transcoder;
       const contexts = Math.min(
         contextsPerForward(gpu, config, context),
@@ -97,14 +101,12 @@ export async function measure(
       const told = toTell(features);
       const found = await tokensOf(gpu, files, transcoder, sum, told.map(({ feature }) => feature));
       told.forEach((one, i) => one.tokens = found[i]);
-      const result = {
+      return {
         ...{ steps, source: tapName(source), is_norm_fixed: sum.epsilon !== null },
         cosine_chance: 1.96 / Math.sqrt(config.dModel),
         ...{ ...figures, features, definitions: { ...ATTRIBUTION_DEFINITIONS } },
       };
-      analysed.push({ transcoder, result });
-    }
-    return analysed;
+    }, leaveOut);
   });
 }
 

@@ -9,7 +9,16 @@ import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { StoredImportance } from "../../core/runs/importance.ts";
 import { movedDataOption, movedModelOption, runOption, wholeNumberOption } from "../options.ts";
 import { Progress, timeToCome } from "../progress.ts";
-import { type Analysed, type CsvRow, keep, type OutputOptions, outputOptions, print } from "./output.ts";
+import {
+  type Analysed,
+  type CsvRow,
+  eachAnalysed,
+  keep,
+  type LeaveOut,
+  type OutputOptions,
+  outputOptions,
+  print,
+} from "./output.ts";
 
 interface ImportanceOptions extends OutputOptions, Choice {
   run: string;
@@ -30,12 +39,14 @@ const SHOWN = 20;
  *
  * @param transcoders Of one run.
  * @param options On how much text, which features are switched off, and where model and text lie.
+ * @param leaveOut Hears of those that cannot be measured; the first one ends it all if left out.
  * @returns What was found of each, in their order.
  * @throws {UserError} When model or text cannot be read or are not those that the run was trained on, or the device fails.
  */
 export async function importanceOf(
   transcoders: readonly FinishedTranscoder[],
   { model, data, tokens, ...choice }: Omit<ImportanceOptions, "run" | "json" | "csv">,
+  leaveOut?: LeaveOut,
 ): Promise<Analysed<StoredImportance>[]> {
   const { openModelVisibly } = await import("../open_model.ts");
   const { onHeldOut } = await import("../held_out.ts");
@@ -47,10 +58,9 @@ export async function importanceOf(
   const { modelOf } = await import("../../core/runs/finished.ts");
   const { groupOf } = await import("../../core/transcoder/shape.ts");
   const files = await openModelVisibly(model ?? modelOf(transcoders)), [{ config: { precision } }] = transcoders;
-  const analysed: Analysed<StoredImportance>[] = [];
   try {
     using gpu = await openGpu(undefined, precision);
-    for (const transcoder of transcoders) {
+    return await eachAnalysed(transcoders, async (transcoder) => {
       const { config, name: { title }, directory, transcoder: { weights, thresholds } } = transcoder;
       const { groups, steps } = config;
       const rows = await hasFeatures(directory) ? await readFeatures(directory, groups) : null;
@@ -85,12 +95,11 @@ export async function importanceOf(
       });
       const figures = importanceFigures(measured, (feature) => groupOf(groups, feature));
       const silent = rows && explainSilent(rows, watched, weights, thresholds, preActivations);
-      analysed.push({ transcoder, result: { steps, ...figures, silent } });
-    }
+      return { steps, ...figures, silent };
+    }, leaveOut);
   } finally {
     await files.weights.close();
   }
-  return analysed;
 }
 
 function csvRows({ result: { tokens, features } }: Analysed<StoredImportance>): CsvRow[] {

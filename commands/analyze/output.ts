@@ -34,6 +34,35 @@ export interface Analysed<Result> {
   readonly result: Result;
 }
 
+/** Hears of a transcoder that could not be analysed, and why. */
+export type LeaveOut = (transcoder: FinishedTranscoder, error: UserError) => void;
+
+/**
+ * Analyses transcoders one behind the other.
+ *
+ * @param transcoders Them.
+ * @param analyse Analyses one.
+ * @param leaveOut Hears of those that cannot be, which do not cost the others theirs; the first one ends it all if left out.
+ * @returns What was found, in their order.
+ * @throws {UserError} As `analyse` does, where nobody hears of it.
+ */
+export async function eachAnalysed<Result>(
+  transcoders: readonly FinishedTranscoder[],
+  analyse: (transcoder: FinishedTranscoder) => Promise<Result>,
+  leaveOut?: LeaveOut,
+): Promise<Analysed<Result>[]> {
+  const analysed: Analysed<Result>[] = [];
+  for (const transcoder of transcoders) {
+    try {
+      analysed.push({ transcoder, result: await analyse(transcoder) });
+    } catch (error) {
+      if (!leaveOut || !(error instanceof UserError)) throw error;
+      leaveOut(transcoder, error);
+    }
+  }
+  return analysed;
+}
+
 /** The rows of a CSV: a value by each column's name, in the order of the columns; NaN and null are empty cells. */
 export type CsvRow = Readonly<Record<string, string | number | boolean | null>>;
 

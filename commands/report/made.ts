@@ -5,6 +5,7 @@
 
 import { dirname, resolve } from "node:path";
 import type { LayerInput } from "../../core/analysis/layer.ts";
+import type { LossEvaluation } from "../../core/analysis/loss.ts";
 import type { Matching } from "../../core/analysis/matching.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
@@ -18,6 +19,7 @@ import {
 } from "../../core/runs/analysed.ts";
 import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
 import { writeCoherence } from "../../core/runs/coherence.ts";
+import type { TranscoderConfig } from "../../core/runs/config.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
 import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
@@ -28,7 +30,7 @@ import { readingTokens, readRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { list } from "../../reports/format.ts";
 import { onModel } from "../analyze/on_model.ts";
-import { type Analysed, keep } from "../analyze/output.ts";
+import { type Analysed, keep, type LeaveOut } from "../analyze/output.ts";
 import type { Moved } from "../analyze/reading.ts";
 import { type Recorded, visibly } from "../analyze/recorded.ts";
 import { recordAnew } from "../analyze/records.ts";
@@ -90,7 +92,7 @@ export type Made = readonly [transcoder: ChosenTranscoder, made: MadeAnalyses];
  *
  * @param chosen Those that a report is about.
  * @param options How much.
- * @returns Each with what was made of it, as soon as it is; those of one run together.
+ * @returns Each with what was made of it, as soon as it is; those that read the same together.
  */
 export async function* makeAnalyses(
   chosen: readonly ChosenTranscoder[],
@@ -112,29 +114,33 @@ export async function* makeAnalyses(
   }
 }
 
-/** Transcoders of one run, as many as the memory for them takes. */
+/**
+ * Transcoders that read the same of the same model and text, of one run or of several, as many together as the memory for them takes: one pass
+ * serves all, and layers of different runs are held against each other.
+ */
 function openedAtOnce(chosen: readonly ChosenTranscoder[]): ChosenTranscoder[][] {
-  const groups: ChosenTranscoder[][] = [];
-  let bytes = 0;
-  for (const members of Map.groupBy(chosen, ({ path }) => dirname(resolve(path))).values()) {
-    for (const one of members) {
-      const { config: { d_in, d_out, features, k }, config } = one, group = groups.at(-1);
-      const own = 4 * features * (d_in + d_out) + 8 * k * readingTokens(config);
-      const fits = group !== undefined && members.includes(group[0]) && isOfOneRun(group[0].config, config) &&
-        bytes + own <= AT_ONCE;
-      if (fits) group.push(one);
-      else groups.push([one]);
-      bytes = fits ? bytes + own : own;
-    }
+  const groups: { readonly members: ChosenTranscoder[]; bytes: number }[] = [];
+  for (const one of chosen) {
+    const { config: { d_in, d_out, features, k }, config } = one;
+    const own = 4 * features * (d_in + d_out) + 8 * k * readingTokens(config);
+    const fitting = groups.findLast(({ members: [first] }) => readTogether(first.config, config));
+    const group = fitting && fitting.bytes + own <= AT_ONCE ? fitting : { members: [], bytes: 0 };
+    if (group !== fitting) groups.push(group);
+    group.members.push(one);
+    group.bytes += own;
   }
-  return groups;
+  return groups.map(({ members }) => members);
+}
+
+function readTogether(a: TranscoderConfig, b: TranscoderConfig): boolean {
+  return isOfOneRun(a, b) && a.precision === b.precision && readingTokens(a) === readingTokens(b);
 }
 
 function ofAll(reason: string): Reasons {
   return { record: reason, attribution: reason, loss: reason, importance: reason, coherence: reason };
 }
 
-/** Those of one run with what is made of them, which shares a model and a text. */
+/** Those that share a model and a text, with what is made of them. */
 async function* makeTogether(
   opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
   chosen: readonly ChosenTranscoder[],
@@ -180,7 +186,7 @@ async function* makeTogether(
   for (const { one, made } of making) yield [opened.get(one)!, await made];
 }
 
-/** How the other layers of a run have the features of each transcoder. */
+/** How other layers have the features of each transcoder. */
 async function othersOf(
   recorded: readonly Recorded[],
   matchings: Matchings,
@@ -199,11 +205,17 @@ async function makeWithModel(
   lacking: (analysis: ModelAnalysis) => FinishedTranscoder[],
   { model, data }: Moved,
 ): Promise<void> {
-  const attempt = async (analysis: ModelAnalysis, make: (those: FinishedTranscoder[]) => Promise<void>) => {
+  const attempt = async (
+    analysis: ModelAnalysis,
+    make: (those: FinishedTranscoder[], leaveOut: LeaveOut) => Promise<void>,
+  ) => {
     const those = lacking(analysis);
     if (those.length === 0) return;
     try {
-      await make(those);
+      await make(those, (one, { message }) => {
+        console.error(`mtc: ${one.name.title} without ${NAMES[analysis]}: ${message}`);
+        states.get(one)!.leaveOut(analysis, message);
+      });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
       // Whatever else takes the model takes all that a record does.
@@ -219,9 +231,9 @@ async function makeWithModel(
     const records = await recordAnew(those, { model, data });
     those.forEach((one, i) => states.get(one)!.record = records[i]);
   });
-  await attempt("attribution", async (those) => {
+  await attempt("attribution", async (those, leaveOut) => {
     const { measureAll } = await import("../analyze/attribution_measures.ts");
-    const measured = await measureAll(those, { ...ATTRIBUTION, model, data });
+    const measured = await measureAll(those, { ...ATTRIBUTION, model, data }, leaveOut);
     put(measured, (attribution) => ({ attribution }));
     await keep(measured, (directory, { result }) => writeAttribution(directory, result));
   });
@@ -234,20 +246,25 @@ async function makeWithModel(
   });
   await attempt("loss", async (those) => {
     const { measureLosses } = await import("../evaluate.ts");
-    const losses = await onModel(
-      those,
-      model,
-      (gpu, files) => measureLosses(gpu, files, those, { data, split: "test" }),
-    );
-    const measured = those.map((transcoder, i) => ({ transcoder, result: losses[i] }));
+    // Transcoders of one run are put in place together, too.
+    const runs = Map.groupBy(those, ({ directory }) => dirname(resolve(directory))).values();
+    const measured: Analysed<LossEvaluation>[] = [];
+    for (const ofRun of runs) {
+      const losses = await onModel(
+        ofRun,
+        model,
+        (gpu, files) => measureLosses(gpu, files, ofRun, { data, split: "test" }),
+      );
+      ofRun.forEach((transcoder, i) => measured.push({ transcoder, result: losses[i] }));
+    }
     put(measured, (loss) => ({ loss }));
     await keep(measured, async (directory, { result: loss }) => {
       await writeEvaluation(directory, { ...await readEvaluation(directory), loss });
     });
   });
-  await attempt("importance", async (those) => {
+  await attempt("importance", async (those, leaveOut) => {
     const { importanceOf } = await import("../analyze/importance.ts");
-    const measured = await importanceOf(those, { ...IMPORTANCE, model, data });
+    const measured = await importanceOf(those, { ...IMPORTANCE, model, data }, leaveOut);
     put(measured, (importance) => ({ importance }));
     await keep(measured, (directory, { result }) => writeImportance(directory, result));
   });

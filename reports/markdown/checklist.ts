@@ -4,6 +4,7 @@
  * A tick says that what is asked is there for every transcoder and holds. An open box says for which ones not, and what would tick it.
  * @module
  */
+import { hierarchyVerdict } from "../../core/analysis/hierarchy.ts";
 import { residualSum } from "../../core/model/residual.ts";
 import { isTrainedHere, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, successChecks, verdict } from "../checks.ts";
@@ -193,6 +194,51 @@ function matchedLayers(comparisons: readonly ReportedPair[]): Item {
   return { task, ticked: false, found: told.join("; ") };
 }
 
+/** Whether firing has a shape that chance does not give: clusters, or parents in earlier groups. */
+function patterns(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Identified interesting feature patterns", transcoders, {
+    lacks: ({ recorded, path }) => {
+      if (!recorded) return code(`mtc analyze features --run ${path}`);
+      const { patterns: { clusters }, hierarchy } = recorded;
+      const { silhouette, silhouette_by_chance, silhouette_error } = clusters;
+      const hasClusters = silhouette - silhouette_by_chance > 1.96 * silhouette_error;
+      const hasParents = hierarchy !== null && hierarchy.nested.judged > 0 &&
+        hierarchyVerdict(hierarchy, null).beyond_chance === "yes";
+      return hasClusters || hasParents ? "" : "neither clusters nor parents of features beyond chance";
+    },
+    found: `features fire in clusters, or have parents in earlier groups, beyond chance; see ${
+      links(transcoders, "features")
+    }`,
+  });
+}
+
+/** Whether features are the layer's own: more have no match in the nearest other layer than chance leaves without. */
+function ownBehaviours(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Found layer-specific behaviors", transcoders, {
+    lacks: ({ recorded, path }) => {
+      if (!recorded) return code(`mtc analyze features --run ${path}`);
+      const [nearest] = recorded.layer.others;
+      if (nearest === undefined) return "there is no other layer to hold it against";
+      return nearest.unique > 0 ? "" : "each feature has a match in the nearest other layer";
+    },
+    found: `each layer has features without a match in the nearest other one; see ${
+      links(transcoders, "interpretability")
+    }`,
+  });
+}
+
+function insightful(transcoders: readonly TranscoderAnalysis[]): Item {
+  return ofEach("Generated interpretable insights", transcoders, {
+    lacks: ({ recorded, path }) =>
+      !recorded
+        ? code(`mtc analyze features --run ${path}`)
+        : recorded.layer.features.length > 0
+        ? ""
+        : "no feature fires often enough to be judged",
+    found: `findings, each with what would show it wrong, in ${links(transcoders, "interpretability")}`,
+  });
+}
+
 const reader = (task: string, found: string): Item => ({ task, ticked: null, found });
 
 /**
@@ -264,6 +310,18 @@ export function checklist({ transcoders, comparisons }: ChecklistInput): Phase[]
         ),
         reader("Document lessons learned", "yours to write"),
         reader("Update analysis tools", "yours to say what is missing"),
+      ],
+    },
+    {
+      title: "Analysis success",
+      items: [
+        patterns(transcoders),
+        ownBehaviours(transcoders),
+        insightful(transcoders),
+        reader(
+          "Created actionable findings for future research",
+          "what would show each finding of the interpretability reports wrong is an experiment",
+        ),
       ],
     },
   ];

@@ -19,6 +19,7 @@ import {
   duration,
   integer,
   interval,
+  known,
   mappingText,
   percent,
   significant,
@@ -113,17 +114,22 @@ function shareInterval([low, high]: Interval): string {
 }
 
 function distributionTable(comparison: ComparedPair): string {
+  const density = (share: number) => percent(share, 3);
   return sideBySide(comparison, [
-    ["Median density", ({ statistics }) => percent(10 ** statistics.logDensity.median, 3)],
+    ["Median density", ({ statistics }) => known(10 ** statistics.logDensity.median, density)],
     [
       "Density, middle 90 %",
-      ({ statistics: { logDensity } }) => `${percent(10 ** logDensity.p05, 3)} to ${percent(10 ** logDensity.p95, 3)}`,
+      ({ statistics: { logDensity: { p05, p95 } } }) =>
+        known(10 ** p05, (low) => `${density(low)} to ${density(10 ** p95)}`),
     ],
     ["Dense features", (transcoder) => integer(denseFeatures(transcoder).length)],
     ["Rare features", (transcoder) => integer(rareFeatures(transcoder))],
-    ["Largest activation", ({ statistics }) => significant(statistics.maxActivation.max)],
-    ["Median of the maxima", ({ statistics }) => significant(statistics.maxActivation.median)],
-    ["Median token entropy", ({ statistics }) => `${decimal(statistics.tokenEntropy.median, 2)} bits`],
+    ["Largest activation", ({ statistics }) => known(statistics.maxActivation.max, significant)],
+    ["Median of the maxima", ({ statistics }) => known(statistics.maxActivation.median, significant)],
+    [
+      "Median token entropy",
+      ({ statistics }) => known(statistics.tokenEntropy.median, (bits) => `${decimal(bits, 2)} bits`),
+    ],
     ["Token detectors", detectorShare],
     ["Median feature norm", ({ weights }) => significant(weights.encoderNorms.median, 3)],
   ]);

@@ -101,12 +101,13 @@ function hierarchy(transcoder: TranscoderAnalysis): string {
   const share = (alone - first.fvu) / (alone - evaluation.fvu);
   const gain = prefixes[prefixes.length - 2].fvu - evaluation.fvu;
   const last = statistics.groups[statistics.groups.length - 1];
-  return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features, with ` +
-    `${percent(shareOfPrefix(transcoder, 1), 0)} of all activations, explain ${
+  const activations = shareOfPrefix(transcoder, 1), hasFired = Number.isFinite(activations);
+  return `**Hierarchy: the first ${percent(first.prefix / config.features, 0)} of the features` +
+    `${hasFired ? `, with ${percent(activations, 0)} of all activations,` : ""} explain ${
       percent(share, 0)
     } of what the whole dictionary ${skip_alone ? "adds to the skip connection" : "explains"}** (FVU ${
       decimal(first.fvu, 3)
-    } alone). The last group, with ${percent(last.shareOfActivations, 0)} of the activations, ${
+    } alone). The last group${hasFired ? `, with ${percent(last.shareOfActivations, 0)} of the activations,` : ""} ${
       gain > 0
         ? `lowers FVU by ${decimal(gain, 3)}${gain < thresholds.groupGain ? ", which is little" : ""}`
         : "does not lower FVU"

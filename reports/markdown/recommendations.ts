@@ -148,12 +148,11 @@ function firstGroup(transcoder: TranscoderAnalysis): string {
   const { evaluation, config } = transcoder;
   const enough = evaluation.fvu_per_prefix.find(({ fvu }) => missedFvu({ ...evaluation, fvu }) === "");
   if (!enough || enough.prefix === config.features) return "";
+  const activations = shareOfPrefix(transcoder, evaluation.fvu_per_prefix.indexOf(enough) + 1);
   return `**Begin with the first ${
     integer(enough.prefix)
   } features** when a short list is wanted: they meet the FVU goal ` +
-    `alone (${decimal(enough.fvu, 3)}), with ${
-      percent(shareOfPrefix(transcoder, evaluation.fvu_per_prefix.indexOf(enough) + 1), 0)
-    } of all activations.`;
+    `alone (${decimal(enough.fvu, 3)})${withShare(activations, "of all activations")}.`;
 }
 
 function lastGroup({ evaluation, config, statistics }: TranscoderAnalysis): string {
@@ -163,9 +162,14 @@ function lastGroup({ evaluation, config, statistics }: TranscoderAnalysis): stri
   return `**A smaller dictionary may do.** The last ${
     integer(config.groups[config.groups.length - 1])
   } features lower FVU by ` +
-    `only ${decimal(Math.max(gain, 0), 3)}, with ${
-      percent(statistics.groups[statistics.groups.length - 1].shareOfActivations, 0)
-    } of the activations.`;
+    `only ${decimal(Math.max(gain, 0), 3)}${
+      withShare(statistics.groups[statistics.groups.length - 1].shareOfActivations, "of the activations")
+    }.`;
+}
+
+/** A clause on a share; nothing where nothing fired. */
+function withShare(share: number, what: string): string {
+  return Number.isFinite(share) ? `, with ${percent(share, 0)} ${what}` : "";
 }
 
 function dense(transcoder: TranscoderAnalysis): string {

@@ -5,6 +5,7 @@ import { comparePair, type TranscoderAnalysis } from "../../core/runs/analysed.t
 import type { ToldComparison } from "../../reports/compared.ts";
 import { checklist, itemLine } from "../../reports/markdown/checklist.ts";
 import { indexPage } from "../../reports/markdown/index_page.ts";
+import { type MadeUp, madeUpLayer } from "./known_layer.ts";
 import { syntheticAnalysis, type SyntheticRun } from "./synthetic_run.ts";
 
 const small: Partial<SyntheticRun> = { groups: [32, 64, 32], dIn: 16, dOut: 16, samplesPerFeature: 12 };
@@ -13,7 +14,13 @@ const steps = 600;
 /** A run with all that the checklist asks for, as far as it looks. */
 async function whole(changes: Partial<SyntheticRun> = {}): Promise<TranscoderAnalysis> {
   const made = await syntheticAnalysis({ ...small, ...changes });
-  const there = { importance: {}, attribution: {}, coherence: {}, recorded: {}, checkpoints: [steps, steps / 2] };
+  const there = {
+    importance: {},
+    attribution: {},
+    coherence: {},
+    recorded: madeUpLayer().recorded,
+    checkpoints: [steps, steps / 2],
+  };
   return { ...made, ...there, evaluation: { ...made.evaluation, loss: {} } } as unknown as TranscoderAnalysis;
 }
 
@@ -34,11 +41,11 @@ function lineOf(task: string, ...transcoders: TranscoderAnalysis[]): string {
 
 Deno.test("all that a program can tell is ticked where two good runs have everything, and nothing else is", () => {
   const lines = linesOf(good, other);
-  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 12);
+  assert.equal(lines.filter((line) => line.startsWith("[x] ")).length, 15);
   assert.deepEqual(
     lines.filter((line) => !line.startsWith("[x] ")).map((line) => /\[ \] .* \(no program can\): /.test(line)),
     [
-      ...[true, true, true, true],
+      ...[true, true, true, true, true],
     ],
   );
   assert.deepEqual(linesOf().filter((line) => line.startsWith("[x] ")), [], "of no run nothing is ticked");
@@ -46,7 +53,30 @@ Deno.test("all that a program can tell is ticked where two good runs have everyt
 
 Deno.test("each box is open where what it asks is not there, for whom, and what would tick it", async () => {
   const without = (changes: Partial<TranscoderAnalysis>) => ({ ...other, ...changes });
+  const layer = (made: MadeUp) => without({ recorded: madeUpLayer(made).recorded });
+  const alone = madeUpLayer().recorded;
   const cases: [task: string, open: TranscoderAnalysis, says: RegExp][] = [
+    ["Identified interesting", without({ recorded: undefined }), /layer 4: `mtc analyze features --run /],
+    [
+      "Identified interesting",
+      layer({ silhouettes: [0.1, 0.1], groups: [0.01, 0, 0] }),
+      /layer 4: neither clusters nor parents of features beyond chance/,
+    ],
+    [
+      "Found layer-specific",
+      without({ recorded: { ...alone, layer: { ...alone.layer, others: [] } } }),
+      /layer 4: there is no other layer to hold it against/,
+    ],
+    [
+      "Found layer-specific",
+      layer({ nearest: [100, 0] }),
+      /layer 4: each feature has a match in the nearest other layer/,
+    ],
+    [
+      "Generated interpretable",
+      layer({ r2s: [], otherR2s: [] }),
+      /layer 4: no feature fires often enough to be judged/,
+    ],
     ["Check training completion", await whole({ layer: 4, stoppedAt: 300 }), /layer 4: Training ran to the end .*300/],
     ["Check training completion", await whole({ layer: 4, divergesAt: 300 }), /layer 4: No NaN or infinity/],
     ["Check training completion", await whole({ layer: 4, fvu: 0.6 }), /layer 4: Held-out FVU below 0\.30/],
@@ -95,6 +125,12 @@ Deno.test("an open box names four transcoders and counts the others", async () =
 
 Deno.test("the index shows the list under the plan's stretches of time", () => {
   const page = indexPage({ transcoders: [good], comparisons: [], sweeps: [], notes: [], generated: new Date(0) });
-  assert.deepEqual(page.match(/^### .*/gm), ["### Immediate", "### Short-term", "### Medium-term", "### Long-term"]);
-  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 16);
+  assert.deepEqual(page.match(/^### .*/gm), [
+    "### Immediate",
+    "### Short-term",
+    "### Medium-term",
+    "### Long-term",
+    "### Analysis success",
+  ]);
+  assert.equal(page.match(/^- \[[ x]\] /gm)!.length, 20);
 });
