@@ -71,13 +71,20 @@ export function chosenFeatures(table: FeatureTable, tokens: TokenStream | null, 
       const value = column[feature];
       return value !== null && !(value < least) && !(value > most);
     });
-  const chosen = table.group.flatMap((group, feature) =>
-    groups.has(group) && (cluster === null || table.cluster[feature] === cluster) && within(feature) && matches(feature)
-      ? [feature]
-      : []
-  );
-  const column = ORDERS[sort](table), sign = descending ? -1 : 1;
-  return chosen.sort((a, b) => {
+  const isChosen = (feature: number) =>
+    groups.has(table.group[feature]) && (cluster === null || table.cluster[feature] === cluster) && within(feature) &&
+    matches(feature);
+  return orderBy(ORDERS[sort](table), descending).filter(isChosen);
+}
+
+/** Orders by a column, rising and falling: to sort tens of thousands of features takes longer than to look through them. */
+const sorted = new WeakMap<Column, (readonly number[])[]>();
+
+function orderBy(column: Column, descending: boolean): readonly number[] {
+  let known = sorted.get(column);
+  if (known === undefined) sorted.set(column, known = []);
+  const sign = descending ? -1 : 1;
+  return known[Number(descending)] ??= Array.from(column.keys()).sort((a, b) => {
     const x = column[a], y = column[b];
     if (x === null || y === null) return x === y ? a - b : x === null ? 1 : -1;
     return sign * (x - y) || a - b;

@@ -38,7 +38,8 @@ const HEADS: Readonly<Record<Order, readonly [text: string, title: string]>> = {
 /** `#layer17?q=war&sort=density`. */
 export const explorer: View = async ({ path: [key], query }, app): Promise<Page> => {
   const entry = entryOf(app, key), table = await tableOf(app, key);
-  const choice = choiceOf(query, entry);
+  const first: Order = table.fvu_rise.some((one) => one !== null) ? "fvu_rise" : "strength";
+  const choice = choiceOf(query, entry, first);
   // Only a search for text looks into the reading set.
   let tokens: TokenStream | null = null;
   const reading = async () => {
@@ -46,7 +47,7 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
   };
   if (choice.text !== "") await reading();
   let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, tokens, choice);
-  const address = () => addressOf([key], { ...queryOf(choice), page: page > 0 ? String(page + 1) : "" });
+  const address = () => addressOf([key], { ...queryOf(choice, first), page: page > 0 ? String(page + 1) : "" });
   const again = (isNew = true) => {
     if (isNew) [page, row, shown] = [0, -1, chosenFeatures(table, tokens, choice)];
     app.go(address(), true);
@@ -106,8 +107,8 @@ function found(count: number, all: number): string {
   return count === all ? `${integer(all)} features` : `${integer(count)} of ${integer(all)} features`;
 }
 
-function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry): Choice {
-  const sort = query.get("sort") ?? "fvu_rise", ranges = new Map<Order, readonly [number, number]>();
+function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry, first: Order): Choice {
+  const sort = query.get("sort") ?? first, ranges = new Map<Order, readonly [number, number]>();
   for (const order of Object.keys(ORDERS) as Order[]) {
     const given = query.get(order)?.split("~").map((end) => end === "" ? NaN : Number(end));
     if (given?.length === 2) ranges.set(order, [given[0], given[1]]);
@@ -119,20 +120,23 @@ function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry): Choice {
     ),
     cluster: query.has("cluster") ? Number(query.get("cluster")) : null,
     ranges,
-    sort: sort in ORDERS ? sort as Order : "fvu_rise",
+    sort: sort in ORDERS ? sort as Order : first,
     descending: query.get("order") !== "up",
     count: groups.length,
   };
 }
 
-function queryOf({ text, groups, cluster, ranges, sort, descending, count }: Choice): Record<string, string> {
+function queryOf(
+  { text, groups, cluster, ranges, sort, descending, count }: Choice,
+  first: Order,
+): Record<string, string> {
   const end = (value: number) => Number.isNaN(value) ? "" : String(value);
   return {
     q: text,
     group: groups.size === count ? "" : [...groups].sort().join(),
     cluster: cluster === null ? "" : String(cluster),
     ...Object.fromEntries([...ranges].map(([order, [low, high]]) => [order, `${end(low)}~${end(high)}`])),
-    sort: sort === "fvu_rise" ? "" : sort,
+    sort: sort === first ? "" : sort,
     order: descending ? "" : "up",
   };
 }

@@ -223,8 +223,8 @@ function neighbours(shown: Shown): TemplateResult | typeof nothing {
     "Neighbours",
     html`
       ${nearList(shown, "Write alike (cosine)", cosine)}
-      ${nearList(shown, "Fire alike (correlation)", correlation)}
-      ${nearList(shown, "Fire on the same tokens (Jaccard)", jaccard)}
+      ${shown.tokens === null ? nothing : nearList(shown, "Fire alike (correlation)", correlation)}
+      ${shown.tokens === null ? nothing : nearList(shown, "Fire on the same tokens (Jaccard)", jaccard)}
     `,
   );
 }

@@ -46,10 +46,10 @@ export function prefixTable({ prefixes, phrase }: TranscoderEntry): TemplateResu
 export function missingList({ missing }: TranscoderEntry): TemplateResult | typeof nothing {
   if (missing.length === 0) return nothing;
   return html`
-    <div class="missing">
-      <h3>Not there yet</h3>
+    <details class="missing">
+      <summary>Not there yet, and what makes it</summary>
       <ul>${missing.map(({ what, command }) => html`<li>${what}: <code>${command}</code></li>`)}</ul>
-    </div>
+    </details>
   `;
 }
 
