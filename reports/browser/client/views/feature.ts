@@ -89,10 +89,10 @@ export const feature: View = async ({ path: [key, given] }, app): Promise<Page> 
       html`
         ${top()}
         <div class="columns">
-          <div class="main">${exampleList(examples)}</div>
+          <div class="main">${exampleList(examples)} ${family(shown)} ${neighbours(shown)}</div>
           <div class="side">
-            ${firing(shown)} ${words(shown)} ${family(shown)} ${neighbours(shown)} ${removed(shown)} ${parts(shown)}
-            ${effect(shown)} ${elsewhere(shown)} ${figures(shown)} ${missingList(entry)}
+            ${firing(shown)} ${words(shown)} ${removed(shown)} ${parts(shown)} ${effect(shown)}
+            ${elsewhere(shown)} ${figures(shown)} ${missingList(entry)}
           </div>
         </div>
       `,
@@ -221,11 +221,11 @@ function neighbours(shown: Shown): TemplateResult | typeof nothing {
   if (cosine.length + correlation.length + jaccard.length === 0) return nothing;
   return section(
     "Neighbours",
-    html`
+    html`<div class="lists">
       ${nearList(shown, "Write alike (cosine)", cosine)}
       ${shown.tokens === null ? nothing : nearList(shown, "Fire alike (correlation)", correlation)}
       ${shown.tokens === null ? nothing : nearList(shown, "Fire on the same tokens (Jaccard)", jaccard)}
-    `,
+    </div>`,
   );
 }
 
