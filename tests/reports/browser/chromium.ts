@@ -51,7 +51,7 @@ export function watch(page: Page, isOwn: (url: string) => boolean): Watched {
 export async function accessibilityFaults(page: Page): Promise<string[]> {
   // Rows are like each other, and axe looks at each element for long.
   await page.evaluate(() => {
-    const more = "ol.examples li:nth-child(n+3), tbody tr:nth-child(n+6), ul.roots > li:nth-child(n+4)";
+    const more = "ol.examples li:nth-child(n+2), tbody tr:nth-child(n+4), ul.roots > li:nth-child(n+4)";
     document.querySelectorAll(more).forEach((one) => one.remove());
   });
   // Through the debugger's own world, which the page's security policy does not bind.

@@ -184,6 +184,19 @@ Deno.test(
         await context.setOffline(true);
       });
 
+      await t.step("a file that was damaged on its way says so", async () => {
+        const damaged = join(directory, "damaged.html"), text = await Deno.readTextFile(file);
+        const changed = text.replace(/(data-part="layer2\/table">.{200})./, "$1*")
+          .replace(/(data-part="layer4\/table">.{200}).{4}/, "$1");
+        await Deno.writeTextFile(damaged, changed);
+        const own = await context.newPage();
+        for (const address of ["layer2", "layer4"]) {
+          await open(own, damaged, address);
+          assert.match(await own.locator("main").innerText(), /^Not here\s+This file is damaged/);
+        }
+        await own.close();
+      });
+
       await t.step(
         "light and dark, wide and at 360 pixels: no fault that axe knows, nothing wider than the screen",
         async () => {
