@@ -82,10 +82,27 @@ export async function requestOf(
   change: ActivationChange,
 ): Promise<ChangeRequest> {
   const { openFinishedRun } = await import("../../core/runs/finished.ts");
-  const transcoder = oneOf(verb, await openFinishedRun(options.run), options);
+  return chooseFeatures(verb, oneOf(verb, await openFinishedRun(options.run), options), options, change);
+}
+
+/**
+ * Finds the features of a transcoder.
+ *
+ * @param verb What is done.
+ * @param transcoder The transcoder.
+ * @param which They are named by `features`, `group` or `prefix`, one of them.
+ * @param change What becomes of each feature.
+ * @returns What is to be done.
+ * @throws {UsageError} When there are no such features.
+ */
+export function chooseFeatures(
+  verb: string,
+  transcoder: FinishedTranscoder,
+  { features, group, prefix }: Pick<ChangeOptions, "features" | "group" | "prefix">,
+  change: ActivationChange,
+): ChangeRequest {
   const { transcoder: { shape: { groups } } } = transcoder, total = featureCount(groups);
   const all = Array.from({ length: total }, (_, feature) => feature);
-  const { features, group, prefix } = options;
   if (features !== undefined) {
     for (const feature of features) requireBelow(`${verb} feature ${feature}`, feature, total, "features", transcoder);
     const chosen = features.toSorted((a, b) => a - b), { length } = chosen;
@@ -107,7 +124,7 @@ export async function requestOf(
   if (chosen.length === 0) {
     throw new UsageError({
       action: `${verb} what lies beyond the first ${prefix} features`,
-      requirement: `--prefix must be below the ${total} features of ${transcoder.name.phrase}`,
+      requirement: `the prefix must be below the ${total} features of ${transcoder.name.phrase}`,
       found: `it is ${prefix}`,
       remedy: `give ${total - 1} or less`,
     });
@@ -171,9 +188,17 @@ function requireBelow(
  * @param generated Tokens that it is to be continued by.
  * @param context Tokens of a context, BOS included.
  * @param isRuns Whether that is the run's own.
+ * @param more How else it would fit.
  * @throws {UsageError} When it does not fit.
  */
-export function requireFits(verb: string, tokens: number, generated: number, context: number, isRuns: boolean): void {
+export function requireFits(
+  verb: string,
+  tokens: number,
+  generated: number,
+  context: number,
+  isRuns: boolean,
+  more = (needed: number) => `, or give --context ${needed}`,
+): void {
   const needed = 1 + tokens + generated;
   if (needed <= context) return;
   const what = generated > 0 ? `BOS, the text and ${generated} more tokens` : "BOS and the text";
@@ -181,7 +206,7 @@ export function requireFits(verb: string, tokens: number, generated: number, con
     action: `${verb} on the text`,
     requirement: `${what} must fit into a context of ${context} tokens${isRuns ? ", the run's own" : ""}`,
     found: `they are ${needed}`,
-    remedy: `shorten ${generated > 0 ? "either" : "it"}, or give --context ${needed}`,
+    remedy: `shorten ${generated > 0 ? "either" : "it"}${more(needed)}`,
   });
 }
 

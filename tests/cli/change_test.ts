@@ -408,7 +408,7 @@ Deno.test("mtc ablate refuses what the run has not: features, groups, layers, ro
         "a prefix that is all",
         ["--run", layer, "--prefix", "32"],
         2,
-        /beyond the first 32 features: --prefix must be below the 32 features of layer 2, it is 32; give 31 or less$/,
+        /beyond the first 32 features: the prefix must be below the 32 features of layer 2, it is 32; give 31 or less$/,
       ],
       [
         "one of several transcoders",
