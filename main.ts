@@ -30,7 +30,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./commands/report.ts")).reportCommand(),
   },
   browse: {
-    summary: "look at features in a web browser",
+    summary: "look at runs, reports and features in a web browser",
     load: async () => (await import("./commands/browse.ts")).browseCommand(),
   },
   evaluate: {

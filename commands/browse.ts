@@ -4,11 +4,15 @@
  */
 
 import { Command, Option } from "commander";
-import { printable, UsageError } from "../core/errors.ts";
+import { printable } from "../core/errors.ts";
 import type { ChosenTranscoder } from "../core/runs/discovery.ts";
+import { wholeNumberOption } from "./options.ts";
 
 interface BrowseOptions {
   export?: string;
+  port: number;
+  model?: string;
+  reports: string[];
 }
 
 /** The finished transcoders of some runs, and a sentence for each that is passed over. */
@@ -39,12 +43,9 @@ async function openRuns(runs: readonly string[]): Promise<{ chosen: readonly Cho
 
 async function browse(runs: readonly string[], options: BrowseOptions): Promise<void> {
   if (options.export === undefined) {
-    throw new UsageError({
-      action: "browse",
-      requirement: "--export must be given",
-      found: "it is not",
-      remedy: "name an HTML file",
-    });
+    const { serve } = await import("./browse/server.ts");
+    const { port, model, reports } = options;
+    return await serve({ roots: runs, reports, model, port });
   }
   const { exportPage } = await import("./browse/export.ts");
   const { chosen, notes } = await openRuns(runs);
@@ -55,12 +56,39 @@ async function browse(runs: readonly string[], options: BrowseOptions): Promise<
 /** The command `mtc browse`. */
 export function browseCommand(): Command {
   return new Command("browse")
-    .description("Shows the features of finished transcoders in a web browser.")
-    .argument("[runs...]", "directories of runs, or of transcoders", ["runs"])
-    .addOption(new Option("--export <file>", "write one HTML file that holds all of it and works without a network"))
+    .description(
+      "Shows runs in a web browser: how they go on while they train, their features, their reports, and with the model at hand the features " +
+        "of a text and what changing some does. It answers browsers of this machine alone, and asks nobody for anything.",
+    )
+    .argument("[runs...]", "directories of runs, of transcoders, or that hold runs", ["runs"])
+    .addOption(
+      wholeNumberOption("--port <n>", "the port at 127.0.0.1; 0 for one that is free", {
+        least: 0,
+        most: 65_535,
+        value: 0,
+      }),
+    )
+    .addOption(
+      new Option("--reports <dirs...>", "where `mtc report` wrote to").default(
+        ["analysis_results"],
+        "analysis_results",
+      ),
+    )
+    .addOption(
+      new Option("--model <dir>", "where the runs' model lies now, if it was moved; it is loaded when first asked for")
+        .conflicts("export"),
+    )
+    .addOption(
+      new Option(
+        "--export <file>",
+        "in place of serving, write one HTML file that holds all features and works offline",
+      )
+        .conflicts("port"),
+    )
     .addHelpText(
       "after",
-      "\nExample:\n  mtc browse --export features.html runs/first",
+      "\nExamples:\n  mtc browse\n  mtc browse runs/first runs/second --port 8017\n" +
+        "  mtc browse --export features.html runs/first",
     )
     .action(browse);
 }

@@ -98,6 +98,20 @@ export interface Work {
   readonly each?: number;
 }
 
+/** Hears how far work is. */
+export type ProgressListener = (label: string, done: number, total: number) => void;
+
+let listener: ProgressListener | null = null;
+
+/**
+ * Has all progress of this thread told to somebody, in the place of the terminal.
+ *
+ * @param told Hears of it.
+ */
+export function tellProgressTo(told: ProgressListener): void {
+  listener = told;
+}
+
 /** One bar, with its own pace. */
 export class Progress {
   #bar: InstanceType<typeof cliProgress.SingleBar> | null = null;
@@ -136,6 +150,7 @@ export class Progress {
    * @param short The note for a terminal, in parts, the most important first; the note itself if left out.
    */
   show(done: number, total: number, note: string, secondsLeft: number | null, short: readonly string[] = [note]): void {
+    if (listener) return listener(this.label, done, total);
     const left = secondsLeft === null ? "" : `${timeToCome(secondsLeft)} left`;
     if (this.#isTerminal) {
       this.#state = { label: this.label, done, total, notes: short, left };

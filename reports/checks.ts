@@ -7,6 +7,14 @@ import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "..
 import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
+/** What of a transcoder its success metrics are made of. */
+export type Judged = Pick<TranscoderAnalysis, JudgedParts>;
+
+/** The same of one whose training is known here. */
+export type JudgedTraining = Pick<TrainedAnalysis, JudgedParts>;
+
+type JudgedParts = "config" | "course" | "evaluation" | "metrics" | "weights";
+
 /** One success metric. */
 export interface Check {
   /** Stable name for programs. */
@@ -29,7 +37,7 @@ export interface Verdict {
   sentence: string;
 }
 
-function completed({ course, config }: TrainedAnalysis): Check {
+function completed({ course, config }: JudgedTraining): Check {
   return {
     id: "completed",
     requirement: `Training ran to the end (${counted(config.steps, "step")})`,
@@ -40,12 +48,12 @@ function completed({ course, config }: TrainedAnalysis): Check {
 }
 
 /** Elements of the saved tensors that are NaN or infinite. */
-export function nonFiniteWeights({ weights }: TranscoderAnalysis): number {
+export function nonFiniteWeights({ weights }: Judged): number {
   return weights.encoder.nonFinite + weights.encoderBias.nonFinite + weights.decoder.nonFinite +
     weights.decoderBias.nonFinite + (weights.skip?.nonFinite ?? 0);
 }
 
-function finite(transcoder: TranscoderAnalysis): Check {
+function finite(transcoder: Judged): Check {
   const step = transcoder.course?.firstNonFiniteStep ?? null;
   const broken = nonFiniteWeights(transcoder);
   const problems = [
@@ -70,7 +78,7 @@ function finite(transcoder: TranscoderAnalysis): Check {
 export type Learning = "diverged" | "risen" | "rising" | "improving" | "level" | "unknown" | "untold" | "elsewhere";
 
 /** See {@link Learning}. */
-export function learning({ course, config: { parent } }: TranscoderAnalysis): Learning {
+export function learning({ course, config: { parent } }: Judged): Learning {
   if (course === null) return "elsewhere";
   if (course.firstNonFiniteStep !== null || (!parent && !(course.finalLoss < course.firstLoss))) return "diverged";
   if (course.finalLoss > course.lowestLoss * (1 + thresholds.aboveLowest)) return "risen";
@@ -82,12 +90,12 @@ export function learning({ course, config: { parent } }: TranscoderAnalysis): Le
 }
 
 /** What a doubling of the steps would take off the FVU: `about 16 %`. */
-export function perDoubling({ course: { outlook: { gain } } }: TrainedAnalysis): string {
+export function perDoubling({ course: { outlook: { gain } } }: JudgedTraining): string {
   return `about ${percent(Math.max(0, gain), 0)}`;
 }
 
 /** The same where it does not decide: with what the noise alone makes of it. */
-export function unsurePerDoubling(transcoder: TrainedAnalysis): string {
+export function unsurePerDoubling(transcoder: JudgedTraining): string {
   if (transcoder.config.parent) return "the run began with finished weights";
   const { gain, error } = transcoder.course.outlook;
   return Number.isFinite(gain)
@@ -95,7 +103,7 @@ export function unsurePerDoubling(transcoder: TrainedAnalysis): string {
     : "too few of the steps were logged";
 }
 
-function converged(transcoder: TrainedAnalysis): Check {
+function converged(transcoder: JudgedTraining): Check {
   const { course } = transcoder;
   const found: Record<Exclude<Learning, "elsewhere">, string> = {
     diverged: "the loss did not fall below its first value",
@@ -120,11 +128,11 @@ function converged(transcoder: TrainedAnalysis): Check {
 }
 
 /** Logged steps whose loss exceeds the running median by more than the limit, largest first. */
-export function jumps({ course }: TrainedAnalysis): { step: number; ratio: number }[] {
+export function jumps({ course }: JudgedTraining): { step: number; ratio: number }[] {
   return course.lossRatios.filter(({ ratio }) => ratio > thresholds.jump).sort((a, b) => b.ratio - a.ratio);
 }
 
-function stable(transcoder: TrainedAnalysis): Check {
+function stable(transcoder: JudgedTraining): Check {
   const found = jumps(transcoder);
   const broken = transcoder.course.firstNonFiniteStep !== null;
   return {
@@ -155,7 +163,7 @@ export function missedFvu({ fvu, linear_map }: Evaluation): string {
   return map === "" ? "" : `${value}, but ${map}`;
 }
 
-function heldOutFvu({ evaluation }: TranscoderAnalysis): Check {
+function heldOutFvu({ evaluation }: Judged): Check {
   const [low, high] = evaluation.fvu_ci95, { linear_map } = evaluation;
   const unsure = low < thresholds.fvu && high >= thresholds.fvu;
   return {
@@ -171,7 +179,7 @@ function heldOutFvu({ evaluation }: TranscoderAnalysis): Check {
   };
 }
 
-function sparsity({ evaluation, config }: TranscoderAnalysis): Check {
+function sparsity({ evaluation, config }: Judged): Check {
   const difference = evaluation.l0 / config.k - 1;
   return {
     id: "l0",
@@ -183,7 +191,7 @@ function sparsity({ evaluation, config }: TranscoderAnalysis): Check {
   };
 }
 
-function dead({ evaluation }: TranscoderAnalysis): Check {
+function dead({ evaluation }: Judged): Check {
   return {
     id: "dead",
     requirement: `Under ${percent(thresholds.deadShare, 0)} of the features dead on held-out text (ideal: none)`,
@@ -200,7 +208,7 @@ function dead({ evaluation }: TranscoderAnalysis): Check {
  * without jumps is no success, as hardly one that can be reported does not: these three are listed only where they fail. Of one that was
  * imported neither the training is known nor a k that it was to keep.
  */
-export function successChecks(transcoder: TranscoderAnalysis): Check[] {
+export function successChecks(transcoder: Judged): Check[] {
   if (!isTrainedHere(transcoder)) {
     const isBroken = nonFiniteWeights(transcoder) > 0;
     return [...isBroken ? [finite] : [], heldOutFvu, dead].map((check) => check(transcoder));
@@ -219,7 +227,7 @@ export const LIMITS_COME_FROM: string =
   "features and for what twice the steps would give are mtc's own.";
 
 /** What each failed check means, in a few words. */
-function failure(check: Check, transcoder: TranscoderAnalysis): string {
+function failure(check: Check, transcoder: Judged): string {
   const { evaluation, course, config } = transcoder;
   switch (check.id) {
     case "completed":
@@ -230,7 +238,7 @@ function failure(check: Check, transcoder: TranscoderAnalysis): string {
       return course!.firstNonFiniteStep !== null
         ? ""
         : learning(transcoder) === "improving"
-        ? `training is unfinished, twice the steps would lower FVU by ${perDoubling(transcoder as TrainedAnalysis)}`
+        ? `training is unfinished, twice the steps would lower FVU by ${perDoubling(transcoder as JudgedTraining)}`
         : `learning has not levelled off (${check.found})`;
     case "stable":
       return course!.firstNonFiniteStep === null ? `the loss is unstable (${check.found})` : "";
@@ -248,7 +256,7 @@ function failure(check: Check, transcoder: TranscoderAnalysis): string {
 }
 
 /** Sums the checks up. */
-export function verdict(transcoder: TranscoderAnalysis): Verdict {
+export function verdict(transcoder: Judged): Verdict {
   const checks = successChecks(transcoder);
   const failed = checks.filter((check) => !check.passed);
   if (!isTrainedHere(transcoder)) return importVerdict(transcoder, checks, failed);
@@ -275,7 +283,7 @@ export function verdict(transcoder: TranscoderAnalysis): Verdict {
 }
 
 /** What holds for a transcoder that was trained elsewhere, on this text. */
-function importVerdict(transcoder: TranscoderAnalysis, checks: readonly Check[], failed: readonly Check[]): Verdict {
+function importVerdict(transcoder: Judged, checks: readonly Check[], failed: readonly Check[]): Verdict {
   const { fvu, l0, dead_features } = transcoder.evaluation;
   const count = failed.length === 0
     ? `All ${checks.length} success metrics are met on this text`

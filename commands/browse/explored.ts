@@ -19,7 +19,7 @@ import { readSamples, SAMPLES_FILE } from "../../core/runs/samples.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
-import { type BrowserIndex, FEATURES_PER_PART } from "../../reports/browser/data.ts";
+import { type BrowserIndex, FEATURES_PER_PART, type TranscoderEntry } from "../../reports/browser/data.ts";
 import { detailMaker } from "../../reports/browser/details.ts";
 import { entryOf } from "../../reports/browser/entry.ts";
 import { STRONGEST } from "../../reports/browser/examples.ts";
@@ -28,7 +28,7 @@ import { mapPart, matchPart } from "../../reports/browser/matches.ts";
 import { tableOf } from "../../reports/browser/table.ts";
 import { tokenStream } from "../../reports/browser/tokens.ts";
 import { visibly } from "../analyze/recorded.ts";
-import type { Multiplier } from "../report/dictionary.ts";
+import { MOST_BY_LOOP, type Multiplier } from "../report/dictionary.ts";
 
 /** What is browsed, as parts. */
 export interface Explored {
@@ -74,12 +74,35 @@ export interface Limits {
  * @returns Their parts.
  */
 export function explore(transcoders: readonly ChosenTranscoder[], options: ExploreOptions): Explored {
-  const explored = new Map(transcoders.map((one) => [one.name.file, exploreOne(one, options)]));
-  const pairs = once(() => matchable([...explored.values()]));
-  const index = async (): Promise<BrowserIndex> => ({
-    ...{ version: options.version, served: options.served, notes: options.notes, pairs: await pairs() },
-    transcoders: await Promise.all([...explored.values()].map((one) => one.entry())),
-  });
+  const keys = transcoders.map(({ name: { file } }) => file), explored = new Map<string, ExploredOne>();
+  const entries = new Map<string, TranscoderEntry>(), damaged = new Map<string, string>();
+  /** What was made of the others is forgotten, and made again when they are asked for. */
+  const open = (key: string): ExploredOne | null => {
+    const chosen = transcoders[keys.indexOf(key)];
+    if (!chosen) return null;
+    const one = explored.get(key) ?? exploreOne(chosen, options);
+    explored.delete(key);
+    explored.set(key, one);
+    for (const oldest of [...explored.keys()].slice(0, -KEPT)) explored.delete(oldest);
+    return one;
+  };
+  const pairs = once(() =>
+    matchable(transcoders.filter(({ name: { file } }) => !damaged.has(file)), (key) => open(key)!)
+  );
+  const index = async (): Promise<BrowserIndex> => {
+    const { version, served, notes } = options;
+    for (const key of keys.filter((key) => !entries.has(key) && !damaged.has(key))) {
+      try {
+        entries.set(key, await open(key)!.entry());
+      } catch (error) {
+        // A file is asked for of certain transcoders, a server has what there is.
+        if (!served || !(error instanceof UserError)) throw error;
+        damaged.set(key, error.message);
+      }
+    }
+    const readable = keys.flatMap((key) => entries.get(key) ?? []);
+    return { version, served, notes: [...notes, ...damaged.values()], pairs: await pairs(), transcoders: readable };
+  };
   return {
     async part(name) {
       const [first, second, third, ...more] = name.split("/");
@@ -87,9 +110,9 @@ export function explore(transcoders: readonly ChosenTranscoder[], options: Explo
       if (first === "index" && second === undefined) return await index();
       if (first === "match") {
         const isPair = (await pairs()).some(([a, b]) => a === second && b === third);
-        return isPair ? await matchOf(explored.get(second)!, explored.get(third)!) : null;
+        return isPair ? await matchOf(open(second)!, open(third)!) : null;
       }
-      const one = explored.get(first);
+      const one = open(first);
       if (!one) return null;
       if (second === "features") return await one.features(third);
       if (third !== undefined) return null;
@@ -115,6 +138,9 @@ export function explore(transcoders: readonly ChosenTranscoder[], options: Explo
     },
   };
 }
+
+/** So many transcoders stay in memory: a pair, and those beside it. */
+const KEPT = 4;
 
 /** One transcoder: whatever is made of it is made once, when it is first asked for. */
 type ExploredOne = ReturnType<typeof exploreOne>;
@@ -148,7 +174,7 @@ function exploreOne(
   const samples = samplesReader(chosen);
   return {
     ...{ chosen, title, held, table },
-    entry: async () => entryOf(await held(), await overviewed(), await hasMap(chosen, multiplier), await detailed()),
+    entry: async () => entryOf(await held(), await hasMap(chosen, multiplier), await detailed()),
     async tokens() {
       const { recorded } = await held();
       return recorded && tokenStream(recorded.record);
@@ -281,7 +307,8 @@ async function hasMap(
   { config: { features, d_out } }: ChosenTranscoder,
   multiplier: ExploreOptions["multiplier"],
 ): Promise<boolean> {
-  return features ** 2 * d_out <= (await multiplier()).most;
+  const work = features ** 2 * d_out;
+  return work <= MOST_BY_LOOP || work <= (await multiplier()).most;
 }
 
 async function shapeOf(
@@ -305,13 +332,15 @@ async function shapeOf(
 }
 
 /** The pairs of transcoders whose records are of the same tokens. */
-async function matchable(all: readonly ExploredOne[]): Promise<[string, string][]> {
+async function matchable(
+  transcoders: readonly ChosenTranscoder[],
+  open: (key: string) => ExploredOne,
+): Promise<[string, string][]> {
   const { sameTokens } = await import("../../core/analysis/matching.ts");
   const { pairsToCompare } = await import("../../core/runs/analysed.ts");
   const found: [string, string][] = [];
-  const byPath = new Map(all.map((one) => [one.chosen, one]));
-  for (const [a, b] of pairsToCompare(all.map(({ chosen }) => chosen))) {
-    const [first, second] = [(await byPath.get(a)!.held()).recorded, (await byPath.get(b)!.held()).recorded];
+  for (const [a, b] of pairsToCompare(transcoders)) {
+    const [first, second] = [(await open(a.name.file).held()).recorded, (await open(b.name.file).held()).recorded];
     if (first && second && sameTokens(first.record, second.record)) found.push([a.name.file, b.name.file]);
   }
   return found;

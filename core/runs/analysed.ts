@@ -84,7 +84,9 @@ export interface TrainedAnalysis extends TranscoderAnalysis {
  * @param transcoder The transcoder.
  * @returns False for one that was imported.
  */
-export function isTrainedHere(transcoder: TranscoderAnalysis): transcoder is TrainedAnalysis {
+export function isTrainedHere<T extends Pick<TranscoderAnalysis, "course">>(
+  transcoder: T,
+): transcoder is T & Pick<TrainedAnalysis, "course"> {
   return transcoder.course !== null;
 }
 

@@ -93,17 +93,13 @@ export async function runsIn(path: string): Promise<string[]> {
 }
 
 /**
- * Finds transcoders: the directory itself, those in it when it is a run, and those of the runs in it.
+ * The directories of transcoders: the directory itself, those in it when it is a run, and those of the runs in it.
  *
  * @param root Where to look.
- * @param passOver Hears of each whose config.json cannot be read, as long as there is one whose can; without it, none may be so.
- * @returns What was found, at least one.
- * @throws {UserError} When `root` is missing, is no directory, or holds none, or a config.json cannot be read.
+ * @returns Their paths, whether or not their config.json can be read; perhaps none.
+ * @throws {UserError} When `root` is missing or is no directory.
  */
-export async function findTranscoders(
-  root: string,
-  passOver?: (path: string, error: UserError) => void,
-): Promise<TranscoderDirectory[]> {
+export async function transcodersBelow(root: string): Promise<string[]> {
   const info = await Deno.stat(root).catch(() => undefined);
   if (!info?.isDirectory) {
     throw new UserError({
@@ -115,6 +111,37 @@ export async function findTranscoders(
   }
   const paths = await isTranscoder(root) ? [root] : await transcodersIn(root);
   for (const run of await runsIn(root)) paths.push(...await transcodersIn(run));
+  return paths;
+}
+
+/**
+ * Looks at a transcoder's directory.
+ *
+ * @param path The directory.
+ * @returns What it is, and what it lacks.
+ * @throws {UserError} When its config.json cannot be read.
+ */
+export async function openTranscoderDirectory(path: string): Promise<TranscoderDirectory> {
+  const config = await readConfig(path);
+  const wanted = reportedFiles(config);
+  const present = await Promise.all(wanted.map((file) => exists(join(path, file))));
+  const missing = wanted.filter((_, i) => !present[i]);
+  return { path, config, missing, training: missing.length > 0 ? await trainingOf(path) : null };
+}
+
+/**
+ * Finds transcoders: the directory itself, those in it when it is a run, and those of the runs in it.
+ *
+ * @param root Where to look.
+ * @param passOver Hears of each whose config.json cannot be read, as long as there is one whose can; without it, none may be so.
+ * @returns What was found, at least one.
+ * @throws {UserError} When `root` is missing, is no directory, or holds none, or a config.json cannot be read.
+ */
+export async function findTranscoders(
+  root: string,
+  passOver?: (path: string, error: UserError) => void,
+): Promise<TranscoderDirectory[]> {
+  const paths = await transcodersBelow(root);
   if (paths.length === 0) {
     throw new UserError({
       action: `find a run in ${root}`,
@@ -126,11 +153,7 @@ export async function findTranscoders(
   const found: TranscoderDirectory[] = [], unreadable: { path: string; error: UserError }[] = [];
   for (const path of paths) {
     try {
-      const config = await readConfig(path);
-      const wanted = reportedFiles(config);
-      const present = await Promise.all(wanted.map((file) => exists(join(path, file))));
-      const missing = wanted.filter((_, i) => !present[i]);
-      found.push({ path, config, missing, training: missing.length > 0 ? await trainingOf(path) : null });
+      found.push(await openTranscoderDirectory(path));
     } catch (error) {
       if (!(error instanceof UserError) || passOver === undefined) throw error;
       unreadable.push({ path, error });

@@ -64,20 +64,7 @@ export interface TranscoderEntry {
   /** What could be said and is not, with the command that makes it. */
   readonly missing: readonly { readonly what: string; readonly command: string }[];
   /** The parts that there are besides table and features. */
-  readonly has: { readonly tokens: boolean; readonly map: boolean };
-  /** Clusters of features that fire together: the tokens that each is known by, and its features. */
-  readonly clusters: readonly { readonly tokens: readonly string[]; readonly features: number }[];
-  /** What there is of a tree; null where features are in one group, or there is no record. */
-  readonly tree: {
-    /** Features of later groups that fire often enough, */
-    readonly judged: number;
-    /** and those of them with a parent beyond chance. */
-    readonly kept: number;
-    /** The share of them once features are grouped by how often they fire. */
-    readonly by_density: Figure;
-    /** Parents that their children cover. */
-    readonly splits: number;
-  } | null;
+  readonly has: { readonly tokens: boolean; readonly map: boolean; readonly tree: boolean };
   /** What the source is the sum of, in the order of a feature's parts; empty where that was not measured. */
   readonly components: readonly string[];
   /** What chance gives, to be held against a feature's figures. */
@@ -123,8 +110,21 @@ export interface FeatureTable {
   readonly ce_rise: Column;
   /** Semantic coherence. */
   readonly coherence: Column;
-  /** Its cluster: an index of {@link TranscoderEntry.clusters}. */
+  /** Its cluster: an index of {@link FeatureTable.clusters}. */
   readonly cluster: Column;
+  /** Clusters of features that fire together: the tokens that each is known by, and its features. */
+  readonly clusters: readonly { readonly tokens: readonly string[]; readonly features: number }[];
+  /** What there is of a tree; null where features are in one group, or there is no record. */
+  readonly tree: {
+    /** Features of later groups that fire often enough, */
+    readonly judged: number;
+    /** and those of them with a parent beyond chance. */
+    readonly kept: number;
+    /** The share of them once features are grouped by how often they fire. */
+    readonly by_density: Figure;
+    /** Parents that their children cover. */
+    readonly splits: number;
+  } | null;
   /** The feature of an earlier group that it fires under. */
   readonly parent: Column;
   /** How much likelier that fires where it does. */

@@ -3,50 +3,38 @@
  * @module
  */
 
-import { type Hierarchy, LEAST_FIRES } from "../../core/analysis/hierarchy.ts";
+import { LEAST_FIRES } from "../../core/analysis/hierarchy.ts";
 import { tapName } from "../../core/model/sites.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { counted, fileSize, integer, mappingText, setting, timestamp } from "../format.ts";
 import { leftOut, textRead } from "../held_out.ts";
 import type { PrefixEntry, Told, TranscoderEntry } from "./data.ts";
-import { figureOf, type Held, type Overviewed } from "./explored.ts";
+import { figureOf, type Held } from "./explored.ts";
 
 /**
  * Describes a transcoder.
  *
  * @param held What its run holds.
- * @param overviewed What was computed from its record; null without one.
  * @param hasMap Whether its weights could be compared.
  * @param detailed The features whose details are there; null for all.
  * @returns Its entry in the index.
  */
 export function entryOf(
   held: Held,
-  overviewed: Overviewed | null,
   hasMap: boolean,
   detailed: readonly number[] | null = null,
 ): TranscoderEntry {
   const { directory, name: { file, title, phrase }, config, recorded, attribution, coherence } = held;
-  const textOf = (id: number) => recorded!.record.tokenTexts.get(id)!;
   return {
     ...{ key: file, title, phrase, directory, model: config.model.name, mapping: mappingText(config) },
     ...{ groups: config.groups, k: config.k, prefixes: prefixesOf(held), provenance: provenanceOf(held) },
     definitions: definitionsOf(held),
     missing: held.missing,
-    has: { tokens: recorded !== null, map: hasMap },
-    clusters: (overviewed?.clusters.clusters ?? []).map(({ tokens, features }) => {
-      return { tokens: tokens.map(({ id }) => textOf(id)), features: features.length };
-    }),
-    tree: overviewed?.hierarchy ? treeOf(overviewed.hierarchy) : null,
+    has: { tokens: recorded !== null, map: hasMap, tree: recorded !== null && config.groups.length > 1 },
     components: attribution?.components.map(({ name }) => name) ?? [],
     chance: { coherence: figureOf(coherence?.random.limit), cosine: figureOf(attribution?.cosine_chance) },
     detailed,
   };
-}
-
-function treeOf({ nested: { judged, kept }, by_density, families }: Hierarchy): TranscoderEntry["tree"] {
-  const splits = families.filter(({ is_split }) => is_split).length;
-  return { judged, kept, by_density: figureOf(by_density.share), splits };
 }
 
 function prefixesOf({ evaluation, config: { groups } }: Held): PrefixEntry[] {

@@ -3,7 +3,10 @@
  * @module
  */
 
-import styles from "./client/style.css" with { type: "text" };
+import plotStyles from "uplot/dist/uPlot.min.css" with { type: "text" };
+import ownStyles from "./client/style.css" with { type: "text" };
+
+const styles = `${plotStyles}${ownStyles}`;
 
 /** What a page is made of. */
 export interface PageContent {

@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Hierarchy } from "../../core/analysis/hierarchy.ts";
 import { featureCount, groupOf } from "../../core/transcoder/shape.ts";
 import type { Column, FeatureTable } from "./data.ts";
 import { exampleTokens } from "./examples.ts";
@@ -60,8 +61,17 @@ export function tableOf(held: Held, overviewed: Overviewed | null): FeatureTable
     ce_rise: column((i) => importance?.features[i]?.effect?.ce_rise),
     coherence: column((i) => coherences.get(i)),
     cluster: column((i) => clusterOf.get(i)),
+    clusters: (overviewed?.clusters.clusters ?? []).map(({ tokens, features }) => {
+      return { tokens: tokens.map(({ id }) => recorded!.record.tokenTexts.get(id)!), features: features.length };
+    }),
+    tree: overviewed?.hierarchy ? treeOf(overviewed.hierarchy) : null,
     parent: all.map((i) => parents?.[i]?.parent ?? null),
     lift: column((i) => parents?.[i]?.lift),
     examples: recorded === null ? [] : all.map((i) => exampleTokens(recorded, i)),
   };
+}
+
+function treeOf({ nested: { judged, kept }, by_density, families }: Hierarchy): FeatureTable["tree"] {
+  const splits = families.filter(({ is_split }) => is_split).length;
+  return { judged, kept, by_density: figureOf(by_density.share), splits };
 }

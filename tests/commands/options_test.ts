@@ -9,6 +9,7 @@ import { featuresCommand } from "../../commands/analyze/features.ts";
 import { importanceCommand } from "../../commands/analyze/importance.ts";
 import { ablateCommand } from "../../commands/ablate.ts";
 import { benchCommand } from "../../commands/bench.ts";
+import { browseCommand } from "../../commands/browse.ts";
 import { encodeCommand } from "../../commands/encode.ts";
 import { evaluateCommand } from "../../commands/evaluate.ts";
 import { exportCommand } from "../../commands/export/command.ts";
@@ -89,6 +90,7 @@ const COMMANDS: readonly Command[] = [
   absorptionCommand(),
   ablateCommand(),
   benchCommand(),
+  browseCommand(),
   encodeCommand(),
   evaluateCommand(),
   exportCommand(),
@@ -117,7 +119,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 3 + 9 + 4 + 1 + 2 + 1 + 1 + 3 + 3 + 5 + 12 + 27 + 31);
+  assert.equal(options, 3 + 9 + 4 + 1 + 1 + 2 + 1 + 1 + 3 + 3 + 5 + 12 + 27 + 31);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

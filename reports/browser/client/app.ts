@@ -39,8 +39,8 @@ export type View = (place: Place, app: App) => Promise<Page>;
 export interface App {
   /** Where data come from. */
   readonly source: Source;
-  /** What there is. */
-  readonly index: BrowserIndex;
+  /** What there is; a server's page may be there before. */
+  index: BrowserIndex;
   /** Whether single keys do something. */
   shortcuts: boolean;
   /** Draws the page that is shown once more. */

@@ -30,6 +30,11 @@ import { home } from "./views/home.ts";
 import { map } from "./views/map.ts";
 import { match } from "./views/match.ts";
 import { tree } from "./views/tree.ts";
+import { live } from "./views/live.ts";
+import { reports } from "./views/reports.ts";
+import { runs } from "./views/runs.ts";
+import { text } from "./views/text.ts";
+import { showWaiting } from "./waiting.ts";
 
 /** Views by the first part of their address; every other one is a transcoder's key. */
 const VIEWS: Readonly<Record<string, View>> = {
@@ -41,6 +46,9 @@ const VIEWS: Readonly<Record<string, View>> = {
   tree,
 };
 
+/** Views that there are with a server alone; all but `text` do without the index, which may take a while to make. */
+const SERVED: Readonly<Record<string, View>> = { "": runs, live, reports, runs, text };
+
 /** A link of the header: to a view of a transcoder, or of all. */
 interface Link {
   readonly text: string;
@@ -50,12 +58,30 @@ interface Link {
 }
 
 const LINKS: readonly Link[] = [
+  { text: "Runs", to: () => addressOf(["runs"]), served: true },
+  { text: "Curves", to: () => addressOf(["live"]), served: true },
+  { text: "Reports", to: () => addressOf(["reports"]), served: true },
   { text: "Features", to: (_, key) => key === undefined ? null : addressOf([key]) },
   { text: "Map", to: (index, key) => entryIn(index, key)?.has.map ? addressOf(["map", key!]) : null },
-  { text: "Tree", to: (index, key) => entryIn(index, key)?.tree ? addressOf(["tree", key!]) : null },
+  { text: "Tree", to: (index, key) => entryIn(index, key)?.has.tree ? addressOf(["tree", key!]) : null },
   { text: "Matches", to: matchesOf },
+  { text: "Text", to: (_, key) => key === undefined ? null : addressOf(["text", key]), served: true },
   { text: "About", to: (_, key) => key === undefined ? null : addressOf(["about", key]) },
 ];
+
+/** Whether a view can be drawn before it is known which features there are. */
+function goesAhead({ path: [first] }: Place): boolean {
+  return SERVED[first] !== undefined && SERVED[first] !== text;
+}
+
+/** Whether an address begins with a transcoder that is not there. */
+function isStranger({ path: [first] }: Place, { transcoders }: BrowserIndex): boolean {
+  return first !== "" && VIEWS[first] === undefined && SERVED[first] === undefined &&
+    !transcoders.some(({ key }) => key === first);
+}
+
+/** Before a served page knows what can be explored. */
+const NOTHING_YET: BrowserIndex = { version: "", served: true, transcoders: [], pairs: [], notes: [] };
 
 function entryIn({ transcoders }: BrowserIndex, key: string | undefined): TranscoderEntry | undefined {
   return transcoders.find((one) => one.key === key);
@@ -68,8 +94,8 @@ function matchesOf({ pairs }: BrowserIndex, key: string | undefined): string | n
   return addressOf(["match", ...those.length === 1 ? those[0] : key === undefined ? [] : [key]]);
 }
 
-function viewOf({ path: [first, second] }: Place): View {
-  return VIEWS[first] ?? (second === undefined ? explorer : feature);
+function viewOf({ path: [first, second] }: Place, isServed: boolean): View {
+  return (isServed ? SERVED[first] : undefined) ?? VIEWS[first] ?? (second === undefined ? explorer : feature);
 }
 
 /** Whether keys are letters for something else at this moment. */
@@ -123,6 +149,23 @@ function failure(error: unknown): Page {
   };
 }
 
+/** A page with its data; that it is waited for is shown where it is to be. */
+async function loaded(place: Place, app: App, where: Element): Promise<Page> {
+  const { source } = app, arrived = showWaiting(where, source.isServed);
+  try {
+    if (!goesAhead(place)) app.index = await source.part<BrowserIndex>("index");
+    if (source.isServed && isStranger(place, app.index)) {
+      source.forget("index"); // it may have come to its end since
+      app.index = await source.part<BrowserIndex>("index");
+    }
+    return await viewOf(place, source.isServed)(place, app);
+  } catch (error) {
+    return failure(error);
+  } finally {
+    arrived();
+  }
+}
+
 async function start(): Promise<void> {
   const top = document.querySelector("header")!, main = document.querySelector("main")!;
   const source = openSource();
@@ -131,7 +174,7 @@ async function start(): Promise<void> {
   const draw = () => page && render(page.draw(), box);
   const app: App = {
     source,
-    index: await source.part<BrowserIndex>("index"),
+    index: source.isServed ? NOTHING_YET : await source.part<BrowserIndex>("index"),
     shortcuts: readShortcuts(),
     update: draw,
     go(address, replace = false) {
@@ -142,7 +185,7 @@ async function start(): Promise<void> {
   };
   const show = async () => {
     const place = placeOf(location.hash), number = ++asked;
-    const next = await viewOf(place)(place, app).catch(failure);
+    const next = await loaded(place, app, main);
     if (number !== asked) return; // another page was asked for in the meantime
     page?.left?.();
     const isFirst = page === null;

@@ -6,6 +6,8 @@
 
 /** Gives parts; reports/browser/data.ts lists them. */
 export interface Source {
+  /** Whether there is a server, and so more than parts. */
+  readonly isServed: boolean;
   /**
    * Gets a part.
    *
@@ -14,6 +16,12 @@ export interface Source {
    * @throws {Error} When there is none of that name, or it cannot be read; the message is a sentence for a reader.
    */
   part<T>(name: string): Promise<T>;
+  /**
+   * Has a part read anew when it is asked for next: there may be more by now.
+   *
+   * @param name Its name.
+   */
+  forget(name: string): void;
 }
 
 /** Parts that are kept in memory: enough to go back and forth among neighbours. */
@@ -25,9 +33,11 @@ const KEPT = 24;
  * @returns It; the parts read last stay in memory.
  */
 export function openSource(): Source {
-  const read = partElement("index") === null ? fetched : embedded;
+  const isServed = partElement("index") === null, read = isServed ? fetched : embedded;
   const kept = new Map<string, Promise<unknown>>();
   return {
+    isServed,
+    forget: (name) => void kept.delete(name),
     part<T>(name: string): Promise<T> {
       const known = kept.get(name), part = known ?? read(name);
       kept.delete(name);

@@ -80,7 +80,8 @@ const table: FeatureTable = {
   },
   ...{ fvu_rise: [0.3, -0.1, null, 0.2], ce_rise: [null, null, null, null], coherence: [null, null, null, null] },
   ...{ cluster: [0, 0, null, 1], parent: [null, null, 0, 0], lift: [null, null, 3, 2], examples: [[0], [3], [], [5]] },
-} as FeatureTable;
+  ...{ clusters: [], tree: null },
+};
 const stream = { ...tokenStream(record), texts: [" war", " and", " peace"], id: [0, 1, 2, 0, 1, 2] };
 
 Deno.test("a search finds numbers, tokens and texts over several tokens; what has no figure comes last", () => {

@@ -208,10 +208,10 @@ function searchForm(entry: TranscoderEntry, table: FeatureTable, choice: Choice,
         <summary>Filters</summary>
         <div class="ranges">${bounded.map((order) =>
           html`<fieldset><legend>${HEADS[order][0]}</legend>${field(order, 0)}${field(order, 1)}</fieldset>`
-        )}${entry.clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
+        )}${table.clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
       <option value="" .selected=${choice.cluster === null}>all</option>
       ${
-          entry.clusters.map(({ tokens, features }, n) =>
+          table.clusters.map(({ tokens, features }, n) =>
             html`<option value=${n} .selected=${choice.cluster === n}>${tokens.join(" ")} (${features})</option>`
           )
         }</select></label>`}</div>

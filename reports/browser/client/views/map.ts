@@ -29,7 +29,7 @@ export const map: View = async ({ path: [, key], query }, app): Promise<Page> =>
   }
   const table = await tableOf(app, key), part = await app.source.part<MapPart>(`${key}/map`);
   const tokens = entry.has.tokens ? await app.source.part<TokenStream>(`${key}/tokens`) : null;
-  let colouring: Colouring = query.get("by") === "cluster" && entry.clusters.length > 0 ? "cluster" : "group";
+  let colouring: Colouring = query.get("by") === "cluster" && table.clusters.length > 0 ? "cluster" : "group";
   let text = query.get("q") ?? "", pointed: number | null = null;
   const canvas = new MapCanvas(part, {
     colourOf: (feature) => colouring === "group" ? table.group[feature] : table.cluster[feature],
@@ -71,7 +71,7 @@ export const map: View = async ({ path: [, key], query }, app): Promise<Page> =>
               text = (target as HTMLInputElement).value;
               again();
             }} autocomplete="off" spellcheck="false"></label>
-          ${entry.clusters.length === 0
+          ${table.clusters.length === 0
             ? nothing
             : html`<fieldset><legend>Colour</legend>${
               (["group", "cluster"] as const).map((by) =>
@@ -102,7 +102,8 @@ export const map: View = async ({ path: [, key], query }, app): Promise<Page> =>
   };
 };
 
-function legend(colouring: Colouring, { groups, clusters, key }: TranscoderEntry, table: FeatureTable): TemplateResult {
+function legend(colouring: Colouring, { groups, key }: TranscoderEntry, table: FeatureTable): TemplateResult {
+  const { clusters } = table;
   if (colouring === "group") {
     return html`<ul class="legend">${
       groups.map((size, group) => html`<li>${groupBadge(group)} ${size} features</li>`)

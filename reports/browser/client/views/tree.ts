@@ -16,7 +16,7 @@ const TREES = 40;
 
 /** `#tree/layer17`. */
 export const tree: View = async ({ path: [, key], query }, app): Promise<Page> => {
-  const entry = entryOf(app, key), { phrase, tree: figures } = entry, table = await tableOf(app, key);
+  const entry = entryOf(app, key), { phrase } = entry, table = await tableOf(app, key), { tree: figures } = table;
   if (figures === null) {
     const why = entry.groups.length < 2
       ? "its features are in one group"
