@@ -1,0 +1,31 @@
+/** README and docs/ against the program and the files: every command is named, every link leads somewhere. */
+
+import assert from "node:assert/strict";
+import { glob } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { mtc } from "./cli/tiny_run.ts";
+
+const ROOT = fileURLToPath(new URL("../", import.meta.url));
+
+Deno.test("README names every command and stays short", async () => {
+  const readme = await Deno.readTextFile(join(ROOT, "README.md"));
+  const { stdout: page } = await mtc("man");
+  const commands = [...page.matchAll(/^\.SS mtc ([a-z]+)/gm)].map(([, name]) => name);
+  assert.ok(commands.length > 10);
+  for (const name of commands) assert.ok(readme.includes(`\`mtc ${name}\``), `README does not name mtc ${name}`);
+  assert.ok(readme.split("\n").length < 180, "long text belongs into docs/");
+});
+
+Deno.test("links between documents lead somewhere", async () => {
+  const dead: string[] = [];
+  for await (const file of glob("{README,CHANGELOG,docs/*,docs/example/*,bench/*}.md", { cwd: ROOT })) {
+    const text = await Deno.readTextFile(join(ROOT, file));
+    for (const [, link] of text.matchAll(/\]\(([^)\s#]+)[^)]*\)/g)) {
+      if (/^[a-z]+:/.test(link)) continue;
+      const isThere = await Deno.stat(join(ROOT, dirname(file), link)).then(() => true, () => false);
+      if (!isThere) dead.push(`${file}: ${link}`);
+    }
+  }
+  assert.deepEqual(dead, []);
+});
