@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { DownloadProgress } from "../core/hub/models.ts";
 import { type ModelFiles, openModel } from "../core/model/files.ts";
 import { Progress } from "./progress.ts";
 
@@ -16,10 +17,24 @@ const MB = 1e6;
  * @returns Its files.
  * @throws {UserError} As {@link openModel}.
  */
-export async function openModelVisibly(model: string): Promise<ModelFiles> {
-  const progress = new Progress(`Downloading ${model} (MB)`);
+export function openModelVisibly(model: string): Promise<ModelFiles> {
+  return downloadVisibly(model, (onDownload) => openModel(model, onDownload));
+}
+
+/**
+ * Downloads something with its progress shown.
+ *
+ * @param what What it is called.
+ * @param download Does it, and tells how far it is.
+ * @returns What `download` returns.
+ */
+export async function downloadVisibly<T>(
+  what: string,
+  download: (onDownload: (progress: DownloadProgress) => void) => Promise<T>,
+): Promise<T> {
+  const progress = new Progress(`Downloading ${what} (MB)`);
   try {
-    return await openModel(model, ({ done, total, received, waiting }) => {
+    return await download(({ done, total, received, waiting }) => {
       const work = { done: done / MB, total: total / MB, since: received / MB, unit: "MB" };
       if (waiting === "") progress.advance(work);
       else progress.show(Math.floor(work.done), Math.ceil(work.total), waiting, null);

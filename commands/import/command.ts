@@ -58,7 +58,7 @@ export function importCommand(): Command {
     )
     .argument(
       "<path>",
-      "a file of weights, its directory, or that of a set with one per layer",
+      "a file of weights, its directory, that of a set with one per layer, or hf:OWNER/NAME[@REVISION]/FOLDER",
     )
     .addOption(directoryOption("-o, --out <dir>", "the run to make: a new or empty directory").makeOptionMandatory())
     .option("-m, --model <model>", "the language model as for mtc train (default: that of --like, or the embedded one)")
@@ -99,7 +99,7 @@ export function importCommand(): Command {
     .addOption(jsonOption("what was imported as JSON: an object, or a list for several layers"))
     .addHelpText(
       "after",
-      "\nExamples:\n  mtc import layer_17/width_16k/average_l0_41/params.npz --model hf:google/gemma-2-2b " +
+      "\nExamples:\n  mtc import hf:google/gemma-scope-2b-pt-transcoders/layer_17/width_16k/average_l0_41 --model hf:google/gemma-2-2b " +
         "--out runs/scope\n  mtc import layer_17/width_16k/average_l0_41/params.npz --like runs/first --out runs/scope\n" +
         "  mtc analyze compare runs/first runs/scope --equal-l0\n" +
         "  mtc import exported/saelens --like runs/first --out runs/again",

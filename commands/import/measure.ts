@@ -9,6 +9,7 @@ import type { FeatureTally } from "../../core/analysis/samples.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
 import { openScope } from "../../core/gpu/scope.ts";
 import type { ModelFiles } from "../../core/model/files.ts";
+import { measureColumns } from "../../core/passes/columns.ts";
 import { evaluateTranscoders } from "../../core/passes/evaluation.ts";
 import { withLimitedTaps } from "../../core/passes/norm_limits.ts";
 import { collectSamples } from "../../core/passes/samples.ts";
@@ -22,6 +23,8 @@ import { rereading } from "../../core/text/reading.ts";
 import { evaluatedText, openTokenSource, type TokenSource } from "../../core/text/source.ts";
 import { readingOf } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
+import { choosePreparation } from "../../core/training/initialise.ts";
+import type { Preparation } from "../../core/transcoder/weights.ts";
 import { loadVisibly } from "../open_model.ts";
 import { Progress } from "../progress.ts";
 
@@ -35,7 +38,12 @@ export interface MeasuredImport {
   readonly features: FeatureRow[];
   /** Turns samples into text. */
   readonly texts: SampleTexts;
+  /** How its activations would be prepared for a training, which analyses that compare activations need. */
+  readonly preparation: Preparation;
 }
+
+/** Tokens that the preparation is measured on, as many as a training's first buffer has at least. */
+const MEASURED_TOKENS = 8192;
 
 /**
  * Measures a transcoder.
@@ -65,6 +73,14 @@ export async function measureImported(
       return evaluateTranscoders({ ...common, source, text, tokens: evaluation_tokens, onProgress });
     },
   );
+  const preparation = await onText(
+    ...[model, config, "Measuring activations", { split: "train", seed: 0 }] as const,
+    async (source, onProgress) => {
+      const { source: tap, targets } = config, tokens = Math.min(MEASURED_TOKENS, sample_tokens);
+      const [first, ...rest] = await measureColumns({ ...common, source, tokens, onProgress }, [tap, ...targets]);
+      return choosePreparation(first, rest);
+    },
+  );
   return await onText(
     ...[model, config, "Collecting samples", { split: "train", seed: 0 }] as const,
     async (source, onProgress) => {
@@ -74,7 +90,7 @@ export async function measureImported(
       const { tallies: [tally], counts: samples } = sampled, { tokenText, decode } = loadTokenizer(model);
       const definitions = { ...figures.definitions, ...IMPORTED_TOKEN_COUNTS_DEFINITION };
       return {
-        ...{ tally, evaluation: { ...figures, token_counts: { samples }, definitions } },
+        ...{ preparation, tally, evaluation: { ...figures, token_counts: { samples }, definitions } },
         texts: { tokenText, decode, documentName: (document) => source.documentName(document) },
         features: featureRows(groups, weights, tally, tokenText),
       };

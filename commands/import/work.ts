@@ -11,6 +11,8 @@ import { sumOfFile } from "../../core/files/checksum.ts";
 import { makeWholeDirectory, requireVacant } from "../../core/files/whole_directory.ts";
 import { type Gpu, openGpu } from "../../core/gpu/device.ts";
 import { configOf } from "../../core/model/config.ts";
+import { fetchPath, type HubPath } from "../../core/hub/files.ts";
+import { isHubReference } from "../../core/hub/reference.ts";
 import { BUILTIN, type ModelFiles, modelFingerprint } from "../../core/model/files.ts";
 import { hookOf } from "../../core/model/hooks.ts";
 import { tapName } from "../../core/model/sites.ts";
@@ -21,6 +23,7 @@ import { type StoredEvaluation, writeEvaluation } from "../../core/runs/evaluati
 import { writeFeatures } from "../../core/runs/features.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { readLinearMap, writeLinearMap } from "../../core/runs/linear_map.ts";
+import { writePreparation } from "../../core/runs/preparation.ts";
 import { writeSamples } from "../../core/runs/samples.ts";
 import { requireSameModel } from "../../core/runs/same_model.ts";
 import { NO_TRAINING } from "../../core/runs/settings.ts";
@@ -31,12 +34,12 @@ import type { TextReading } from "../../core/text/reading.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { readingOf } from "../../core/text/summary.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
-import { findForeign } from "../../core/transcoder/formats/foreign.ts";
+import { findForeign, isForeignFile } from "../../core/transcoder/formats/foreign.ts";
 import type { ForeignTranscoder } from "../../core/transcoder/formats/layout.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { scaleInputs, type Transcoder } from "../../core/transcoder/weights.ts";
 import configuration from "../../deno.json" with { type: "json" };
-import { openModelVisibly } from "../open_model.ts";
+import { downloadVisibly, openModelVisibly } from "../open_model.ts";
 import { readingFor } from "../options.ts";
 import { EMBEDDED, excludedTokens, NUMBER_OPTIONS, PUBLISHED } from "../train/settings.ts";
 import { type ImportedMapping, mappingFor, requireFits } from "./mapping.ts";
@@ -84,7 +87,11 @@ export async function importTranscoders(
   // What takes minutes should not find that out in the end.
   await requireVacant(options.out, "--out");
   const like = options.like === undefined ? null : (await findTranscoders(options.like))[0];
-  const opened = await openAll(path, options);
+  const isWanted = (name: string) => isForeignFile(name, options.layer);
+  const place: HubPath = isHubReference(path)
+    ? await downloadVisibly(path, (onDownload) => fetchPath(path, isWanted, onDownload))
+    : { path, reference: resolve };
+  const opened = await openAll(place.path, options);
   let model: ModelFiles | undefined;
   try {
     model = await openModelVisibly(options.model ?? like?.config.model.path ?? BUILTIN);
@@ -96,7 +103,7 @@ export async function importTranscoders(
     await makeWholeDirectory(options.out, "--out", async (directory) => {
       const written: string[] = [];
       for (const one of opened) {
-        const own = await transcoderOf(one, model!);
+        const own = await transcoderOf(one, model!, place.reference);
         written.push(join(directory, String(written.length)));
         imported.push(
           await importOne(gpu, model!, { ...shared, ...own.config }, own.transcoder, written.at(-1)!, like),
@@ -221,6 +228,7 @@ type Own =
 async function transcoderOf(
   { foreign, mapping }: Opened,
   model: ModelFiles,
+  named: HubPath["reference"],
 ): Promise<{ config: Own; transcoder: Transcoder }> {
   const { source, target, isBeforeGain } = mapping, { norm } = hookOf(source);
   const read = await foreign.read(), fingerprint = await sumOfFile(foreign.weightsPath);
@@ -239,7 +247,7 @@ async function transcoderOf(
       ...{ source, targets: [target], layer: target.layer },
       ...{ d_in, d_out, features: featureCount(groups), groups, skip },
       imported: {
-        ...{ tool: foreign.tool, from: resolve(foreign.weightsPath), fingerprint },
+        ...{ tool: foreign.tool, from: named(foreign.weightsPath), fingerprint },
         ...{ source_hook: foreign.source, target_hook: foreign.target, trained_on: foreign.model },
         ...{ activation: foreign.activation, unfolded_gain: isBeforeGain, lost_columns: lost },
         remarks: [...foreign.remarks, ...lost > 0 ? [remark] : []],
@@ -279,6 +287,7 @@ async function importOne(
   const k = transcoder.topK ?? Math.max(1, Math.round(measured.evaluation.l0));
   const evaluation = { ...measured.evaluation, k }, { groups } = transcoder.shape;
   await writeConfig(directory, { ...config, k });
+  await writePreparation(directory, measured.preparation);
   await writeSamples(directory, groups, measured.tally, measured.texts);
   await writeFeatures(directory, measured.features);
   await writeEvaluation(directory, evaluation);

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { exists } from "../files/exists.ts";
 import { temporaryPath } from "../files/temporary.ts";
@@ -91,7 +91,7 @@ export class RepoCache {
    *
    * @param etag The blob's name; it must exist unless the file already does.
    * @param commit The commit.
-   * @param file The file's name.
+   * @param file The file's path in the repository.
    * @throws {UserError} When the directory cannot be written.
    */
   async place(etag: string, commit: string, file: string): Promise<void> {
@@ -99,7 +99,7 @@ export class RepoCache {
     if (await exists(path)) return;
     await makeDirectory(dirname(path));
     try {
-      if (this.#mayLink && await link(join("..", "..", "blobs", etag), path)) return;
+      if (this.#mayLink && await link(relative(dirname(path), blob), path)) return;
       await Deno.rename(blob, path);
     } catch (error) {
       // Two programs may place the same file; without links, the slower one finds the blob moved already.

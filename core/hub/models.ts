@@ -3,32 +3,17 @@
  * @module
  */
 
-import { mkdir, stat, statfs } from "node:fs/promises";
 import { basename } from "node:path";
-import { UserError } from "../errors.ts";
-import { fileError } from "../files/atomic.ts";
 import { weightFiles, WEIGHTS_INDEX, WHOLE_WEIGHTS } from "../files/checkpoint_index.ts";
 import { exists } from "../files/exists.ts";
-import { HubApi, type HubEntry } from "./api.ts";
+import type { HubEntry } from "./api.ts";
 import { RepoCache } from "./cache.ts";
-import { download } from "./download.ts";
-import { Patience } from "./patience.ts";
 import { type HubReference, isCommit, parseReference, writeReference } from "./reference.ts";
-import { HubError, missingFile } from "./refusal.ts";
-import { RemoteFile } from "./remote_file.ts";
+import { missingFile } from "./refusal.ts";
+import { type DownloadProgress, lookUp, notHere, RepoDownload } from "./repo_download.ts";
 import { type HubSettings, hubSettings } from "./settings.ts";
 
-/** How far a download is. */
-export interface DownloadProgress {
-  /** Bytes that are here, those of an earlier download included. */
-  readonly done: number;
-  /** Bytes in all. */
-  readonly total: number;
-  /** Bytes that came over the network this time. */
-  readonly received: number;
-  /** Why nothing comes just now; "" while something does. */
-  readonly waiting: string;
-}
+export type { DownloadProgress } from "./repo_download.ts";
 
 /** A model of the hub that lies here. */
 export interface HubModel {
@@ -101,36 +86,14 @@ async function isComplete(directory: string): Promise<boolean> {
   return true;
 }
 
-function notHere({ cache }: HubSettings, reference: HubReference): HubError {
-  return new HubError("unreachable", {
-    action: `fetch ${writeReference(reference)}`,
-    requirement: `HF_HUB_OFFLINE is set and all of its files must lie in ${cache}`,
-    found: "some are missing",
-    remedy: "unset HF_HUB_OFFLINE, or set HF_HOME to the directory that holds them",
-  });
-}
-
-/** The commit of a branch or tag; what is kept stands in for a hub that does not answer, which is not waited for then. */
-async function lookUp(hub: HubSettings, reference: HubReference, kept: string | null): Promise<string> {
-  const patience = new Patience(hub, writeReference(reference), kept === null ? undefined : 1);
-  try {
-    return await new HubApi(hub, reference, patience).commit();
-  } catch (error) {
-    if (kept !== null && error instanceof HubError && error.reason !== "missing") return kept;
-    throw error;
-  }
-}
-
 /** The download of what a snapshot lacks. */
 class ModelDownload {
-  readonly #hub: HubSettings;
   readonly #reference: HubReference;
-  readonly #cache: RepoCache;
-  readonly #commit: string;
+  readonly #hub: HubSettings;
+  readonly #directory: string;
   readonly #check: ConfigCheck;
-  readonly #onProgress: (progress: DownloadProgress) => void;
+  readonly #download: RepoDownload;
   readonly #entries = new Map<string, HubEntry>();
-  #progress: DownloadProgress = { done: 0, total: 0, received: 0, waiting: "" };
 
   constructor(
     hub: HubSettings,
@@ -142,21 +105,19 @@ class ModelDownload {
   ) {
     this.#hub = hub;
     this.#reference = reference;
-    this.#cache = cache;
-    this.#commit = commit;
+    this.#directory = cache.snapshot(commit);
     this.#check = check;
-    this.#onProgress = onProgress;
+    this.#download = new RepoDownload(hub, reference, cache, commit, onProgress);
   }
 
   /** The smallest files first: they tell whether the large ones are of use. */
   async run(): Promise<void> {
-    const api = new HubApi(this.#hub, { ...this.#reference, revision: this.#commit }, this.#patience(""));
-    for (const entry of await api.files("", false)) this.#entries.set(entry.path, entry);
+    for (const entry of await this.#download.api.files("", false)) this.#entries.set(entry.path, entry);
     const present = (name: string) => this.#entries.has(name) ? [name] : [];
     // Where a repository has both, the whole file counts.
     const whole = present(WHOLE_WEIGHTS);
     await this.#get([CONFIG, ...whole.length > 0 ? [] : present(WEIGHTS_INDEX)]);
-    const directory = this.#cache.snapshot(this.#commit);
+    const directory = this.#directory;
     this.#check(await Deno.readFile(`${directory}/${CONFIG}`), `${writeReference(this.#reference)}/${CONFIG}`);
     await this.#get([
       TOKENIZER,
@@ -166,66 +127,11 @@ class ModelDownload {
     ]);
   }
 
-  async #get(names: readonly string[]): Promise<void> {
-    const entries = names.map((name) => {
+  #get(names: readonly string[]): Promise<void> {
+    return this.#download.get(names.map((name) => {
       const entry = this.#entries.get(name);
       if (entry === undefined) throw missingFile(this.#hub, this.#reference, name);
       return entry;
-    });
-    this.#progress = { ...this.#progress, done: 0, total: entries.reduce((sum, { size }) => sum + size, 0) };
-    await this.#requireRoom(entries);
-    for (const entry of entries) await this.#getOne(entry);
-  }
-
-  async #getOne(entry: HubEntry): Promise<void> {
-    const { path, etag, size } = entry;
-    if (await exists(`${this.#cache.snapshot(this.#commit)}/${path}`)) return this.#advance(size, 0);
-    const place = await this.#cache.claim(etag);
-    if (await exists(place.blob)) {
-      this.#advance(size, 0);
-    } else {
-      const file = new RemoteFile(this.#hub, this.#reference, this.#commit, entry);
-      await download(file, etag, place, this.#patience(path), (here, received) => this.#advance(here, received));
-    }
-    await this.#cache.place(etag, this.#commit, path);
-  }
-
-  #advance(here: number, received: number): void {
-    const { done, total, received: before } = this.#progress;
-    this.#progress = { done: done + here, total, received: before + received, waiting: "" };
-    this.#onProgress(this.#progress);
-  }
-
-  #patience(path: string): Patience {
-    const subject = writeReference(this.#reference, path);
-    return new Patience(this.#hub, subject, undefined, (waiting) => this.#onProgress({ ...this.#progress, waiting }));
-  }
-
-  /** Refuses what would fill the disk after an hour. */
-  async #requireRoom(entries: readonly HubEntry[]): Promise<void> {
-    const { cache } = this.#hub;
-    let needed = 0;
-    for (const { etag, path, size } of entries) {
-      if (await exists(`${this.#cache.snapshot(this.#commit)}/${path}`)) continue;
-      const { blob } = await this.#cache.claim(etag);
-      const part = await stat(`${blob}.incomplete`).catch(() => ({ size: 0 }));
-      if (!await exists(blob)) needed += Math.max(0, size - part.size);
-    }
-    let free: number;
-    try {
-      await mkdir(cache, { recursive: true });
-      const { bavail, bsize } = await statfs(cache);
-      free = bavail * bsize;
-    } catch (error) {
-      throw fileError("write", cache, error);
-    }
-    if (free >= needed) return;
-    const gigabytes = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
-    throw new UserError({
-      action: `download ${writeReference(this.#reference)}`,
-      requirement: `${cache} must have room for ${gigabytes(needed)} more`,
-      found: `it has ${gigabytes(free)}`,
-      remedy: "free some space, or set HF_HUB_CACHE to a directory on a larger disk",
-    });
+    }));
   }
 }

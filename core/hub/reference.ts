@@ -51,13 +51,12 @@ export function isCommit(revision: string): boolean {
  *
  * @param text For example `hf:google/gemma-2-2b` or `hf:HuggingFaceFW/fineweb-edu@main/sample/10BT`.
  * @param kind What the repository is to hold; a model is named without a path.
+ * @param mayHavePath Whether a part of it may be named.
  * @returns Its parts.
  * @throws {UsageError} When it is not written like that.
  */
-export function parseReference(text: string, kind: RepoKind): HubReference {
-  const form = kind === "model"
-    ? "hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
-    : "hf:OWNER/NAME[@REVISION][/FOLDER/OR/FILE]";
+export function parseReference(text: string, kind: RepoKind, mayHavePath = kind === "dataset"): HubReference {
+  const form = !mayHavePath ? "hf:OWNER/NAME or hf:OWNER/NAME@REVISION" : "hf:OWNER/NAME[@REVISION][/FOLDER/OR/FILE]";
   const fail = (requirement: string, found: string) => {
     const example = kind === "model" ? "hf:google/gemma-2-2b" : "hf:HuggingFaceFW/fineweb-edu";
     return new UsageError({ action: `look for "${text}"`, requirement, found, remedy: `write it like ${example}` });
@@ -67,7 +66,7 @@ export function parseReference(text: string, kind: RepoKind): HubReference {
   if (repo === undefined || repo.split("/").some(isStrange) || revision.startsWith(".")) {
     throw fail(`a ${kind} of the Hugging Face hub is named ${form}`, "this is not");
   }
-  if (kind === "model" && path !== "") throw fail("a model is a whole repository", `"${path}" is a part of one`);
+  if (!mayHavePath && path !== "") throw fail("a model is a whole repository", `"${path}" is a part of one`);
   if (path.split("/").includes("..")) throw fail("its path must stay inside the repository", "it leads out of it");
   return { kind, repo, revision, path };
 }

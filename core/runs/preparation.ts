@@ -1,6 +1,6 @@
 /**
- * preparation.safetensors: how a transcoder's activations are prepared for training. It stands beside config.json from the first step
- * on and training alone reads it; what it says is folded into the weights that are saved.
+ * preparation.safetensors: how a transcoder's activations are prepared for training, or would be where it was imported. It stands beside config.json from the first step
+ * on; training reads it, and what compares activations as training sees them. What it says is folded into the weights that are saved.
  *
  * The file holds F32 tensors source.mean and source.scale [d_in], target.mean and target.scale [d_out]. A run of an older format has
  * none, but one factor for either end in its config.json.

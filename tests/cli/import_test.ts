@@ -50,6 +50,7 @@ Deno.test("mtc import: a transcoder of Gemma Scope is a run that is evaluated, e
       "config.json",
       "evaluation.json",
       "features.csv",
+      "preparation.safetensors",
       "samples.jsonl",
       "transcoder.safetensors",
     ]);

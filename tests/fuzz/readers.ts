@@ -22,14 +22,25 @@ import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { openFinishedRun } from "../../core/runs/finished.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
+import { findForeign } from "../../core/transcoder/formats/foreign.ts";
 import { readCheckpoint, writeCheckpoint } from "../../core/training/checkpoint.ts";
 import { createTrainingState, stateTensors } from "../../core/training/state.ts";
-import { zeroWeights } from "../../core/transcoder/weights.ts";
+import { type Transcoder, zeroWeights } from "../../core/transcoder/weights.ts";
 import { analysisReport } from "../../reports/markdown/analysis_report.ts";
 import { trainingSummary } from "../../reports/markdown/training_summary.ts";
 import golden from "../golden/tokenizer.json" with { type: "json" };
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 import { everyRecord } from "../text/every_record.ts";
+import {
+  circuitTracer,
+  type ForeignFiles,
+  gemmaScope,
+  gemmaScope2,
+  saelens,
+  sparsify,
+  writeForeign,
+} from "../transcoder/formats/foreign_files.ts";
+import { randomTranscoder } from "../transcoder/random_transcoder.ts";
 import {
   BYTE_MUTATORS,
   CSV_MUTATORS,
@@ -152,6 +163,46 @@ const parquet = (codec: "UNCOMPRESSED" | "SNAPPY") =>
       pageSize: 500,
     }),
   );
+
+/** A reader of transcoders that other tools wrote. */
+function foreignReader(
+  written: (transcoder: Transcoder) => ForeignFiles[],
+  more: Pick<Reader, "fault" | "isSummed">,
+): Reader {
+  return {
+    async seeds() {
+      const directory = await Deno.makeTempDir(), seeds: Files[] = [];
+      try {
+        for (const [i, files] of written(randomTranscoder({ d_in: 8, d_out: 8, groups: [7] }, 0.5, 1)).entries()) {
+          await writeForeign(join(directory, String(i), "layers.4.mlp"), files);
+          seeds.push(await filesIn(join(directory, String(i))));
+        }
+      } finally {
+        await Deno.remove(directory, { recursive: true });
+      }
+      return seeds;
+    },
+    async read(directory) {
+      const [place] = await findForeign(join(directory, "layers.4.mlp")), foreign = await place.open();
+      try {
+        const { shape, weights, thresholds, topK } = await foreign.read();
+        const numbers = Object.values(weights).map((values: Float32Array) => [...values]);
+        return JSON.stringify([foreign.tool, foreign.source, foreign.target, shape, topK, numbers, [...thresholds]]);
+      } finally {
+        await foreign.close();
+      }
+    },
+    ...more,
+  };
+}
+
+/** What is read must be numbers; JSON writes null for others. Only the hooks may be none, and infinite thresholds. */
+function faultOfNumbers(read: string): string | null {
+  const [, , , shape, , numbers] = JSON.parse(read);
+  if (/null/.test(JSON.stringify(numbers))) return "it holds weights that are none";
+  const features = shape.groups.reduce((sum: number, size: number) => sum + size, 0);
+  return numbers[1].length === features ? null : "its groups do not add up to its features";
+}
 
 const SHAPE = { d_in: 8, d_out: 4, groups: [2, 5] }, FEATURES = 7, CAPACITY = 4, STEP = 10, VOCABULARY = 500;
 let device: Promise<Gpu> | undefined;
@@ -310,6 +361,13 @@ export const READERS: Readonly<Record<string, Reader>> = {
     },
     damaged: /^(config\.json|transcoder\.safetensors)$/,
   },
+  "imported npz": foreignReader((transcoder) => [gemmaScope(transcoder)], { isSummed: true }),
+  "imported safetensors": foreignReader((transcoder) => [
+    gemmaScope2(transcoder),
+    saelens(transcoder, "jumprelu_transcoder", { matryoshka_widths: [2, 7] }),
+    circuitTracer(transcoder, "activation: topk\nk: 3\n"),
+    sparsify(transcoder, 3),
+  ], { fault: (_, read) => faultOfNumbers(read) }),
   "checkpoint": { seeds: async () => [await checkpoint(true)], read: readState, isSummed: true },
   "checkpoint without checksums": {
     seeds: async () => [await checkpoint(false)],

@@ -8,10 +8,10 @@ import { basename, extname, join } from "node:path";
 import { UserError } from "../../errors.ts";
 import { fileError } from "../../files/atomic.ts";
 import { exists } from "../../files/exists.ts";
-import { layerOfFile, openCircuitTracer } from "./circuit_tracer.ts";
+import { CIRCUIT_TRACER_CONFIG, layerOfFile, openCircuitTracer } from "./circuit_tracer.ts";
 import { GEMMA_SCOPE_2_WEIGHTS, GEMMA_SCOPE_WEIGHTS, openGemmaScope, openGemmaScope2 } from "./gemma_scope.ts";
 import type { ForeignTranscoder } from "./layout.ts";
-import { openSaelens, SAELENS_WEIGHTS } from "./saelens.ts";
+import { openSaelens, SAELENS_CONFIG, SAELENS_WEIGHTS } from "./saelens.ts";
 import { openSparsify, SPARSIFY_WEIGHTS } from "./sparsify.ts";
 
 /** A file or directory that can be opened as a transcoder. */
@@ -84,4 +84,20 @@ async function directoriesIn(path: string): Promise<string[]> {
   const names: string[] = [];
   for await (const { name, isDirectory } of Deno.readDir(path)) if (isDirectory) names.push(name);
   return names.sort((a, b) => a.localeCompare(b, "en", { numeric: true })).map((name) => join(path, name));
+}
+
+/** The files that say what weights are. */
+const DESCRIBING: readonly string[] = ["config.json", SAELENS_CONFIG, CIRCUIT_TRACER_CONFIG];
+
+/**
+ * Whether a file is one of weights that can be imported, or says what they are.
+ *
+ * @param name Its name.
+ * @param layer The layer that is asked for; undefined for all.
+ * @returns False for whatever else lies there, and the other layers of a set.
+ */
+export function isForeignFile(name: string, layer: number | undefined): boolean {
+  const own = layerOfFile(name);
+  return DESCRIBING.includes(name) ||
+    (placeOfFile(name) !== null && (own === null || layer === undefined || own === layer));
 }
