@@ -94,7 +94,7 @@ export function exportCommand(): Command {
     .addOption(movedDataOption())
     .option("--model-name <name>", "what the tool calls the language model (default: what the run calls it)")
     .option("--set-name <name>", "what Neuronpedia calls the run's transcoders: LAYER-NAME", "mtc")
-    .addOption(jsonOption())
+    .addOption(jsonOption("what was written as JSON"))
     .addHelpText(
       "after",
       "\nExamples:\n  mtc export --to saelens --run runs/first/layer17 --out exported/layer17\n" +
