@@ -4,7 +4,7 @@
  * @module
  */
 
-import { html, nothing, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
+import { html, svg, type SVGTemplateResult, type TemplateResult } from "lit-html";
 import { integer, percent, significant } from "../../format.ts";
 import { visibleToken } from "../../tokens.ts";
 import type { FeatureTable, Figure } from "../data.ts";
@@ -38,12 +38,17 @@ export function nameOf({ known, texts }: FeatureTable, feature: number): string 
 export function label({ known, texts }: FeatureTable, feature: number): TemplateResult {
   const pairs = known[feature].flatMap((id, i, all) => i % 2 === 0 ? [[id, all[i + 1]]] : []);
   if (pairs.length === 0) return html`<span class="muted">never fires</span>`;
+  // One template a token: tables draw hundreds of them.
+  const told = pairs.map(([id, percent]) => ({
+    text: visibleToken(texts[id]),
+    share: percent > 0 ? `${percent} %` : "",
+  }));
   return html`<span class="label">${
-    pairs.map(([id, share]) =>
-      html`
-        ${token(texts[id])}<small>${share > 0 ? `${share} %` : nothing}</small>
-      `
-    )
+    told.map(({ text, share }) => {
+      return html`
+        <span class="token">${text}</span><small>${share}</small>
+      `;
+    })
   }</span>`;
 }
 

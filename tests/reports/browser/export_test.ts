@@ -99,14 +99,14 @@ Deno.test(
 
       await t.step("a search by number, token and text, filters and order", async () => {
         await open(page, file, "layer2");
-        assert.equal(await rows().count(), 50);
+        assert.equal(await rows().count(), 40);
         await page.keyboard.press("/");
         await page.keyboard.type("17");
         assert.equal(await rows().count(), 1);
         assert.match(await rows().innerText(), /^17\b/);
         await page.locator("input[type=search]").fill("treaty");
         const found = await rows().count();
-        assert.ok(found > 0 && found < 50, `${found} rows`);
+        assert.ok(found > 0 && found < 40, `${found} rows`);
         assert.match(await rows().first().innerText(), /treaty/);
         assert.match(page.url(), /#layer2\?q=treaty$/);
         await page.locator("input[type=search]").fill(HOSTILE[0]);
@@ -203,7 +203,9 @@ Deno.test(
           for (const [colorScheme, width] of [["light", 1280], ["dark", 360]] as const) {
             const own = await browser.newContext({ offline: true, colorScheme, viewport: { width, height: 800 } });
             const page = await own.newPage();
-            for (const address of Object.keys(VIEWS)) {
+            // One of a kind: axe takes half a second for a page on an idle core.
+            const kinds = Object.keys(VIEWS).filter((address) => !/^layer2\/9|^map\/layer4/.test(address));
+            for (const address of kinds) {
               await open(page, file, address);
               assert.deepEqual(await accessibilityFaults(page), [], `${address}, ${colorScheme}`);
               const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);

@@ -12,7 +12,7 @@ import { figure, groupBadge, label, link, share } from "../parts.ts";
 import { type Choice, chosenFeatures, type Order, ORDERS } from "../search.ts";
 
 /** Rows that are shown at once. */
-const ROWS = 50;
+const ROWS = 40;
 
 /** How an order's values are written. */
 const WRITTEN: Readonly<Record<Order, (value: number | null) => string>> = {
