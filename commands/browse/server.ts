@@ -35,7 +35,9 @@ export interface ServerOptions {
  * @throws {UserError} When none of the directories is there, or the port is taken.
  */
 export async function startServer({ roots, reports, model, port }: ServerOptions): Promise<Listening> {
-  const clerk = new Clerk(), runs = new BrowsedRuns(roots, (path) => clerk.judge(path)), desk = new ModelDesk(model);
+  // Verdicts do not wait for what the explorer takes, which may be minutes for a large dictionary.
+  const clerk = new Clerk(), judges = new Clerk(), desk = new ModelDesk(model);
+  const runs = new BrowsedRuns(roots, (path) => judges.judge(path));
   await runs.look();
   if (runs.problems.length === roots.length) throw nothingThere(runs.problems);
   const content = await pageContent("mtc browse", "'self'"), { version } = configuration;
@@ -49,7 +51,7 @@ export async function startServer({ roots, reports, model, port }: ServerOptions
     address: server.address,
     async close() {
       await server.close();
-      await Promise.all([clerk.close(), desk.close()]);
+      await Promise.all([clerk.close(), judges.close(), desk.close()]);
     },
   };
 }

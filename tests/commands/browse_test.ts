@@ -209,8 +209,11 @@ Deno.test("runs are told as they are: training, stopped, finished, without a rec
       samplesPerFeature: 3,
     });
     await Deno.truncate(join(damaged, "transcoder.safetensors"), 100);
-    const lock = await lockRun(join(runs, "third"));
-    await served({ runs }, async (address) => {
+    const lock = await lockRun(join(runs, "third")), reports = join(directory, "out");
+    await Deno.mkdir(reports);
+    const about = `# Layer 2\n\n**Run:** \`elsewhere/runs/second/layer2\`, begun`;
+    await Deno.writeTextFile(join(reports, "layer2_analysis_report.md"), about);
+    await served({ runs, reports }, async (address) => {
       const list = async () => {
         const { transcoders } = await got<ServedRuns>(`${address}api/runs`);
         return new Map(transcoders.map((one) => [one.run.split("/").at(-1)!, one]));
@@ -241,6 +244,8 @@ Deno.test("runs are told as they are: training, stopped, finished, without a rec
         all.get("first")!.verdict!.sentence,
         /^Good run\. All 4 success metrics are met: held-out FVU 0\.180/,
       );
+      assert.deepEqual(all.get("second")!.report, { report: "1-out", file: "layer2_analysis_report.md" });
+      assert.equal(all.get("first")!.report, null, "the report is about another one");
       const keys = [...all.values()].map(({ key }) => key);
       assert.equal(new Set(keys).size, keys.length, "each has a key of its own");
 
@@ -383,6 +388,21 @@ Deno.test("a typed text and a change give what mtc encode, ablate and steer give
       assert.ok(
         other.every((line) => line.kind !== "working" || line.label !== "Loading the model"),
         "nor for another layer",
+      );
+
+      // A reader who leaves ends the work, which nobody waits for any more.
+      const leaving = new AbortController(), headers = { "content-type": "application/json" };
+      const long = { ...common, which: { prefix: 0 }, change: { kind: "scale", value: 1 }, generate: 8 };
+      const left = await fetch(`${address}api/change`, {
+        ...{ method: "POST", body: JSON.stringify(long), signal: leaving.signal },
+        headers: { ...headers, origin: new URL(address).origin },
+      });
+      await left.body!.getReader().read();
+      leaving.abort();
+      const next = await lines(address, "encode", common);
+      assert.ok(
+        next.at(-1)!.kind === "done" &&
+          next.every((line) => line.kind !== "working" || line.label !== "Loading the model"),
       );
 
       const failed = async (wanted: object, message: RegExp) => {

@@ -66,6 +66,11 @@ export const feature: View = async ({ path: [key, given] }, app): Promise<Page> 
       </nav>
       <h1 tabindex="-1"><small>${entry.title}</small> Feature ${number} ${groupBadge(table.group[number])}</h1>
       <p class="known">${label(table, number)}</p>
+      ${app.source.isServed
+        ? html`<p><a href=${
+          addressOf(["text", key], { feature: String(number) })
+        }>Switch it off in a text of your own</a></p>`
+        : nothing}
     `;
   const page = { title: `${entry.title}, feature ${number}: ${nameOf(table, number)}`, key };
   if (detail === null) {

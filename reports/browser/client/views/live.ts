@@ -11,7 +11,7 @@ import { again, get } from "../api.ts";
 import { addressOf, type App, type Page, type Place, type View } from "../app.ts";
 import { type Chart, type Curve, openChart } from "../chart.ts";
 import { COLOURS, meter } from "../parts.ts";
-import { stateBadge, titleOf } from "./runs.ts";
+import { nameIn, stateBadge, titleOf } from "./runs.ts";
 
 /** How often rows are asked for while a run trains, and while it does not; and how often it is looked for other runs. In milliseconds. */
 const TRAINING_MS = 1000, RESTING_MS = 5000, RUNS_MS = 5000;
@@ -91,6 +91,12 @@ function joined(known: ServedMetrics | null, more: ServedMetrics): ServedMetrics
     Object.entries(known.columns).map(([name, values]) => [name, values.concat(more.columns[name] ?? [])]),
   );
   return { ...more, columns, isThinned: known.isThinned || more.isThinned };
+}
+
+/** What a transcoder is called beside others, of other runs perhaps. */
+function titleAmong(one: ServedTranscoder, members: readonly ServedTranscoder[]): string {
+  const isAlone = members.every(({ run }) => run === one.run);
+  return isAlone ? titleOf(one) : `${titleOf(one)}, ${nameIn(one.run)}`;
 }
 
 /** The last value of a column that is one. */
@@ -244,9 +250,8 @@ function chartFigure(
     const names = metrics ? columns(Object.keys(metrics.columns)) : [];
     return names.map((name, at) => {
       const value = step === null ? lastOf(metrics!, name) : valueAt(metrics!, name, step);
-      const words = [members.length > 1 ? titleOf(one) : "", names.length > 1 ? prefixName(name) : ""].filter((word) =>
-        word !== ""
-      );
+      const words = [members.length > 1 ? titleAmong(one, members) : "", names.length > 1 ? prefixName(name) : ""]
+        .filter((word) => word !== "");
       return {
         text: words.join(", "),
         value: value === null ? "–" : written(value),
@@ -277,7 +282,7 @@ function standings(members: readonly ServedTranscoder[], logged: ReadonlyMap<str
     const speed = lastOf(metrics, "tokens_per_s"), steps = progress?.steps ?? 0, at = progress?.step ?? 0;
     return html`
       <tr>
-        <th scope="row">${titleOf(one)}</th>
+        <th scope="row">${titleAmong(one, members)}</th>
         <td>${stateBadge(now)}</td>
         <td class="number">${integer(at)} of ${integer(steps)}</td>
         <td class="drawn">${meter(at, steps)}</td>

@@ -36,8 +36,13 @@ export function stateBadge({ state, verdict }: ServedTranscoder): TemplateResult
   return html`<span class="state ${tone}">${text}</span>`;
 }
 
-/** The last part of a path. */
-function nameIn(path: string): string {
+/**
+ * The last part of a path.
+ *
+ * @param path A directory of the server's.
+ * @returns Its name.
+ */
+export function nameIn(path: string): string {
   return path.replace(/[/\\]+$/, "").split(/[/\\]/).at(-1) ?? path;
 }
 
@@ -73,11 +78,11 @@ function row(transcoder: ServedTranscoder): TemplateResult {
         ${settings && html`<small>${settings.mapping}; ${features} features, k ${settings.k}</small>`}
       </th>
       <td>${stateBadge(transcoder)}</td>
-      <td class="number">${number(verdict?.fvu, 3)}</td>
-      <td class="number">${number(verdict?.linearMapFvu, 3)}</td>
-      <td class="number">${number(verdict?.l0, 1)}</td>
-      <td class="number">${verdict ? integer(verdict.deadFeatures) : "–"}</td>
-      <td class="number">${share(verdict?.lossRecovered)}</td>
+      <td class="number" data-label="FVU">${number(verdict?.fvu, 3)}</td>
+      <td class="number" data-label="linear map">${number(verdict?.linearMapFvu, 3)}</td>
+      <td class="number" data-label="L0">${number(verdict?.l0, 1)}</td>
+      <td class="number" data-label="dead">${verdict ? integer(verdict.deadFeatures) : "–"}</td>
+      <td class="number" data-label="loss recovered">${share(verdict?.lossRecovered)}</td>
       <td class="links">${links(transcoder)}</td>
     </tr>
     <tr class="told-row">
