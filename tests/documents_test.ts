@@ -29,3 +29,13 @@ Deno.test("links between documents lead somewhere", async () => {
   }
   assert.deepEqual(dead, []);
 });
+
+Deno.test("workflows compile with the Deno that ./run fetches, and pin every action by its commit", async () => {
+  const version = /^DENO_PINNED=(\S+)$/m.exec(await Deno.readTextFile(join(ROOT, "run")))![1];
+  for await (const file of glob(".github/workflows/*.yml", { cwd: ROOT })) {
+    const text = await Deno.readTextFile(join(ROOT, file));
+    const versions = [...text.matchAll(/^ *(?:DENO|deno-version): v(\S+)$/gm)].map(([, found]) => found);
+    assert.deepEqual([...new Set(versions)], [version], file);
+    for (const [, action] of text.matchAll(/^ *- uses: (.*)$/gm)) assert.match(action, /@[0-9a-f]{40} # v\d/, file);
+  }
+});
