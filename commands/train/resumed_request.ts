@@ -17,8 +17,9 @@ import { readingOf } from "../../core/text/summary.ts";
 import { checkpointsOf } from "../../core/runs/checkpoints.ts";
 import { CONFIG_FILE, dataOf, readConfig, requireTrainedHere, type TranscoderConfig } from "../../core/runs/config.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
-import { filesToMake, requireMendable } from "../../core/runs/lost_files.ts";
+import { filesToMake, FINISHED_FILES, requireMendable } from "../../core/runs/lost_files.ts";
 import { ownSettingsOf, type RunSettings, sharedSettingsOf } from "../../core/runs/settings.ts";
+import { completeSums } from "../../core/runs/sums.ts";
 import { TRANSCODER_FILE } from "../../core/runs/transcoder.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
 import { checkSettings } from "../../core/training/recipe.ts";
@@ -69,6 +70,9 @@ export async function resumedRequest(
       await requireMendable(path, configs[i], lost);
       console.error(`mtc: ${lost.join(", ")} of ${path} will be made again`);
     }
+    // One of an older mtc, or one whose process was killed at the very end, has no checksums yet; nor does it need them on a disk that
+    // takes none.
+    if (lost.length === 0) await completeSums(path, FINISHED_FILES).catch(() => {});
     whole.push(lost.length === 0);
   }
   checking.stop();

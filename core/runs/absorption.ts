@@ -9,6 +9,7 @@ import type { Absorption } from "../analysis/absorption.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const ABSORPTION_FILE = "absorption.json";
@@ -66,7 +67,8 @@ const schema: v.GenericSchema<unknown, StoredAbsorption> = v.object({
  * @throws {UserError} When the disk does not take it.
  */
 export function writeAbsorption(directory: string, absorption: StoredAbsorption): Promise<void> {
-  return writeFileAtomic(join(directory, ABSORPTION_FILE), JSON.stringify(absorption, null, 1) + "\n");
+  const path = join(directory, ABSORPTION_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(absorption, null, 1) + "\n"));
 }
 
 /**
@@ -81,6 +83,7 @@ export async function readAbsorption(
   directory: string,
   { steps }: Pick<TranscoderConfig, "steps">,
 ): Promise<StoredAbsorption | undefined> {
+  await requireSum(directory, ABSORPTION_FILE, "remove it; `mtc analyze absorption` makes it anew");
   const stored = await readJsonIfThere(v.safeParser(schema), join(directory, ABSORPTION_FILE));
   return stored?.steps === steps ? stored : undefined;
 }

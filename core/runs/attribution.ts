@@ -15,6 +15,7 @@ import {
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const ATTRIBUTION_FILE = "attribution.json";
@@ -95,7 +96,8 @@ const schema: v.GenericSchema<unknown, StoredAttribution> = v.object({
  * @throws {UserError} When the disk does not take it.
  */
 export function writeAttribution(directory: string, attribution: StoredAttribution): Promise<void> {
-  return writeFileAtomic(join(directory, ATTRIBUTION_FILE), JSON.stringify(attribution) + "\n");
+  const path = join(directory, ATTRIBUTION_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(attribution) + "\n"));
 }
 
 /**
@@ -110,6 +112,7 @@ export async function readAttribution(
   directory: string,
   { steps }: Pick<TranscoderConfig, "steps">,
 ): Promise<StoredAttribution | undefined> {
+  await requireSum(directory, ATTRIBUTION_FILE, "remove it; `mtc analyze attribution` makes it anew");
   const stored = await readJsonIfThere(v.safeParser(schema), join(directory, ATTRIBUTION_FILE));
   return stored?.steps === steps ? stored : undefined;
 }

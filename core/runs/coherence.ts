@@ -10,6 +10,7 @@ import { UserError } from "../errors.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const COHERENCE_FILE = "coherence.json";
@@ -58,7 +59,8 @@ const schema: v.GenericSchema<unknown, StoredCoherence> = v.object({
  * @throws {UserError} When the disk does not take it.
  */
 export function writeCoherence(directory: string, coherence: StoredCoherence): Promise<void> {
-  return writeFileAtomic(join(directory, COHERENCE_FILE), JSON.stringify(coherence) + "\n");
+  const path = join(directory, COHERENCE_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(coherence) + "\n"));
 }
 
 /**
@@ -73,6 +75,7 @@ export async function readCoherence(
   directory: string,
   { steps, features }: Pick<TranscoderConfig, "steps" | "features">,
 ): Promise<StoredCoherence | undefined> {
+  await requireSum(directory, COHERENCE_FILE, "remove it; `mtc analyze coherence` makes it anew");
   const path = join(directory, COHERENCE_FILE), stored = await readJsonIfThere(v.safeParser(schema), path);
   if (stored?.steps !== steps) return undefined;
   const stranger = stored.features.find(({ feature, examples }) => {

@@ -31,6 +31,7 @@ import { featureCount } from "../transcoder/shape.ts";
 import type { Mapping } from "./ids.ts";
 import { checked, parseJson, readText } from "./json.ts";
 import { NO_TRAINING, type RunSettings, type TrainingSetting } from "./settings.ts";
+import { requireSum, SUMS_FILE, writeSummed } from "./sums.ts";
 
 /** The newest format that this mtc writes, and that it writes where an older one says it all. */
 export const FORMAT = 4, PLAIN_FORMAT = 2;
@@ -321,7 +322,8 @@ export function writeConfig(directory: string, config: TranscoderConfig): Promis
   const written = Object.entries({ format: formatOf(config), ...settings })
     .filter(([key]) => !config.imported || !(key in NO_TRAINING))
     .map(([key, value]) => key === "targets" && targets.length === 1 ? ["target", targets[0]] : [key, value]);
-  return writeFileAtomic(join(directory, CONFIG_FILE), JSON.stringify(Object.fromEntries(written), null, 2) + "\n");
+  const path = join(directory, CONFIG_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(Object.fromEntries(written), null, 2) + "\n"));
 }
 
 /**
@@ -333,6 +335,11 @@ export function writeConfig(directory: string, config: TranscoderConfig): Promis
  */
 export async function readConfig(directory: string): Promise<TranscoderConfig> {
   const path = join(directory, CONFIG_FILE);
+  await requireSum(
+    directory,
+    CONFIG_FILE,
+    `restore it, or take its line out of ${join(directory, SUMS_FILE)} if the change is meant`,
+  );
   const json = parseJson(await readText(path), path);
   const { format, mtc_version } = checked(v.safeParser(versionSchema), json, path);
   if (format > FORMAT) {

@@ -11,6 +11,7 @@ import { writeFileAtomic } from "../files/atomic.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { readJsonIfThere } from "./json.ts";
 import { fingerprintOf } from "./record.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const EQUAL_SPARSITY_FILE = "equal_sparsity.json";
@@ -50,10 +51,11 @@ export async function writeEqualSparsity(
   found: EqualSparsity,
 ): Promise<void> {
   const path = join(directory, EQUAL_SPARSITY_FILE), pair = keyOf(transcoder, against);
-  const others = (await readJsonIfThere(v.safeParser(schema), path) ?? []).filter((entry) =>
+  const others = (await readAll(directory) ?? []).filter((entry) =>
     entry.transcoder === pair.transcoder && entry.against !== pair.against
   );
-  await writeFileAtomic(path, JSON.stringify([...others, { ...pair, ...found }].slice(-KEPT), null, 1) + "\n");
+  const text = JSON.stringify([...others, { ...pair, ...found }].slice(-KEPT), null, 1) + "\n";
+  await writeSummed(path, () => writeFileAtomic(path, text));
 }
 
 /**
@@ -73,13 +75,18 @@ export async function readEqualSparsity(
   tokens: number,
 ): Promise<EqualSparsity | undefined> {
   const pair = keyOf(transcoder, against);
-  const stored = await readJsonIfThere(v.safeParser(schema), join(directory, EQUAL_SPARSITY_FILE));
+  const stored = await readAll(directory);
   const found = stored?.find((entry) =>
     entry.transcoder === pair.transcoder && entry.against === pair.against && entry.tokens === tokens
   );
   if (found === undefined) return undefined;
   const { transcoder: _, against: __, ...figures } = found;
   return figures;
+}
+
+async function readAll(directory: string): Promise<v.InferOutput<typeof schema> | undefined> {
+  await requireSum(directory, EQUAL_SPARSITY_FILE, "remove it; `mtc report` makes it anew");
+  return await readJsonIfThere(v.safeParser(schema), join(directory, EQUAL_SPARSITY_FILE));
 }
 
 function keyOf(transcoder: Transcoder, against: Transcoder) {

@@ -12,6 +12,7 @@ import type { TargetFigures } from "../analysis/target_figures.ts";
 import type { TokenCounts } from "../analysis/token_counts.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import { checked, parseJson, readText } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const EVALUATION_FILE = "evaluation.json";
@@ -203,7 +204,8 @@ const schema: v.GenericSchema<unknown, StoredEvaluation> = v.object({
  * @throws {UserError} When the disk does not take it.
  */
 export function writeEvaluation(directory: string, evaluation: StoredEvaluation): Promise<void> {
-  return writeFileAtomic(join(directory, EVALUATION_FILE), JSON.stringify(evaluation, null, 2) + "\n");
+  const path = join(directory, EVALUATION_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(evaluation, null, 2) + "\n"));
 }
 
 /**
@@ -215,5 +217,6 @@ export function writeEvaluation(directory: string, evaluation: StoredEvaluation)
  */
 export async function readEvaluation(directory: string): Promise<StoredEvaluation> {
   const path = join(directory, EVALUATION_FILE);
+  await requireSum(directory, EVALUATION_FILE);
   return checked(v.safeParser(schema), parseJson(await readText(path), path), path);
 }

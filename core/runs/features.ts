@@ -10,6 +10,7 @@ import { writeFileAtomic } from "../files/atomic.ts";
 import { exists } from "../files/exists.ts";
 import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { readText } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 import { type Column, headerLine, numberColumn, parseTable, rowLines } from "./table.ts";
 
 /** The file's name. */
@@ -93,7 +94,8 @@ function unescaped(text: string): string {
  * @throws {UserError} When the disk does not take it.
  */
 export function writeFeatures(directory: string, rows: readonly FeatureRow[]): Promise<void> {
-  return writeFileAtomic(join(directory, FEATURES_FILE), headerLine(COLUMNS) + rowLines(COLUMNS, rows));
+  const path = join(directory, FEATURES_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, headerLine(COLUMNS) + rowLines(COLUMNS, rows)));
 }
 
 /**
@@ -117,6 +119,7 @@ export function hasFeatures(directory: string): Promise<boolean> {
  */
 export async function readFeatures(directory: string, groups: readonly number[]): Promise<FeatureRow[]> {
   const path = join(directory, FEATURES_FILE);
+  await requireSum(directory, FEATURES_FILE);
   // Every key is one of the columns, all of which are read.
   const rows = parseTable(await readText(path), path, COLUMNS, () => ({}) as FeatureRow);
   const features = featureCount(groups), remedy = "restore it or train the run again";

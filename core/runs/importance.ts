@@ -10,6 +10,7 @@ import { REASONS, type Silent } from "../analysis/silent.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { readJsonIfThere } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const IMPORTANCE_FILE = "importance.json";
@@ -85,7 +86,8 @@ const schema: v.GenericSchema<unknown, StoredImportance> = v.object({
  * @throws {UserError} When the disk does not take it.
  */
 export function writeImportance(directory: string, importance: StoredImportance): Promise<void> {
-  return writeFileAtomic(join(directory, IMPORTANCE_FILE), JSON.stringify(importance, null, 1) + "\n");
+  const path = join(directory, IMPORTANCE_FILE);
+  return writeSummed(path, () => writeFileAtomic(path, JSON.stringify(importance, null, 1) + "\n"));
 }
 
 /**
@@ -100,6 +102,7 @@ export async function readImportance(
   directory: string,
   { steps }: Pick<TranscoderConfig, "steps">,
 ): Promise<StoredImportance | undefined> {
+  await requireSum(directory, IMPORTANCE_FILE, "remove it; `mtc analyze importance` makes it anew");
   const stored = await readJsonIfThere(v.safeParser(schema), join(directory, IMPORTANCE_FILE));
   return stored?.steps === steps ? stored : undefined;
 }

@@ -13,6 +13,7 @@ import { exists } from "../files/exists.ts";
 import { openSafetensors, writeSafetensors } from "../files/safetensors.ts";
 import type { LinearMap } from "../transcoder/linear_map.ts";
 import type { TranscoderConfig } from "./config.ts";
+import { requireSummed } from "./sums.ts";
 
 /** The file's name. */
 export const LINEAR_MAP_FILE = "linear_map.safetensors";
@@ -47,6 +48,7 @@ export async function readLinearMap(
   { d_in, d_out }: Pick<TranscoderConfig, "d_in" | "d_out">,
 ): Promise<LinearMap | null> {
   const path = join(directory, LINEAR_MAP_FILE);
+  await requireSummed(directory, LINEAR_MAP_FILE);
   if (!await exists(path)) return null;
   const file = await openSafetensors(path), tokens = Number(file.metadata.tokens);
   const unusable = (requirement: string, found: string) =>

@@ -8,11 +8,14 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { checkpointName, checkpointsOf, checkpointSteps } from "./checkpoints.ts";
-import type { TranscoderConfig } from "./config.ts";
+import { CONFIG_FILE, type TranscoderConfig } from "./config.ts";
 import { EVALUATION_FILE, readEvaluation } from "./evaluation.ts";
 import { FEATURES_FILE, readFeatures } from "./features.ts";
+import { LINEAR_MAP_FILE } from "./linear_map.ts";
 import { METRICS_FILE, readMetrics } from "./metrics.ts";
+import { PREPARATION_FILE } from "./preparation.ts";
 import { readSamples, SAMPLES_FILE, TRAINING_SAMPLES_FILE } from "./samples.ts";
+import { requireSum, requireSummed } from "./sums.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
 /** Reads a file as whoever uses it does, and throws a UserError where it cannot be. */
@@ -39,6 +42,23 @@ export function reportedFiles({ imported }: Pick<TranscoderConfig, "imported">):
   return Object.keys(READERS).filter((name) => !(imported && name === METRICS_FILE));
 }
 
+/** What a run begins with and keeps a copy of in each checkpoint, each with what tells whether it is lost. */
+const BEGINNINGS: Readonly<Record<string, Reader>> = {
+  [PREPARATION_FILE]: (directory) => requireSummed(directory, PREPARATION_FILE),
+  [LINEAR_MAP_FILE]: (directory) => requireSummed(directory, LINEAR_MAP_FILE),
+};
+
+/** Their names. */
+export const BEGINNING_FILES: readonly string[] = Object.keys(BEGINNINGS);
+
+/** The names of all files that a finished transcoder has by itself. */
+export const FINISHED_FILES: readonly string[] = [
+  CONFIG_FILE,
+  ...BEGINNING_FILES,
+  ...Object.keys(READERS),
+  TRAINING_SAMPLES_FILE,
+];
+
 /**
  * Finds out what of a transcoder must be made when its last step is done.
  *
@@ -51,15 +71,21 @@ export async function filesToMake(directory: string, config: TranscoderConfig): 
   const all = [...reportedFiles(config), TRAINING_SAMPLES_FILE];
   if (!await exists(join(directory, TRANSCODER_FILE))) return all;
   const lost: string[] = [];
-  for (const name of all) {
+  const readers: Readonly<Record<string, Reader>> = {
+    ...BEGINNINGS,
+    ...READERS,
+    [TRAINING_SAMPLES_FILE]: (directory) => requireSum(directory, TRAINING_SAMPLES_FILE),
+  };
+  for (const [name, read] of Object.entries(readers)) {
+    if (!all.includes(name) && !BEGINNING_FILES.includes(name)) continue;
     const path = join(directory, name), info = await lstat(path).catch(() => null);
     if (info !== null && !info.isFile() && !info.isSymbolicLink()) throw inTheWay(path);
-    if (info === null || !await isReadable(() => READERS[name]?.(directory, config))) lost.push(name);
+    if ((info === null && all.includes(name)) || !await isReadable(() => read(directory, config))) lost.push(name);
   }
   return lost;
 }
 
-async function isReadable(read: () => Promise<unknown> | undefined): Promise<boolean> {
+async function isReadable(read: () => Promise<unknown>): Promise<boolean> {
   try {
     await read();
     return true;
@@ -84,7 +110,7 @@ function inTheWay(path: string): UserError {
  * @param directory The transcoder's directory.
  * @param config Its config.json.
  * @param lost The names of the files.
- * @throws {UserError} When the checkpoint of its last step is gone, or holds no copy of a lost metrics.csv.
+ * @throws {UserError} When the checkpoint of its last step is gone, or holds no copy of a lost file that it should have one of.
  */
 export async function requireMendable(
   directory: string,
@@ -100,14 +126,16 @@ export async function requireMendable(
       remedy: "restore what is lost, or the checkpoint, or train the run again",
     });
   }
-  const copy = join(checkpointsOf(directory), checkpointName(steps), METRICS_FILE);
-  if (!lost.includes(METRICS_FILE) || await exists(copy)) return;
-  throw new UserError({
-    action,
-    requirement: `the checkpoint of its last step must hold a copy of ${METRICS_FILE}`,
-    found: "it holds none, as those of an older mtc",
-    remedy: "restore the file or train the run again",
-  });
+  for (const name of [METRICS_FILE, ...BEGINNING_FILES]) {
+    const copy = join(checkpointsOf(directory), checkpointName(steps), name);
+    if (!lost.includes(name) || await exists(copy)) continue;
+    throw new UserError({
+      action,
+      requirement: `the checkpoint of its last step must hold a copy of ${name}`,
+      found: "it holds none, as those of an older mtc",
+      remedy: "restore the file or train the run again",
+    });
+  }
 }
 
 async function isMendable(directory: string, steps: number): Promise<boolean> {

@@ -11,6 +11,7 @@ import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { exists } from "../files/exists.ts";
 import { prefixEnds } from "../transcoder/shape.ts";
 import { readText } from "./json.ts";
+import { forgetSum, requireSum } from "./sums.ts";
 import { type Column, headerLine, numberColumn, numberIn, parseTable, rowLines } from "./table.ts";
 
 /** The file's name. */
@@ -79,8 +80,9 @@ function columnsOf(groups: readonly number[]): Column<MetricsRow>[] {
  * @param groups Features per Matryoshka group.
  * @throws {UserError} When the disk does not take it.
  */
-export function startMetrics(directory: string, groups: readonly number[]): Promise<void> {
-  return writeFileAtomic(join(directory, METRICS_FILE), headerLine(columnsOf(groups)));
+export async function startMetrics(directory: string, groups: readonly number[]): Promise<void> {
+  await forgetSum(directory, METRICS_FILE);
+  await writeFileAtomic(join(directory, METRICS_FILE), headerLine(columnsOf(groups)));
 }
 
 /**
@@ -140,6 +142,8 @@ export async function restoreMetrics(
     const step = Number(row.split(",", 1)[0]);
     return step > after && step <= last;
   });
+  // Rows may be added; what the run ends with has its checksum then.
+  await forgetSum(directory, METRICS_FILE);
   await writeFileAtomic(path, [header, ...kept, ""].join("\n"));
   return true;
 }
@@ -171,6 +175,7 @@ export async function metricsSoFar(directory: string, groups: readonly number[])
  * @throws {UserError} When a column is missing, a row is cut off, a cell is not a number, or there is no row.
  */
 export async function readMetrics(directory: string, groups: readonly number[]): Promise<MetricsRow[]> {
+  await requireSum(directory, METRICS_FILE);
   const path = join(directory, METRICS_FILE), rows = await metricsSoFar(directory, groups);
   const out = rows.findIndex(({ step }, i) => !(i === 0 ? step > 0 : step > rows[i - 1].step));
   if (out >= 0) {

@@ -12,6 +12,7 @@ import { UserError } from "../errors.ts";
 import { openSafetensors, writeSafetensors } from "../files/safetensors.ts";
 import { type Columns, type Preparation, scaledBy } from "../transcoder/weights.ts";
 import type { TranscoderConfig } from "./config.ts";
+import { requireSummed } from "./sums.ts";
 
 /** The file's name. */
 export const PREPARATION_FILE = "preparation.safetensors";
@@ -48,6 +49,7 @@ export async function readPreparation(
   { d_in, d_out, scales }: Pick<TranscoderConfig, "d_in" | "d_out" | "scales">,
 ): Promise<Preparation> {
   if (scales !== undefined) return { source: scaledBy(d_in, scales.source), target: scaledBy(d_out, scales.target) };
+  await requireSummed(directory, PREPARATION_FILE);
   const file = await openSafetensors(join(directory, PREPARATION_FILE));
   try {
     const read = async (name: string, width: number, isSound: (value: number) => boolean, requirement: string) => {

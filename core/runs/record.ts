@@ -19,6 +19,7 @@ import { openSafetensors, type SafetensorsFile, type TensorToWrite, writeSafeten
 import { featureCount } from "../transcoder/shape.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import { checked, parseJson, type Parser } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const RECORD_FILE = "record.safetensors";
@@ -70,20 +71,27 @@ export async function writeRecord(directory: string, transcoder: Transcoder, rec
     shape,
     data,
   });
-  await writeSafetensors(join(directory, RECORD_FILE), [
-    ...[u32("place", place), u32("id", record.id), u32("document", record.document), u32("position", record.position)],
-    ...[u32("row_start", record.rowStart), u32("index", index), f32("value", record.value, [index.length])],
-    f32("target.squares", record.targetSquares, [tokens]),
-    f32("residual.squares", record.residualSquares, [tokens, prefixes]),
-    f32("error_removed", record.errorRemoved, [record.errorRemoved.length / prefixes, prefixes]),
-  ], {
-    format: FORMAT,
-    transcoder: fingerprintOf(transcoder),
-    context: String(record.context),
-    target_variation: String(record.targetVariation),
-    documents: JSON.stringify(record.documents),
-    token_texts: JSON.stringify([...record.tokenTexts]),
-  });
+  const path = join(directory, RECORD_FILE);
+  await writeSummed(path, () =>
+    writeSafetensors(path, [
+      ...[
+        u32("place", place),
+        u32("id", record.id),
+        u32("document", record.document),
+        u32("position", record.position),
+      ],
+      ...[u32("row_start", record.rowStart), u32("index", index), f32("value", record.value, [index.length])],
+      f32("target.squares", record.targetSquares, [tokens]),
+      f32("residual.squares", record.residualSquares, [tokens, prefixes]),
+      f32("error_removed", record.errorRemoved, [record.errorRemoved.length / prefixes, prefixes]),
+    ], {
+      format: FORMAT,
+      transcoder: fingerprintOf(transcoder),
+      context: String(record.context),
+      target_variation: String(record.targetVariation),
+      documents: JSON.stringify(record.documents),
+      token_texts: JSON.stringify([...record.tokenTexts]),
+    }));
 }
 
 /**
@@ -97,6 +105,7 @@ export async function writeRecord(directory: string, transcoder: Transcoder, rec
 export async function readRecord(directory: string, transcoder: Transcoder): Promise<FeatureRecord | null> {
   const path = join(directory, RECORD_FILE);
   if (!await exists(path)) return null;
+  await requireSum(directory, RECORD_FILE, "remove it; whatever needs it makes it anew");
   const file = await openSafetensors(path), { metadata } = file;
   try {
     if (metadata.format !== FORMAT || metadata.transcoder !== fingerprintOf(transcoder)) return null;

@@ -14,6 +14,7 @@ import { requireRegular } from "../files/byte_source.ts";
 import { NO_DOCUMENT } from "../text/contexts.ts";
 import { featureCount, groupOf } from "../transcoder/shape.ts";
 import { checked, parseJson } from "./json.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The name of the file of those found with frozen weights. */
 export const SAMPLES_FILE = "samples.jsonl";
@@ -74,12 +75,13 @@ export function writeTrainingSamples(
 
 function writeLines(path: string, groups: readonly number[], line: (feature: number) => object): Promise<void> {
   const encoder = new TextEncoder();
-  return replaceFile(path, async (file) => {
-    for (let feature = 0; feature < featureCount(groups); feature++) {
-      const group = groupOf(groups, feature);
-      await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
-    }
-  });
+  return writeSummed(path, () =>
+    replaceFile(path, async (file) => {
+      for (let feature = 0; feature < featureCount(groups); feature++) {
+        const group = groupOf(groups, feature);
+        await writeAll(file, encoder.encode(JSON.stringify({ feature, group, ...line(feature) }) + "\n"));
+      }
+    }));
 }
 
 function readable({ activation, token, before, after, document, position }: SampledToken, texts: SampleTexts): Sample {
@@ -129,6 +131,7 @@ const schema: v.GenericSchema<unknown, FeatureSamples> = v.object({
  */
 export async function* readSamples(directory: string, groups: readonly number[]): AsyncGenerator<FeatureSamples> {
   const path = join(directory, SAMPLES_FILE), features = featureCount(groups), remedy = "train the run again";
+  await requireSum(directory, SAMPLES_FILE);
   let next = 0;
   for await (const line of readLines(path)) {
     const where = `${path}, line ${next + 1}`;

@@ -10,6 +10,7 @@ import { featureCount } from "../transcoder/shape.ts";
 import { loadTranscoder, saveTranscoder } from "../transcoder/formats/native.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
 import type { TranscoderConfig } from "./config.ts";
+import { requireSum, writeSummed } from "./sums.ts";
 
 /** The file's name. */
 export const TRANSCODER_FILE = "transcoder.safetensors";
@@ -22,7 +23,8 @@ export const TRANSCODER_FILE = "transcoder.safetensors";
  * @throws {UserError} When the disk does not take it.
  */
 export function writeTranscoder(directory: string, transcoder: Transcoder): Promise<void> {
-  return saveTranscoder(join(directory, TRANSCODER_FILE), transcoder);
+  const path = join(directory, TRANSCODER_FILE);
+  return writeSummed(path, () => saveTranscoder(path, transcoder));
 }
 
 /**
@@ -39,6 +41,7 @@ export async function readTranscoder(
   config: Pick<TranscoderConfig, "d_in" | "d_out" | "features" | "groups">,
   isDiagnosed: boolean = false,
 ): Promise<Transcoder> {
+  await requireSum(directory, TRANSCODER_FILE);
   const transcoder = await loadTranscoder(join(directory, TRANSCODER_FILE), isDiagnosed), { shape } = transcoder;
   const sizes = [shape.d_in, featureCount(shape.groups), shape.d_out];
   const expected = [config.d_in, config.features, config.d_out];

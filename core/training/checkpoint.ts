@@ -17,6 +17,7 @@ import { makeTemporaryDirectory, nameInTheEnd, removeEmpty, removeFiles, tempora
 import { type Gpu, upload } from "../gpu/device.ts";
 import { elements } from "../gpu/tensor.ts";
 import { checkpointName, checkpointsOf, checkpointSteps, isCheckpointName } from "../runs/checkpoints.ts";
+import { BEGINNING_FILES } from "../runs/lost_files.ts";
 import { copyMetrics, METRICS_FILE } from "../runs/metrics.ts";
 import type { StreamPosition } from "../text/contexts.ts";
 import { saveTranscoder } from "../transcoder/formats/native.ts";
@@ -62,8 +63,10 @@ const progressSchema = v.object({
 export const CHECKPOINTS_KEPT = 2;
 const STATE_FILE = "state.json",
   SUMMED_FILES = ["transcoder.safetensors", "optimizer.safetensors", "samples.safetensors"];
+/** Files of the run that a checkpoint has copies of; those of an older mtc have none, and an older run need not have all. */
+export const COPIED_FILES: readonly string[] = [METRICS_FILE, ...BEGINNING_FILES];
 /** All that is written into a checkpoint, and so all that is removed from one. */
-export const CHECKPOINT_FILES: readonly string[] = [...SUMMED_FILES, METRICS_FILE, STATE_FILE];
+export const CHECKPOINT_FILES: readonly string[] = [...SUMMED_FILES, ...COPIED_FILES, STATE_FILE];
 
 /** What of a transcoder in training a checkpoint is made of. */
 export type Checkpointed = Pick<TranscoderInTraining, "directory" | "shape" | "samples" | "preparation"> & {
@@ -98,6 +101,9 @@ export async function writeCheckpoint(
       await writeSafetensors(join(partial, "optimizer.safetensors"), [...state.values()]);
       await writeSafetensors(join(partial, "samples.safetensors"), samplesToWrite(samples));
       await copyMetrics(directory, partial);
+      for (const name of BEGINNING_FILES) {
+        if (await exists(join(directory, name))) await copyWhole(join(directory, name), join(partial, name));
+      }
       const sums = { files: await sumsOf(partial), state: sumOfState(progress) };
       await writeFileAtomic(join(partial, STATE_FILE), JSON.stringify({ ...progress, sums }, null, 2) + "\n");
       await discard(final);
@@ -165,9 +171,9 @@ function samplesToWrite({ arrays }: SampleStore): TensorToWrite[] {
 
 async function sumsOf(directory: string): Promise<Record<string, string>> {
   const sums: Record<string, string> = {};
-  const hasMetrics = await exists(join(directory, METRICS_FILE));
-  for (const name of [...SUMMED_FILES, ...hasMetrics ? [METRICS_FILE] : []]) {
-    sums[name] = await sumOfFile(join(directory, name));
+  for (const name of [...SUMMED_FILES, ...COPIED_FILES]) {
+    const path = join(directory, name);
+    if (SUMMED_FILES.includes(name) || await exists(path)) sums[name] = await sumOfFile(path);
   }
   return sums;
 }
@@ -226,23 +232,58 @@ export async function readCheckpoint(
     if (fault === null) return progress;
     throw new UserError({ action: `read ${join(path, "samples.safetensors")}`, ...fault });
   } catch (error) {
-    if (!(error instanceof UserError) || error instanceof OtherSizes) throw error;
-    // The reason keeps its path, not its remedy, which is that of a file one could get again.
-    const { found = "it cannot be used" } = error.parts;
-    throw new UserError({
-      ...error.parts,
-      found: `${found}: the checkpoint is damaged`,
-      remedy: `remove the directory ${path}, so that the checkpoint before it is taken or the run starts over`,
-    });
+    throw asDamage(error, path);
   }
 }
 
+function asDamage(error: unknown, path: string): unknown {
+  if (!(error instanceof UserError) || error instanceof OtherSizes) return error;
+  // The reason keeps its path, not its remedy, which is that of a file one could get again.
+  const { found = "it cannot be used" } = error.parts;
+  return new UserError({
+    ...error.parts,
+    found: `${found}: the checkpoint is damaged`,
+    remedy: `remove the directory ${path}, so that the checkpoint before it is taken or the run starts over`,
+  });
+}
+
+/**
+ * Puts what a run began with, how activations are prepared and the linear map, back where it is lost or damaged. A checkpoint of an older
+ * mtc has no copies of it.
+ *
+ * @param directory The transcoder's directory.
+ * @param step Which checkpoint.
+ * @throws {UserError} When the checkpoint is damaged, or the disk does not take them.
+ */
+export async function restoreBeginnings(directory: string, step: number): Promise<void> {
+  const path = join(checkpointsOf(directory), checkpointName(step));
+  try {
+    const { sums } = await readProgress(join(path, STATE_FILE), step);
+    for (const name of BEGINNING_FILES) {
+      const own = join(directory, name), sum = sums?.files[name];
+      if (sum === undefined || (await exists(own) && await sumOfFile(own) === sum)) continue;
+      await checkSum(join(path, name), sum);
+      await copyWhole(join(path, name), own);
+    }
+  } catch (error) {
+    throw asDamage(error, path);
+  }
+}
+
+/** Both are a few megabytes at most. */
+async function copyWhole(from: string, to: string): Promise<void> {
+  await writeFileAtomic(to, await readFile(from).catch((error) => Promise.reject(fileError("read", from, error))));
+}
+
+async function checkSum(path: string, sum: string): Promise<void> {
+  if (await sumOfFile(path) === sum) return;
+  const requirement = `its bytes must be those that were written, as ${STATE_FILE} has their checksum`;
+  throw new UserError({ action: `read ${path}`, requirement, found: "they are others" });
+}
+
 async function checkSums(path: string, sums: Readonly<Record<string, string>>): Promise<void> {
-  // Not every mtc that wrote checksums kept a copy of metrics.csv too.
-  for (const name of [...SUMMED_FILES, ...METRICS_FILE in sums ? [METRICS_FILE] : []]) {
-    if (await sumOfFile(join(path, name)) === sums[name]) continue;
-    const requirement = `its bytes must be those that were written, as ${STATE_FILE} has their checksum`;
-    throw new UserError({ action: `read ${join(path, name)}`, requirement, found: "they are others" });
+  for (const name of [...SUMMED_FILES, ...COPIED_FILES.filter((name) => Object.hasOwn(sums, name))]) {
+    await checkSum(join(path, name), sums[name]);
   }
 }
 

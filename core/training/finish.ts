@@ -1,7 +1,7 @@
 /**
  * What follows the last step: text read with frozen weights for samples and feature statistics (the final pass of the reports), the
  * held-out evaluation, the loss of the whole model with the transcoders in place, and the finished transcoder, whose file comes last and
- * marks the run as finished.
+ * marks the run as finished; then only the checksums of all files follow.
  * @module
  */
 
@@ -23,9 +23,10 @@ import {
   writeEvaluation,
 } from "../runs/evaluation.ts";
 import { readLinearMap } from "../runs/linear_map.ts";
-import { filesToMake } from "../runs/lost_files.ts";
+import { filesToMake, FINISHED_FILES } from "../runs/lost_files.ts";
 import { FEATURES_FILE, writeFeatures } from "../runs/features.ts";
 import { SAMPLES_FILE, TRAINING_SAMPLES_FILE, writeSamples, writeTrainingSamples } from "../runs/samples.ts";
+import { completeSums } from "../runs/sums.ts";
 import { TRANSCODER_FILE, writeTranscoder } from "../runs/transcoder.ts";
 import { evaluateTranscoders } from "../passes/evaluation.ts";
 import type { PlacedTranscoder } from "../passes/features.ts";
@@ -71,7 +72,8 @@ export async function finish(
 ): Promise<void> {
   const { settings, model, data } = plan, [{ config: { median_norms, data: text } }] = trained;
   const toMake = await Promise.all(trained.map(({ directory, config }) => filesToMake(directory, config)));
-  if (toMake.every((files) => files.length === 0)) return;
+  const seal = () => Promise.all(trained.map(({ directory }) => completeSums(directory, FINISHED_FILES)));
+  if (toMake.every((files) => files.length === 0)) return void await seal();
   const common = { gpu, decoder, settings: { ...settings, median_norms }, transcoders: trained, signal };
   const stop = (error: unknown): never => {
     throw error === signal?.reason ? interruption(plan) : error;
@@ -86,7 +88,7 @@ export async function finish(
   };
   observer.counted(token_counts);
   const { context, evaluation_tokens: tokens } = settings, split = "test";
-  const reading = rereading(plan.reading);
+  const reading = rereading(plan.reading, "ask");
   const source = await openTokenSource({ tokenizer: model, data, reading, split, context, seed: null, tokens });
   observer.evaluating(0, tokens);
   try {
@@ -121,6 +123,7 @@ export async function finish(
       };
       for (const [name, make] of Object.entries(write)) if (toMake[i].includes(name)) await make();
     }
+    await seal();
   } finally {
     await source.close();
   }
@@ -141,7 +144,7 @@ async function lossOf(
   using scope = openScope(gpu);
   const parts = lossModel(scope, configOf(model), own, transcoders.map(({ config }) => config));
   const decoder = await loadDecoder(scope, model, { ...parts, context, precision, onLoading: observer.loading });
-  const text = { tokenizer: model, data, reading: rereading(first), context };
+  const text = { tokenizer: model, data, reading: rereading(first, "ask"), context };
   const source = await openTokenSource({ ...text, split: "test", seed: null, tokens });
   try {
     const onProgress = observer.measuringLoss;
@@ -161,7 +164,7 @@ async function sampleText(
   { settings, model, data, reading: first }: TrainingPlan,
   options: Omit<SampleOptions, "source">,
 ): Promise<Sampled & Pick<TokenSource, "documentName">> {
-  const { context, data_seed } = settings, text = { tokenizer: model, data, reading: rereading(first), context };
+  const { context, data_seed } = settings, text = { tokenizer: model, data, reading: rereading(first, "ask"), context };
   const source = await openTokenSource({ ...text, split: "train", seed: data_seed + 1 });
   options.onProgress?.(0, options.tokens);
   try {

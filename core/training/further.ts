@@ -12,9 +12,9 @@ import { makeTemporaryDirectory } from "../files/temporary.ts";
 import { checkpointName, checkpointsOf, checkpointSteps } from "../runs/checkpoints.ts";
 import { writeConfig } from "../runs/config.ts";
 import { readLinearMap, writeLinearMap } from "../runs/linear_map.ts";
-import { METRICS_FILE, startMetrics } from "../runs/metrics.ts";
+import { startMetrics } from "../runs/metrics.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
-import { CHECKPOINT_FILES } from "./checkpoint.ts";
+import { CHECKPOINT_FILES, COPIED_FILES } from "./checkpoint.ts";
 import type { TrainingPlan } from "./plan.ts";
 
 /**
@@ -75,8 +75,8 @@ async function copyCheckpoint(parent: string, directory: string, step: number): 
   const [from, to] = [parent, directory].map((path) => join(checkpointsOf(path), checkpointName(step)));
   await mkdir(to, { recursive: true });
   for (const name of CHECKPOINT_FILES) {
-    // An older mtc kept no copy there.
-    if (name === METRICS_FILE && !await exists(join(from, name))) continue;
+    // An older mtc kept no copies there.
+    if (COPIED_FILES.includes(name) && !await exists(join(from, name))) continue;
     await copyFile(join(from, name), join(to, name));
     const file = await open(join(to, name), "r+");
     try {

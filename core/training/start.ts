@@ -29,8 +29,15 @@ import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, type TranscoderWeights, unfoldPreparation, zeroWeights } from "../transcoder/weights.ts";
 import type { ActivationSource } from "./activations.ts";
 import type { ShuffleBuffer } from "./buffer.ts";
-import { type Progress, readCheckpoint, tidyTranscoder, writeCheckpoint } from "./checkpoint.ts";
-import { choosePreparation, initialWeights, meanVariance, measureActivations, targetScales } from "./initialise.ts";
+import { type Progress, readCheckpoint, restoreBeginnings, tidyTranscoder, writeCheckpoint } from "./checkpoint.ts";
+import {
+  type ActivationStatistics,
+  choosePreparation,
+  initialWeights,
+  meanVariance,
+  measureActivations,
+  targetScales,
+} from "./initialise.ts";
 import { fitLinearMap, sumProducts } from "./linear_map.ts";
 import { directoriesOf, type PlannedTranscoder, settingsIn, type TrainingPlan } from "./plan.ts";
 import { allocateTranscoder, type TranscoderInTraining } from "./transcoder.ts";
@@ -71,6 +78,7 @@ export async function restoreRun(
   const transcoders: TranscoderInTraining[] = [];
   let progress: Progress;
   for (const [i, config] of plan.resumed!.entries()) {
+    await restoreBeginnings(directoriesOf(plan)[i], step);
     const preparation = await readPreparation(directoriesOf(plan)[i], config);
     const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
@@ -129,7 +137,7 @@ export async function beginRun(
   const measure = onceFor(tapName, async (tap: Tap) => {
     const width = widthOf(sizes, tap.site), activations = buffer.at(tap);
     const statistics = await measureActivations(gpu, activations, order, rows, width, settings.batch_tokens);
-    checkVariance(tap, meanVariance(statistics));
+    checkVariance(tap, statistics);
     return { activations, ...statistics };
   });
   const spread = onceFor(tapName, async (target: Tap) => {
@@ -303,13 +311,19 @@ export function requireRandomStart({ directory, resumed }: Pick<TrainingPlan, "d
   });
 }
 
+/** A variance that is a smaller share of the mean square is what float32 makes of numbers that are all the same: its sums have four digits. */
+const LEAST_SPREAD = 1e-8;
+
 /** Activations that are all the same leave nothing to learn, and those that are not finite cannot be learnt. */
-function checkVariance(tap: Tap, variance: number): void {
-  if (variance > 0 && Number.isFinite(variance)) return;
+function checkVariance(tap: Tap, statistics: ActivationStatistics): void {
+  const variance = meanVariance(statistics), { mean } = statistics;
+  const square = mean.reduce((sum, value) => sum + value * value, 0) / mean.length;
+  if (Number.isFinite(variance) && variance > LEAST_SPREAD * square) return;
+  const found = `their variance is ${variance.toPrecision(3)}, their mean square ${(variance + square).toPrecision(3)}`;
   throw new UserError({
     action: `train on ${tapName(tap)}`,
     requirement: "its activations must be finite numbers and not all the same",
-    found: `their variance is ${variance}`,
-    remedy: "check the model's weights",
+    found,
+    remedy: "check the model's weights, and whether the text is more than one word",
   });
 }

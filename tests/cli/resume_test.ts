@@ -2,9 +2,13 @@
 
 import assert from "node:assert/strict";
 import { dirname, join } from "node:path";
-import type { TranscoderConfig } from "../../core/runs/config.ts";
+import { exists } from "../../core/files/exists.ts";
+import { readConfig, type TranscoderConfig } from "../../core/runs/config.ts";
 import { LINEAR_MAP_FILE } from "../../core/runs/linear_map.ts";
+import { filesToMake } from "../../core/runs/lost_files.ts";
 import { PREPARATION_FILE, writePreparation } from "../../core/runs/preparation.ts";
+import { SUMS_FILE } from "../../core/runs/sums.ts";
+import { CHECKPOINT_FILES } from "../../core/training/checkpoint.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { openSafetensors } from "../../core/files/safetensors.ts";
 import { FINISHED, finishedContent, MAIN, names, SMALL } from "./small_train.ts";
@@ -93,7 +97,11 @@ Deno.test("a run killed at many moments, one after the other, ends with the same
         for (const name of names(join(runs, "killed", layer, "checkpoints"))) {
           if (name.startsWith(".")) continue;
           const files = names(join(runs, "killed", layer, "checkpoints", name));
-          assert.equal(files.filter((file) => !file.startsWith(".")).length, 5, `${name} is whole`);
+          assert.equal(
+            files.filter((file) => !file.startsWith(".")).length,
+            CHECKPOINT_FILES.length,
+            `${name} is whole`,
+          );
         }
       }
     });
@@ -232,6 +240,16 @@ Deno.test("a run that leaves tokens out for ids and norms ends with the same byt
   }
 });
 
+Deno.test("a finished run of an older mtc has no checksums, opens, and is given some when it is resumed", async () => {
+  await copyFinished("unsummed");
+  const path = join(runs, "unsummed", "layer4", SUMS_FILE);
+  const { code, stderr } = await mtc("encode", "--run", join(runs, "unsummed"), "--text", "The Union");
+  assert.equal(code, 0, stderr);
+  assert.ok(!await exists(path));
+  assert.match((await resume("unsummed")).stdout, /is finished already/);
+  assert.equal(await Deno.readTextFile(path), await Deno.readTextFile(join(runs, "whole", "layer4", SUMS_FILE)));
+});
+
 Deno.test("resuming a finished run says that it is finished and changes nothing", async () => {
   const { code, stdout } = await resume("whole");
   assert.equal(code, 0);
@@ -268,6 +286,42 @@ Deno.test("what a finished run has lost or is damaged is made again from its las
   assert.deepEqual(await content("lost"), whole);
 });
 
+Deno.test("a changed byte in any file of a finished run is told by whoever reads it, and made again", async () => {
+  await copyFinished("flipped");
+  const run = join(runs, "flipped"), [first, second] = LAYERS.map((layer) => join(run, layer));
+  for (const layer of LAYERS) await Deno.copyFile(join(runs, "whole", layer, SUMS_FILE), join(run, layer, SUMS_FILE));
+  const config = await readConfig(first), sums = JSON.parse(await Deno.readTextFile(join(first, SUMS_FILE)));
+  assert.deepEqual(Object.keys(sums), [...FINISHED].sort(), "every file has a checksum");
+  assert.deepEqual(await filesToMake(first, config), []);
+  for (const name of FINISHED) {
+    const path = join(first, name), bytes = await Deno.readFile(path);
+    await Deno.writeFile(path, bytes.with(bytes.length - 5, bytes.at(-5)! ^ 1));
+    if (name !== "config.json") assert.ok((await filesToMake(first, config)).includes(name), name);
+  }
+  const told = "its bytes must be those that were written, as sums.json has their checksum, they are others";
+  const refusal = await mtc("encode", "--run", run, "--text", "The Union");
+  assertRefused(refusal, 1, new RegExp(`config\\.json: ${told}; restore it, or take its line out of \\S+sums\\.json`));
+  await Deno.copyFile(join(runs, "whole", "layer2", "config.json"), join(first, "config.json"));
+  const remedy = `; make it again: mtc train --resume ${run}`;
+  for (
+    const command of [["report", "--quick", "--runs"], ["evaluate", "--run"], ["encode", "--text", "Union", "--run"]]
+  ) {
+    assertRefused(await mtc(...command, first), 1, new RegExp(`${told}${remedy}`));
+  }
+  await Deno.remove(join(second, LINEAR_MAP_FILE));
+  await Deno.copyFile(join(runs, "whole", "layer2", "transcoder.safetensors"), join(first, "transcoder.safetensors"));
+  assertRefused(
+    await mtc("evaluate", "--run", second),
+    1,
+    new RegExp(`linear_map\\.safetensors: it must be there, as sums\\.json names it, it is missing${remedy}`),
+  );
+  const { code, stderr } = await resume("flipped");
+  assert.equal(code, 0, stderr);
+  assert.match(stderr, /^mtc: linear_map\.safetensors of \S+layer4 will be made again$/m);
+  assert.deepEqual(await content("flipped"), whole);
+  assert.deepEqual(JSON.parse(await Deno.readTextFile(join(first, SUMS_FILE))), sums);
+});
+
 Deno.test("what of a finished run cannot be made again is said before any work", async () => {
   await copyFinished("gone");
   const layer = join(runs, "gone", "layer2"), checkpoint = join(layer, "checkpoints", "step_000030");
@@ -292,15 +346,17 @@ Deno.test("what of a finished run cannot be made again is said before any work",
   assertRefused(await resume("gone"), 1, /checkpoint of its last step must be there, it was removed; restore what/);
 });
 
-Deno.test("a run of an older mtc that has lost its metrics.csv goes on, and says where they begin again", async () => {
+Deno.test("a run of an older mtc that has lost its metrics.csv goes on, and one of this mtc that has lost what it began with", async () => {
   await copyRun("whole", "unlogged", "step_000030");
   const layer = join(runs, "unlogged", "layer2");
   await Deno.remove(join(layer, "metrics.csv"));
   // Its checkpoints hold neither a copy nor checksums.
-  const checkpoint = join(layer, "checkpoints", "step_000020"), state = join(checkpoint, "state.json");
+  const checkpoint = join(layer, "checkpoints", "step_000020");
   await Deno.remove(join(checkpoint, "metrics.csv"));
-  const { sums: _, ...rest } = JSON.parse(await Deno.readTextFile(state));
-  await Deno.writeTextFile(state, JSON.stringify(rest));
+  await forgetSums(checkpoint);
+  // Those of this one have copies of what it began with.
+  await Deno.remove(join(runs, "unlogged", "layer4", PREPARATION_FILE));
+  await Deno.truncate(join(runs, "unlogged", "layer4", LINEAR_MAP_FILE), 1000);
   const { code, stderr } = await resume("unlogged");
   assert.equal(code, 0, stderr);
   assert.match(stderr, /^mtc: metrics\.csv of \S+layer2 is gone; what is logged from here on begins behind step 20$/m);
@@ -519,8 +575,9 @@ Deno.test("a run of mtc 0.1.0 goes on with the preparation that it began with, i
   }
 });
 
-Deno.test("refuses to resume a run without its preparation, or with another transcoder's", async () => {
+Deno.test("refuses to resume a run of an older mtc without its preparation, or with another transcoder's", async () => {
   await copyRun("whole", "unprepared", "step_000030");
+  for (const layer of LAYERS) await forgetSums(join(runs, "unprepared", layer, "checkpoints", "step_000020"));
   const path = join(runs, "unprepared", "layer4", PREPARATION_FILE);
   await Deno.remove(path);
   assertRefused(await resume("unprepared"), 1, /layer4.preparation\.safetensors: there is no such file/);
@@ -539,6 +596,12 @@ Deno.test("refuses to resume a run without its preparation, or with another tran
     /target\.scale must have 128 numbers, each above 0 .*, number 0 is 0; restore/,
   );
 });
+
+/** Makes a checkpoint one of an mtc that wrote no checksums. */
+async function forgetSums(checkpoint: string): Promise<void> {
+  const state = join(checkpoint, "state.json"), { sums: _, ...rest } = JSON.parse(await Deno.readTextFile(state));
+  await Deno.writeTextFile(state, JSON.stringify(rest));
+}
 
 async function readTensors(path: string, ...tensors: string[]): Promise<Float32Array[]> {
   const file = await openSafetensors(path);

@@ -4,8 +4,10 @@ import assert from "node:assert/strict";
 import { csvParse } from "d3-dsv";
 import { join } from "node:path";
 import { openModel } from "../../core/model/files.ts";
+import { SUMS_FILE } from "../../core/runs/sums.ts";
 import { openTokenSource } from "../../core/text/source.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
+import { CHECKPOINT_FILES } from "../../core/training/checkpoint.ts";
 import { loadTranscoder } from "../../core/transcoder/formats/native.ts";
 import { FINISHED, finishedContent, names, SMALL } from "./small_train.ts";
 import { mtc } from "./tiny_run.ts";
@@ -27,17 +29,10 @@ Deno.test("a run leaves the files of its layers and its newest checkpoints, noth
   assert.deepEqual(names(runs).filter((name) => name.startsWith(".")), []);
   assert.deepEqual(names(first), ["layer2", "layer4"]);
   for (const layer of ["layer2", "layer4"]) {
-    assert.deepEqual(names(join(first, layer)), ["checkpoints", ...FINISHED].sort());
+    assert.deepEqual(names(join(first, layer)), ["checkpoints", SUMS_FILE, ...FINISHED].sort());
     assert.deepEqual(names(join(first, layer, "checkpoints")), ["step_000020", "step_000030"]);
     for (const checkpoint of names(join(first, layer, "checkpoints"))) {
-      const files = [
-        "metrics.csv",
-        "optimizer.safetensors",
-        "samples.safetensors",
-        "state.json",
-        "transcoder.safetensors",
-      ];
-      assert.deepEqual(names(join(first, layer, "checkpoints", checkpoint)), files);
+      assert.deepEqual(names(join(first, layer, "checkpoints", checkpoint)), [...CHECKPOINT_FILES].sort());
     }
   }
 });
