@@ -5,6 +5,7 @@
 
 import type { DownloadProgress } from "../core/hub/models.ts";
 import { type ModelFiles, openModel } from "../core/model/files.ts";
+import { onWait } from "../core/text/source.ts";
 import { Progress } from "./progress.ts";
 
 /** Bytes of what a download is counted in. */
@@ -18,6 +19,8 @@ const MB = 1e6;
  * @throws {UserError} As {@link openModel}.
  */
 export function openModelVisibly(model: string): Promise<ModelFiles> {
+  // Whatever reads text opens the model first.
+  onWait((bytes) => console.error(`Reading the text  ${Math.round(bytes / MB)} MB so far`));
   return downloadVisibly(model, (onDownload) => openModel(model, onDownload));
 }
 

@@ -28,6 +28,7 @@ import {
 import { measureSpeed } from "../../core/estimate/speed.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
+import { wholeBytes } from "../../core/text/files.ts";
 import { newestCommonStep } from "../../core/training/start.ts";
 import { counted } from "../../reports/format.ts";
 import { bytes } from "../bytes.ts";
@@ -55,12 +56,13 @@ export interface Estimate {
  * Estimates a run and holds it against this machine.
  *
  * @param gpu The device that it is to run on.
- * @param request The run.
+ * @param asked The run.
  * @param atOnce The most transcoders of a round of a sweep.
  * @returns The parts that it is trained in, one after the other; one for a run that is no sweep. Where one does not fit, it is the last.
  * @throws {UserError} When the model's files do not fit each other, or the device fails.
  */
-export async function estimate(gpu: Gpu, request: TrainRequest, atOnce: number = Infinity): Promise<Estimate[]> {
+export async function estimate(gpu: Gpu, asked: TrainRequest, atOnce: number = Infinity): Promise<Estimate[]> {
+  const request = { ...asked, wholeBytes: await wholeBytes(asked.data) };
   const progress = new Progress("Estimating");
   const show = (done: number, what: string) => progress.show(done, 2, what, null);
   try {

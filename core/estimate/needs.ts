@@ -75,6 +75,8 @@ const SAMPLE_BYTES = 220;
 const FEATURE_ROW_BYTES = 120, METRICS_ROW_BYTES = 180;
 /** Memory of the Worker that reads text, with what it leaves to the garbage collector, and for each byte of its tokenizer.json: measured. */
 const WORKER_BYTES = 160e6, WORKER_BYTES_PER_TOKENIZER_BYTE = 20;
+/** Memory for each byte of a file that is read whole: its bytes, its characters, their pieces and tokens; measured for 200 and 450 MB. */
+const MEMORY_PER_WHOLE_BYTE = 6;
 /** Memory of the tokenizer that spells the samples at the end, for each byte of its tokenizer.json: 310 MB for Gemma 3's 33 MB. */
 const SPELLING_BYTES_PER_TOKENIZER_BYTE = 10;
 /** Bytes per second at which checkpoints are read back, turned and written: 390 MB of a 2B transcoder took 4.2 s on two busy cores. */
@@ -151,6 +153,7 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
   return needOf([
     { name: "program", amount: base },
     { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
+    { name: "largest file of text", amount: MEMORY_PER_WHOLE_BYTE * (run.wholeBytes ?? 0) },
     { name: "tokenizer for samples", amount: SPELLING_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
     { name: "embedding rows", amount: 4 * config.dModel * rows },
     { name: "samples", amount: samples.training + samples.final },

@@ -39,7 +39,11 @@ import type { LinearMap } from "../transcoder/linear_map.ts";
 import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.ts";
 
 /** What an estimate needs to know of a run. */
-export type PlannedRun = Pick<TrainingPlan, "settings" | "transcoders" | "model" | "activations" | "resumed">;
+export interface PlannedRun
+  extends Pick<TrainingPlan, "settings" | "transcoders" | "model" | "activations" | "resumed"> {
+  /** Bytes of the largest file of its text that is read whole; none if left out. */
+  readonly wholeBytes?: number;
+}
 
 /** What a run does, in its order. */
 export type Stage = "loading" | "starting" | "training" | "finishing";

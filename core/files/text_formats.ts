@@ -54,3 +54,21 @@ export function textFormatOf(path: string): TextFormat | undefined {
 export function isOneText(format: TextFormat): boolean {
   return format === "txt" || format.startsWith("txt.");
 }
+
+/**
+ * Tells whether a file must be in memory as a whole to be read at all.
+ *
+ * @param format How it holds its text.
+ */
+export function isReadWhole(format: TextFormat): boolean {
+  return isOneText(format) || NAMED.includes(format);
+}
+
+/**
+ * Tells whether a file is compressed as a whole.
+ *
+ * @param format How it holds its text.
+ */
+export function isCompressed(format: TextFormat): boolean {
+  return /\.(gz|zst)$/.test(format);
+}

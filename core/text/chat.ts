@@ -10,6 +10,7 @@ import { UserError } from "../errors.ts";
 import type { ChatForm } from "./chat_forms.ts";
 import type { NoText } from "./no_text.ts";
 import { contentOf, parseJson, type TokenizerFiles } from "./tokenizer.ts";
+import { duringChat } from "./watched.ts";
 
 /** Makes texts of chats. */
 export interface ChatWriter {
@@ -63,7 +64,13 @@ export function chatWriter(files: TokenizerFiles): ChatWriter {
   let template: Template | undefined, written = 0;
   const render = (messages: readonly Message[]) => {
     template ??= parsed(source!);
-    const text = template.render({ messages, bos_token: bos, eos_token: eos, add_generation_prompt: false });
+    const text = template.render({
+      messages,
+      bos_token: bos,
+      eos_token: eos,
+      add_generation_prompt: false,
+      limited_range: range,
+    });
     return bos !== "" && text.startsWith(bos) ? text.slice(bos.length) : text;
   };
   return {
@@ -75,7 +82,7 @@ export function chatWriter(files: TokenizerFiles): ChatWriter {
     write: (chat, where) => {
       const messages = chat.map(named);
       try {
-        const text = source === undefined ? marked(messages) : render(messages);
+        const text = source === undefined ? marked(messages) : duringChat(() => render(messages));
         written++;
         return text;
       } catch (error) {
@@ -91,6 +98,19 @@ export function chatWriter(files: TokenizerFiles): ChatWriter {
   };
 }
 
+/** No chat has as many messages as this. */
+const MOST_IN_RANGE = 1_000_000;
+
+/** Stands in front of a template. The library's own range fills the memory with whatever it is asked for, and cannot be given anew. */
+const PROLOGUE = '{% set range = limited_range %}{{ "" }}';
+
+/** Jinja's `range`. */
+function range(start: number, stop?: number, step = 1): number[] {
+  const [first, end] = stop === undefined ? [0, start] : [start, stop], length = Math.ceil((end - first) / step);
+  if (!(length <= MOST_IN_RANGE)) throw new RangeError(`its range has more than ${MOST_IN_RANGE} numbers`);
+  return Array.from({ length: Math.max(0, length) }, (_, i) => first + i * step);
+}
+
 /** The template, if there is one: a file of its own counts before what tokenizer_config.json has, as it does in Python. */
 function templateOf({ chatTemplate }: TokenizerFiles, config: Record<string, unknown>): string | undefined {
   if (chatTemplate !== undefined) return new TextDecoder().decode(chatTemplate);
@@ -103,7 +123,7 @@ function templateOf({ chatTemplate }: TokenizerFiles, config: Record<string, unk
 
 function parsed(source: string): Template {
   try {
-    return new Template(source);
+    return new Template(PROLOGUE + source);
   } catch (error) {
     throw new UserError({
       action: "read the tokenizer's chat template",

@@ -6,6 +6,7 @@ import { Readable } from "node:stream";
 import type { ReadableStream as NodeStream } from "node:stream/web";
 import { createGunzip } from "node:zlib";
 import { UserError } from "../errors.ts";
+import { DamagedFile } from "./no_text.ts";
 import { unzstd } from "./zstd.ts";
 
 /** Pieces of a file, as they come. */
@@ -21,7 +22,7 @@ export type Compression = "none" | "gzip" | "zstd";
  * @param stream The compressed bytes.
  * @param compression How they are compressed.
  * @param path The file, for messages.
- * @throws {UserError} while it is read, when the bytes are damaged or end too soon.
+ * @throws {DamagedFile} while it is read, when the bytes are damaged or end too soon.
  */
 export async function* decompress(
   stream: ReadableStream<Uint8Array<ArrayBuffer>>,
@@ -33,7 +34,7 @@ export async function* decompress(
     yield* compression === "gzip" ? gunzip(stream) : unzstd(stream);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    throw new UserError({
+    throw new DamagedFile({
       action: `read ${path}`,
       requirement: `it must be a whole ${compression} file`,
       found: (error as Error).message,

@@ -3,6 +3,8 @@
  * @module
  */
 
+import { UserError } from "../errors.ts";
+
 /** Why a record, or several at once, gives no text. */
 export interface NoText {
   /** The file, and the line, row or entry where it is one. */
@@ -15,6 +17,12 @@ export interface NoText {
   readonly remedy: string;
   /** Another column that may hold the text, where the one that is wanted is not there. */
   readonly column?: string;
+}
+
+/** A file that is damaged: what comes before the damage has been read, and what follows cannot be. */
+export class DamagedFile extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "DamagedFile";
 }
 
 /** Records that were left out. */

@@ -14,7 +14,7 @@ import { UserError } from "../errors.ts";
 import type { ByteSource } from "../files/byte_source.ts";
 import type { TextRecord } from "./documents.ts";
 import { isChat } from "./chat.ts";
-import type { NoText } from "./no_text.ts";
+import { DamagedFile, type NoText } from "./no_text.ts";
 import { PAGE_CODECS } from "./parquet_codecs.ts";
 import { guardPages, type PageGuard } from "./parquet_pages.ts";
 import { type ColumnReading, namedColumns, textIn } from "./text_of.ts";
@@ -174,8 +174,8 @@ async function explained<T>({ name }: ByteSource, read: () => T | Promise<T>): P
   }
 }
 
-function damaged(path: string, found: string): UserError {
-  return new UserError({
+function damaged(path: string, found: string): DamagedFile {
+  return new DamagedFile({
     action: `read ${path}`,
     requirement: "it must be a whole parquet file",
     found,

@@ -13,6 +13,11 @@ export interface TextReading {
   readonly column: string;
   /** The most records of the training text that are left out because they hold no text; with one more, reading ends. */
   readonly badLines: number;
+  /**
+   * What becomes of a damaged file: what follows the damage is one record without text, or it is an error, with the way to leave it out
+   * where this command line knows one. The first if left out.
+   */
+  readonly damage?: "leave" | "ask" | "refuse";
   /** Whether a run or a harvest began with it, so that it is not for this command line to choose another column. */
   readonly isRecorded?: true;
 }
@@ -28,13 +33,17 @@ export const PLAIN_READING: TextReading = { column: "text", badLines: 0 };
 
 /**
  * The reading of what is read once more, for other figures than training's: whatever holds no text is left out, as what there was to say of
- * it has been said.
+ * it has been said. A file that is damaged is not, unless there was something to say.
  *
  * @param reading How the text was read at first.
+ * @param otherwise What becomes of a damaged file then.
  * @returns The same without a limit.
  */
-export function rereading(reading: TextReading = PLAIN_READING): TextReading {
-  return { ...reading, badLines: Infinity };
+export function rereading(
+  reading: TextReading = PLAIN_READING,
+  otherwise: "ask" | "refuse" = "refuse",
+): TextReading {
+  return { ...reading, badLines: Infinity, damage: reading.badLines > 0 ? "leave" : otherwise };
 }
 
 /**

@@ -9,28 +9,56 @@ import { type Bytes, type Compression, decompress } from "./decompress.ts";
 import type { RecordPlace, TextRecord } from "./documents.ts";
 import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
-import type { NoText } from "./no_text.ts";
-import { PLAIN_READING } from "./reading.ts";
+import { DamagedFile, type NoText } from "./no_text.ts";
+import { PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
 import { type ColumnReading, parseLooseJson, textOf } from "./text_of.ts";
 import { checkTextBytes, decodedOrNot, decodeFile, wideEncodingOf, wrongEncoding } from "./utf8.ts";
+import { countRead } from "./watched.ts";
 
 /** The first record of every file. */
 export const FILE_START: RecordPlace = { record: 0, byte: 0 };
 
+/** Where a damaged file is left: no file has so many bytes. */
+const LEFT = Number.MAX_SAFE_INTEGER;
+
 /**
- * Reads a file's records from a place on, some at a time. Empty ones are left out; those that hold something else than text are bad.
+ * Reads a file's records from a place on, some at a time. Empty ones are left out; those that hold something else than text are bad. What
+ * follows the damage of a compressed file or of a parquet file is one bad record.
  *
  * @param file The file's bytes, which are left open.
  * @param format How it holds its text.
  * @param from Where to begin: the start, or a place that a record before ended at.
  * @param reading How its records are read.
- * @throws {UserError} while it is read, when the file is damaged.
+ * @throws {UserError} while it is read, when the file is damaged in another way, or damage is not to be left out.
  */
 export async function* readRecords(
   file: ByteSource,
   format: TextFormat,
   from: RecordPlace,
-  reading: ColumnReading = PLAIN_READING,
+  reading: ColumnReading & Pick<TextReading, "damage"> = PLAIN_READING,
+): AsyncGenerator<TextRecord[]> {
+  if (from.byte === LEFT) return;
+  let { record } = from;
+  try {
+    for await (const records of undamagedRecords(file, format, from, reading)) {
+      ({ record } = records[records.length - 1]);
+      yield records;
+    }
+  } catch (error) {
+    if (!(error instanceof DamagedFile) || reading.damage === "refuse") throw error;
+    const { requirement = "", found = "", remedy = "" } = error.parts;
+    const what = record === 0 ? found : `${found}, behind record ${record}`;
+    const bad = { where: file.name, requirement, found: what, remedy };
+    if (reading.damage === "ask") throw tooManyBad(bad, 1, PLAIN_READING);
+    yield [{ record: record + 1, byte: LEFT, text: "", bad }];
+  }
+}
+
+async function* undamagedRecords(
+  file: ByteSource,
+  format: TextFormat,
+  from: RecordPlace,
+  reading: ColumnReading,
 ): AsyncGenerator<TextRecord[]> {
   switch (format) {
     case "txt":
@@ -72,6 +100,7 @@ async function wholeText(file: ByteSource, compression: Compression): Promise<st
   let bytes = 0;
   for await (const piece of decompress(file.stream(0), compression, file.name)) {
     pieces.push(piece);
+    countRead(piece.length);
     checkTextBytes(bytes += piece.length, file.name);
   }
   return decodeFile(joined(pieces), file.name);
@@ -119,10 +148,13 @@ async function* lines(
   for await (const piece of bytes) {
     const records: TextRecord[] = [];
     let start = 0;
+    countRead(piece.length);
     const wide = byte === 0 && begunBytes === 0 ? wideEncodingOf(piece) : null;
     if (wide) throw wrongEncoding(path, wide.name);
     for (let end; (end = piece.indexOf(LINE_FEED, start)) !== -1; start = end + 1) {
       finish(piece.subarray(start, end), 1, records);
+      // Gigabytes of nothing are passed over as fast as they come.
+      for (; piece[end + 1] === LINE_FEED; end++, byte++) record++;
     }
     if (start < piece.length) {
       begun.push(piece.subarray(start));

@@ -9,6 +9,7 @@ import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type St
 import { documentName, type DocumentNames } from "./documents.ts";
 import type { HeldOutSplit } from "./split.ts";
 import type { TextSummary } from "./summary.ts";
+import { lookAt, watchedMemory } from "./watched.ts";
 import type { Reply, Request, TokenSourceOptions } from "./worker.ts";
 
 /** The one place that says where the Worker's module lies. */
@@ -40,12 +41,18 @@ export interface TokenSource {
 
 /**
  * Opens a source; its Worker begins to tokenise at once.
+ *
+ * @param options What it is made of.
+ * @param mostChatSeconds How long the tokenizer's template may take for a chat.
  * @throws {UserError} when the text or the tokenizer cannot be read, the text is too short, or `start` is not in it.
  */
-export async function openTokenSource(options: TokenSourceOptions): Promise<TokenSource> {
-  const worker = new TextWorker();
+export async function openTokenSource(
+  options: TokenSourceOptions,
+  mostChatSeconds: number = MOST_CHAT_S,
+): Promise<TokenSource> {
+  const worker = new TextWorker(mostChatSeconds);
   try {
-    const opened = await worker.ask({ kind: "open", options });
+    const opened = await worker.patiently(worker.ask({ kind: "open", options, watched: worker.watched }));
     if (opened.kind !== "opened") throw new Error(`Cannot open the text: the Worker answered "${opened.kind}"`);
     return new PrefetchingSource(worker, opened, options);
   } catch (error) {
@@ -68,6 +75,23 @@ export function evaluatedText(
   return { split, documents: source.documents, documentName: (document: number) => source.documentName(document) };
 }
 
+/** A chat template may take so long for a chat, in seconds, and so many bytes more than before it. */
+const MOST_CHAT_S = 20, MOST_CHAT_BYTES = 2 ** 30;
+/** How often a Worker that is waited for is looked at, and from when on that is told. */
+const LOOK_MS = 250, TELL_MS = 10_000;
+
+/** Hears of a wait. */
+let tellWait: (bytes: number) => void = () => {};
+
+/**
+ * Asks to be told where a text lets itself be waited for: after ten seconds, and then every ten.
+ *
+ * @param listener Hears how many bytes of it were read so far.
+ */
+export function onWait(listener: (bytes: number) => void): void {
+  tellWait = listener;
+}
+
 /** Requests to the Worker and their replies, which come in the order of the requests. */
 class TextWorker {
   #worker = new Worker(WORKER_URL, { type: "module" });
@@ -78,7 +102,12 @@ class TextWorker {
   // A thread that runs while the process exits may crash it.
   #forget = endFirst(() => this.close());
 
-  constructor() {
+  /** Shows how far it is. */
+  readonly watched = watchedMemory();
+  readonly #mostChatSeconds: number;
+
+  constructor(mostChatSeconds: number) {
+    this.#mostChatSeconds = mostChatSeconds;
     this.#worker.onmessage = ({ data: reply }: MessageEvent<Reply>) => {
       if (reply.kind === "closed") return this.#end.resolve();
       const first = this.#waiting.shift();
@@ -98,6 +127,40 @@ class TextWorker {
       this.#waiting.push({ resolve, reject });
       this.#worker.postMessage(request);
     });
+  }
+
+  /** Waits for a reply, tells that where it takes long, and gives it up where a chat template does not end. */
+  async patiently(reply: Promise<Reply>): Promise<Reply> {
+    let since = performance.now(), last: number | null = null, begun = since, rss = 0;
+    const look = () => {
+      const { read, chat } = lookAt(this.watched), now = performance.now();
+      if (chat !== last) [last, begun, rss] = [chat, now, Deno.memoryUsage().rss];
+      const isLong = now - begun > 1000 * this.#mostChatSeconds;
+      if (chat !== null && (isLong || Deno.memoryUsage().rss - rss > MOST_CHAT_BYTES)) this.#giveUp();
+      if (now - since < TELL_MS) return;
+      since = now;
+      tellWait(read);
+    };
+    const timer = setInterval(look, LOOK_MS);
+    try {
+      return await reply;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  /** A thread that is busy hears nothing. */
+  #giveUp(): void {
+    this.#fail(
+      new UserError({
+        action: "write a chat of the text",
+        requirement: `the tokenizer's chat template must do so within ${this.#mostChatSeconds} s and a gigabyte`,
+        found: "it does not come to an end",
+        remedy: "take chat_template.jinja or tokenizer_config.json from the model's own directory",
+      }),
+    );
+    this.#end.resolve();
+    this.#worker.terminate();
   }
 
   close(): Promise<void> {
@@ -185,7 +248,7 @@ class PrefetchingSource implements TokenSource {
       if (this.#run?.ended) return false;
       while (this.#ahead.length <= this.#aheadRuns) this.#ahead.push(this.#request());
       this.#aheadRuns = Math.min(AHEAD_RUNS, 2 * this.#aheadRuns);
-      const reply = await this.#ahead.shift()!;
+      const reply = await this.#worker.patiently(this.#ahead.shift()!);
       if (reply.kind !== "run") throw new Error(`Cannot read contexts: the Worker answered "${reply.kind}"`);
       this.#run = reply;
       this.#taken = 0;

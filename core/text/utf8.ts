@@ -6,7 +6,7 @@ import { UserError } from "../errors.ts";
 import type { NoText } from "./no_text.ts";
 
 /** A text as long as V8's longest string cannot be decoded. */
-const MAX_TEXT_BYTES = 2 ** 29 - 25;
+export const MAX_TEXT_BYTES = 2 ** 29 - 25;
 
 /**
  * Makes sure that a text can be decoded, before it takes memory.

@@ -14,6 +14,7 @@ import type { Split } from "./split.ts";
 import { type ContextRun, ContextStream } from "./stream.ts";
 import type { TextSummary } from "./summary.ts";
 import { loadTokenizer, type TokenizerFiles } from "./tokenizer.ts";
+import { beWatched } from "./watched.ts";
 
 /** What a token source is made of. */
 export interface TokenSourceOptions {
@@ -39,7 +40,10 @@ export interface TokenSourceOptions {
 }
 
 /** What the Worker is asked: to open a stream, then again and again for its next run of contexts, at last to end. */
-export type Request = { kind: "open"; options: TokenSourceOptions } | { kind: "next" } | { kind: "close" };
+export type Request =
+  | { kind: "open"; options: TokenSourceOptions; watched: Int32Array<SharedArrayBuffer> }
+  | { kind: "next" }
+  | { kind: "close" };
 
 /** What the Worker answers; `closed` is its last word. `reason` is that of a UserError; null for a defect. */
 export type Reply =
@@ -81,6 +85,7 @@ scope.onmessage = ({ data: request }) => {
 
 async function answer(request: Exclude<Request, { kind: "close" }>): Promise<void> {
   try {
+    if (request.kind === "open") beWatched(request.watched);
     const reply = request.kind === "open" ? await open(request.options) : await next();
     const { ids, document, position } = reply.kind === "run" ? reply.batch : {};
     scope.postMessage(reply, [ids, document, position].flatMap((array) => array ? [array.buffer] : []));

@@ -445,3 +445,14 @@ Deno.test({
       assert.equal(basename(JSON.parse(stdout).run), "run");
     }),
 });
+
+Deno.test("a text of one word has nothing to learn where it enters the model, which is said", () =>
+  assertRefused(
+    1,
+    /train on layer0\.resid_pre: its activations must .* not all the same, .* more than one word/,
+    async (directory) => {
+      const path = join(directory, "word.txt");
+      await Deno.writeTextFile(path, "state ".repeat(20_000));
+      return ["--data", path, "--layers", "0", "--source", "resid_pre"];
+    },
+  ));

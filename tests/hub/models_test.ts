@@ -110,6 +110,15 @@ Deno.test("a sharded model comes with all shards that its index names, and opens
   }, { repos: [{ kind: "model", name: "test/shards", files }] });
 });
 
+Deno.test("a chat template that is a file of its own comes too", async () => {
+  const template = new TextEncoder().encode("{{ messages[0].content }}");
+  await withHub(async () => {
+    const model = await openModel("hf:test/chatty");
+    await model.weights.close();
+    assert.deepEqual(model.chatTemplate, template);
+  }, { repos: [{ kind: "model", name: "test/chatty", files: { ...TINY_FILES, "chat_template.jinja": template } }] });
+});
+
 Deno.test("another architecture is refused before its weights are fetched", async () => {
   const config = new TextEncoder().encode('{"model_type": "llama"}');
   const files = { "config.json": config, "tokenizer.json": config, "model.safetensors": WEIGHTS };

@@ -1,6 +1,7 @@
 /** Chats: what counts as one, and what text the tokenizer's template, or its absence, makes of it. */
 
 import assert from "node:assert/strict";
+import { Template } from "@huggingface/jinja";
 import { join } from "node:path";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { textLines } from "../../commands/train/text_lines.ts";
@@ -157,3 +158,30 @@ Deno.test("what a template spells as a special token is one, once in front; a mo
     await weights.close();
     assert.equal(new TextDecoder().decode(chatTemplate), template);
   }));
+
+Deno.test("a template that does not end, or asks for more numbers than memory holds, ends in a sentence", () => {
+  const chat = JSON.stringify({ messages: [{ role: "user", content: "The state of the Union." }] }) + "\n";
+  return withFiles({ "a.jsonl": chat.repeat(60) }, async (folder) => {
+    const common = { reading: { column: "messages", badLines: 0 }, split: "train", context: 16, seed: 1 } as const;
+    const open = (template: string) => {
+      const tokenizer = { ...tokenizerFiles, chatTemplate: bytesOf(template) };
+      return openTokenSource({ ...common, tokenizer, data: [join(folder, "a.jsonl")] }, 1);
+    };
+    const endless = "{% for a in range(1000000) %}".repeat(3) + "{% endfor %}".repeat(3);
+    await assertRefused(
+      open(endless),
+      /^Cannot write a chat of the text: .* within 1 s and .* does not come to an end; take/,
+    );
+    await assertRefused(
+      open("{% for a in range(1000000000) %}{% endfor %}"),
+      /range has more than 1000000 numbers; mend or/,
+    );
+  });
+});
+
+Deno.test("a template's ranges are Jinja's", () => {
+  const template =
+    "\n{% for i in range(2) %}{{ i }}{% endfor %}{% for i in range(5, 1, -2) %}{{ i }}{% endfor %}{{ range(3, 1) }}";
+  const written = writer({ chat_template: template }).write([{ role: "user", content: "x" }], "a");
+  assert.equal(written, new Template(template).render({ messages: [] }));
+});

@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { gzipSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { readingFor } from "../../commands/options.ts";
 import { textLines } from "../../commands/train/text_lines.ts";
@@ -222,3 +223,43 @@ Deno.test("a run that ends at records without text is told how to go on, and not
   const samples = { tokens: 9, excluded_tokens: 0 };
   assert.match(leftOutOfRun({ samples, bad_records: 3 }), /; 3 records that hold no text$/);
 });
+
+/** A compressed file of which the second half is cut off, before a whole one. */
+const damagedBesideWhole = () => {
+  const [first, second] = [0, 1].map((part) =>
+    gzipSync(
+      Array.from({ length: 90 }, (_, i) => JSON.stringify({ text: `${part} ${TEXTS[i % 60]} ${i}` }) + "\n").join(""),
+    )
+  );
+  const damaged = new Uint8Array([...first, ...second.subarray(0, second.length / 2)]);
+  return { "a.jsonl.gz": damaged, "b.jsonl": TEXTS.map((text) => JSON.stringify({ text })).join("\n") };
+};
+
+Deno.test("what follows the damage of a file is one record without text: told with the option that lets it pass, and left out alike from anywhere", () =>
+  withFiles(damagedBesideWhole(), async (folder) => {
+    const paths = [folder], choice = { characters: 4000, context: 16 };
+    const all = await openStream(paths, { ...choice, reading: reading("text", 1) });
+    const rows: { ids: string; position: StreamPosition }[] = [];
+    while (all.stream.position.epoch < 2) {
+      const { batch: { ids, document }, positions: [position] } = await all.stream.next(1);
+      rows.push({ ids: [...ids, ...document].join(), position });
+    }
+    assert.equal(rows.at(-1)!.position.bad, 1);
+    for (let row = 0; row + 3 < rows.length; row += 5) {
+      const { position: start } = rows[row];
+      const { stream } = await openStream(paths, { ...choice, reading: reading("text", 1), start });
+      const { batch: { ids, document }, positions: [position] } = await stream.next(1);
+      assert.deepEqual([[...ids, ...document].join(), position], [rows[row + 1].ids, rows[row + 1].position]);
+    }
+    const told = /a\.jsonl\.gz: it must be a whole gzip file, .*, behind record \d+; /;
+    const advised = /leave out what holds no text with --bad-lines 100, or download or compress it again$/;
+    const toEnd = async (reading: TextReading) => {
+      const { stream } = await openStream(paths, { ...choice, reading });
+      while (stream.position.epoch < 1) await stream.next(1);
+    };
+    for (const refused of [reading("text"), rereading(reading("text"), "ask")]) {
+      await assertRefused(toEnd(refused), new RegExp(told.source + advised.source));
+    }
+    await assertRefused(toEnd(rereading(reading("text"))), /whole gzip file, [^;]*; download or compress it again$/);
+    await toEnd(rereading(reading("text", 1)));
+  }));
