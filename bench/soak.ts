@@ -108,11 +108,14 @@ async function soak(options: { steps: number; batch: number; dictionary: number;
   } finally {
     await Deno.remove(folder, { recursive: true });
   }
+  // One that was stopped by a signal has seen as much as the steps that it made.
+  if (watch.samples.length > 0) {
+    const machine = await describeMachine(adapter);
+    console.log(
+      options.json ? JSON.stringify({ machine, samples: watch.samples }, null, 2) : render(machine, watch.samples),
+    );
+  }
   if (code !== 0) Deno.exit(code);
-  const machine = await describeMachine(adapter);
-  console.log(
-    options.json ? JSON.stringify({ machine, samples: watch.samples }, null, 2) : render(machine, watch.samples),
-  );
 }
 
 function render(machine: string, samples: readonly Sample[]): string {
