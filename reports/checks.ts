@@ -7,13 +7,14 @@ import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "..
 import { confidence, counted, decimal, integer, list, percent, significant } from "./format.ts";
 import { thresholds } from "./thresholds.ts";
 
+/** The parts of an analysis that success metrics are made of. */
+export type JudgedParts = "config" | "course" | "evaluation" | "metrics" | "weights";
+
 /** What of a transcoder its success metrics are made of. */
 export type Judged = Pick<TranscoderAnalysis, JudgedParts>;
 
 /** The same of one whose training is known here. */
 export type JudgedTraining = Pick<TrainedAnalysis, JudgedParts>;
-
-type JudgedParts = "config" | "course" | "evaluation" | "metrics" | "weights";
 
 /** One success metric. */
 export interface Check {

@@ -14,7 +14,7 @@ import { readJsonIfThere } from "./json.ts";
 export const STATUS_FILE = "status.json";
 
 /** Where a task may stand: on its way, saved and stopped, at its end, or at one that is none. */
-const STATES = ["starting", "harvesting", "training", "finishing", "stopped", "failed", "done"] as const;
+export const STATES = ["starting", "harvesting", "training", "finishing", "stopped", "failed", "done"] as const;
 
 /** Where a task stands. */
 export type TaskState = typeof STATES[number];
