@@ -18,6 +18,7 @@ interface ReportOptions extends Omit<MakeOptions, "matchings"> {
   runs: string;
   out: string;
   json?: true;
+  tasks?: true;
 }
 
 /** A sentence for every transcoder that was found and not reported on. */
@@ -91,10 +92,46 @@ async function analyze(
   return withFlat(chosen.flatMap((one) => analysed.get(one) ?? []));
 }
 
-async function report({ runs, out, json, ...wanted }: ReportOptions): Promise<void> {
+/** So many transcoders of tasks get pages of their own; of more, the tasks alone are told. */
+const MOST_PAGES = 64;
+
+/** Tells the tasks of sweeps; returns the files that were written, and whether that is all there is to do. */
+async function tellTasks(
+  { runs, out, json, tasks }: ReportOptions,
+): Promise<{ files: readonly string[]; isAll: boolean }> {
+  const { taskListsIn } = await import("../core/runs/task_list.ts");
+  if ((await taskListsIn(runs)).length === 0) {
+    if (!tasks) return { files: [], isAll: false };
+    throw new UserError({
+      action: `report on the tasks in ${runs}`,
+      requirement: "it must hold the plan-*.json of a sweep",
+      found: "it holds none",
+      remedy: "give the directory of a plan's runs, or leave --tasks out",
+    });
+  }
+  await makeDirectory(out);
+  const { reportTasks } = await import("./report/tasks.ts");
+  const { files, transcoders, tasks: count } = (await reportTasks(runs, out))!;
+  const isAll = tasks === true || transcoders === 0 || transcoders > MOST_PAGES;
+  if (!isAll) return { files, isAll };
+  if (!tasks && transcoders > 0) {
+    console.error(
+      `mtc: ${transcoders} transcoders are too many for pages of their own; ask for some: mtc report --runs RUN`,
+    );
+  }
+  if (json) console.log(JSON.stringify({ tasks: count, transcoders, files }, null, 2));
+  else {console.log(`${count} tasks, ${transcoders} finished transcoders\n${
+      files.map((file) => `  ${file}`).join("\n")
+    }`);}
+  return { files, isAll };
+}
+
+async function report(options: ReportOptions): Promise<void> {
+  const { runs, out, json, tasks: _, ...wanted } = options;
   await requireDirectory(out);
   const { earlierFiles, removeEarlier } = await import("./report/earlier.ts");
-  const earlier = await earlierFiles(out);
+  const earlier = await earlierFiles(out), told = await tellTasks(options);
+  if (told.isAll) return;
   const { chooseTranscoders, findTranscoders, whyUnfinished } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
@@ -107,8 +144,8 @@ async function report({ runs, out, json, ...wanted }: ReportOptions): Promise<vo
   const notes = [...leftOut(choice, whyUnfinished, (config) => describeId(idOf(config))), ...unreadable];
   for (const note of notes) console.error(`mtc: ${note}`);
   const { Matchings } = await import("./report/made.ts");
-  const options = { ...wanted, matchings: new Matchings() };
-  const transcoders = await analyze(choice.chosen, options, (path, { message }) => {
+  const making = { ...wanted, matchings: new Matchings() };
+  const transcoders = await analyze(choice.chosen, making, (path, { message }) => {
     notes.push(`${printable(path)} was skipped: ${message}`);
     console.error(`mtc: ${notes[notes.length - 1]}`);
   });
@@ -120,14 +157,15 @@ async function report({ runs, out, json, ...wanted }: ReportOptions): Promise<vo
   const { tellPair } = await import("./report/compared.ts");
   const comparisons: ReportedPair[] = [];
   for (const [a, b] of pairsToCompare(transcoders)) {
-    comparisons.push({ ...comparePair(a, b), ...await tellPair(a, b, options) });
+    comparisons.push({ ...comparePair(a, b), ...await tellPair(a, b, making) });
   }
 
   await makeDirectory(out);
   const { reportFiles } = await import("../reports/report_files.ts");
   const { openDrawing } = await import("./report/drawing.ts");
   await using drawing = openDrawing();
-  const files: string[] = [], input = { transcoders, comparisons, sweeps, notes, generated: new Date() };
+  const files: string[] = [...told.files], hasTasks = files.length > 0;
+  const input = { transcoders, comparisons, sweeps, notes, hasTasks, generated: new Date() };
   for await (const { name, content } of reportFiles(input, drawing.draw)) {
     const path = join(out, name);
     if (name === "index.md") {
@@ -158,6 +196,7 @@ export function reportCommand(): Command {
         "analysis_results",
       ),
     )
+    .option("--tasks", "only what came of the tasks of sweeps, which of many runs takes seconds: sweep_tasks.md")
     .option("--quick", "leave out what takes the model and is not there yet")
     .addOption(movedModelOption())
     .addOption(movedDataOption())

@@ -54,3 +54,11 @@ export function pairFiles(
 
 /** The files about all sweeps. */
 export const SWEEP_FILES = { report: "sweep_report.md", plot: "sweep_pareto.png" } as const;
+/** The files about the tasks of sweeps. */
+export const TASK_FILES = {
+  report: "sweep_tasks.md",
+  pareto: "sweep_tasks_pareto.png",
+  layers: "sweep_tasks_layers.png",
+  tasks: "sweep_tasks.csv",
+  transcoders: "sweep_transcoders.csv",
+} as const;

@@ -66,7 +66,7 @@ interface PlannedFile {
 }
 
 function* plannedFiles(
-  { transcoders, comparisons, sweeps, notes, generated }: ReportInput,
+  { transcoders, comparisons, sweeps, notes, hasTasks, generated }: ReportInput,
 ): Generator<PlannedFile> {
   for (const transcoder of transcoders) {
     const names = filesOf(transcoder.name);
@@ -117,5 +117,5 @@ function* plannedFiles(
     yield { name: SWEEP_FILES.plot, content: sweepFigure(sweeps) };
     yield { name: SWEEP_FILES.report, content: sweepReport(sweeps, generated) };
   }
-  yield { name: "index.md", content: indexPage({ transcoders, comparisons, sweeps, notes, generated }) };
+  yield { name: "index.md", content: indexPage({ transcoders, comparisons, sweeps, notes, hasTasks, generated }) };
 }

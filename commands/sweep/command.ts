@@ -21,7 +21,6 @@ const BESIDE_PLAN = [
   "print",
   "task",
   "harvest",
-  "lease",
   "runs",
   "adapter",
   "deadline",

@@ -150,6 +150,8 @@ class StatusFile {
 
   /** Hears what the run does; steps are written now and then. */
   hear({ event, done, step }: RunEvent): void {
+    // The run's directory is about to take the place of the one that holds this file alone.
+    if (event === "begun") return;
     const state = event === "sampling" || event === "evaluating" || event === "measuring_loss"
       ? "finishing"
       : "training";

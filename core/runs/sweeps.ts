@@ -72,15 +72,24 @@ export async function withStability(sweep: Sweep, onSetting: (name: TranscoderNa
   const settings: SweepSetting[] = [];
   for (const setting of sweep.settings) {
     if (setting.members.length > 1) onSetting(setting.name);
-    settings.push({ ...setting, stability: await stabilityOf(setting) });
+    settings.push({ ...setting, stability: await stabilityOf(setting.members) });
   }
   return { ...sweep, settings };
 }
 
-async function stabilityOf({ members }: SweepSetting): Promise<Stability | null> {
+/**
+ * Looks for the features of each seed in those of the next, and of the last in those of the first.
+ *
+ * @param members Transcoders that differ in their seeds alone.
+ * @returns How many are found; null for a single one.
+ * @throws {UserError} When their weights cannot be read.
+ */
+export async function stabilityOf(
+  members: readonly Pick<TranscoderAnalysis, "path" | "config">[],
+): Promise<Stability | null> {
   if (members.length < 2) return null;
   // A diverged transcoder has nothing to be found.
-  const decoder = async ({ path, config }: TranscoderAnalysis) =>
+  const decoder = async ({ path, config }: (typeof members)[number]) =>
     directionsOf((await readTranscoder(path, config, true)).weights.decoder, config.d_out);
   const pairs: Stability[] = [];
   const first = await decoder(members[0]);

@@ -6,7 +6,7 @@ import { COMPARED_ALL, isTrainedHere, type TranscoderAnalysis } from "../../core
 import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
 import type { ReportedPair } from "../compared.ts";
-import { filesOf, pairFiles, SWEEP_FILES } from "../file_names.ts";
+import { filesOf, pairFiles, SWEEP_FILES, TASK_FILES } from "../file_names.ts";
 import { integer, timestamp } from "../format.ts";
 import { recoveredShares } from "../loss_table.ts";
 import { checklist, itemLine } from "./checklist.ts";
@@ -22,6 +22,8 @@ export interface ReportInput {
   sweeps: readonly Sweep[];
   /** A sentence for every transcoder that was left out. */
   notes: string[];
+  /** Whether a page about the tasks of sweeps stands beside it. */
+  hasTasks?: boolean;
   /** When the reports are made; the only thing in them that is not a function of the runs. */
   generated: Date;
 }
@@ -41,12 +43,15 @@ const CHECKLIST_RULE =
 const link = (text: string, file: string) => `[${text}](${file})`;
 
 /** The page that links all reports. */
-export function indexPage({ transcoders, comparisons, sweeps, notes, generated }: ReportInput): string {
+export function indexPage(
+  { transcoders, comparisons, sweeps, notes, hasTasks = false, generated }: ReportInput,
+): string {
   return document([
     TITLE,
     `**Generated on:** ${timestamp(generated)}`,
     sweeps.length > 0 &&
     `${link("Sweep report", SWEEP_FILES.report)} · ${link("FVU against active features", SWEEP_FILES.plot)}`,
+    hasTasks && link("Tasks of sweeps", TASK_FILES.report),
     ...transcoders.flatMap((transcoder) => {
       const files = filesOf(transcoder.name);
       return [
