@@ -6,7 +6,7 @@
 import { endFirst, stopUnasked } from "../../core/ending.ts";
 import { Interrupted } from "../../core/errors.ts";
 import { describeHolder, type Lease, takeLease } from "../../core/runs/lease.ts";
-import { lockRun, RunIsHeld, type RunLock } from "../../core/runs/lock.ts";
+import { lockRun, NoLocks, RunIsHeld, type RunLock } from "../../core/runs/lock.ts";
 import { jobName, type Say } from "./voice.ts";
 
 /** A directory that is this process's. */
@@ -20,9 +20,6 @@ export class Claimed extends Interrupted {
   /** Distinguishes this class in logs. */
   override name = "Claimed";
 }
-
-/** What a file system says that knows no locks. */
-const NO_LOCKS: readonly string[] = ["ENOLCK", "ENOTSUP", "EOPNOTSUPP", "ENOSYS"];
 
 /**
  * Claims a directory.
@@ -76,7 +73,8 @@ async function lockOf(directory: string): Promise<RunLock | null> {
     return await lockRun(directory);
   } catch (error) {
     if (error instanceof RunIsHeld) throw claimed(directory, error.parts.found ?? "another process does");
-    if (NO_LOCKS.includes((error as { code?: string }).code ?? "")) return null;
+    // There the lease alone must do.
+    if (error instanceof NoLocks) return null;
     throw error;
   }
 }

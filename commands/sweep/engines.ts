@@ -4,7 +4,7 @@
  */
 
 /** Their names. */
-export const ENGINES = ["slurm", "kubernetes"] as const;
+export const ENGINES = ["slurm", "kubernetes", "skypilot"] as const;
 
 /** One of them. */
 export type Engine = typeof ENGINES[number];

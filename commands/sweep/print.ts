@@ -21,7 +21,7 @@ const MOST_IN_ARRAY = 1000;
  * @param list Its tasks.
  */
 export function printFor(engine: Engine, plan: SweepPlan, list: TaskList): void {
-  console.log({ slurm, kubernetes }[engine](plan, list));
+  console.log({ slurm, kubernetes, skypilot }[engine](plan, list));
 }
 
 function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): string {
@@ -132,6 +132,34 @@ spec:
         - name: shared
           persistentVolumeClaim:
             claimName: mtc`;
+}
+
+function skypilot({ path }: SweepPlan, { plan, tasks }: TaskList): string {
+  const last = tasks.length - 1, file = basename(path), yaml = `${basename(path, ".json")}.yaml`;
+  return `# One of the ${tasks.length} tasks of ${path}. Copy it to the bucket first; its paths are meant from there. Then, for all of them:
+#   for n in $(seq 0 ${last}); do sky jobs launch -y -d -n mtc-$n --env MTC_TASK=$n ${yaml}; done
+name: mtc-${plan}
+
+resources:
+  accelerators: H100:1
+  use_spot: true
+  job_recovery:
+    # What fails is tried again so often; that a spot machine was taken away, or that the task was saved and stopped, does not count.
+    max_restarts_on_errors: 3
+    recover_on_exit_codes: [75]
+
+envs:
+  MTC_TASK: "0"
+
+file_mounts:
+  # Runs are renamed and appended to, which a bucket by itself does not know: this mode keeps a cache on the machine's disk that does.
+  /shared:
+    source: s3://your-bucket
+    mode: MOUNT_CACHED
+  /usr/local/bin/mtc: ./mtc
+
+run: |
+  mtc sweep /shared/${file}`;
 }
 
 function quoted(path: string): string {

@@ -35,6 +35,8 @@ const schema = v.object({
   machine: v.nullable(v.string()),
   token: v.string(),
   beat: count,
+  // Whether its holder had the run's lock too, which then tells whether it is still there.
+  locked: v.boolean(),
   lasts_s: v.pipe(v.number(), v.gtValue(0)),
   released: v.boolean(),
 });
@@ -94,13 +96,13 @@ export async function takeLease(directory: string, options: LeaseOptions): Promi
   const machine = await machineId(), token = crypto.randomUUID();
   const own: Written = {
     ...{ host: Deno.hostname(), process: Deno.pid, ...job !== undefined && { job } },
-    ...{ machine, token, beat: 0, lasts_s: lasts, released: false },
+    ...{ machine, token, beat: 0, locked: isLocked, lasts_s: lasts, released: false },
   };
   try {
     let seen: Found | null = null, since = 0, isTold = false;
     for (;;) {
       const newest = await newestLease(directory), before = newest?.written;
-      const isGone = before?.machine != null && before.machine === machine && isLocked;
+      const isGone = before?.machine != null && before.machine === machine && before.locked && isLocked;
       const isFree = newest === null || before?.released === true || isGone;
       // What is damaged has no beat, and nobody that it could be asked of how long it lasts.
       const patience = Math.max(lasts, before?.lasts_s ?? 0);

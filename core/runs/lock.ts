@@ -18,6 +18,12 @@ export class RunIsHeld extends UserError {
   override name = "RunIsHeld";
 }
 
+/** The file system knows no locks. */
+export class NoLocks extends UserError {
+  /** Distinguishes this class in logs. */
+  override name = "NoLocks";
+}
+
 /** A lock that is held. */
 export interface RunLock {
   /** Gives it back and removes what was made for it. */
@@ -31,6 +37,7 @@ export interface RunLock {
  * @param directory The run's directory, which need not exist.
  * @returns The lock.
  * @throws {RunIsHeld} When another process holds it.
+ * @throws {NoLocks} When the file system knows none.
  * @throws {UserError} When the file cannot be made.
  */
 export async function lockRun(directory: string): Promise<RunLock> {
@@ -38,7 +45,17 @@ export async function lockRun(directory: string): Promise<RunLock> {
   const made = await makeDirectories(runs).catch((error) => Promise.reject(fileError("create", runs, error)));
   for (;;) {
     const { file, isNew } = await openLock(path);
-    if (!await isGivenSoon(file.lock(true))) {
+    const asked = file.lock(true).catch(async () => {
+      file.close();
+      if (isNew) await Deno.remove(path).catch(() => {});
+      throw new NoLocks({
+        action: `lock ${path}`,
+        requirement: "the file system must know locks",
+        found: "it refuses them",
+        remedy: "choose another --runs",
+      });
+    });
+    if (!await isGivenSoon(asked)) {
       const holder = await holderAt(path);
       file.close();
       throw new RunIsHeld({

@@ -104,7 +104,16 @@ Deno.test("killed, stopped by a deadline, in work elsewhere and gone on with, it
   const beat = (beat: number) =>
     Deno.writeTextFileSync(
       lease,
-      JSON.stringify({ host: "node7", process: 4711, machine: "m", token: "t", beat, lasts_s: 2, released: false }),
+      JSON.stringify({
+        host: "node7",
+        process: 4711,
+        machine: "m",
+        token: "t",
+        beat,
+        lasts_s: 2,
+        released: false,
+        locked: true,
+      }),
     );
   beat(1);
   const timer = setTimeout(() => beat(2), 500);
@@ -164,6 +173,36 @@ Deno.test("without a number all tasks are done; one that can never work says why
   assert.equal(all.code, 0, all.stderr);
   assert.equal(all.stderr.match(/has nothing left to do/g)?.length, 3);
   assert.deepEqual(names(runs).filter((name) => name.startsWith("plan-")).length, 2, "two plans, one directory");
+});
+
+Deno.test("the report of all tasks is the same bytes wherever they lie and in whatever order they came", async () => {
+  const moved = join(root, "moved"),
+    reported = async (from: string, out: string) => {
+      const { code, stderr } = await mtc("report", "--runs", from, "--out", out, "--tasks");
+      assert.equal(code, 0, stderr);
+      return Object.fromEntries(names(out).map((name) => [name, Deno.readFileSync(join(out, name))]));
+    };
+  await Deno.mkdir(moved);
+  for (const name of names(runs).toReversed()) {
+    await new Deno.Command("cp", { args: ["-r", join(runs, name), join(moved, name)] }).output();
+  }
+  const files = await reported(runs, join(root, "out"));
+  assert.deepEqual(await reported(moved, join(root, "out_moved")), files);
+  const text = (name: string) => new TextDecoder().decode(files[name]);
+  assert.match(text("sweep_tasks.md"), /^4 tasks of 2 plans: 3 done, 1 failed\. /m);
+  assert.match(text("sweep_tasks.md"), /\| failed +\| +0 of 30 \| Cannot train this plan: it needs /);
+  assert.match(text("sweep_tasks.md"), /, 64 features, k 8 \| +3 \| 0\.\d{4} ± 0\.\d{4} \|/);
+  assert.equal(text("sweep_tasks.csv").trim().split("\n").length, 1 + 4);
+  assert.equal(text("sweep_transcoders.csv").trim().split("\n").length, 1 + 3);
+  assert.deepEqual(names(join(root, "out")), [
+    "sweep_tasks.csv",
+    "sweep_tasks.md",
+    "sweep_tasks_pareto.png",
+    "sweep_transcoders.csv",
+  ]);
+  const none = await mtc("report", "--runs", root, "--out", join(root, "out"), "--tasks");
+  assert.equal(none.code, 1);
+  assert.match(none.stderr, /it must hold the plan-\*\.json of a sweep, it holds none/);
 });
 
 Deno.test("tasks of a plan that shares a harvest make it once and have the same bytes", async () => {

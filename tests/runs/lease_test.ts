@@ -31,6 +31,7 @@ function strange(changes: Record<string, unknown> = {}): string {
       beat: 5,
       lasts_s: LASTS,
       released: false,
+      locked: true,
     },
     ...changes,
   });
