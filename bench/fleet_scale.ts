@@ -141,10 +141,8 @@ const rows = ways.flatMap(({ name, tasks, before, shards }) => {
   });
 });
 console.log(
-  `Assumed: ${GPU_FLOPS / 1e12} TFLOP/s of float32 that products reach, ${GPU_GIB} GiB, ${NODE_GPUS} GPUs a node, ${
-    NETWORK / 1e9
-  } GB/s to a ` +
-    `node, ${SHARED / 1e9} GB/s from the shared file system in all, ${
+  `Assumed: ${GPU_FLOPS / 1e12} TFLOP/s of float32 that products reach, ${GPU_GIB} GiB, ${NODE_GPUS} GPUs a node, ` +
+    `${SHARED / 1e9} GB/s from the shared file system in all, ${
       LOAD_BYTES_PER_S / 1e9
     } GB/s of weights to a GPU, a lease of ` +
     `${LEASE_S} s. Reckoned by the estimate: operations, memory, disk, checkpoints, harvest.\n\n` +
