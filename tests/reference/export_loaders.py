@@ -181,7 +181,7 @@ def attribute(run: str, out: Path) -> None:
     found[tuple(graph.active_features.T)] = graph.activation_values.float()
     error = relative(found, expected)
     assert error < 1e-3, error
-    print(f"circuit-tracer: the graph's activations at {model.feature_input_hook} against mtc encode of the prompt: {error:.1e}")
+    print(f"circuit-tracer: the graph's activations at {model.transcoders.feature_input_hook} against mtc encode of the prompt: {error:.1e}")
     (out / "graphs").mkdir()
     create_graph_files(graph, slug="prompt", output_path=str(out / "graphs"))
     nodes = json.loads((out / "graphs" / "prompt.json").read_text())["nodes"]
