@@ -23,7 +23,7 @@ import {
   writeTracedLayer,
 } from "../../core/transcoder/formats/circuit_tracer_features.ts";
 import type { ShownFeature, ShownTranscoder } from "./cards.ts";
-import { atHook, gainsOf, onlyTarget, type Piece } from "./pieces.ts";
+import { atHook, gainsOf, onlyTarget, type Piece, requireThresholds } from "./pieces.ts";
 import type { Exported, ExportRequest } from "./request.ts";
 
 const TOOL = "circuit-tracer";
@@ -69,6 +69,7 @@ export async function exportCircuitTracer(request: ExportRequest): Promise<Expor
 }
 
 function requireTraceable(one: FinishedTranscoder): void {
+  requireThresholds(one, TOOL);
   const { directory, config } = one, target = onlyTarget(one, TOOL), { source } = config;
   if (SOURCES.includes(source.site) && target.site === "mlp_out" && source.layer === target.layer) return;
   throw new UserError({

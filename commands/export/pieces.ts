@@ -75,6 +75,23 @@ export function describePiece({ of: { transcoder: { shape } }, features, isAsked
 }
 
 /**
+ * Refuses a transcoder that keeps only the largest activations of a token, where a tool knows thresholds alone: it would have more features active.
+ *
+ * @param transcoder The transcoder.
+ * @param tool The tool's name.
+ * @throws {UserError} When it does.
+ */
+export function requireThresholds({ directory, transcoder: { topK } }: FinishedTranscoder, tool: string): void {
+  if (topK === undefined) return;
+  throw new UserError({
+    action: `export ${directory} to ${tool}`,
+    requirement: "its features must be active above thresholds",
+    found: `it keeps the ${topK} largest activations of each token`,
+    remedy: "export it to sparsify, which does so too",
+  });
+}
+
+/**
  * Refuses a transcoder that predicts several targets, which other tools do not know.
  *
  * @param transcoder The transcoder.

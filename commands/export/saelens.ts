@@ -12,7 +12,7 @@ import { hasFeatures, readFeatures } from "../../core/runs/features.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { type SaelensMetadata, writeSaelens } from "../../core/transcoder/formats/saelens.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
-import { atHook, describePiece, gainsOf, onlyTarget, type Piece, requireHook } from "./pieces.ts";
+import { atHook, describePiece, gainsOf, onlyTarget, type Piece, requireHook, requireThresholds } from "./pieces.ts";
 import type { Exported, ExportRequest } from "./request.ts";
 
 const TOOL = "SAELens";
@@ -29,6 +29,7 @@ export async function exportSaelens(
 ): Promise<Exported[]> {
   for (const one of transcoders) {
     requireHook(one.directory, one.config.source, TOOL, false);
+    requireThresholds(one, TOOL);
     requireHook(one.directory, onlyTarget(one, TOOL), TOOL, true);
   }
   const gains = await gainsOf(transcoders, model), known = await Promise.all(transcoders.map(figuresOf));

@@ -92,11 +92,12 @@ function hookpointOf(one: FinishedTranscoder): string {
 }
 
 /** How many activations a token has above the thresholds, on average; as many as in training where that was not measured. */
-async function kOf({ directory, config, transcoder: { shape: { groups } } }: FinishedTranscoder): Promise<number[]> {
+async function kOf({ directory, config, transcoder }: FinishedTranscoder): Promise<number[]> {
+  const { shape: { groups }, topK } = transcoder;
   const isThere = await exists(join(directory, EVALUATION_FILE));
   const measured = isThere ? (await readEvaluation(directory)).fvu_per_prefix : [];
   return prefixEnds(groups).map((end) => {
-    const l0 = measured.find(({ prefix }) => prefix === end)?.l0 ?? config.k;
+    const l0 = topK ?? measured.find(({ prefix }) => prefix === end)?.l0 ?? config.k;
     return Math.min(end, Math.max(1, Math.round(l0)));
   });
 }

@@ -125,6 +125,13 @@ Deno.test("mtc import: groups of SAELens, the k of sparsify, and the text of a r
     assert.deepEqual([kept.k, kept.imported.activation], [3, "top-k"]);
     assert.ok(kept.l0 > 2 && kept.l0 <= 3, `${kept.l0}`);
     assert.equal((await loadTranscoder(join(kept.run, "transcoder.safetensors"))).topK, 3);
+    for (
+      const [tool, said] of [["saelens", /keeps the 3 largest activations/], ["tensorboard", /trained by mtc/]] as const
+    ) {
+      const { code, stderr } = await mtc("export", "--to", tool, "--run", kept.run, "--out", join(directory, "c"));
+      assert.equal(code, 1);
+      assert.match(stderr, said);
+    }
   }));
 
 Deno.test("mtc import refuses what does not fit, and leaves nothing", () =>

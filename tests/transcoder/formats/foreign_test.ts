@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
 import { UserError } from "../../../core/errors.ts";
 import { findForeign } from "../../../core/transcoder/formats/foreign.ts";
+import { writeCircuitTracerLayer } from "../../../core/transcoder/formats/circuit_tracer.ts";
 import type { ForeignTranscoder } from "../../../core/transcoder/formats/layout.ts";
+import { writeSaelens } from "../../../core/transcoder/formats/saelens.ts";
+import { writeSparsify } from "../../../core/transcoder/formats/sparsify.ts";
 import { randomTranscoder } from "../random_transcoder.ts";
 import {
   circuitTracer,
@@ -118,6 +121,28 @@ for (const [name, folder, files, whole, known] of LAYOUTS) {
           assert.deepEqual(foreign[key as keyof ForeignTranscoder], value, key);
         }
       });
+    }));
+}
+
+const AT_4 = {
+  hook_name: "blocks.4.hook_resid_mid",
+  hook_name_out: "blocks.4.hook_mlp_out",
+  model_name: "m",
+  context_size: 9,
+  dataset_path: "t",
+};
+const WRITERS: [tool: string, write: (directory: string) => Promise<void>, whole: object][] = [
+  ["SAELens", (directory) => writeSaelens(directory, skipping, { ...AT_4, prepend_bos: true }), skipping],
+  ["circuit-tracer", (directory) => writeCircuitTracerLayer(directory, 4, skipping), skipping],
+  ["sparsify", (directory) => writeSparsify(directory, square, 3), { ...square, topK: 3 }],
+];
+
+for (const [tool, write, whole] of WRITERS) {
+  Deno.test(`${tool}: what mtc exports it imports again, bit for bit`, () =>
+    inDirectory("layers.4.mlp", async (directory) => {
+      await Deno.mkdir(directory);
+      await write(directory);
+      await opened(directory, async (foreign) => assert.deepEqual(await foreign.read(), whole));
     }));
 }
 
