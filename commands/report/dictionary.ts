@@ -121,13 +121,16 @@ async function analyzed(
     }
   };
   const decoder = await compared("decoder", d_out), encoder = await compared("encoder", d_in);
-  const written = directionsOf(weights.decoder, d_out);
+  const map = async () => {
+    const written = directionsOf(weights.decoder, d_out);
+    return featureMap(written, await multiplier.moment(written.rows, d_out));
+  };
   return {
     ...{ decoder: decoder.tallied, encoder: encoder.tallied },
     similar: { decoder: decoder.similar, encoder: encoder.similar },
     weights: await analyzeWeights(weights, groups, multiplier.moment),
     groups: groupHistograms(weightsOfFeatures(weights, groups), groups.length),
-    map: featureMap(written, await multiplier.moment(written.rows, d_out)),
+    map: await map(),
   };
 }
 

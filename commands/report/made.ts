@@ -350,14 +350,21 @@ class MakingState {
     others: LayerInput["others"],
     analysing: Analysing | null,
   ): Promise<MadeAnalyses> {
-    const { record } = this, { transcoder: { shape, weights: { decoder } }, name: { title } } = this.#one;
+    const { record } = this, { transcoder: { shape, weights: { encoder, decoder } }, name: { title } } = this.#one;
     this.record = null;
     if (record === null || dictionary === null) return { ...this.#made, reasons: this.#reasons };
     const attribution = this.#made.attribution ?? await this.#attributed();
     const besides = { dictionary, regroupings, attribution, others }, transcoder = { shape, weights: { decoder } };
-    const recorded = analysing
-      ? await analysing.analyse(title, { record, transcoder, besides })
-      : analyzeRecord(record, transcoder, besides, (label, analyze) => visibly(`${title}: ${label}`, analyze));
+    if (analysing) {
+      const recorded = await analysing.analyse(title, { record, transcoder, besides });
+      return { ...this.#made, recorded, reasons: this.#reasons };
+    }
+    // Large matrices are not to wait for whoever still holds the transcoder: the report reads its weights anew.
+    encoder.buffer.transfer(0);
+    const recorded = analyzeRecord(record, transcoder, besides, (label, analyze) => {
+      return visibly(`${title}: ${label}`, analyze);
+    });
+    decoder.buffer.transfer(0);
     return { ...this.#made, recorded, reasons: this.#reasons };
   }
 

@@ -21,15 +21,20 @@ export interface Directions {
  *
  * @param matrix [count, width] row-major.
  * @param width Columns.
- * @returns New rows; one that holds a number that is not finite becomes zeros.
+ * @param rows Where they are put: new ones if left out, or the matrix itself where nobody needs it any more.
+ * @returns The rows; one that holds a number that is not finite becomes zeros.
  */
-export function directionsOf(matrix: Float32Array, width: number): Directions {
-  const rows = new Float32Array(matrix.length);
+export function directionsOf(
+  matrix: Float32Array,
+  width: number,
+  rows: Float32Array<ArrayBuffer> = new Float32Array(matrix.length),
+): Directions {
   for (let first = 0; first < matrix.length; first += width) {
     let squares = 0;
     for (let c = 0; c < width; c++) squares += matrix[first + c] ** 2;
     const scale = 1 / Math.sqrt(squares);
-    if (scale > 0 && scale < Infinity) { for (let c = 0; c < width; c++) rows[first + c] = matrix[first + c] * scale; }
+    const isKnown = scale > 0 && scale < Infinity;
+    for (let c = 0; c < width; c++) rows[first + c] = isKnown ? matrix[first + c] * scale : 0;
   }
   return { rows, width };
 }

@@ -136,7 +136,7 @@ export interface RecordedBesides {
 
 /** What is taken of a transcoder beside its record. */
 export interface AnalysedTranscoder extends Pick<Transcoder, "shape"> {
-  /** What its features write. */
+  /** What its features write; its rows are scaled to unit length where they lie, as a large matrix is not to be held twice. */
   readonly weights: Pick<Transcoder["weights"], "decoder">;
 }
 
@@ -144,7 +144,7 @@ export interface AnalysedTranscoder extends Pick<Transcoder, "shape"> {
  * Analyses what a transcoder does on its reading set.
  *
  * @param record What it does there.
- * @param transcoder The transcoder.
+ * @param transcoder The transcoder; its decoder is overwritten.
  * @param besides What is known of it besides.
  * @param visibly Shows how far each analysis is.
  * @returns The analyses.
@@ -155,7 +155,7 @@ export function analyzeRecord(
   { dictionary, regroupings = [], attribution, others = [] }: RecordedBesides,
   visibly: Visibly = (_, analyze) => analyze(() => {}),
 ): RecordedAnalysis {
-  const features = featureCount(shape.groups), decoder = directionsOf(weights.decoder, shape.d_out);
+  const features = featureCount(shape.groups), decoder = directionsOf(weights.decoder, shape.d_out, weights.decoder);
   const { context, documents, place, id, tokenTexts, document, position } = record;
   const columns = columnsOf(record, features), overview = featuresOverview(record);
   const needed = overview.features.filter(({ fires }) => fires > 0)

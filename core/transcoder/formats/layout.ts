@@ -179,8 +179,14 @@ export async function readLayout(
     throw unusable(requirement, `element ${bad} of ${name} is ${data[bad]}`);
   };
   const weight = (name: string) => read(name, Number.isFinite, "every weight must be finite");
-  const matrix = async (name: string, isTurned: boolean, rows: number, columns: number) =>
-    isTurned ? transposed(await weight(name), columns, rows) : await weight(name);
+  const matrix = async (name: string, isTurned: boolean, rows: number, columns: number) => {
+    const data = await weight(name);
+    if (!isTurned) return data;
+    const turned = transposed(data, columns, rows);
+    // It is as large as the matrix itself, and the next one is read at once.
+    data.buffer.transfer(0);
+    return turned;
+  };
   const weights = {
     encoder: await matrix(encoder.name, encoder.axes === "input, features", features, d_in),
     encoderBias: await weight(encoderBias),
