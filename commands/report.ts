@@ -130,8 +130,8 @@ async function report(options: ReportOptions): Promise<void> {
   const { runs, out, json, tasks: _, ...wanted } = options;
   await requireDirectory(out);
   const { earlierFiles, removeEarlier } = await import("./report/earlier.ts");
-  const earlier = await earlierFiles(out), told = await tellTasks(options);
-  if (told.isAll) return;
+  const earlier = await earlierFiles(out), tasksTold = await tellTasks(options);
+  if (tasksTold.isAll) return;
   const { chooseTranscoders, findTranscoders, whyUnfinished } = await import("../core/runs/discovery.ts");
   const { describeId, idOf } = await import("../core/runs/ids.ts");
   const { comparePair, pairsToCompare } = await import("../core/runs/analysed.ts");
@@ -140,8 +140,21 @@ async function report(options: ReportOptions): Promise<void> {
     runs,
     (path, { message }) => unreadable.push(`${printable(path)} was skipped: ${message}`),
   );
-  const choice = chooseTranscoders(found);
-  const notes = [...leftOut(choice, whyUnfinished, (config) => describeId(idOf(config))), ...unreadable];
+  const { trainingsSoFar } = await import("../core/runs/so_far.ts");
+  const choice = chooseTranscoders(found, true);
+  const soFar = await trainingsSoFar(
+    choice.unfinished,
+    (path, { message }) => unreadable.push(`${printable(path)} was skipped: ${message}`),
+  );
+  // With neither an end nor a beginning there is nothing to tell.
+  if (choice.chosen.length + soFar.length === 0) chooseTranscoders(found);
+  for (const one of soFar) console.error(`mtc: ${one.path} is not finished: its training so far is told`);
+  const told = new Set(soFar.map(({ path }) => path));
+  const others = choice.unfinished.filter(({ path }) => !told.has(path));
+  const notes = [
+    ...leftOut({ ...choice, unfinished: others }, whyUnfinished, (config) => describeId(idOf(config))),
+    ...unreadable,
+  ];
   for (const note of notes) console.error(`mtc: ${note}`);
   const { Matchings } = await import("./report/made.ts");
   const making = { ...wanted, matchings: new Matchings() };
@@ -164,8 +177,8 @@ async function report(options: ReportOptions): Promise<void> {
   const { reportFiles } = await import("../reports/report_files.ts");
   const { openDrawing } = await import("./report/drawing.ts");
   await using drawing = openDrawing();
-  const files: string[] = [...told.files], hasTasks = files.length > 0;
-  const input = { transcoders, comparisons, sweeps, notes, hasTasks, generated: new Date() };
+  const files: string[] = [...tasksTold.files], hasTasks = files.length > 0;
+  const input = { transcoders, unfinished: soFar, comparisons, sweeps, notes, hasTasks, generated: new Date() };
   for await (const { name, content } of reportFiles(input, drawing.draw)) {
     const path = join(out, name);
     if (name === "index.md") {
@@ -186,7 +199,7 @@ export function reportCommand(): Command {
   return new Command("report")
     .description(
       "Writes reports and plots about every finished transcoder, of equal ones about the newest, and compares those of " +
-        "different layers, sites or runs; makes what is missing of their analyses.",
+        "different layers, sites or runs; makes what is missing of their analyses. Of a training that has not ended it tells the curves so far.",
     )
     .addOption(directoryOption("-r, --runs <dir>", "where the runs are", "runs"))
     .addOption(

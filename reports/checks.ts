@@ -91,12 +91,12 @@ export function learning({ course, config: { parent } }: Judged): Learning {
 }
 
 /** What a doubling of the steps would take off the FVU: `about 16 %`. */
-export function perDoubling({ course: { outlook: { gain } } }: JudgedTraining): string {
+export function perDoubling({ course: { outlook: { gain } } }: Pick<JudgedTraining, "course">): string {
   return `about ${percent(Math.max(0, gain), 0)}`;
 }
 
 /** The same where it does not decide: with what the noise alone makes of it. */
-export function unsurePerDoubling(transcoder: JudgedTraining): string {
+export function unsurePerDoubling(transcoder: Pick<JudgedTraining, "config" | "course">): string {
   if (transcoder.config.parent) return "the run began with finished weights";
   const { gain, error } = transcoder.course.outlook;
   return Number.isFinite(gain)
@@ -129,7 +129,7 @@ function converged(transcoder: JudgedTraining): Check {
 }
 
 /** Logged steps whose loss exceeds the running median by more than the limit, largest first. */
-export function jumps({ course }: JudgedTraining): { step: number; ratio: number }[] {
+export function jumps({ course }: Pick<JudgedTraining, "course">): { step: number; ratio: number }[] {
   return course.lossRatios.filter(({ ratio }) => ratio > thresholds.jump).sort((a, b) => b.ratio - a.ratio);
 }
 

@@ -19,6 +19,8 @@ export function filesOf({ file }: TranscoderName): {
   interpretabilityFigure: string;
   summary: string;
   curves: string;
+  soFar: string;
+  curvesSoFar: string;
   prefixes: string;
   importance: string;
   attribution: string;
@@ -37,6 +39,8 @@ export function filesOf({ file }: TranscoderName): {
     interpretabilityFigure: `${file}_interpretability.png`,
     summary: `${file.toUpperCase()}_TRAINING_SUMMARY.md`,
     curves: `${file}_training_curves.png`,
+    soFar: `${file.toUpperCase()}_TRAINING_SO_FAR.md`,
+    curvesSoFar: `${file}_training_so_far.png`,
     prefixes: `${file}_prefixes.png`,
     importance: `${file}_importance.png`,
     attribution: `${file}_attribution.png`,

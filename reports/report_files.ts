@@ -20,6 +20,7 @@ import { sweepFigure } from "./plots/sweep.ts";
 import type { Spec } from "./plots/theme.ts";
 import { sweepReport } from "./markdown/sweep_report.ts";
 import { featureToken, visibleToken } from "./tokens.ts";
+import { trainingSoFar } from "./markdown/training_so_far.ts";
 import { trainingSummary } from "./markdown/training_summary.ts";
 
 /** A file to be written. */
@@ -66,7 +67,7 @@ interface PlannedFile {
 }
 
 function* plannedFiles(
-  { transcoders, comparisons, sweeps, notes, hasTasks, generated }: ReportInput,
+  { transcoders, unfinished = [], comparisons, sweeps, notes, hasTasks, generated }: ReportInput,
 ): Generator<PlannedFile> {
   for (const transcoder of transcoders) {
     const names = filesOf(transcoder.name);
@@ -104,6 +105,11 @@ function* plannedFiles(
     yield { name: names.report, content: analysisReport(transcoder, generated) };
     yield { name: names.summary, content: trainingSummary(transcoder, generated) };
   }
+  for (const transcoder of unfinished) {
+    const names = filesOf(transcoder.name);
+    yield { name: names.curvesSoFar, content: curvesFigure(transcoder) };
+    yield { name: names.soFar, content: trainingSoFar(transcoder, generated) };
+  }
   for (const comparison of comparisons) {
     const names = pairFiles(comparison.a.name, comparison.b.name);
     yield { name: names.plot, content: comparisonFigure(comparison) };
@@ -117,5 +123,8 @@ function* plannedFiles(
     yield { name: SWEEP_FILES.plot, content: sweepFigure(sweeps) };
     yield { name: SWEEP_FILES.report, content: sweepReport(sweeps, generated) };
   }
-  yield { name: "index.md", content: indexPage({ transcoders, comparisons, sweeps, notes, hasTasks, generated }) };
+  yield {
+    name: "index.md",
+    content: indexPage({ transcoders, unfinished, comparisons, sweeps, notes, hasTasks, generated }),
+  };
 }

@@ -169,10 +169,11 @@ export async function findTranscoders(
  * stands for itself.
  *
  * @param found What was found.
+ * @param mayBeNone Whether it will do that none is finished.
  * @returns The choice.
  * @throws {UserError} When none is finished.
  */
-export function chooseTranscoders(found: readonly TranscoderDirectory[]): TranscoderChoice {
+export function chooseTranscoders(found: readonly TranscoderDirectory[], mayBeNone = false): TranscoderChoice {
   const newestFirst = found.toSorted((a, b) => Date.parse(b.config.created) - Date.parse(a.config.created));
   const newest = new Map<string, TranscoderDirectory>();
   const passedOver: { older: TranscoderDirectory; newer: TranscoderDirectory }[] = [];
@@ -182,7 +183,7 @@ export function chooseTranscoders(found: readonly TranscoderDirectory[]): Transc
     if (newer) passedOver.push({ older: directory, newer });
     else newest.set(key, directory);
   }
-  if (newest.size === 0) {
+  if (newest.size === 0 && !mayBeNone) {
     const [first] = unfinished;
     throw new UserError({
       action: `report on ${first.path}`,

@@ -56,7 +56,7 @@ import { missingAnalyses, missingSentence } from "./missing.ts";
 import { recommendations } from "./recommendations.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
-export function provenance({ config, path }: TranscoderAnalysis, generated: Date): string {
+export function provenance({ config, path }: Pick<TranscoderAnalysis, "config" | "path">, generated: Date): string {
   return `**Generated on:** ${timestamp(generated)} · **Run:** ${code(path)}, ${
     config.imported ? "imported" : "begun"
   } ${timestamp(new Date(config.created))}, ` +

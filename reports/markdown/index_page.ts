@@ -3,6 +3,7 @@
  * @module
  */
 import { COMPARED_ALL, isTrainedHere, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import type { TrainingSoFar } from "../../core/runs/so_far.ts";
 import type { Sweep } from "../../core/runs/sweeps.ts";
 import { verdict } from "../checks.ts";
 import type { ReportedPair } from "../compared.ts";
@@ -11,11 +12,14 @@ import { integer, timestamp } from "../format.ts";
 import { recoveredShares } from "../loss_table.ts";
 import { checklist, itemLine } from "./checklist.ts";
 import { bullets, code, document, plain } from "./markdown.ts";
+import { standing } from "./training_so_far.ts";
 
 /** What the reports are about. */
 export interface ReportInput {
   /** The transcoders, in the order of the reports. */
   transcoders: readonly TranscoderAnalysis[];
+  /** Those whose training has not ended; none if left out. */
+  unfinished?: readonly TrainingSoFar[];
   /** Comparisons of those pairs that `pairsToCompare` gives. */
   comparisons: readonly ReportedPair[];
   /** The sweeps among the transcoders. */
@@ -44,7 +48,7 @@ const link = (text: string, file: string) => `[${text}](${file})`;
 
 /** The page that links all reports. */
 export function indexPage(
-  { transcoders, comparisons, sweeps, notes, hasTasks = false, generated }: ReportInput,
+  { transcoders, unfinished = [], comparisons, sweeps, notes, hasTasks = false, generated }: ReportInput,
 ): string {
   return document([
     TITLE,
@@ -70,12 +74,25 @@ export function indexPage(
         ].join(" · "),
       ];
     }),
+    ...unfinished.flatMap((transcoder) => {
+      const files = filesOf(transcoder.name);
+      return [
+        `## ${transcoder.name.title}, So Far`,
+        standing(transcoder),
+        `${link("Training so far", files.soFar)} · ${link("curves", files.curvesSoFar)}`,
+      ];
+    }),
     ...atOnce(transcoders),
-    "## Checklist",
-    CHECKLIST_RULE,
-    ...checklist({ transcoders, comparisons }).flatMap((
-      { title, items },
-    ) => [`### ${title}`, bullets(items.map(itemLine))]),
+    // Of no transcoder anything would hold.
+    ...transcoders.length > 0
+      ? [
+        "## Checklist",
+        CHECKLIST_RULE,
+        ...checklist({ transcoders, comparisons }).flatMap((
+          { title, items },
+        ) => [`### ${title}`, bullets(items.map(itemLine))]),
+      ]
+      : [],
     transcoders.length > 1 && "## Comparisons",
     leavesPairsOut(transcoders, comparisons) && COMPARISON_RULE,
     bullets(comparisons.map(({ a, b, told }) => {

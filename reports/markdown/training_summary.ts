@@ -2,6 +2,7 @@
  * <TRANSCODER>_TRAINING_SUMMARY.md: whether the training succeeded, judged from its numbers.
  * @module
  */
+import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { isTrainedHere, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { type MetricsRow, reconstructionLoss } from "../../core/analysis/convergence.ts";
 import { checkTable, configuration, eachTarget, provenance, UNKNOWN_TRAINING } from "./analysis_report.ts";
@@ -21,8 +22,9 @@ function milestones(metrics: readonly MetricsRow[]): MetricsRow[] {
   return [...new Set(indices)].map((index) => metrics[index]);
 }
 
-function courseTable({ metrics, evaluation }: TrainedAnalysis): string {
-  const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => numeric(`FVU, first ${integer(prefix)}`));
+/** The logged rows at the quarters of a training, or of what there is of one. */
+export function courseTable({ metrics, config }: Pick<TrainedAnalysis, "config" | "metrics">): string {
+  const prefixes = prefixEnds(config.groups).map((prefix) => numeric(`FVU, first ${integer(prefix)}`));
   return table(
     [numeric("Step"), numeric("Loss"), ...prefixes, numeric("L0"), numeric("Dead"), numeric("Learning rate")],
     milestones(metrics).map((row) => [
@@ -36,7 +38,8 @@ function courseTable({ metrics, evaluation }: TrainedAnalysis): string {
   );
 }
 
-function convergence(transcoder: TrainedAnalysis): string {
+/** What the curve of the loss says. */
+export function convergence(transcoder: Pick<TrainedAnalysis, "config" | "course">): string {
   const { course, config } = transcoder;
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "", isFitted = Number.isFinite(course.lastFifthChange);
@@ -72,7 +75,13 @@ function convergence(transcoder: TrainedAnalysis): string {
   ]);
 }
 
-function throughput({ course, config, evaluation: { token_counts } }: TrainedAnalysis): string {
+/** Time, speed, and what was left out as far as the end of training has told. */
+export function throughput(
+  { course, config, evaluation }:
+    & Pick<TrainedAnalysis, "config" | "course">
+    & Partial<Pick<TrainedAnalysis, "evaluation">>,
+): string {
+  const token_counts = evaluation?.token_counts;
   return bullets([
     `**Time:** ${duration(course.seconds)} for ${counted(course.lastStep, "step")} and ${
       counted(course.tokens, "token")

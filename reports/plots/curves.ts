@@ -4,6 +4,7 @@
  */
 import { reconstructionLoss } from "../../core/analysis/convergence.ts";
 import type { TrainedAnalysis } from "../../core/runs/analysed.ts";
+import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { decimal, integer, setting, significant } from "../format.ts";
 import { thresholds } from "../thresholds.ts";
 import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, upright } from "./theme.ts";
@@ -84,13 +85,20 @@ function curvePanel(panel: Panel, steps: readonly [first: number, last: number])
   return { ...size, title, layer: goal === undefined ? [lines] : [lines, goalLine] };
 }
 
+/** What the curves are drawn of; without an evaluation the training has not ended. */
+export type CurvesInput =
+  & Pick<TrainedAnalysis, "config" | "course" | "metrics" | "name">
+  & Partial<Pick<TrainedAnalysis, "evaluation">>;
+
 /** Six panels: loss, FVU per prefix, L0, dead features, learning rate, speed. */
-export function curvesFigure(transcoder: TrainedAnalysis): Spec {
+export function curvesFigure(transcoder: CurvesInput): Spec {
   const { config, metrics, course, evaluation } = transcoder;
   const series = (name: string, value: (row: (typeof metrics)[number], index: number) => number): Point[] =>
     metrics.map((row, i) => ({ step: row.step, value: value(row, i), series: name }));
-  const prefixes = evaluation.fvu_per_prefix.map(({ prefix }) => `first ${integer(prefix)}`);
-  const broken = course.firstNonFiniteStep;
+  const prefixes = prefixEnds(config.groups).map((prefix) => `first ${integer(prefix)}`);
+  const broken = course.firstNonFiniteStep, deadOfAll = `${integer(course.deadAtEnd)} of ${integer(config.features)}`;
+  const heldOut = (value: number | undefined, places: number) =>
+    value === undefined ? "of training batches" : `held-out at the end ${decimal(value, places)}`;
   const panels: Panel[] = [
     {
       title: heading(
@@ -110,7 +118,7 @@ export function curvesFigure(transcoder: TrainedAnalysis): Spec {
     {
       title: heading(
         "FVU of each prefix",
-        `held-out at the end ${decimal(evaluation.fvu, 3)}; dashed: the goal ${thresholds.fvu}`,
+        `${heldOut(evaluation?.fvu, 3)}; dashed: the goal ${thresholds.fvu}`,
       ),
       y: "FVU",
       points: prefixes.flatMap((name, p) => series(name, (row) => row.fvu_per_prefix[p])),
@@ -120,7 +128,7 @@ export function curvesFigure(transcoder: TrainedAnalysis): Spec {
       cut: 1,
     },
     {
-      title: heading("L0", `held-out at the end ${decimal(evaluation.l0, 1)}; dashed: k = ${config.k}`),
+      title: heading("L0", `${heldOut(evaluation?.l0, 1)}; dashed: k = ${config.k}`),
       y: "active features per token",
       points: series("L0", (row) => row.l0),
       colors: { L0: palette[2] },
@@ -129,7 +137,10 @@ export function curvesFigure(transcoder: TrainedAnalysis): Spec {
       atLeast: 1.1 * config.k,
     },
     {
-      title: heading("Dead features", `at the end ${integer(course.deadAtEnd)} of ${integer(config.features)}`),
+      title: heading(
+        "Dead features",
+        evaluation ? `at the end ${deadOfAll}` : `${deadOfAll} at step ${integer(course.lastStep)}`,
+      ),
       y: "features",
       points: series("dead", (row) => row.dead_features),
       colors: { dead: palette[3] },
@@ -160,7 +171,7 @@ export function curvesFigure(transcoder: TrainedAnalysis): Spec {
     panels.map((panel) => curvePanel(panel, [first, Math.max(config.steps, course.lastStep)])),
     3,
     figureTitle(
-      `${transcoder.name.title}: training curves`,
+      `${transcoder.name.title}: training ${evaluation ? "curves" : "so far"}`,
       `${integer(course.lastStep)} of ${integer(config.steps)} steps of ${integer(config.batch_tokens)} tokens`,
     ),
     "independent",

@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { ATTRIBUTION_DEFINITIONS } from "../../core/analysis/attribution.ts";
 import { type FeatureSet, importanceFigures } from "../../core/analysis/importance.ts";
 import { analyzeTranscoder, comparePair, pairsToCompare, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
+import { readConfig } from "../../core/runs/config.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
+import { lockRun } from "../../core/runs/lock.ts";
 import { SILENT_DEFINITIONS } from "../../core/analysis/silent.ts";
 import { type StoredAttribution, writeAttribution } from "../../core/runs/attribution.ts";
 import { type StoredImportance, writeImportance } from "../../core/runs/importance.ts";
@@ -274,6 +276,63 @@ Deno.test("what cannot be reported is one sentence, and nothing is written", () 
     await refuses(/Cannot read .*transcoder\.safetensors/);
     await Deno.remove(join(path, "transcoder.safetensors"));
     await refuses(/must be finished, transcoder\.safetensors is missing.*--resume/);
+  }));
+
+Deno.test("a training that has not ended is told as far as it has come, beside what is finished", () =>
+  withDirectory(async (root) => {
+    const runs = join(root, "runs"), out = join(root, "out");
+    const path = await writeSyntheticRun(runs, "begun", small), metrics = join(path, "metrics.csv");
+    for (const name of ["transcoder.safetensors", "evaluation.json", "features.csv", "samples.jsonl"]) {
+      await Deno.remove(join(path, name));
+    }
+    const [head, ...rows] = (await Deno.readTextFile(metrics)).trimEnd().split("\n"), half = rows.length >> 1;
+    const report = async () => {
+      const { code, stderr, stdout } = await mtc("report", "--quick", "--runs", runs, "--out", out, "--json");
+      assert.equal(code, 0, stderr);
+      return JSON.parse(stdout);
+    };
+    await Deno.writeTextFile(metrics, head + "\n");
+    const { code, stderr } = await mtc("report", "--runs", runs, "--out", out);
+    assert.equal(code, 1);
+    assert.match(stderr, /the run must be finished, .* are missing; finish it with `mtc train --resume/);
+
+    await Deno.writeTextFile(metrics, [head, ...rows.slice(0, half)].join("\n") + "\n");
+    const { steps } = await readConfig(path), last = rows[half - 1].split(",")[0];
+    const page = () => Deno.readTextFile(join(out, "LAYER2_TRAINING_SO_FAR.md"));
+    const { layers, left_out, files } = await report();
+    assert.deepEqual([layers, left_out], [[], []]);
+    assert.equal(files.length, 3);
+    const stopped = new RegExp(
+      `^Stopped at step ${last} of ${steps} .*mtc train --resume .*begun.* from the beginning`,
+      "m",
+    );
+    assert.match(await page(), stopped);
+    assert.match(await page(), new RegExp(`^\\| +${last} \\|`, "m"));
+    const index = () => Deno.readTextFile(join(out, "index.md"));
+    assert.match(await index(), stopped);
+    assert.doesNotMatch(await index(), /Checklist/);
+
+    await writeSyntheticRun(runs, "done", { ...small, layer: 4 });
+    await Deno.mkdir(join(path, "checkpoints", `step_${last.padStart(6, "0")}`), { recursive: true });
+    const lock = await lockRun(join(runs, "begun"));
+    try {
+      assert.deepEqual((await report()).layers.map(({ layer }: { layer: number }) => layer), [4]);
+    } finally {
+      await lock.release();
+    }
+    assert.match(
+      await page(),
+      new RegExp(
+        `^In progress: step ${last} of .*trained by process ${Deno.pid} on .*; step ${last} is saved, and`,
+        "m",
+      ),
+    );
+    assert.match(await index(), /Checklist/);
+
+    await Deno.remove(path, { recursive: true });
+    await writeSyntheticRun(runs, "begun", small);
+    await report();
+    await assert.rejects(page(), Deno.errors.NotFound);
   }));
 
 Deno.test("a broken run among good ones is named, and the others are reported on", () =>
