@@ -143,7 +143,7 @@ Deno.test("a run that another process works on is refused; a killed process leav
     const reader = child.stdout.getReader();
     await reader.read();
     await assert.rejects(lockRun(run), {
-      name: "UserError",
+      name: "RunIsHeld",
       message:
         `Cannot train in ${run}: one process at a time may, process ${child.pid} on ${HOST} does; wait until it ends or stop it`,
     });
