@@ -4,10 +4,10 @@
  * @module
  */
 
-import { Readable } from "node:stream";
 import { crc32, createInflateRaw } from "node:zlib";
 import { UserError } from "../errors.ts";
 import { type LocalByteSource, openFile } from "./byte_source.ts";
+import { decompressed } from "./decompressed.ts";
 import { float16ToFloat32 } from "./floats.ts";
 import { readDirectory, type ZipEntry } from "./zip_directory.ts";
 
@@ -196,7 +196,7 @@ async function* unpacked(source: LocalByteSource, entry: ZipEntry): AsyncGenerat
   const fail = (found: string) => damaged(source.name, `"${name}" must have ${size} bytes`, found);
   let done = 0;
   try {
-    for await (const piece of isDeflated ? inflated(packed) : packed) {
+    for await (const piece of isDeflated ? decompressed(packed, createInflateRaw()) : packed) {
       done += piece.length;
       if (done > size) throw fail("it has more");
       yield piece;
@@ -213,17 +213,6 @@ const AT_ONCE = 1 << 20;
 async function* packedBytes(source: LocalByteSource, { begin, packedSize }: ZipEntry): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < packedSize; at += AT_ONCE) {
     yield await source.read(begin + at, Math.min(AT_ONCE, packedSize - at));
-  }
-}
-
-async function* inflated(packed: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(packed), output = createInflateRaw();
-  input.on("error", (error) => output.destroy(error));
-  try {
-    for await (const piece of input.pipe(output)) yield piece;
-  } finally {
-    input.destroy();
-    output.destroy();
   }
 }
 

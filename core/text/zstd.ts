@@ -6,8 +6,8 @@
  * @module
  */
 
-import { Readable } from "node:stream";
 import { createZstdDecompress } from "node:zlib";
+import { decompressed } from "../files/decompressed.ts";
 
 const MAGIC = 0xfd2fb528;
 /** Of a frame that is to be skipped: any last digit. */
@@ -27,7 +27,7 @@ export async function* unzstd(stream: AsyncIterable<Uint8Array>): AsyncGenerator
     if (magic >>> 4 === SKIPPED_MAGIC) {
       for (let left = uint32(await input.take(4)); left > 0;) left -= (await input.some(left)).length;
     } else if (magic === MAGIC) {
-      yield* undone(frame(bytes, input));
+      yield* decompressed(frame(bytes, input), createZstdDecompress());
     } else {
       throw new RangeError(frames === 0 ? "it does not begin as one" : "something else follows its first frames");
     }
@@ -56,17 +56,6 @@ async function* handedOn(taken: Promise<Uint8Array>): AsyncGenerator<Uint8Array,
   const bytes = await taken;
   yield bytes;
   return bytes;
-}
-
-async function* undone(frame: AsyncGenerator<Uint8Array>): AsyncGenerator<Uint8Array> {
-  const input = Readable.from(frame), output = createZstdDecompress();
-  input.on("error", (error) => output.destroy(error));
-  try {
-    for await (const piece of input.pipe(output)) yield piece;
-  } finally {
-    input.destroy();
-    output.destroy();
-  }
 }
 
 /** A stream that is taken in parts of a given size. */
