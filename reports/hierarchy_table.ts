@@ -3,7 +3,8 @@
  * @module
  */
 
-import type { FlatFigures, Hierarchy, HierarchyVerdict, Parent, ParentFigures } from "../core/analysis/hierarchy.ts";
+import type { FlatFigures, Hierarchy, HierarchyVerdict } from "../core/analysis/hierarchy.ts";
+import type { Parent, ParentFigures } from "../core/analysis/parents.ts";
 import { capital, counted, decimal, integer, known, percent, significant } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
 

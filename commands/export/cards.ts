@@ -5,7 +5,7 @@
 
 import { directionsOf } from "../../core/analysis/directions.ts";
 import type { FeatureCard } from "../../core/analysis/feature_card.ts";
-import type { Parent } from "../../core/analysis/hierarchy.ts";
+import type { Parent } from "../../core/analysis/parents.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import type { WrittenTokens } from "../../core/passes/logits_written.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";

@@ -6,12 +6,8 @@
 
 import { columnSquares, cosines, prefixCounts } from "../../wgsl/transcoder/figures.ts";
 import { prefixConstants } from "../../wgsl/transcoder/step.ts";
-import {
-  type EvaluatedText,
-  type Evaluation,
-  EvaluationSums,
-  type MeasuredReconstructions,
-} from "../analysis/evaluation.ts";
+import type { Evaluation } from "../analysis/evaluation.ts";
+import { type EvaluatedText, EvaluationSums, type MeasuredReconstructions } from "../analysis/evaluation_sums.ts";
 import { createTensor, type Gpu, tensorFrom } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";
 import { front, type Tensor } from "../gpu/tensor.ts";

@@ -3,7 +3,8 @@
  * @module
  */
 
-import type { EvaluatedText, Evaluation } from "../analysis/evaluation.ts";
+import type { Evaluation } from "../analysis/evaluation.ts";
+import type { EvaluatedText } from "../analysis/evaluation_sums.ts";
 import { UserError } from "../errors.ts";
 import { downloadAll, type Gpu } from "../gpu/device.ts";
 import type { Pass } from "../gpu/run.ts";

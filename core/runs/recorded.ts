@@ -17,13 +17,8 @@ import { directionsOf } from "../analysis/directions.ts";
 import type { FeatureMap } from "../analysis/feature_map.ts";
 import { type FeaturesOverview, featuresOverview } from "../analysis/feature_overview.ts";
 import { type FeaturePattern, featurePatterns } from "../analysis/feature_patterns.ts";
-import {
-  densityParents,
-  type FlatFigures,
-  type Hierarchy,
-  hierarchy,
-  type ParentFigures,
-} from "../analysis/hierarchy.ts";
+import { densityParents, type FlatFigures, type Hierarchy, hierarchy } from "../analysis/hierarchy.ts";
+import type { ParentFigures } from "../analysis/parents.ts";
 import { analyseLayer, type LayerAnalysis, type LayerInput } from "../analysis/layer.ts";
 import { type OriginalScores, originalScores } from "../analysis/original_scores.ts";
 import { columnsOf, type FeatureRecord, type RecordedTokens } from "../analysis/record.ts";

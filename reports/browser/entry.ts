@@ -3,7 +3,7 @@
  * @module
  */
 
-import { LEAST_FIRES } from "../../core/analysis/hierarchy.ts";
+import { LEAST_FIRES } from "../../core/analysis/parents.ts";
 import { tapName } from "../../core/model/sites.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { counted, fileSize, integer, mappingText, setting, timestamp } from "../format.ts";

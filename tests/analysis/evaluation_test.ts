@@ -6,12 +6,12 @@ import {
   resampledSquaredLengths,
   resampledSums,
 } from "../../core/analysis/bootstrap.ts";
+import type { Evaluation } from "../../core/analysis/evaluation.ts";
 import {
-  type Evaluation,
   EvaluationSums,
   type MeasuredBatch,
   type MeasuredReconstructions,
-} from "../../core/analysis/evaluation.ts";
+} from "../../core/analysis/evaluation_sums.ts";
 import { varianceSpread } from "../../core/analysis/target_variance.ts";
 import { summarizeThresholds } from "../../core/analysis/threshold_summary.ts";
 import { assertClose } from "../compare.ts";

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { dictionaryOf, type Multiplier } from "../../commands/report/dictionary.ts";
-import type { ParentFigures } from "../../core/analysis/hierarchy.ts";
+import type { ParentFigures } from "../../core/analysis/parents.ts";
 import { loopedCosines, loopedMoment } from "../../core/analysis/looped_products.ts";
 import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";

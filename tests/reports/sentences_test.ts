@@ -4,7 +4,8 @@
  */
 
 import assert from "node:assert/strict";
-import { hierarchyVerdict, type ParentFigures } from "../../core/analysis/hierarchy.ts";
+import { hierarchyVerdict } from "../../core/analysis/hierarchy.ts";
+import type { ParentFigures } from "../../core/analysis/parents.ts";
 import type { Summary } from "../../core/analysis/statistics.ts";
 import { comparePair, type TrainedAnalysis, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import type { RecordedFiring, TalliedCosines } from "../../core/runs/recorded.ts";
