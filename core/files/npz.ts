@@ -9,6 +9,7 @@ import { UserError } from "../errors.ts";
 import { type LocalByteSource, openFile } from "./byte_source.ts";
 import { decompressed } from "./decompressed.ts";
 import { float16ToFloat32 } from "./floats.ts";
+import { transposed } from "./transposed.ts";
 import { readDirectory, type ZipEntry } from "./zip_directory.ts";
 
 /** What the header of an array says. */
@@ -81,7 +82,7 @@ export class NpzFile {
     if (sum !== entry.crc32) throw damaged(this.path, `the checksum of "${entry.name}" must be right`, "it is not");
     const { buffer } = bytes.slice(headerLength);
     const values = dtype === "F16" ? float16ToFloat32(new Uint16Array(buffer)) : new Float32Array(buffer);
-    return isFortran && shape.length === 2 ? turned(values, shape[0], shape[1]) : values;
+    return isFortran && shape.length === 2 ? transposed(values, shape[1], shape[0]) : values;
   }
 
   /** Closes the file; nothing can be read afterwards. */
@@ -214,11 +215,4 @@ async function* packedBytes(source: LocalByteSource, { begin, packedSize }: ZipE
   for (let at = 0; at < packedSize; at += AT_ONCE) {
     yield await source.read(begin + at, Math.min(AT_ONCE, packedSize - at));
   }
-}
-
-/** A matrix whose columns lie one after the other, row by row. */
-function turned(values: Float32Array<ArrayBuffer>, rows: number, columns: number): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(values.length);
-  for (let c = 0; c < columns; c++) for (let r = 0; r < rows; r++) out[r * columns + c] = values[c * rows + r];
-  return out;
 }

@@ -11,9 +11,10 @@ import { basename, dirname, join } from "node:path";
 import { writeFileAtomic } from "../../files/atomic.ts";
 import { exists } from "../../files/exists.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
+import { transposed } from "../../files/transposed.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { type ForeignTranscoder, type Layout, readLayout, shapeOf, transposed, unusableForeign } from "./layout.ts";
+import { type ForeignTranscoder, type Layout, readLayout, shapeOf, unusableForeign } from "./layout.ts";
 import { readSmallText } from "./small_json.ts";
 
 /** The name of the set's file. */

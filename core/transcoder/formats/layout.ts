@@ -4,6 +4,7 @@
  */
 
 import { UserError } from "../../errors.ts";
+import { transposed } from "../../files/transposed.ts";
 import { featureCount, type TranscoderShape } from "../shape.ts";
 import type { Transcoder, TranscoderWeights } from "../weights.ts";
 
@@ -82,24 +83,6 @@ export type ForeignTool = typeof FOREIGN_TOOLS[number];
 export function unusableForeign(path: string): Unusable {
   const remedy = "download or export it again";
   return (requirement, found) => new UserError({ action: `import ${path}`, requirement, found, remedy });
-}
-
-/**
- * The matrix [rows, columns] as [columns, rows].
- *
- * @param matrix The matrix.
- * @param rows How many rows it has.
- * @param columns How many columns.
- * @returns The transposed one.
- */
-export function transposed(
-  matrix: Float32Array<ArrayBuffer>,
-  rows: number,
-  columns: number,
-): Float32Array<ArrayBuffer> {
-  const out = new Float32Array(matrix.length);
-  for (let r = 0; r < rows; r++) for (let c = 0; c < columns; c++) out[c * rows + r] = matrix[r * columns + c];
-  return out;
 }
 
 /**

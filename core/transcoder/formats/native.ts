@@ -9,9 +9,10 @@
 import * as v from "valibot";
 import { UserError } from "../../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../../files/safetensors.ts";
+import { transposed } from "../../files/transposed.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { type Layout, readLayout, shapeOf, transposed } from "./layout.ts";
+import { type Layout, readLayout, shapeOf } from "./layout.ts";
 
 /**
  * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F], with a skip connection W_skip [d_out, d_in]. The same transcoder gives the same bytes.

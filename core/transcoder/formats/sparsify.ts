@@ -10,9 +10,10 @@ import * as v from "valibot";
 import { UserError } from "../../errors.ts";
 import { writeFileAtomic } from "../../files/atomic.ts";
 import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../files/safetensors.ts";
+import { transposed } from "../../files/transposed.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { type ForeignTranscoder, type Layout, readLayout, shapeOf, transposed, unusableForeign } from "./layout.ts";
+import { type ForeignTranscoder, type Layout, readLayout, shapeOf, unusableForeign } from "./layout.ts";
 import { readSmallJson } from "./small_json.ts";
 
 /** The names of the files. */

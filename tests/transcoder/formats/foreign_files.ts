@@ -2,7 +2,7 @@
 
 import { writeSafetensors } from "../../../core/files/safetensors.ts";
 import { featureCount } from "../../../core/transcoder/shape.ts";
-import { transposed } from "../../../core/transcoder/formats/layout.ts";
+import { transposed } from "../../../core/files/transposed.ts";
 import type { Transcoder } from "../../../core/transcoder/weights.ts";
 import { npz } from "../../files/npz_writer.ts";
 
