@@ -151,17 +151,17 @@ export function numbersOption(flags: string, text: string): Option {
 }
 
 /**
- * Declares an option that takes a directory.
+ * Declares an option that takes a directory, or several.
  *
- * @param flags Its names, for example `-o, --out <dir>`.
+ * @param flags Its names, for example `-o, --out <dir>` or `--run <dirs...>`.
  * @param text What `--help` says of it.
  * @param value The value without it.
  * @returns The option; an empty value, as an unset variable of a shell gives it, is refused and not taken for the current directory.
  */
 export function directoryOption(flags: string, text: string, value?: string): Option {
   const option = new Option(flags, text).default(value);
-  return option.argParser((given) => {
-    if (given !== "") return given;
+  return option.argParser((given, before: unknown) => {
+    if (given !== "") return option.variadic ? [...before as string[] | undefined ?? [], given] : given;
     throw new UsageError({
       action: `read ${option.long}`,
       requirement: "it must be a directory",

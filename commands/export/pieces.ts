@@ -6,16 +6,16 @@
 import { UsageError, UserError } from "../../core/errors.ts";
 import { hookOf } from "../../core/model/hooks.ts";
 import { type Tap, tapName } from "../../core/model/sites.ts";
-import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { DescribedTranscoder, FinishedTranscoder } from "../../core/runs/finished.ts";
 import { mappingName } from "../../core/runs/ids.ts";
 import { prefixEnds } from "../../core/transcoder/shape.ts";
 import { prefixOf, scaleInputs, type Transcoder } from "../../core/transcoder/weights.ts";
 import { readWholeNumbers } from "../options.ts";
 
-/** One of them. */
-export interface Piece {
+/** One of them; of a transcoder whose weights are read, unless another is said. */
+export interface Piece<T extends DescribedTranscoder = FinishedTranscoder> {
   /** The transcoder that it is of. */
-  readonly of: FinishedTranscoder;
+  readonly of: T;
   /** How many of its groups it has. */
   readonly groups: number;
   /** How many features that are. */
@@ -37,10 +37,13 @@ const ALL = "all";
  * @returns The pieces, transcoder by transcoder.
  * @throws {UsageError} When a transcoder has no such prefix.
  */
-export function piecesOf(transcoders: readonly FinishedTranscoder[], prefix: string | undefined): Piece[] {
+export function piecesOf<T extends DescribedTranscoder>(
+  transcoders: readonly T[],
+  prefix: string | undefined,
+): Piece<T>[] {
   const wanted = prefix === undefined || prefix === ALL ? null : readWholeNumbers("--prefix", prefix);
   return transcoders.flatMap((of) => {
-    const ends = prefixEnds(of.transcoder.shape.groups), whole = ends.at(-1)!;
+    const ends = prefixEnds(of.config.groups), whole = ends.at(-1)!;
     const stranger = wanted?.find((end) => !ends.includes(end));
     if (stranger !== undefined) {
       throw new UsageError({
@@ -50,7 +53,7 @@ export function piecesOf(transcoders: readonly FinishedTranscoder[], prefix: str
       });
     }
     const chosen = wanted ? ends.filter((end) => wanted.includes(end)) : prefix === ALL ? ends : [whole];
-    return chosen.map((end): Piece => ({
+    return chosen.map((end): Piece<T> => ({
       of,
       groups: ends.indexOf(end) + 1,
       features: end,
@@ -99,7 +102,7 @@ export function requireThresholds({ directory, transcoder: { topK } }: FinishedT
  * @returns Its only target.
  * @throws {UserError} When it has several.
  */
-export function onlyTarget({ directory, config }: FinishedTranscoder, tool: string): Tap {
+export function onlyTarget({ directory, config }: DescribedTranscoder, tool: string): Tap {
   const { targets } = config;
   if (targets.length === 1) return targets[0];
   throw new UserError({

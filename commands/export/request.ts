@@ -34,8 +34,10 @@ export interface ExportRequest {
 
 /** What was written of one piece. */
 export interface Exported {
-  /** The directory of the transcoder. */
+  /** The directory of the transcoder; of a set, that which was asked for. */
   readonly run: string;
+  /** Of a set, the directories of its transcoders. */
+  readonly transcoders?: readonly string[];
   /** Where it is, from the export's directory: `.`, or a name in it. */
   readonly directory: string;
   /** How many features. */

@@ -18,14 +18,18 @@ import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts
 import { requireSameModel } from "./same_model.ts";
 import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
-/** A finished transcoder of a run. */
-export interface FinishedTranscoder {
+/** A finished transcoder of a run, before its weights are read. */
+export interface DescribedTranscoder {
   /** Its directory, for example `runs/demo/layer17`. */
   readonly directory: string;
   /** What it is called among those opened with it. */
   readonly name: TranscoderName;
   /** Its config.json. */
   readonly config: TranscoderConfig;
+}
+
+/** A finished transcoder of a run. */
+export interface FinishedTranscoder extends DescribedTranscoder {
   /** Its transcoder.safetensors. */
   readonly transcoder: Transcoder;
 }
@@ -39,7 +43,19 @@ export interface FinishedTranscoder {
  * @throws {UserError} When there is no finished run, or its files are damaged or belong to different runs.
  */
 export async function openFinishedRun(path: string, flag: string = "--run"): Promise<FinishedTranscoder[]> {
-  const found: Omit<FinishedTranscoder, "name">[] = [];
+  return await readTranscoders(await describeFinishedRun(path, flag));
+}
+
+/**
+ * Looks at one transcoder of a run, or all of them, without their weights.
+ *
+ * @param path As for {@link openFinishedRun}.
+ * @param flag Likewise.
+ * @returns The transcoders likewise.
+ * @throws {UserError} When there is no finished run, or its files belong to different runs.
+ */
+export async function describeFinishedRun(path: string, flag: string = "--run"): Promise<DescribedTranscoder[]> {
+  const found: Omit<DescribedTranscoder, "name">[] = [];
   for (const directory of await directoriesOf(path, flag)) {
     const config = await readConfig(directory);
     if (!await exists(join(directory, TRANSCODER_FILE))) {
@@ -50,18 +66,31 @@ export async function openFinishedRun(path: string, flag: string = "--run"): Pro
         ...whyUnfinished({ path: directory, config, missing, training }),
       });
     }
-    found.push({ directory, config, transcoder: await readTranscoder(directory, config) });
+    found.push({ directory, config });
   }
   found.sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
   const names = nameTranscoders(found.map(({ config }) => idOf(config)));
   const stranger = found.find(({ config }) => !isOfOneRun(config, found[0].config));
-  if (stranger === undefined) return found.map((transcoder, i) => ({ ...transcoder, name: names[i] }));
+  if (stranger === undefined) return found.map((one, i) => ({ ...one, name: names[i] }));
   throw new UserError({
     action: `open the run ${path}`,
     requirement: "its transcoders must share model, text and context",
     found: `those of ${stranger.directory} are not those of ${found[0].directory}`,
     remedy: "give one transcoder's directory",
   });
+}
+
+/**
+ * Reads the weights of transcoders.
+ *
+ * @param described The transcoders.
+ * @returns They with their weights, in their order.
+ * @throws {UserError} When a file is damaged.
+ */
+export async function readTranscoders(described: readonly DescribedTranscoder[]): Promise<FinishedTranscoder[]> {
+  const read: FinishedTranscoder[] = [];
+  for (const one of described) read.push({ ...one, transcoder: await readTranscoder(one.directory, one.config) });
+  return read;
 }
 
 /**

@@ -158,6 +158,67 @@ Deno.test("mtc export --to circuit-tracer refuses what its sets cannot hold", ()
     assert.deepEqual(names(directory), ["layer2", "layer4"]);
   }));
 
+Deno.test("mtc export --to circuit-tracer: one set of the runs of a sweep, once it is said which of each layer", () =>
+  inDirectory(async (directory) => {
+    const runs = join(directory, "runs"), place = (layer: number, seed: number) => join(runs, `${layer}-${seed}`);
+    for (const layer of [0, 1]) {
+      await writePlantedLayer(place(layer, 1), layer);
+      await writePlantedLayer(place(layer, 2), layer, { seed: 2 });
+    }
+    const unfinished = await writeTinyLayer(place(3, 2), 3, { seed: 2 });
+    await Deno.remove(join(unfinished, "transcoder.safetensors"));
+    const exported = (to: string, ...args: string[]) =>
+      mtc("export", "--to", "circuit-tracer", "--out", join(directory, to), ...args);
+    const undecided = await exported("set", "--runs", runs);
+    assert.equal(undecided.code, 2);
+    assert.equal(
+      undecided.stderr.split("\n").at(-1),
+      `mtc: Cannot export ${runs} to circuit-tracer: a set has one transcoder of each layer, all of the same settings, those found have seed 1 or 2; choose one, as with --seed 1`,
+    );
+    const { code, stdout, stderr } = await exported("set", "--runs", runs, "--seed", "2");
+    assert.equal(code, 0, stderr);
+    assert.ok(
+      stderr.startsWith(`mtc: ${unfinished} was skipped: transcoder.safetensors is missing; finish it with `),
+      stderr,
+    );
+    assert.equal(
+      stdout,
+      `${runs} -> ${
+        join(directory, "set")
+      }: 32 features in each of layers 0, 1; layers 2, 3, 4, 5 have no transcoder: their MLPs are errors as a whole`,
+    );
+    // Run by run or all in one run, it is the same set.
+    const lone = join(directory, "lone");
+    for (const layer of [0, 1]) await writePlantedLayer(lone, layer, { seed: 2 });
+    assert.equal((await exported("other", "--run", lone)).code, 0);
+    const [one, other] = await Promise.all(["set", "other"].map(async (name) => {
+      const set = join(directory, name), shown = await tracedFeature(join(set, "features"), 1, 20);
+      const files = names(set).filter((file) => file.startsWith("layer_"));
+      return {
+        shown: { ...shown, transcoder_id: "" },
+        files: await Promise.all(files.map((file) => Deno.readFile(join(set, file)))),
+      };
+    }));
+    assert.equal(one.files.length, 6);
+    assert.deepEqual(one, other);
+    const named = ["--run", place(0, 1), place(1, 2)], mixed = await exported("mixed", ...named, "--no-features");
+    assert.match(mixed.stdout, /; they were not trained alike: seed 1 or 2$/);
+    const twins = await exported("twins", "--run", place(0, 1), place(0, 2));
+    assert.equal(
+      twins.stderr,
+      `mtc: Cannot export ${
+        place(0, 2)
+      }/layer0 to circuit-tracer: a set has one transcoder of each layer, of layer 0 there is ${
+        place(0, 1)
+      }/layer0 too: seed 1 or 2; choose one, as with --seed 1`,
+    );
+    const model = { name: "tiny-gemma2", path: null, layers: 6, d_model: 128, vocab_size: 4096, fingerprint: "0123" };
+    await writeTinyLayer(place(1, 3), 1, { seed: 2, model });
+    const strange = await exported("strange", "--run", place(0, 2), place(1, 3));
+    assert.match(strange.stderr, /: all transcoders of a set must be of the model of that of layer 0, tiny-gemma2 /);
+    assert.deepEqual(names(directory), ["lone", "mixed", "other", "runs", "set"]);
+  }));
+
 Deno.test("mtc export --to sparsify: a directory per hookpoint, and what keeping the largest activations costs", () =>
   inDirectory(async (directory) => {
     const layer = await writeTinyLayer(directory, 2), out = join(directory, "out"), tokens = ["--tokens", "128"];
@@ -294,20 +355,30 @@ Deno.test("mtc train --preset mlp-in and --tensorboard: the preset's figures but
 Deno.test("mtc export refuses what cannot be had, and leaves nothing", () =>
   inDirectory(async (directory) => {
     const layer = await writeTinyLayer(directory, 2), out = join(directory, "out");
-    const refused = async (code: number, message: string, ...args: string[]) => {
-      const outcome = await mtc("export", "--to", "saelens", "--run", layer, "--out", out, ...args);
+    const refusedOf = async (run: string, code: number, message: string, ...args: string[]) => {
+      const outcome = await mtc("export", "--to", "saelens", "--run", run, "--out", out, ...args);
       assert.deepEqual([outcome.code, outcome.stdout, outcome.stderr], [code, "", `mtc: ${message}`]);
     };
+    const refused = (code: number, message: string, ...args: string[]) => refusedOf(layer, code, message, ...args);
     await refused(
       2,
       `Cannot export the first 13 features of ${layer}: its prefixes end at 12, 32; use --prefix 12, another of them, or --prefix all`,
       ...["--prefix", "13"],
     );
-    await refused(
+    await refusedOf(
+      out,
       1,
       `Cannot open the run ${out}: it must be a directory that \`mtc train\` wrote, it does not exist; check --run`,
-      "--run",
-      out,
+    );
+    await refused(
+      2,
+      `Cannot export ${layer} ${out} to saelens: only circuit-tracer has sets of several runs; give one after the other with --run`,
+      ...["--run", out],
+    );
+    await refused(
+      2,
+      `Cannot export from ${layer}: a transcoder must have k 5, seed 1, those found have k 4, seed 1; choose among these`,
+      ...["--k", "5", "--seed", "1"],
     );
     await refused(
       1,

@@ -119,7 +119,7 @@ Deno.test("every number option of every command refuses what is no number, namin
       }
     }
   }
-  assert.equal(options, 3 + 9 + 4 + 1 + 1 + 2 + 1 + 1 + 3 + 3 + 5 + 12 + 27 + 31);
+  assert.equal(options, 3 + 9 + 4 + 1 + 1 + 2 + 5 + 1 + 3 + 3 + 5 + 12 + 27 + 31);
 });
 
 Deno.test("--layers counts from 0 and takes each once", () => {

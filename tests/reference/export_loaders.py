@@ -1,11 +1,12 @@
 """Loads what `mtc export` writes with the tools that it is for, and holds what they compute against mtc's own encoder on the same activations.
 
-    python tests/reference/export_loaders.py RUN [--model DIR] [--circuit-tracer SOURCE] [--only MODULE]
+    python tests/reference/export_loaders.py RUN... [--model DIR] [--circuit-tracer SOURCE] [--only MODULE]
 
 Loaders that cannot be imported are passed over by name, so that several environments can share the work: sae-lens 6.54.12 and eai-sparsify 1.3.3; circuit-tracer with
 transformers 4.57.3, transformer-lens 2.18.0, nnsight 0.6.1 and huggingface_hub below 1.0, and tensorboard; eai-delphi 0.1.3 and neuronpedia 1.2.1, which are best installed with
 --no-deps. PyPI's circuit-tracer is a fork, so --circuit-tracer names a checkout of the original (github.com/decoderesearch/circuit-tracer; 4bb8c0e was tried). --model is where the
-run's model lies as a Hugging Face directory; with the source of circuit-tracer and all layers trained, its replacement model attributes a prompt.
+run's model lies as a Hugging Face directory; with the source of circuit-tracer and all layers trained, its replacement model attributes a prompt. Of several
+runs, a layer each, circuit-tracer's set alone is made.
 
 Every line of the table is a relative L2: of features [tokens, F] against `mtc encode`'s, of outputs against float64 sums over those features. The limit is 1e-5.
 """
@@ -60,9 +61,10 @@ def deno(*args: str) -> str:
     return done.stdout
 
 
-def export(tool: str, run: str, out: Path, *args: str) -> dict:
+def export(tool: str, run: str | list[str], out: Path, *args: str) -> dict:
     model = ["--model", arguments.model] if arguments.model else []
-    return json.loads(deno("main.ts", "export", "--to", tool, "--run", run, "--out", str(out), "--json", *model, *args))
+    runs = [run] if isinstance(run, str) else run
+    return json.loads(deno("main.ts", "export", "--to", tool, "--run", *runs, "--out", str(out), "--json", *model, *args))
 
 
 def report(tool: str, what: str, features: float | None, outputs: float | None) -> None:
@@ -141,12 +143,12 @@ def sparsify(run: str, encoded: dict, out: Path) -> None:
         report(tool, f"{one['directory']}, k {coder.cfg.k}", relative(features, expected), relative(outputs, own.outputs(expected)))
 
 
-def circuit_tracer(run: str, encoded: dict, out: Path) -> None:
+def circuit_tracer(runs: list[str], encoded: dict, out: Path) -> None:
     from circuit_tracer.utils.hf_utils import load_transcoder_from_hub
 
     tool = f"circuit-tracer {'of its repository' if arguments.circuit_tracer else version('circuit-tracer')}"
     os.environ["CIRCUIT_TRACER_CACHE_DIR"] = str(out)
-    for one in export("circuit-tracer", run, out / "me" / "set", "--prefix", "all", "--no-features")["exported"]:
+    for one in export("circuit-tracer", runs, out / "me" / "set", "--prefix", "all", "--no-features")["exported"]:
         transcoders, config = load_transcoder_from_hub(f"me/set/{one['directory']}", device=torch.device("cpu"))
         for own in encoded.values():
             layer = own.config["layer"]
@@ -159,7 +161,7 @@ def circuit_tracer(run: str, encoded: dict, out: Path) -> None:
             report(tool, what, relative(features, expected), relative(outputs, own.outputs(expected)))
 
 
-def attribute(run: str, out: Path) -> None:
+def attribute(runs: list[str], out: Path) -> None:
     """A graph of a prompt, and its features as circuit-tracer's own server gives them."""
     from circuit_tracer import ReplacementModel, attribute
     from circuit_tracer.frontend.feature_models import Model
@@ -167,16 +169,17 @@ def attribute(run: str, out: Path) -> None:
     from circuit_tracer.utils.create_graph_files import create_graph_files
 
     os.environ["HF_HUB_OFFLINE"] = "1"
-    export("circuit-tracer", run, out / "set")
+    export("circuit-tracer", runs, out / "set")
     model = ReplacementModel.from_pretrained(arguments.model, str(out / "set"), backend="nnsight", device=torch.device("cpu"))
     graph = attribute(PROMPT, model, max_n_logits=3, batch_size=64, max_feature_nodes=200)
     # All of it at once: the model's activations, the hook, the set. mtc's forward pass agrees with Hugging Face's to some 1e-6.
-    shown = json.loads(deno("main.ts", "encode", "--run", run, "--model", arguments.model, "--text", PROMPT, "--top", "65536", "--json"))
     expected = torch.zeros(graph.cfg.n_layers, graph.n_pos, model.transcoders.d_transcoder)
-    for one in shown if isinstance(shown, list) else [shown]:
-        for token in one["tokens"]:
-            for feature in token["features"]:
-                expected[one["layer"], token["position"], feature["feature"]] = feature["value"]
+    for run in runs:
+        shown = json.loads(deno("main.ts", "encode", "--run", run, "--model", arguments.model, "--text", PROMPT, "--top", "65536", "--json"))
+        for one in shown if isinstance(shown, list) else [shown]:
+            for token in one["tokens"]:
+                for feature in token["features"]:
+                    expected[one["layer"], token["position"], feature["feature"]] = feature["value"]
     found = torch.zeros_like(expected)
     found[tuple(graph.active_features.T)] = graph.activation_values.float()
     error = relative(found, expected)
@@ -275,7 +278,7 @@ def tensorboard(run: str, encoded: dict, out: Path) -> None:
 
 
 parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-parser.add_argument("run")
+parser.add_argument("run", nargs="+")
 parser.add_argument("--model")
 parser.add_argument("--circuit-tracer")
 parser.add_argument("--no-attribution", action="store_true", help="leave out what takes a replacement model")
@@ -286,27 +289,30 @@ if arguments.circuit_tracer:
 
 with tempfile.TemporaryDirectory() as scratch:
     scratch = Path(scratch)
-    (scratch / "own").mkdir()
-    deno(str(ROOT / "tests/reference/encode_activations.ts"), arguments.run, arguments.model or "-", TEXT, str(scratch / "own"))
     encoded = {}
-    for activations in sorted((scratch / "own").iterdir()):
-        directory = Path(arguments.run) if (Path(arguments.run) / "config.json").exists() else Path(arguments.run) / activations.stem
-        encoded[str(directory)] = Encoded(directory, activations)
+    for number, run in enumerate(arguments.run):
+        own = scratch / f"own{number}"
+        own.mkdir()
+        deno(str(ROOT / "tests/reference/encode_activations.ts"), run, arguments.model or "-", TEXT, str(own))
+        for activations in sorted(own.iterdir()):
+            directory = Path(run) if (Path(run) / "config.json").exists() else Path(run) / activations.stem
+            encoded[str(directory)] = Encoded(directory, activations)
     print("| loader | what | features | outputs |\n|---|---|---|---|")
     has_one_source = len({own.config["source"]["site"] for own in encoded.values()}) == 1
-    if has("sae_lens"):
-        saelens(arguments.run, encoded, scratch / "saelens")
-    if has("sparsify"):
-        sparsify(arguments.run, encoded, scratch / "sparsify")
+    run, *others = arguments.run
+    if has("sae_lens") and not others:
+        saelens(run, encoded, scratch / "saelens")
+    if has("sparsify") and not others:
+        sparsify(run, encoded, scratch / "sparsify")
     if has("circuit_tracer") and has_one_source:
         circuit_tracer(arguments.run, encoded, scratch / "cache")
         if arguments.model and not arguments.no_attribution:
             attribute(arguments.run, scratch)
-    if has("delphi") and arguments.model:
-        delphi(arguments.run, encoded, scratch / "delphi")
-    if has("neuronpedia"):
-        neuronpedia(arguments.run, encoded, scratch / "neuronpedia")
-    if has("tensorboard"):
-        tensorboard(arguments.run, encoded, scratch / "tensorboard")
+    if has("delphi") and arguments.model and not others:
+        delphi(run, encoded, scratch / "delphi")
+    if has("neuronpedia") and not others:
+        neuronpedia(run, encoded, scratch / "neuronpedia")
+    if has("tensorboard") and not others:
+        tensorboard(run, encoded, scratch / "tensorboard")
 if failures:
     sys.exit("above the limit:\n" + "\n".join(failures))
