@@ -15,6 +15,7 @@
  */
 
 import { readWholeNumber } from "../options.ts";
+import { isPacked } from "../../reports/browser/data.ts";
 import type { ServedRuns } from "../../reports/browser/served.ts";
 import { UserError } from "../../core/errors.ts";
 import type { PageContent } from "../../reports/browser/page.ts";
@@ -23,7 +24,7 @@ import type { Clerk } from "./clerk.ts";
 import type { ModelDesk } from "./desk.ts";
 import { answer, json } from "./guard.ts";
 import { loggedBy } from "./live.ts";
-import type { ServedParts } from "./parts.ts";
+import type { ServedPart, ServedParts } from "./parts.ts";
 import type { BrowsedReports } from "./reports.ts";
 import { readChangeRequest, readEncodeRequest } from "./requests.ts";
 import type { BrowsedRuns, FoundTranscoder } from "./runs.ts";
@@ -62,7 +63,7 @@ export function api(browsed: Browsed): Handler {
   return async (request, path, query) => {
     if (request.method === "GET" && path.startsWith(PARTS)) {
       const name = decoded(path.slice(PARTS.length)), part = name === null ? null : await parts.part(name);
-      return part && answer(part, "application/json");
+      return part && partAnswer(name!, part);
     }
     const wanted = (name: string) => query.get(name) ?? "";
     switch (`${request.method} ${path}`) {
@@ -97,6 +98,13 @@ export function api(browsed: Browsed): Handler {
         return null;
     }
   };
+}
+
+/** As it is kept: browsers unpack what is gzipped by themselves. */
+function partAnswer(name: string, { bytes, isGzipped }: ServedPart): Response {
+  const response = answer(bytes, isPacked(name) ? "application/octet-stream" : "application/json");
+  if (isGzipped) response.headers.set("content-encoding", "gzip");
+  return response;
 }
 
 async function listed({ version, runs, reports }: Browsed): Promise<ServedRuns> {

@@ -1,12 +1,14 @@
 /**
- * Reading and computing on a thread of its own: verdicts, and the parts that the explorer shows.
+ * Reading and computing on a thread of its own: verdicts, and what the explorer shows.
  * @module
  */
 
 import { endFirst } from "../../core/ending.ts";
 import { UserError } from "../../core/errors.ts";
 import type { ServedVerdict } from "../../reports/browser/served.ts";
-import type { ClerkReply, ClerkRequest, ExploredDirectory } from "./clerk_worker.ts";
+import { Progress } from "../progress.ts";
+import type { ClerkReply, ClerkRequest } from "./clerk_worker.ts";
+import type { Subject } from "./shelf.ts";
 
 /** The one place that says where the Worker's module lies. */
 const WORKER_URL = new URL("./clerk_worker.ts", import.meta.url);
@@ -32,6 +34,7 @@ export class Clerk {
   #next = 0;
   readonly #waiting = new Map<number, { resolve: (done: Done) => void; reject: (error: Error) => void }>();
   #progress: ClerkProgress | null = null;
+  #bar: Progress | null = null;
   #isClosed = false;
   readonly #forget = endFirst(() => this.close());
 
@@ -52,24 +55,18 @@ export class Clerk {
   }
 
   /**
-   * Says what the explorer shows from now on.
+   * Has the explorer's parts of something made and kept. The Worker ends behind it if nothing else waits: what it took is given back.
    *
-   * @param transcoders The transcoders.
-   * @throws {UserError} When it cannot.
+   * @param subject What they are of.
+   * @param spare Where they are kept if not in their own directory.
+   * @throws {UserError} When a file that they are made of cannot be read.
    */
-  async explore(transcoders: readonly ExploredDirectory[]): Promise<void> {
-    await this.#ask({ kind: "explore", transcoders });
-  }
-
-  /**
-   * Makes a part of the explorer.
-   *
-   * @param name Its name.
-   * @returns JSON in UTF-8; null for what there is not.
-   * @throws {UserError} When a file that it is made of cannot be read.
-   */
-  async part(name: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    return (await this.#ask({ kind: "part", name })).part ?? null;
+  async keep(subject: Subject, spare: string): Promise<void> {
+    try {
+      await this.#ask({ kind: "keep", subject, spare });
+    } finally {
+      await this.#rest();
+    }
   }
 
   /** Ends the Worker. Work under way is waited for a little, then cut off. */
@@ -85,6 +82,16 @@ export class Clerk {
     this.#forget();
   }
 
+  /** The next question begins another Worker. */
+  async #rest(): Promise<void> {
+    const worker = this.#worker;
+    if (this.#waiting.size > 0 || worker === null) return;
+    await this.#ask({ kind: "close" }).catch(() => {});
+    if (this.#waiting.size > 0 || this.#worker !== worker) return;
+    worker.terminate();
+    this.#worker = null;
+  }
+
   #ask(wanted: Wanted): Promise<Done> {
     if (this.#isClosed) return Promise.reject(new Error("The server has ended"));
     const worker = this.#worker ??= this.#start(), id = this.#next++;
@@ -98,12 +105,12 @@ export class Clerk {
     const worker = new Worker(WORKER_URL, { type: "module" });
     worker.onmessage = ({ data: reply }: MessageEvent<ClerkReply>) => {
       if (reply.kind === "progress") {
-        this.#progress = { label: reply.label, done: reply.done, total: reply.total };
+        this.#tell({ label: reply.label, done: reply.done, total: reply.total });
         return;
       }
       const waiting = this.#waiting.get(reply.id)!;
       this.#waiting.delete(reply.id);
-      this.#progress = null;
+      this.#tell(null);
       if (reply.kind === "failed") waiting.reject(errorOf(reply));
       else waiting.resolve(reply);
     };
@@ -118,7 +125,17 @@ export class Clerk {
   #fail(error: Error): void {
     for (const { reject } of this.#waiting.values()) reject(error);
     this.#waiting.clear();
-    this.#progress = null;
+    this.#tell(null);
+  }
+
+  /** The page asks for it, the terminal shows it as other commands do. */
+  #tell(progress: ClerkProgress | null): void {
+    this.#progress = progress;
+    if (this.#bar?.label !== progress?.label) {
+      this.#bar?.stop();
+      this.#bar = progress && new Progress(progress.label);
+    }
+    if (progress) this.#bar!.advance(progress);
   }
 }
 

@@ -1,23 +1,33 @@
 /**
- * The explorer's parts for the server: of all finished transcoders that there are, made by the clerk.
+ * The explorer's parts for the server: of all finished transcoders that there are, as they are kept. Those that are not there yet are made by
+ * the clerk when they are asked for.
  * @module
  */
 
-import { stat } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
-import { UserError } from "../../core/errors.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { compareIds, idOf, nameTranscoders } from "../../core/runs/ids.ts";
+import configuration from "../../deno.json" with { type: "json" };
+import type { BrowserIndex } from "../../reports/browser/data.ts";
 import type { Clerk } from "./clerk.ts";
-import type { ExploredDirectory } from "./clerk_worker.ts";
+import { type Described, headsOf } from "./heads.ts";
 import type { BrowsedRuns } from "./runs.ts";
+import { Shelf } from "./shelf.ts";
+
+/** A part as it is answered with. */
+export interface ServedPart {
+  /** Its bytes. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  /** Whether they are gzipped. */
+  readonly isGzipped: boolean;
+}
 
 /** Which transcoders there are is looked at anew with each index; all other parts are of what that one lists. */
 export class ServedParts {
   readonly #runs: BrowsedRuns;
-  readonly #clerk: Clerk;
-  #stamp = "";
-  #opening: Promise<void> = Promise.resolve();
+  readonly #shelf: Shelf;
+  #transcoders: readonly Described[] = [];
+  #index: Promise<BrowserIndex> | null = null;
 
   /**
    * Opens nothing yet.
@@ -27,49 +37,59 @@ export class ServedParts {
    */
   constructor(runs: BrowsedRuns, clerk: Clerk) {
     this.#runs = runs;
-    this.#clerk = clerk;
+    this.#shelf = new Shelf((subject, spare) => clerk.keep(subject, spare));
   }
 
   /**
-   * Makes a part.
+   * Reads a part, or has it made.
    *
    * @param name Its name, as of reports/browser/data.ts.
-   * @returns JSON in UTF-8; null for what there is not.
+   * @returns It; null for what there is not.
    * @throws {UserError} When a file that it is made of cannot be read.
    */
-  async part(name: string): Promise<Uint8Array<ArrayBuffer> | null> {
-    try {
-      if (name === "index" || this.#stamp === "") {
-        await (this.#opening = this.#opening.catch(() => {}).then(() => this.#open()));
-      }
-      return await this.#clerk.part(name);
-    } catch (error) {
-      // After a defect the clerk may be another one, who knows of no transcoder yet.
-      if (!(error instanceof UserError)) this.#stamp = "";
-      throw error;
+  async part(name: string): Promise<ServedPart | null> {
+    if (name === "index") {
+      const index = await (this.#index = this.#look());
+      return { bytes: new TextEncoder().encode(JSON.stringify(index)), isGzipped: false };
     }
+    const { pairs } = await (this.#index ??= this.#look());
+    const [first, second, third, ...more] = name.split("/");
+    const known = (key: string) => this.#transcoders.find(({ name: { file } }) => file === key);
+    if (first === "match") {
+      const isPair = more.length === 0 && pairs.some(([a, b]) => a === second && b === third);
+      return isPair ? kept(await this.#shelf.read([known(second)!, known(third)!], first)) : null;
+    }
+    const one = known(first);
+    return one ? kept(await this.#shelf.read([one], name.slice(first.length + 1))) : null;
   }
 
-  async #open(): Promise<void> {
+  /** Closes what is open. */
+  close(): Promise<void> {
+    return this.#shelf.close();
+  }
+
+  async #look(): Promise<BrowserIndex> {
     const finished = (await this.#runs.look()).flatMap(({ key, path, state, config }) =>
       state === "finished" && config ? [{ key, path, config }] : []
     ).sort((a, b) => compareIds(idOf(a.config), idOf(b.config)));
-    const times = await Promise.all(finished.map(({ path }) => stat(path).then(({ mtimeMs }) => mtimeMs, () => 0)));
-    const stamp = JSON.stringify(finished.map(({ key, path }, i) => [key, path, times[i]]));
-    if (stamp === this.#stamp) return;
-    await this.#clerk.explore(named(finished));
-    this.#stamp = stamp;
+    const transcoders = named(finished), heads = await headsOf(transcoders);
+    this.#transcoders = transcoders;
+    return { version: configuration.version, served: true, ...heads };
   }
+}
+
+function kept(bytes: Uint8Array<ArrayBuffer> | null): ServedPart | null {
+  return bytes && { bytes, isGzipped: true };
 }
 
 /** Those that are called the same are told apart by their runs. */
 function named(
   finished: readonly { readonly key: string; readonly path: string; readonly config: TranscoderConfig }[],
-): ExploredDirectory[] {
+): Described[] {
   const names = nameTranscoders(finished.map(({ config }) => idOf(config)));
-  return finished.map(({ key, path }, i) => {
+  return finished.map(({ key, path, config }, i) => {
     const { title, phrase } = names[i], isShared = names.some((other, j) => j !== i && other.title === title);
     const told = isShared ? `, ${basename(dirname(resolve(path)))}` : "";
-    return { path, name: { file: key, title: title + told, phrase: phrase + told } };
+    return { path, config, name: { file: key, title: title + told, phrase: phrase + told } };
   });
 }

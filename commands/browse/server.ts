@@ -41,9 +41,9 @@ export async function startServer({ roots, reports, model, port }: ServerOptions
   await runs.look();
   if (runs.problems.length === roots.length) throw nothingThere(runs.problems);
   const content = await pageContent("mtc browse", "'self'"), { version } = configuration;
+  const parts = new ServedParts(runs, clerk);
   const handle = api({
-    ...{ version, content, clerk, runs, desk },
-    parts: new ServedParts(runs, clerk),
+    ...{ version, content, parts, clerk, runs, desk },
     reports: new BrowsedReports(reports),
   });
   const server = listen(port, handle);
@@ -52,6 +52,7 @@ export async function startServer({ roots, reports, model, port }: ServerOptions
     async close() {
       await server.close();
       await Promise.all([clerk.close(), judges.close(), desk.close()]);
+      await parts.close();
     },
   };
 }

@@ -109,14 +109,17 @@ export interface Matching {
   readonly assigned: { readonly pairs: number; readonly mean_correlation: number };
 }
 
+/** What tells whether two records are of the same tokens. */
+export type SharedTokens = Pick<FeatureRecord, "context" | "place" | "id" | "position">;
+
 /**
- * The records of two transcoders on the tokens that both have.
+ * Finds the tokens that two records share.
  *
- * @param a One record.
- * @param b Another one.
- * @returns Both, token beside token; null where they are not of the same reading set: a context has another length, or a place another token.
+ * @param a The first.
+ * @param b The second.
+ * @returns The indices of the same tokens in each, ascending; null where they share none, or are of different texts.
  */
-export function sameTokens(a: FeatureRecord, b: FeatureRecord): [FeatureRecord, FeatureRecord] | null {
+export function sharedTokens(a: SharedTokens, b: SharedTokens): [ofA: number[], ofB: number[]] | null {
   if (a.context !== b.context) return null;
   const ofA: number[] = [], ofB: number[] = [];
   for (let i = 0, j = 0; i < a.place.length && j < b.place.length;) {
@@ -128,7 +131,19 @@ export function sameTokens(a: FeatureRecord, b: FeatureRecord): [FeatureRecord, 
       ofB.push(j++);
     }
   }
-  return ofA.length > 0 ? [onTokens(a, ofA), onTokens(b, ofB)] : null;
+  return ofA.length > 0 ? [ofA, ofB] : null;
+}
+
+/**
+ * The records of two transcoders on the tokens that both have.
+ *
+ * @param a One record.
+ * @param b Another one.
+ * @returns Both, token beside token; null where they are not of the same reading set: a context has another length, or a place another token.
+ */
+export function sameTokens(a: FeatureRecord, b: FeatureRecord): [FeatureRecord, FeatureRecord] | null {
+  const shared = sharedTokens(a, b);
+  return shared && [onTokens(a, shared[0]), onTokens(b, shared[1])];
 }
 
 /** A record without the tokens that are not named. The target's variation stays that of all. */

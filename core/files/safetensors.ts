@@ -229,7 +229,7 @@ export interface TensorToWrite {
   /** Name in the header. */
   readonly name: string;
   /** Element type; the data's array type must agree with it. */
-  readonly dtype: "F32" | "F16" | "I32" | "U32";
+  readonly dtype: "F32" | "F16" | "I32" | "U32" | "U8";
   /** Extents, outermost first. */
   readonly shape: readonly number[];
   /** Elements in row-major order, as many as `shape` says in all. */
@@ -237,7 +237,7 @@ export interface TensorToWrite {
 }
 
 /** The arrays that can be written without conversion. */
-export type WritableArray = Float32Array | Float16Array | Int32Array | Uint32Array;
+export type WritableArray = Float32Array | Float16Array | Int32Array | Uint32Array | Uint8Array;
 
 /**
  * Writes a file atomically. The same tensors in the same order give the same bytes.

@@ -12,6 +12,7 @@
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import * as v from "valibot";
+import type { SharedTokens } from "../analysis/matching.ts";
 import type { FeatureRecord } from "../analysis/record.ts";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
@@ -112,6 +113,30 @@ export async function readRecord(directory: string, transcoder: Transcoder): Pro
     return await checkedRecord(file, transcoder.shape.groups);
   } finally {
     await file.close();
+  }
+}
+
+/**
+ * Reads which tokens a record is of, and nothing else of it.
+ *
+ * @param directory The transcoder's directory.
+ * @returns Them, as they stand there; null where there is no record, or none that can be read.
+ */
+export async function readRecordTokens(directory: string): Promise<SharedTokens | null> {
+  const path = join(directory, RECORD_FILE);
+  if (!await exists(path)) return null;
+  let file: SafetensorsFile | undefined;
+  try {
+    file = await openSafetensors(path);
+    if (file.metadata.format !== FORMAT) return null;
+    const [place, id, position] = await Promise.all(["place", "id", "position"].map((name) => file!.read(name)));
+    const areWhole = place instanceof Uint32Array && id instanceof Uint32Array && position instanceof Uint32Array;
+    return areWhole ? { context: Number(file.metadata.context), place, id, position } : null;
+  } catch (error) {
+    if (error instanceof UserError) return null;
+    throw error;
+  } finally {
+    await file?.close();
   }
 }
 

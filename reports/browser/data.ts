@@ -3,19 +3,35 @@
  *
  * | part | holds |
  * |---|---|
- * | `index` | {@link BrowserIndex}: the transcoders that were opened, and what is known of each |
+ * | `index` | {@link BrowserIndex}: the transcoders that there are |
+ * | `KEY/about` | {@link TranscoderAbout}: what else is known of one |
  * | `KEY/table` | {@link FeatureTable}: a column per figure, for search, order and filters |
- * | `KEY/tokens` | {@link TokenStream}: the reading set; only where there is a record |
+ * | `KEY/examples` | {@link Lists}: where each feature's examples stand, which a search for text looks in; only where there is a record |
+ * | `KEY/tokens` | {@link TokenStream}: the reading set; likewise |
  * | `KEY/features/N` | {@link FeatureDetail}s of the features from N * {@link FEATURES_PER_PART} on |
  * | `KEY/map` | {@link MapPart}: the features in two dimensions |
  * | `match/KEY/KEY` | {@link MatchPart}: two transcoders matched |
  *
- * KEY is a transcoder's name as of core/runs/ids.ts, for example `layer17`. JSON has no NaN: what is not known is null.
+ * KEY is a transcoder's name as of core/runs/ids.ts, for example `layer17`. Those of {@link isPacked} are bytes as of packed.ts, where NaN is
+ * what is not known; the others are JSON, which has no NaN: there it is null.
  * @module
  */
 
 /** Features whose details are one part: a click reads one of these. */
 export const FEATURES_PER_PART = 64;
+
+/**
+ * Whether a part is packed, and not JSON.
+ *
+ * @param name The part's name.
+ * @returns Whether it is bytes as of packed.ts.
+ */
+export function isPacked(name: string): boolean {
+  return /\/(table|examples|tokens|map)$/.test(name);
+}
+
+/** What stands for a transcoder's directory in commands, as parts are kept while directories are moved and named in other ways. */
+export const HERE = "{directory}";
 
 /** A number that may not be known. */
 export type Figure = number | null;
@@ -30,15 +46,15 @@ export interface BrowserIndex {
   /** Whether a server is behind the page, so that there is more than the explorer. */
   readonly served: boolean;
   /** The transcoders, in the order of the reports. */
-  readonly transcoders: readonly TranscoderEntry[];
-  /** The keys of pairs that were matched. */
+  readonly transcoders: readonly TranscoderHead[];
+  /** The keys of pairs that are matched. */
   readonly pairs: readonly (readonly [a: string, b: string])[];
   /** What was passed over and what was left out, a sentence each. */
   readonly notes: readonly string[];
 }
 
-/** One transcoder. */
-export interface TranscoderEntry {
+/** One transcoder, as far as its settings and its evaluation tell. */
+export interface TranscoderHead {
   /** What its parts and addresses begin with. */
   readonly key: string;
   /** Its name in a heading, */
@@ -57,11 +73,15 @@ export interface TranscoderEntry {
   readonly k: number;
   /** Held-out figures of each prefix; empty where they were not measured. */
   readonly prefixes: readonly PrefixEntry[];
+}
+
+/** What else is known of a transcoder, once all that its run holds was read. */
+export interface TranscoderAbout {
   /** Where its numbers come from: which run, which text, which tokens, what was left out. */
   readonly provenance: readonly Told[];
   /** What every figure is. */
   readonly definitions: readonly Told[];
-  /** What could be said and is not, with the command that makes it. */
+  /** What could be said and is not, with the command that makes it; {@link HERE} stands for the directory. */
   readonly missing: readonly { readonly what: string; readonly command: string }[];
   /** The parts that there are besides table and features. */
   readonly has: { readonly tokens: boolean; readonly map: boolean; readonly tree: boolean };
@@ -72,6 +92,9 @@ export interface TranscoderEntry {
   /** The features whose details are there; all where it is null. */
   readonly detailed: readonly number[] | null;
 }
+
+/** All that is known of a transcoder as a whole. */
+export type TranscoderEntry = TranscoderHead & TranscoderAbout;
 
 /** One prefix on held-out text. */
 export interface PrefixEntry {
@@ -85,19 +108,30 @@ export interface PrefixEntry {
   readonly recovered: Figure;
 }
 
-/** One figure of every feature. */
-export type Column = readonly Figure[];
+/** [features] one figure of every feature; NaN where it is not known. */
+export type Column = Float32Array;
+
+/** [features] another thing's index for every feature; -1 for none. */
+export type Indices = Int32Array;
+
+/** Lists of different lengths, one behind the other. */
+export interface Lists {
+  /** [lists + 1] where each begins, and the end. */
+  readonly start: Uint32Array;
+  /** What is in them. */
+  readonly item: Uint32Array;
+}
 
 /** All features, a column per figure. Features are in the order of the dictionary. */
 export interface FeatureTable {
   /** [features] Matryoshka group. */
-  readonly group: readonly number[];
+  readonly group: Uint16Array;
   /** Texts of tokens, which `known` and `tokens` name by number. */
   readonly texts: readonly string[];
-  /** [features] the tokens that each is known by: number and share of its firings in percent, one after the other. */
-  readonly known: readonly (readonly number[])[];
-  /** [features] the tokens that it fires on most: their numbers. */
-  readonly tokens: readonly (readonly number[])[];
+  /** The tokens that each feature is known by, and the share of its firings that each has, in percent. */
+  readonly known: Lists & { readonly share: Uint8Array };
+  /** The tokens that each fires on most. */
+  readonly tokens: Lists;
   /** Share of tokens that it fires on. */
   readonly density: Column;
   /** Its largest activation. */
@@ -111,7 +145,7 @@ export interface FeatureTable {
   /** Semantic coherence. */
   readonly coherence: Column;
   /** Its cluster: an index of {@link FeatureTable.clusters}. */
-  readonly cluster: Column;
+  readonly cluster: Indices;
   /** Clusters of features that fire together: the tokens that each is known by, and its features. */
   readonly clusters: readonly { readonly tokens: readonly string[]; readonly features: number }[];
   /** What there is of a tree; null where features are in one group, or there is no record. */
@@ -126,11 +160,9 @@ export interface FeatureTable {
     readonly splits: number;
   } | null;
   /** The feature of an earlier group that it fires under. */
-  readonly parent: Column;
+  readonly parent: Indices;
   /** How much likelier that fires where it does. */
   readonly lift: Column;
-  /** [features] the tokens of its examples, as indices of the reading set: what a search for text looks in. Empty without a record. */
-  readonly examples: readonly (readonly number[])[];
 }
 
 /** The reading set, token by token. */
@@ -138,15 +170,22 @@ export interface TokenStream {
   /** Texts of tokens. */
   readonly texts: readonly string[];
   /** [tokens] indices of `texts`. */
-  readonly id: readonly number[];
+  readonly id: Uint32Array;
   /** The first token of each context. */
-  readonly contexts: readonly number[];
-  /** Runs of tokens that follow each other in one document: the first token, the document, its offset there. */
-  readonly runs: readonly (readonly [token: number, document: number, position: number])[];
+  readonly contexts: Uint32Array;
+  /** Runs of tokens that follow each other in one document. */
+  readonly runs: {
+    /** [runs] the first token, */
+    readonly token: Uint32Array;
+    /** its document, an index of `documents`, */
+    readonly document: Uint32Array;
+    /** and its offset there. */
+    readonly position: Uint32Array;
+  };
   /** Names of the documents, and the part of the text that each belongs to. */
   readonly documents: readonly (readonly [name: string, split: string])[];
   /** [prefixes][tokens] what each prefix leaves unexplained of the target at a token: |y_p - y|^2 over |y - mean|^2, in percent. */
-  readonly unexplained: readonly (readonly number[])[];
+  readonly unexplained: readonly Uint16Array[];
 }
 
 /** A firing among the tokens around it. */
@@ -233,10 +272,10 @@ export interface FeatureDetail {
 
 /** The features of a transcoder in two dimensions. */
 export interface MapPart {
-  /** [features] along the first component, and along the second. */
-  readonly x: readonly number[];
-  /** Along the second. */
-  readonly y: readonly number[];
+  /** [features] along the first component, */
+  readonly x: Float32Array;
+  /** and along the second. */
+  readonly y: Float32Array;
   /** The shares of variance that both have. */
   readonly shares: readonly [Figure, Figure];
   /** What both together would have by chance. */

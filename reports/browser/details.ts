@@ -32,11 +32,10 @@ export interface Details {
 /** Children that are told of a feature, the most lifted first. */
 const CHILDREN = 50;
 
-/** Makes the details of features, with at most so many of a feature's strongest firings; samples only where there is no record. */
+/** Makes the details of features; samples are told only where there is no record. */
 export type DetailMaker = (
   features: readonly number[],
   samples: ReadonlyMap<number, FeatureSamples>,
-  most?: number,
 ) => FeatureDetail[];
 
 /**
@@ -53,7 +52,7 @@ export function detailMaker({ held, overviewed, compared, shape }: Details): Det
   const near = (found: readonly { readonly feature: number; readonly value: number }[] | undefined) =>
     (found ?? []).map(({ feature, value }): Near => [feature, figureOf(value, 3)!]);
   const coherences = new Map(coherence?.features.map((one) => [one.feature, one])), ranks = ranksOf(held);
-  return (features, samples, most = STRONGEST) =>
+  return (features, samples) =>
     features.map((feature): FeatureDetail => {
       const known: KnownFeature = {
         overview: overviewed?.overview.features[feature],
@@ -79,8 +78,8 @@ export function detailMaker({ held, overviewed, compared, shape }: Details): Det
         histogram: overview && overview.fires > 0 ? overview.activations : [],
         position: overview && overview.fires > 0 ? overview.context_profile.map((one) => figureOf(one, 3) ?? 0) : [],
         tokens: (overview?.tokens ?? []).map(({ id, count }) => [recorded!.record.tokenTexts.get(id)!, count]),
-        examples: recorded === null ? [] : examplesOf(recorded, feature, most),
-        samples: recorded === null ? sampledOf(known.samples, most) : [],
+        examples: recorded === null ? [] : examplesOf(recorded, feature),
+        samples: recorded === null ? sampledOf(known.samples) : [],
         words: parts?.tokens
           ? {
             reads: valued(parts.tokens.reads),
@@ -190,7 +189,7 @@ function figuresOf(
   return told.flatMap(([term, text]) => text ? [[term, text] as const] : []);
 }
 
-function sampledOf(samples: FeatureSamples | undefined, most: number): SampledExample[] {
+function sampledOf(samples: FeatureSamples | undefined): SampledExample[] {
   const told = (
     { before, token, after, activation, document, position }: Sample,
     quantile?: number,
@@ -202,7 +201,7 @@ function sampledOf(samples: FeatureSamples | undefined, most: number): SampledEx
   });
   if (samples === undefined) return [];
   return [
-    ...samples.top.slice(0, most).map((sample) => told(sample)),
+    ...samples.top.slice(0, STRONGEST).map((sample) => told(sample)),
     ...samples.quantiles.toReversed().map(({ quantile, ...sample }) => told(sample, quantile)),
   ];
 }

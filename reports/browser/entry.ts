@@ -5,29 +5,43 @@
 
 import { LEAST_FIRES } from "../../core/analysis/parents.ts";
 import { tapName } from "../../core/model/sites.ts";
+import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
+import type { StoredEvaluation } from "../../core/runs/evaluation.ts";
 import { featureCount, prefixEnds } from "../../core/transcoder/shape.ts";
 import { counted, fileSize, integer, mappingText, setting, timestamp } from "../format.ts";
 import { leftOut, textRead } from "../held_out.ts";
-import type { PrefixEntry, Told, TranscoderEntry } from "./data.ts";
+import type { PrefixEntry, Told, TranscoderAbout, TranscoderHead } from "./data.ts";
 import { figureOf, type Held } from "./explored.ts";
 
 /**
- * Describes a transcoder.
+ * Describes a transcoder by its settings and its evaluation.
  *
- * @param held What its run holds.
- * @param hasMap Whether its weights could be compared.
- * @param detailed The features whose details are there; null for all.
+ * @param transcoder Its directory, its config.json and its name.
+ * @param evaluation evaluation.json; null where there is none that can be read.
  * @returns Its entry in the index.
  */
-export function entryOf(
-  held: Held,
-  hasMap: boolean,
-  detailed: readonly number[] | null = null,
-): TranscoderEntry {
-  const { directory, name: { file, title, phrase }, config, recorded, attribution, coherence } = held;
+export function headOf(
+  { path, name: { file, title, phrase }, config }: Pick<ChosenTranscoder, "path" | "name" | "config">,
+  evaluation: StoredEvaluation | null,
+): TranscoderHead {
   return {
-    ...{ key: file, title, phrase, directory, model: config.model.name, mapping: mappingText(config) },
-    ...{ groups: config.groups, k: config.k, prefixes: prefixesOf(held), provenance: provenanceOf(held) },
+    ...{ key: file, title, phrase, directory: path, model: config.model.name, mapping: mappingText(config) },
+    ...{ groups: config.groups, k: config.k, prefixes: prefixesOf(config.groups, evaluation) },
+  };
+}
+
+/**
+ * Describes a transcoder by all that its run holds.
+ *
+ * @param held That.
+ * @param hasMap Whether its weights could be compared.
+ * @param detailed The features whose details are there; null for all.
+ * @returns What else is to be said of it.
+ */
+export function aboutOf(held: Held, hasMap: boolean, detailed: readonly number[] | null = null): TranscoderAbout {
+  const { config, recorded, attribution, coherence } = held;
+  return {
+    provenance: provenanceOf(held),
     definitions: definitionsOf(held),
     missing: held.missing,
     has: { tokens: recorded !== null, map: hasMap, tree: recorded !== null && config.groups.length > 1 },
@@ -37,7 +51,7 @@ export function entryOf(
   };
 }
 
-function prefixesOf({ evaluation, config: { groups } }: Held): PrefixEntry[] {
+function prefixesOf(groups: readonly number[], evaluation: StoredEvaluation | null): PrefixEntry[] {
   if (evaluation === null) return [];
   const { fvu_per_prefix, loss } = evaluation;
   return prefixEnds(groups).map((end, p) => ({
@@ -48,12 +62,12 @@ function prefixesOf({ evaluation, config: { groups } }: Held): PrefixEntry[] {
   }));
 }
 
-function provenanceOf({ directory, config, evaluation, recorded, importance, attribution, coherence }: Held): Told[] {
+function provenanceOf({ config, evaluation, recorded, importance, attribution, coherence }: Held): Told[] {
   const { model, data, groups, exclude_tokens, exclude_norm_above, include_bos, context, median_norms } = config;
   const said: (Told | false)[] = [
     [
       "Run",
-      `${directory}, begun ${timestamp(new Date(config.created))}, mtc ${config.mtc_version} on ${config.adapter}`,
+      `begun ${timestamp(new Date(config.created))}, mtc ${config.mtc_version} on ${config.adapter}`,
     ],
     [
       "Model",

@@ -43,7 +43,7 @@ export interface Held {
   readonly coherence: StoredCoherence | null;
   /** record.safetensors, with its columns. */
   readonly recorded: { readonly record: FeatureRecord; readonly columns: ActivationColumns } | null;
-  /** What is not there, with what makes it. */
+  /** What is not there, with what makes it; in a command, HERE of data.ts stands for the directory. */
   readonly missing: readonly { readonly what: string; readonly command: string }[];
 }
 

@@ -32,9 +32,9 @@ function sideOf({ judged, same, unique, chance_limit }: MatchedSide): MatchSide 
  * @returns What the browser draws.
  */
 export function mapPart({ map: { x, y, shares, share_by_chance } }: DictionaryShape): MapPart {
-  const rounded = (values: Float32Array) => Array.from(values, (value) => figureOf(value) ?? 0);
+  const finite = (values: Float32Array) => values.map((value) => Number.isFinite(value) ? value : 0);
   return {
-    ...{ x: rounded(x), y: rounded(y) },
+    ...{ x: finite(x), y: finite(y) },
     shares: [figureOf(shares[0]), figureOf(shares[1])],
     share_by_chance: figureOf(share_by_chance),
   };

@@ -5,6 +5,8 @@ import { join } from "node:path";
 import { startServer } from "../../commands/browse/server.ts";
 import { writeFileAtomic } from "../../core/files/atomic.ts";
 import { lockRun } from "../../core/runs/lock.ts";
+import type { FeatureTable } from "../../reports/browser/data.ts";
+import { unpack } from "../../reports/browser/packed.ts";
 import type { ServedMetrics, ServedPage, ServedRuns, WorkLine } from "../../reports/browser/served.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 import { MAIN } from "../cli/small_train.ts";
@@ -255,8 +257,8 @@ Deno.test("runs are told as they are: training, stopped, finished, without a rec
       assert.deepEqual(index.transcoders.map(({ key }) => key), ["first", "second"].map((run) => all.get(run)!.key));
       assert.deepEqual(index.transcoders.map(({ title }) => title), ["Layer 2, first", "Layer 2, second"]);
       assert.match(index.notes.join(), /transcoder\.safetensors/, "what is damaged keeps the others from nothing");
-      const table = await got<{ group: number[] }>(`${address}api/parts/${all.get("second")!.key}/table`);
-      assert.equal(table.group.length, 16);
+      const table = await (await fetch(`${address}api/parts/${all.get("second")!.key}/table`)).arrayBuffer();
+      assert.equal(unpack<FeatureTable>(table).group.length, 16);
       for (const none of ["index/x", "nowhere/table", `${all.get("first")!.key}/features/9`, "%2e%2e/table"]) {
         assert.equal((await fetch(`${address}api/parts/${none}`)).status, 404, none);
       }

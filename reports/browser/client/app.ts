@@ -5,7 +5,16 @@
  */
 
 import type { TemplateResult } from "lit-html";
-import type { BrowserIndex, FeatureTable, TranscoderEntry } from "../data.ts";
+import type {
+  BrowserIndex,
+  FeatureTable,
+  Lists,
+  TokenStream,
+  TranscoderAbout,
+  TranscoderEntry,
+  TranscoderHead,
+} from "../data.ts";
+import type { ReadingSet } from "./search.ts";
 import type { Source } from "./source.ts";
 
 /** An address within the page: `#layer17/1103?sort=density` is the view `layer17` with `1103` and a query. */
@@ -57,10 +66,23 @@ export interface App {
  * @returns What is known of it.
  * @throws {Error} When there is none.
  */
-export function entryOf({ index }: App, key: string): TranscoderEntry {
+export function headOf({ index }: App, key: string): TranscoderHead {
   const entry = index.transcoders.find((one) => one.key === key);
   if (entry) return entry;
   throw new Error(`There is no transcoder ${key} here; there ${known(index)}.`);
+}
+
+/**
+ * All that is known of the transcoder that an address names; a server may have to make it first.
+ *
+ * @param app The page.
+ * @param key Its key.
+ * @returns What is known of it.
+ * @throws {Error} When there is none, or it cannot be read.
+ */
+export async function entryOf(app: App, key: string): Promise<TranscoderEntry> {
+  const head = headOf(app, key);
+  return { ...head, ...await app.source.part<TranscoderAbout>(`${key}/about`) };
 }
 
 function known({ transcoders }: BrowserIndex): string {
@@ -76,6 +98,21 @@ function known({ transcoders }: BrowserIndex): string {
  */
 export function tableOf({ source }: App, key: string): Promise<FeatureTable> {
   return source.part<FeatureTable>(`${key}/table`);
+}
+
+/**
+ * The reading set of a transcoder.
+ *
+ * @param app The page.
+ * @param entry The transcoder.
+ * @returns What a text is looked for in; null where there is no record.
+ */
+export async function readingSetOf({ source }: App, { key, has }: TranscoderEntry): Promise<ReadingSet | null> {
+  if (!has.tokens) return null;
+  return {
+    tokens: await source.part<TokenStream>(`${key}/tokens`),
+    examples: await source.part<Lists>(`${key}/examples`),
+  };
 }
 
 /**

@@ -10,8 +10,8 @@
  * - A new view is one line in {@link VIEWS} and, where it is to be found in the header, one in {@link LINKS}; those with `served` are there
  *   only when a server is behind the page (`index.served`).
  * - Data come from `app.source.part(NAME)` alone, reports/browser/data.ts lists the names. An exported file holds each as
- *   `<script type="application/gzip" data-part=NAME>`; the server answers GET /api/parts/NAME with the same JSON (commands/browse/explored.ts
- *   makes them, one by one), or with a status and a sentence. Whatever else a served view wants it fetches from /api by itself.
+ *   `<script type="application/gzip" data-part=NAME>`; the server answers GET /api/parts/NAME with the same bytes (commands/browse/made_parts.ts
+ *   makes them, shelf.ts keeps them), or with a status and a sentence. Whatever else a served view wants it fetches from /api by itself.
  * - Views are put together from client/parts.ts. Texts of tokens go through `token` or `inText`; nothing is ever set as HTML. No style
  *   attributes: the content security policy refuses them (colours are classes, lengths are attributes of SVG, positions are set by `style.left`).
  * - client/style.css has all styles, both themes as custom properties.
@@ -20,7 +20,7 @@
 
 import { html, nothing, render, type TemplateResult } from "lit-html";
 import { addressOf, type App, type Page, type Place, placeOf, type View } from "./app.ts";
-import type { BrowserIndex, TranscoderEntry } from "../data.ts";
+import type { BrowserIndex, TranscoderHead } from "../data.ts";
 import { openSource } from "./source.ts";
 import { about } from "./views/about.ts";
 import { explorer } from "./views/explorer.ts";
@@ -62,8 +62,8 @@ const LINKS: readonly Link[] = [
   { text: "Curves", to: () => addressOf(["live"]), served: true },
   { text: "Reports", to: () => addressOf(["reports"]), served: true },
   { text: "Features", to: (_, key) => key === undefined ? null : addressOf([key]) },
-  { text: "Map", to: (index, key) => entryIn(index, key)?.has.map ? addressOf(["map", key!]) : null },
-  { text: "Tree", to: (index, key) => entryIn(index, key)?.has.tree ? addressOf(["tree", key!]) : null },
+  { text: "Map", to: (_, key) => key === undefined ? null : addressOf(["map", key]) },
+  { text: "Tree", to: (index, key) => (headIn(index, key)?.groups.length ?? 0) > 1 ? addressOf(["tree", key!]) : null },
   { text: "Matches", to: matchesOf },
   { text: "Text", to: (_, key) => key === undefined ? null : addressOf(["text", key]), served: true },
   { text: "About", to: (_, key) => key === undefined ? null : addressOf(["about", key]) },
@@ -83,7 +83,7 @@ function isStranger({ path: [first] }: Place, { transcoders }: BrowserIndex): bo
 /** Before a served page knows what can be explored. */
 const NOTHING_YET: BrowserIndex = { version: "", served: true, transcoders: [], pairs: [], notes: [] };
 
-function entryIn({ transcoders }: BrowserIndex, key: string | undefined): TranscoderEntry | undefined {
+function headIn({ transcoders }: BrowserIndex, key: string | undefined): TranscoderHead | undefined {
   return transcoders.find((one) => one.key === key);
 }
 

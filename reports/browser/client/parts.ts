@@ -29,19 +29,19 @@ export function groupBadge(group: number): TemplateResult {
 }
 
 /** The name of a feature as text, for titles: the tokens that it is known by. */
-export function nameOf({ known, texts }: FeatureTable, feature: number): string {
-  const tokens = known[feature].filter((_, i) => i % 2 === 0).map((id) => visibleToken(texts[id]));
+export function nameOf({ known: { start, item }, texts }: FeatureTable, feature: number): string {
+  const tokens = Array.from(item.subarray(start[feature], start[feature + 1]), (id) => visibleToken(texts[id]));
   return tokens.length === 0 ? "never fires" : tokens.join(" ");
 }
 
 /** The tokens that a feature is known by, each with its share of the firings. */
-export function label({ known, texts }: FeatureTable, feature: number): TemplateResult {
-  const pairs = known[feature].flatMap((id, i, all) => i % 2 === 0 ? [[id, all[i + 1]]] : []);
-  if (pairs.length === 0) return html`<span class="muted">never fires</span>`;
+export function label({ known: { start, item, share }, texts }: FeatureTable, feature: number): TemplateResult {
+  const first = start[feature], count = start[feature + 1] - first;
+  if (count === 0) return html`<span class="muted">never fires</span>`;
   // One template a token: tables draw hundreds of them.
-  const told = pairs.map(([id, percent]) => ({
-    text: visibleToken(texts[id]),
-    share: percent > 0 ? `${percent} %` : "",
+  const told = Array.from({ length: count }, (_, n) => ({
+    text: visibleToken(texts[item[first + n]]),
+    share: share[first + n] > 0 ? `${share[first + n]} %` : "",
   }));
   return html`<span class="label">${
     told.map(({ text, share }) => {
@@ -62,14 +62,19 @@ export function featureLine(key: string, table: FeatureTable, feature: number): 
   return html`${link(key, feature)} ${groupBadge(table.group[feature])} ${label(table, feature)}`;
 }
 
+/** Whether a figure is known; in columns, NaN is what is not. */
+export function isKnown(value: Figure | undefined): value is number {
+  return value !== null && value !== undefined && !Number.isNaN(value);
+}
+
 /** A figure with four digits at most, or a dash. */
 export function figure(value: Figure | undefined, digits = 3): string {
-  return value === null || value === undefined ? "–" : value === 0 ? "0" : significant(value, digits);
+  return !isKnown(value) ? "–" : value === 0 ? "0" : significant(value, digits);
 }
 
 /** A share in percent, or a dash; small ones with more digits. */
 export function share(value: Figure | undefined): string {
-  if (value === null || value === undefined) return "–";
+  if (!isKnown(value)) return "–";
   const size = Math.abs(value);
   return percent(value, size >= 0.1 || size === 0 ? 1 : size >= 0.001 ? 2 : 4);
 }

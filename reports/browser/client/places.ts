@@ -24,9 +24,8 @@ export function placeOf(
   { runs, documents }: TokenStream,
   token: number,
 ): { readonly document: string; readonly split: string; readonly position: number } {
-  const [first, document, position] = runs[lastUpTo(runs.length, (n) => runs[n][0], token)];
-  const [name, split] = documents[document];
-  return { document: name, split, position: position + token - first };
+  const run = lastUpTo(runs.token.length, (n) => runs.token[n], token), [name, split] = documents[runs.document[run]];
+  return { document: name, split, position: runs.position[run] + token - runs.token[run] };
 }
 
 /** The tokens around one, within its context. */

@@ -3,9 +3,9 @@
  * @module
  */
 
-import type { Column, FeatureTable, TokenStream } from "../data.ts";
+import type { Column, FeatureTable, Lists, TokenStream } from "../data.ts";
 
-/** What features can be sorted and filtered by: the columns, and their own numbers. */
+/** What features can be sorted and filtered by: their own numbers, and the columns. */
 export const ORDERS = {
   feature: ({ group }: FeatureTable): Column => numbersOf(group.length),
   density: ({ density }: FeatureTable) => density,
@@ -18,10 +18,10 @@ export const ORDERS = {
 /** One of them. */
 export type Order = keyof typeof ORDERS;
 
-let numbers: number[] = [];
+let numbers: Column = new Float32Array();
 
-function numbersOf(count: number): number[] {
-  if (numbers.length !== count) numbers = Array.from({ length: count }, (_, i) => i);
+function numbersOf(count: number): Column {
+  if (numbers.length !== count) numbers = Float32Array.from({ length: count }, (_, i) => i);
   return numbers;
 }
 
@@ -43,6 +43,14 @@ export interface Choice {
   descending: boolean;
 }
 
+/** What a text is looked for in. */
+export interface ReadingSet {
+  /** The reading set. */
+  readonly tokens: TokenStream;
+  /** [features] where the examples of each stand in it. */
+  readonly examples: Lists;
+}
+
 /**
  * The choice of all features, in their order.
  *
@@ -58,54 +66,73 @@ export function allOf(count: number): Choice {
  * Finds features.
  *
  * @param table All of them.
- * @param tokens The reading set, if there is one: a text is looked for in it.
+ * @param reading The reading set, if there is one: a text is looked for in it.
  * @param choice What is wanted.
  * @returns Their numbers, in the order asked for.
  */
-export function chosenFeatures(table: FeatureTable, tokens: TokenStream | null, choice: Choice): number[] {
-  const { groups, cluster, ranges, sort, descending } = choice;
-  const matches = matching(table, tokens, choice.text.trim() === "" ? "" : choice.text);
-  const bounds = [...ranges].map(([order, [least, most]]) => ({ column: ORDERS[order](table), least, most }));
-  const within = (feature: number) =>
-    bounds.every(({ column, least, most }) => {
-      const value = column[feature];
-      return value !== null && !(value < least) && !(value > most);
+export function chosenFeatures(table: FeatureTable, reading: ReadingSet | null, choice: Choice): Uint32Array {
+  const { groups, cluster, ranges, sort, descending } = choice, { group } = table;
+  const isChosen = new Uint8Array(group.length).fill(1), drop = (feature: number) => void (isChosen[feature] = 0);
+  const typed = choice.text.trim() === "" ? null : matching(table, reading, choice.text);
+  if (typed !== null) isChosen.set(typed);
+  if (groups.size < choice.count) group.forEach((one, feature) => groups.has(one) || drop(feature));
+  if (cluster !== null) table.cluster.forEach((one, feature) => one === cluster || drop(feature));
+  for (const [order, ends] of ranges) {
+    // Of the numbers as the column has them, so that an end that is typed as it is read takes part.
+    const [least, most] = ends.map(Math.fround);
+    ORDERS[order](table).forEach((value, feature) => {
+      if (Number.isNaN(value) || value < least || value > most) drop(feature);
     });
-  const isChosen = (feature: number) =>
-    groups.has(table.group[feature]) && (cluster === null || table.cluster[feature] === cluster) && within(feature) &&
-    matches(feature);
-  return orderBy(ORDERS[sort](table), descending).filter(isChosen);
+  }
+  return orderBy(ORDERS[sort](table), descending).filter((feature) => isChosen[feature] === 1);
 }
 
-/** Orders by a column, rising and falling: to sort tens of thousands of features takes longer than to look through them. */
-const sorted = new WeakMap<Column, (readonly number[])[]>();
+/** Orders by a column, rising and falling. */
+const sorted = new WeakMap<Column, (Uint32Array | undefined)[]>();
 
-function orderBy(column: Column, descending: boolean): readonly number[] {
+function orderBy(column: Column, descending: boolean): Uint32Array {
   let known = sorted.get(column);
   if (known === undefined) sorted.set(column, known = []);
-  const sign = descending ? -1 : 1;
-  return known[Number(descending)] ??= Array.from(column.keys()).sort((a, b) => {
-    const x = column[a], y = column[b];
-    if (x === null || y === null) return x === y ? a - b : x === null ? 1 : -1;
-    return sign * (x - y) || a - b;
+  return known[Number(descending)] ??= ordered(column, descending);
+}
+
+/** By the numbers' bits, half of them at a time (a radix sort): 65,536 features take 2 ms, by comparisons ten times that. */
+function ordered(column: Column, descending: boolean): Uint32Array {
+  const values = column.map((value) => value === 0 ? 0 : value), bits = new Uint32Array(values.buffer);
+  const keys = bits.map((one, i) => {
+    if (Number.isNaN(values[i])) return 0xffffffff;
+    const rising = (one & 0x80000000 ? ~one : one | 0x80000000) >>> 0;
+    return descending ? ~rising : rising;
   });
+  let order = Uint32Array.from(column.keys());
+  for (const shift of [0, 16]) {
+    const next = new Uint32Array(0x10001), turned = new Uint32Array(order.length);
+    for (const key of keys) next[(key >>> shift & 0xffff) + 1]++;
+    for (let digit = 0; digit < 0xffff; digit++) next[digit + 1] += next[digit];
+    for (const feature of order) turned[next[keys[feature] >>> shift & 0xffff]++] = feature;
+    order = turned;
+  }
+  return order;
 }
 
 /**
- * Whether a feature is what was typed: its number, a token that it fires on, or a text that one of its examples is part of. A number in
- * digits alone is both, the feature and the token.
+ * [features] 1 for what was typed: its number, a token that it fires on, or a text that one of its examples is part of. A number in digits
+ * alone is both, the feature and the token.
  */
-function matching(table: FeatureTable, tokens: TokenStream | null, typed: string): (feature: number) => boolean {
-  if (typed === "") return () => true;
-  const needle = typed.toLowerCase(), own = typed.trim().replace(/^#/, "");
-  const number = /^\d+$/.test(own) ? Number(own) : -1;
+function matching(table: FeatureTable, reading: ReadingSet | null, typed: string): Uint8Array {
+  const needle = typed.toLowerCase(), own = typed.trim().replace(/^#/, ""), found = new Uint8Array(table.group.length);
   const isToken = Uint8Array.from(table.texts, (text) => Number(text.toLowerCase().includes(needle)));
-  const places = tokens === null ? null : placesOf(tokens, needle);
-  return (feature) =>
-    feature === number ||
-    table.tokens[feature].some((id) => isToken[id] === 1) ||
-    table.known[feature].some((id, i) => i % 2 === 0 && isToken[id] === 1) ||
-    (places !== null && table.examples[feature].some((at) => places[at] === 1));
+  const mark = ({ start, item }: Lists, isMeant: Uint8Array) => {
+    for (let feature = 0, at = 0; feature < found.length; feature++) {
+      for (; at < start[feature + 1]; at++) found[feature] |= isMeant[item[at]];
+    }
+  };
+  mark(table.tokens, isToken);
+  mark(table.known, isToken);
+  const places = reading === null ? null : placesOf(reading.tokens, needle);
+  if (places !== null) mark(reading!.examples, places);
+  if (/^\d+$/.test(own) && Number(own) < found.length) found[Number(own)] = 1;
+  return found;
 }
 
 /** Texts of reading sets, in lower case, with where each token begins. */
@@ -117,7 +144,7 @@ function placesOf(tokens: TokenStream, needle: string): Uint8Array | null {
   if (known === undefined) {
     const starts = new Uint32Array(tokens.id.length + 1), pieces = tokens.texts.map((text) => text.toLowerCase());
     tokens.id.forEach((id, t) => starts[t + 1] = starts[t] + pieces[id].length);
-    known = { text: tokens.id.map((id) => pieces[id]).join(""), starts };
+    known = { text: Array.from(tokens.id, (id) => pieces[id]).join(""), starts };
     joined.set(tokens, known);
   }
   const { text, starts } = known, found = new Uint8Array(tokens.id.length);

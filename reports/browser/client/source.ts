@@ -4,6 +4,9 @@
  * @module
  */
 
+import { isPacked } from "../data.ts";
+import { unpack } from "../packed.ts";
+
 /** Gives parts; reports/browser/data.ts lists them. */
 export interface Source {
   /** Whether there is a server, and so more than parts. */
@@ -43,8 +46,8 @@ export function openSource(): Source {
       kept.delete(name);
       kept.set(name, part);
       part.catch(() => kept.delete(name));
-      // Every view asks for index, tables and tokens.
-      const passing = [...kept.keys()].filter((one) => !/^index$|\/(table|tokens)$/.test(one));
+      // Every view asks for index, tables and what is about all of a transcoder.
+      const passing = [...kept.keys()].filter((one) => !/^index$|\/(about|table|tokens|examples)$/.test(one));
       for (const oldest of passing.slice(0, Math.max(0, passing.length - KEPT))) kept.delete(oldest);
       return part as Promise<T>;
     },
@@ -55,7 +58,7 @@ function partElement(name: string): Element | null {
   return document.querySelector(`script[data-part="${CSS.escape(name)}"]`);
 }
 
-/** A part of this very file: gzipped JSON in base64. */
+/** A part of this very file: gzipped, in base64. */
 async function embedded(name: string): Promise<unknown> {
   // The parts follow behind this script: a page that is still arriving has not all of them.
   if (partElement(name) === null && document.readyState === "loading") {
@@ -69,7 +72,7 @@ async function embedded(name: string): Promise<unknown> {
   const { readable, writable } = new DecompressionStream("gzip"), writer = writable.getWriter();
   writer.write(bytes).then(() => writer.close()).catch(() => {}); // the reader hears of it
   try {
-    return JSON.parse(await textOf(readable));
+    return valueOf(name, await bytesOf(readable));
   } catch {
     throw new Error("This file is damaged: a part of it cannot be read. Get it again, or make it again.");
   }
@@ -84,13 +87,12 @@ function decoded(base64: string): string {
   }
 }
 
-async function textOf(readable: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<string> {
-  const decoder = new TextDecoder(), reader = readable.getReader(), pieces: string[] = [];
-  for (;;) {
-    const { done, value } = await reader.read();
-    if (done) return pieces.join("") + decoder.decode();
-    pieces.push(decoder.decode(value, { stream: true }));
-  }
+async function bytesOf(readable: ReadableStream<Uint8Array<ArrayBuffer>>): Promise<ArrayBuffer> {
+  return await new Response(readable).arrayBuffer();
+}
+
+function valueOf(name: string, bytes: ArrayBuffer): unknown {
+  return isPacked(name) ? unpack(bytes) : JSON.parse(new TextDecoder().decode(bytes));
 }
 
 /** A part that the server makes. */
@@ -100,5 +102,5 @@ async function fetched(name: string): Promise<unknown> {
     throw new Error("The server does not answer; is `mtc browse` still running?");
   });
   if (!response.ok) throw new Error(await response.text());
-  return await response.json();
+  return valueOf(name, await response.arrayBuffer());
 }

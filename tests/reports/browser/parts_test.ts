@@ -4,10 +4,12 @@ import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { columnsOf } from "../../../core/analysis/record.ts";
 import { SAMPLE_QUANTILES } from "../../../core/analysis/samples.ts";
+import { randomGenerator } from "../../../core/random.ts";
 import { placeOf as placeOfToken } from "../../../reports/browser/client/places.ts";
 import { allOf, chosenFeatures } from "../../../reports/browser/client/search.ts";
 import type { FeatureTable } from "../../../reports/browser/data.ts";
 import { examplesOf, exampleTokens, STRONGEST } from "../../../reports/browser/examples.ts";
+import { pack, unpack } from "../../../reports/browser/packed.ts";
 import { pageStart, partElement, securityPolicy } from "../../../reports/browser/page.ts";
 import { tokenStream } from "../../../reports/browser/tokens.ts";
 import { recordOf } from "./recorded_run.ts";
@@ -67,26 +69,36 @@ Deno.test("the token stream is the record: texts, documents, offsets, contexts, 
     );
   }
   const still = tokenStream({ ...record, targetSquares: record.targetSquares.map(() => 0) });
-  assert.ok(still.unexplained.flat().every((percent) => percent === 999));
+  assert.ok(still.unexplained.every((column) => column.every((percent) => percent === 999)));
 });
 
+const lists = (...all: number[][]) => ({
+  start: Uint32Array.from([0, ...all.map((_, n) => all.slice(0, n + 1).flat().length)]),
+  item: Uint32Array.from(all.flat()),
+});
+const none = Float32Array.of(NaN, NaN, NaN, NaN);
 const table: FeatureTable = {
-  ...{ group: [0, 0, 1, 1], texts: [" war", " peace", "7"], known: [[0, 50], [1, 20, 0, 10], [], [2, 90]] },
+  ...{ group: Uint16Array.of(0, 0, 1, 1), texts: [" war", " peace", "7"] },
+  known: { ...lists([0], [1, 0], [], [2]), share: Uint8Array.of(50, 20, 10, 90) },
+  tokens: lists([0], [1], [], [2]),
+  ...{ density: Float32Array.of(0.5, 0.1, NaN, 0.2), strength: Float32Array.of(1, 4, NaN, 2) },
+  ...{ entropy: Float32Array.of(1, 1, NaN, 1), fvu_rise: Float32Array.of(0.3, -0.1, NaN, 0.2) },
+  ...{ ce_rise: none, coherence: none, clusters: [], tree: null },
   ...{
-    tokens: [[0], [1], [], [2]],
-    density: [0.5, 0.1, null, 0.2],
-    strength: [1, 4, null, 2],
-    entropy: [1, 1, null, 1],
+    cluster: Int32Array.of(0, 0, -1, 1),
+    parent: Int32Array.of(-1, -1, 0, 0),
+    lift: Float32Array.of(NaN, NaN, 3, 2),
   },
-  ...{ fvu_rise: [0.3, -0.1, null, 0.2], ce_rise: [null, null, null, null], coherence: [null, null, null, null] },
-  ...{ cluster: [0, 0, null, 1], parent: [null, null, 0, 0], lift: [null, null, 3, 2], examples: [[0], [3], [], [5]] },
-  ...{ clusters: [], tree: null },
 };
-const stream = { ...tokenStream(record), texts: [" war", " and", " peace"], id: [0, 1, 2, 0, 1, 2] };
+const reading = {
+  tokens: { ...tokenStream(record), texts: [" war", " and", " peace"], id: Uint32Array.of(0, 1, 2, 0, 1, 2) },
+  examples: lists([0], [3], [], [5]),
+};
 
 Deno.test("a search finds numbers, tokens and texts over several tokens; what has no figure comes last", () => {
-  const find = (changes: Partial<ReturnType<typeof allOf>>) =>
-    chosenFeatures(table, stream, { ...allOf(2), ...changes });
+  const find = (
+    changes: Partial<ReturnType<typeof allOf>>,
+  ) => [...chosenFeatures(table, reading, { ...allOf(2), ...changes })];
   assert.deepEqual(find({}), [0, 1, 2, 3]);
   assert.deepEqual(find({ text: "WAR" }), [0, 1]);
   assert.deepEqual(find({ text: " war and peace" }), [0, 1, 3], "examples at tokens 0, 3 and 5");
@@ -95,11 +107,51 @@ Deno.test("a search finds numbers, tokens and texts over several tokens; what ha
   assert.deepEqual(find({ text: "7" }), [3], "and no feature 7");
   assert.deepEqual(find({ sort: "density", descending: true }), [0, 3, 1, 2]);
   assert.deepEqual(find({ sort: "density", descending: false }), [1, 3, 0, 2]);
+  assert.deepEqual(find({ sort: "fvu_rise", descending: false }), [1, 3, 0, 2], "below 0 is less than above it");
   assert.deepEqual(find({ sort: "ce_rise", descending: true }), [0, 1, 2, 3]);
   assert.deepEqual(find({ groups: new Set([1]) }), [2, 3]);
   assert.deepEqual(find({ cluster: 0 }), [0, 1]);
   assert.deepEqual(find({ ranges: new Map([["strength", [2, NaN]]]) }), [1, 3]);
+  assert.deepEqual(find({ ranges: new Map([["density", [0.1, 0.2]]]) }), [1, 3], "both ends take part");
   assert.deepEqual(find({ ranges: new Map([["strength", [NaN, 2]], ["density", [0.3, NaN]]]) }), [0]);
+});
+
+Deno.test("the order of any numbers is that of a sort by comparison, NaN behind them, equal ones as they stand", () => {
+  const random = randomGenerator(3), count = 5000;
+  const strength = Float32Array.from({ length: count }, (_, i) => {
+    const kind = random.below(8);
+    return kind === 0
+      ? NaN
+      : kind === 1
+      ? 0
+      : kind === 2
+      ? -0
+      : i % 5 === 0
+      ? random.below(9)
+      : 1e3 * random.gaussian() ** 3;
+  });
+  const large = { ...table, strength, group: new Uint16Array(count) };
+  for (const descending of [false, true]) {
+    const expected = Array.from(strength.keys()).sort((a, b) => {
+      const x = strength[a], y = strength[b];
+      if (Number.isNaN(x) || Number.isNaN(y)) return Number(Number.isNaN(x)) - Number(Number.isNaN(y)) || a - b;
+      return (descending ? y - x : x - y) || a - b;
+    });
+    assert.deepEqual([...chosenFeatures(large, null, { ...allOf(2), sort: "strength", descending })], expected);
+  }
+});
+
+Deno.test("what is packed is the same unpacked: columns, lists, texts, at whatever place in the bytes", () => {
+  for (const texts of [["a"], ["ab"], ["abc", "\u2028 \ud800"], []]) {
+    const value = {
+      ...table,
+      texts,
+      more: [Uint8Array.of(1, 2, 3), { deep: Int32Array.of(-1) }, null],
+      none: new Float32Array(),
+    };
+    assert.deepEqual(unpack(pack(value).buffer), value);
+  }
+  assert.deepEqual(unpack(pack(tokenStream(record)).buffer), tokenStream(record));
 });
 
 Deno.test("a page's policy names the very script and styles that are in it, and nothing else", () => {

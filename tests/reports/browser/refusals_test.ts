@@ -3,7 +3,15 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import type { BrowserIndex, FeatureDetail, FeatureTable } from "../../../reports/browser/data.ts";
+import {
+  type BrowserIndex,
+  type FeatureDetail,
+  type FeatureTable,
+  HERE,
+  isPacked,
+  type TranscoderAbout,
+} from "../../../reports/browser/data.ts";
+import { unpack } from "../../../reports/browser/packed.ts";
 import { inDirectory, mtc, writeTinyLayer } from "../../cli/tiny_run.ts";
 import { writeSyntheticRun } from "../synthetic_run.ts";
 import { writeRecordedRun } from "./recorded_run.ts";
@@ -13,7 +21,8 @@ const SIZES = { groups: [8, 8], dIn: 8, dOut: 8, tokens: 800, active: 4 };
 /** A part of an exported file. */
 async function partOf<T>(file: string, name: string): Promise<T> {
   const text = await Deno.readTextFile(file), [, base64] = text.match(new RegExp(`data-part="${name}">([^<]*)<`))!;
-  return JSON.parse(gunzipSync(Uint8Array.from(atob(base64), (one) => one.charCodeAt(0))).toString());
+  const bytes = new Uint8Array(gunzipSync(Uint8Array.from(atob(base64), (one) => one.charCodeAt(0))));
+  return isPacked(name) ? unpack(bytes.buffer) : JSON.parse(new TextDecoder().decode(bytes));
 }
 
 Deno.test("a run without a record: its table and samples, and the commands that make the rest", () =>
@@ -22,17 +31,18 @@ Deno.test("a run without a record: its table and samples, and the commands that 
     const file = join(directory, "old.html");
     const { code, stderr } = await mtc("browse", "--export", file, run);
     assert.equal(code, 0, stderr);
-    const { transcoders: [{ key, missing, has }] } = await partOf<BrowserIndex>(file, "index");
-    assert.equal(key, "layer3");
+    const { transcoders: [{ key, directory: told }] } = await partOf<BrowserIndex>(file, "index");
+    assert.deepEqual([key, told], ["layer3", run]);
+    const { missing, has } = await partOf<TranscoderAbout>(file, "layer3/about");
     assert.equal(has.tokens, false);
     assert.deepEqual(missing.map(({ command }) => command), [
-      `mtc analyze features --run ${run}`,
-      `mtc analyze attribution --run ${run}`,
-      `mtc analyze importance --run ${run}`,
-      `mtc analyze coherence --run ${run}`,
+      `mtc analyze features --run ${HERE}`,
+      `mtc analyze attribution --run ${HERE}`,
+      `mtc analyze importance --run ${HERE}`,
+      `mtc analyze coherence --run ${HERE}`,
     ]);
     const { strength, fvu_rise } = await partOf<FeatureTable>(file, "layer3/table");
-    assert.ok(strength.every((value) => value! > 0) && fvu_rise.every((value) => value === null));
+    assert.ok(strength.every((value) => value > 0) && fvu_rise.every(Number.isNaN));
     const details = await partOf<FeatureDetail[]>(file, "layer3/features/0");
     assert.deepEqual(
       details.map(({ feature, samples, examples }) => [feature, samples.length > 0, examples.length]),
@@ -45,8 +55,8 @@ Deno.test("no more than weights, as of an import: a page for each feature all th
     const run = await writeTinyLayer(directory, 2), file = join(directory, "bare.html");
     const { code } = await mtc("browse", "--export", file, run);
     assert.equal(code, 0);
-    const { transcoders: [{ missing }] } = await partOf<BrowserIndex>(file, "index");
-    assert.ok(missing.some(({ command }) => command === `mtc evaluate --run ${run}`));
+    const { missing } = await partOf<TranscoderAbout>(file, "layer2/about");
+    assert.ok(missing.some(({ command }) => command === `mtc evaluate --run ${HERE}`));
     assert.equal((await partOf<FeatureDetail[]>(file, "layer2/features/0")).length, 32);
   }));
 
@@ -57,14 +67,14 @@ Deno.test("what is damaged is told in its place, with what makes it anew", () =>
     await Deno.truncate(join(run, "record.safetensors"), 3000);
     const { code } = await mtc("browse", "--export", file, run);
     assert.equal(code, 0);
-    const { transcoders: [{ missing, has }] } = await partOf<BrowserIndex>(file, "index");
+    const { missing, has } = await partOf<TranscoderAbout>(file, "layer2/about");
     assert.equal(has.tokens, false);
     const told = new Map(missing.map(({ what, command }) => [command, what]));
     assert.match(
-      told.get(`mtc analyze features --run ${run}`)!,
+      told.get(`mtc analyze features --run ${HERE}`)!,
       /^Its record: .* \(Cannot read .*record\.safetensors: .*\)$/,
     );
-    assert.match(told.get(`mtc analyze importance --run ${run}`)!, /\(Cannot read .*importance\.json: .*\)$/);
+    assert.match(told.get(`mtc analyze importance --run ${HERE}`)!, /\(Cannot read .*importance\.json: .*\)$/);
   }));
 
 Deno.test("runs that are not finished are skipped, and told in the file; none but these is one sentence", () =>

@@ -23,16 +23,16 @@ function definitionList(rows: readonly Told[]) {
 }
 
 /** `#about/layer17`. */
-export const about: View = ({ path: [, key] }, app) => {
-  const entry = entryOf(app, key), { title, phrase, prefixes, provenance, definitions } = entry;
-  return Promise.resolve({
+export const about: View = async ({ path: [, key] }, app) => {
+  const entry = await entryOf(app, key), { title, phrase, directory, prefixes, provenance, definitions } = entry;
+  return {
     title: `About ${title}`,
     key,
     draw: () =>
       html`
         <h1 tabindex="-1">About ${phrase}</h1>
         ${missingList(entry)}
-        <h2>Provenance</h2>${definitionList(provenance)}
+        <h2>Provenance</h2>${definitionList([["Directory", directory], ...provenance])}
         ${prefixes.length === 0 ? nothing : html`
           <h2>Prefixes</h2>
           <div class="about">${prefixTable(entry)}</div>
@@ -40,5 +40,5 @@ export const about: View = ({ path: [, key] }, app) => {
         <h2>Definitions</h2>${definitionList(definitions)}
         <p class="muted">Written by mtc ${app.index.version}.</p>
       `,
-  });
+  };
 };

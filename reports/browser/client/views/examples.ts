@@ -107,7 +107,7 @@ function told({ detail, tokens, ends, prefix, table }: ExampleState, element: HT
   const at = Number(element.dataset.token), value = Number(element.dataset.value);
   const lines = [`${value > 0 ? `activation ${figure(value)}` : "does not fire"}`];
   const most = table.strength[detail.feature];
-  if (value > 0 && most) lines[0] += `, ${percent(value / most, 0)} of its largest`;
+  if (value > 0 && most > 0) lines[0] += `, ${percent(value / most, 0)} of its largest`;
   if (tokens !== null) {
     const { document, position, split } = placeOf(tokens, at);
     lines.push(`${document}, token ${integer(position)} (${split})`);
@@ -168,7 +168,7 @@ function exampleLine(
   tokens: TokenStream,
   { at, offsets, values, quantile }: Example,
 ): TemplateResult {
-  const { detail, table, prefix, ends } = state, most = table.strength[detail.feature] ?? 1;
+  const { detail, table, prefix, ends } = state, most = table.strength[detail.feature];
   const [first, end] = windowOf(tokens, at), isOff = detail.feature >= ends[prefix];
   const valueAt = new Map(offsets.map((offset, n) => [at + offset, values[n]]));
   const value = valueAt.get(at) ?? 0, left = tokens.unexplained[prefix], { document } = placeOf(tokens, at);
@@ -202,7 +202,7 @@ function tintOf(value: number, most: number): number {
 /** Without a record, only the text around is known. */
 function sampledList({ detail: { feature }, table }: ExampleState, samples: readonly SampledExample[]): TemplateResult {
   if (samples.length === 0) return html`<p class="missing">Feature ${feature} has no samples.</p>`;
-  const most = table.strength[feature] ?? 1;
+  const most = table.strength[feature];
   return html`
     <section>
       <h2>Samples of the final pass</h2>

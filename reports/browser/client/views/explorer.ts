@@ -6,17 +6,17 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { integer } from "../../../format.ts";
-import type { Column, FeatureTable, TokenStream, TranscoderEntry } from "../../data.ts";
-import { addressOf, entryOf, type Page, tableOf, type View } from "../app.ts";
-import { figure, groupBadge, label, link, share } from "../parts.ts";
-import { type Choice, chosenFeatures, type Order, ORDERS } from "../search.ts";
+import type { Column, FeatureTable, TranscoderEntry } from "../../data.ts";
+import { addressOf, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
+import { figure, groupBadge, isKnown, label, link, share } from "../parts.ts";
+import { type Choice, chosenFeatures, type Order, ORDERS, type ReadingSet } from "../search.ts";
 
 /** Rows that are shown at once. */
 const ROWS = 40;
 
 /** How an order's values are written. */
-const WRITTEN: Readonly<Record<Order, (value: number | null) => string>> = {
-  feature: (value) => integer(value!),
+const WRITTEN: Readonly<Record<Order, (value: number) => string>> = {
+  feature: integer,
   density: share,
   strength: figure,
   entropy: (value) => figure(value, 2),
@@ -37,19 +37,16 @@ const HEADS: Readonly<Record<Order, readonly [text: string, title: string]>> = {
 
 /** `#layer17?q=war&sort=density`. */
 export const explorer: View = async ({ path: [key], query }, app): Promise<Page> => {
-  const entry = entryOf(app, key), table = await tableOf(app, key);
-  const first: Order = table.fvu_rise.some((one) => one !== null) ? "fvu_rise" : "strength";
+  const entry = await entryOf(app, key), table = await tableOf(app, key);
+  const known = (Object.keys(ORDERS) as Order[]).filter((order) => ORDERS[order](table).some(isKnown));
+  const first: Order = known.includes("fvu_rise") ? "fvu_rise" : "strength";
   const choice = choiceOf(query, entry, first);
   // Only a search for text looks into the reading set.
-  let tokens: TokenStream | null = null;
-  const reading = async () => {
-    if (entry.has.tokens) tokens ??= await app.source.part<TokenStream>(`${key}/tokens`);
-  };
-  if (choice.text !== "") await reading();
-  let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, tokens, choice);
+  let reading: ReadingSet | null = choice.text === "" ? null : await readingSetOf(app, entry);
+  let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, reading, choice);
   const address = () => addressOf([key], { ...queryOf(choice, first), page: page > 0 ? String(page + 1) : "" });
   const again = (isNew = true) => {
-    if (isNew) [page, row, shown] = [0, -1, chosenFeatures(table, tokens, choice)];
+    if (isNew) [page, row, shown] = [0, -1, chosenFeatures(table, reading, choice)];
     app.go(address(), true);
     sessionList(key, shown, address());
     app.update();
@@ -65,9 +62,6 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     document.querySelectorAll<HTMLElement>("table.features tbody a")[row]?.focus();
   };
   sessionList(key, shown, address());
-  const columns = (Object.keys(ORDERS) as Order[]).filter((order) =>
-    order === "feature" || ORDERS[order](table).some((value) => value !== null)
-  );
   const step = (by: number) => {
     page = Math.max(0, Math.min(Math.ceil(shown.length / ROWS) - 1, page + by));
     row = -1;
@@ -83,18 +77,19 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     draw: () =>
       html`
         <h1 tabindex="-1">Features of ${entry.phrase}</h1>
-        ${searchForm(entry, table, choice, async () => {
-          if (choice.text !== "" && tokens === null) await reading();
+        ${searchForm(entry, table, known, choice, async () => {
+          if (choice.text !== "") reading ??= await readingSetOf(app, entry);
           again();
         })}
         <p class="found" role="status">${found(shown.length, table.group.length)}</p>
         <div class="scroll" tabindex="0" role="region" aria-label="Features">
           <table class="features">
             <thead>
-              <tr>${columns.map((order) => head(order, choice, () => sort(order)))}</tr>
+              <tr>${known.map((order) => head(order, choice, () => sort(order)))}</tr>
             </thead>
-            <tbody>${shown.slice(page * ROWS, (page + 1) * ROWS).map((feature) =>
-              line(key, table, columns, feature)
+            <tbody>${Array.from(
+              shown.subarray(page * ROWS, (page + 1) * ROWS),
+              (feature) => line(key, table, known, feature),
             )}</tbody>
           </table>
         </div>
@@ -142,9 +137,9 @@ function queryOf(
 }
 
 /** The list that a reader came from, so that a feature's page can go on in it. */
-let list: { readonly key: string; readonly features: readonly number[]; readonly address: string } | null = null;
+let list: { readonly key: string; readonly features: Uint32Array; readonly address: string } | null = null;
 
-function sessionList(key: string, features: readonly number[], address: string): void {
+function sessionList(key: string, features: Uint32Array, address: string): void {
   list = { key, features, address };
 }
 
@@ -165,7 +160,13 @@ export function besideInList(
   };
 }
 
-function searchForm(entry: TranscoderEntry, table: FeatureTable, choice: Choice, again: () => void): TemplateResult {
+function searchForm(
+  entry: TranscoderEntry,
+  { clusters }: FeatureTable,
+  bounded: readonly Order[],
+  choice: Choice,
+  again: () => void,
+): TemplateResult {
   const typed = ({ target }: Event) => {
     choice.text = (target as HTMLInputElement).value;
     again();
@@ -187,7 +188,6 @@ function searchForm(entry: TranscoderEntry, table: FeatureTable, choice: Choice,
     choice.cluster = value === "" ? null : Number(value);
     again();
   };
-  const bounded = (Object.keys(ORDERS) as Order[]).filter((order) => ORDERS[order](table).some((one) => one !== null));
   const field = (order: Order, side: 0 | 1) => {
     const value = choice.ranges.get(order)?.[side] ?? NaN, [text] = HEADS[order];
     return html`
@@ -208,10 +208,10 @@ function searchForm(entry: TranscoderEntry, table: FeatureTable, choice: Choice,
         <summary>Filters</summary>
         <div class="ranges">${bounded.map((order) =>
           html`<fieldset><legend>${HEADS[order][0]}</legend>${field(order, 0)}${field(order, 1)}</fieldset>`
-        )}${table.clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
+        )}${clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
       <option value="" .selected=${choice.cluster === null}>all</option>
       ${
-          table.clusters.map(({ tokens, features }, n) =>
+          clusters.map(({ tokens, features }, n) =>
             html`<option value=${n} .selected=${choice.cluster === n}>${tokens.join(" ")} (${features})</option>`
           )
         }</select></label>`}</div>
@@ -248,8 +248,8 @@ function line(key: string, table: FeatureTable, columns: readonly Order[], featu
 }
 
 /** The bar under a cell, in twentieths of it: a class, since a table has too many cells for a drawing in each. */
-function lengthOf(value: number | null, column: Column): number {
-  return value === null || value <= 0 ? 0 : Math.max(1, Math.round(20 * value / mostOf(column)));
+function lengthOf(value: number, column: Column): number {
+  return !(value > 0) ? 0 : Math.max(1, Math.round(20 * value / mostOf(column)));
 }
 
 const largest = new WeakMap<Column, number>();
@@ -257,7 +257,7 @@ const largest = new WeakMap<Column, number>();
 function mostOf(column: Column): number {
   let most = largest.get(column);
   if (most === undefined) {
-    most = column.reduce<number>((most, value) => Math.max(most, value ?? 0), 0);
+    most = column.reduce((most, value) => value > most ? value : most, 0);
     largest.set(column, most);
   }
   return most;

@@ -14,9 +14,10 @@ import {
   type Near,
   type TokenStream,
   type TranscoderEntry,
+  type TranscoderHead,
   type Valued,
 } from "../../data.ts";
-import { addressOf, type App, entryOf, type Page, tableOf, type View } from "../app.ts";
+import { addressOf, type App, entryOf, headOf, type Page, tableOf, type View } from "../app.ts";
 import { bar, featureLine, figure, groupBadge, histogram, label, meter, nameOf, share, token } from "../parts.ts";
 import { besideInList } from "./explorer.ts";
 import { missingList } from "./home.ts";
@@ -36,7 +37,7 @@ interface Shown {
 
 /** The feature of another transcoder that one is matched with. */
 interface OtherFeature {
-  readonly entry: TranscoderEntry;
+  readonly head: TranscoderHead;
   readonly table: FeatureTable;
   readonly feature: number;
   readonly correlation: number;
@@ -44,7 +45,10 @@ interface OtherFeature {
 
 /** `#layer17/1103`. */
 export const feature: View = async ({ path: [key, given] }, app): Promise<Page> => {
-  const entry = entryOf(app, key), table = await tableOf(app, key), number = Number(given), { length } = table.group;
+  const entry = await entryOf(app, key),
+    table = await tableOf(app, key),
+    number = Number(given),
+    { length } = table.group;
   if (!/^\d+$/.test(given) || number >= length) {
     throw new Error(`${entry.title} has no feature ${given}: they are numbered from 0 to ${length - 1}.`);
   }
@@ -113,7 +117,7 @@ async function matchesOf(app: App, key: string, feature: number): Promise<OtherF
     if (pair === undefined) continue;
     const other = a === key ? b : a;
     found.push({
-      entry: entryOf(app, other),
+      head: headOf(app, other),
       table: await tableOf(app, other),
       ...{ feature: pair[1 - own], correlation: pair[2] },
     });
@@ -236,9 +240,9 @@ function neighbours(shown: Shown): TemplateResult | typeof nothing {
 
 function family(shown: Shown): TemplateResult | typeof nothing {
   const { key, table, detail: { feature, parent, children } } = shown;
-  if (table.parent.every((one) => one === null)) return nothing;
+  if (table.tree === null) return nothing;
   const ancestors: number[] = [];
-  for (let at = table.parent[feature]; at !== null; at = table.parent[at]) ancestors.unshift(at);
+  for (let at = table.parent[feature]; at >= 0; at = table.parent[at]) ancestors.unshift(at);
   return section(
     "Family",
     html`
@@ -335,8 +339,8 @@ function elsewhere({ app, key, matches }: Shown): TemplateResult | typeof nothin
     matches.length === 0
       ? html`<p class="muted">No other transcoder has it as its best match.</p>`
       : html`<ul class="lines">${
-        matches.map(({ entry, table, feature, correlation }) =>
-          html`<li>${entry.title}: ${featureLine(entry.key, table, feature)} <span class="muted">r ${
+        matches.map(({ head: { key, title }, table, feature, correlation }) =>
+          html`<li>${title}: ${featureLine(key, table, feature)} <span class="muted">r ${
             figure(correlation, 2)
           }</span></li>`
         )

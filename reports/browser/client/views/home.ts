@@ -6,8 +6,8 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { decimal, integer } from "../../../format.ts";
-import type { PrefixEntry, TranscoderEntry } from "../../data.ts";
-import { addressOf, type View } from "../app.ts";
+import { HERE, type PrefixEntry, type TranscoderEntry, type TranscoderHead } from "../../data.ts";
+import { addressOf, entryOf, type View } from "../app.ts";
 import { meter, share } from "../parts.ts";
 
 function prefixRow({ end, fvu, l0, recovered }: PrefixEntry): TemplateResult {
@@ -23,7 +23,7 @@ function prefixRow({ end, fvu, l0, recovered }: PrefixEntry): TemplateResult {
 }
 
 /** The figures of a transcoder's prefixes, in a table. */
-export function prefixTable({ prefixes, phrase }: TranscoderEntry): TemplateResult {
+export function prefixTable({ prefixes, phrase }: TranscoderHead): TemplateResult {
   return html`
     <div class="scroll" tabindex="0" role="region" aria-label=${`Prefixes of ${phrase}`}>
       <table class="plain">
@@ -43,12 +43,14 @@ export function prefixTable({ prefixes, phrase }: TranscoderEntry): TemplateResu
 }
 
 /** What of a transcoder is not there, and the commands that make it. */
-export function missingList({ missing }: TranscoderEntry): TemplateResult | typeof nothing {
+export function missingList({ missing, directory }: TranscoderEntry): TemplateResult | typeof nothing {
   if (missing.length === 0) return nothing;
   return html`
     <details class="missing">
       <summary>Not there yet, and what makes it</summary>
-      <ul>${missing.map(({ what, command }) => html`<li>${what}: <code>${command}</code></li>`)}</ul>
+      <ul>${missing.map(({ what, command }) =>
+        html`<li>${what}: <code>${command.replaceAll(HERE, directory)}</code></li>`
+      )}</ul>
     </details>
   `;
 }
@@ -68,13 +70,15 @@ function card(entry: TranscoderEntry): TemplateResult {
 }
 
 /** `#`. */
-export const home: View = (_, { index: { transcoders, notes } }) =>
-  Promise.resolve({
+export const home: View = async (_, app) => {
+  const { index: { transcoders, notes } } = app,
+    entries = await Promise.all(transcoders.map(({ key }) => entryOf(app, key)));
+  return {
     title: "Transcoders",
     draw: () =>
       html`
         <h1 tabindex="-1">Transcoders</h1>
-        <div class="cards">${transcoders.map(card)}</div>
+        <div class="cards">${entries.map(card)}</div>
         ${notes.length === 0 ? nothing : html`
           <section>
             <h2>Notes</h2>
@@ -82,4 +86,5 @@ export const home: View = (_, { index: { transcoders, notes } }) =>
           </section>
         `}
       `,
-  });
+  };
+};

@@ -5,8 +5,8 @@
  */
 
 import { html, nothing, type TemplateResult } from "lit-html";
-import type { FeatureTable, MapPart, TokenStream, TranscoderEntry } from "../../data.ts";
-import { addressOf, entryOf, type Page, tableOf, type View } from "../app.ts";
+import type { FeatureTable, MapPart, TranscoderEntry } from "../../data.ts";
+import { addressOf, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
 import { COLOURS, featureLine, figure, groupBadge, share, token } from "../parts.ts";
 import { allOf, chosenFeatures } from "../search.ts";
 
@@ -21,14 +21,14 @@ type Colouring = "group" | "cluster";
 
 /** `#map/layer17`. */
 export const map: View = async ({ path: [, key], query }, app): Promise<Page> => {
-  const entry = entryOf(app, key), { title, phrase, has, groups } = entry;
+  const entry = await entryOf(app, key), { title, phrase, has, groups } = entry;
   if (!has.map) {
     throw new Error(
       `There is no map of ${phrase}: to compare all pairs of its features takes too long on this machine, a GPU makes it.`,
     );
   }
   const table = await tableOf(app, key), part = await app.source.part<MapPart>(`${key}/map`);
-  const tokens = entry.has.tokens ? await app.source.part<TokenStream>(`${key}/tokens`) : null;
+  const reading = await readingSetOf(app, entry);
   let colouring: Colouring = query.get("by") === "cluster" && table.clusters.length > 0 ? "cluster" : "group";
   let text = query.get("q") ?? "", pointed: number | null = null;
   const canvas = new MapCanvas(part, {
@@ -42,7 +42,7 @@ export const map: View = async ({ path: [, key], query }, app): Promise<Page> =>
   const again = () => {
     canvas.found = text.trim() === ""
       ? null
-      : new Set(chosenFeatures(table, tokens, { ...allOf(groups.length), text }));
+      : new Set(chosenFeatures(table, reading, { ...allOf(groups.length), text }));
     app.go(addressOf(["map", key], { by: colouring === "group" ? "" : colouring, q: text }), true);
     canvas.draw();
     app.update();
@@ -117,15 +117,13 @@ function legend(colouring: Colouring, { groups, key }: TranscoderEntry, table: F
         ${tokens.map(token)}</li>`
     )
   }${clusters.length > 2 * COLOURS ? html`<li class="muted">and ${clusters.length - 2 * COLOURS} more</li>` : nothing}
-    <li class="muted"><span class="dot"></span> ${
-    table.cluster.filter((one) => one === null).length
-  } in none</li></ul>`;
+    <li class="muted"><span class="dot"></span> ${table.cluster.filter((one) => one < 0).length} in none</li></ul>`;
 }
 
 /** What a map does with what is pointed at. */
 interface MapActions {
-  /** The number of a colour; null for none. */
-  readonly colourOf: (feature: number) => number | null;
+  /** The number of a colour; -1 for none. */
+  readonly colourOf: (feature: number) => number;
   readonly point: (feature: number | null) => void;
   readonly open: (feature: number) => void;
 }
@@ -151,7 +149,7 @@ class MapCanvas {
   constructor(part: MapPart, actions: MapActions) {
     this.#part = part;
     this.#actions = actions;
-    const range = (values: readonly number[]) => {
+    const range = (values: Float32Array) => {
       let low = Infinity, high = -Infinity;
       for (const value of values) [low, high] = [Math.min(low, value), Math.max(high, value)];
       return { middle: (low + high) / 2, half: (high - low) / 2 };

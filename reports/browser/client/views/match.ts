@@ -6,8 +6,8 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { integer } from "../../../format.ts";
-import type { FeatureTable, MatchPart, MatchSide, TokenStream, TranscoderEntry } from "../../data.ts";
-import { addressOf, type App, entryOf, type Page, tableOf, type View } from "../app.ts";
+import type { FeatureTable, MatchPart, MatchSide, TranscoderEntry } from "../../data.ts";
+import { addressOf, type App, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
 import { featureLine, figure, groupBadge, meter, share } from "../parts.ts";
 import { allOf, chosenFeatures } from "../search.ts";
 
@@ -19,20 +19,20 @@ export const match: View = async ({ path: [, first, second], query }, app): Prom
   if (second === undefined) return pairs(app, first);
   const isHere = app.index.pairs.some(([a, b]) => a === first && b === second);
   if (!isHere) throw new Error(`${first} and ${second} are not matched here: they have no record of the same tokens.`);
-  const entries = [entryOf(app, first), entryOf(app, second)] as const;
+  const entries = [await entryOf(app, first), await entryOf(app, second)] as const;
   const part = await app.source.part<MatchPart>(`match/${first}/${second}`);
   const sides = await Promise.all(entries.map(async (entry) => ({
     entry,
     table: await tableOf(app, entry.key),
-    tokens: await app.source.part<TokenStream>(`${entry.key}/tokens`),
+    reading: await readingSetOf(app, entry),
   })));
   let text = query.get("q") ?? "", shown = ROWS, mutual = part.mutual;
   const look = () => {
     shown = ROWS;
     mutual = part.mutual;
     if (text.trim() === "") return;
-    const [a, b] = sides.map(({ entry: { groups }, table, tokens }) =>
-      new Set(chosenFeatures(table, tokens, { ...allOf(groups.length), text }))
+    const [a, b] = sides.map(({ entry: { groups }, table, reading }) =>
+      new Set(chosenFeatures(table, reading, { ...allOf(groups.length), text }))
     );
     mutual = part.mutual.filter((pair) => a.has(pair[0]) || b.has(pair[1]));
   };

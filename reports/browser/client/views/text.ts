@@ -10,10 +10,10 @@ import type { MovedDistribution } from "../../../change_figures.ts";
 import type { EncodedToken } from "../../../encoding_table.ts";
 import { decimal, integer, percent, significant } from "../../../format.ts";
 import { visibleToken } from "../../../tokens.ts";
-import type { TranscoderEntry } from "../../data.ts";
+import type { TranscoderHead } from "../../data.ts";
 import type { ChangedAnswer, ChangeRequest, EncodedText } from "../../served.ts";
 import { compute, type Standing } from "../api.ts";
-import { addressOf, type App, entryOf, type Page, type View } from "../app.ts";
+import { addressOf, type App, headOf, type Page, type View } from "../app.ts";
 import { inText, meter, token } from "../parts.ts";
 
 /** The longest text that the server takes, in characters, and steps of a token's tint. */
@@ -68,7 +68,7 @@ function deskOf(key: string): Desk {
 
 /** `#text/layer17`, `#text/layer17?feature=1103`. */
 export const text: View = ({ path: [, given], query }, app): Promise<Page> => {
-  const key = given ?? app.index.transcoders[0]?.key ?? "", entry = entryOf(app, key), desk = deskOf(key);
+  const key = given ?? app.index.transcoders[0]?.key ?? "", entry = headOf(app, key), desk = deskOf(key);
   const wanted = query.get("feature");
   if (wanted !== null && /^\d+$/.test(wanted)) {
     Object.assign(desk, { feature: Number(wanted), by: "features", which: wanted });
@@ -110,7 +110,7 @@ async function work<T>(desk: Desk, app: App, path: string, wanted: object, take:
   app.update();
 }
 
-function typed(desk: Desk, { key }: TranscoderEntry, app: App): TemplateResult {
+function typed(desk: Desk, { key }: TranscoderHead, app: App): TemplateResult {
   const submit = (event: Event) => {
     event.preventDefault();
     work<EncodedText>(desk, app, "encode", { transcoder: key, text: desk.text }, (encoded) => {
@@ -159,7 +159,7 @@ function tintOf({ features }: EncodedToken, feature: number | null, most: number
   return value > 0 && most > 0 ? `a${Math.max(1, Math.ceil(TINTS * value / most))}` : "";
 }
 
-function encodedText(desk: Desk, { key }: TranscoderEntry, app: App): TemplateResult {
+function encodedText(desk: Desk, { key }: TranscoderHead, app: App): TemplateResult {
   const { encoded, feature, at } = desk, { tokens, contexts } = encoded!;
   const valueOf = ({ features }: EncodedToken) =>
     (feature === null ? features[0] : features.find((one) => one.feature === feature))?.value ?? 0;
@@ -293,7 +293,7 @@ function requestOf(desk: Desk, key: string): ChangeRequest | string {
   };
 }
 
-function changeForm(desk: Desk, { key, groups }: TranscoderEntry, app: App): TemplateResult {
+function changeForm(desk: Desk, { key, groups }: TranscoderHead, app: App): TemplateResult {
   const submit = (event: Event) => {
     event.preventDefault();
     const wanted = requestOf(desk, key);
@@ -349,7 +349,7 @@ function changeForm(desk: Desk, { key, groups }: TranscoderEntry, app: App): Tem
 function changedText(
   desk: Desk,
   { what, text, generation }: ChangedAnswer,
-  { key }: TranscoderEntry,
+  { key }: TranscoderHead,
   app: App,
 ): TemplateResult {
   const most = Math.max(...text.tokens.map(({ kl }) => kl)), told = new Set(text.moved.map(({ position }) => position));

@@ -6,8 +6,8 @@
 
 import { html, nothing, type TemplateResult } from "lit-html";
 import { integer } from "../../../format.ts";
-import type { FeatureTable, TokenStream } from "../../data.ts";
-import { addressOf, entryOf, type Page, tableOf, type View } from "../app.ts";
+import type { FeatureTable } from "../../data.ts";
+import { addressOf, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
 import { featureLine, figure, share } from "../parts.ts";
 import { allOf, chosenFeatures } from "../search.ts";
 
@@ -16,34 +16,35 @@ const TREES = 40;
 
 /** `#tree/layer17`. */
 export const tree: View = async ({ path: [, key], query }, app): Promise<Page> => {
-  const entry = entryOf(app, key), { phrase } = entry, table = await tableOf(app, key), { tree: figures } = table;
+  const entry = await entryOf(app, key), { phrase } = entry, table = await tableOf(app, key), { tree: figures } = table;
   if (figures === null) {
     const why = entry.groups.length < 2
       ? "its features are in one group"
       : "its run has no record yet; `mtc analyze features` makes it";
     throw new Error(`There is no tree of ${phrase}: ${why}.`);
   }
-  const tokens = await app.source.part<TokenStream>(`${key}/tokens`), children = childrenOf(table);
+  const children = childrenOf(table);
   const sizes = sizesOf(table, children), open = new Set<number>();
   let text = query.get("q") ?? "", shown = TREES, found: ReadonlySet<number> | null = null, roots: number[] = [];
-  const look = () => {
-    found = text.trim() === "" ? null : new Set(chosenFeatures(table, tokens, { ...allOf(entry.groups.length), text }));
+  const look = async () => {
+    const isAll = text.trim() === "", reading = isAll ? null : await readingSetOf(app, entry);
+    found = isAll ? null : new Set(chosenFeatures(table, reading, { ...allOf(entry.groups.length), text }));
     const has = (feature: number): boolean => found!.has(feature) || (children.get(feature) ?? []).some(has);
-    roots = [...children.keys()].filter((feature) => table.parent[feature] === null && (found === null || has(feature)))
+    roots = [...children.keys()].filter((feature) => table.parent[feature] < 0 && (found === null || has(feature)))
       .sort((a, b) => sizes[b] - sizes[a] || a - b);
     open.clear();
     // What was looked for is opened, as far as its ancestors.
     for (const feature of found ?? []) {
-      for (let at = table.parent[feature]; at !== null; at = table.parent[at]) open.add(at);
+      for (let at = table.parent[feature]; at >= 0; at = table.parent[at]) open.add(at);
     }
     shown = TREES;
   };
-  look();
+  await look();
   const node = (feature: number): TemplateResult => {
     const under = children.get(feature) ?? [], lift = table.lift[feature];
     return html`<li class=${found?.has(feature) ? "found" : ""}>
       ${featureLine(key, table, feature)}
-      ${lift === null ? nothing : html`<small>lift ${figure(lift)}</small>`}
+      ${Number.isNaN(lift) ? nothing : html`<small>lift ${figure(lift)}</small>`}
       ${
       under.length === 0 ? nothing : html`<details ?open=${open.has(feature)} @toggle=${({ target }: Event) => {
         const isOpen = (target as HTMLDetailsElement).open;
@@ -74,9 +75,9 @@ export const tree: View = async ({ path: [, key], query }, app): Promise<Page> =
             : `${integer(figures.splits)} parents are split: their children cover most of their firings.`}</p>
         <form class="search" @submit=${(event: Event) => event.preventDefault()}>
           <label class="query"><span>Token, text or number</span><input type="search" .value=${text}
-            @input=${({ target }: Event) => {
+            @input=${async ({ target }: Event) => {
               text = (target as HTMLInputElement).value;
-              look();
+              await look();
               app.go(addressOf(["tree", key], { q: text }), true);
               app.update();
             }} autocomplete="off" spellcheck="false"></label>
@@ -97,12 +98,12 @@ export const tree: View = async ({ path: [, key], query }, app): Promise<Page> =
 function childrenOf({ parent, lift }: FeatureTable): Map<number, number[]> {
   const children = new Map<number, number[]>();
   parent.forEach((above, feature) => {
-    if (above === null) return;
+    if (above < 0) return;
     const beside = children.get(above);
     if (beside) beside.push(feature);
     else children.set(above, [feature]);
   });
-  for (const under of children.values()) under.sort((a, b) => lift[b]! - lift[a]! || a - b);
+  for (const under of children.values()) under.sort((a, b) => lift[b] - lift[a] || a - b);
   return children;
 }
 
@@ -113,6 +114,6 @@ function sizesOf({ parent }: FeatureTable, children: ReadonlyMap<number, readonl
     const under = children.get(feature) ?? [];
     return sizes[feature] = under.reduce((sum, one) => sum + 1 + count(one), 0);
   };
-  parent.forEach((above, feature) => above === null && count(feature));
+  parent.forEach((above, feature) => above < 0 && count(feature));
   return sizes;
 }
