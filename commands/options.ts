@@ -6,7 +6,7 @@
 import { Option } from "commander";
 import { UsageError } from "../core/errors.ts";
 import type { DataPaths } from "../core/text/documents.ts";
-import { PLAIN_READING, type TextReading } from "../core/text/reading.ts";
+import { DAMAGED_RECORDS, PLAIN_READING, type TextReading } from "../core/text/reading.ts";
 
 /** Which whole numbers an option takes. */
 export interface Bounds {
@@ -209,7 +209,8 @@ export function textColumnOption(): Option {
  * @returns The option.
  */
 export function badLinesOption(): Option {
-  const text = `the most lines, rows and entries that are left out because they hold no text (default: ${BAD_LINES})`;
+  const text =
+    `the most lines, rows and entries that are left out because they hold no text; a damaged file counts as ${DAMAGED_RECORDS} (default: ${BAD_LINES})`;
   return wholeNumberOption("--bad-lines <n>", text, { least: 0 });
 }
 

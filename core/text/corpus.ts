@@ -112,6 +112,8 @@ export async function openCorpus(
     // A folder may hold an empty file beside others; one that somebody named was meant.
     const silent = files.find(({ isNamed }, i) => !spoken.has(i) && (isNamed || spoken.size === 0));
     if (silent) {
+      // What it holds is no text, or damaged: that says more than that no text came of it.
+      if (leftOut.first?.where.startsWith(silent.path)) throw nothingButBad(leftOut.first, reading);
       const action = `read ${silent.path}`, remedy = "leave it out or put text into it";
       throw new UserError({ action, requirement: "it must hold text", found: "it is empty", remedy });
     }

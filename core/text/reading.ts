@@ -14,8 +14,8 @@ export interface TextReading {
   /** The most records of the training text that are left out because they hold no text; with one more, reading ends. */
   readonly badLines: number;
   /**
-   * What becomes of a damaged file: what follows the damage is one record without text, or it is an error, with the way to leave it out
-   * where this command line knows one. The first if left out.
+   * What becomes of a damaged file: what follows the damage is {@link DAMAGED_RECORDS} records without text, or it is an error, with the
+   * way to leave it out where this command line knows one. The first if left out.
    */
   readonly damage?: "leave" | "ask" | "refuse";
   /** Whether a run or a harvest began with it, so that it is not for this command line to choose another column. */
@@ -28,12 +28,18 @@ export interface RecordReading extends TextReading {
   readonly chats?: ChatWriter;
 }
 
+/**
+ * As how many records without text that counts which follows the damage of a compressed file or of a parquet file. Nobody can tell how many
+ * there were, and a checksum that does not fit puts those before it in doubt too: so it must not pass by the default of `--bad-lines`.
+ */
+export const DAMAGED_RECORDS = 1000;
+
 /** What is read where nothing is said of it. */
 export const PLAIN_READING: TextReading = { column: "text", badLines: 0 };
 
 /**
  * The reading of what is read once more, for other figures than training's: whatever holds no text is left out, as what there was to say of
- * it has been said. A file that is damaged is not, unless there was something to say.
+ * it has been said. A file that is damaged is not, unless the reading would have let it pass.
  *
  * @param reading How the text was read at first.
  * @param otherwise What becomes of a damaged file then.
@@ -43,7 +49,7 @@ export function rereading(
   reading: TextReading = PLAIN_READING,
   otherwise: "ask" | "refuse" = "refuse",
 ): TextReading {
-  return { ...reading, badLines: Infinity, damage: reading.badLines > 0 ? "leave" : otherwise };
+  return { ...reading, badLines: Infinity, damage: reading.badLines >= DAMAGED_RECORDS ? "leave" : otherwise };
 }
 
 /**

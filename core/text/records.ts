@@ -10,7 +10,7 @@ import type { RecordPlace, TextRecord } from "./documents.ts";
 import { listedTexts } from "./listed.ts";
 import { parquetRecords } from "./parquet.ts";
 import { DamagedFile, type NoText } from "./no_text.ts";
-import { PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
+import { DAMAGED_RECORDS, PLAIN_READING, type TextReading, tooManyBad } from "./reading.ts";
 import { type ColumnReading, parseLooseJson, textOf } from "./text_of.ts";
 import { checkTextBytes, decodedOrNot, decodeFile, wideEncodingOf, wrongEncoding } from "./utf8.ts";
 import { countRead } from "./watched.ts";
@@ -23,7 +23,7 @@ const LEFT = Number.MAX_SAFE_INTEGER;
 
 /**
  * Reads a file's records from a place on, some at a time. Empty ones are left out; those that hold something else than text are bad. What
- * follows the damage of a compressed file or of a parquet file is one bad record.
+ * follows the damage of a compressed file or of a parquet file is {@link DAMAGED_RECORDS} bad records at once.
  *
  * @param file The file's bytes, which are left open.
  * @param format How it holds its text.
@@ -48,9 +48,10 @@ export async function* readRecords(
     if (!(error instanceof DamagedFile) || reading.damage === "refuse") throw error;
     const { requirement = "", found = "", remedy = "" } = error.parts;
     const what = record === 0 ? found : `${found}, behind record ${record}`;
-    const bad = { where: file.name, requirement, found: what, remedy };
-    if (reading.damage === "ask") throw tooManyBad(bad, 1, PLAIN_READING);
-    yield [{ record: record + 1, byte: LEFT, text: "", bad }];
+    const counted = `${what}; what follows counts as ${DAMAGED_RECORDS} records`;
+    const bad = { where: file.name, requirement, found: counted, remedy };
+    if (reading.damage === "ask") throw tooManyBad(bad, DAMAGED_RECORDS, PLAIN_READING);
+    yield [{ record: record + 1, byte: LEFT, text: "", bad, records: DAMAGED_RECORDS }];
   }
 }
 

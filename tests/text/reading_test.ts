@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
-import { gzipSync } from "node:zlib";
+import { constants, gzipSync, zstdCompressSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
 import { readingFor } from "../../commands/options.ts";
 import { textLines } from "../../commands/train/text_lines.ts";
@@ -12,7 +12,7 @@ import { memorySource } from "../../core/files/byte_source.ts";
 import type { StreamPosition } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { parquetRecords } from "../../core/text/parquet.ts";
-import { PLAIN_READING, rereading, type TextReading } from "../../core/text/reading.ts";
+import { DAMAGED_RECORDS, PLAIN_READING, rereading, type TextReading } from "../../core/text/reading.ts";
 import { readingOf } from "../../core/text/summary.ts";
 import { parseLooseJson } from "../../core/text/text_of.ts";
 import { leftOutOfRun } from "../../reports/held_out.ts";
@@ -235,31 +235,81 @@ const damagedBesideWhole = () => {
   return { "a.jsonl.gz": damaged, "b.jsonl": TEXTS.map((text) => JSON.stringify({ text })).join("\n") };
 };
 
-Deno.test("what follows the damage of a file is one record without text: told with the option that lets it pass, and left out alike from anywhere", () =>
+Deno.test("what follows the damage of a file is a thousand records without text, more than the default lets pass: told with the option that lets it pass, and left out alike from anywhere", () =>
   withFiles(damagedBesideWhole(), async (folder) => {
     const paths = [folder], choice = { characters: 4000, context: 16 };
-    const all = await openStream(paths, { ...choice, reading: reading("text", 1) });
+    const all = await openStream(paths, { ...choice, reading: reading("text", DAMAGED_RECORDS) });
     const rows: { ids: string; position: StreamPosition }[] = [];
     while (all.stream.position.epoch < 2) {
       const { batch: { ids, document }, positions: [position] } = await all.stream.next(1);
       rows.push({ ids: [...ids, ...document].join(), position });
     }
-    assert.equal(rows.at(-1)!.position.bad, 1);
+    assert.equal(rows.at(-1)!.position.bad, DAMAGED_RECORDS);
     for (let row = 0; row + 3 < rows.length; row += 5) {
       const { position: start } = rows[row];
-      const { stream } = await openStream(paths, { ...choice, reading: reading("text", 1), start });
+      const { stream } = await openStream(paths, { ...choice, reading: reading("text", DAMAGED_RECORDS), start });
       const { batch: { ids, document }, positions: [position] } = await stream.next(1);
       assert.deepEqual([[...ids, ...document].join(), position], [rows[row + 1].ids, rows[row + 1].position]);
     }
-    const told = /a\.jsonl\.gz: it must be a whole gzip file, .*, behind record \d+; /;
-    const advised = /leave out what holds no text with --bad-lines 100, or download or compress it again$/;
+    const told =
+      /a\.jsonl\.gz: it must be a whole gzip file, .*, behind record \d+; what follows counts as 1000 records; .*/;
+    const advised = /leave out what holds no text with --bad-lines 10000, or download or compress it again$/;
     const toEnd = async (reading: TextReading) => {
       const { stream } = await openStream(paths, { ...choice, reading });
       while (stream.position.epoch < 1) await stream.next(1);
     };
-    for (const refused of [reading("text"), rereading(reading("text"), "ask")]) {
+    for (const refused of [reading("text"), reading("text", DAMAGED_RECORDS - 1), rereading(reading("text"), "ask")]) {
       await assertRefused(toEnd(refused), new RegExp(told.source + advised.source));
     }
-    await assertRefused(toEnd(rereading(reading("text"))), /whole gzip file, [^;]*; download or compress it again$/);
-    await toEnd(rereading(reading("text", 1)));
+    await assertRefused(
+      toEnd(rereading(reading("text", 10))),
+      /whole gzip file, [^;]*; download or compress it again$/,
+    );
+    await toEnd(rereading(reading("text", DAMAGED_RECORDS)));
   }));
+
+Deno.test("a file that is no archive, and one whose checksum does not fit, are refused beside whole files by the default of --bad-lines", async () => {
+  const fine = TEXTS.map((text) => JSON.stringify({ text })).join("\n");
+  const params = { [constants.ZSTD_c_checksumFlag]: 1, [constants.ZSTD_c_compressionLevel]: 1 };
+  const changed = zstdCompressSync(fine, { params });
+  // The last four bytes are the checksum: every document before it is read.
+  changed[changed.length - 1] ^= 1;
+  const cases: [name: string, content: string | Uint8Array, told: RegExp][] = [
+    [
+      "a.jsonl.zst",
+      changed,
+      /a\.jsonl\.zst: it must be a whole zstd file, .*checksum.*; what follows counts as 1000 records; .*, or download or compress it again$/,
+    ],
+    [
+      "a.txt.gz",
+      "hello",
+      /a\.txt\.gz: it must be a whole gzip file, incorrect header check; .*, or download or compress it again$/,
+    ],
+    [
+      "a.parquet",
+      "PAR1 and nothing else PAR1",
+      /a\.parquet: it must be a whole parquet file, .*, or download or write it again$/,
+    ],
+  ];
+  for (const [name, content, told] of cases) {
+    await withFiles({ [name]: content, "b.jsonl": fine }, async (folder) => {
+      await assertRefused(openCorpus([folder], "train", undefined, reading("text", 10)), told);
+    });
+  }
+});
+
+Deno.test("a file that somebody named and that has nothing but records without text is told by the first of them, not as empty", async () => {
+  const fine = TEXTS.map((text) => JSON.stringify({ text })).join("\n");
+  await withFiles({ "a.jsonl": fine.replaceAll("\n", "\r"), "b.jsonl": fine }, async (folder) => {
+    const opened = openCorpus(
+      [join(folder, "a.jsonl"), join(folder, "b.jsonl")],
+      "train",
+      undefined,
+      reading("text", 10),
+    );
+    await assertRefused(
+      opened,
+      /a\.jsonl line 1: each line must be one JSON object, this one is not valid JSON; mend or remove the line$/,
+    );
+  });
+});
