@@ -6,11 +6,18 @@ import type { ThresholdSummary } from "../core/analysis/threshold_summary.ts";
 import { tapName } from "../core/model/sites.ts";
 import type { Mapping } from "../core/runs/ids.ts";
 
+/** By decimals: to make one takes longer than to write a hundred numbers, and pages of features have tens of thousands. */
+const formats = new Map<number, Intl.NumberFormat>();
+
 /** Rounds to `digits` decimals and separates thousands: 1234.5 -> `1,234.50`. */
 export function decimal(value: number, digits: number): string {
   if (!Number.isFinite(value)) return String(value);
-  return value.toLocaleString("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits })
-    .replace(/^-(0(\.0*)?)$/, "$1");
+  let format = formats.get(digits);
+  if (format === undefined) {
+    format = new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });
+    formats.set(digits, format);
+  }
+  return format.format(value).replace(/^-(0(\.0*)?)$/, "$1");
 }
 
 /** A whole number with thousands separators. */

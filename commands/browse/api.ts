@@ -9,7 +9,7 @@
  * | `GET /api/runs` | all runs with their verdicts, and the reports |
  * | `GET /api/metrics?transcoder&generation&rows&from&to` | what a run has logged behind so many rows |
  * | `GET /api/page?report&file`, `GET /api/picture?report&file` | a page of a report, a picture of one |
- * | `POST /api/encode`, `POST /api/change` | lines of how the work stands, the outcome in the last one |
+ * | `POST /api/encode`, `POST /api/change`, `POST /api/effects` | lines of how the work stands, the outcome in the last one |
  *
  * @module
  */
@@ -26,7 +26,7 @@ import { answer, json } from "./guard.ts";
 import { loggedBy } from "./live.ts";
 import type { ServedPart, ServedParts } from "./parts.ts";
 import type { BrowsedReports } from "./reports.ts";
-import { readChangeRequest, readEncodeRequest } from "./requests.ts";
+import { readChangeRequest, readEffectsRequest, readEncodeRequest } from "./requests.ts";
 import type { BrowsedRuns, FoundTranscoder } from "./runs.ts";
 import type { Handler } from "./serve.ts";
 import { working } from "./work.ts";
@@ -93,6 +93,11 @@ export function api(browsed: Browsed): Handler {
         const { transcoder, ...change } = await readChangeRequest(request), one = await finished(runs, transcoder);
         const among = await runs.look();
         return working((tell, signal) => desk.change(one, among, change, tell, signal));
+      }
+      case "POST /api/effects": {
+        const { transcoder, ...wanted } = await readEffectsRequest(request), one = await finished(runs, transcoder);
+        const among = await runs.look();
+        return working((tell, signal) => desk.effects(one, among, wanted, tell, signal));
       }
       default:
         return null;

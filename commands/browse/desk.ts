@@ -14,17 +14,21 @@ import { withLimitedTaps } from "../../core/passes/norm_limits.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import { type FinishedTranscoder, loadRunModel, modelOf, openFinishedRun } from "../../core/runs/finished.ts";
 import { tapsOf } from "../../core/runs/ids.ts";
+import { readRecordTokens } from "../../core/runs/record.ts";
 import { loadTokenizer, type Tokenizer } from "../../core/text/tokenizer.ts";
 import type {
   ChangedAnswer,
   ChangeRequest,
+  EffectsRequest,
   EncodedText,
   EncodeRequest,
+  MeasuredEffects,
   WorkLine,
 } from "../../reports/browser/served.ts";
 import { changeAtHand } from "../change/at_hand.ts";
 import { chooseFeatures, noTokens, requireFits } from "../change/request.ts";
 import { encodeAtHand } from "../encoded_text.ts";
+import { effectsAt } from "./effects.ts";
 import type { FoundTranscoder } from "./runs.ts";
 
 /** A model without work is given back after this long: the GPU may be wanted for training. */
@@ -128,6 +132,34 @@ export class ModelDesk {
     });
   }
 
+  /**
+   * Measures what switching features off does to predictions in the reading set.
+   *
+   * @param transcoder Of which transcoder, a finished one with a record.
+   * @param among What else was found.
+   * @param request Which features, and around which tokens.
+   * @param tell Hears how the work stands.
+   * @param signal Ends it early.
+   * @returns The losses around each token.
+   * @throws {UserError} When model, transcoder or record cannot be had, there are no such features, or the device fails.
+   */
+  effects(
+    transcoder: FoundTranscoder,
+    among: readonly FoundTranscoder[],
+    { which, tokens }: Omit<EffectsRequest, "transcoder">,
+    tell: Tell,
+    signal: AbortSignal,
+  ): Promise<MeasuredEffects> {
+    return this.#inTurn(tell, signal, async () => {
+      const placed = await this.#open(transcoder), record = await readRecordTokens(transcoder.path);
+      if (record === null) throw noRecord(transcoder);
+      const request = chooseFeatures("switch off", placed, which, { kind: "scale", factor: 0 });
+      const model = await this.#load(placed, among, tell), total = tokens.length;
+      const onWindow = (done: number) => tell({ kind: "working", label: "Measuring examples", done, total });
+      return await effectsAt(model, request, record, tokens, onWindow, signal);
+    });
+  }
+
   /** Gives the model back, once the work that is under way has ended. */
   async close(): Promise<void> {
     clearTimeout(this.#idle);
@@ -199,6 +231,11 @@ export class ModelDesk {
     loaded?.gpu[Symbol.dispose]();
     await loaded?.files.weights.close();
   }
+}
+
+function noRecord({ path }: FoundTranscoder): UsageError {
+  const remedy = `make it with \`mtc analyze features --run ${path}\``;
+  return new UsageError({ action: "measure examples", requirement: "the run must have its record", remedy });
 }
 
 /** Transcoders of one key can share a loaded model. */

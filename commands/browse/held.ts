@@ -17,21 +17,20 @@ import { readRecord, RECORD_FILE } from "../../core/runs/record.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import type { Transcoder } from "../../core/transcoder/weights.ts";
 import { HERE } from "../../reports/browser/data.ts";
+import type { Recorded } from "../../reports/browser/examples.ts";
 import type { Compared, DictionaryShape, Held, Overviewed } from "../../reports/browser/explored.ts";
 import { visibly } from "../analyze/recorded.ts";
 import { Progress } from "../progress.ts";
 import { MOST_BY_LOOP, type Multiplier } from "../report/dictionary.ts";
 
-/**
- * Reads what a run has; what it lacks, or what cannot be read, is said in its place.
- *
- * @param chosen The transcoder.
- * @param transcoder Its weights.
- * @returns All of it.
- */
-export async function readHeld({ path, config, name }: ChosenTranscoder, transcoder: Transcoder): Promise<Held> {
-  const missing: { what: string; command: string }[] = [];
-  const read = async <T>(
+/** What is not there, with what makes it. */
+type Missing = { what: string; command: string }[];
+
+const analyze = (analysis: string) => `mtc analyze ${analysis} --run ${HERE}`;
+
+/** Reads what may be missing: what is, or cannot be read, is said in its place. */
+function reader(path: string, missing: Missing) {
+  return async <T>(
     what: string,
     command: string,
     file: string,
@@ -47,13 +46,45 @@ export async function readHeld({ path, config, name }: ChosenTranscoder, transco
       return null;
     }
   };
-  const analyze = (analysis: string) => `mtc analyze ${analysis} --run ${HERE}`;
-  const record = await read(
+}
+
+/**
+ * Reads the record of a transcoder.
+ *
+ * @param chosen The transcoder.
+ * @param transcoder Its weights.
+ * @param missing Hears what is not there.
+ * @returns It, with its columns; null where there is none.
+ */
+export async function readRecorded(
+  { path, config: { groups } }: ChosenTranscoder,
+  transcoder: Transcoder,
+  missing: Missing,
+): Promise<Held["recorded"]> {
+  const record = await reader(path, missing)(
     "Its record: tokens tinted by activation, tree, neighbours by firing, error removed at each prefix",
     analyze("features"),
     RECORD_FILE,
     () => readRecord(path, transcoder),
   );
+  return record && { record, columns: columnsOf(record, featureCount(groups)) };
+}
+
+/**
+ * Reads what else a run has of a transcoder. For a large dictionary that takes as much memory as the arithmetic on its record, which is to
+ * have ended before.
+ *
+ * @param chosen The transcoder.
+ * @param recorded Its record.
+ * @param missing What was found missing before, and hears of more.
+ * @returns All of it.
+ */
+export async function readHeld(
+  { path, config, name }: ChosenTranscoder,
+  recorded: Held["recorded"],
+  missing: Missing,
+): Promise<Held> {
+  const read = reader(path, missing);
   const attribution = await read(
     "What features read and write, and where their pre-activation comes from",
     analyze("attribution"),
@@ -79,36 +110,34 @@ export async function readHeld({ path, config, name }: ChosenTranscoder, transco
     () => readEvaluation(path),
   );
   // Those of a reading set say more, and an imported transcoder never had others.
-  const features = record !== null && !await exists(join(path, FEATURES_FILE)) ? null : await read(
+  const features = recorded !== null && !await exists(join(path, FEATURES_FILE)) ? null : await read(
     "Figures of the final pass",
-    record === null ? analyze("features") : `mtc train --resume ${HERE}/..`,
+    recorded === null ? analyze("features") : `mtc train --resume ${HERE}/..`,
     FEATURES_FILE,
     () => readFeatures(path, config.groups),
   );
-  return {
-    ...{ directory: path, name, config, missing, attribution, importance, coherence, evaluation, features },
-    recorded: record && { record, columns: columnsOf(record, featureCount(config.groups)) },
-  };
+  return { directory: path, name, config, recorded, missing, attribution, importance, coherence, evaluation, features };
 }
 
 /**
  * Computes what the table and the tree are made of.
  *
- * @param held What the run holds.
+ * @param title What the transcoder is called.
+ * @param recorded Its record.
  * @param transcoder Its weights.
- * @returns It; null without a record.
+ * @returns It.
  */
 export async function overviewOf(
-  { recorded, name: { title } }: Held,
+  title: string,
+  { record, columns }: Recorded,
   { weights, shape }: Transcoder,
-): Promise<Overviewed | null> {
-  if (recorded === null) return null;
+): Promise<Overviewed> {
   const { clusterFeatures } = await import("../../core/analysis/clusters.ts");
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { featuresOverview } = await import("../../core/analysis/feature_overview.ts");
   const { hierarchy } = await import("../../core/analysis/hierarchy.ts");
   const { characteristicTokens } = await import("../../core/analysis/token_profile.ts");
-  const { record, columns } = recorded, features = featureCount(shape.groups);
+  const features = featureCount(shape.groups);
   return {
     overview: featuresOverview(record),
     known: characteristicTokens(columns, record),
@@ -123,19 +152,20 @@ export async function overviewOf(
 /**
  * Computes what else the pages of single features are made of.
  *
- * @param held What the run holds.
+ * @param title What the transcoder is called.
+ * @param recorded Its record.
  * @param transcoder Its weights.
- * @returns It; null without a record.
+ * @returns It.
  */
 export async function comparedOf(
-  { recorded, name: { title } }: Held,
+  title: string,
+  { record }: Recorded,
   { weights, shape }: Transcoder,
-): Promise<Compared | null> {
-  if (recorded === null) return null;
+): Promise<Compared> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { featurePatterns } = await import("../../core/analysis/feature_patterns.ts");
   const { firingSimilarities } = await import("../../core/analysis/similarity.ts");
-  const { record } = recorded, decoder = directionsOf(weights.decoder, shape.d_out);
+  const decoder = directionsOf(weights.decoder, shape.d_out);
   return {
     firing: visibly(`${title}: comparing features`, (onProgress) => firingSimilarities(record, decoder, onProgress)),
     patterns: visibly(

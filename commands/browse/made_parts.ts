@@ -15,7 +15,7 @@ import { readSamples, SAMPLES_FILE } from "../../core/runs/samples.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import { featureCount } from "../../core/transcoder/shape.ts";
 import { FEATURES_PER_PART, isPacked } from "../../reports/browser/data.ts";
-import { detailMaker } from "../../reports/browser/details.ts";
+import { detailMaker, type Details } from "../../reports/browser/details.ts";
 import { aboutOf } from "../../reports/browser/entry.ts";
 import { mapPart, matchPart } from "../../reports/browser/matches.ts";
 import { pack } from "../../reports/browser/packed.ts";
@@ -24,7 +24,7 @@ import { tokenStream } from "../../reports/browser/tokens.ts";
 import { visibly } from "../analyze/recorded.ts";
 import { Progress } from "../progress.ts";
 import type { Multiplier } from "../report/dictionary.ts";
-import { comparedOf, overviewOf, readHeld, shapeOf } from "./held.ts";
+import { comparedOf, overviewOf, readHeld, readRecorded, shapeOf } from "./held.ts";
 
 /** Parts by name, without the transcoder's key in front; gzipped. */
 export type MadeParts = ReadonlyMap<string, Uint8Array>;
@@ -52,10 +52,8 @@ export async function makeParts(
   chosen: ChosenTranscoder,
   multiplier: () => Promise<Multiplier>,
 ): Promise<MadeParts> {
-  const { path, config, name: { title } } = chosen, count = featureCount(config.groups);
-  const transcoder = await readTranscoder(path, config, true), held = await readHeld(chosen, transcoder);
-  const overviewed = await overviewOf(held, transcoder), compared = await comparedOf(held, transcoder);
-  const shape = await shapeOf(chosen, transcoder, multiplier), { recorded } = held;
+  const { config, name: { title } } = chosen, count = featureCount(config.groups);
+  const { overviewed, compared, shape, held } = await madeOf(chosen, multiplier), { recorded } = held;
   const parts = new Map<string, Uint8Array>();
   const add = (name: string, value: object) => parts.set(name, packedPart(name, value));
   add("about", aboutOf(held, shape !== null));
@@ -78,6 +76,16 @@ export async function makeParts(
     progress.stop();
   }
   return parts;
+}
+
+/** What parts are made of. The weights and what the arithmetic took are given back behind it. */
+async function madeOf(chosen: ChosenTranscoder, multiplier: () => Promise<Multiplier>): Promise<Details> {
+  const { path, config, name: { title } } = chosen, transcoder = await readTranscoder(path, config, true);
+  const missing: { what: string; command: string }[] = [], recorded = await readRecorded(chosen, transcoder, missing);
+  const overviewed = recorded && await overviewOf(title, recorded, transcoder);
+  const compared = recorded && await comparedOf(title, recorded, transcoder);
+  const shape = await shapeOf(chosen, transcoder, multiplier);
+  return { overviewed, compared, shape, held: await readHeld(chosen, recorded, missing) };
 }
 
 /**

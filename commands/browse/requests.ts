@@ -6,12 +6,14 @@
 import * as v from "valibot";
 import { UsageError } from "../../core/errors.ts";
 import { parseJson } from "../../core/runs/json.ts";
-import type { ChangeRequest, EncodeRequest } from "../../reports/browser/served.ts";
+import type { ChangeRequest, EffectsRequest, EncodeRequest } from "../../reports/browser/served.ts";
 
 /** The longest text, in UTF-16 code units, and the longest request, in bytes. */
 const LONGEST_TEXT = 20_000, LARGEST_REQUEST = 1 << 18;
 /** Features that are changed one by one, and tokens that a text is continued by. */
 const MOST_FEATURES = 4096, MOST_GENERATED = 256;
+/** Examples that effects are measured in. */
+const MOST_EXAMPLES = 64;
 
 const key = v.pipe(v.string(), v.maxLength(1024));
 const text = v.pipe(v.string(), v.nonEmpty("give a text"), v.maxLength(LONGEST_TEXT));
@@ -40,6 +42,12 @@ const changeSchema: v.GenericSchema<unknown, ChangeRequest> = v.object({
   generate: v.pipe(index, v.maxValue(MOST_GENERATED)),
 });
 
+const effectsSchema: v.GenericSchema<unknown, EffectsRequest> = v.object({
+  transcoder: key,
+  which: v.union([v.strictObject({ features: some }), v.strictObject({ prefix: index })]),
+  tokens: v.pipe(v.array(index), v.minLength(1), v.maxLength(MOST_EXAMPLES)),
+});
+
 /**
  * Reads a request to encode a text.
  *
@@ -60,6 +68,17 @@ export function readEncodeRequest(request: Request): Promise<EncodeRequest> {
  */
 export function readChangeRequest(request: Request): Promise<ChangeRequest> {
   return read(request, changeSchema);
+}
+
+/**
+ * Reads a request to measure what a change does to predictions in the reading set.
+ *
+ * @param request The request.
+ * @returns What is asked.
+ * @throws {UsageError} When it is too large, or not what it must be.
+ */
+export function readEffectsRequest(request: Request): Promise<EffectsRequest> {
+  return read(request, effectsSchema);
 }
 
 async function read<T>(request: Request, schema: v.GenericSchema<unknown, T>): Promise<T> {

@@ -6,6 +6,7 @@
 
 import { type Interval, interval95, resamplingOf } from "./bootstrap.ts";
 import type { SparseRows } from "./samples.ts";
+import type { SpreadHistogram } from "./spread.ts";
 
 /** What parts are summed up by. */
 export const COMPONENT_KINDS = ["embedding", "earlier_attention", "earlier_mlps", "own_attention", "own_mlp"] as const;
@@ -66,6 +67,8 @@ export interface FeatureTokens {
     chance: number;
     /** Standard deviation over the vocabulary. */
     std: number;
+    /** How many logits it moves by how much; null where it moves none, undefined where it was measured by an older mtc. */
+    histogram?: SpreadHistogram | null;
   } | null;
 }
 
@@ -127,7 +130,7 @@ export const ATTRIBUTION_DEFINITIONS: Readonly<Record<string, string>> = {
   writes:
     "What the feature's decoder adds to the logits on the direct path alone: its product with the final norm's gain and the head, less the mean " +
     "over the vocabulary, for each unit of activation and before the division by the residual stream's root mean square. What later layers make " +
-    "of it is not told. std: the standard deviation over the vocabulary. chance: the most that the same numbers raise a logit by in random order.",
+    "of it is not told. std: the standard deviation over the vocabulary, histogram: all of them in equal bins. chance: the most that the same numbers raise a logit by in random order.",
   cosine:
     "Cosine of the feature's encoder, as for reads, with its decoder: whether it writes what it reads. cosine_chance: 1.96 over " +
     "the root of the width, which 95 of 100 cosines of unrelated directions stay within.",

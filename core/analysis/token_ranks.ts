@@ -3,6 +3,8 @@
  * @module
  */
 
+import { Spread } from "./spread.ts";
+
 /** A token and what it was ranked by. */
 export interface RankedToken {
   /** Its id. */
@@ -21,12 +23,20 @@ export interface TokenRanking {
   readonly mean: number;
   /** Their standard deviation. */
   readonly std: number;
+  /** How many there are of each size. */
+  readonly spread: Spread;
 }
 
 /** Ranks tokens by each of several directions. */
 export class TokenRanks {
   readonly #most: number;
-  readonly #directions: readonly { highest: RankedToken[]; lowest: RankedToken[]; sum: number; squares: number }[];
+  readonly #directions: readonly {
+    readonly highest: RankedToken[];
+    readonly lowest: RankedToken[];
+    sum: number;
+    squares: number;
+    readonly spread: Spread;
+  }[];
   #tokens = 0;
 
   /**
@@ -37,7 +47,9 @@ export class TokenRanks {
    */
   constructor(directions: number, most: number) {
     this.#most = most;
-    this.#directions = Array.from({ length: directions }, () => ({ highest: [], lowest: [], sum: 0, squares: 0 }));
+    this.#directions = Array.from({ length: directions }, () => {
+      return { highest: [], lowest: [], sum: 0, squares: 0, spread: new Spread() };
+    });
   }
 
   /**
@@ -48,11 +60,12 @@ export class TokenRanks {
   add(values: ArrayLike<number>): void {
     const count = this.#directions.length, tokens = values.length / count;
     this.#directions.forEach((direction, n) => {
-      const { highest, lowest } = direction;
+      const { highest, lowest, spread } = direction;
       for (let token = 0; token < tokens; token++) {
         const value = values[token * count + n], ranked = { id: this.#tokens + token, value };
         direction.sum += value;
         direction.squares += value * value;
+        spread.add(value);
         if (highest.length < this.#most || value > highest[this.#most - 1].value) {
           insert(highest, ranked, this.#most, (one) => value > one.value);
         }
@@ -66,9 +79,9 @@ export class TokenRanks {
 
   /** What was found, by direction. */
   get rankings(): TokenRanking[] {
-    return this.#directions.map(({ highest, lowest, sum, squares }) => {
+    return this.#directions.map(({ highest, lowest, sum, squares, spread }) => {
       const mean = sum / this.#tokens;
-      return { highest, lowest, mean, std: Math.sqrt(Math.max(0, squares / this.#tokens - mean * mean)) };
+      return { highest, lowest, spread, mean, std: Math.sqrt(Math.max(0, squares / this.#tokens - mean * mean)) };
     });
   }
 }

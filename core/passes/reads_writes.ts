@@ -68,6 +68,7 @@ export async function readsAndWrites(options: ReadsWritesOptions): Promise<Featu
       lowered: told(written[i].lowest, written[i].mean),
       chance: written[features.length + i].highest[0].value - written[features.length + i].mean,
       std: written[i].std,
+      histogram: written[i].spread.histogram(written[i].mean),
     },
   }));
 

@@ -27,6 +27,9 @@ const whole = { share: measured, ci95: v.tuple([measured, measured]) };
 const kind = v.picklist(COMPONENT_KINDS);
 const told = v.array(v.object({ id: count, token: v.string(), value: measured }));
 
+/** Runs that an older mtc attributed have none. */
+const histogram = v.optional(v.nullable(v.object({ from: measured, to: measured, counts: v.array(count) })));
+
 /** A feature, with what the weights alone say of it. */
 export interface StoredFeatureAttribution extends FeatureAttribution {
   /** Cosine of what it reads with what it writes; null where its target is not added to the residual stream as it is. */
@@ -82,7 +85,7 @@ const schema: v.GenericSchema<unknown, StoredAttribution> = v.object({
     tokens: v.nullable(v.object({
       reads: told,
       chance: measured,
-      writes: v.nullable(v.object({ raised: told, lowered: told, chance: measured, std: measured })),
+      writes: v.nullable(v.object({ raised: told, lowered: told, chance: measured, std: measured, histogram })),
     })),
   })),
   definitions: v.record(v.string(), v.string()),

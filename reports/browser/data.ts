@@ -239,6 +239,8 @@ export interface FeatureDetail {
     readonly reads: readonly Valued[];
     readonly raised: readonly Valued[];
     readonly lowered: readonly Valued[];
+    /** How many logits it moves by how much, in equal bins; null where that was not measured. */
+    readonly logits: { readonly from: number; readonly to: number; readonly counts: readonly number[] } | null;
     /** What chance gives for each. */
     readonly chance: { readonly reads: Figure; readonly writes: Figure };
   } | null;

@@ -5,6 +5,7 @@
 
 import type { FeatureCoherence } from "../../core/analysis/coherence.ts";
 import type { FeatureSamples, Sample } from "../../core/analysis/sample_statistics.ts";
+import type { SpreadHistogram } from "../../core/analysis/spread.ts";
 import { decimal, integer, significant } from "../format.ts";
 import type { FeatureDetail, Near, SampledExample, Told, Valued } from "./data.ts";
 import { examplesOf, STRONGEST } from "./examples.ts";
@@ -85,6 +86,7 @@ export function detailMaker({ held, overviewed, compared, shape }: Details): Det
             reads: valued(parts.tokens.reads),
             raised: valued(parts.tokens.writes?.raised ?? []),
             lowered: valued(parts.tokens.writes?.lowered ?? []),
+            logits: logitsOf(parts.tokens.writes?.histogram),
             chance: { reads: figureOf(parts.tokens.chance), writes: figureOf(parts.tokens.writes?.chance) },
           }
           : null,
@@ -120,6 +122,10 @@ export function detailMaker({ held, overviewed, compared, shape }: Details): Det
           : null,
       };
     });
+}
+
+function logitsOf(histogram: SpreadHistogram | null | undefined): NonNullable<FeatureDetail["words"]>["logits"] {
+  return histogram ? { from: figureOf(histogram.from)!, to: figureOf(histogram.to)!, counts: histogram.counts } : null;
 }
 
 /** [features] the place of each among all by what FVU rises without it; null where that was not measured. */

@@ -160,6 +160,32 @@ export interface ChangeRequest {
   readonly generate: number;
 }
 
+/** Tokens of the reading set on whose predictions a change is to be measured. */
+export interface EffectsRequest {
+  /** The transcoder's key. */
+  readonly transcoder: string;
+  /** Which features are switched off: one, or all beyond a prefix. */
+  readonly which: { readonly features: readonly number[] } | { readonly prefix: number };
+  /** Indices of tokens; each is measured with those around it. */
+  readonly tokens: readonly number[];
+}
+
+/** What it does. */
+export interface MeasuredEffects {
+  /** For each token that was asked for, in its order; null where the record has not all of what the model read before it. */
+  readonly windows: readonly (MeasuredWindow | null)[];
+}
+
+/** Neighbouring tokens, and what the model makes of what follows each. */
+export interface MeasuredWindow {
+  /** The first one, an index of the reading set. */
+  readonly first: number;
+  /** The loss of the token behind each as the model is; null behind the last one. */
+  readonly before: readonly (number | null)[];
+  /** The same without what is switched off. */
+  readonly after: readonly (number | null)[];
+}
+
 /** An encoded text. */
 export interface EncodedText {
   /** Its tokens; of a text longer than a context, those of each context in turn. */

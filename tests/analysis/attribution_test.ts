@@ -2,6 +2,7 @@
 
 import assert from "node:assert/strict";
 import { AttributionTally, type Component, normScales, partsAt } from "../../core/analysis/attribution.ts";
+import { Spread } from "../../core/analysis/spread.ts";
 import { TokenRanks } from "../../core/analysis/token_ranks.ts";
 import { assertClose } from "../compare.ts";
 import { gaussians, uniform } from "../random.ts";
@@ -147,6 +148,29 @@ Deno.test("a token's parts are those of its own row", () => {
   const scales = Float64Array.of(1, 2, 3);
   const expected = parts.map((_, k) => partOf(reads, parts, scales, 2, 1, k));
   assertClose("parts", partsAt(reads, 1, { parts, scales }, 2, WIDTH), expected, close);
+});
+
+Deno.test("a spread is the histogram of all numbers, however far the later ones lie from the first", () => {
+  const next = gaussians(4000, 11);
+  for (const scale of [1e-6, 1, 37]) {
+    const values = Array.from(
+      next,
+      (value, i) => i === 0 ? 1e-3 * scale : i === 7 ? 0 : scale * value * (i > 2000 ? 50 : 1),
+    );
+    const spread = new Spread();
+    for (const value of [...values, NaN, Infinity]) spread.add(value);
+    const { from, to, counts } = spread.histogram(2)!, width = (to - from) / counts.length;
+    assert.ok(counts.length >= 32 && counts.length <= 64, `${counts.length} bins`);
+    counts.forEach((count, bin) => {
+      const low = from + 2 + bin * width, high = low + width;
+      assert.equal(count, values.filter((value) => value >= low && value < high).length, `bin ${bin}`);
+    });
+    assert.deepEqual([counts[0] > 0, counts.at(-1)! > 0], [true, true]);
+  }
+  const still = new Spread();
+  assert.equal(still.histogram(0), null);
+  still.add(0);
+  assert.equal(still.histogram(0), null);
 });
 
 Deno.test("tokens are ranked at both ends as if all values were sorted, and of equal ones the smaller id is first", () => {

@@ -4,10 +4,13 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { startServer } from "../../commands/browse/server.ts";
 import { writeFileAtomic } from "../../core/files/atomic.ts";
+import { readConfig } from "../../core/runs/config.ts";
 import { lockRun } from "../../core/runs/lock.ts";
+import { writeRecord } from "../../core/runs/record.ts";
+import { readTranscoder } from "../../core/runs/transcoder.ts";
 import type { FeatureTable } from "../../reports/browser/data.ts";
 import { unpack } from "../../reports/browser/packed.ts";
-import type { ServedMetrics, ServedPage, ServedRuns, WorkLine } from "../../reports/browser/served.ts";
+import type { MeasuredEffects, ServedMetrics, ServedPage, ServedRuns, WorkLine } from "../../reports/browser/served.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
 import { MAIN } from "../cli/small_train.ts";
 import { CONTEXT, inDirectory, mtc, writeTinyLayer } from "../cli/tiny_run.ts";
@@ -342,6 +345,28 @@ async function finishedLayer(run: string, layer: number): Promise<string> {
   return directory;
 }
 
+/** Writes a record of tokens on which nothing fires. */
+async function recordTokens(directory: string, ids: readonly number[], places: readonly number[]): Promise<void> {
+  const config = await readConfig(directory), transcoder = await readTranscoder(directory, config), { length } = ids;
+  const u32 = (values: Iterable<number>) => Uint32Array.from(values), { groups } = config;
+  await writeRecord(directory, transcoder, {
+    ...{
+      groups,
+      context: CONTEXT,
+      documents: [{ name: "a", split: "train" }],
+      tokenTexts: new Map(ids.map((id) => [id, "a"])),
+    },
+    ...{ place: u32(places), id: u32(ids), document: new Uint32Array(length), position: u32(ids.keys()) },
+    ...{ rowStart: new Uint32Array(length + 1), index: new Uint32Array(), value: new Float32Array() },
+    ...{
+      targetSquares: new Float32Array(length),
+      residualSquares: new Float32Array(length * groups.length),
+      targetVariation: 1,
+    },
+    errorRemoved: new Float32Array(config.features * groups.length),
+  });
+}
+
 Deno.test("a typed text and a change give what mtc encode, ablate and steer give; two at once wait for each other", () =>
   inDirectory(async (runs) => {
     const layer = await finishedLayer(join(runs, "first"), 2);
@@ -354,6 +379,12 @@ Deno.test("a typed text and a change give what mtc encode, ablate and steer give
     const { tokens } = await cli("encode", "--top", "64"),
       ablated = await cli("ablate", "--prefix", "20", "--generate", "3", "--top", "8");
     const steered = await cli("steer", "--features", "3,5", "--add", "4", "--top", "8");
+    // A reading set of the same text, and of one that lacks a token in front of the last ones.
+    const ids: number[] = ablated.text.tokens.slice(1).map(({ token_id }: { token_id: number }) => token_id);
+    await recordTokens(layer, [...ids, ...ids], [
+      ...ids.map((_, i) => 1 + i),
+      ...ids.map((_, i) => CONTEXT + (i < 2 ? 1 : 2) + i),
+    ]);
     await served({ runs }, async (address) => {
       const common = { transcoder: "layer2", text: TEXT };
       const [encoded, ablation, steering] = await Promise.all([
@@ -385,6 +416,29 @@ Deno.test("a typed text and a change give what mtc encode, ablate and steer give
       assert.equal(loads.length, 1, "the model is loaded once");
       const begin = [encoded, ablation, steering].map(([first]) => first.kind).sort();
       assert.deepEqual(begin, ["waiting", "waiting", "working"]);
+      const effects = async (wanted: object) =>
+        outcome(await lines<MeasuredEffects>(address, "effects", { transcoder: "layer2", ...wanted })).windows;
+      const count = ids.length, told = ablated.text.tokens.slice(1) as { loss_before: number; loss_after: number }[];
+      const [whole, cut, second, beyond] = await effects({
+        which: { prefix: 20 },
+        tokens: [2, count - 1, count + 1, 999],
+      });
+      for (const window of [whole, cut]) {
+        assert.equal(window!.first, 0);
+        assert.equal(window!.before.length, count);
+        for (const [found, expected] of [[window!.before, "loss_before"], [window!.after, "loss_after"]] as const) {
+          found.forEach((loss, i) => {
+            if (told[i][expected] === null) return assert.equal(loss, null, "nothing follows the last token");
+            assert.ok(Math.abs(loss! - told[i][expected]) < 1e-4, `${expected} ${i}: ${loss}, ${told[i][expected]}`);
+          });
+        }
+      }
+      assert.deepEqual([second!.first, second!.before.length, beyond], [count, 2, null], "up to the gap");
+      assert.deepEqual(
+        await effects({ which: { features: [3] }, tokens: [count + 4] }),
+        [null],
+        "behind it nobody knows",
+      );
       const other = await lines(address, "encode", { ...common, transcoder: "layer4" });
       assert.equal(other.at(-1)!.kind, "done");
       assert.ok(
@@ -461,6 +515,11 @@ Deno.test("requests that are none, texts that are too long, and runs that are no
       await refused("encode", JSON.stringify({ transcoder: "../..", text: "a" }), /no such transcoder/);
       await refused("encode", JSON.stringify({ transcoder: "layer2", text: "a" }), /it must be finished/);
       await refused("change", changed({ which: { features: [] } }), /which/);
+      const effects = { transcoder: "layer2", which: { prefix: 1 }, tokens: [1] };
+      await refused("effects", JSON.stringify({ ...effects, tokens: [] }), /tokens/);
+      await refused("effects", JSON.stringify({ ...effects, tokens: Array(65).fill(0) }), /tokens/);
+      await refused("effects", JSON.stringify({ ...effects, which: { group: [0] } }), /which/);
+      await refused("effects", JSON.stringify(effects), /it must be finished/);
       await refused("change", changed({ which: { features: [1], prefix: 3 } }), /which/);
       await refused("change", changed({ which: { features: [-1] } }), /which/);
       await refused("change", changed({ change: { kind: "scale", value: 1e300 } }), /change\.value/);

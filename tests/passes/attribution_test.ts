@@ -175,6 +175,9 @@ Deno.test("what features read and write are the tokens of float64 loops over the
   assert.ok(four.writes!.chance > 0 && four.writes!.chance < 2 * four.writes!.raised[0].value);
   const std = Math.sqrt(centred.reduce((sum, value) => sum + value * value / centred.length, 0));
   assertClose("std", [four.writes!.std], [std], { floor: 0, relative: 1e-4 });
+  const { from, to, counts } = four.writes!.histogram!;
+  assert.equal(counts.reduce((sum, count) => sum + count, 0), centred.length, "every logit is in a bin");
+  assert.ok(from <= first(centred, 1)[0].value && to >= first(centred, -1)[0].value);
   const both = reads.subarray(0, WIDTH).reduce((sum, value, d) => sum + value * decoder[d], 0);
   const lengths = Math.hypot(...reads.subarray(0, WIDTH)) * Math.hypot(...decoder.subarray(0, WIDTH));
   assertClose("reads and writes", [readWriteCosines(reads, one)![0]], [both / lengths], {

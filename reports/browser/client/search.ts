@@ -138,8 +138,13 @@ function matching(table: FeatureTable, reading: ReadingSet | null, typed: string
 /** Texts of reading sets, in lower case, with where each token begins. */
 const joined = new WeakMap<TokenStream, { readonly text: string; readonly starts: Uint32Array }>();
 
-/** [tokens] 1 where a token is part of a text that was looked for; null where it is nowhere. */
-function placesOf(tokens: TokenStream, needle: string): Uint8Array | null {
+/**
+ * The text of a reading set. The first search waits for it, unless somebody has asked for it before.
+ *
+ * @param tokens The reading set.
+ * @returns Its text in lower case, and [tokens + 1] where each token begins in it.
+ */
+export function textOf(tokens: TokenStream): { readonly text: string; readonly starts: Uint32Array } {
   let known = joined.get(tokens);
   if (known === undefined) {
     const starts = new Uint32Array(tokens.id.length + 1), pieces = tokens.texts.map((text) => text.toLowerCase());
@@ -147,7 +152,12 @@ function placesOf(tokens: TokenStream, needle: string): Uint8Array | null {
     known = { text: Array.from(tokens.id, (id) => pieces[id]).join(""), starts };
     joined.set(tokens, known);
   }
-  const { text, starts } = known, found = new Uint8Array(tokens.id.length);
+  return known;
+}
+
+/** [tokens] 1 where a token is part of a text that was looked for; null where it is nowhere. */
+function placesOf(tokens: TokenStream, needle: string): Uint8Array | null {
+  const { text, starts } = textOf(tokens), found = new Uint8Array(tokens.id.length);
   let token = 0, at = text.indexOf(needle);
   if (at < 0) return null;
   for (; at >= 0; at = text.indexOf(needle, at + 1)) {

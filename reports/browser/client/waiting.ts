@@ -5,7 +5,26 @@
  */
 
 import { integer } from "../../format.ts";
-import { get } from "./api.ts";
+import { get, type Standing } from "./api.ts";
+
+/**
+ * Says how work stands.
+ *
+ * @param standing As the server tells it.
+ * @returns One line.
+ */
+export function standingText(standing: Standing): string {
+  if (standing.kind === "waiting") {
+    return `Waiting for ${standing.before} other ${standing.before === 1 ? "piece" : "pieces"} of work …`;
+  }
+  return countedText(standing);
+}
+
+function countedText(
+  { label, done, total }: { readonly label: string; readonly done: number; readonly total: number },
+) {
+  return total > 1 ? `${label}: ${integer(done)} of ${integer(total)} …` : `${label} …`;
+}
 
 /** A page that is there by then is not announced; and how often the server is asked. In milliseconds. */
 const QUIET_MS = 500, EVERY_MS = 500;
@@ -28,8 +47,7 @@ export function showWaiting(element: Element, isServed: boolean): () => void {
     const progress = isServed
       ? await get<{ label: string; done: number; total: number } | null>("progress").catch(() => null)
       : null;
-    const { label = "Loading", done = 0, total = 0 } = progress ?? {};
-    status.textContent = total > 1 ? `${label}: ${integer(done)} of ${integer(total)} …` : `${label} …`;
+    status.textContent = countedText(progress ?? { label: "Loading", done: 0, total: 0 });
     if (!isOver) timer = setTimeout(go, EVERY_MS);
   };
   let timer = setTimeout(go, QUIET_MS);

@@ -136,12 +136,31 @@ Deno.test(
         await page.keyboard.press("n");
         await page.locator("h1", { hasText: `Feature ${numbers[2]}` }).waitFor();
         await page.keyboard.press("[");
-        assert.equal(await page.locator("output").innerText(), "72");
+        const first = page.locator(".slider input[type=number]");
+        assert.equal(await first.inputValue(), "72");
         await page.keyboard.press("[");
-        assert.equal(await page.locator("output").innerText(), "24");
+        assert.equal(await first.inputValue(), "24");
         const isPart = Number(numbers[2]) < 24;
         assert.equal(await page.locator(".slider strong").count(), isPart ? 0 : 1);
         assert.equal(await page.locator(".t.a9").count() > 0, isPart);
+        // Any number will do; between two prefixes nothing was measured, which is said.
+        const number = Number(numbers[2]);
+        for (
+          const [count, line] of [[number + 1, null], [Math.max(1, number), null], [23, /was not measured/], [
+            50,
+            /first 24 leave/,
+          ]] as const
+        ) {
+          await first.fill(String(count));
+          await first.press("Enter");
+          assert.equal(await page.locator(".slider strong").count(), number < count ? 0 : 1, `first ${count}`);
+          assert.equal(await page.locator(".t.a9").count() > 0, number < count, `first ${count}`);
+          if (line) assert.match(await page.locator(".slider p").innerText(), line);
+          assert.equal(await page.locator(".t.u").count() > 0, count >= 24);
+        }
+        await page.locator("h1").focus();
+        await page.keyboard.press("[");
+        assert.equal(await first.inputValue(), "24");
         await page.keyboard.press("u");
         await page.locator("h1", { hasText: "Features of layer 2" }).waitFor();
         assert.match(page.url(), /sort=strength/);

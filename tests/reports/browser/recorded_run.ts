@@ -74,6 +74,7 @@ export async function writeRecordedRun(
       const id = random.below(HOSTILE.length);
       return { id, token: HOSTILE[id], value: 1 / (n + 1) };
     });
+  const histogram = { from: -0.5, to: 0.5, counts: [1, 4, 9, 5, 1] };
   const shares = { embedding: 0.2, earlier_attention: 0.1, earlier_mlps: 0.3, own_attention: 0.4, own_mlp: 0 };
   const kinds = ["embedding", "earlier_attention", "earlier_mlps", "own_attention"] as const;
   const components = kinds.map((kind) => ({
@@ -105,7 +106,11 @@ export async function writeRecordedRun(
       },
       ...{
         cosine: 0.3,
-        tokens: { reads: told(), chance: 0.4, writes: { raised: told(), lowered: told(), chance: 0.2, std: 0.1 } },
+        tokens: {
+          reads: told(),
+          chance: 0.4,
+          writes: { raised: told(), lowered: told(), chance: 0.2, std: 0.1, histogram },
+        },
       },
     })),
     definitions: { reads: "What is read: <b>text</b>." },

@@ -9,6 +9,7 @@ import { integer, percent } from "../../../format.ts";
 import type { Example, FeatureDetail, FeatureTable, SampledExample, TokenStream, TranscoderEntry } from "../../data.ts";
 import { figure, inText } from "../parts.ts";
 import { placeOf, windowOf } from "../places.ts";
+import { type Effects, effectsForm, startEffects } from "./effects.ts";
 
 /** Steps of the tint. */
 const TINTS = 9;
@@ -21,10 +22,14 @@ export interface ExampleState {
   readonly tokens: TokenStream | null;
   /** Ends of the prefixes. */
   readonly ends: readonly number[];
-  /** The prefix that is looked at. */
-  prefix: number;
-  /** Moves the slider. */
-  readonly step: (by: number) => void;
+  /** Only the first so many features are there. */
+  first: number;
+  /** What the model loses, once that was measured; null without a server. */
+  readonly effects: Effects | null;
+  /** Leaves only the first so many. */
+  readonly leave: (first: number) => void;
+  /** Goes to the next end of a prefix, up or down. */
+  readonly step: (by: 1 | -1) => void;
   /** Shows what is known of a token, next to it. */
   readonly tell: (event: Event) => void;
   /** Hides it. */
@@ -35,8 +40,11 @@ export interface ExampleState {
   readonly close: () => void;
 }
 
-/** Prefixes that a reader chose stay chosen from one feature to the next, by how many prefixes there are. */
-const chosen = new Map<number, number>();
+/** What a reader chose stays chosen from one feature to the next, by transcoder. */
+const chosen = new Map<string, number>();
+
+/** Which token of the reading set an element shows, and the feature's activation there. */
+const shownAt = new WeakMap<Element, { readonly token: number; readonly value: number }>();
 
 /**
  * Begins the examples of a page.
@@ -45,6 +53,7 @@ const chosen = new Map<number, number>();
  * @param table All features.
  * @param detail The feature.
  * @param tokens The reading set, if there is one.
+ * @param isServed Whether there is a server, which may have the model.
  * @param update Draws the page anew.
  * @returns The state.
  */
@@ -53,15 +62,16 @@ export function startExamples(
   table: FeatureTable,
   detail: FeatureDetail,
   tokens: TokenStream | null,
+  isServed: boolean,
   update: () => void,
 ): ExampleState {
   let end = 0;
-  const ends = entry.groups.map((size) => end += size), last = ends.length - 1;
+  const ends = entry.groups.map((size) => end += size), all = table.group.length;
   const tip = document.createElement("div");
   tip.className = "tip";
   tip.id = "tip";
   tip.setAttribute("role", "status");
-  const show = (element: HTMLElement) => {
+  const show = (element: Element) => {
     const lines = told(state, element);
     tip.replaceChildren(...lines.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
     document.body.append(tip);
@@ -72,15 +82,23 @@ export function startExamples(
     tip.style.top = `${top + scrollY}px`;
   };
   const state: ExampleState = {
-    ...{ entry, table, detail, tokens, ends, prefix: Math.min(chosen.get(last) ?? last, last) },
-    step(by) {
-      state.prefix = Math.max(0, Math.min(last, state.prefix + by));
-      chosen.set(last, state.prefix);
+    ...{ entry, table, detail, tokens, ends, first: chosen.get(entry.key) ?? all },
+    effects: isServed && tokens !== null && detail.examples.length > 0
+      ? startEffects(entry.key, detail, all, update)
+      : null,
+    leave(first) {
+      if (!Number.isFinite(first)) return;
+      state.first = Math.max(1, Math.min(all, Math.round(first)));
+      chosen.set(entry.key, state.first);
       update();
     },
+    step(by) {
+      const next = by > 0 ? ends.find((one) => one > state.first) : ends.findLast((one) => one < state.first);
+      if (next !== undefined) state.leave(next);
+    },
     tell(event) {
-      const element = (event.target as HTMLElement).closest<HTMLElement>("[data-token]");
-      if (element) show(element);
+      const element = event.target as Element;
+      if (shownAt.has(element)) show(element);
     },
     hide: () => tip.remove(),
     walk(event) {
@@ -89,7 +107,7 @@ export function startExamples(
       if (by === undefined) return;
       event.preventDefault();
       event.stopPropagation();
-      const spans = [...line.querySelectorAll<HTMLElement>("[data-token]")];
+      const spans = [...line.querySelectorAll(".t")];
       const at = spans.findIndex((one) => one.classList.contains("at")),
         peak = spans.findIndex((one) => one.classList.contains("peak"));
       const next = spans[Math.max(0, Math.min(spans.length - 1, at < 0 ? peak : at + by))];
@@ -97,28 +115,39 @@ export function startExamples(
       next.classList.add("at");
       show(next);
     },
-    close: () => tip.remove(),
+    close() {
+      tip.remove();
+      state.effects?.end();
+    },
   };
   return state;
 }
 
+/** The largest prefix within the first features whose error was measured: its index; -1 where there is none. */
+function measuredWithin({ ends, first }: ExampleState): number {
+  return ends.findLastIndex((end) => end <= first);
+}
+
 /** What is known of one token of an example, a line each. */
-function told({ detail, tokens, ends, prefix, table }: ExampleState, element: HTMLElement): string[] {
-  const at = Number(element.dataset.token), value = Number(element.dataset.value);
+function told(state: ExampleState, element: Element): string[] {
+  const { detail, tokens, ends, first, table, effects } = state, { token, value } = shownAt.get(element)!;
   const lines = [`${value > 0 ? `activation ${figure(value)}` : "does not fire"}`];
   const most = table.strength[detail.feature];
   if (value > 0 && most > 0) lines[0] += `, ${percent(value / most, 0)} of its largest`;
   if (tokens !== null) {
-    const { document, position, split } = placeOf(tokens, at);
+    const { document, position, split } = placeOf(tokens, token);
     lines.push(`${document}, token ${integer(position)} (${split})`);
     if (tokens.unexplained.length > 0) {
-      const left = tokens.unexplained.map((column) => `${column[at]} %`).join(", ");
+      const left = tokens.unexplained.map((column) => `${column[token]} %`).join(", ");
       lines.push(`unexplained by the first ${ends.map(integer).join(", ")}: ${left}`);
     }
   }
-  const effect = detail.effect?.ce_rise_per_fire ?? null;
-  if (value > 0 && effect !== null) lines.push(`loss without it: ${figure(effect)} nats for each firing, the mean`);
-  if (detail.feature >= ends[prefix]) lines.push(`no part of the first ${integer(ends[prefix])}`);
+  const measured = effects?.lineAt(token) ?? null, effect = detail.effect?.ce_rise_per_fire ?? null;
+  if (measured !== null) lines.push(measured);
+  else if (value > 0 && effect !== null) {
+    lines.push(`loss without it: ${figure(effect)} nats for each firing, the mean`);
+  }
+  if (detail.feature >= first) lines.push(`no part of the first ${integer(first)}`);
   return lines;
 }
 
@@ -130,7 +159,7 @@ export function exampleList(state: ExampleState): TemplateResult {
   const others = examples.filter(({ quantile }) => quantile !== undefined);
   if (top.length === 0) return html`<p class="missing">Feature ${feature} fires nowhere in the reading set.</p>`;
   return html`
-    ${slider(state)}
+    ${slider(state)} ${effectsForm(state.effects, state.first)}
     <section>
       <h2>Strongest firings</h2>
       <ol class="examples">${top.map((one) => exampleLine(state, tokens, one))}</ol>
@@ -146,41 +175,41 @@ export function exampleList(state: ExampleState): TemplateResult {
 }
 
 function slider(state: ExampleState): TemplateResult | typeof nothing {
-  const { ends, prefix, tokens, detail: { feature } } = state;
-  if (ends.length < 2 || tokens!.unexplained.length === 0) return nothing;
-  const moved = ({ target }: Event) => state.step(Number((target as HTMLInputElement).value) - prefix);
+  const { first, table, tokens, detail: { feature } } = state, all = table.group.length;
+  if (all < 2 || tokens!.unexplained.length === 0) return nothing;
+  const moved = ({ target }: Event) => state.leave(Number((target as HTMLInputElement).value));
   return html`
     <div class="slider">
-      <label>Only the first <output>${integer(ends[prefix])}</output> features
-          <input type="range" min="0" max=${ends.length - 1} step="1" .value=${String(prefix)} @input=${moved}
-            aria-valuetext=${`first ${integer(ends[prefix])}`}></label>
-      <p
-        class="muted">The line under a token is what these leave unexplained of the target there, from <span class="u u0">none</span>
-          to <span class="u u9">all</span>. ${feature >= ends[prefix]
-            ? html`<strong>This feature is no part of them.</strong>`
-            : nothing}</p>
+      <label>Only the first <input type="number" min="1" max=${all} step="1" .value=${String(
+        first,
+      )} @change=${moved}> features</label>
+      <input type="range" min="1" max=${all} step="1" .value=${String(first)} @input=${moved}
+        aria-label="How many features are there" aria-valuetext=${`the first ${integer(first)}`}>
+      <p class="muted">${ofPrefix(state)} ${feature >= first
+        ? html`<strong>This feature is no part of them.</strong>`
+        : nothing}</p>
     </div>
   `;
 }
 
-function exampleLine(
-  state: ExampleState,
-  tokens: TokenStream,
-  { at, offsets, values, quantile }: Example,
-): TemplateResult {
-  const { detail, table, prefix, ends } = state, most = table.strength[detail.feature];
-  const [first, end] = windowOf(tokens, at), isOff = detail.feature >= ends[prefix];
-  const valueAt = new Map(offsets.map((offset, n) => [at + offset, values[n]]));
-  const value = valueAt.get(at) ?? 0, left = tokens.unexplained[prefix], { document } = placeOf(tokens, at);
-  const spans = [];
-  for (let t = first; t < end; t++) {
-    const here = valueAt.get(t) ?? 0, tint = here > 0 ? tintOf(here, most) : 0;
-    const line = left === undefined ? "" : ` u u${Math.min(9, Math.floor(left[t] / 10))}`;
-    const kind = `t a${isOff ? 0 : tint}${t === at ? " peak" : ""}${line}`, own = tokens.texts[tokens.id[t]];
-    const text = inText(t === first ? own.trimStart() || own : own);
-    // In one line: a space here would be one in the text.
-    spans.push(html`<span class=${kind} data-token=${t} data-value=${here}>${text}</span>`);
-  }
+/** What the line under a token is of: errors are measured of whole prefixes, between them only the model could tell. */
+function ofPrefix(state: ExampleState): TemplateResult {
+  const { ends, first } = state, within = measuredWithin(state);
+  if (within < 0) return html`What fewer than the first ${integer(ends[0])} leave unexplained was not measured.`;
+  const isWhole = ends[within] === first;
+  return html`
+    The line under a token is what ${isWhole
+      ? "these"
+      : `the first ${integer(ends[within])}`} leave unexplained of the target there, from <span
+      class="u u0">none</span> to <span class="u u9">all</span>${isWhole
+        ? "."
+        : `: of what lies within the first ${integer(first)}, that was measured.`}
+  `;
+}
+
+function exampleLine(state: ExampleState, tokens: TokenStream, example: Example): TemplateResult {
+  const { at, offsets, values, quantile } = example, value = values[offsets.indexOf(0)];
+  const { document } = placeOf(tokens, at);
   return html`
     <li>
       <span class="value">${figure(value)}${quantile === undefined
@@ -190,9 +219,27 @@ function exampleLine(
         figure(value)
       } in ${document}; arrow keys read token by token`}
         @pointerover=${state.tell} @click=${state.tell} @pointerleave=${state.hide} @blur=${state.hide}
-        @keydown=${state.walk}>${spans}</p>
+        @keydown=${state.walk}>${textOf(state, tokens, example)}</p>
     </li>
   `;
+}
+
+/** The tokens of an example as elements that are made right here: a page has hundreds, and a template each takes several times as long. */
+function textOf(state: ExampleState, tokens: TokenStream, { at, offsets, values }: Example): DocumentFragment {
+  const { detail: { feature }, table, first } = state, most = table.strength[feature], isOff = feature >= first;
+  const valueAt = new Map(offsets.map((offset, n) => [at + offset, values[n]]));
+  const left = tokens.unexplained[measuredWithin(state)], [begin, end] = windowOf(tokens, at);
+  const text = document.createDocumentFragment();
+  for (let token = begin; token < end; token++) {
+    const value = valueAt.get(token) ?? 0, own = tokens.texts[tokens.id[token]], span = document.createElement("span");
+    span.className = `t a${value > 0 && !isOff ? tintOf(value, most) : 0}${token === at ? " peak" : ""}${
+      left === undefined ? "" : ` u u${Math.min(9, Math.floor(left[token] / 10))}`
+    }`;
+    span.textContent = inText(token === begin ? own.trimStart() || own : own);
+    shownAt.set(span, { token, value });
+    text.append(span);
+  }
+  return text;
 }
 
 function tintOf(value: number, most: number): number {

@@ -9,7 +9,7 @@ import { integer } from "../../../format.ts";
 import type { Column, FeatureTable, TranscoderEntry } from "../../data.ts";
 import { addressOf, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
 import { figure, groupBadge, isKnown, label, link, share } from "../parts.ts";
-import { type Choice, chosenFeatures, type Order, ORDERS, type ReadingSet } from "../search.ts";
+import { type Choice, chosenFeatures, type Order, ORDERS, type ReadingSet, textOf } from "../search.ts";
 
 /** Rows that are shown at once. */
 const ROWS = 40;
@@ -62,14 +62,29 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     document.querySelectorAll<HTMLElement>("table.features tbody a")[row]?.focus();
   };
   sessionList(key, shown, address());
+  const filters: Filters = {
+    isOpen: choice.ranges.size > 0 || choice.cluster !== null,
+    toggle({ target }) {
+      const { open } = target as HTMLDetailsElement;
+      if (open === filters.isOpen) return;
+      filters.isOpen = open;
+      app.update();
+    },
+  };
   const step = (by: number) => {
     page = Math.max(0, Math.min(Math.ceil(shown.length / ROWS) - 1, page + by));
     row = -1;
     again(false);
   };
+  // What a search looks in is fetched and joined once there is nothing else to do, so that the first one does not wait for it.
+  const prepare = async () => {
+    const reading = await readingSetOf(app, entry).catch(() => null); // whoever searches hears of it
+    if (reading !== null) requestIdleCallback(() => textOf(reading.tokens));
+  };
   return {
     title: `Features of ${entry.phrase}`,
     key,
+    shown: () => void requestIdleCallback(prepare),
     keys: {
       ...{ j: () => select(1), k: () => select(-1), ArrowDown: () => select(1), ArrowUp: () => select(-1) },
       ...{ n: () => step(1), p: () => step(-1) },
@@ -77,7 +92,7 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     draw: () =>
       html`
         <h1 tabindex="-1">Features of ${entry.phrase}</h1>
-        ${searchForm(entry, table, known, choice, async () => {
+        ${searchForm(entry, table, known, choice, filters, async () => {
           if (choice.text !== "") reading ??= await readingSetOf(app, entry);
           again();
         })}
@@ -160,11 +175,18 @@ export function besideInList(
   };
 }
 
+/** Whether the filters are to be seen: a large dictionary has thousands of clusters to choose from, which nobody waits for who asks for none. */
+interface Filters {
+  isOpen: boolean;
+  readonly toggle: (event: Event) => void;
+}
+
 function searchForm(
   entry: TranscoderEntry,
   { clusters }: FeatureTable,
   bounded: readonly Order[],
   choice: Choice,
+  filters: Filters,
   again: () => void,
 ): TemplateResult {
   const typed = ({ target }: Event) => {
@@ -204,17 +226,23 @@ function searchForm(
         html`<label class="check"><input type="checkbox" .checked=${choice.groups.has(number)} @change=${group(number)}>
         ${groupBadge(number)}<small>${integer(size)}</small></label>`
       )}</fieldset>
-      <details ?open=${choice.ranges.size > 0 || choice.cluster !== null}>
+      <details ?open=${filters.isOpen} @toggle=${filters.toggle}>
         <summary>Filters</summary>
-        <div class="ranges">${bounded.map((order) =>
-          html`<fieldset><legend>${HEADS[order][0]}</legend>${field(order, 0)}${field(order, 1)}</fieldset>`
-        )}${clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
+        ${!filters.isOpen
+          ? nothing
+          : html`<div class="ranges">${
+            bounded.map((order) =>
+              html`<fieldset><legend>${HEADS[order][0]}</legend>${field(order, 0)}${field(order, 1)}</fieldset>`
+            )
+          }${
+            clusters.length === 0 ? nothing : html`<label><span>Cluster</span><select @change=${chosenCluster}>
       <option value="" .selected=${choice.cluster === null}>all</option>
       ${
-          clusters.map(({ tokens, features }, n) =>
-            html`<option value=${n} .selected=${choice.cluster === n}>${tokens.join(" ")} (${features})</option>`
-          )
-        }</select></label>`}</div>
+              clusters.map(({ tokens, features }, n) =>
+                html`<option value=${n} .selected=${choice.cluster === n}>${tokens.join(" ")} (${features})</option>`
+              )
+            }</select></label>`
+          }</div>`}
       </details>
     </form>
   `;

@@ -88,7 +88,7 @@ export const feature: View = async ({ path: [key, given] }, app): Promise<Page> 
   }
   const tokens = entry.has.tokens ? await app.source.part<TokenStream>(`${key}/tokens`) : null;
   const matches = await matchesOf(app, key, number);
-  const examples = startExamples(entry, table, detail, tokens, () => app.update());
+  const examples = startExamples(entry, table, detail, tokens, app.source.isServed, () => app.update());
   const shown: Shown = { key, entry, table, detail, tokens, matches, examples, app };
   return {
     ...page,
@@ -192,7 +192,7 @@ function words(
       html`<p class="muted">Not measured of this feature; <code>${command}</code> does it, of all.</p>`,
     );
   }
-  const { reads, raised, lowered, chance } = words;
+  const { reads, raised, lowered, logits, chance } = words;
   return section(
     "Reads and writes",
     html`
@@ -201,6 +201,10 @@ function words(
             ${raised.length === 0 ? nothing : valued("Raises the logits of", raised)}
             ${lowered.length === 0 ? nothing : valued("Lowers the logits of", lowered)}
           </div>
+      ${logits === null ? nothing : histogram(logits.counts, {
+        ...{ from: figure(logits.from), to: figure(logits.to) },
+        what: "Logits that it moves by so much for each unit of activation",
+      })}
       <p class="muted">By chance, numbers in random order: ${figure(chance.reads)} read, ${figure(
         chance.writes,
       )} raised.</p>

@@ -35,7 +35,7 @@ const KEYS: readonly (readonly [keys: readonly string[], text: string])[] = [
   [["n", "→"], "on a feature's page: the next feature of the list that you came from, or of the dictionary"],
   [["p", "←"], "the one before"],
   [["u"], "back up to the list"],
-  [["["], "only a shorter prefix of the dictionary: the slider over the examples"],
+  [["["], "only a shorter prefix of the dictionary: the slider over the examples, which takes any number"],
   [["]"], "a longer one"],
   [["+", "−", "0"], "on a map: nearer, farther, all of it"],
   [["?"], "this page"],

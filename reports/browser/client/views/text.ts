@@ -8,11 +8,12 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import type { MovedDistribution } from "../../../change_figures.ts";
 import type { EncodedToken } from "../../../encoding_table.ts";
-import { decimal, integer, percent, significant } from "../../../format.ts";
+import { decimal, percent, significant } from "../../../format.ts";
 import { visibleToken } from "../../../tokens.ts";
 import type { TranscoderHead } from "../../data.ts";
 import type { ChangedAnswer, ChangeRequest, EncodedText } from "../../served.ts";
 import { compute, type Standing } from "../api.ts";
+import { standingText } from "../waiting.ts";
 import { addressOf, type App, headOf, type Page, type View } from "../app.ts";
 import { inText, meter, token } from "../parts.ts";
 
@@ -136,13 +137,8 @@ function standingOf({ standing, problem, ending }: Desk): TemplateResult {
       ? html`<p class="missing">${problem}</p>`
       : standing === null
       ? nothing
-      : html`<p>${
-        standing.kind === "waiting"
-          ? `Waiting for ${standing.before} other ${standing.before === 1 ? "piece" : "pieces"} of work …`
-          : html`${standing.label} ${
-            standing.total > 1 ? html`${integer(standing.done)} of ${integer(standing.total)}` : "…"
-          }
-          ${standing.total > 1 ? meter(standing.done, standing.total) : nothing}`
+      : html`<p>${standingText(standing)} ${
+        standing.kind === "working" && standing.total > 1 ? meter(standing.done, standing.total) : nothing
       } <button @click=${() => ending?.abort()}>Stop</button></p>`
   }</div>`;
 }
