@@ -9,6 +9,7 @@ import type { Tap } from "../core/model/sites.ts";
 import type { EvaluationOptions } from "../core/passes/evaluation.ts";
 import type { FinishedTranscoder } from "../core/runs/finished.ts";
 import type { HeldOutSplit } from "../core/text/split.ts";
+import { sayLeftOut } from "./left_out.ts";
 import { Progress } from "./progress.ts";
 
 /** What is measured on which held-out text. */
@@ -73,6 +74,7 @@ export async function onHeldOut<T>(
   const decoder = await loadVisibly((onLoading) =>
     loadRunModel(gpu, files, transcoders, { taps: all, head, maxTokens, onLoading })
   );
+  sayLeftOut();
   const text = { data: moved ?? dataOf(config), reading: rereading(readingOf(config.data)) };
   const source = await openTokenSource({ tokenizer: files, ...text, split, context, seed: null, tokens });
   const progress = new Progress(label);

@@ -9,6 +9,7 @@ import type { Decoder } from "../../core/model/forward.ts";
 import type { Tap } from "../../core/model/sites.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { ReadingSet } from "../../core/text/reading_set.ts";
+import { sayLeftOut } from "../left_out.ts";
 import { Progress } from "../progress.ts";
 
 /** Where what a run was trained on lies, if not where it lay. */
@@ -74,6 +75,7 @@ export async function onReadingSet<T>(
   const [{ directory, config }] = transcoders, tokens = readingTokens(config), { context } = config;
   return await onModel(transcoders, model, async (gpu, files) => {
     // The text is tokenised in a Worker while the model is loaded.
+    sayLeftOut();
     const text = { data: data ?? dataOf(config), reading: rereading(readingOf(config.data)) };
     const source = await openReadingSet({ tokenizer: files, ...text, context, tokens });
     const progress = new Progress(label);

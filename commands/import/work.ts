@@ -23,10 +23,12 @@ import { type StoredEvaluation, writeEvaluation } from "../../core/runs/evaluati
 import { writeFeatures } from "../../core/runs/features.ts";
 import { idOf, nameTranscoders } from "../../core/runs/ids.ts";
 import { readLinearMap, writeLinearMap } from "../../core/runs/linear_map.ts";
+import { FINISHED_FILES } from "../../core/runs/lost_files.ts";
 import { writePreparation } from "../../core/runs/preparation.ts";
 import { writeSamples } from "../../core/runs/samples.ts";
 import { requireSameModel } from "../../core/runs/same_model.ts";
 import { NO_TRAINING } from "../../core/runs/settings.ts";
+import { completeSums } from "../../core/runs/sums.ts";
 import { writeTranscoder } from "../../core/runs/transcoder.ts";
 import { type DataPaths } from "../../core/text/documents.ts";
 import { nameOfData, pinPaths } from "../../core/text/files.ts";
@@ -267,7 +269,7 @@ function withoutGain(transcoder: Transcoder, gain: Float32Array): { transcoder: 
   };
 }
 
-/** Measures a transcoder and writes its files, the weights last. */
+/** Measures a transcoder and writes its files, the weights behind all others, and their checksums. */
 async function importOne(
   gpu: Gpu,
   model: ModelFiles,
@@ -292,6 +294,7 @@ async function importOne(
   await writeFeatures(directory, measured.features);
   await writeEvaluation(directory, evaluation);
   await writeTranscoder(directory, transcoder);
+  await completeSums(directory, FINISHED_FILES);
   return { run: basename(directory), config: { ...config, k }, evaluation };
 }
 

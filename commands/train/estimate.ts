@@ -28,7 +28,7 @@ import {
 import { measureSpeed } from "../../core/estimate/speed.ts";
 import { freeResources, type Resources } from "../../core/estimate/resources.ts";
 import { directoriesOf } from "../../core/training/plan.ts";
-import { wholeBytes } from "../../core/text/files.ts";
+import { textBytes } from "../../core/text/files.ts";
 import { newestCommonStep } from "../../core/training/start.ts";
 import { counted } from "../../reports/format.ts";
 import { bytes } from "../bytes.ts";
@@ -62,7 +62,7 @@ export interface Estimate {
  * @throws {UserError} When the model's files do not fit each other, or the device fails.
  */
 export async function estimate(gpu: Gpu, asked: TrainRequest, atOnce: number = Infinity): Promise<Estimate[]> {
-  const request = { ...asked, wholeBytes: await wholeBytes(asked.data) };
+  const request = { ...asked, textBytes: await textBytes(asked.data) };
   const progress = new Progress("Estimating");
   const show = (done: number, what: string) => progress.show(done, 2, what, null);
   try {

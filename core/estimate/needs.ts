@@ -7,6 +7,7 @@ import { SAMPLE_QUANTILES } from "../analysis/samples.ts";
 import type { Gpu } from "../gpu/device.ts";
 import { CACHED_ROWS } from "../model/embedding.ts";
 import { countedPerContext } from "../text/contexts.ts";
+import { BLOCK_CHARACTERS } from "../text/corpus.ts";
 import { tapsOf } from "../runs/ids.ts";
 import { PIECE_BYTES, PIECES_HELD } from "../training/shard_filler.ts";
 import { widthOf } from "../model/sites.ts";
@@ -75,8 +76,11 @@ const SAMPLE_BYTES = 220;
 const FEATURE_ROW_BYTES = 120, METRICS_ROW_BYTES = 180;
 /** Memory of the Worker that reads text, with what it leaves to the garbage collector, and for each byte of its tokenizer.json: measured. */
 const WORKER_BYTES = 160e6, WORKER_BYTES_PER_TOKENIZER_BYTE = 20;
-/** Memory for each byte of a file that is read whole: its bytes, its characters, their pieces and tokens; measured for 200 and 450 MB. */
-const MEMORY_PER_WHOLE_BYTE = 6;
+/**
+ * Memory for each byte of text that is in memory at once: its characters, its tokens, and those of blocks before it that the garbage
+ * collector has not come to. Measured for files of 450 MB; what the embedded text takes is in {@link WORKER_BYTES}.
+ */
+const MEMORY_PER_TEXT_BYTE = 16, INCLUDED_TEXT_BYTES = 11e6;
 /** Memory of the tokenizer that spells the samples at the end, for each byte of its tokenizer.json: 310 MB for Gemma 3's 33 MB. */
 const SPELLING_BYTES_PER_TOKENIZER_BYTE = 10;
 /** Bytes per second at which checkpoints are read back, turned and written: 390 MB of a 2B transcoder took 4.2 s on two busy cores. */
@@ -153,13 +157,18 @@ function hostNeed(run: PlannedRun, rehearsal: Rehearsal, base: number): Need {
   return needOf([
     { name: "program", amount: base },
     { name: "text Worker", amount: WORKER_BYTES + WORKER_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
-    { name: "largest file of text", amount: MEMORY_PER_WHOLE_BYTE * (run.wholeBytes ?? 0) },
+    { name: "text", amount: MEMORY_PER_TEXT_BYTE * textAtOnce(run.textBytes ?? 0) },
     { name: "tokenizer for samples", amount: SPELLING_BYTES_PER_TOKENIZER_BYTE * model.tokenizerJson.length },
     { name: "embedding rows", amount: 4 * config.dModel * rows },
     { name: "samples", amount: samples.training + samples.final },
     { name: "checkpoints and transfers", amount: Math.max(copies, equations) },
     ...run.activations ? [{ name: "activations under way", amount: PIECES_HELD * bytesPerPiece }] : [],
   ]);
+}
+
+/** Bytes of a text that lie in memory beside those that any text has there. */
+function textAtOnce(bytes: number): number {
+  return Math.max(0, Math.min(bytes, BLOCK_CHARACTERS) - INCLUDED_TEXT_BYTES);
 }
 
 function diskNeed(run: PlannedRun, { checkpoints }: Rehearsal, standing: Standing): Need {

@@ -41,8 +41,8 @@ import { type Preparation, scaledBy, zeroWeights } from "../transcoder/weights.t
 /** What an estimate needs to know of a run. */
 export interface PlannedRun
   extends Pick<TrainingPlan, "settings" | "transcoders" | "model" | "activations" | "resumed"> {
-  /** Bytes of the largest file of its text that is read whole; none if left out. */
-  readonly wholeBytes?: number;
+  /** About how many bytes its text has; the embedded one if left out. */
+  readonly textBytes?: number;
 }
 
 /** What a run does, in its order. */

@@ -47,28 +47,19 @@ export function textFormatOf(path: string): TextFormat | undefined {
 }
 
 /**
+ * Tells whether a file is compressed as a whole or in its pages.
+ *
+ * @param format How it holds its text.
+ */
+export function isCompressed(format: TextFormat): boolean {
+  return /\.(gz|zst)$/.test(format) || format === "parquet";
+}
+
+/**
  * Tells whether a file is one text, and not a record for each of many.
  *
  * @param format How it holds its text.
  */
 export function isOneText(format: TextFormat): boolean {
   return format === "txt" || format.startsWith("txt.");
-}
-
-/**
- * Tells whether a file must be in memory as a whole to be read at all.
- *
- * @param format How it holds its text.
- */
-export function isReadWhole(format: TextFormat): boolean {
-  return isOneText(format) || NAMED.includes(format);
-}
-
-/**
- * Tells whether a file is compressed as a whole.
- *
- * @param format How it holds its text.
- */
-export function isCompressed(format: TextFormat): boolean {
-  return /\.(gz|zst)$/.test(format);
 }

@@ -7,7 +7,7 @@
  * | `tokens` I32 [contexts, context] | token ids, BOS first |
  * | `layer17.resid_mid` F32 [contexts, context, width], one per tap | what the model computes there |
  * | `documents`, `offsets` U32 [contexts, context] | where each token comes from, as in `TokenBatch` |
- * | `positions` U32 [contexts, 8] | where the text stands behind each context, so that a training can go on from there |
+ * | `positions` U32 [contexts, 8 or 9] | where the text stands behind each context, so that a training can go on from there; the ninth number is that of records without text before it, where there are any |
  * | `checksums` U32 [contexts, 4 + taps] | of each tensor's part, in the order in which this table and harvest.json name them |
  *
  * A checksum takes in the harvest's id and the context's number, so that what comes from elsewhere or from another place is noticed too.
@@ -34,12 +34,14 @@ export interface HarvestedContexts {
   readonly activations: readonly Float32Array<ArrayBuffer>[];
 }
 
+/** Numbers of a position, and one more where records without text were left out. */
+const PLACE = 8, PLACE_AND_BAD = 9;
 /** The tensors beside the activations, with the numbers that a context has of each. */
 const BESIDE = {
   tokens: (context: number) => context,
   documents: (context: number) => context,
   offsets: (context: number) => context,
-  positions: () => 8,
+  positions: () => PLACE_AND_BAD,
 } as const;
 const BESIDE_NAMES = Object.keys(BESIDE) as (keyof typeof BESIDE)[];
 const BYTES = 4;
@@ -85,18 +87,19 @@ function bitsOf(array: Float32Array<ArrayBuffer>, first = 0, length = array.leng
   return new Uint32Array(array.buffer, array.byteOffset + BYTES * first, length);
 }
 
-function positionNumbers({ epoch, volume, file, record, byte, section, token }: StreamPosition): number[] {
-  return [epoch, volume, file, record, byte >>> 0, Math.floor(byte / 2 ** 32), section, token];
+function positionNumbers({ epoch, volume, file, record, byte, section, token, bad = 0 }: StreamPosition): number[] {
+  return [epoch, volume, file, record, byte >>> 0, Math.floor(byte / 2 ** 32), section, token, bad];
 }
 
 function positionFrom(numbers: ArrayLike<number>): StreamPosition {
-  const [epoch, volume, file, record, low, high, section, token] = Array.from(numbers);
-  return { epoch, volume, file, record, byte: high * 2 ** 32 + low, section, token };
+  const [epoch, volume, file, record, low, high, section, token, bad = 0] = Array.from(numbers);
+  return { epoch, volume, file, record, byte: high * 2 ** 32 + low, section, token, ...bad > 0 && { bad } };
 }
 
 /** The tensors of a shard but for the checksums, as words. */
 function wordsOf({ batch, positions, activations }: HarvestedContexts): Uint32Array[] {
-  const places = Uint32Array.from(positions.flatMap(positionNumbers));
+  const each = positions.some(({ bad }) => bad !== undefined) ? PLACE_AND_BAD : PLACE;
+  const places = Uint32Array.from(positions.flatMap((position) => positionNumbers(position).slice(0, each)));
   return [batch.ids, batch.document, batch.position, places, ...activations.map((taken) => bitsOf(taken))];
 }
 
@@ -273,7 +276,10 @@ export class Shards {
     };
     const stored = await read("checksums", BESIDE_NAMES.length + all.length);
     const words: Uint32Array<ArrayBuffer>[] = [];
-    for (const name of BESIDE_NAMES) words.push(await read(name, BESIDE[name](context)));
+    const numbers = file.info("positions").shape[1];
+    for (const name of BESIDE_NAMES) {
+      words.push(await read(name, name === "positions" ? numbers : BESIDE[name](context)));
+    }
     for (const t of taps) words.push(await read(tapName(all[t]), context * this.widths[t]));
     const columns = [...BESIDE_NAMES.keys(), ...taps.map((t) => BESIDE_NAMES.length + t)];
     const names = [...BESIDE_NAMES, ...taps.map((t) => tapName(all[t]))];
@@ -299,7 +305,10 @@ export class Shards {
     }
     return {
       batch: { contexts, context, ids, document, position },
-      positions: Array.from({ length: contexts }, (_, c) => positionFrom(places.subarray(c * 8, (c + 1) * 8))),
+      positions: Array.from(
+        { length: contexts },
+        (_, c) => positionFrom(places.subarray(c * numbers, (c + 1) * numbers)),
+      ),
       activations: activations.map(({ buffer }) => new Float32Array(buffer)),
     };
   }
@@ -364,11 +373,12 @@ function checkedShapes(
   // One without contexts is refused with those of another shape.
   const contexts = file.info("tokens").shape[0] || 1, tensors = BESIDE_NAMES.length + taps.length;
   const widths = taps.map((tap, t) => before?.[t] ?? file.info(tapName(tap)).shape[2]);
+  const numbers = file.info("positions").shape[1] === PLACE_AND_BAD ? PLACE_AND_BAD : PLACE;
   const expected: [name: string, dtype: string, shape: number[]][] = [
     ["tokens", "I32", [contexts, context]],
     ["documents", "U32", [contexts, context]],
     ["offsets", "U32", [contexts, context]],
-    ["positions", "U32", [contexts, 8]],
+    ["positions", "U32", [contexts, numbers]],
     ["checksums", "U32", [contexts, tensors]],
     ...taps.map((tap, t): [string, string, number[]] => [tapName(tap), "F32", [contexts, context, widths[t]]]),
   ];

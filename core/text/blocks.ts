@@ -33,8 +33,8 @@ export interface RawBlock {
 
 /** What a document takes besides its characters, counted in characters; it bounds the number of tiny ones. */
 const DOCUMENT_CHARACTERS = 128;
-/** So many records without text are read before that is told of a text in which none has come yet. */
-const MOST_TRIED = 1000;
+/** So many records without text are read before that is told of a text in which none has come yet; fewer of parts, which are long. */
+const MOST_TRIED = 1000, MOST_PARTS_TRIED = 20;
 
 /** A run of files whose blocks follow from one another; where a block begins, the same block is read however one came there. */
 export class Volume {
@@ -85,18 +85,19 @@ export class Volume {
     let leftOut = NOTHING_LEFT_OUT;
     for (let characters = 0, pieces = 0; characters < this.#characters || pieces < LEAST_DOCUMENTS;) {
       if (!await this.#fill()) return { documents, next: null, leftOut };
-      const { record, byte, text, bad, records = 1 } = this.#ahead[this.#taken++];
+      const { record, byte, text, isPart = false, bad, records = 1 } = this.#ahead[this.#taken++];
       this.#place = { file: this.#file, record, byte };
       if (bad) {
         leftOut = { records: leftOut.records + records, first: leftOut.first ?? bad };
-        if (documents.length > 0 || leftOut.records > MOST_TRIED) this.#requireFew(leftOut, documents);
+        const tried = isPart ? MOST_PARTS_TRIED : MOST_TRIED;
+        if (documents.length > 0 || leftOut.records > tried) this.#requireFew(leftOut, documents, tried);
         continue;
       }
-      this.#requireFew(leftOut, documents);
-      const whole = isOneText(this.#files[this.#file].format);
-      documents.push({ file: this.#firstFile + this.#file, record: record - 1, piece: 0, text });
+      this.#requireFew(leftOut, documents, MOST_TRIED);
+      const isWhole = isOneText(this.#files[this.#file].format) && !isPart, file = this.#firstFile + this.#file;
+      documents.push(isPart ? { file, record: 0, piece: record, text } : { file, record: record - 1, piece: 0, text });
       characters += text.length + DOCUMENT_CHARACTERS;
-      pieces += whole ? LEAST_DOCUMENTS : 1;
+      pieces += isWhole ? LEAST_DOCUMENTS : 1;
     }
     return { documents, next: await this.#fill() ? this.#place : null, leftOut };
   }
@@ -111,10 +112,10 @@ export class Volume {
     this.#file = -1;
   }
 
-  #requireFew({ records, first }: LeftOut, documents: readonly Document[]): void {
+  #requireFew({ records, first }: LeftOut, documents: readonly Document[], tried: number): void {
     if (first === null || records <= this.#reading.badLines) return;
     // Where the text itself begins so, it is most likely another column that holds it.
-    const isBeginning = documents.length === 0 && this.#firstFile + this.#file === 0 && records > MOST_TRIED;
+    const isBeginning = documents.length === 0 && this.#firstFile + this.#file === 0 && records > tried;
     throw isBeginning ? nothingButBad(first, this.#reading) : tooManyBad(first, records, this.#reading);
   }
 

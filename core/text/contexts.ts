@@ -50,7 +50,7 @@ export interface StreamPosition {
   section: number;
   /** Tokens of the next section, EOS included where it ends its document, that are taken. */
   token: number;
-  /** Records without text that were left out in the first epoch; absent for none, and where it is read from a harvest. */
+  /** Records without text that were left out in the first epoch; absent for none. */
   bad?: number;
 }
 

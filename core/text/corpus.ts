@@ -235,9 +235,13 @@ class StreamedCorpus implements Corpus {
       this.#open = { volume, reader: new Volume(this.#files.slice(from, to), from, this.#characters, this.#reading) };
     }
     const { documents, next, leftOut } = await this.#open.reader.read(start);
-    // A record is not cut, as its numbers would be those of the records behind it.
+    // Neither a record nor a part is cut, as its numbers would be those of what is behind it.
     const isEnd = next === null && (start.file > 0 || start.record > 0);
-    const parts = splitDocuments(documents, ({ file }) => isOneText(this.#files[file].format), isEnd);
+    const parts = splitDocuments(
+      documents,
+      ({ file, piece }) => piece === 0 && isOneText(this.#files[file].format),
+      isEnd,
+    );
     return {
       documents: parts[this.#split].map((document) => ({ number: this.#number(document), text: document.text })),
       key: [volume, start.file, start.record],

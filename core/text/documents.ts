@@ -10,9 +10,9 @@ export type DataPaths = "builtin" | string[];
 
 /** A place between two records of a file. */
 export interface RecordPlace {
-  /** Records before it, those without text included: lines, rows, or for a `.txt` file 0 or 1. */
+  /** Records before it, those without text included: lines, rows, or for a `.txt` file 0, 1 or its parts. */
   record: number;
-  /** Bytes before it, decompressed; 0 in a parquet file, which is found by its rows. */
+  /** Bytes before it, decompressed; 0 in a file that is found by its rows or entries. */
   byte: number;
 }
 
@@ -20,6 +20,8 @@ export interface RecordPlace {
 export interface TextRecord extends RecordPlace {
   /** The text; empty only where the record is bad. */
   text: string;
+  /** Whether it is a part of a long text, and no document of its own. */
+  isPart?: boolean;
   /** Why the record holds no text where it must; absent where it does. */
   bad?: NoText;
   /** How many records that is true of, all those that end at this place; one if left out. */
@@ -32,7 +34,7 @@ export interface Document {
   readonly file: number;
   /** Which record of that file: a line or row, counted from 0; 0 for a `.txt` file. */
   readonly record: number;
-  /** Which piece of the record, counted from 1; 0 when it is whole. */
+  /** Which piece of the record or part of a long text, counted from 1; 0 when it is whole. */
   readonly piece: number;
   /** The text; never empty. */
   readonly text: string;
@@ -47,7 +49,7 @@ export interface NamedFile {
 }
 
 /**
- * The name that samples and reports call a document by: `speech.txt`, `corpus.jsonl:12` (line 12), `speech.txt#3` (its third piece),
+ * The name that samples and reports call a document by: `speech.txt`, `corpus.jsonl:12` (line 12), `speech.txt#3` (its third piece or part),
  * `speech.txt#21` (what was cut off a held-out piece).
  */
 export function nameDocument({ name, format }: NamedFile, { record, piece }: Omit<Document, "file" | "text">): string {
@@ -64,7 +66,7 @@ export type DocumentNames =
 
 /** Documents have numbers below this: NO_DOCUMENT is the largest u32. */
 const NUMBERS = 2 ** 32 - 1;
-/** Numbers that each file has at least: a `.txt` file is cut into 20 pieces at most, and one of them once more. */
+/** Numbers that each file has at least: a `.txt` file that is short is cut into 20 pieces at most, and one of them once more. */
 const LEAST_NUMBERS = 22;
 
 /**

@@ -7,17 +7,9 @@ import { basename, extname, join, resolve } from "node:path";
 import { UserError } from "../errors.ts";
 import { fileError } from "../files/atomic.ts";
 import { type ByteSource, openFile } from "../files/byte_source.ts";
-import {
-  isCompressed,
-  isReadWhole,
-  NAMED_ENDINGS,
-  searchedFormatOf,
-  TEXT_ENDINGS,
-  textFormatOf,
-} from "../files/text_formats.ts";
+import { isCompressed, NAMED_ENDINGS, searchedFormatOf, TEXT_ENDINGS, textFormatOf } from "../files/text_formats.ts";
 import { isHubReference, parseReference, writeReference } from "../hub/reference.ts";
 import type { DataPaths, NamedFile } from "./documents.ts";
-import { MAX_TEXT_BYTES } from "./utf8.ts";
 
 /** A file that holds text. */
 export interface TextFile extends NamedFile {
@@ -70,19 +62,16 @@ export async function listTextFiles(paths: readonly string[]): Promise<ListedFil
 const LEAST_COMPRESSED = 0.2;
 
 /**
- * What of a text is in memory at once because a file must be read whole: one text, a table or a list in JSON.
+ * About how long a text is.
  *
- * @param data Where the text lies.
- * @returns Bytes of the largest such file; about those that a compressed one undoes to.
+ * @param data Where it lies.
+ * @returns Bytes, of compressed files those that they may undo to; 0 for the embedded text.
  * @throws {UserError} As {@link listTextFiles}.
  */
-export async function wholeBytes(data: DataPaths): Promise<number> {
+export async function textBytes(data: DataPaths): Promise<number> {
   if (data === "builtin") return 0;
   const { files } = await listTextFiles(data);
-  const sizes = files.filter(({ format }) => isReadWhole(format)).map(({ size, format }) => {
-    return Math.min(MAX_TEXT_BYTES, isCompressed(format) ? size / LEAST_COMPRESSED : size);
-  });
-  return Math.max(0, ...sizes);
+  return files.reduce((sum, { size, format }) => sum + (isCompressed(format) ? size / LEAST_COMPRESSED : size), 0);
 }
 
 /** Counts by reason. */

@@ -20,6 +20,7 @@
 import { type BlockStart, VOLUME_START } from "./blocks.ts";
 import { emptyBatch, NO_DOCUMENT, sliceBatch, START, type TokenBatch } from "./contexts.ts";
 import type { Block, BlockSource, Corpus, NumberedDocument } from "./corpus.ts";
+import { type LeftOut, NOTHING_LEFT_OUT } from "./no_text.ts";
 import type { ContextRun } from "./stream.ts";
 
 /** What is drawn from. Equal options give equal contexts. */
@@ -57,6 +58,7 @@ interface Row {
 export class HeldOutStream {
   readonly #options: HeldOutOptions;
   readonly #rows: AsyncGenerator<Row>;
+  #leftOut = NOTHING_LEFT_OUT;
 
   /**
    * Reads nothing yet.
@@ -65,7 +67,12 @@ export class HeldOutStream {
    */
   constructor(options: HeldOutOptions) {
     this.#options = options;
-    this.#rows = drawnRows(options);
+    this.#rows = drawnRows(options, (leftOut) => this.#leftOut = leftOut);
+  }
+
+  /** Records without text between the documents that were drawn from, as far as these were read. */
+  get leftOut(): LeftOut {
+    return this.#leftOut;
   }
 
   /**
@@ -95,8 +102,10 @@ export class HeldOutStream {
   }
 }
 
-async function* drawnRows(options: HeldOutOptions): AsyncGenerator<Row> {
-  const { encode, context, eosId, tokens } = options, perRow = context - 1, documents = await readDocuments(options);
+async function* drawnRows(options: HeldOutOptions, onLeftOut: (leftOut: LeftOut) => void): AsyncGenerator<Row> {
+  const { encode, context, eosId, tokens } = options, perRow = context - 1;
+  const { documents, leftOut } = await readDocuments(options);
+  onLeftOut(leftOut);
   const encoded = documents.map(({ text }) => {
     const tokens = encode(text), ids = new Uint32Array(tokens.length + 1);
     ids.set(tokens);
@@ -113,21 +122,26 @@ async function* drawnRows(options: HeldOutOptions): AsyncGenerator<Row> {
 }
 
 /** The documents of all blocks, or of the first of each volume where that is more than are needed. */
-async function readDocuments({ source, tokens, every = 1 }: HeldOutOptions): Promise<NumberedDocument[]> {
+async function readDocuments(
+  { source, tokens, every = 1 }: HeldOutOptions,
+): Promise<{ documents: NumberedDocument[]; leftOut: LeftOut }> {
   const { blocks } = source, wanted = Math.max(LEAST_BLOCKS, Math.ceil(tokens / BLOCK_TOKENS));
   const count = blocks.reduce((sum, count) => sum + count, 0), isAll = wanted >= count;
   const step = count > 1 ? every : 1;
   const shares = isAll ? blocks.map(() => Infinity) : shareDraws(blocks, wanted);
   const documents: NumberedDocument[] = [];
+  let { records, first } = NOTHING_LEFT_OUT;
   for (const [volume, share] of shares.entries()) {
     let start: BlockStart | null = VOLUME_START;
     for (let n = 0; n < share && start !== null; n++) {
       const block: Block = await source.read(volume, start);
       block.documents.forEach((document, i) => i % step === 0 && documents.push(document));
       start = block.next;
+      records += block.leftOut?.records ?? 0;
+      first ??= block.leftOut?.first ?? null;
     }
   }
-  return documents;
+  return { documents, leftOut: { records, first } };
 }
 
 /**

@@ -14,10 +14,10 @@ export interface TextReading {
   /** The most records of the training text that are left out because they hold no text; with one more, reading ends. */
   readonly badLines: number;
   /**
-   * What becomes of a damaged file: what follows the damage is {@link DAMAGED_RECORDS} records without text, or it is an error, with the
-   * way to leave it out where this command line knows one. The first if left out.
+   * What becomes of a damaged file: what follows the damage is {@link DAMAGED_RECORDS} records without text, or it is an error that says how
+   * to leave it out. The first if left out.
    */
-  readonly damage?: "leave" | "ask" | "refuse";
+  readonly damage?: "leave" | "ask";
   /** Whether a run or a harvest began with it, so that it is not for this command line to choose another column. */
   readonly isRecorded?: true;
 }
@@ -39,16 +39,13 @@ export const PLAIN_READING: TextReading = { column: "text", badLines: 0 };
 
 /**
  * The reading of what is read once more, for other figures than training's: whatever holds no text is left out, as what there was to say of
- * it has been said. A file that is damaged is not, unless the reading would have let it pass.
+ * it has been said. Where a damaged file may still be mended or left out for good, it is an error.
  *
  * @param reading How the text was read at first.
  * @param otherwise What becomes of a damaged file then.
  * @returns The same without a limit.
  */
-export function rereading(
-  reading: TextReading = PLAIN_READING,
-  otherwise: "ask" | "refuse" = "refuse",
-): TextReading {
+export function rereading(reading: TextReading = PLAIN_READING, otherwise: "leave" | "ask" = "leave"): TextReading {
   return { ...reading, badLines: Infinity, damage: reading.badLines >= DAMAGED_RECORDS ? "leave" : otherwise };
 }
 

@@ -7,6 +7,7 @@ import { UserError } from "../errors.ts";
 import { endWorker } from "../workers.ts";
 import { type ContextBatch, copyContexts, emptyBatch, sliceBatch, START, type StreamPosition } from "./contexts.ts";
 import { documentName, type DocumentNames } from "./documents.ts";
+import type { LeftOut } from "./no_text.ts";
 import type { HeldOutSplit } from "./split.ts";
 import type { TextSummary } from "./summary.ts";
 import { lookAt, watchedMemory } from "./watched.ts";
@@ -90,6 +91,18 @@ let tellWait: (bytes: number) => void = () => {};
  */
 export function onWait(listener: (bytes: number) => void): void {
   tellWait = listener;
+}
+
+/** Hears of what is left out. */
+let tellLeftOut: (leftOut: LeftOut) => void = () => {};
+
+/**
+ * Asks to be told where a text that is drawn from has records without text, once for each time that it is opened.
+ *
+ * @param listener Hears how many, and of the first.
+ */
+export function onLeftOut(listener: (leftOut: LeftOut) => void): void {
+  tellLeftOut = listener;
 }
 
 /** Requests to the Worker and their replies, which come in the order of the requests. */
@@ -250,6 +263,7 @@ class PrefetchingSource implements TokenSource {
       this.#aheadRuns = Math.min(AHEAD_RUNS, 2 * this.#aheadRuns);
       const reply = await this.#worker.patiently(this.#ahead.shift()!);
       if (reply.kind !== "run") throw new Error(`Cannot read contexts: the Worker answered "${reply.kind}"`);
+      if (this.#run === undefined && reply.leftOut.records > 0) tellLeftOut(reply.leftOut);
       this.#run = reply;
       this.#taken = 0;
     }

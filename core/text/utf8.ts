@@ -3,29 +3,33 @@
  * @module
  */
 import { UserError } from "../errors.ts";
+import type { Bytes } from "./decompress.ts";
 import type { NoText } from "./no_text.ts";
 
-/** A text as long as V8's longest string cannot be decoded. */
-export const MAX_TEXT_BYTES = 2 ** 29 - 25;
+/** A record that is longer holds no text: what is in memory of a text would go with its longest record. */
+export const MOST_RECORD_BYTES: number = 2 ** 25;
+/** One that is still longer ends the reading, as it may have no end. */
+const MOST_AWAITED_BYTES = 2 ** 29 - 25;
 
 /**
- * Makes sure that a text can be decoded, before it takes memory.
+ * Makes sure that a record, or a page of them, comes to an end before it takes memory or time without limit.
  *
  * @param bytes How many it has, or has so far.
  * @param where The file, and the line or row where there is one, for messages.
  * @throws {UserError} when they are too many.
  */
 export function checkTextBytes(bytes: number, where: string): void {
-  if (bytes <= MAX_TEXT_BYTES) return;
+  if (bytes <= MOST_AWAITED_BYTES) return;
   throw new UserError({
     action: `read ${where}`,
-    requirement: `one document holds at most ${MAX_TEXT_BYTES} bytes`,
+    requirement: `one document holds at most ${MOST_RECORD_BYTES} bytes`,
     found: `this one has ${bytes} or more`,
-    remedy: "cut it into several files",
+    remedy: "cut it into several",
   });
 }
 
-const strict = new TextDecoder("utf-8", { fatal: true });
+/** Marks are no text, and those of a file are left out before. */
+const strict = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
 /** Encodings with two or four bytes to a character, by their byte-order marks; those of four begin as those of two do. */
 const MARKED: readonly (readonly [name: string, mark: readonly number[]])[] = [
@@ -64,23 +68,67 @@ export function wideEncodingOf(bytes: Uint8Array): { readonly name: string; read
   return name === null ? null : { name, isMarked: false };
 }
 
+const MARK_8 = [0xef, 0xbb, 0xbf];
+
 /**
- * Decodes a whole file: UTF-8, or UTF-16 with a byte-order mark, as Windows writes it.
+ * A file's bytes as UTF-8 without a byte-order mark. UTF-16 is turned into it where a mark tells it, as Windows writes it.
  *
- * @param bytes The file's content.
+ * @param bytes The file's content from its beginning.
  * @param path The file, for messages.
- * @throws {UserError} When it is in another encoding, is too long, or has characters that no text has.
+ * @throws {UserError} While it is read, when it is in another encoding.
  */
-export function decodeFile(bytes: Uint8Array, path: string): string {
-  const wide = wideEncodingOf(bytes);
-  if (wide === null) return checkCharacters(decodeText(bytes, path), path);
-  if (!wide.isMarked || wide.name.startsWith("UTF-32")) throw wrongEncoding(path, wide.name);
-  try {
-    return checkCharacters(new TextDecoder(wide.name.toLowerCase(), { fatal: true }).decode(bytes), path);
-  } catch (error) {
-    if (error instanceof UserError) throw error;
-    throw wrongEncoding(path, wide.name);
+export async function* utf8Of(bytes: Bytes, path: string): AsyncGenerator<Uint8Array> {
+  const pieces = begunWith(bytes, PROBED_BYTES), { value: beginning = new Uint8Array() } = await pieces.next();
+  const wide = wideEncodingOf(beginning);
+  if (wide === null) {
+    yield MARK_8.every((byte, i) => beginning[i] === byte) ? beginning.subarray(MARK_8.length) : beginning;
+    return yield* pieces;
   }
+  if (!wide.isMarked || wide.name.startsWith("UTF-32")) throw wrongEncoding(path, wide.name);
+  const decoder = new TextDecoder(wide.name.toLowerCase(), { fatal: true }), encoder = new TextEncoder();
+  const turned = (piece?: Uint8Array) => {
+    try {
+      return encoder.encode(decoder.decode(piece, { stream: piece !== undefined }));
+    } catch {
+      throw wrongEncoding(path, wide.name);
+    }
+  };
+  yield turned(beginning);
+  for await (const piece of pieces) yield turned(piece);
+  turned();
+}
+
+/** The same bytes, of which the first piece has so many at least where there are as many. */
+async function* begunWith(bytes: Bytes, least: number): AsyncGenerator<Uint8Array> {
+  let held: Uint8Array[] = [], length = 0, isBegun = false;
+  for await (const piece of bytes) {
+    if (!isBegun) {
+      held.push(piece);
+      length += piece.length;
+      if (length < least) continue;
+      isBegun = true;
+      yield joined(held);
+      held = [];
+    } else yield piece;
+  }
+  if (!isBegun && length > 0) yield joined(held);
+}
+
+/**
+ * Joins pieces of bytes.
+ *
+ * @param pieces The pieces; one alone is not copied.
+ * @returns All of them, one after the other.
+ */
+export function joined(pieces: readonly Uint8Array[]): Uint8Array {
+  if (pieces.length === 1) return pieces[0];
+  const whole = new Uint8Array(pieces.reduce((length, piece) => length + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    whole.set(piece, at);
+    at += piece.length;
+  }
+  return whole;
 }
 
 /**
@@ -99,48 +147,32 @@ export function wrongEncoding(path: string, name: string): UserError {
 }
 
 /**
- * Makes sure that a text has no NUL: where there is one, what was read is something else, or was cut or joined badly.
+ * Decodes a text that must have no NUL: where there is one, what was read is something else, or was cut or joined badly.
  *
- * @param text The text.
- * @param where The file, and the line or row where there is one, for messages.
- * @returns The text.
- * @throws {UserError} When it has one.
+ * @param bytes The text, in UTF-8.
+ * @param where The file, and the part of it where it is one, for messages.
+ * @returns The text, or why there is none.
  */
-export function checkCharacters(text: string, where: string): string {
-  const place = text.indexOf("\0");
+export function decodedText(bytes: Uint8Array, where: string): string | NoText {
+  const text = decodedOrNot(bytes, where), place = typeof text === "string" ? text.indexOf("\0") : -1;
   if (place < 0) return text;
-  throw new UserError({
-    action: `read ${where}`,
+  return {
+    where,
     requirement: "text must have no NUL characters",
     found: `character ${place + 1} of this one is one`,
     remedy: "it may be no text; else remove them, for example with tr -d '\\000'",
-  });
+  };
 }
 
 /**
- * Decodes UTF-8, without its byte-order mark.
+ * Decodes a record.
  *
- * @param bytes The text.
- * @param where The file, and the line or row where there is one, for messages.
- * @throws {UserError} when the bytes are not UTF-8 or too many.
- */
-export function decodeText(bytes: Uint8Array, where: string): string {
-  const text = decodedOrNot(bytes, where);
-  if (typeof text === "string") return text;
-  const { requirement, found, remedy } = text;
-  throw new UserError({ action: `read ${where}`, requirement, found, remedy });
-}
-
-/**
- * Decodes UTF-8 as {@link decodeText} does, where what cannot be decoded is no failure of the whole.
- *
- * @param bytes The text.
+ * @param bytes The record, in UTF-8.
  * @param where The file, and the line or row, for messages.
  * @returns The text, or why there is none.
- * @throws {UserError} when the bytes are too many.
  */
 export function decodedOrNot(bytes: Uint8Array, where: string): string | NoText {
-  checkTextBytes(bytes.length, where);
+  if (bytes.length > MOST_RECORD_BYTES) return tooLong(bytes.length, where);
   try {
     return strict.decode(bytes);
   } catch {
@@ -151,4 +183,15 @@ export function decodedOrNot(bytes: Uint8Array, where: string): string | NoText 
       remedy: "convert it, for example from Latin-1: iconv -f ISO-8859-1 -t UTF-8 in > out",
     };
   }
+}
+
+/**
+ * What is said of a record that is too long.
+ *
+ * @param bytes How many it has.
+ * @param where The file, and the line or row.
+ */
+export function tooLong(bytes: number, where: string): NoText {
+  const requirement = `one document holds at most ${MOST_RECORD_BYTES} bytes`;
+  return { where, requirement, found: `this one has ${bytes}`, remedy: "cut it into several" };
 }

@@ -9,6 +9,7 @@ import type { StreamPosition } from "./contexts.ts";
 import { openCorpus } from "./corpus.ts";
 import type { DataPaths, DocumentNames } from "./documents.ts";
 import { HeldOutStream } from "./held_out.ts";
+import { type LeftOut, NOTHING_LEFT_OUT } from "./no_text.ts";
 import { PLAIN_READING, type TextReading } from "./reading.ts";
 import type { Split } from "./split.ts";
 import { type ContextRun, ContextStream } from "./stream.ts";
@@ -45,11 +46,11 @@ export type Request =
   | { kind: "next" }
   | { kind: "close" };
 
-/** What the Worker answers; `closed` is its last word. `reason` is that of a UserError; null for a defect. */
+/** What the Worker answers; `closed` is its last word. `leftOut` is of what is drawn from, `reason` is that of a UserError; null for a defect. */
 export type Reply =
   | { kind: "closed" }
   | { kind: "opened"; names: DocumentNames; summary: TextSummary }
-  | ({ kind: "run"; ended: boolean } & ContextRun)
+  | ({ kind: "run"; ended: boolean; leftOut: LeftOut } & ContextRun)
   | { kind: "failed"; reason: Reason | null; message: string; stack: string | undefined };
 
 /** The part of a Worker's global scope that is used here; the type library of this project is the window's. */
@@ -67,7 +68,7 @@ const TRAINING_DOCUMENTS = 19;
 const SECTION_CHARACTERS = 4096;
 
 const scope = globalThis as unknown as WorkerScope;
-let stream: Pick<ContextStream, "next">;
+let stream: Pick<ContextStream, "next"> & { readonly leftOut?: LeftOut };
 let contexts = 1;
 /** The first run for training, which tells whether the text is long enough; its failure is that of opening. */
 let first: ContextRun | undefined;
@@ -117,7 +118,7 @@ async function next(): Promise<Reply> {
   await toEventLoop();
   const run = first ?? await stream.next(contexts);
   first = undefined;
-  return { kind: "run", ended: run.positions.length < contexts, ...run };
+  return { kind: "run", ended: run.positions.length < contexts, leftOut: stream.leftOut ?? NOTHING_LEFT_OUT, ...run };
 }
 
 /**

@@ -17,7 +17,7 @@ export interface Harvested {
   readonly buffers: number;
   /** What of their tokens is drawn, and what is not. */
   readonly counts: TokenCounts;
-  /** Records without text that were left out on the way; absent for none, and where a harvest is read. */
+  /** Records without text that were left out on the way; absent for none. */
   readonly bad_records?: number;
 }
 

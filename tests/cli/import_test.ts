@@ -52,8 +52,11 @@ Deno.test("mtc import: a transcoder of Gemma Scope is a run that is evaluated, e
       "features.csv",
       "preparation.safetensors",
       "samples.jsonl",
+      "sums.json",
       "transcoder.safetensors",
     ]);
+    const sums = JSON.parse(await Deno.readTextFile(join(run, "sums.json")));
+    assert.deepEqual(Object.keys(sums), names(run).filter((name) => name !== "sums.json"));
     assert.equal(k, Math.round(told.l0));
     const read = await loadTranscoder(join(run, "transcoder.safetensors"));
     assertClose("W_enc", read.weights.encoder, whole.weights.encoder, { floor: 1e-7, relative: 1e-6 });

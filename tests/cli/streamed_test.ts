@@ -1,4 +1,4 @@
-/** A run on a text that does not fit into memory at once: streamed, resumed to the same bytes, refused when it has changed, reported. */
+/** A run on a damaged text that does not fit into memory at once: streamed, resumed to the same bytes, refused when it has changed, reported. */
 
 import assert from "node:assert/strict";
 import { join } from "node:path";
@@ -15,16 +15,24 @@ async function train(...args: string[]) {
   return await mtc("train", ...args);
 }
 
-Deno.test("a streamed text: a killed run ends with the same bytes, another text is refused, the reports tell its size", () =>
+/** Lines of which every hundredth holds no text, and of which the end is cut off. */
+function damaged(lines: readonly string[]): Uint8Array {
+  const spoilt = lines.map((text, i) => i % 100 === 50 ? JSON.stringify({ body: text }) + "\n" : jsonl([text]));
+  const whole = gzipSync(bytesOf(spoilt.join("")));
+  return whole.subarray(0, Math.floor(0.9 * whole.length));
+}
+
+Deno.test("a streamed text with bad lines and a damaged file: a killed run ends with the same bytes, from a harvest too; another text is refused, the reports tell its size", () =>
   inDirectory(async (directory) => {
     const data = join(directory, "texts"), first = join(data, "a.jsonl.gz");
     await Deno.mkdir(data);
-    await Deno.writeFile(first, gzipSync(bytesOf(jsonl(texts.slice(0, 800)))));
+    await Deno.writeFile(first, damaged(texts.slice(0, 800)));
     await Deno.writeFile(join(data, "b.jsonl.zst"), zstdCompressSync(bytesOf(jsonl(texts.slice(800)))));
-    const args = [...SMALL, "--data", data, "--layers", "2", "--runs", directory, "--name"];
+    const args = [...SMALL, "--data", data, "--layers", "2", "--bad-lines", "2000", "--runs", directory, "--name"];
 
     const { code, stderr } = await train(...args, "whole");
     assert.equal(code, 0, stderr);
+    assert.match(stderr, /; 1,007 records that hold no text$/m);
     const child = new Deno.Command(Deno.execPath(), {
       args: ["run", "--no-check", "-A", MAIN, "train", ...args, "killed"],
       stdout: "null",
@@ -36,7 +44,7 @@ Deno.test("a streamed text: a killed run ends with the same bytes, another text 
     await child.status;
 
     const content = await Deno.readFile(first);
-    await Deno.writeFile(first, gzipSync(bytesOf(jsonl(texts.slice(0, 799)))));
+    await Deno.writeFile(first, damaged(texts.slice(0, 799)));
     const changed = await train("--resume", join(directory, "killed"));
     assert.equal(changed.code, 1);
     assert.match(
@@ -49,6 +57,18 @@ Deno.test("a streamed text: a killed run ends with the same bytes, another text 
     const finished = (name: string) => finishedContent(join(directory, name, "layer2"));
     assert.deepEqual(await finished("killed"), await finished("whole"));
 
+    const { harvest: { command } } = JSON.parse((await train(...args, "hint", "--dry-run", "--json")).stdout);
+    const shards = join(directory, "shards"), [, ...harvest] = command.replace(/ --out .*/, "").split(" ");
+    const harvested = await mtc(...harvest, "--out", shards);
+    assert.equal(harvested.code, 0, harvested.stderr);
+    const settings = [...SMALL.slice(2), "--runs", directory, "--name", "harvested"];
+    const fromShards = await train(...settings, "--activations", shards);
+    assert.equal(fromShards.code, 0, fromShards.stderr);
+    assert.match(fromShards.stderr, /; 1,007 records that hold no text$/m);
+    const { "config.json": _, ...files } = await finished("harvested"),
+      { "config.json": __, ...others } = await finished("whole");
+    assert.deepEqual(files, others);
+
     const { samples, config } = await readLayer(join(directory, "whole", "layer2"));
     const { documents, train_documents, held_out_documents, file_count } = config.data;
     assert.deepEqual([documents, train_documents, held_out_documents, file_count], [null, null, null, 2]);
@@ -60,6 +80,10 @@ Deno.test("a streamed text: a killed run ends with the same bytes, another text 
     }
     const evaluated = await mtc("evaluate", "--run", join(directory, "whole"), "--tokens", "500");
     assert.equal(evaluated.code, 0, evaluated.stderr);
+    assert.match(
+      evaluated.stderr,
+      /^mtc: left out of the text 1,007 records that hold no text; the first is \S+a\.jsonl\.gz line 51: /m,
+    );
     const out = join(directory, "out");
     const reported = await mtc("report", "--quick", "--runs", directory, "--out", out);
     assert.equal(reported.code, 0, reported.stderr);

@@ -158,6 +158,25 @@ Deno.test("a place beyond four gigabytes of a file is kept exactly", async () =>
   assert.deepEqual((await standingOf(directory)).position, position);
 });
 
+Deno.test("records without text before a context are kept with its place, where there are any", async () => {
+  const directory = join(home, "bad"),
+    places = [START, { ...START, token: 7, bad: 2 }, { ...START, token: 8, bad: 70000 }];
+  await Deno.mkdir(directory);
+  await Deno.writeTextFile(join(directory, "harvest.json"), JSON.stringify({ ...wanted, precision_errors: {} }));
+  const activations = WIDTHS.map((width) => new Float32Array(3 * CONTEXT * width).fill(0.5));
+  const content = { batch: randomText(3, CONTEXT, 1), positions: places, activations };
+  await writeShard(directory, { ...wanted, precision_errors: {} }, 0, 0, content);
+  const rest = {
+    batch: randomText(1, CONTEXT, 1),
+    positions: [START],
+    activations: WIDTHS.map((width) => new Float32Array(CONTEXT * width)),
+  };
+  await writeShard(directory, { ...wanted, precision_errors: {} }, 1, 3, rest);
+  const shards = await openShards(directory);
+  assert.deepEqual((await shards.read(0, 4, [0])).positions, [...places, START]);
+  await shards.close();
+});
+
 Deno.test("activations that are not finite are not written", async () => {
   const directory = join(home, "infinite");
   await Deno.mkdir(directory);

@@ -47,6 +47,12 @@ export function concatenated(...parts: Uint8Array[]): Uint8Array<ArrayBuffer> {
   return whole;
 }
 
+/** Bytes as a stream of pieces. */
+export const inPieces = (bytes: Uint8Array<ArrayBuffer>, length: number): ReadableStream<Uint8Array<ArrayBuffer>> =>
+  ReadableStream.from(
+    Array.from({ length: Math.ceil(bytes.length / length) }, (_, i) => bytes.slice(i * length, (i + 1) * length)),
+  );
+
 export const jsonl = (texts: readonly string[]) => texts.map((text) => JSON.stringify({ text }) + "\n").join("");
 
 /** A parquet file of a column beside the text; with or without an index of its pages. */

@@ -6,9 +6,11 @@ import { describePassedOver } from "../../core/runs/passed_over.ts";
 import { textLines } from "../../commands/train/text_lines.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
 import { listTextFiles } from "../../core/text/files.ts";
-import { decodeFile, wideEncodingOf } from "../../core/text/utf8.ts";
+import { memorySource } from "../../core/files/byte_source.ts";
+import { wideEncodingOf } from "../../core/text/utf8.ts";
 import { fileSize } from "../../reports/format.ts";
-import { assertRefused, bytesOf, jsonl, withFiles } from "./corpora.ts";
+import { assertRefused, bytesOf, inPieces, jsonl, withFiles } from "./corpora.ts";
+import { everyRecord } from "./every_record.ts";
 
 const WORDS = "the state of the Union is strong, and its people are one. ".repeat(20);
 const LINES = jsonl(Array.from({ length: 45 }, (_, i) => `text ${i}`));
@@ -71,13 +73,18 @@ function wide(text: string, bytesEach: 2 | 4, isLittle: boolean): Uint8Array<Arr
 
 Deno.test("UTF-16 with a byte-order mark is read; other encodings are told by name, with what converts them", async () => {
   const text = `“Übrigens”: ${WORDS}`, content = { [`UTF-8`]: bytesOf(text), marked8: bytesOf("\ufeff" + text) };
-  assert.equal(decodeFile(content["UTF-8"], "a.txt"), text);
-  assert.equal(decodeFile(content.marked8, "a.txt"), text);
+  /** What a file holds, whose bytes come in pieces of any length. */
+  const read = async (bytes: Uint8Array<ArrayBuffer>, length = bytes.length) => {
+    const source = { ...memorySource("a.txt", bytes), stream: (at: number) => inPieces(bytes.subarray(at), length) };
+    return (await everyRecord(source, "txt")).map(({ text }) => text).join("");
+  };
+  assert.equal(await read(content["UTF-8"]), text);
+  for (const length of [1, 2, 3, 5000]) assert.equal(await read(content.marked8, length), text);
   for (const isLittle of [true, false]) {
     const marked = wide("\ufeff" + text, 2, isLittle), name = isLittle ? "LE" : "BE";
-    assert.equal(decodeFile(marked, "a.txt"), text);
-    assert.throws(
-      () => decodeFile(marked.subarray(0, marked.length - 1), "a.txt"),
+    for (const length of [1, 3, 5000]) assert.equal(await read(marked, length), text);
+    await assertRefused(
+      read(marked.slice(0, marked.length - 1)),
       /looks like UTF-16/,
       "half a character",
     );
@@ -87,18 +94,18 @@ Deno.test("UTF-16 with a byte-order mark is read; other encodings are told by na
       const message = new RegExp(
         `a\\.txt: text must be UTF-8, this looks like ${encoding}; .*iconv -f ${encoding} -t UTF-8`,
       );
-      assert.throws(() => decodeFile(bytes, "a.txt"), message);
+      await assertRefused(read(bytes), message);
     }
   }
   for (const other of [bytesOf("a\0b".repeat(9)), new Uint8Array(99), bytesOf(text), new Uint8Array()]) {
     assert.equal(wideEncodingOf(other), null);
   }
-  assert.throws(
-    () => decodeFile(bytesOf("ab\0"), "a.txt"),
+  await assertRefused(
+    read(bytesOf("ab\0")),
     /must have no NUL characters, character 3 of this one is one/,
   );
-  assert.throws(
-    () => decodeFile(Uint8Array.of(0x66, 0xfc, 0x72), "a.txt"),
+  await assertRefused(
+    read(Uint8Array.of(0x66, 0xfc, 0x72)),
     /valid UTF-8, this is not; .*iconv -f ISO-8859-1/,
   );
   await withFiles({ "a.jsonl": wide(LINES, 2, true), "b.txt": wide("\ufeff" + WORDS, 2, true) }, async (folder) => {

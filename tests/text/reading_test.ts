@@ -11,13 +11,15 @@ import { UsageError, UserError } from "../../core/errors.ts";
 import { memorySource } from "../../core/files/byte_source.ts";
 import type { StreamPosition } from "../../core/text/contexts.ts";
 import { openCorpus } from "../../core/text/corpus.ts";
+import type { LeftOut } from "../../core/text/no_text.ts";
 import { parquetRecords } from "../../core/text/parquet.ts";
 import { DAMAGED_RECORDS, PLAIN_READING, rereading, type TextReading } from "../../core/text/reading.ts";
+import { onLeftOut, openTokenSource } from "../../core/text/source.ts";
 import { readingOf } from "../../core/text/summary.ts";
 import { parseLooseJson } from "../../core/text/text_of.ts";
 import { leftOutOfRun } from "../../reports/held_out.ts";
 import { writeSyntheticRun } from "../reports/synthetic_run.ts";
-import { assertRefused, bytesOf, compressed, inEveryFormat, openStream, withFiles } from "./corpora.ts";
+import { assertRefused, bytesOf, compressed, inEveryFormat, openStream, tokenizerFiles, withFiles } from "./corpora.ts";
 
 const TEXTS = Array.from({ length: 60 }, (_, i) => `text ${i} of "content", with a comma`);
 const UNLIMITED = 1e9;
@@ -261,11 +263,21 @@ Deno.test("what follows the damage of a file is a thousand records without text,
     for (const refused of [reading("text"), reading("text", DAMAGED_RECORDS - 1), rereading(reading("text"), "ask")]) {
       await assertRefused(toEnd(refused), new RegExp(told.source + advised.source));
     }
-    await assertRefused(
-      toEnd(rereading(reading("text", 10))),
-      /whole gzip file, [^;]*; download or compress it again$/,
-    );
-    await toEnd(rereading(reading("text", DAMAGED_RECORDS)));
+    for (const limit of [0, 10, DAMAGED_RECORDS]) await toEnd(rereading(reading("text", limit)));
+    const heard: LeftOut[] = [];
+    onLeftOut((leftOut) => heard.push(leftOut));
+    const heldOut = {
+      tokenizer: tokenizerFiles,
+      data: paths,
+      reading: rereading(reading("text")),
+      context: 16,
+      seed: null,
+    };
+    const source = await openTokenSource({ ...heldOut, split: "test" });
+    for (let done = false; !done;) ({ done } = await source.next(8));
+    await source.close();
+    assert.deepEqual(heard.map(({ records }) => records), [DAMAGED_RECORDS], "what is drawn from tells it, once");
+    assert.match(heard[0].first!.where, /a\.jsonl\.gz$/);
   }));
 
 Deno.test("a file that is no archive, and one whose checksum does not fit, are refused beside whole files by the default of --bad-lines", async () => {
