@@ -190,7 +190,7 @@ export function movedDataOption(): Option {
 }
 
 /** Records without text that are left out where nothing is said of them: so few do no text harm. */
-const BAD_LINES = 10;
+export const BAD_LINES = 10;
 
 /**
  * Declares `--text-column`.

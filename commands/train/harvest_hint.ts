@@ -9,6 +9,8 @@ import { contextsPerShard, widthsOf } from "../../core/passes/harvest.ts";
 import { tapsOf } from "../../core/runs/ids.ts";
 import { harvestBytes } from "../../core/runs/shards.ts";
 import { bufferLayout, contextsDrawn } from "../../core/training/buffer.ts";
+import { PLAIN_READING, type TextReading } from "../../core/text/reading.ts";
+import { BAD_LINES } from "../options.ts";
 import type { TrainRequest } from "./request.ts";
 
 /** A harvest from which a run could be trained. */
@@ -28,7 +30,7 @@ export interface HarvestHint {
  * @returns The harvest; null for a run that has one, or was begun without.
  */
 export function harvestHint(request: TrainRequest): HarvestHint | null {
-  const { settings, transcoders, model, data, activations, resumed } = request;
+  const { settings, transcoders, model, data, reading = PLAIN_READING, activations, resumed } = request;
   if (activations || resumed) return null;
   const { context, steps, data_seed, precision } = settings, contexts = contextsDrawn(bufferLayout(settings), steps);
   const harvested = tapsOf(transcoders), sites = SITES.filter((site) => harvested.some((tap) => tap.site === site));
@@ -37,12 +39,20 @@ export function harvestHint(request: TrainRequest): HarvestHint | null {
   const command = [
     "mtc harvest",
     ...model.path === null ? [] : [`--model ${quoted(model.path)}`],
-    ...data === "builtin" ? [] : [`--data ${data.map(quoted).join(" ")}`],
+    ...data === "builtin" ? [] : [`--data ${data.map(quoted).join(" ")}`, ...readingOptions(reading)],
     ...[`--layers ${layers.join()}`, `--sites ${sites.join()}`, `--context ${context}`, `--contexts ${contexts}`],
     ...[`--data-seed ${data_seed}`, ...precision === "f32" ? [] : [`--precision ${precision}`], "--out activations"],
   ];
   const size = harvestBytes(contexts, context, widths, contextsPerShard(context, widths));
   return { command, contexts, bytes: size };
+}
+
+/** What has a text read as it is read here. */
+function readingOptions({ column, badLines }: TextReading): string[] {
+  return [
+    ...column === PLAIN_READING.column ? [] : [`--text-column ${quoted(column)}`],
+    ...badLines === BAD_LINES ? [] : [`--bad-lines ${badLines}`],
+  ];
 }
 
 /**
