@@ -100,7 +100,7 @@ export function attributionTable(
   return table(
     [
       ...["Feature", "Group"].map(numeric),
-      "Token",
+      "Fires on",
       ...["Fires", "Activation", ...kinds.map((kind) => KIND_NAMES[kind])].map(numeric),
       "Reads",
       "Raises",

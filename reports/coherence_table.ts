@@ -22,6 +22,10 @@ export interface CoherenceWords {
 /** Features that a reader is shown: coherent ones, and those whose tokens explain what is alike. */
 export const SHOWN = 10, EXPLAINED_SHOWN = 5;
 
+/** What stands above {@link explainedFeatures}. */
+export const EXPLAINED_LEAD =
+  "The most alike of those that are no more coherent than chance; mostly their tokens explain it:";
+
 /** How many features are coherent beyond chance: more than chance gives, or not. */
 export function coherenceVerdict({ beyond, features: { length: judged } }: StoredCoherence): "some" | "none" {
   const chance = 0.01;
@@ -76,7 +80,7 @@ export function coherentFeatures({ features, random: { limit } }: StoredCoherenc
   return features.filter(({ coherence }) => coherence > limit).sort((a, b) => b.coherence - a.coherence);
 }
 
-/** Features that are alike for their tokens, not beyond them: those below the limit with the largest cosine. */
+/** Features that are alike, and beyond their tokens no more than chance: those below the limit with the largest cosine. */
 export function explainedFeatures({ features, random: { limit } }: StoredCoherence): FeatureCoherence[] {
   return features.filter(({ coherence }) => !(coherence > limit)).sort((a, b) => b.cosine - a.cosine);
 }
@@ -108,9 +112,7 @@ export function coherenceText(coherence: StoredCoherence, groups: readonly numbe
     ...coherent.length > 0
       ? ["The most coherent features beyond chance:", coherenceTable(coherent.slice(0, SHOWN), words)]
       : [],
-    ...explained.length > 0
-      ? ["Alike for their tokens, not beyond them:", coherenceTable(explained.slice(0, EXPLAINED_SHOWN), words)]
-      : [],
+    ...explained.length > 0 ? [EXPLAINED_LEAD, coherenceTable(explained.slice(0, EXPLAINED_SHOWN), words)] : [],
     coherenceNotes(coherence).join("\n"),
   ].join("\n\n");
 }

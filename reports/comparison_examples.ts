@@ -9,6 +9,7 @@ import { columnsOf, type FeatureRecord } from "../core/analysis/record.ts";
 import { featureCount } from "../core/transcoder/shape.ts";
 import { featureNames } from "./feature_names.ts";
 import { recordContext } from "./record_context.ts";
+import { visibleToken } from "./tokens.ts";
 
 /** Pairs and links that are shown with contexts, and features of each group without match. */
 const PAIRS = 20, LINKS = 20, UNIQUE_OF_GROUP = 5;
@@ -56,10 +57,15 @@ export interface ComparisonExamples {
  * How features of a record are shown.
  *
  * @param record The record.
+ * @param written How a token that it is known by is written.
  * @returns Shows a feature that fires.
  */
-export function featureViewer(record: FeatureRecord): (feature: number) => ShownFeature {
-  const { start, token, value } = columnsOf(record, featureCount(record.groups)), nameOf = featureNames(record);
+export function featureViewer(
+  record: FeatureRecord,
+  written: (token: string) => string = visibleToken,
+): (feature: number) => ShownFeature {
+  const { start, token, value } = columnsOf(record, featureCount(record.groups)),
+    nameOf = featureNames(record, written);
   return (feature) => {
     let at = start[feature];
     for (let other = at; other < start[feature + 1]; other++) if (value[other] > value[at]) at = other;

@@ -42,16 +42,28 @@ function reconstructionFindings(told: ToldComparison, [a, b]: BothNames): string
   const { reconstructions, at_equal_l0, same_target, sides } = told;
   const own = same_target ? "" : " Each FVU is of its own target, so this says as much of the targets.";
   if (at_equal_l0 === null) {
-    const { a: first, b: second } = reconstructions;
+    const { a: first, b: second, difference, difference_ci95: [low, high] } = reconstructions;
+    const command = `\`mtc analyze compare ${sides[0].run} ${sides[1].run} --equal-l0\``;
+    const isFirstSparser = first.l0 < second.l0;
+    if (isFirstSparser ? low > 0 : high < 0) {
+      const [sparser, denser] = isFirstSparser ? [a, b] : [b, a];
+      return [
+        `**With fewer active features, less is left unexplained by ${sparser}:** FVU ${
+          decimal(first.fvus.at(-1)!, 3)
+        } against ${decimal(second.fvus.at(-1)!, 3)} at L0 ${decimal(first.l0, 1)} and ${
+          decimal(second.l0, 1)
+        }; difference ${decimal(difference, 3)} (95 % CI ${
+          interval([low, high], 3)
+        }). With its threshold raised to as few, ${denser} would leave more yet.${own} ${command} measures how much.`,
+      ];
+    }
     return [
       `**Not yet at equal L0:** ${a} has ${decimal(first.l0, 1)} active features per token, ${b} ${
         decimal(second.l0, 1)
       }. ` +
       `More of them leave less unexplained, so that FVU ${decimal(first.fvus.at(-1)!, 3)} against ${
         decimal(second.fvus.at(-1)!, 3)
-      } is no verdict.${own} \`mtc analyze compare ${sides[0].run} ${
-        sides[1].run
-      } --equal-l0\` measures the denser one with its threshold raised.`,
+      } is no verdict.${own} ${command} measures the denser one with its threshold raised.`,
     ];
   }
   const equal = at_equal_l0 === "equal" ? reconstructions : at_equal_l0;
@@ -108,7 +120,7 @@ function matchingFindings({ matching: { a, b, mutual, assigned } }: ToldComparis
         integer(a.judged)
       } features of ${A} have a partner, with a mean correlation of ${decimal(assigned.mean_correlation, 3)}.`) +
     ` ${capital(ownShare(a, A))}; ${ownShare(b, B)}.${
-      a.unique + b.unique > 0 ? " Where there is no counterpart, 99 in 100 have none." : ""
+      a.unique + b.unique > 0 ? " Of features that truly lack one there, 1 in 100 passes for matched." : ""
     }`,
   ];
 }
@@ -204,13 +216,15 @@ function traitFindings({ portraits, hierarchy }: ToldComparison, [a, b]: BothNam
       token_bits,
       [`features of ${b} are more so`, `features of ${b} are less so`, `features of ${b} are about as much so`],
       bits,
-      " By so much the entropy of a feature's tokens lies below that of as many random ones.",
+      " By so much the entropy of a feature's tokens lies below that of as many random ones: it fires on few different tokens. Whether it fires " +
+        "wherever these stand, so that the token tells it, is another question, which the pages on what each does answer.",
     ),
     ...compared(
       "**Bound to documents:**",
       document_bits,
       [`features of ${b} are more so`, `features of ${b} are less so`, `features of ${b} are about as much so`],
-      bits,
+      (value) => `${decimal(value, 3)} bits`,
+      " By so much the entropy of its documents lies below that in shuffled contexts.",
     ),
     ...hierarchy === null ? [] : compared(
       "**Parents in earlier groups:**",

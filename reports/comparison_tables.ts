@@ -91,17 +91,16 @@ export function matchGroupTable({ matching: { a, b } }: Pick<ToldComparison, "ma
   );
 }
 
-/** The pairs that are most alike, `written` being how their tokens are. */
+/** The pairs that are most alike. */
 export function pairTable(
   { examples: { pairs } }: Pick<ToldComparison, "examples">,
   names: BothNames,
   most: number,
-  written: (text: string) => string = (text) => text,
 ): string {
   return table(
     [numeric(names[0]), "Fires on", numeric(names[1]), "Fires on", numeric("Correlation")],
     pairs.slice(0, most).map(({ a, b, correlation }) => [
-      ...[String(a.feature), written(a.tokens), String(b.feature), written(b.tokens), three(correlation)],
+      ...[String(a.feature), a.tokens, String(b.feature), b.tokens, three(correlation)],
     ]),
   );
 }
@@ -111,14 +110,13 @@ export function uniqueTable(
   { examples: { unique } }: Pick<ToldComparison, "examples">,
   names: BothNames,
   most: number,
-  written: (text: string) => string = (text) => text,
 ): string {
   return table(
     ["Of", numeric("Group"), numeric("Feature"), "Fires on", numeric("Best correlation")],
     unique.flatMap((groups, side) =>
       groups.flatMap((features, group) =>
         features.slice(0, most).map(({ feature, tokens, correlation }) => [
-          ...[names[side], String(group), String(feature), written(tokens), three(correlation)],
+          ...[names[side], String(group), String(feature), tokens, three(correlation)],
         ])
       )
     ),
@@ -167,7 +165,7 @@ export function traitTable(
     traitRow("features, were they equally active", effective_features, (value) => decimal(value, 1)),
     traitRow("entropy of a feature's tokens", token_entropy, bits),
     traitRow("of that below chance", token_bits, bits),
-    traitRow("entropy of its documents, below chance", document_bits, bits),
+    traitRow("entropy of its documents, below chance", document_bits, (value) => `${decimal(value, 3)} bits`),
     traitRow("share of its commonest token", main_token_share, share),
     [
       "different commonest tokens",
@@ -214,7 +212,6 @@ export function linkTable(
   { examples: { links } }: Pick<ToldComparison, "examples">,
   names: BothNames,
   most: number,
-  written: (text: string) => string = (text) => text,
 ): string {
   const hasShare = links.some(({ share }) => Number.isFinite(share));
   return table(
@@ -224,7 +221,7 @@ export function linkTable(
       numeric("Correlation"),
     ],
     links.slice(0, most).map(({ from, to, response, share, correlation }) => [
-      ...[String(from.feature), written(from.tokens), String(to.feature), written(to.tokens), decimal(response, 1)],
+      ...[String(from.feature), from.tokens, String(to.feature), to.tokens, decimal(response, 1)],
       ...hasShare ? [percent(share, 0)] : [],
       three(correlation),
     ]),

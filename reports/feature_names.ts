@@ -29,9 +29,13 @@ export function nameOf(
  * Names features by the tokens that are characteristic of them on a reading set.
  *
  * @param record What the dictionary does there.
+ * @param written How a token is written.
  * @returns A feature's name, as of {@link nameOf}.
  */
-export function featureNames(record: FeatureRecord): (feature: number) => string {
+export function featureNames(
+  record: FeatureRecord,
+  written: (token: string) => string = visibleToken,
+): (feature: number) => string {
   const known = characteristicTokens(columnsOf(record, featureCount(record.groups)), record);
-  return (feature) => nameOf(known[feature], (id) => record.tokenTexts.get(id)!);
+  return (feature) => nameOf(known[feature], (id) => record.tokenTexts.get(id)!, written);
 }

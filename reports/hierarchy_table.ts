@@ -136,7 +136,16 @@ function usefulness(judged: number, { beyond_chance, beyond_density, beyond_flat
         lead: "Nested groups: a hierarchy, which frequency shows as well.",
         text: `${found}; a transcoder trained without nesting has less.`,
       }
-      : { lead: "Nested groups: no useful hierarchy.", text: `${found}: the order of training adds nothing.` };
+      : {
+        lead: "Nested groups: no useful hierarchy.",
+        text: `${found}; beside that, nothing is seen of the order of training${
+          beyond_flat === null
+            ? ""
+            : `, and a transcoder trained without nesting has ${
+              beyond_flat === "less" ? "more" : "as much"
+            } by frequency`
+        }.`,
+      };
   }
   return {
     yes: {

@@ -68,7 +68,7 @@ export function importanceTable(importance: Importance, token: (feature: number)
     [
       numeric("Rank"),
       ...columns,
-      "Token",
+      "Fires on",
       ...["Fires", "Mass (rank)", "FVU rise (rank)", "Loss rise, 10⁻³ nats", "each firing, nats", "KL, 10⁻³ nats"].map(
         numeric,
       ),
@@ -113,10 +113,11 @@ export function signSentence(importance: Importance): string {
     const members = off.filter(({ effect }) => effect.sets.includes(set));
     const worse = members.filter(({ effect: { ce_rise_ci95: [low] } }) => low > 0).length;
     const better = members.filter(({ effect: { ce_rise_ci95: [, high] } }) => high < 0).length;
-    return `Of the ${integer(members.length)} ${SET_NAMES[set]}, the loss rises beyond its interval without ${
-      integer(worse)
-    } ` +
-      `and falls beyond it without ${integer(better)}.`;
+    return `Of the ${integer(members.length)} ${
+      SET_NAMES[set]
+    }, the whole interval of the loss' rise lies above 0 for ${integer(worse)} and below 0 for ${
+      integer(better)
+    }; if nothing changed, 2.5 % would lie on either side.`;
   }).join(" ");
 }
 

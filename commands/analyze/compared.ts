@@ -34,6 +34,8 @@ export interface ComparisonOptions {
   readonly model: "nothing" | "gain" | "equal L0" | "equal L0 of one target";
   /** Where model and text are to be looked for. */
   readonly moved: Moved;
+  /** How tokens that features are known by are written; visibly if left out. */
+  readonly written?: (token: string) => string;
   /** Hears of what is left out, and why. */
   readonly leaveOut: (what: LeftOut, error: UserError) => void;
 }
@@ -72,7 +74,7 @@ export async function compareRecorded(options: ComparisonOptions): Promise<ToldC
     hierarchy: await contrastOf(hierarchies ?? await hierarchiesOf(title, [a.transcoder, b.transcoder], shared)),
     evolution,
     examples: comparisonExamples(
-      [featureViewer(first), featureViewer(second)],
+      [featureViewer(first, options.written), featureViewer(second, options.written)],
       matching,
       typeof evolution === "string" ? null : evolution,
     ),

@@ -8,6 +8,7 @@ import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { readRecord } from "../../core/runs/record.ts";
 import { readTranscoder } from "../../core/runs/transcoder.ts";
 import type { ReportedPair } from "../../reports/compared.ts";
+import { tokenCode } from "../../reports/tokens.ts";
 import { compareRecorded } from "../analyze/compared.ts";
 import type { Recorded } from "../analyze/recorded.ts";
 import type { MakeOptions } from "./made.ts";
@@ -37,6 +38,7 @@ export async function tellPair(
     const known = [a, b].map(({ recorded }) => recorded?.hierarchy), [hierarchyA, hierarchyB] = known;
     const told = await compareRecorded({
       matching: matchings.of(a.path, b.path),
+      written: tokenCode,
       ...{ a: first, b: second, model: quick ? "nothing" : "equal L0 of one target", moved: { model, data } },
       ...hierarchyA !== undefined && hierarchyB !== undefined && { hierarchies: [hierarchyA, hierarchyB] },
       leaveOut(what, { message }) {

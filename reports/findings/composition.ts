@@ -3,6 +3,7 @@
  * @module
  */
 
+import type { Interval } from "../../core/analysis/bootstrap.ts";
 import { medianDifference } from "../../core/analysis/comparison.ts";
 import { EXPLAINED, type LayerAnalysis } from "../../core/analysis/layer.ts";
 import { median } from "../../core/analysis/statistics.ts";
@@ -22,6 +23,8 @@ export function kindFinding({ recorded: { layer } }: KnownLayer): Finding | null
     ? "**Kind: mostly made from context.**"
     : most(token.features)
     ? "**Kind: mostly told by their token.**"
+    : Math.max(context.features, token.features) / all > 0.5
+    ? "**Kind: too many lie near the limit to tell.**"
     : "**Kind: neither tokens nor context make most.**";
   return {
     question: "kind",
@@ -32,14 +35,15 @@ export function kindFinding({ recorded: { layer } }: KnownLayer): Finding | null
       `activation or more (${percent(token.mass, 0)} of all activation), and ${
         integer(context.features)
       } by neither that, nor the token before, nor the ` +
-      `place (${percent(context.mass, 0)}). The median R2 of the token is ${
+      `place (${percent(context.mass, 0)}); ${
+        integer(close)
+      } of all lie too near to the limit to be sure. The median R2 of the token is ${
         decimal(median(features.map(({ explained }) => explained.token.r2)), 2)
       }.`,
     chance:
       "documents that the predictions have not seen: what has nothing to do with the token comes to an R2 of 0, rare tokens included.",
-    doubt: `${integer(close)} of ${
-      integer(all)
-    } lie within two standard errors of the limit of ${EXPLAINED}, which is a convention; they do not count for either. A feature of rare tokens has few to be predicted from, so that more text would tell more features by theirs.`,
+    doubt:
+      `the limit of ${EXPLAINED} is a convention; near is within two standard errors of it, and such features count for neither when more than half is called most. A feature of rare tokens has few to be predicted from, so that more text would tell more features by theirs.`,
     wrong:
       "a word, or a run of three tokens, that predicts what the single token does not: then context means spelling. That was not tried.",
   };
@@ -72,18 +76,18 @@ export function sourcesFinding({ attribution }: KnownLayer): Finding | null {
       counted(documents, "document")
     }.${is_norm_fixed ? " The norm of each token is held fixed." : ""}`,
     wrong:
-      "features that do not move when the component is switched off. Only the last step is told: what earlier MLPs add may be what attention brought them.",
+      "other shares on other text, or features that do not move when the component is switched off. Only the last step is told: what earlier MLPs add may be what attention brought them.",
   };
 }
 
-/** Whether attention makes what the tokens do not tell. */
+/** Whether more comes from attention where the token tells less. */
 export function attentionFinding({ recorded: { layer: { link } } }: KnownLayer): Finding | null {
   if (link === null || !Number.isFinite(link.attention)) return null;
   const { attention, embedding, chance, features } = link;
   const lead = attention < -chance
-    ? "**Attention: it makes what tokens do not tell.**"
+    ? "**Attention: more comes from it where tokens tell less.**"
     : attention > chance
-    ? "**Attention: it brings what tokens tell.**"
+    ? "**Attention: more comes from it where tokens tell more.**"
     : "**Attention: unrelated to what tokens tell.**";
   return {
     question: "attention",
@@ -97,20 +101,29 @@ export function attentionFinding({ recorded: { layer: { link } } }: KnownLayer):
       "splitting activations.",
     chance: `unrelated ranks stay within ±${decimal(chance, 2)} in 95 of 100.`,
     doubt: "similar features count several times, so that the limit is somewhat too narrow.",
-    wrong: "no such correlation within features that fire as often, or in another seed.",
+    wrong: Math.abs(attention) > chance
+      ? "no such correlation within features that fire as often, or in another seed."
+      : "a correlation beyond the limit within features that fire as often, or in another seed.",
   };
+}
+
+/** The R2 of the token of the features of two layers: medians, and that of the first less that of the other; null where either has no features. */
+export function contextDifference(
+  layer: LayerAnalysis,
+  other: LayerAnalysis,
+): { own: number; theirs: number; difference: number; ci95: Interval } | null {
+  if (layer.features.length === 0 || other.features.length === 0) return null;
+  const [own, theirs] = [layer, other].map(({ features }) =>
+    features.map(({ explained }) => explained.token.r2).filter(Number.isFinite)
+  );
+  return { own: median(own), theirs: median(theirs), ...medianDifference(theirs, own) };
 }
 
 /** How the layer differs from the nearest other one in how much its features hang on context. */
 export function depthFinding({ recorded: { layer }, others, name }: KnownLayer): Finding | null {
-  const [other] = others;
-  if (other === undefined || layer.features.length === 0 || other.layer.features.length === 0) return null;
-  const r2s = ({ features }: LayerAnalysis) =>
-    features.map(({ explained }) => explained.token.r2).filter(Number.isFinite);
-  const own = r2s(layer),
-    theirs = r2s(other.layer),
-    { difference, ci95 } = medianDifference(theirs, own),
-    [low, high] = ci95;
+  const [other] = others, found = other && contextDifference(layer, other.layer);
+  if (!found) return null;
+  const { own, theirs, difference, ci95 } = found, [low, high] = ci95;
   const lead = high < 0
     ? `**Depth: more context than ${other.name}.**`
     : low > 0
@@ -120,15 +133,15 @@ export function depthFinding({ recorded: { layer }, others, name }: KnownLayer):
     kinds.find(({ kind }) => kind === "context")!.features / features.length;
   return {
     question: "depth",
-    said: `${lead} The median R2 of the token is ${decimal(median(own), 2)} here and ${
-      decimal(median(theirs), 2)
-    } there (difference ${bracketed(difference, ci95, (value) => decimal(value, 2))}); ${
-      percent(share(layer), 0)
-    } of the features of ${name.phrase} are made from context, ${
+    said: `${lead} The median R2 of the token is ${decimal(own, 2)} here and ${decimal(theirs, 2)} there (difference ${
+      bracketed(difference, ci95, (value) => decimal(value, 2))
+    }); ${percent(share(layer), 0)} of the features of ${name.phrase} are made from context, ${
       percent(share(other.layer), 0)
     } of those of ${other.name}.`,
     chance: "no difference: 0.",
     doubt: "the 95 % interval resamples features, as if they were independent; two trainings, one of each layer.",
-    wrong: "no difference between dictionaries of other sizes, or the opposite between other layers of the model.",
+    wrong: low <= 0 && high >= 0
+      ? "a difference among features that fire as often, or between dictionaries of other sizes."
+      : "no difference among features that fire as often, as the token tells less of rare ones, or between dictionaries of other sizes.",
   };
 }

@@ -4,7 +4,7 @@
  */
 
 import { EXAMPLES } from "../../core/analysis/coherence.ts";
-import { median, moments } from "../../core/analysis/statistics.ts";
+import { median } from "../../core/analysis/statistics.ts";
 import { coherenceVerdict, coherentFeatures } from "../coherence_table.ts";
 import { bracketed } from "../evaluation_table.ts";
 import { counted, decimal, integer, list, percent, significant } from "../format.ts";
@@ -48,8 +48,9 @@ export function meaningFinding({ coherence, named }: KnownLayer): Finding | null
         ? "intervals of single features resample the documents of their examples, and are too narrow for the largest of many. "
         : ""
     }Alike states are no meaning that a reader has checked.`,
-    wrong:
-      "examples that a reader cannot tell from others with the same tokens, or states that are alike for their place or document alone.",
+    wrong: isSome
+      ? "examples that a reader cannot tell from others with the same tokens, or states that are alike for the token before, their place or their document alone."
+      : "more features than chance gives above that limit at more examples of each, or in the states of another layer.",
   };
 }
 
@@ -64,9 +65,11 @@ export function topicsFinding({ recorded: { patterns: { patterns }, tokens }, na
   const most = told.toSorted((a, b) => beyond(b) - beyond(a)).slice(0, NAMED);
   return {
     question: "topics",
-    said: `${isKept ? "**Subjects: features keep to documents.**" : "**Subjects: features keep to no documents.**"} ${
-      percent(share, 0)
-    } of ${counted(told.length, "feature")} fire less evenly over ${
+    said: `${
+      isKept
+        ? "**Subjects: most features fire unevenly over documents.**"
+        : "**Subjects: features fire over documents as chance has it.**"
+    } ${percent(share, 0)} of ${counted(told.length, "feature")} fire less evenly over ${
       counted(documents, "document")
     } than with contexts shuffled among them (Gini ${
       decimal(median(told.map(({ document_gini }) => document_gini)), 2)
@@ -83,17 +86,24 @@ export function topicsFinding({ recorded: { patterns: { patterns }, tokens }, na
     }.`,
     chance: `contexts shuffled among documents: half of the features, ±${percent(error, 0)}.`,
     doubt: "one shuffle for each feature; documents differ in style, time and writer as well as in subject.",
-    wrong: "the same difference for features that fire on function words alone.",
+    wrong: isKept
+      ? "the same difference for features that fire on function words alone."
+      : "more than half in text whose documents are of more different subjects, or longer.",
   };
 }
 
 /** Whether the model's predictions miss single features. */
 export function predictionsFinding({ importance, named }: KnownLayer): Finding | null {
   if (importance === undefined) return null;
-  const off = switchedOff(importance), random = off.filter(({ effect }) => effect.sets.includes("random"));
-  if (random.length === 0 || off.some(({ effect }) => effect.ce_rise_ci95.some(Number.isNaN))) return null;
-  const worse = random.filter(({ effect }) => effect.ce_rise_ci95[0] > 0).length / random.length, by = 0.025;
-  const isMissed = worse > by + shareError(by, random.length);
+  const off = switchedOff(importance), by = 0.025;
+  if (off.some(({ effect }) => effect.ce_rise_ci95.some(Number.isNaN))) return null;
+  const [random, top] = (["random", "top"] as const).map((set) => {
+    const of = off.filter(({ effect }) => effect.sets.includes(set)), limit = by + shareError(by, of.length);
+    const worse = of.filter(({ effect }) => effect.ce_rise_ci95[0] > 0).length / of.length;
+    return { features: of.length, worse, limit, isMissed: worse > limit };
+  });
+  if (random.features === 0) return null;
+  const isMissed = random.isMissed || top.isMissed;
   const thousandths = (value: number) => significant(1000 * value, 2);
   const most = off.slice(0, NAMED).map(({ feature, effect: { ce_rise, ce_rise_ci95 } }) =>
     `feature ${feature} (${named(feature)}; ${bracketed(ce_rise, ce_rise_ci95, thousandths)})`
@@ -101,21 +111,29 @@ export function predictionsFinding({ importance, named }: KnownLayer): Finding |
   return {
     question: "predictions",
     said: `${
-      isMissed
+      random.isMissed
         ? "**Predictions: they miss single features.**"
+        : top.isMissed
+        ? "**Predictions: they miss some features that the reconstruction needs most.**"
         : "**Predictions: they miss no single feature for certain.**"
-    } Each of ${integer(random.length)} features drawn at random was switched off alone: without ${
-      percent(worse, 0)
-    } of them the next token's loss rises beyond its interval. Most is lost, in 10⁻³ nats of ${
-      decimal(importance.clean_ce, 2)
-    }, without ${list(most)}.`,
+    } Of ${
+      integer(random.features)
+    } features drawn at random, each switched off alone, the next token's loss rises without ${
+      percent(random.worse, 0)
+    } so far that its whole interval lies above 0${
+      top.features > 0
+        ? `; of the ${integer(top.features)} that the reconstruction needs most, without ${percent(top.worse, 0)}`
+        : ""
+    }. Most is lost, in 10⁻³ nats of ${decimal(importance.clean_ce, 2)}, without ${list(most)}.`,
     chance: `2.5 % of the intervals would lie above 0 if nothing changed, up to ${
-      percent(by + shareError(by, random.length), 0)
+      percent(random.limit, 0)
     } in 95 of 100 draws.`,
     doubt: `${counted(importance.predictions, "prediction")} of ${
       counted(importance.documents, "document")
     }; those that are named are the largest of ${integer(off.length)}, so that some of their rise is luck.`,
-    wrong: "as large a rise without random directions of the same size in their place, or none on other text.",
+    wrong: isMissed
+      ? "as large a rise without random directions of the same size in their place, or none on other text."
+      : "more intervals above 0 than chance gives once there are more predictions, which make them narrower.",
   };
 }
 
@@ -143,20 +161,54 @@ export function rankingsFinding({ importance }: KnownLayer): Finding | null {
       `intervals resample ${importance.resampled}; on as much other text the KL ranks would agree with themselves to ${
         decimal(agreement.reliability.kl, 2)
       }.`,
-    wrong: "a feature that is all but silent and whose loss is among the largest, on much more text.",
+    wrong: isAgreed
+      ? "no such correlation over other features or other text, or among features that fire as often."
+      : "a correlation whose interval lies beyond unrelated ranks, over more features or more text.",
+  };
+}
+
+/** Cosines of what features read and what they write. */
+interface Alignment {
+  /** Features that have one. */
+  readonly features: number;
+  /** Their middle. */
+  readonly median: number;
+  /** Share of them beyond chance, on either side. */
+  readonly along: number;
+  readonly against: number;
+  /** What chance is, and how far 95 of 100 go by it. */
+  readonly chance: string;
+  readonly limit: number;
+}
+
+/**
+ * How features write along what they read, held against encoders and decoders of different features where both are in raw units: those of a layer
+ * are alike to begin with. Behind a norm, whose gain belongs to what is read, or without weights, against unrelated directions.
+ */
+function alignmentOf({ attribution, recorded: { dictionary } }: KnownLayer): Alignment | null {
+  const [whole] = typeof dictionary === "string" ? [] : dictionary.weights.groups;
+  if (whole && whole.alignment && whole.alignment_by_chance !== null && !attribution?.is_norm_fixed) {
+    const { features, alignment: { median }, alignment_by_chance: deviation } = whole;
+    return {
+      ...{ features, median, along: whole.along!, against: whole.against!, limit: 1.96 * deviation },
+      chance: "encoders and decoders of different features",
+    };
+  }
+  const cosines = (attribution?.features ?? []).map(({ cosine }) => cosine).filter((cosine) => cosine !== null);
+  if (attribution === undefined || cosines.length === 0) return null;
+  const limit = attribution.cosine_chance, features = cosines.length;
+  return {
+    ...{ features, limit, median: median(cosines), chance: "unrelated directions" },
+    along: cosines.filter((one) => one > limit).length / features,
+    against: cosines.filter((one) => one < -limit).length / features,
   };
 }
 
 /** Whether features write what they read. */
-export function writingFinding({ attribution }: KnownLayer): Finding | null {
-  if (attribution === undefined) return null;
-  const cosines = attribution.features.map(({ cosine }) => cosine).filter((cosine) => cosine !== null),
-    all = cosines.length;
-  if (all === 0) return null;
-  const limit = attribution.cosine_chance;
-  const along = cosines.filter((one) => one > limit).length / all,
-    against = cosines.filter((one) => one < -limit).length / all;
-  const chance = 0.025 + shareError(0.025, all), { mean } = moments(cosines);
+export function writingFinding(known: KnownLayer): Finding | null {
+  const found = alignmentOf(known);
+  if (found === null) return null;
+  const { features, along, against, limit } = found, chance = 0.025 + shareError(0.025, features);
   const lead = along > 0.5
     ? "**Writing: mostly along what is read.**"
     : against > 0.5
@@ -171,14 +223,18 @@ export function writingFinding({ attribution }: KnownLayer): Finding | null {
   return {
     question: "writing",
     said:
-      `${lead} The decoder of ${percent(along, 0)} of ${counted(all, "feature")} points along its encoder, that of ${
+      `${lead} The decoder of ${percent(along, 0)} of ${
+        counted(features, "feature")
+      } points along its encoder, that of ${
         percent(against, 0)
-      } against it, beyond what unrelated directions do; the mean cosine is ${
-        decimal(mean, 2)
+      } against it, further than those of chance; the median cosine is ${
+        decimal(found.median, 2)
       }. Along amplifies what is there, against takes it away, the rest puts ` +
       "something else in its place.",
-    chance: `unrelated directions stay within ±${decimal(limit, 2)} in 95 of 100; 2.5 % would lie on either side.`,
-    doubt: `directions of a residual stream with a few large dimensions are not unrelated to begin with.`,
-    wrong: "as large cosines between the encoders and decoders of different features.",
+    chance: `${found.chance} stay within ±${decimal(limit, 2)} in 95 of 100; 2.5 % would lie on either side.`,
+    doubt: "directions alone: what a feature writes may be undone or carried further by what comes behind it.",
+    wrong: Math.max(along, against) > chance
+      ? "as large cosines between the encoders and decoders of different features that fire together."
+      : "more on either side than chance gives among features that fire often.",
   };
 }

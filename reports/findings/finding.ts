@@ -56,9 +56,9 @@ export function shareError(share: number, of: number): number {
 
 /** What the hierarchy comes to; null where there is one group. */
 export function groupVerdict(
-  { recorded: { hierarchy } }: KnownLayer,
+  { recorded: { hierarchy, flat } }: KnownLayer,
 ): { readonly hierarchy: Hierarchy; readonly verdict: HierarchyVerdict } | null {
   return hierarchy === null || hierarchy.nested.judged === 0
     ? null
-    : { hierarchy, verdict: hierarchyVerdict(hierarchy, null) };
+    : { hierarchy, verdict: hierarchyVerdict(hierarchy, flat?.parents ?? null) };
 }

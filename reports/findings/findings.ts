@@ -15,14 +15,14 @@ export const MOST_FINDINGS = 10;
 const RULES: Readonly<Record<Question, readonly [asks: string, rule: (known: KnownLayer) => Finding | null]>> = {
   kind: ["whether tokens or context make its features", kindFinding],
   sources: ["what in the model lifts them", sourcesFinding],
-  attention: ["whether attention makes what tokens do not tell", attentionFinding],
+  attention: ["whether more comes from attention where tokens tell less", attentionFinding],
   depth: ["whether they hang on context more than those of another layer", depthFinding],
   meaning: ["whether they stand for more than tokens", meaningFinding],
   others: ["whether another layer has them too", othersFinding],
   groups: ["whether the nested groups make a hierarchy", groupsFinding],
   predictions: ["whether predictions miss single features", predictionsFinding],
   writing: ["whether features write what they read", writingFinding],
-  topics: ["whether features keep to documents", topicsFinding],
+  topics: ["whether features fire unevenly over documents", topicsFinding],
   company: ["whether features fire in clusters", companyFinding],
   rankings: ["whether what fires strongly moves predictions", rankingsFinding],
 };

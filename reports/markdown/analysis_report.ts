@@ -54,6 +54,7 @@ import { caveats, reconstructionTable, targetTable } from "../reconstructions.ts
 import { varianceShares } from "../target_variance.ts";
 import { missingAnalyses, missingSentence } from "./missing.ts";
 import { recommendations } from "./recommendations.ts";
+import { wordsOf } from "./sections/section.ts";
 
 /** The line under a report's title: when, by which version, about which run. */
 export function provenance({ config, path }: Pick<TranscoderAnalysis, "config" | "path">, generated: Date): string {
@@ -256,17 +257,22 @@ function lossRecovered({ name, evaluation: { loss } }: TranscoderAnalysis): stri
   return [...own, `The same with ${members} in place at once:`, replacementTable(loss)];
 }
 
+/** What features are known by: the tokens of all their firings on the reading set, without a record the one of most samples. */
+function knownBy({ recorded, features }: TranscoderAnalysis): (feature: number) => string {
+  return recorded ? wordsOf({ recorded }).name : (feature) => featureToken(features[feature], tokenCode) ?? "–";
+}
+
 /** How many features the table of those that matter most shows. */
 const MOST_IMPORTANT = 20;
 
 /** Which features matter; nothing where that was not measured. */
-function featureImportance({ name, importance, features }: TranscoderAnalysis): (string | false)[] {
+function featureImportance(transcoder: TranscoderAnalysis): (string | false)[] {
+  const { name, importance } = transcoder;
   if (importance === undefined) return [];
-  const token = (feature: number) => featureToken(features[feature], tokenCode) ?? "–";
   return [
     "## Feature Importance",
     importanceSentence(importance),
-    importanceTable(importance, token, MOST_IMPORTANT),
+    importanceTable(importance, knownBy(transcoder), MOST_IMPORTANT),
     signSentence(importance),
     `![Four panels: effect on loss and predictions, agreement and reliability of the rankings](${
       filesOf(name).importance
@@ -280,14 +286,14 @@ function featureImportance({ name, importance, features }: TranscoderAnalysis): 
 }
 
 /** What features are made of; nothing where that was not measured. */
-function featureAttribution({ name, attribution, features }: TranscoderAnalysis): (string | false)[] {
+function featureAttribution(transcoder: TranscoderAnalysis): (string | false)[] {
+  const { name, attribution } = transcoder;
   if (attribution === undefined) return [];
-  const token = (feature: number) => featureToken(features[feature], tokenCode) ?? "–";
   return [
     "## What Features Are Made Of",
     attributionSentence(attribution),
     mainSentence(attribution),
-    attributionTable(attribution, token, tokenCode, MOST_IMPORTANT),
+    attributionTable(attribution, knownBy(transcoder), tokenCode, MOST_IMPORTANT),
     `![Panels: shares of single features, of all together, how they are spread, what features read and write](${
       filesOf(name).attribution
     })`,
@@ -319,7 +325,7 @@ function weightTable({ weights }: TranscoderAnalysis): string {
 }
 
 function groupTable({ statistics, evaluation }: TranscoderAnalysis): string {
-  const columns = ["Features", "Dead", "Density", "Max activation", "Feature norm", "Token entropy", "Activations"];
+  const columns = ["Features", "Dead", "Density", "Max activation", "Feature norm", "Sample entropy", "Activations"];
   return table(
     ["Group", ...columns.map(numeric), numeric("FVU of its prefix")],
     statistics.groups.map((group, i) => [
@@ -368,7 +374,7 @@ export function analysisReport(transcoder: TranscoderAnalysis, generated: Date):
     ...featureImportance(transcoder),
     ...featureAttribution(transcoder),
     "## Matryoshka Hierarchy",
-    "Medians are over the features of the group that fired, that of the token entropy over those with all their samples. " +
+    "Medians are over the features of the group that fired, that of the sample entropy over those with all their samples. " +
     "*Activations* is the group's share of all activations of the final pass.",
     groupTable(transcoder),
     "## Key Insights",

@@ -6,11 +6,13 @@
  */
 import { hierarchyVerdict } from "../../core/analysis/hierarchy.ts";
 import { residualSum } from "../../core/model/residual.ts";
+import { otherLayers } from "../../core/runs/other_layers.ts";
 import { isTrainedHere, type TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { learning, successChecks, verdict } from "../checks.ts";
 import { filesOf, pairFiles } from "../file_names.ts";
+import { contextDifference } from "../findings/composition.ts";
 import type { ReportedPair } from "../compared.ts";
-import { counted, integer, list } from "../format.ts";
+import { counted, integer, list, percent } from "../format.ts";
 import { missingAnalyses } from "./missing.ts";
 import { code, plain } from "./markdown.ts";
 
@@ -194,7 +196,7 @@ function matchedLayers(comparisons: readonly ReportedPair[]): Item {
   return { task, ticked: false, found: told.join("; ") };
 }
 
-/** Whether firing has a shape that chance does not give: clusters, or parents in earlier groups. */
+/** Whether firing has a shape that chance does not give: clusters, or more of parents in earlier groups than frequency gives any dictionary. */
 function patterns(transcoders: readonly TranscoderAnalysis[]): Item {
   return ofEach("Identified interesting feature patterns", transcoders, {
     lacks: ({ recorded, path }) => {
@@ -202,28 +204,44 @@ function patterns(transcoders: readonly TranscoderAnalysis[]): Item {
       const { patterns: { clusters }, hierarchy } = recorded;
       const { silhouette, silhouette_by_chance, silhouette_error } = clusters;
       const hasClusters = silhouette - silhouette_by_chance > 1.96 * silhouette_error;
-      const hasParents = hierarchy !== null && hierarchy.nested.judged > 0 &&
-        hierarchyVerdict(hierarchy, null).beyond_chance === "yes";
-      return hasClusters || hasParents ? "" : "neither clusters nor parents of features beyond chance";
+      const { beyond_chance, beyond_density } = hierarchy !== null && hierarchy.nested.judged > 0
+        ? hierarchyVerdict(hierarchy, null)
+        : { beyond_chance: "no", beyond_density: "no" };
+      return hasClusters || (beyond_chance === "yes" && beyond_density === "yes")
+        ? ""
+        : "neither clusters beyond chance nor parents beyond what frequency gives";
     },
-    found: `features fire in clusters, or have parents in earlier groups, beyond chance; see ${
+    found: `features fire in clusters beyond chance, or have parents beyond what frequency gives; see ${
       links(transcoders, "features")
     }`,
   });
 }
 
-/** Whether features are the layer's own: more have no match in the nearest other layer than chance leaves without. */
+/** The least share of features without match that counts as a layer's own, a convention; chance alone lets one in a hundred seem to have one. */
+const OWN_SHARE = 0.01;
+
+/** Whether a layer differs from the nearest other one: by features without a match there, or in how far tokens tell its features. */
 function ownBehaviours(transcoders: readonly TranscoderAnalysis[]): Item {
   return ofEach("Found layer-specific behaviors", transcoders, {
-    lacks: ({ recorded, path }) => {
+    lacks: (transcoder) => {
+      const { recorded, path } = transcoder;
       if (!recorded) return code(`mtc analyze features --run ${path}`);
       const [nearest] = recorded.layer.others;
       if (nearest === undefined) return "there is no other layer to hold it against";
-      return nearest.unique > 0 ? "" : "each feature has a match in the nearest other layer";
+      const [other] = otherLayers<TranscoderAnalysis>(transcoder, transcoders).flatMap(({ recorded }) =>
+        recorded ?? []
+      );
+      const depth = other && contextDifference(recorded.layer, other.layer), { unique, judged } = nearest;
+      return unique / judged > OWN_SHARE || (depth && (depth.ci95[0] > 0 || depth.ci95[1] < 0))
+        ? ""
+        : `${
+          percent(unique / judged)
+        } of its features have no match in the nearest other layer, whose features tokens tell as well`;
     },
-    found: `each layer has features without a match in the nearest other one; see ${
-      links(transcoders, "interpretability")
-    }`,
+    found:
+      `each layer has features without a match in the nearest other one, or features that tokens tell better or worse; see ${
+        links(transcoders, "interpretability")
+      }`,
   });
 }
 

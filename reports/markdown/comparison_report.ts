@@ -127,7 +127,7 @@ function distributionTable(comparison: ComparedPair): string {
     ["Largest activation", ({ statistics }) => known(statistics.maxActivation.max, significant)],
     ["Median of the maxima", ({ statistics }) => known(statistics.maxActivation.median, significant)],
     [
-      "Median token entropy",
+      "Median sample entropy",
       ({ statistics }) => known(statistics.tokenEntropy.median, (bits) => `${decimal(bits, 2)} bits`),
     ],
     ["Token detectors", detectorShare],
@@ -173,7 +173,9 @@ export function differences(comparison: ComparedPair): string[] {
       ? ""
       : `**Frequency:** the median feature of ${B} fires ${
         relation(logDensity, "more often", "less often", "about as often")
-      }: on ${density[1]} of the tokens, against ${density[0]} in ${A} ${factor(logDensity)}.`,
+      }: on ${density[1]} of the tokens, against ${density[0]} in ${A} ${factor(logDensity)}. ${
+        activeFeatures(comparison)
+      }`,
     !hasInterval(logMaxActivation)
       ? ""
       : `**Strength:** the median of the features' maxima is ${
@@ -186,11 +188,19 @@ export function differences(comparison: ComparedPair): string[] {
         relation(tokenEntropy, "more mixed", "less mixed", "about as mixed")
       } tokens: median entropy ${entropy[1]} against ${entropy[0]} bits (95 % CI of the difference ${
         interval(tokenEntropy.ci95, 2)
-      }).`,
+      }). The tokens of all firings are another question, below.`,
     detectors.a.judged === 0 || detectors.b.judged === 0
       ? ""
       : `**Token detectors:** ${onTokens(detectors.a)} in ${A}, ${onTokens(detectors.b)} in ${B}.`,
   ].filter((sentence) => sentence !== "");
+}
+
+/** How far the numbers of features and of active ones set the frequencies apart by themselves. */
+function activeFeatures({ a, b }: ComparedPair): string {
+  const ratio = (b.evaluation.l0 / b.config.features) / (a.evaluation.l0 / a.config.features);
+  return `With ${decimal(b.evaluation.l0, 1)} of ${integer(b.config.features)} features active on a token there and ${
+    decimal(a.evaluation.l0, 1)
+  } of ${integer(a.config.features)} here, the mean frequency differs by a factor of ${decimal(ratio, 2)}.`;
 }
 
 /** Which of both keeps more of the loss, where both were measured and zeros in the place of either cost something. */

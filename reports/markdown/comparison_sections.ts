@@ -20,7 +20,7 @@ import { COMPARISON_NOTES } from "../comparison_text.ts";
 import { pairFiles } from "../file_names.ts";
 import { capital, decimal, integer } from "../format.ts";
 import { contextBlock } from "../tokens.ts";
-import { bullets, plain } from "./markdown.ts";
+import { bullets } from "./markdown.ts";
 
 /** Pairs and links in tables, those with contexts, and features of each group without match. */
 const SHOWN = 15, WITH_CONTEXTS = 8, UNIQUE_SHOWN = 3;
@@ -28,11 +28,6 @@ const SHOWN = 15, WITH_CONTEXTS = 8, UNIQUE_SHOWN = 3;
 /** What both are called within a sentence, and at the head of a column. */
 function namesOf({ a, b }: ReportedPair): { phrases: BothNames; titles: BothNames } {
   return { phrases: [a.name.phrase, b.name.phrase], titles: [a.name.title, b.name.title] };
-}
-
-/** Tokens in a cell of a table. */
-function cell(text: string): string {
-  return plain(text).replaceAll("|", "\\|");
 }
 
 /** What is found of them on the tokens that both were recorded on, as bullets; nothing without records. */
@@ -100,12 +95,12 @@ function matchingSection(comparison: ReportedPair, told: ToldComparison, titles:
       `${titles[0]} and ${titles[1]}: pairs that are each other's best, the first ${
         integer(Math.min(SHOWN, examples.pairs.length))
       } of ${integer(matching.mutual.length)}, and where their features are strongest.`,
-      pairTable(told, titles, SHOWN, cell),
+      pairTable(told, titles, SHOWN),
       contextBlock(contextLines(shown.map(({ a, b, correlation }) => [decimal(correlation, 3), [a, b]] as const))),
     ],
     ...examples.unique.flat(2).length === 0 ? [] : [
       "Features that the other lacks, those of each group that fire most. That none fires like them says nothing of whether several together do.",
-      uniqueTable(told, titles, UNIQUE_SHOWN, cell),
+      uniqueTable(told, titles, UNIQUE_SHOWN),
     ],
   ];
 }
@@ -121,7 +116,7 @@ function evolutionSection(told: ToldComparison, titles: BothNames): string[] {
     evolutionTable(evolution),
     ...links.length === 0 ? [] : [
       "The strongest links:",
-      linkTable(told, names, SHOWN, cell),
+      linkTable(told, names, SHOWN),
       contextBlock(contextLines(shown.map(({ from, to, response }) => [decimal(response, 1), [from, to]] as const))),
     ],
   ];

@@ -82,7 +82,8 @@ export function glossary({ evaluation, config, statistics }: TranscoderAnalysis)
     `**Density**: fires divided by tokens.`,
     `**Samples**: activations kept with their context, the strongest first, at most ${config.samples_per_feature} per feature.`,
     `**Top token**: the most frequent token among the feature's samples; the percentage is its share of them.`,
-    `**Token entropy**: entropy in bits of the samples' tokens. 0 bits: always the same token; ` +
+    `**Sample entropy**: entropy in bits of the samples' tokens, those of the strongest activations. The feature analysis has that of the tokens of all ` +
+    `firings, which may order groups and layers the other way round. 0 bits: always the same token; ` +
     `each further bit doubles the number of equally frequent tokens that would be as mixed. Of n samples it is log2 n at most, so that ` +
     `medians are over features with all ${config.samples_per_feature}.`,
     `**Token detector**: a feature with at least ${

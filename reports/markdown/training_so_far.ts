@@ -53,7 +53,7 @@ export function trainingSoFar(transcoder: TrainingSoFar, generated: Date): strin
     })`,
     courseTable(transcoder),
     "## Convergence and Stability",
-    convergence(transcoder),
+    convergence(transcoder, { hasEnded: false }),
     "## Throughput",
     throughput(transcoder),
   ]);

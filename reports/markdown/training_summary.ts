@@ -38,8 +38,11 @@ export function courseTable({ metrics, config }: Pick<TrainedAnalysis, "config" 
   );
 }
 
-/** What the curve of the loss says. */
-export function convergence(transcoder: Pick<TrainedAnalysis, "config" | "course">): string {
+/** What the curve of the loss says. Only of a training that has ended is it told what twice the steps would give. */
+export function convergence(
+  transcoder: Pick<TrainedAnalysis, "config" | "course">,
+  { hasEnded = true }: { hasEnded?: boolean } = {},
+): string {
   const { course, config } = transcoder;
   const found = jumps(transcoder);
   const sign = course.lastFifthChange > 0 ? "+" : "", isFitted = Number.isFinite(course.lastFifthChange);
@@ -52,10 +55,13 @@ export function convergence(transcoder: Pick<TrainedAnalysis, "config" | "course
       ? `**Change over the last fifth:** ${sign}${percent(course.lastFifthChange)} ± ${
         percent(course.lastFifthError)
       } ` +
-        `(a line through the running median ± what the noise alone could do). It is small wherever the learning rate has gone down, and ` +
-        `shows no end of the learning.`
+        `(a line through the running median ± what the noise alone could do). ${
+          hasEnded
+            ? "It is small wherever the learning rate has gone down, and shows no end of the learning."
+            : "With a falling learning rate it becomes small in any case."
+        }`
       : "**Change over the last fifth:** no line fits it.",
-    ...config.parent ? [] : [
+    ...config.parent || !hasEnded ? [] : [
       `**Twice the steps** would lower FVU by: ${
         unsurePerDoubling(transcoder)
       } (a line through log FVU over log step of the last four fifths ± its scatter).`,
@@ -68,10 +74,15 @@ export function convergence(transcoder: Pick<TrainedAnalysis, "config" | "course
           .join(", ") + (found.length > 5 ? `, and ${found.length - 5} more` : "")
     }.`,
     `**Dead features:** at most ${integer(course.deadPeak.count)} (step ${integer(course.deadPeak.step)}), ` +
-    `${integer(course.deadAtEnd)} at the end, by the training's rule.`,
+    `${integer(course.deadAtEnd)} at the ${hasEnded ? "end" : "last logged step"}, by the training's rule.`,
     `**Learning rate:** largest logged ${setting(course.peakLearningRate.value)} at step ${
       integer(course.peakLearningRate.step)
-    }, ` + `${setting(course.finalLearningRate)} at the end.`,
+    }, ${setting(course.finalLearningRate)} at the ${
+      hasEnded
+        ? "end."
+        : "last logged step. While it is high, small steps are still to come, which lower FVU by themselves: what the whole training will reach, " +
+          "and what twice the steps would give, is told once it has ended."
+    }`,
   ]);
 }
 

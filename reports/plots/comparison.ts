@@ -68,7 +68,12 @@ function prefixPanel(comparison: ComparedPair): Spec {
 }
 
 /** Both histograms as outlines, as shares of each one's features, so that dictionaries of different size compare. */
-function outlinePanel(comparison: ComparedPair, histograms: SharedDistribution, title: Spec, xTitle: string): Spec {
+function outlinePanel(
+  comparison: ComparedPair,
+  histograms: SharedDistribution,
+  title: Spec,
+  { x: xTitle, labels }: { readonly x: string; readonly labels?: string },
+): Spec {
   const values = ([["a", comparison.a], ["b", comparison.b]] as const).flatMap(([key, { name: { phrase } }]) => {
     const { edges, counts } = histograms[key];
     const total = counts.reduce((sum, count) => sum + count, 0);
@@ -90,7 +95,7 @@ function outlinePanel(comparison: ComparedPair, histograms: SharedDistribution, 
         type: "quantitative",
         title: xTitle,
         scale: { domain, nice: false, zero: false },
-        axis: { grid: false, tickCount: 6 },
+        axis: { grid: false, tickCount: 6, ...labels === undefined ? {} : { labelExpr: labels } },
       },
       y: { field: "share", stack: null, ...upright("share of features", { format: "%" }) },
       color: colorOf(comparison),
@@ -112,7 +117,10 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
           "How often features fire",
           medians((transcoder) => percent(10 ** transcoder.statistics.logDensity.median, 2)) + " of the tokens",
         ),
-        "log10 of the share of tokens on which the feature fires",
+        {
+          x: "share of the tokens on which the feature fires (logarithmic)",
+          labels: "format(100 * pow(10, datum.value), '.2~r') + ' %'",
+        },
       ),
       outlinePanel(
         comparison,
@@ -121,7 +129,7 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
           "How strongly features fire",
           medians((transcoder) => significant(transcoder.statistics.maxActivation.median, 3)),
         ),
-        "log10 of the maximum activation",
+        { x: "maximum activation (logarithmic)", labels: "format(pow(10, datum.value), '.2~r')" },
       ),
       outlinePanel(
         comparison,
@@ -132,7 +140,7 @@ export function comparisonFigure(comparison: ComparedPair): Spec {
             medians((transcoder) => decimal(transcoder.statistics.tokenEntropy.median, 1))
           } bits; features with all their samples`,
         ),
-        "token entropy of the top samples, bits",
+        { x: "token entropy of the top samples, bits" },
       ),
     ],
     2,

@@ -77,7 +77,7 @@ function attentionPanel({ recorded: { layer: { features, link } } }: KnownLayer)
   return {
     ...panelSize,
     title: heading(
-      "Does attention make what tokens do not tell?",
+      "Does more come from attention where tokens tell less?",
       `rank correlation ${decimal(link.attention, 2)}; unrelated ranks stay within ±${decimal(link.chance, 2)}`,
     ),
     data: { values },

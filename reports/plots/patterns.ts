@@ -4,7 +4,7 @@
  */
 import type { FeatureClusters } from "../../core/analysis/clusters.ts";
 import type { FeaturePattern } from "../../core/analysis/feature_patterns.ts";
-import { histogram, median } from "../../core/analysis/statistics.ts";
+import { histogram, median, summarize } from "../../core/analysis/statistics.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import type { TranscoderName } from "../../core/runs/ids.ts";
 import type { RecordedPatterns } from "../../core/runs/recorded.ts";
@@ -121,13 +121,27 @@ function placePanel(patterns: readonly FeaturePattern[], name: (feature: number)
   const values = bound.flatMap((one) =>
     one.pattern.position_profile.map((times, part) => ({ series: label(one), part: part + 1, times }))
   );
+  const parts = judged.length === 0 ? [] : judged[0].position_profile.map((_, part) => {
+    const { p05, p95 } = summarize(judged.map(({ position_profile }) => position_profile[part]));
+    return { part: part + 1, p05, p95 };
+  });
   return {
     title: heading(
       "Bound to a place in the context",
-      `${integer(beyond)} of ${counted(judged.length, "feature")} more than any would be by chance` +
-        (beyond > PLACED ? `; the first ${PLACED}` : ""),
+      `${integer(beyond)} of ${counted(judged.length, "feature")} more than any would be by chance${
+        beyond > PLACED ? `; the first ${PLACED}` : ""
+      }; grey: the middle 90 % of all`,
     ),
     layer: [
+      {
+        data: { values: parts },
+        mark: { type: "area", color: "#9aa0a6", opacity: 0.3 },
+        encoding: {
+          x: { field: "part", type: "quantitative" },
+          y: { field: "p05", type: "quantitative" },
+          y2: { field: "p95" },
+        },
+      },
       {
         data: { values },
         mark: { type: "line", strokeWidth: 1.8, point: { size: 28 } },

@@ -60,7 +60,7 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
     [
       "Identified interesting",
       layer({ silhouettes: [0.1, 0.1], groups: [0.01, 0, 0] }),
-      /layer 4: neither clusters nor parents of features beyond chance/,
+      /layer 4: neither clusters beyond chance nor parents beyond what frequency gives/,
     ],
     [
       "Found layer-specific",
@@ -70,7 +70,7 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
     [
       "Found layer-specific",
       layer({ nearest: [100, 0] }),
-      /layer 4: each feature has a match in the nearest other layer/,
+      /layer 4: 0.0 % of its features have no match in the nearest other layer, whose features tokens tell as well/,
     ],
     [
       "Generated interpretable",

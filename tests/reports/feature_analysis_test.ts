@@ -72,7 +72,7 @@ Deno.test("runs' records are shown in all sections, alone and of two layers, by 
     assert.match(layer, /^\d\. \*\*Groups: .* 5\d % of 15 features of later groups have a parent /m);
     assert.match(
       layer,
-      /^- Not answered here, .*: what in the model lifts them, whether attention makes .* moves predictions\. `mtc /m,
+      /^- Not answered here, .*: what in the model lifts them, whether more comes from attention .* moves predictions\. `mtc /m,
     );
     assert.match(page, /reading set: 4,096 tokens in 128 contexts of 1 document, .* 0\.0 % of them held out/);
     assert.match(page, /^4,096 tokens of the reading set, FVU 0\.\d+\. 1 of 24 features never fire there\./m);

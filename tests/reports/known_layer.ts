@@ -1,6 +1,7 @@
 /** Layers of which everything is known, made up: what a page says of them is seen from the figures alone. */
 
 import type { LayerAnalysis, LayerFeature } from "../../core/analysis/layer.ts";
+import { median } from "../../core/analysis/statistics.ts";
 import type { KnownLayer } from "../../reports/findings/finding.ts";
 
 /** What makes one layer differ from another. */
@@ -29,6 +30,10 @@ export interface MadeUp {
   ginis?: readonly [number, number];
   /** The lower end of what the loss rises without a feature. */
   lossRise?: number;
+  /** The same without a feature that the reconstruction needs most; lossRise if left out. */
+  topRise?: number;
+  /** Whether the weights were analysed. */
+  hasWeights?: boolean;
   /** Rank correlation of mass and KL. */
   ranks?: number;
 }
@@ -61,6 +66,7 @@ export function madeUpLayer(made: MadeUp = {}): KnownLayer {
   const { r2s = spread(100, 0, 0.4), otherR2s = spread(100, 0.3, 0.9), shares = [0.2, 0.7, 0.05] } = made;
   const { cosines = spread(100, -0.1, 0.1), coherence = spread(100, 0, 0.25), groups = [0.4, 0.2, 0.1] } = made;
   const { silhouettes = [0.3, 0.1], ginis = [0.5, 0.3], lossRise = 0.001, ranks = 0.8 } = made, ALL = 100;
+  const { topRise = lossRise, hasWeights = true } = made;
   const [embedding, mlps, half] = shares, ends = (share: number) => [share - half, share + half] as const;
   const [share, nested, byDensity] = groups, [silhouette, silhouette_by_chance] = silhouettes;
   const parents = (mean_excess: number) => ({ judged: ALL, share, mean_excess, mean_excess_error: 0.01, families: 0 });
@@ -76,10 +82,11 @@ export function madeUpLayer(made: MadeUp = {}): KnownLayer {
     },
     importance: {
       ...{ clean_ce: 3, predictions: 2000, documents: 6, resampled: "documents" },
-      features: spread(50, 0, 49).map((feature) => ({
-        feature,
-        effect: { sets: ["random"], ce_rise: lossRise + 0.002, ce_rise_ci95: [lossRise, lossRise + 0.004] },
-      })),
+      features: spread(100, 0, 99).map((feature) => {
+        const isTop = feature >= 50, rise = isTop ? topRise : lossRise;
+        const sets = [isTop ? "top" : "random"];
+        return { feature, effect: { sets, ce_rise: rise + 0.002, ce_rise_ci95: [rise, rise + 0.004] } };
+      }),
       agreement: [{
         ...{ set: "random", features: 50, chance: 0.28, reliability: { kl: 0.9 } },
         pairs: [{ a: "mass", b: "kl", spearman: ranks, ci95: [ranks - 0.1, ranks + 0.1] }],
@@ -96,6 +103,20 @@ export function madeUpLayer(made: MadeUp = {}): KnownLayer {
     recorded: {
       layer: layerOf(r2s, made),
       tokens: { document: Uint32Array.from(spread(60, 0, 5)), tokenTexts: new Map([[7, " the"]]) },
+      flat: null,
+      dictionary: hasWeights
+        ? {
+          weights: {
+            groups: [{
+              ...{ features: ALL, alignment: { median: median(cosines) }, alignment_by_chance: 0.17 / 1.96 },
+              ...{
+                along: cosines.filter((one) => one > 0.17).length / ALL,
+                against: cosines.filter((one) => one < -0.17).length / ALL,
+              },
+            }],
+          },
+        }
+        : "there are too many rows",
       overview: { features: r2s.map((_, feature) => ({ feature, strongest: feature })) },
       hierarchy: {
         ...{ nested: parents(nested), by_density: parents(byDensity), same_by_density: 0.5 },

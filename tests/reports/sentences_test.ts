@@ -219,6 +219,14 @@ const sided = (difference: number, error: number) => ({
   ...{ a: 0.5, b: 0.5 + difference, a_by_chance: 0.01, b_by_chance: 0.01, difference },
   ci95: [difference - error, difference + error] as [number, number],
 });
+/** The first leaves less with 20 features on a token than the second with 30. */
+const sparser = toldComparison(20, {
+  reconstructions: {
+    ...{ ...twins.reconstructions, difference: 0.1, difference_ci95: [0.08, 0.12] },
+    a: { l0: 20, fvus: [0.2], ci95: [0.19, 0.21] },
+    b: { l0: 30, fvus: [0.3], ci95: [0.29, 0.31] },
+  },
+});
 const nested = toldComparison(20, { hierarchy: { with_parent: sided(0.2, 0.1), mean_depth: [0.5, 0.7] } });
 /** Where there is nothing to draw resamples of. */
 const unresampled = toldComparison(20, {
@@ -230,7 +238,8 @@ const unresampled = toldComparison(20, {
 
 /** What a comparison says of two transcoders with records: where it is so, and where not. */
 const ofRecords: [sentence: string, said: ToldComparison, silent: ToldComparison][] = [
-  ["Not yet at equal L0:", twins, better],
+  ["Not yet at equal L0:", twins, sparser],
+  ["With fewer active features, less is left unexplained by layer 2:", sparser, twins],
   ["At equal L0, less is left unexplained by layer 2:", better, alikeOnes],
   ["At equal L0, no clear difference:", alikeOnes, better],
   ["Features are found again:", twins, strangers],
@@ -475,6 +484,7 @@ const layers = {
   plain: madeUpLayer(),
   tokens: madeUpLayer({ r2s: new Array(100).fill(0.9) }),
   undecided: madeUpLayer({ close: 60 }),
+  half: madeUpLayer({ r2s: Array.from({ length: 100 }, (_, i) => i % 2) }),
   alike: madeUpLayer({ otherR2s: Array.from({ length: 100 }, (_, i) => 0.4 * i / 99) }),
   embedded: madeUpLayer({ shares: [0.45, 0.3, 0.05] }),
   level: madeUpLayer({ shares: [0.5, 0.45, 0.05] }),
@@ -489,6 +499,7 @@ const layers = {
   scattered: madeUpLayer({ silhouettes: [0.1, 0.12] }),
   even: madeUpLayer({ ginis: [0.3, 0.35] }),
   unfelt: madeUpLayer({ lossRise: -0.001 }),
+  needed: madeUpLayer({ lossRise: -0.001, topRise: 0.001 }),
   unranked: madeUpLayer({ ranks: 0.1 }),
   along: madeUpLayer({ cosines: new Array(100).fill(0.5) }),
   against: madeUpLayer({ cosines: new Array(100).fill(-0.5) }),
@@ -502,12 +513,13 @@ type Layer = keyof typeof layers;
 const ofLayers: [sentence: string, said: Layer, silent: Layer][] = [
   ["Kind: mostly made from context.", "plain", "undecided"],
   ["Kind: mostly told by their token.", "tokens", "plain"],
-  ["Kind: neither tokens nor context make most.", "undecided", "tokens"],
+  ["Kind: too many lie near the limit to tell.", "undecided", "half"],
+  ["Kind: neither tokens nor context make most.", "half", "undecided"],
   ["Sources: mostly", "plain", "embedded"],
   ["Sources: more from", "embedded", "level"],
   ["Sources: none leads for certain.", "level", "embedded"],
-  ["Attention: it makes what tokens do not tell.", "plain", "unrelated"],
-  ["Attention: it brings what tokens tell.", "bringing", "unrelated"],
+  ["Attention: more comes from it where tokens tell less.", "plain", "unrelated"],
+  ["Attention: more comes from it where tokens tell more.", "bringing", "unrelated"],
   ["Attention: unrelated to what tokens tell.", "unrelated", "plain"],
   ["Depth: more context than", "plain", "alike"],
   ["Depth: less context than", "tokens", "plain"],
@@ -522,15 +534,16 @@ const ofLayers: [sentence: string, said: Layer, silent: Layer][] = [
   ["Groups: a hierarchy that frequency gives as well.", "frequent", "plain"],
   ["Groups: a worse hierarchy than frequency gives.", "worse", "frequent"],
   ["Predictions: they miss single features.", "plain", "unfelt"],
-  ["Predictions: they miss no single feature for certain.", "unfelt", "plain"],
+  ["Predictions: they miss some features that the reconstruction needs most.", "needed", "plain"],
+  ["Predictions: they miss no single feature for certain.", "unfelt", "needed"],
   ["Writing: mostly along what is read.", "along", "both"],
   ["Writing: mostly against what is read.", "against", "both"],
   ["Writing: some along, some against what is read.", "both", "plain"],
   ["Writing: some along what is read.", "fewAlong", "both"],
   ["Writing: some against what is read.", "fewAgainst", "both"],
   ["Writing: unrelated to what is read.", "plain", "along"],
-  ["Subjects: features keep to documents.", "plain", "even"],
-  ["Subjects: features keep to no documents.", "even", "plain"],
+  ["Subjects: most features fire unevenly over documents.", "plain", "even"],
+  ["Subjects: features fire over documents as chance has it.", "even", "plain"],
   ["Company: features fire in clusters.", "plain", "scattered"],
   ["Company: no clusters beyond chance.", "scattered", "plain"],
   ["Rankings: what fires strongly moves predictions.", "plain", "unranked"],

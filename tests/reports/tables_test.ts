@@ -267,7 +267,7 @@ Deno.test("groups: medians over the living features of each group, and its share
       "Density": percent(2)(median("density")),
       "Max activation": fixed(2)(median("max_activation")),
       "Feature norm": fixed(3)(median("encoder_norm")),
-      "Token entropy": full.length === 0 ? "–" : `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`,
+      "Sample entropy": full.length === 0 ? "–" : `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`,
       "Activations": percent(1)(numbers(members, "fires").reduce((sum, fires) => sum + fires, 0) / all),
       "FVU of its prefix": fixed(3)(a.evaluation.fvu_per_prefix[group].fvu),
     };
@@ -384,7 +384,7 @@ Deno.test("comparison: densities, maxima, entropies and norms are those of each 
     assert.equal(found["Rare features"], String(numbers(living, "fires").filter((fires) => fires < 10).length));
     assert.equal(found["Largest activation"], fixed(2)(Math.max(...maxima)));
     assert.equal(found["Median of the maxima"], fixed(3)(middle(maxima)));
-    assert.equal(found["Median token entropy"], `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`);
+    assert.equal(found["Median sample entropy"], `${fixed(2)(middle(numbers(full, "token_entropy_bits")))} bits`);
     assert.equal(found["Token detectors"], percent(0)(detectors.length / judged.length));
     assert.equal(found["Median feature norm"], fixed(3)(middle(columnNorms(run.tensors.W_enc))));
   }

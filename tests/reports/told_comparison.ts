@@ -7,6 +7,7 @@ import { comparePortraits } from "../../core/analysis/portrait.ts";
 import { histogram, summarize } from "../../core/analysis/statistics.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
 import { comparisonExamples, featureViewer } from "../../reports/comparison_examples.ts";
+import { tokenCode } from "../../reports/tokens.ts";
 import { bursty, plantedRecord, type Rule } from "../analysis/planted_record.ts";
 
 const TOKENS = 2048, GROUPS = [12, 20];
@@ -45,7 +46,7 @@ export function toldComparison(alike: number, changes: Partial<ToldComparison> =
     reconstructions: compareReconstructions(a, b),
     portraits: comparePortraits(evolvedSide(a), evolvedSide(b)),
     examples: comparisonExamples(
-      [featureViewer(a), featureViewer(b)],
+      [featureViewer(a, tokenCode), featureViewer(b, tokenCode)],
       matching,
       typeof evolution === "string" ? null : evolution,
     ),

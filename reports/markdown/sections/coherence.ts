@@ -8,6 +8,7 @@ import {
   coherenceSentence,
   coherenceTable,
   coherentFeatures,
+  EXPLAINED_LEAD,
   EXPLAINED_SHOWN,
   explainedFeatures,
   SHOWN,
@@ -35,7 +36,7 @@ export function coherenceSection(transcoder: RecordedTranscoder): Section {
         coherenceTable(coherent.slice(0, SHOWN), words),
       ],
       ...explained.length === 0 ? [] : [
-        "Alike for their tokens, not beyond them:",
+        EXPLAINED_LEAD,
         coherenceTable(explained.slice(0, EXPLAINED_SHOWN), words),
       ],
       bullets(coherenceNotes(coherence)),

@@ -53,7 +53,7 @@ export interface Words {
 }
 
 /** The words of a transcoder's features, safe in a cell of a table. */
-export function wordsOf({ recorded: { tokens, knownBy } }: RecordedTranscoder): Words {
+export function wordsOf({ recorded: { tokens, knownBy } }: Pick<RecordedTranscoder, "recorded">): Words {
   const token = (id: number) => tokens.tokenTexts.get(id)!;
   return {
     token,
