@@ -3,22 +3,31 @@
  * @module
  */
 
-import type { MeanAbsorption, MeasuredLetter } from "../core/analysis/absorption.ts";
+import { LEAST_F1, type MeanAbsorption, type MeasuredLetter } from "../core/analysis/absorption.ts";
 import type { StoredAbsorption } from "../core/runs/absorption.ts";
 import { counted, decimal, integer, percent } from "./format.ts";
 import { numeric, table } from "./markdown/markdown.ts";
+
+/** With fewer judged words the F1 of a letter's probe hangs on single ones. */
+const FEW_WORDS = 10;
 
 /** Absorbed words of a letter that a reader is shown. */
 export const SHOWN = 3;
 
 /** What was read, and of how many letters anything can be said. `source` is where the transcoder reads. */
 export function absorptionSentence(absorption: StoredAbsorption, source: string): string {
-  const { train_words, test_words, vocabulary_words, examples, known_letters } = absorption;
-  return `${integer(train_words + test_words)} of the vocabulary's ${counted(vocabulary_words, "word")}, each behind ` +
-    `${counted(examples, "example")}: ${integer(train_words)} fitted probes, ${
-      integer(test_words)
-    } judged. Probes on ` +
-    `${source} know ${integer(known_letters)} of 26 letters.`;
+  const { train_words, test_words, vocabulary_words, examples, known_letters, letters } = absorption;
+  const few = letters.filter(({ test_words }) => test_words < FEW_WORDS).length;
+  return `${integer(train_words + test_words)} of the vocabulary's ${counted(vocabulary_words, "word")}, ${
+    examples === 0 ? "without examples in front" : `each behind ${counted(examples, "example")}`
+  }: ${integer(train_words)} fitted probes, ${integer(test_words)} judged. Probes on ` +
+    `${source} know ${integer(known_letters)} of 26 letters${
+      few > 0
+        ? `; ${integer(few)} ${
+          few === 1 ? "has" : "have"
+        } fewer than ${FEW_WORDS} judged words, too few for an F1 to say much`
+        : ""
+    }.`;
 }
 
 /** What the dictionary makes of the letters; that nothing can be said where too few are known. */
@@ -45,7 +54,11 @@ export function meanSentence(
     `(by chance ${
       decimal(chance.mean_absorption_fraction_score, 3)
     }); a letter is split among ${split} features, which ` +
-    `tell it with an F1 of ${decimal(mean.mean_split_f1, 2)}. Means over the letters that are known.`;
+    `tell it with an F1 of ${decimal(mean.mean_split_f1, 2)}. Means over the letters that are known.${
+      mean.mean_split_f1 < LEAST_F1
+        ? ` Probes must tell a letter with ${LEAST_F1}: features that tell it less have little that others could take from them, so that low absorption is no merit here.`
+        : ""
+    }`;
 }
 
 /**

@@ -172,7 +172,7 @@ function grouping(
   nested: ParentFigures,
   by_density: ParentFigures,
   flat: FlatFigures | null,
-  { siblings_beyond_chance, siblings_beyond_density }: HierarchyVerdict,
+  { siblings_beyond_chance, siblings_beyond_density, siblings_beyond_flat }: HierarchyVerdict,
 ): Answer {
   if (siblings_beyond_chance === null) {
     return { lead: "Grouping by parent: not to be judged.", text: "There are not two parents with two children each." };
@@ -191,11 +191,18 @@ function grouping(
   ];
   const compared = others.length > 0 ? ` ${capital(others.join("; "))}.` : "";
   const lead = siblings_beyond_density === "yes"
-    ? "Grouping by parent: related features, beyond frequency."
+    ? siblings_beyond_flat === "no" || siblings_beyond_flat === "less"
+      ? "Grouping by parent: related features, but not by nesting."
+      : "Grouping by parent: related features, beyond frequency."
     : siblings_beyond_density === null
     ? "Grouping by parent: related features."
     : "Grouping by parent: related features, but groups by frequency do as well.";
-  return { lead, text: figures + compared };
+  const without = {
+    yes: " Without nesting they are less alike.",
+    no: " With nesting and without they are as alike, as far as can be told.",
+    less: " Without nesting they are more alike.",
+  };
+  return { lead, text: figures + compared + (siblings_beyond_flat === null ? "" : without[siblings_beyond_flat]) };
 }
 
 /** What follows, a sentence for each comparison; each could have been another. `how` says how to compare with a flat dictionary. */
@@ -241,7 +248,20 @@ export function verdictSentences(
       decimal(flat.fvu, 4)
     } at ` +
     `${decimal(flat.l0, 1)} without.`;
-  return [chance, density, compared, cost];
+  return [chance, density, compared, ...otherLift(nested, flat.parents), cost];
+}
+
+/** What is to be said where lift and excess order both dictionaries differently. */
+function otherLift(nested: ParentFigures, flat: ParentFigures): string[] {
+  const lifts = flat.median_lift - nested.median_lift, excesses = flat.mean_excess - nested.mean_excess;
+  if (!(lifts * excesses < 0)) return [];
+  return [
+    `Lift points the other way, ${significant(nested.median_lift, 3)} with nesting and ${
+      significant(flat.median_lift, 3)
+    } without: the parents of ${
+      lifts > 0 ? "nested groups" : "the flat dictionary"
+    } fire more often, which makes excess larger and lift smaller.`,
+  ];
 }
 
 /** Parents with their children. */

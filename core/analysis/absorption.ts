@@ -10,7 +10,8 @@ import { type LetterFeatures, type LetterProbe, LetterProbes, type ProbedWords, 
 const LETTERS = Array.from("abcdefghijklmnopqrstuvwxyz");
 
 /** A probe that is no better does not know its letter, and with fewer letters that are known nothing is said of a dictionary. */
-const LEAST_F1 = 0.6, LEAST_LETTERS = 20;
+export const LEAST_F1 = 0.6;
+const LEAST_LETTERS = 20;
 
 /** Full absorption: the least cosine of the feature that carries most. */
 const FULL_COSINE = 0.025;

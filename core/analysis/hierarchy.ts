@@ -209,6 +209,8 @@ export interface HierarchyVerdict {
   readonly siblings_beyond_chance: "yes" | "no" | null;
   /** Whether they do so more than where features are grouped by their frequency; null likewise. */
   readonly siblings_beyond_density: "yes" | "no" | "less" | null;
+  /** Whether they do so more than in a dictionary trained without nesting, grouped by frequency; null likewise, and where none was given. */
+  readonly siblings_beyond_flat: "yes" | "no" | "less" | null;
 }
 
 /**
@@ -231,6 +233,10 @@ export function hierarchyVerdict(
     judge(nested.mean_excess - other.mean_excess, nested.mean_excess_error, other.mean_excess_error);
   const alike = ({ sibling_correlation, sibling_correlation_by_chance }: ParentFigures) =>
     sibling_correlation - sibling_correlation_by_chance;
+  const likelier = (other: ParentFigures | null) =>
+    nested.families < 2 || other === null || other.families < 2
+      ? null
+      : judge(alike(nested) - alike(other), nested.sibling_error, other.sibling_error);
   return {
     beyond_chance: share > chance + 1.96 * Math.sqrt(chance * (1 - chance) / judged) ? "yes" : "no",
     beyond_density: compared(by_density),
@@ -240,9 +246,8 @@ export function hierarchyVerdict(
       : judge(alike(nested), nested.sibling_error) === "yes"
       ? "yes"
       : "no",
-    siblings_beyond_density: nested.families < 2 || by_density.families < 2
-      ? null
-      : judge(alike(nested) - alike(by_density), nested.sibling_error, by_density.sibling_error),
+    siblings_beyond_density: likelier(by_density),
+    siblings_beyond_flat: likelier(flat),
   };
 }
 

@@ -69,7 +69,8 @@ Deno.test("independent features have no hierarchy beyond one child in a hundred,
   assert.deepEqual(families, []);
   const verdict = hierarchyVerdict({ nested, by_density }, by_density);
   const answers = { beyond_chance: "no", beyond_density: "no", beyond_flat: "no" };
-  assert.deepEqual(verdict, { ...answers, siblings_beyond_chance: null, siblings_beyond_density: null });
+  const siblings = { siblings_beyond_chance: null, siblings_beyond_density: null, siblings_beyond_flat: null };
+  assert.deepEqual(verdict, { ...answers, ...siblings });
 });
 
 Deno.test("children of one parent fire alike: the mean over families of a correlation in a plain loop, none of it once they are dealt out anew", () => {
@@ -96,6 +97,10 @@ Deno.test("children of one parent fire alike: the mean over families of a correl
   assert.equal(hierarchyVerdict({ ...found, nested: strangers }, null).siblings_beyond_chance, "no");
   assert.equal(hierarchyVerdict({ ...found, by_density: strangers }, null).siblings_beyond_density, "yes");
   assert.equal(hierarchyVerdict({ nested: strangers, by_density: nested }, null).siblings_beyond_density, "less");
+  assert.equal(hierarchyVerdict({ ...found, nested: strangers }, nested).siblings_beyond_flat, "less");
+  assert.equal(hierarchyVerdict(found, strangers).siblings_beyond_flat, "yes");
+  assert.equal(hierarchyVerdict(found, nested).siblings_beyond_flat, "no");
+  assert.equal(hierarchyVerdict(found, null).siblings_beyond_flat, null);
 });
 
 Deno.test("features that share lively contexts and nothing else are children of nobody", () => {

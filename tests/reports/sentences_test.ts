@@ -13,7 +13,7 @@ import { type Sweep, sweepsOf } from "../../core/runs/sweeps.ts";
 import { verdict } from "../../reports/checks.ts";
 import type { ToldComparison } from "../../reports/compared.ts";
 import { askedOf } from "../../reports/findings/findings.ts";
-import { hierarchyAnswers } from "../../reports/hierarchy_table.ts";
+import { hierarchyAnswers, verdictSentences } from "../../reports/hierarchy_table.ts";
 import { comparisonReport } from "../../reports/markdown/comparison_report.ts";
 import { insights } from "../../reports/markdown/insights.ts";
 import { recommendations } from "../../reports/markdown/recommendations.ts";
@@ -316,6 +316,30 @@ function answered(own: Parameters<typeof parentFigures>[0], density: typeof own 
   return hierarchyAnswers({ nested, by_density, flat: other, verdict }).map(({ lead, text }) => `${lead} ${text}`);
 }
 
+Deno.test("lift that orders two dictionaries the other way than excess is told, with why", () => {
+  const nested = { ...parentFigures({ excess: 0.4 }), median_lift: 4 }, by_density = nested;
+  const sentences = (median_lift: number) => {
+    const parents = { ...parentFigures({ excess: 0.3 }), median_lift };
+    const flat = {
+      run: "flat",
+      features: 128,
+      groups: [128],
+      parents,
+      fvu: 0.2,
+      nested_fvu: 0.2,
+      l0: 30,
+      nested_l0: 30,
+    };
+    const verdict = hierarchyVerdict({ nested, by_density }, parents);
+    return verdictSentences({ nested, by_density, same_by_density: 0.7, flat, verdict }).join(" ");
+  };
+  assert.match(
+    sentences(5),
+    /Lift points the other way, 4\.00 with nesting and 5\.00 without: the parents of nested groups fire/,
+  );
+  assert.doesNotMatch(sentences(3), /Lift points/);
+});
+
 const equal = answered({}), nestedMore = answered({ excess: 0.4 });
 
 /** Clusters of 20 features with such a mean silhouette, where shuffled ones have 0.01. */
@@ -378,6 +402,18 @@ const ofFeatures: [sentence: string, said: readonly string[], silent: readonly s
   ["Grouping by parent: related features.", answered({}, { families: 0 }), equal],
   ["Grouping by parent: related features, but groups by frequency do as well.", equal, answered({ alike: 0.3 })],
   ["Grouping by parent: related features, beyond frequency.", answered({ alike: 0.3 }), equal],
+  [
+    "Grouping by parent: related features, but not by nesting.",
+    answered({ alike: 0.3 }, {}, { alike: 0.3 }),
+    answered({ alike: 0.3 }),
+  ],
+  ["Without nesting they are more alike.", answered({}, {}, { alike: 0.3 }), answered({}, {}, {})],
+  ["Without nesting they are less alike.", answered({ alike: 0.3 }, {}, {}), answered({}, {}, {})],
+  [
+    "With nesting and without they are as alike, as far as can be told.",
+    answered({}, {}, {}),
+    answered({ alike: 0.3 }, {}, {}),
+  ],
   ["Features that fire alike form clusters beyond chance", clustered(0.1), clustered(0.02)],
   ["Features form no clusters beyond chance", clustered(0.02), clustered(0.1)],
   ["Too few features for clusters:", clustered(NaN), clustered(0.1)],

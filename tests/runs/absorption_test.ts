@@ -25,7 +25,14 @@ Deno.test("what is said of absorption where enough letters are known", () => {
   );
   assert.match(
     meanSentence(stored),
-    /^Absorbed in full: 25\.0 % of .* \(by chance 1\.3 %\); absorption fraction 0\.375 \(by chance 0\.063\); .* among 2\.0 features, which tell it with an F1 of 0\.50\./,
+    /^Absorbed in full: 25\.0 % of .* \(by chance 1\.3 %\); absorption fraction 0\.375 \(by chance 0\.063\); .* among 2\.0 features, which tell it with an F1 of 0\.50\. .* no merit here\.$/,
+  );
+  const telling = { ...stored, mean: { ...stored.mean!, mean_split_f1: 0.7 } };
+  assert.match(meanSentence(telling), /F1 of 0\.70\. Means over the letters that are known\.$/);
+  const scarce = { ...stored, examples: 0, letters: stored.letters.map((one, i) => ({ ...one, test_words: 9 + i })) };
+  assert.match(
+    absorptionSentence(scarce, "layer2.resid_mid"),
+    /words, without examples in front: .*; 1 has fewer than 10 judged words, too few for an F1 to say much\.$/,
   );
   const cells = absorptionTable(stored, 1, (word) => `<${word}>`).split("\n").map((line) =>
     line.split("|").slice(1, -1).map((cell) => cell.trim())
