@@ -88,6 +88,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
 /** Commander must throw instead of exiting, in every nested command, and say what is wrong as mtc does. */
 function prepare(command: Command): Command {
   command.exitOverride().configureOutput({
+    writeOut: (text) => console.log(text.replace(/\n$/, "")),
     outputError: (text) =>
       console.error(`mtc: ${printable(text.replace(/^error: /, "").trim().replaceAll("\n", " "))}`),
   });

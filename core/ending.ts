@@ -7,6 +7,7 @@
  */
 
 import process from "node:process";
+import { UserError } from "./errors.ts";
 
 /** Stopped with everything saved: the same command, run again, goes on. */
 const STOPPED = 75;
@@ -50,7 +51,7 @@ const listening = new Map<Deno.Signal, () => void>();
  * Listens for signals from now on. As process 1 of a container it must, as those that are not listened for do nothing there.
  */
 export function listenForSignals(): void {
-  outliveTerminal();
+  outliveListeners();
   listen(Deno.pid === 1 ? [...REQUESTS, INTERRUPT] : REQUESTS);
 }
 
@@ -112,18 +113,32 @@ function hear(signal: Deno.Signal): void {
   if (isFirst || signal === INTERRUPT) told(signal);
 }
 
-/** What is said to a terminal that is gone, even before its SIGHUP is heard, is lost, and must not keep the process from saving itself. */
-function outliveTerminal(): void {
+/**
+ * What is said to a terminal that is gone, even before its SIGHUP is heard, is lost, and must not keep the process from saving itself; nor must
+ * a log for which the disk has no room. A result is not lost in silence: where stdout leads to a file that takes no more, the command fails.
+ */
+function outliveListeners(): void {
   for (const [name, stream] of [["log", "stdout"], ["error", "stderr"]] as const) {
-    if (!Deno[stream].isTerminal()) continue;
-    process[stream].on("error", () => {});
+    const isTerminal = Deno[stream].isTerminal(), isResult = stream === "stdout" && !isTerminal;
+    if (isTerminal) process[stream].on("error", () => {});
     const say = console[name];
     console[name] = (...parts) => {
       try {
         say(...parts);
-      } catch { /* Nobody hears it. */ }
+      } catch (error) {
+        if (isResult) throw untold(error);
+      }
     };
   }
+}
+
+function untold(error: unknown): UserError {
+  return new UserError({
+    action: "write to stdout",
+    requirement: "what it leads to must take the result",
+    found: error instanceof Error ? error.message : String(error),
+    remedy: "free some space or lead it elsewhere",
+  });
 }
 
 async function leave(): Promise<void> {

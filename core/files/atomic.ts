@@ -77,6 +77,8 @@ const FAILURES: Readonly<Record<string, readonly [found: string, remedy: string]
   ENOTEMPTY: ["a directory of that name holds files already", "choose another path"],
   ENOENT: ["there is no such file or directory", "check the path"],
   ENAMETOOLONG: ["the name is too long", "choose a shorter one"],
+  ELOOP: ["its links lead in a circle", "mend the link or choose another path"],
+  EMFILE: ["the process has as many files open as it may", "allow it more: ulimit -n 1024"],
   EFBIG: ["the file system allows no file of that size", "choose another directory"],
 };
 

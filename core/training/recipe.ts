@@ -40,6 +40,18 @@ function isCount(n: number): boolean {
   return Number.isInteger(n) && n >= 1;
 }
 
+const MOST_FLOAT32 = 3.4028234663852886e38, LEAST_FLOAT32 = 1.1754943508222875e-38;
+
+/** Whether a kernel gets the number as more than 0 and less than infinite: its float32 has neither denormals nor what is larger. */
+function isPositive(n: number): boolean {
+  return n >= LEAST_FLOAT32 && n <= MOST_FLOAT32;
+}
+
+/** What {@link isPositive} asks for, in the words that say why a number was none. */
+function positive(n: number): string {
+  return n > 0 ? `a positive number that float32 can hold, from 1.2e-38 to 3.4e+38` : "a positive number";
+}
+
 /**
  * Checks what the type cannot say.
  *
@@ -64,9 +76,8 @@ export function checkRecipe(recipe: Recipe): void {
   );
   require(isCount(recipe.steps), "steps", "a positive whole number");
   require(isCount(recipe.batch_tokens), "batch_tokens", "a positive whole number");
-  require(recipe.learning_rate > 0 && Number.isFinite(recipe.learning_rate), "learning_rate", "a positive number");
-  for (const factor of ["encoder_bias_rate", "whole_weight"] as const) {
-    require(recipe[factor] > 0 && Number.isFinite(recipe[factor]), factor, "a positive number");
+  for (const factor of ["learning_rate", "encoder_bias_rate", "whole_weight", "epsilon"] as const) {
+    require(isPositive(recipe[factor]), factor, positive(recipe[factor]));
   }
   require(
     Number.isInteger(recipe.warmup_steps) && recipe.warmup_steps >= 0 && recipe.warmup_steps <= recipe.steps,
@@ -76,11 +87,12 @@ export function checkRecipe(recipe: Recipe): void {
   require(recipe.final_lr_fraction >= 0 && recipe.final_lr_fraction <= 1, "final_lr_fraction", "from 0 to 1");
   for (const beta of ["beta1", "beta2"] as const) {
     require(recipe[beta] >= 0 && recipe[beta] < 1, beta, "0 or more and below 1");
+    require(Math.fround(recipe[beta]) < 1, beta, "below 1 as a float32, at most 0.99999994");
   }
-  require(recipe.epsilon > 0 && Number.isFinite(recipe.epsilon), "epsilon", "a positive number");
   require(recipe.threshold_rate >= 0 && recipe.threshold_rate <= 1, "threshold_rate", "from 0 to 1");
-  require(recipe.aux_weight >= 0 && Number.isFinite(recipe.aux_weight), "aux_weight", "0 or a positive number");
-  require(recipe.revival_rate >= 0 && Number.isFinite(recipe.revival_rate), "revival_rate", "0 or a positive number");
+  for (const factor of ["aux_weight", "revival_rate"] as const) {
+    require(recipe[factor] === 0 || isPositive(recipe[factor]), factor, `0 or ${positive(recipe[factor])}`);
+  }
   require(isCount(recipe.aux_k), "aux_k", "a positive whole number");
   require(
     isCount(recipe.dead_after_tokens) && recipe.dead_after_tokens < 2 ** 32,
@@ -145,12 +157,9 @@ export function checkSettings(settings: RunSettings): void {
     const requirement = "it must be 0 where no counted token has a successor in its context,";
     throw new SettingError({ setting: "loss_tokens", value: loss_tokens, requirement, given: { context } });
   }
-  if (!(encoder_norm > 0 && Number.isFinite(encoder_norm))) {
-    throw new SettingError({
-      setting: "encoder_norm",
-      value: encoder_norm,
-      requirement: "it must be a positive number",
-    });
+  if (!isPositive(encoder_norm)) {
+    const requirement = `it must be ${positive(encoder_norm)}`;
+    throw new SettingError({ setting: "encoder_norm", value: encoder_norm, requirement });
   }
   if (!(sample_threshold >= 0)) {
     throw new SettingError({

@@ -33,7 +33,10 @@ export class Diverged extends UserError {
       action: `go on training ${transcoder}`,
       requirement: "the loss must be a number",
       found: `it is ${loss} at step ${step}`,
-      remedy: `start another run with a lower --learning-rate than ${peak}`,
+      // Before the first update it was not the rate.
+      remedy: step === 1
+        ? "start another run with a smaller --encoder-norm and weights of the losses"
+        : `start another run with a lower --learning-rate than ${peak}, or a --bias-rate and a --beta2 nearer to their defaults`,
     });
   }
 }

@@ -156,3 +156,38 @@ Deno.test("mtc doctor says of features what openGpu gets, and what products make
   gpu.device.destroy();
   half?.device.destroy();
 });
+
+Deno.test(
+  "stdout that takes no more is told in a sentence, stderr that takes none keeps nothing from its work, a reader that left is no failure",
+  {
+    ignore: Deno.build.os !== "linux",
+  },
+  async () => {
+    const shell = async (line: string) => {
+      const args = ["-c", `${Deno.execPath()} run --no-check -A ${MAIN} ${line}`];
+      const { code, stdout, stderr } = await new Deno.Command("bash", { args, stdin: "null" }).output();
+      const decoder = new TextDecoder();
+      return { code, stdout: decoder.decode(stdout), stderr: decoder.decode(stderr) };
+    };
+    const told =
+      /^mtc: Cannot write to stdout: what it leads to must take the result, No space left on device .*; free some space or lead it elsewhere\n$/;
+    for (const line of ["--help", "completions bash"]) {
+      const { code, stderr } = await shell(`${line} >/dev/full`);
+      assert.match(stderr, told, line);
+      assert.equal(code, 1);
+      assert.deepEqual(
+        await shell(`${line} | true; exit \${PIPESTATUS[0]}`),
+        { code: 0, stdout: "", stderr: "" },
+        line,
+      );
+    }
+    const out = await Deno.makeTempDir();
+    try {
+      const silent = await shell(`harvest --layers 0 --contexts 1 --context 8 --out ${out} --json 2>/dev/full`);
+      assert.equal(silent.code, 0);
+      assert.equal(JSON.parse(silent.stdout).contexts, 1);
+    } finally {
+      await Deno.remove(out, { recursive: true });
+    }
+  },
+);
