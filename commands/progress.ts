@@ -8,6 +8,8 @@ import { decimal, duration } from "../reports/format.ts";
 
 /** Seconds between the plain lines. */
 const LINE_EVERY_S = 5;
+/** Seconds after which the last line is said again where nothing comes on, so that nobody takes a first compilation for a hang. */
+const AGAIN_AFTER_S = 10;
 /** Seconds before which a rate would tell of the start. */
 const QUIET_S = 1;
 /** Columns of a whole bar. */
@@ -118,6 +120,9 @@ export class Progress {
   #state: ProgressState;
   readonly #isTerminal = Deno.stderr.isTerminal();
   #lastLine = performance.now();
+  /** What is said again. */
+  #lastSaid = "";
+  #timer: ReturnType<typeof setInterval> | undefined;
   /** Counts from when the bar was made. */
   readonly pace = new Pace();
 
@@ -156,10 +161,25 @@ export class Progress {
       this.#state = { label: this.label, done, total, notes: short, left };
       return this.#draw();
     }
-    const now = performance.now();
+    const now = performance.now(), line = [`${this.label} ${done}/${total}`, note, left].filter((part) => part !== "");
+    this.#lastSaid = line.join("  ");
+    if (done < total) this.#timer ??= setInterval(() => this.#sayAgain(), AGAIN_AFTER_S * 1000 / 2);
+    else this.#rest();
     if (now - this.#lastLine < LINE_EVERY_S * 1000 && done < total) return;
     this.#lastLine = now;
-    console.error([`${this.label} ${done}/${total}`, note, left].filter((part) => part !== "").join("  "));
+    console.error(line.join("  "));
+  }
+
+  #rest(): void {
+    clearInterval(this.#timer);
+    this.#timer = undefined;
+  }
+
+  #sayAgain(): void {
+    const now = performance.now();
+    if (now - this.#lastLine < AGAIN_AFTER_S * 1000) return;
+    this.#lastLine = now;
+    console.error(this.#lastSaid);
   }
 
   #draw(): void {
@@ -179,6 +199,7 @@ export class Progress {
   stop(): void {
     this.#bar?.stop();
     this.#bar = null;
+    this.#rest();
   }
 }
 

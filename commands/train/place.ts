@@ -10,6 +10,9 @@ import { fileError } from "../../core/files/atomic.ts";
 import { makeDirectories, makeTemporaryDirectory, removeEmpty } from "../../core/files/temporary.ts";
 import { transcodersIn } from "../../core/runs/discovery.ts";
 
+/** File systems take 255 bytes; the names of a run's lock and of what is written beside it are longer than its own. */
+const MOST_NAME_BYTES = 200;
+
 /**
  * Makes sure that a run's name leads to a directory in --runs and nowhere else.
  *
@@ -22,6 +25,15 @@ export function checkName(name: string, isWindows: boolean = Deno.build.os === "
   // deno-lint-ignore no-control-regex
   const isPlain = /^[^./\\\0-\x1f\x7f][^/\\\0-\x1f\x7f]*$/.test(name);
   const isSpecial = /[<>:"|?*]|[. ]$|^(con|prn|aux|nul|com\d|lpt\d) *(\.|$)/i.test(name);
+  const { length } = new TextEncoder().encode(name);
+  if (length > MOST_NAME_BYTES) {
+    throw new UsageError({
+      action: `name the run ${JSON.stringify(name)}`,
+      requirement: `a name must have at most ${MOST_NAME_BYTES} bytes`,
+      found: `this one has ${length}`,
+      remedy: "choose a shorter --name",
+    });
+  }
   if (isPlain && !(isWindows && isSpecial)) return name;
   throw new UsageError({
     action: `name the run ${JSON.stringify(name)}`,

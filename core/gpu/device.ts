@@ -176,7 +176,7 @@ export function createTensor(gpu: Gpu, label: string, shape: readonly number[], 
       action: `allocate "${label}" (${shape.join(" x ")})`,
       requirement: `${gpu.adapter} binds at most ${most} bytes`,
       found: `this needs ${size}`,
-      remedy: "choose a smaller buffer, batch or dictionary",
+      remedy: "choose a smaller buffer, batch or dictionary, or fewer passes",
     });
   }
   const usage = GPUBufferUsage.STORAGE | GPUBufferUsage.COPY_SRC | GPUBufferUsage.COPY_DST;

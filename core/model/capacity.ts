@@ -74,8 +74,13 @@ function widestOfContext(config: DecoderConfig, context: number): number {
 }
 
 function tooLong(gpu: Gpu, config: DecoderConfig, context: number): TooLargeToBind {
-  let longest = context;
-  while (longest > 1 && mostContexts(gpu, config, longest) === 0) longest--;
+  // What fits one token at least and `tooMany` not: halved, as what was asked for may be a billion.
+  let longest = 1;
+  for (let tooMany = context; tooMany - longest > 1;) {
+    const middle = Math.floor((longest + tooMany) / 2);
+    if (mostContexts(gpu, config, middle) > 0) longest = middle;
+    else tooMany = middle;
+  }
   const bytes = Math.min(gpu.limits.maxBufferSize, gpu.limits.maxStorageBufferBindingSize);
   return new TooLargeToBind({
     action: `run contexts of ${context} tokens`,

@@ -6,12 +6,13 @@
 import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
-import { contextsPerForward } from "../model/capacity.ts";
+import { checkContext, contextsPerForward } from "../model/capacity.ts";
 import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
 import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
 import type { Transcoder } from "../transcoder/weights.ts";
+import { checkpointsOf } from "./checkpoints.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { runsIn, trainingOf, transcodersIn, whyUnfinished } from "./discovery.ts";
 import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
@@ -121,7 +122,8 @@ async function directoriesOf(path: string, flag: string): Promise<string[]> {
   if (await exists(join(path, CONFIG_FILE))) return [path];
   const transcoders = await transcodersIn(path);
   if (transcoders.length > 0) return transcoders;
-  const runs = await runsIn(path);
+  // Those of a transcoder that lost its config.json are no runs, though they look like them.
+  const runs = (await runsIn(path)).filter((run) => run !== checkpointsOf(path));
   throw new UserError({
     action,
     requirement: `it must hold ${CONFIG_FILE} or <transcoder>/${CONFIG_FILE}`,
@@ -161,6 +163,7 @@ export async function loadRunModel(
 ): Promise<Decoder> {
   const { model, precision } = config, context = options.context ?? config.context;
   await requireSameModel(model, files, `use the model ${files.path ?? files.name} with ${directory}`);
+  checkContext(files, context);
   const maxTokens = options.maxTokens ?? contextsPerForward(gpu, configOf(files), context) * context;
   return await loadDecoder(gpu, files, { ...options, maxTokens, context, precision });
 }

@@ -107,7 +107,7 @@ export async function pinPaths(paths: readonly string[]): Promise<string[]> {
 
 /** What a text is called. */
 export function nameOfData(data: DataPaths): string {
-  return data === "builtin" ? "State of the Union addresses" : data.map(nameOfPath).join(", ");
+  return data === "builtin" ? "State of the Union addresses" : [...new Set(data.map(nameOfPath))].join(", ");
 }
 
 /** What a text is called in reports: a file's or folder's name, a reference without its commit. */

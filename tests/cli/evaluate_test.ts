@@ -223,6 +223,24 @@ const FAULTS: Fault[] = [
     /must be the 26, 2304, 256000 that the run began with, they are 6, 128, 4096/,
   ],
   [
+    "a transcoder that lost its config.json, beside which its checkpoints are no runs",
+    async (_, run) => {
+      await writeTinyLayer(join(run, "lost/checkpoints"), 2);
+      return [join(run, "lost")];
+    },
+    1,
+    /it must hold config.json or .*, it holds neither; check --run$/,
+  ],
+  [
+    "contexts longer than any model has",
+    async (layer, run) => {
+      await writeTinyLayer(run, 2, { context: 1e9 });
+      return [layer];
+    },
+    1,
+    /Cannot run tiny-gemma2: its contexts have at most \d+ tokens, asked for 1000000000; /,
+  ],
+  [
     "a text that has changed",
     async (layer, run) => {
       const counts = { documents: 234, train_documents: 222, held_out_documents: 12 };

@@ -105,3 +105,34 @@ Deno.test(
       ]);
     }),
 );
+
+Deno.test(
+  "where nothing comes on, the last line is said again every ten seconds, until the work is stopped",
+  onLines,
+  () => {
+    const { setInterval: set, clearInterval: clear } = globalThis, { error } = console;
+    const timers = new Map<number, () => void>(), lines: string[] = [];
+    Object.assign(globalThis, {
+      setInterval: (again: () => void) => timers.set(7, again) && 7,
+      clearInterval: (id: number) => timers.delete(id),
+    });
+    console.error = (line) => lines.push(line);
+    try {
+      withClock((seconds) => {
+        const progress = new Progress("Estimating");
+        progress.show(0, 2, "memory and disk", null);
+        for (const at of [5, 10, 15, 20]) {
+          seconds(at);
+          timers.get(7)!();
+        }
+        progress.show(1, 2, "time", null);
+        progress.stop();
+      });
+    } finally {
+      Object.assign(globalThis, { setInterval: set, clearInterval: clear });
+      console.error = error;
+    }
+    assert.deepEqual(lines, ["Estimating 0/2  memory and disk", "Estimating 0/2  memory and disk"]);
+    assert.equal(timers.size, 0);
+  },
+);

@@ -55,6 +55,12 @@ Deno.test("a context that cannot be bound is refused, with the longest that can"
     () => contextsPerForward(bindingAtMost(gpu, 128 * MIB), gemma2_2b, 4096),
     /^UserError: Cannot run contexts of 4096 tokens: .* which hold 3640 tokens of this model; use --context 3640 or less$/,
   );
+  const begun = performance.now();
+  assert.throws(
+    () => contextsPerForward(bindingAtMost(gpu, 128 * MIB), gemma2_2b, 1e15),
+    /which hold 3640 tokens of this model/,
+  );
+  assert.ok(performance.now() - begun < 1000, "a config.json may ask for any number");
 });
 
 for (const context of [17, 64, 100]) {

@@ -86,6 +86,25 @@ export function unusableForeign(path: string): Unusable {
 }
 
 /**
+ * Holds the sizes that a configuration names against those of the weights beside it: other weights may have been put there.
+ *
+ * @param unusable Makes the error.
+ * @param said The configuration; what it does not name is believed.
+ * @param found The sizes of the weights, by the configuration's names.
+ * @throws {UserError} Naming the first that differs.
+ */
+export function requireSizes(
+  unusable: Unusable,
+  said: Readonly<Record<string, unknown>>,
+  found: Readonly<Record<string, number>>,
+): void {
+  for (const [key, size] of Object.entries(found)) {
+    if (said[key] === undefined || said[key] === size) continue;
+    throw unusable(`its ${key} must be the ${size} of its weights`, `it is ${said[key]}`);
+  }
+}
+
+/**
  * Checks which tensors a file has and that they fit each other; none is read.
  *
  * @param file The file.

@@ -15,7 +15,7 @@ import { writeFileAtomic } from "../../files/atomic.ts";
 import { openSafetensors, writeSafetensors } from "../../files/safetensors.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { type ForeignTranscoder, type Layout, readLayout, shapeOf, unusableForeign } from "./layout.ts";
+import { type ForeignTranscoder, type Layout, readLayout, requireSizes, shapeOf, unusableForeign } from "./layout.ts";
 import { saveTranscoder } from "./native.ts";
 import { readSmallJson } from "./small_json.ts";
 
@@ -93,6 +93,8 @@ const schema = v.object({
   architecture: v.string(),
   apply_b_dec_to_input: v.optional(v.boolean(), false),
   normalize_activations: v.optional(v.string(), "none"),
+  reshape_activations: v.optional(v.string(), "none"),
+  ...{ d_in: v.optional(count), d_sae: v.optional(count), d_out: v.optional(count) },
   activation_fn: v.optional(v.string(), "relu"),
   metadata: v.optional(v.object({ ...Hooks, matryoshka_widths: v.optional(v.array(count)) }), {}),
 });
@@ -115,7 +117,8 @@ const ARCHITECTURES: Readonly<Record<string, { readonly isJump: boolean; readonl
  */
 export async function openSaelens(directory: string): Promise<ForeignTranscoder> {
   const config = await readSmallJson(join(directory, SAELENS_CONFIG), v.safeParser(schema));
-  const { architecture, apply_b_dec_to_input, normalize_activations, activation_fn, metadata } = config;
+  const { architecture, apply_b_dec_to_input, normalize_activations, reshape_activations, activation_fn, metadata } =
+    config;
   const refuse = (requirement: string, found: string, remedy = "export it as one of these") =>
     new UserError({ action: `import ${directory}`, requirement, found, remedy });
   const kind = Object.hasOwn(ARCHITECTURES, architecture) ? ARCHITECTURES[architecture] : undefined;
@@ -128,6 +131,9 @@ export async function openSaelens(directory: string): Promise<ForeignTranscoder>
     const remedy = "fold the scaling into its weights and export it again";
     throw refuse('normalize_activations must be "none"', `it is "${normalize_activations}"`, remedy);
   }
+  if (reshape_activations !== "none") {
+    throw refuse('reshape_activations must be "none"', `it is "${reshape_activations}", as of attention's heads`);
+  }
   const file = await openSafetensors(join(directory, SAELENS_WEIGHTS)), unusable = unusableForeign(file.path);
   const layout: Layout = {
     encoder: { name: "W_enc", axes: "input, features" },
@@ -139,6 +145,7 @@ export async function openSaelens(directory: string): Promise<ForeignTranscoder>
   };
   try {
     const found = shapeOf(file, layout, unusable), features = featureCount(found.groups);
+    requireSizes(unusableForeign(directory), config, { d_in: found.d_in, d_sae: features, d_out: found.d_out });
     const shape = { ...found, groups: groupsOf(metadata.matryoshka_widths ?? [features], features, refuse) };
     return {
       tool: "saelens",

@@ -64,5 +64,6 @@ export async function readSmallJson<T>(path: string, parse: SmallParser<T>): Pro
   if (parsed.success) return parsed.output;
   const [{ expected, received, path: way }] = parsed.issues;
   const key = way?.map(({ key }) => key).join(".") ?? "the file";
+  if (received === "undefined") throw fail(`${key} must be there`, "it is missing");
   throw fail(`${key} must be ${expected ?? "what its kind has there"}`, `it is ${received}`);
 }

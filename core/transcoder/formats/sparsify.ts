@@ -13,7 +13,7 @@ import { openSafetensors, type TensorToWrite, writeSafetensors } from "../../fil
 import { transposed } from "../../files/transposed.ts";
 import { featureCount } from "../shape.ts";
 import type { Transcoder } from "../weights.ts";
-import { type ForeignTranscoder, type Layout, readLayout, shapeOf, unusableForeign } from "./layout.ts";
+import { type ForeignTranscoder, type Layout, readLayout, requireSizes, shapeOf, unusableForeign } from "./layout.ts";
 import { readSmallJson } from "./small_json.ts";
 
 /** The names of the files. */
@@ -50,9 +50,11 @@ export async function writeSparsify(directory: string, { shape, weights }: Trans
   await writeFileAtomic(join(directory, SPARSIFY_CONFIG), JSON.stringify(config, null, 2) + "\n");
 }
 
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const schema = v.object({
   activation: v.optional(v.string(), "topk"),
-  k: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  k: count,
+  ...{ d_in: v.optional(count), num_latents: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(0))) },
   transcode: v.optional(v.boolean(), false),
   skip_connection: v.optional(v.boolean(), false),
 });
@@ -66,10 +68,8 @@ const schema = v.object({
  * its activations in another way.
  */
 export async function openSparsify(directory: string): Promise<ForeignTranscoder> {
-  const { activation, k, transcode, skip_connection } = await readSmallJson(
-    join(directory, SPARSIFY_CONFIG),
-    v.safeParser(schema),
-  );
+  const config = await readSmallJson(join(directory, SPARSIFY_CONFIG), v.safeParser(schema));
+  const { activation, k, transcode, skip_connection } = config;
   const refuse = (requirement: string, found: string) =>
     new UserError({ action: `import ${directory}`, requirement, found, remedy: "choose another one" });
   if (!transcode) throw refuse(`transcode must be true in its ${SPARSIFY_CONFIG}`, "it is not: this is an autoencoder");
@@ -85,6 +85,11 @@ export async function openSparsify(directory: string): Promise<ForeignTranscoder
   };
   try {
     const shape = shapeOf(file, layout, unusable), features = featureCount(shape.groups), topK = Math.min(k, features);
+    // Zero stands for a multiple of the width.
+    requireSizes(unusableForeign(directory), config, {
+      d_in: shape.d_in,
+      ...config.num_latents !== 0 && { num_latents: features },
+    });
     const hookpoint = basename(resolve(directory)),
       layer = /(?:^|\.)(?:layers|h|blocks)\.(\d+)(?:\.|$)/.exec(hookpoint);
     return {

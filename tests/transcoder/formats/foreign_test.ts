@@ -211,6 +211,22 @@ const FAULTS: [fault: string, files: ForeignFiles, said: string[]][] = [
   ["widths that do not fit", saelens(plain, "jumprelu_transcoder", { matryoshka_widths: [2, 6] }), [
     "must rise to its 7 features",
   ]],
+  ["another width than that of the weights", configured(jumping, "cfg.json", { d_in: 9 }), [
+    `its d_in must be the ${plain.shape.d_in} of its weights, it is 9`,
+  ]],
+  ["other features than those of the weights", configured(jumping, "cfg.json", { d_sae: 8 }), [
+    "its d_sae must be the 7 of its weights, it is 8",
+  ]],
+  ["no features", configured(jumping, "cfg.json", { d_sae: 0 }), ["d_sae must be >=1, it is 0"]],
+  ["heads put side by side", configured(jumping, "cfg.json", { reshape_activations: "hook_z" }), [
+    'reshape_activations must be "none"',
+  ]],
+  ["no architecture", configured(jumping, "cfg.json", { architecture: undefined }), [
+    "architecture must be there, it is missing",
+  ]],
+  ["other latents than those of the weights", configured(kept, "cfg.json", { num_latents: 1e9 }), [
+    "its num_latents must be the 7 of its weights, it is 1000000000",
+  ]],
   ["a skip connection unasked for", saelens(skipping, "jumprelu_transcoder"), ['it also holds "W_skip"']],
   ["no JSON", { ...jumping, texts: { "cfg.json": "{" } }, ["cfg.json", "complete JSON"]],
   ["an autoencoder of Gemma Scope 2", configured(gemmaScope2(plain), "config.json", { hf_hook_point_out: undefined }), [
