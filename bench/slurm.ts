@@ -2,6 +2,9 @@
  * An array of twelve tasks of the embedded model on a real Slurm of two nodes, with a fault of each kind on the way: what becomes of each, and
  * whether the merged report and every transcoder have the bytes of a serial run. bench/slurm.md has the log of one.
  *
+ * `[MTC=EXECUTABLE] deno run -A bench/slurm.ts [EARLIER]`: MTC is what is tried in place of this source, and EARLIER the directory of an earlier
+ * try, whose serial run is taken over.
+ *
  * The tasks work as on a file system without locks that two machines share, where a C compiler is there to make it one: only leases keep them
  * from each other.
  * @module
@@ -15,6 +18,7 @@ import { table } from "../reports/markdown/markdown.ts";
 import { Cluster, hasSlurm } from "../tests/slurm/cluster.ts";
 
 const MAIN = fileURLToPath(new URL("../main.ts", import.meta.url));
+const PROGRAM = Deno.env.get("MTC") ? [Deno.env.get("MTC")!] : [Deno.execPath(), "run", "--no-check", "-A", MAIN];
 const SETTINGS = {
   ...{
     "steps": 120,
@@ -59,12 +63,11 @@ await Deno.mkdir(join(root, "slurm"));
 
 /** Runs mtc in one of the two places. */
 async function mtc(place: string, ...args: string[]): Promise<{ code: number; stdout: string; stderr: string }> {
-  const command = new Deno.Command(Deno.execPath(), { args: ["run", "--no-check", "-A", MAIN, ...args], cwd: place });
+  const [program, ...before] = PROGRAM, command = new Deno.Command(program, { args: [...before, ...args], cwd: place });
   const { code, stdout, stderr } = await command.output(), text = new TextDecoder();
   return { code, stdout: text.decode(stdout), stderr: text.decode(stderr) };
 }
 
-// The directory of an earlier try may be given, whose serial run is as good.
 if (Deno.args[0]) await new Deno.Command("cp", { args: ["-r", join(Deno.args[0], "serial"), root] }).output();
 say("a serial run of both plans");
 for (const [name, expected] of [["plan.json", 0], ["broken.json", 1]] as const) {
@@ -72,7 +75,7 @@ for (const [name, expected] of [["plan.json", 0], ["broken.json", 1]] as const) 
   if (code !== expected) throw new Error(`the serial run of ${name} ended with ${code}: ${stderr}`);
 }
 
-let program = `${Deno.execPath()} run --no-check -A ${MAIN}`;
+let program = PROGRAM.join(" ");
 const preload = join(root, "no_locks.so");
 await Deno.writeTextFile(join(root, "no_locks.c"), NO_LOCKS);
 const made = await new Deno.Command("cc", { args: ["-shared", "-fPIC", "-o", preload, join(root, "no_locks.c")] })

@@ -72,7 +72,13 @@ export async function lockRun(directory: string): Promise<RunLock> {
     }
     // A process killed right after it made the file leaves it empty: as good as anybody's, it is only locked from then on.
     const isOurs = isNew || await holderIn(file) !== null;
-    if (isOurs) await writeHolder(file);
+    if (isOurs) {
+      await writeHolder(file).catch(async (error) => {
+        file.close();
+        if (isNew) await Deno.remove(path).catch(() => {});
+        throw fileError("lock", path, error);
+      });
+    }
     return {
       async release() {
         if (isOurs && await isStill(path, file)) await Deno.remove(path).catch(() => {});

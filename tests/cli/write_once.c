@@ -1,13 +1,15 @@
-/* A file system that is written once, as object storage is: below $WRITE_ONCE nothing is renamed, linked, appended to or opened again for
+/* A file system that is written once, as object storage is: below $WRITE_ONCE nothing is renamed, linked, appended to, cut off or opened again for
    writing. Stands in front of the C library's calls (LD_PRELOAD). */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 static int is_below(const char *path) {
   const char *root = getenv("WRITE_ONCE");
@@ -32,6 +34,17 @@ int link(const char *from, const char *to) { return is_below(to) ? refuse() : NE
 int linkat(int a, const char *from, int b, const char *to, int flags) {
   return is_below(to) ? refuse() : NEXT(linkat)(a, from, b, to, flags);
 }
+
+static int is_open_below(int fd) {
+  char link[32], path[4096];
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t length = readlink(link, path, sizeof path - 1);
+  if (length < 0) return 0;
+  path[length] = 0;
+  return is_below(path);
+}
+int ftruncate(int fd, off_t length) { return is_open_below(fd) ? refuse() : NEXT(ftruncate)(fd, length); }
+int ftruncate64(int fd, off64_t length) { return is_open_below(fd) ? refuse() : NEXT(ftruncate64)(fd, length); }
 
 static int is_refused(const char *path, int flags) {
   if (!is_below(path)) return 0;
