@@ -168,12 +168,14 @@ function taskOf(
     idOf({ ...settings, data_seed, source, targets, model })
   );
   const identities = transcoders.map((each) => identityOf(request, each, fingerprint));
-  const [{ settings: { groups, k, seed } }] = transcoders, [place] = nameTranscoders([ids[0]]);
-  // The name says no more than the transcoder's own settings: a plan that grows finds what it has trained.
-  const what = transcoders.length === 1
-    ? `f${featureCount(groups)}-k${k}-seed${seed}`
-    : `${transcoders.length}-transcoders`;
-  const run = `${place.file}-${what}-${transcoders.length === 1 ? identities[0] : shortHash(identities)}`;
+  const isOne = transcoders.length === 1, [place] = nameTranscoders([ids[0]]);
+  // The name says no more than the transcoders' own settings, and of several what they share: a plan that grows finds what it has trained.
+  const told = transcoders.map((
+    { settings: { groups, k, seed } },
+  ) => [`f${featureCount(groups)}`, `k${k}`, `seed${seed}`]);
+  const what = told[0].filter((part, i) => told.every((other) => other[i] === part));
+  if (!isOne) what.push(`${transcoders.length}-transcoders`);
+  const run = [place.file, ...what, isOne ? identities[0] : shortHash(identities)].join("-");
   const names = nameTranscoders(ids).map(({ file }) => file);
   return {
     run,

@@ -117,6 +117,10 @@ spec:
     spec:
       restartPolicy: Never
       terminationGracePeriodSeconds: 120
+      securityContext:
+        # The image's user, who writes to the volume; one that does not heed this, as NFS, must be made that user's.
+        runAsUser: 1000
+        fsGroup: 1000
       containers:
         - name: mtc
           image: mtc:${configuration.version}

@@ -7,8 +7,8 @@ import { link, unlink } from "node:fs/promises";
 import { fileError, writeAll } from "./atomic.ts";
 import { temporaryPath } from "./temporary.ts";
 
-/** What a file system says that has no links. */
-const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK"];
+/** What a file system says that has no links; rclone's mounts of buckets call it an error of the disk. */
+const NO_LINKS: readonly string[] = ["EPERM", "ENOTSUP", "EOPNOTSUPP", "ENOSYS", "EMLINK", "EIO"];
 
 /**
  * Makes a file, whole from its first moment. Where the file system has no links, as object storage, it grows under its own name; then a

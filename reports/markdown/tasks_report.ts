@@ -126,7 +126,8 @@ export function tasksReport({ tasks, settings, bytes }: Fleet): string {
       }. \`mtc report --runs\` on the runs of one ` +
       "setting does.",
     settings.length > 0 &&
-    "Each run is one as any other: `mtc report --runs RUN` writes its pages, `mtc export --run RUN` what other tools read.",
+    "Each run is one as any other: `mtc report --runs RUN` writes its pages, `mtc export --run RUN` what other tools read. " +
+      "`mtc export --to circuit-tracer --runs RUNS` makes one set of all layers.",
   ]);
 }
 

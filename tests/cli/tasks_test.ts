@@ -226,7 +226,7 @@ Deno.test("transcoders of a layer share a task where the plan says so, and each 
   await Deno.writeTextFile(path, JSON.stringify({ ...PLAN, "together": "fit", "runs": "together" }));
   const { code, stderr } = await mtc("sweep", path);
   assert.equal(code, 0, stderr);
-  const [run] = names(place).filter((name) => name.startsWith("layer2-3-transcoders-"));
+  const [run] = names(place).filter((name) => name.startsWith("layer2-f64-k8-3-transcoders-"));
   for (const seed of [0, 1, 2]) {
     const name = `layer2-seed${seed}`;
     assert.deepEqual(await contentOf(join(place, run, name)), await contentOf(join(runOf(seed), "layer2")));
