@@ -81,7 +81,10 @@ async function simulate(root: string, like: string): Promise<number> {
 }
 
 /** What a command took, as a process of its own tells it. */
-async function measured(root: string, args: string[]): Promise<{ seconds: number; memory: number; lines: number }> {
+async function measured(
+  root: string,
+  args: string[],
+): Promise<{ seconds: number; processor: number; memory: number; lines: number }> {
   const self = fileURLToPath(import.meta.url), started = performance.now();
   const child = new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-check", "-A", self, "one", ...args],
@@ -89,8 +92,9 @@ async function measured(root: string, args: string[]): Promise<{ seconds: number
   });
   const { code, stdout, stderr } = await child.output(), text = new TextDecoder();
   if (code !== 0) throw new Error(text.decode(stderr));
-  const memory = Number(/peak (\d+)/.exec(text.decode(stderr))![1]);
-  return { seconds: (performance.now() - started) / 1000, memory, lines: text.decode(stdout).split("\n").length - 1 };
+  const [, memory, processor] = /peak (\d+), processor ([\d.]+) s/.exec(text.decode(stderr))!.map(Number);
+  const seconds = (performance.now() - started) / 1000, lines = text.decode(stdout).split("\n").length - 1;
+  return { seconds, processor, memory, lines };
 }
 
 async function measureAll({ like }: { like: string }): Promise<void> {
@@ -104,10 +108,11 @@ async function measureAll({ like }: { like: string }): Promise<void> {
       ["report", "--runs", "runs", "--out", "out", "--tasks"],
     ];
     for (const args of commands) {
-      const { seconds, memory, lines } = await measured(root, args);
-      rows.push([`\`mtc ${args.join(" ")}\``, decimal(seconds, 1), integer(memory / 1024), integer(lines)]);
+      const { seconds, processor, memory, lines } = await measured(root, args);
+      const figures = [decimal(seconds, 1), decimal(processor, 1), integer(memory / 1024), integer(lines)];
+      rows.push([`\`mtc ${args.join(" ")}\``, ...figures]);
     }
-    const columns = ["Command", ...["Seconds", "Peak memory, MiB", "Lines printed"].map(numeric)];
+    const columns = ["Command", ...["Seconds", "Of a processor", "Peak memory, MiB", "Lines printed"].map(numeric)];
     console.log(`${await describeMachine("no GPU")}; ${integer(tasks)} simulated tasks\n\n${table(columns, rows)}`);
   } finally {
     await Deno.remove(root, { recursive: true });
@@ -116,7 +121,8 @@ async function measureAll({ like }: { like: string }): Promise<void> {
 
 if (Deno.args[0] === "one") {
   const code = await main(Deno.args.slice(1));
-  console.error(`peak ${process.resourceUsage().maxRSS}`);
+  const { maxRSS, userCPUTime, systemCPUTime } = process.resourceUsage();
+  console.error(`peak ${maxRSS}, processor ${(userCPUTime + systemCPUTime) / 1e6} s`);
   Deno.exit(code);
 }
 await new Command("fleet-runs")

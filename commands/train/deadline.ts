@@ -63,6 +63,7 @@ export function endOfJob(): number | null {
 export class Deadline {
   #slowest: number | null = null;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #hasCome = false;
 
   /**
    * @param time When the run must have saved itself, in milliseconds since 1970; null for never.
@@ -88,7 +89,8 @@ export class Deadline {
   }
 
   #wait(): void {
-    if (this.time === null) return;
+    // The last checkpoint is heard of when the time has come.
+    if (this.time === null || this.#hasCome) return;
     clearTimeout(this.#timer);
     const needed = 1000 * (MARGIN_S + (this.#slowest === null ? UNKNOWN_S : SLOWER * this.#slowest));
     const left = this.time - needed - Date.now();
@@ -98,6 +100,7 @@ export class Deadline {
   }
 
   #end(): void {
+    this.#hasCome = true;
     const took = this.#slowest === null ? "" : `, and a checkpoint takes up to ${this.#slowest.toFixed(1)} s`;
     this.stop(`the deadline is ${new Date(this.time!).toISOString()}${took}`);
   }

@@ -81,6 +81,8 @@ export interface LeaseOptions {
 
 /** Beats of a holder as long as its lease lasts: several may come late. */
 const BEATS = 10;
+/** How often a holder reads its own lease again where it was cut off, and the pause before: some file systems of buckets replace a file in steps. */
+const READINGS = 5, READ_AGAIN_MS = 100;
 
 /**
  * Asks for the lease of a run. Where its last holder has not given it back, this takes until a beat shows that it is alive, or until it counts
@@ -213,7 +215,11 @@ function hold(directory: string, number: number, own: Written): Lease {
   const path = pathOf(directory, number), loss = new AbortController();
   let beat = 0, beating: Promise<unknown> = Promise.resolve();
   const takenBy = async () => {
-    const newest = await newestLease(directory);
+    let newest = await newestLease(directory);
+    for (let again = 0; again < READINGS && newest?.number === number && newest.written === null; again++) {
+      await pause(READ_AGAIN_MS);
+      newest = await newestLease(directory);
+    }
     if (newest?.number === number && newest.written?.token === own.token) return null;
     // Its files may have been removed by hand, or be those of a file system that is gone.
     if (newest === null || newest.written === null) return newest === null ? null : { host: "another", process: 0 };

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { readPlan } from "../../commands/sweep/plan.ts";
-import { readDeadline } from "../../commands/train/deadline.ts";
+import { Deadline, readDeadline } from "../../commands/train/deadline.ts";
 import { UsageError } from "../../core/errors.ts";
 import { inDirectory, mtc } from "../cli/tiny_run.ts";
 
@@ -109,4 +109,14 @@ Deno.test("a deadline is a time to come, a time with its zone, or seconds since 
       (error) => error instanceof UsageError && /--deadline/.test(error.message),
     );
   }
+});
+
+Deno.test("a deadline that has come is told once, though the last checkpoint is written behind it", async () => {
+  const reasons: string[] = [];
+  using deadline = new Deadline(Date.now(), (reason) => reasons.push(reason));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  deadline.checkpointed(0.6);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assert.equal(reasons.length, 1);
+  assert.match(reasons[0], /^the deadline is \d{4}-\d\d-\d\dT/);
 });

@@ -144,3 +144,17 @@ Deno.test("a lease that is cut off, or nothing at all, holds no longer than any"
       await (await taken(run)).release();
     }
   }));
+
+Deno.test("a holder whose own lease is cut off for a moment keeps it, and not where that lasts", () =>
+  inDirectory(async (runs) => {
+    const lease = await taken(join(runs, "first"), { ...ASKED, lasts: 60 }), path = join(runs, ".first.lease-1");
+    const text = await Deno.readTextFile(path);
+    await Deno.writeTextFile(path, "");
+    const asked = lease.takenBy();
+    await new Promise((resolve) => setTimeout(resolve, 150));
+    await Deno.writeTextFile(path, text);
+    assert.equal(await asked, null);
+    await Deno.writeTextFile(path, "");
+    assert.equal((await lease.takenBy())?.host, "another");
+    await lease.release();
+  }));
