@@ -12,6 +12,7 @@
 import { glob } from "node:fs/promises";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { failed, ITS_DENO } from "./failed.ts";
 
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 const BUNDLE = join(ROOT, "dist", "bundle");
@@ -58,7 +59,7 @@ const PERMISSIONS = [
 async function deno(executable: string, args: string[]): Promise<void> {
   const child = new Deno.Command(executable, { args, cwd: ROOT, stdout: "inherit", stderr: "inherit" }).spawn();
   if (!(await child.status).success) {
-    console.error(`compile: \`deno ${args[0]}\` failed; its message stands above`);
+    console.error(failed(args[0]));
     Deno.exit(1);
   }
 }
@@ -126,7 +127,7 @@ await deno(Deno.execPath(), [
 await linkWorkers(workers);
 await supplyRequire();
 await Deno.writeTextFile(join(BUNDLE, "build.json"), JSON.stringify({ commit: await describeCommit() }));
-await deno(Deno.env.get("MTC_COMPILE_DENO") ?? Deno.execPath(), [
+await deno(Deno.env.get(ITS_DENO) ?? Deno.execPath(), [
   ...["compile", "--quiet", "--no-config", "--no-lock", "--no-check", "--unstable-webgpu", ...PERMISSIONS],
   ...["--include", BUNDLE, ...Deno.args.includes("--output") ? [] : ["--output", join(ROOT, "dist", "mtc")]],
   ...[...Deno.args, join(BUNDLE, "main.js")],

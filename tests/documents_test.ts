@@ -39,3 +39,19 @@ Deno.test("workflows compile with the Deno that ./run fetches, and pin every act
     for (const [, action] of text.matchAll(/^ *- uses: (.*)$/gm)) assert.match(action, /@[0-9a-f]{40} # v\d/, file);
   }
 });
+
+Deno.test("each fault that faults.md names has the test that it names", async () => {
+  const rows = [
+    ...(await Deno.readTextFile(join(ROOT, "tests/faults.md"))).matchAll(
+      /^\| ([A-Z]\d+[^|]*) \|[^|]*\| (tests\/\S+) \| (.*?) \|$/gm,
+    ),
+  ];
+  const letters = new Set(rows.flatMap(([, faults]) => faults.split(", ")));
+  const known = { F: 16, W: 4, L: 3, D: 5, E: 5, T: 1, R: 4, M: 11 };
+  for (const [kind, count] of Object.entries(known)) {
+    for (let n = 1; n <= count; n++) assert.ok(letters.has(`${kind}${n}`), `${kind}${n} has no row`);
+  }
+  for (const [, faults, file, test] of rows) {
+    assert.ok((await Deno.readTextFile(join(ROOT, file))).includes(test), `${faults}: ${file} has no ${test}`);
+  }
+});

@@ -151,7 +151,7 @@ export function refusal(estimates: readonly Estimate[]): UserError | null {
     ? `${free}, or go on on a larger machine`
     : estimates.length > 1
     ? `${free}, or make several sweeps`
-    : `nothing smaller that was tried fits; ${free}`;
+    : `nothing smaller that was tried fits; ${free}, or use a smaller --dictionary or --context`;
   return new UserError({ ...reasonOf(shortage), remedy });
 }
 

@@ -96,6 +96,9 @@ export function checkedSpec(
   }
   const { normalizer = null, pre_tokenizer = null, decoder = null, added_tokens, model: settings } = parsed.output;
   checkSplit(normalizer, pre_tokenizer);
+  // The library finds such a token inside of words, too.
+  const alone = added_tokens.find(({ single_word }) => single_word);
+  if (alone) throw unfit("added tokens must not ask for single_word", `${quoted(alone.content)} does`);
   checkIds(vocab, added_tokens, vocabSize);
   if (!Object.hasOwn(vocab, settings.unk_token)) {
     throw unfit(`the unk_token ${quoted(settings.unk_token)} must be in the vocabulary`, "it is not");

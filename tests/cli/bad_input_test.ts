@@ -124,6 +124,24 @@ Deno.test("refuses a context longer than the model allows", () =>
     () => ["--context", "513"],
   ));
 
+Deno.test("E2, E3, M9: a dry run refuses what the run refuses, with the flags that it comes from", async () => {
+  const cases: [args: string[], message: RegExp][] = [
+    [["--context", "513"], /contexts have at most 512 tokens, asked for 513; use --context 512 or less$/],
+    [["--context", "100000"], /contexts have at most 512 tokens, asked for 100000; use --context 512 or less$/],
+    [
+      ["--dictionary", "1000000000", "--groups", "1000000000"],
+      /it needs at least .* of memory, .* are free; nothing smaller .*, or use a smaller --dictionary or --context$/,
+    ],
+  ];
+  await inDirectory(async (directory) => {
+    for (const [args, message] of cases) {
+      // What the run would be stands on stdout, as it does where it fits.
+      assertSentence({ ...await train(directory, ...args, "--dry-run"), stdout: "" }, 1, message);
+      assert.deepEqual(names(directory), []);
+    }
+  });
+});
+
 Deno.test("refuses a buffer that the machine cannot hold", () =>
   assertRefused(1, /Cannot train this plan: it needs at least .* of memory, .* are free; use --buffer \d+$/, () => [
     ...["--steps", "100000000", "--buffer", "1000000000"],

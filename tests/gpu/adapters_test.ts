@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
 import { UsageError } from "../../core/errors.ts";
-import { listAdapters, type ListedAdapter, pickAdapter } from "../../core/gpu/adapters.ts";
+import { join } from "node:path";
+import { driverManifests, listAdapters, type ListedAdapter, pickAdapter } from "../../core/gpu/adapters.ts";
 import { openGpu } from "../../core/gpu/device.ts";
+import { withVariables } from "../hub/environment.ts";
 
 const listed: ListedAdapter[] = [
   { name: "NVIDIA H100 80GB HBM3", driver: "/etc/vulkan/icd.d/nvidia_icd.json", preference: "high-performance" },
@@ -32,4 +34,29 @@ Deno.test("the adapter that is opened without a choice is among those listed, an
   using gpu = await openGpu();
   assert.ok(names.includes(gpu.adapter), `${gpu.adapter} is none of ${names}`);
   assert.equal(new Set(names).size, names.length);
+});
+
+Deno.test({
+  name: "equal adapters of two drivers are listed both, and told apart by their numbers alone",
+  ignore: Deno.build.os !== "linux",
+  async fn() {
+    const software = (await driverManifests()).find((path) => path.includes("lvp"));
+    if (software === undefined) return;
+    const directory = await Deno.makeTempDir(),
+      manifests = ["a", "b"].map((name) => join(directory, `${name}_lvp.json`));
+    try {
+      for (const path of manifests) await Deno.copyFile(software, path);
+      await withVariables(["VK_DRIVER_FILES"], { VK_DRIVER_FILES: manifests.join(":") }, async () => {
+        const adapters = await listAdapters(), [{ name }] = adapters;
+        assert.deepEqual(adapters.map(({ driver }) => driver), manifests);
+        assert.equal(adapters[1].name, name);
+        assert.deepEqual(["0", "1", name].map((wanted) => pickAdapter(adapters, wanted).driver), [
+          ...manifests,
+          manifests[0],
+        ]);
+      });
+    } finally {
+      await Deno.remove(directory, { recursive: true });
+    }
+  },
 });

@@ -150,6 +150,10 @@ Deno.test("loadTokenizer: what the library would take for nothing, or for a plac
       [({ model }) => model.dropout = 0.1, /Gemma's layout, model\.dropout: /],
       [({ model }) => model.type = "Unigram", /Gemma's layout, model\.type: /],
       [(spec) => spec.added_tokens[0].content = 5, /Gemma's layout, added_tokens\.0\.content: /],
+      [
+        (spec) => spec.added_tokens[0].single_word = true,
+        /added tokens must not ask for single_word, "<pad>" does; take the one that belongs to a Gemma model$/,
+      ],
       [(spec) => spec.added_tokens[0].id = 9, /each token must have one id, "<pad>" has 0 and 9/],
       [
         (spec) => spec.normalizer.pattern = { Foo: " " },
