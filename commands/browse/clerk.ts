@@ -78,7 +78,7 @@ export class Clerk {
     clearTimeout(timer);
     this.#isClosed = true;
     this.#worker?.terminate();
-    this.#fail(new Error("The server has ended"));
+    this.#fail(ended());
     this.#forget();
   }
 
@@ -93,7 +93,7 @@ export class Clerk {
   }
 
   #ask(wanted: Wanted): Promise<Done> {
-    if (this.#isClosed) return Promise.reject(new Error("The server has ended"));
+    if (this.#isClosed) return Promise.reject(ended());
     const worker = this.#worker ??= this.#start(), id = this.#next++;
     return new Promise((resolve, reject) => {
       this.#waiting.set(id, { resolve, reject });
@@ -135,8 +135,15 @@ export class Clerk {
       this.#bar?.stop();
       this.#bar = progress && new Progress(progress.label);
     }
-    if (progress) this.#bar!.advance(progress);
+    if (progress) {
+      this.#bar!.show(progress.done, progress.total, "", this.#bar!.pace.left(progress.done, progress.total));
+    }
   }
+}
+
+/** What whoever still waits hears. */
+function ended(): UserError {
+  return new UserError({ action: "show that", found: "the server has ended", remedy: "start `mtc browse` again" });
 }
 
 function errorOf({ reason, message, stack }: Extract<ClerkReply, { kind: "failed" }>): Error {

@@ -23,6 +23,23 @@ import { visibly } from "../analyze/recorded.ts";
 import { Progress } from "../progress.ts";
 import { MOST_BY_LOOP, type Multiplier } from "../report/dictionary.ts";
 
+/**
+ * Says what is being done, where it cannot be said how far it is.
+ *
+ * @param label What.
+ * @param work Does it.
+ * @returns Its outcome.
+ */
+export async function staged<T>(label: string, work: () => T | Promise<T>): Promise<T> {
+  const progress = new Progress(label);
+  progress.show(0, 1, "", null);
+  try {
+    return await work();
+  } finally {
+    progress.stop();
+  }
+}
+
 /** What is not there, with what makes it. */
 type Missing = { what: string; command: string }[];
 
@@ -138,9 +155,11 @@ export async function overviewOf(
   const { hierarchy } = await import("../../core/analysis/hierarchy.ts");
   const { characteristicTokens } = await import("../../core/analysis/token_profile.ts");
   const features = featureCount(shape.groups);
+  const [overview, known] = await staged(`${title}: counting tokens`, () => {
+    return [featuresOverview(record), characteristicTokens(columns, record)] as const;
+  });
   return {
-    overview: featuresOverview(record),
-    known: characteristicTokens(columns, record),
+    ...{ overview, known },
     hierarchy: shape.groups.length < 2
       ? null
       : visibly(`${title}: looking for parents`, (onProgress) =>

@@ -24,7 +24,7 @@ import { tokenStream } from "../../reports/browser/tokens.ts";
 import { visibly } from "../analyze/recorded.ts";
 import { Progress } from "../progress.ts";
 import type { Multiplier } from "../report/dictionary.ts";
-import { comparedOf, overviewOf, readHeld, readRecorded, shapeOf } from "./held.ts";
+import { comparedOf, overviewOf, readHeld, readRecorded, shapeOf, staged } from "./held.ts";
 
 /** Parts by name, without the transcoder's key in front; gzipped. */
 export type MadeParts = ReadonlyMap<string, Uint8Array>;
@@ -80,12 +80,14 @@ export async function makeParts(
 
 /** What parts are made of. The weights and what the arithmetic took are given back behind it. */
 async function madeOf(chosen: ChosenTranscoder, multiplier: () => Promise<Multiplier>): Promise<Details> {
-  const { path, config, name: { title } } = chosen, transcoder = await readTranscoder(path, config, true);
-  const missing: { what: string; command: string }[] = [], recorded = await readRecorded(chosen, transcoder, missing);
+  const { path, config, name: { title } } = chosen, missing: { what: string; command: string }[] = [];
+  const transcoder = await staged(`${title}: reading weights`, () => readTranscoder(path, config, true));
+  const recorded = await staged(`${title}: reading its record`, () => readRecorded(chosen, transcoder, missing));
   const overviewed = recorded && await overviewOf(title, recorded, transcoder);
   const compared = recorded && await comparedOf(title, recorded, transcoder);
   const shape = await shapeOf(chosen, transcoder, multiplier);
-  return { overviewed, compared, shape, held: await readHeld(chosen, recorded, missing) };
+  const held = await staged(`${title}: reading analyses`, () => readHeld(chosen, recorded, missing));
+  return { overviewed, compared, shape, held };
 }
 
 /**

@@ -4,9 +4,16 @@
  */
 
 import plotStyles from "uplot/dist/uPlot.min.css" with { type: "text" };
-import ownStyles from "./client/style.css" with { type: "text" };
+import theme from "./client/styles/theme.css" with { type: "text" };
+import page from "./client/styles/page.css" with { type: "text" };
+import parts from "./client/styles/parts.css" with { type: "text" };
+import tables from "./client/styles/tables.css" with { type: "text" };
+import explorer from "./client/styles/explorer.css" with { type: "text" };
+import runs from "./client/styles/runs.css" with { type: "text" };
+import text from "./client/styles/text.css" with { type: "text" };
 
-const styles = `${plotStyles}${ownStyles}`;
+/** In this order: a later rule counts for more than one of the same weight before it. */
+const styles = [plotStyles, theme, page, parts, tables, explorer, runs, text].join("");
 
 /** What a page is made of. */
 export interface PageContent {

@@ -14,7 +14,7 @@
  *   makes them, shelf.ts keeps them), or with a status and a sentence. Whatever else a served view wants it fetches from /api by itself.
  * - Views are put together from client/parts.ts. Texts of tokens go through `token` or `inText`; nothing is ever set as HTML. No style
  *   attributes: the content security policy refuses them (colours are classes, lengths are attributes of SVG, positions are set by `style.left`).
- * - client/style.css has all styles, both themes as custom properties.
+ * - client/styles/ has all styles, by what they style; theme.css both themes as custom properties. page.ts puts them behind one another.
  * @module
  */
 
