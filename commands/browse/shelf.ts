@@ -27,7 +27,7 @@ import type { Multiplier } from "../report/dictionary.ts";
 import { makeMatch, makeParts } from "./made_parts.ts";
 
 /** Counts up whenever the parts of the same files become others. */
-const FORMAT = 1;
+const FORMAT = 2;
 
 /** The files that parts are made of. */
 const SOURCES = [

@@ -63,7 +63,8 @@ function prefixesOf(groups: readonly number[], evaluation: StoredEvaluation | nu
 }
 
 function provenanceOf({ config, evaluation, recorded, importance, attribution, coherence }: Held): Told[] {
-  const { model, data, groups, exclude_tokens, exclude_norm_above, include_bos, context, median_norms } = config;
+  const { model, data, groups, exclude_tokens, exclude_norm_above, include_bos, context, median_norms, imported } =
+    config;
   const said: (Told | false)[] = [
     [
       "Run",
@@ -83,11 +84,13 @@ function provenanceOf({ config, evaluation, recorded, importance, attribution, c
     ],
     [
       "Dictionary",
-      `${integer(featureCount(groups))} features in nested groups of ${
-        groups.map(integer).join(", ")
-      }; k ${config.k}, seed ${config.seed}`,
+      `${integer(featureCount(groups))} features${
+        groups.length > 1 ? ` in nested groups of ${groups.map(integer).join(", ")}` : ""
+      }; k ${config.k}${
+        imported && imported.activation !== "top-k" ? ", its L0 as it was measured" : `, seed ${config.seed}`
+      }`,
     ],
-    [
+    imported ? ["Training", `elsewhere: imported from ${imported.tool}, ${imported.from}`] : [
       "Training",
       `${integer(config.steps)} steps of ${
         integer(config.batch_tokens)
