@@ -12,6 +12,8 @@ const formats = new Map<number, Intl.NumberFormat>();
 /** Rounds to `digits` decimals and separates thousands: 1234.5 -> `1,234.50`. */
 export function decimal(value: number, digits: number): string {
   if (!Number.isFinite(value)) return String(value);
+  // Beyond these, what would stand in front of the point is no longer known to the digit.
+  if (digits > 0 && Math.abs(value) > Number.MAX_SAFE_INTEGER) return significant(value);
   let format = formats.get(digits);
   if (format === undefined) {
     format = new Intl.NumberFormat("en-US", { minimumFractionDigits: digits, maximumFractionDigits: digits });

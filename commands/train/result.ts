@@ -20,6 +20,8 @@ import type { TrainRequest } from "./request.ts";
 
 /** Of so many transcoders each gets all its lines; of more a line. */
 const MOST_TOLD = 4;
+/** From this FVU on a transcoder is worse than none by so much that its training went wrong, and no longer is short. */
+const RUINED = 10;
 
 /**
  * The most host memory that this process has had, in bytes; null where the runtime does not tell. On CPU adapters it holds the GPU's
@@ -62,24 +64,32 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
         evaluation;
     const { groups, k } = planned[i].settings,
       dead = `dead ${dead_features} of ${featureCount(groups)}`,
-      map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
+      map = linear_map ? ` (linear map ${figure(linear_map.fvu)})` : "";
     const name = transcoders.length > 1 ? phrases[i].padEnd(longest) : phrases[i];
-    console.log(`  ${name}   FVU ${fvu.toFixed(3)}${map}   L0 ${l0.toFixed(1)} (k ${k})   ${dead}`);
+    console.log(`  ${name}   FVU ${figure(fvu)}${map}   L0 ${l0.toFixed(1)} (k ${k})   ${dead}`);
     if (transcoders.length > MOST_TOLD) continue;
-    const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${p.fvu.toFixed(3)} with ${p.prefix}`).join(", ");
+    const prefixes = fvu_per_prefix.slice(0, -1).map((p) => `${figure(p.fvu)} with ${p.prefix}`).join(", ");
     const others = [
-      ...skip_alone ? [`${skip_alone.fvu.toFixed(3)} of the skip connection alone`] : [],
+      ...skip_alone ? [`${figure(skip_alone.fvu)} of the skip connection alone`] : [],
       ...prefixes ? [`${prefixes} features`] : [],
-      ...unit === undefined ? [] : [`${unit.toFixed(3)} at unit variance`],
+      ...unit === undefined ? [] : [`${figure(unit)} at unit variance`],
     ];
     if (others.length > 0) console.log(`    FVU ${others.join("; ")}`);
     for (const { target, fvu, linear_map } of fvu_per_target ?? []) {
-      const map = linear_map ? ` (linear map ${linear_map.fvu.toFixed(3)})` : "";
-      console.log(`    FVU of ${target} ${fvu.toFixed(3)}${map}`);
+      const map = linear_map ? ` (linear map ${figure(linear_map.fvu)})` : "";
+      console.log(`    FVU of ${target} ${figure(fvu)}${map}`);
     }
     const spread = spreadText(evaluation, 3);
     if (spread !== "") console.log(`    FVU of documents, least, median, largest: ${spread}`);
     if (evaluation.loss) console.log(recoveredOf(evaluation.loss, evaluation.loss));
+    if (fvu >= RUINED) {
+      console.log(
+        `    It did not learn: its error is ${
+          figure(fvu)
+        } times the variance of its target, where always the mean has 1; ` +
+          "start another run with a lower --learning-rate",
+      );
+    }
   }
   const together = transcoders.flatMap(({ evaluation: { loss } }) => {
     const { replacement_model: team } = loss ?? {};
@@ -88,6 +98,11 @@ export async function printResult(request: TrainRequest, asJson: boolean): Promi
   if (transcoders.length <= MOST_TOLD) { for (const told of new Set(together)) console.log(told); }
   if (peak !== null) console.log(`\nPeak memory of this process: ${bytes(peak)}`);
   console.log(`\nNext: mtc report --runs ${directory} --out analysis_results`);
+}
+
+/** A figure as a person reads it; an FVU has no upper bound. */
+function figure(value: number): string {
+  return value < 1e6 ? value.toFixed(3) : value.toExponential(3).replace("e+", "e");
 }
 
 function recoveredOf(

@@ -173,14 +173,30 @@ export function randomDirections(
 ): { z: Float32Array<ArrayBuffer>; u: Float32Array<ArrayBuffer> } {
   let trace = 0;
   for (let c = 0; c < width; c++) trace += moment[c * width + c];
-  // Fewer rows than dimensions span less than all; a millionth of the mean makes the matrix one that can be factorised.
-  for (let c = 0; c < width; c++) moment[c * width + c] += 1e-6 * trace / width + Number.MIN_VALUE;
-  factorize(moment, width);
+  factorizeAnyway(moment, width, trace / width);
   const random: RandomGenerator = randomGenerator(0, DIRECTION_STREAM, count, width);
   return {
     z: Float32Array.from({ length: count * width }, () => random.gaussian()),
     u: Float32Array.from(moment, (value, at) => at % width < Math.floor(at / width) ? 0 : value),
   };
+}
+
+/**
+ * Factorizes a matrix that is positive definite but for rounding. Fewer rows than dimensions span less than all; a millionth of the mean
+ * makes the matrix one that can be factorised, and more does where all rows are nearly one, so that float32's rounding outweighs that.
+ */
+function factorizeAnyway(matrix: Float64Array, width: number, mean: number): void {
+  const diagonal = Float64Array.from({ length: width }, (_, c) => matrix[c * width + c]);
+  for (let share = 1e-6;; share *= 10) {
+    for (let c = 0; c < width; c++) matrix[c * width + c] = diagonal[c] + share * mean + Number.MIN_VALUE;
+    try {
+      return factorize(matrix, width);
+    } catch (error) {
+      if (!(error instanceof RangeError) || share > width) throw error;
+    }
+    // The upper triangle is as it was until all is done.
+    for (let r = 0; r < width; r++) for (let c = 0; c < r; c++) matrix[r * width + c] = matrix[c * width + r];
+  }
 }
 
 /** Two features that are alike. */

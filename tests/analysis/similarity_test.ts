@@ -214,3 +214,17 @@ Deno.test("random directions have the second moment that is asked for", () => {
   });
   assertClose("second moment", found, expected, scale);
 });
+
+Deno.test("rows that are all alike have random directions too, though float32 leaves their second moment no longer definite", () => {
+  const width = 128, row = gaussians(width, 3);
+  // As a GPU adds it up: rank one, each product rounded.
+  const moment = Float64Array.from({ length: width * width }, (_, at) => {
+    const i = Math.floor(at / width), j = at % width;
+    return Math.fround(row[Math.min(i, j)] * row[Math.max(i, j)]) * (1 + 3e-7 * ((i * 31 + j * 31) % 7 - 3));
+  });
+  const { z, u } = randomDirections(moment, width, 4);
+  assert.ok([...z, ...u].every(Number.isFinite));
+  const variance = (c: number) =>
+    Array.from({ length: width }, (_, k) => u[k * width + c] ** 2).reduce((a, b) => a + b);
+  for (let c = 0; c < width; c++) assert.ok(Math.abs(variance(c) - row[c] ** 2) < 0.01, `column ${c}`);
+});

@@ -356,6 +356,16 @@ Deno.test("a loss that is no longer a number ends the run and says what to chang
     );
   }));
 
+Deno.test("a transcoder that training ruined, with a loss that still is a number, is told as that", () =>
+  inDirectory(async (runs) => {
+    const { code, stdout, stderr } = await train(runs, "--learning-rate", "1e6");
+    assert.equal(code, 0, stderr);
+    assert.match(
+      stdout,
+      /^ {4}It did not learn: its error is \S+e\d+ times the variance of its target, .*lower --learning-rate$/m,
+    );
+  }));
+
 /** The program in a process of its own. */
 async function spawn(command: string, args: string[], env: Record<string, string> = {}): Promise<Outcome> {
   const { code, stdout, stderr } = await new Deno.Command(command, { args, env }).output();

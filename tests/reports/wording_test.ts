@@ -19,6 +19,7 @@ Deno.test("numbers have thousands separators and sensible digits", () => {
   assert.equal(integer(4608), "4,608");
   assert.equal(decimal(1234.567, 2), "1,234.57");
   assert.equal(decimal(-0.00001, 2), "0.00");
+  assert.equal(decimal(5.276e20, 3), "5.276e20");
   assert.equal(significant(44.2512), "44.25");
   assert.equal(significant(0.000412345, 3), "0.000412");
   assert.equal(significant(0.0000412, 3), "4.12e-5");
