@@ -10,6 +10,8 @@ import { figureTitle, grid, heading, logarithmicAxis, palette, type Spec, uprigh
 const MOST_PANELS = 12;
 /** The most settings that the strip has a row for. */
 const MOST_STRIPS = 48;
+/** The share of viridis, from its light end, from which on white is read more easily on it than black. */
+const DARK_FROM = 0.58;
 
 function dictionaryOf({ of: { features, groups } }: FleetSetting, hasGroups: boolean): string {
   return hasGroups
@@ -121,7 +123,8 @@ export function tasksLayersFigure({ settings }: Fleet): Spec {
     return { layer, setting: label(row(one)), fvu: mean, text: mean.toFixed(2) };
   });
   const layers = [...new Set(values.map(({ layer }) => layer))].sort((a, b) => a - b), names = kept.map(label);
-  const middle = values.reduce((sum, { fvu }) => sum + fvu, 0) / values.length;
+  const shown = values.map(({ fvu }) => fvu), least = Math.min(...shown), most = Math.max(...shown);
+  const dark = least + DARK_FROM * (most - least);
   const encoding = {
     x: { field: "layer", type: "ordinal", title: "layer", sort: layers, axis: { labelAngle: 0 } },
     y: { field: "setting", type: "ordinal", title: null, sort: names, axis: { labelLimit: 0 } },
@@ -148,7 +151,7 @@ export function tasksLayersFigure({ settings }: Fleet): Spec {
         encoding: {
           ...encoding,
           text: { field: "text" },
-          color: { condition: { test: `datum.fvu > ${middle}`, value: "white" }, value: "black" },
+          color: { condition: { test: `datum.fvu > ${dark}`, value: "white" }, value: "black" },
         },
       },
     ],
