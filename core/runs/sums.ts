@@ -90,7 +90,7 @@ export async function requireSummed(directory: string, name: string): Promise<vo
 async function mending(directory: string): Promise<string> {
   return (await checkpointSteps(directory)).length > 0
     ? `make it again: mtc train --resume ${join(directory, "..")}`
-    : "restore it or train the run again";
+    : "restore it, or train the run or import it again";
 }
 
 /**

@@ -109,6 +109,16 @@ Deno.test("mtc import: a transcoder of Gemma Scope is a run that is evaluated, e
     const report = await Deno.readTextFile(join(results, "layer4_analysis_report.md"));
     assert.match(report, /\*\*Imported From:\*\* gemma-scope/);
     assert.doesNotMatch(report, /Learning Rate|Training Steps|training_curves|NaN|Infinity|undefined/);
+
+    const weights = join(run, "transcoder.safetensors"), bytes = await Deno.readFile(weights);
+    bytes[bytes.length - 9] ^= 1;
+    await Deno.writeFile(weights, bytes);
+    const { code: ended, stderr: said } = await mtc("encode", "--run", run, "--text", "hello");
+    assert.equal(ended, 1);
+    assert.match(
+      said,
+      /transcoder\.safetensors: its bytes must be those that were written, .*; restore it, or train the run or import it again$/m,
+    );
   }));
 
 Deno.test("mtc import: groups of SAELens, the k of sparsify, and the text of a run that they are to be compared with", () =>
