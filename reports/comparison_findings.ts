@@ -45,6 +45,11 @@ function reconstructionFindings(told: ToldComparison, [a, b]: BothNames): string
     const { a: first, b: second, difference, difference_ci95: [low, high] } = reconstructions;
     const command = `\`mtc analyze compare ${sides[0].run} ${sides[1].run} --equal-l0\``;
     const isFirstSparser = first.l0 < second.l0;
+    if (Math.min(first.l0, second.l0) === 0) {
+      return [
+        `${isFirstSparser ? a : b} has no active feature on these tokens, so that there is no L0 at which to compare.`,
+      ];
+    }
     if (isFirstSparser ? low > 0 : high < 0) {
       const [sparser, denser] = isFirstSparser ? [a, b] : [b, a];
       return [

@@ -207,7 +207,7 @@ function alignmentOf({ attribution, recorded: { dictionary } }: KnownLayer): Ali
 /** Whether features write what they read. */
 export function writingFinding(known: KnownLayer): Finding | null {
   const found = alignmentOf(known);
-  if (found === null) return null;
+  if (found === null || known.recorded.layer.features.length === 0) return null;
   const { features, along, against, limit } = found, chance = 0.025 + shareError(0.025, features);
   const lead = along > 0.5
     ? "**Writing: mostly along what is read.**"

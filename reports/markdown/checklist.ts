@@ -159,7 +159,13 @@ function made(
 
 function strongest(transcoders: readonly TranscoderAnalysis[]): Item {
   return ofEach("Analyze top activating features", transcoders, {
-    lacks: ({ samples: { examples } }) => examples.size > 0 ? "" : "no feature has a sample",
+    lacks: ({ samples: { examples }, statistics: { alive } }) =>
+      alive === 0
+        ? "no feature fires"
+        : [...examples.values()].some(({ top }) => top.length > 0)
+        ? ""
+        : "none of the strongest features has a sample",
+
     found: `the strongest with their contexts in ${links(transcoders, "report")}`,
   });
 }
@@ -228,6 +234,7 @@ function ownBehaviours(transcoders: readonly TranscoderAnalysis[]): Item {
       if (!recorded) return code(`mtc analyze features --run ${path}`);
       const [nearest] = recorded.layer.others;
       if (nearest === undefined) return "there is no other layer to hold it against";
+      if (nearest.judged === 0) return "no feature fires often enough to be judged";
       const [other] = otherLayers<TranscoderAnalysis>(transcoder, transcoders).flatMap(({ recorded }) =>
         recorded ?? []
       );

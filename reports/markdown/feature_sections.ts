@@ -96,6 +96,6 @@ export function featureAnalysis({ statistics, samples }: TranscoderAnalysis): st
     "### High-Activation Features",
     `The active token stands between ⟦ and ⟧, the number before it is the activation; *typical* marks one near the ` +
     `feature's median instead of its maximum. ␣ is a space, ⏎ a new line, and the number after a token its id.`,
-    ...sections,
+    ...sections.length > 0 ? sections : ["None of the strongest features has a sample."],
   ].join("\n\n");
 }

@@ -72,7 +72,9 @@ export function interpretabilityReport(
       extent(transcoder)
     } Judged are ${counted(layer.features.length, "feature")} that fire on ten tokens or more of the reading set.`,
     "## Findings",
-    told.map(findingText).join("\n"),
+    told.length > 0
+      ? told.map(findingText).join("\n")
+      : "None: no question could be answered of features that do not fire.",
     image(figure),
     ...chosen.length === 0 ? [] : [
       "## Features to Begin With",

@@ -73,6 +73,16 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
       /layer 4: 0.0 % of its features have no match in the nearest other layer, whose features tokens tell as well/,
     ],
     [
+      "Found layer-specific",
+      without({
+        recorded: {
+          ...alone,
+          layer: { ...alone.layer, others: [{ name: "layer 2", judged: 0, same: 0, unique: 0 }] },
+        },
+      }),
+      /layer 4: no feature fires often enough to be judged/,
+    ],
+    [
       "Generated interpretable",
       layer({ r2s: [], otherR2s: [] }),
       /layer 4: no feature fires often enough to be judged/,
@@ -90,7 +100,16 @@ Deno.test("each box is open where what it asks is not there, for whom, and what 
     ["Check checkpoint saving", without({ checkpoints: [] }), /no checkpoint lies in the run/],
     ["Check checkpoint saving", without({ checkpoints: [500] }), /of step 500, the last step was 600/],
     ["Run basic feature analysis", without({ recorded: undefined }), /layer 4: `mtc analyze features --run/],
-    ["Analyze top activating features", without({ samples: { examples: new Map() } }), /no feature has a sample/],
+    [
+      "Analyze top activating features",
+      without({ samples: { examples: new Map() } }),
+      /none of the strongest features has a sample/,
+    ],
+    [
+      "Analyze top activating features",
+      without({ statistics: { ...other.statistics, alive: 0 } }),
+      /layer 4: no feature fires/,
+    ],
     ["Deep dive feature analysis", without({ importance: undefined }), /layer 4: `mtc analyze importance --run/],
     ["Deep dive feature analysis", without({ attribution: undefined }), /layer 4: `mtc analyze attribution --run/],
     ["Advanced pattern analysis", without({ recorded: undefined }), /layer 4: `mtc analyze features --run/],
