@@ -232,7 +232,8 @@ export function writingFinding(known: KnownLayer): Finding | null {
       }. Along amplifies what is there, against takes it away, the rest puts ` +
       "something else in its place.",
     chance: `${found.chance} stay within ±${decimal(limit, 2)} in 95 of 100; 2.5 % would lie on either side.`,
-    doubt: "directions alone: what a feature writes may be undone or carried further by what comes behind it.",
+    doubt:
+      "directions alone, and beyond chance may still be little; what a feature writes may be undone or carried further by what comes behind it.",
     wrong: Math.max(along, against) > chance
       ? "as large cosines between the encoders and decoders of different features that fire together."
       : "more on either side than chance gives among features that fire often.",
