@@ -3,9 +3,11 @@
  * @module
  */
 
+import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { parquetWriteBuffer } from "hyparquet-writer";
+import { readingFor } from "../../commands/options.ts";
 import { SampleStore } from "../../core/analysis/samples.ts";
 import { builtinModel } from "../../core/builtin/model.ts";
 import { openFile } from "../../core/files/byte_source.ts";
@@ -21,6 +23,8 @@ import { requireTensors } from "../../core/model/weights.ts";
 import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { readConfig } from "../../core/runs/config.ts";
 import { openFinishedRun } from "../../core/runs/finished.ts";
+import { VOLUME_START } from "../../core/text/blocks.ts";
+import { openCorpus } from "../../core/text/corpus.ts";
 import { loadTokenizer } from "../../core/text/tokenizer.ts";
 import { findForeign } from "../../core/transcoder/formats/foreign.ts";
 import { readCheckpoint, writeCheckpoint } from "../../core/training/checkpoint.ts";
@@ -121,6 +125,24 @@ function textReader(
     ...more,
   };
 }
+
+/** A file with checksums beside a whole one, read as a command reads them that was not told of `--bad-lines`: what is lost must be told. */
+const AMONG_OTHERS: Reader = {
+  seeds: async (): Promise<Files[]> => [
+    { "a.jsonl.gz": gzipSync(LINES) },
+    { "a.jsonl.zst": zstdCompressSync(LINES, { params: { 201: 1 } }) },
+    ...Object.values(await filesIn(at("parquet"))).map((bytes) => ({ "a.parquet": bytes })),
+  ],
+  async read(directory) {
+    const [name] = (await readdir(directory)).filter((name) => name.startsWith("a."));
+    const data = [join(directory, name), join(directory, "b.jsonl")];
+    await Deno.writeTextFile(data[1], LINES);
+    const corpus = await openCorpus(data, "train", undefined, readingFor({}, data));
+    const { documents } = await corpus.read(0, VOLUME_START);
+    return JSON.stringify([corpus.summary.documents, documents.map(({ text }) => text)]);
+  },
+  isSummed: true,
+};
 
 /** Every line that is not blank and holds a text must be there, and no other; a null is an empty text. */
 function faultOfLines(bytes: Uint8Array, read: string): string | null {
@@ -342,6 +364,7 @@ export const READERS: Readonly<Record<string, Reader>> = {
     isSummed: true,
   }),
   ".parquet without": textReader("parquet", () => Promise.resolve([parquet("UNCOMPRESSED"), parquet("SNAPPY")])),
+  "those with checksums among others": AMONG_OTHERS,
   "files of a run, and its reports": {
     seeds: async () => [await syntheticFiles()],
     async read(directory) {
