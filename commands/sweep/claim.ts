@@ -48,13 +48,14 @@ export async function claim(directory: string, lasts: number, say: Say): Promise
         );
       },
     });
-    if ("heldBy" in lease) throw claimed(directory, describeHolder(lease.heldBy));
+    if ("heldBy" in lease) throw claimed(`${describeHolder(lease.heldBy)} works on ${directory}`);
     const forget = endFirst(() => lease.release());
     return {
       lost: lease.lost,
       async confirm() {
-        const taker = lease.lost.aborted ? String(lease.lost.reason) : await lease.takenBy();
-        if (taker !== null) throw claimed(directory, typeof taker === "string" ? taker : describeHolder(taker));
+        if (lease.lost.aborted) throw claimed(`${lease.lost.reason} the work on ${directory}`);
+        const taker = await lease.takenBy();
+        if (taker !== null) throw claimed(`${describeHolder(taker)} works on ${directory}`);
       },
       async release() {
         await lease.release();
@@ -72,17 +73,17 @@ async function lockOf(directory: string): Promise<RunLock | null> {
   try {
     return await lockRun(directory);
   } catch (error) {
-    if (error instanceof RunIsHeld) throw claimed(directory, error.parts.found ?? "another process does");
+    if (error instanceof RunIsHeld) {
+      const by = error.parts.found ?? "another process does";
+      throw claimed(`${by.replace(/ does$/, "")} works on ${directory}`);
+    }
     // There the lease alone must do.
     if (error instanceof NoLocks) return null;
     throw error;
   }
 }
 
-function claimed(directory: string, by: string): Claimed {
+function claimed(because: string): Claimed {
   stopUnasked();
-  return new Claimed({
-    stopped: `as ${by.replace(/ does$/, "")} works on ${directory}`,
-    remedy: "run the same command again later",
-  });
+  return new Claimed({ stopped: `as ${because}`, remedy: "run the same command again later" });
 }

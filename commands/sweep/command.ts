@@ -86,10 +86,11 @@ async function run(plan: string | undefined, options: SweepOptions & TaskOptions
   }
   const stray = given.find((option) => !BESIDE_PLAN.includes(option.attributeName()));
   if (stray) {
+    const key = stray.long!.slice(2), { isPlanKey } = await import("./plan.ts");
     throw new UsageError({
       action: `sweep by ${plan} with ${stray.long}`,
-      requirement: "what is trained stands in the plan",
-      remedy: `write ${JSON.stringify(stray.long!.slice(2))} into it`,
+      requirement: isPlanKey(key) ? "what is trained stands in the plan" : "the tasks of a plan know no such option",
+      remedy: isPlanKey(key) ? `write ${JSON.stringify(key)} into it` : "leave it out",
     });
   }
   const { sweepByPlan } = await import("./tasks.ts");

@@ -10,6 +10,7 @@ import * as v from "valibot";
 import { UsageError } from "../../core/errors.ts";
 import { fileError } from "../../core/files/atomic.ts";
 import { BUILTIN } from "../../core/model/files.ts";
+import { LONGEST_LEASE_S } from "../../core/runs/lease.ts";
 import { shortHash } from "../../core/runs/task_list.ts";
 import type { SweepOptions } from "../train/request.ts";
 import { NUMBER_OPTIONS } from "../train/settings.ts";
@@ -40,11 +41,13 @@ export interface SweepPlan {
 
 const positive = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 const whole = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const text = v.pipe(v.string(), v.minLength(1));
+const text = v.pipe(v.string(), v.minLength(1, "it must not be empty"));
 /** One value, or several, each once. */
 const several = <T extends string | number>(one: v.GenericSchema<T>) =>
   v.pipe(
-    v.union([one, v.pipe(v.array(one), v.minLength(1))]),
+    v.lazy((given): v.GenericSchema<T | T[]> =>
+      Array.isArray(given) ? v.pipe(v.array(one), v.minLength(1, "it must hold a value")) : one
+    ),
     v.transform((given): readonly T[] => Array.isArray(given) ? given : [given as T]),
     v.check((values) => new Set(values).size === values.length, "a value comes twice"),
   );
@@ -97,8 +100,18 @@ const schema = v.strictObject({
   "harvest-layers": v.optional(positive),
   "together": v.optional(v.union([positive, v.literal("fit")]), 1),
   "memory": v.optional(memory),
-  "lease": v.optional(positive, 120),
+  "lease": v.optional(v.pipe(positive, v.maxValue(LONGEST_LEASE_S)), 120),
 });
+
+/**
+ * Tells the options of `mtc sweep` that a plan takes from the others.
+ *
+ * @param key An option without its dashes.
+ * @returns Whether it is one of a plan's keys.
+ */
+export function isPlanKey(key: string): boolean {
+  return Object.hasOwn(schema.entries, key);
+}
 
 /** Keys that do not say what is trained. */
 const OWN: readonly string[] = ["runs", "harvest", "harvest-layers", "together", "memory", "lease", "layers"];
@@ -155,7 +168,7 @@ function parsed(path: string, content: string): v.InferOutput<typeof schema> {
     new UsageError({ action: `read the plan ${path}`, requirement, found, remedy });
   let value: unknown;
   try {
-    value = JSON.parse(content);
+    value = JSON.parse(content.replace(/^\ufeff/, "")); // some editors begin a file with a byte order mark
   } catch (error) {
     throw refuse("it must be JSON", (error as Error).message, "correct it; names and texts stand in double quotes");
   }
@@ -164,11 +177,22 @@ function parsed(path: string, content: string): v.InferOutput<typeof schema> {
   }
   const result = v.safeParse(schema, value);
   if (result.success) {
-    if (result.output.harvest !== undefined || result.output["harvest-layers"] === undefined) return result.output;
-    throw refuse("harvest-layers divides a harvest", "it has no harvest", "add harvest, a directory, or leave it out");
+    const { harvest, together, memory, "harvest-layers": harvestLayers } = result.output;
+    if (harvest === undefined && harvestLayers !== undefined) {
+      throw refuse(
+        "harvest-layers divides a harvest",
+        "it has no harvest",
+        "add harvest, a directory, or leave it out",
+      );
+    }
+    if (memory !== undefined && together !== "fit") {
+      const found = `together is ${together}`;
+      throw refuse('memory is what together "fit" may take', found, 'write "together": "fit", or leave memory out');
+    }
+    return result.output;
   }
   const [issue] = result.issues, key = issue.path!.map(({ key }) => key).join(".");
-  if (issue.type === "strict_object" || !(String(issue.path![0].key) in schema.entries)) {
+  if (issue.type === "strict_object" || !isPlanKey(String(issue.path![0].key))) {
     const known = Object.keys(schema.entries), near = nearest(key, known);
     const remedy = near ? `write "${near}"` : `its keys are ${known.join(", ")}`;
     throw refuse("each key must be an option of mtc sweep, without its dashes", `"${key}" is none`, remedy);

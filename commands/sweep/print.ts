@@ -5,8 +5,10 @@
  */
 
 import { basename, resolve } from "node:path";
+import { printable } from "../../core/errors.ts";
 import type { TaskList } from "../../core/runs/task_list.ts";
 import configuration from "../../deno.json" with { type: "json" };
+import { counted } from "../../reports/format.ts";
 import type { Engine } from "./engines.ts";
 import type { SweepPlan } from "./plan.ts";
 
@@ -27,18 +29,20 @@ export function printFor(engine: Engine, plan: SweepPlan, list: TaskList): void 
 function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): string {
   const place = quoted(resolve(path)),
     last = Math.min(tasks.length, MOST_IN_ARRAY) - 1,
-    script = basename(path, ".json");
+    script = printable(quoted(`${basename(path, ".json")}.sh`));
   const more = Array.from({ length: Math.ceil(tasks.length / MOST_IN_ARRAY) - 1 }, (_, i) => {
     const first = (i + 1) * MOST_IN_ARRAY, left = Math.min(tasks.length - first, MOST_IN_ARRAY) - 1;
-    return `#   sbatch --array=0-${left} --export=ALL,MTC_FIRST=${first} ${script}.sh`;
+    return `#   sbatch --array=0-${left} --export=ALL,MTC_FIRST=${first} ${script}`;
   });
   return [
     "#!/bin/bash",
-    `# The ${tasks.length} tasks of ${path}, runs in ${runs}.`,
-    ...harvest === null ? ["#   sbatch " + script + ".sh"] : [
+    `# The ${counted(tasks.length, "task")} of ${printable(path)}, runs in ${printable(runs)}.`,
+    ...harvest === null ? [`#   sbatch ${script}`] : [
       "# What they share is harvested before; without that, the first of them does it and the others wait, each with its GPU.",
-      `#   harvest=$(sbatch --parsable --gres=gpu:1 --time=24:00:00 --wrap "\${MTC:-mtc} sweep ${place} --harvest")`,
-      `#   sbatch --dependency=afterok:$harvest ${script}.sh`,
+      `#   harvest=$(sbatch --parsable --gres=gpu:1 --time=24:00:00 --wrap ${
+        printable(quoted(`\${MTC:-mtc} sweep ${place} --harvest`), Infinity)
+      })`,
+      `#   sbatch --dependency=afterok:$harvest ${script}`,
     ],
     ...more,
     "# Add what your site asks for (--partition, --account, --mem), and %8 behind the array for eight at a time.",
@@ -77,13 +81,16 @@ function slurm({ path, harvest, runs }: SweepPlan, { plan, tasks }: TaskList): s
 }
 
 function kubernetes({ path, harvest }: SweepPlan, { plan, tasks }: TaskList): string {
-  const file = `/shared/${basename(path)}`;
-  return `# The ${tasks.length} tasks of ${path}. Copy it to the volume first, as ${file}; its paths are meant from there.
+  // What looks like a variable is one in `args`, unless its sign is doubled.
+  const file = `/shared/${basename(path)}`, argument = scalar(file.replaceAll("$(", "$$$$("));
+  return `# The ${counted(tasks.length, "task")} of ${printable(path)}. Copy it to the volume first, as ${
+    printable(file)
+  }; its paths are meant from there.
 ${
     harvest === null
       ? ""
       : "# The first pods harvest what the tasks share, the others wait for it; a Job with [sweep, " +
-        `${file}, --harvest] before saves their GPUs.\n`
+        `${argument}, --harvest] before saves their GPUs.\n`
   }# Needs Kubernetes 1.29 or newer (backoffLimitPerIndex), and a claim "mtc" that all nodes can write (ReadWriteMany).
 apiVersion: batch/v1
 kind: Job
@@ -125,7 +132,7 @@ spec:
         - name: mtc
           image: mtc:${configuration.version}
           command: [mtc]
-          args: [sweep, ${file}, --log, json]
+          args: [sweep, ${argument}, --log, json]
           resources:
             limits:
               nvidia.com/gpu: 1
@@ -139,8 +146,10 @@ spec:
 }
 
 function skypilot({ path }: SweepPlan, { plan, tasks }: TaskList): string {
-  const last = tasks.length - 1, file = basename(path), yaml = `${basename(path, ".json")}.yaml`;
-  return `# One of the ${tasks.length} tasks of ${path}. Copy it to the bucket first; its paths are meant from there. Then, for all of them:
+  const last = tasks.length - 1, yaml = printable(quoted(`${basename(path, ".json")}.yaml`));
+  return `# One of the ${counted(tasks.length, "task")} of ${
+    printable(path)
+  }. Copy it to the bucket first; its paths are meant from there. Then, for all of them:
 #   for n in $(seq 0 ${last}); do sky jobs launch -y -d -n mtc-$n --env MTC_TASK=$n ${yaml}; done
 name: mtc-${plan}
 
@@ -162,10 +171,15 @@ file_mounts:
     mode: MOUNT_CACHED
   /usr/local/bin/mtc: ./mtc
 
-run: |
-  mtc sweep /shared/${file}`;
+run: ${scalar(`mtc sweep ${quoted(`/shared/${basename(path)}`)}`)}`;
 }
 
+/** A text as one scalar of YAML, in a list too: JSON is YAML where it cannot stand by itself. */
+function scalar(text: string): string {
+  return /^[\w/][\w ./@+-]*$/.test(text) ? text : JSON.stringify(text);
+}
+
+/** A text as one word of a shell. */
 function quoted(path: string): string {
   return /^[\w./:@+-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
 }

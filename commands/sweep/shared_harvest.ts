@@ -74,7 +74,7 @@ export async function ensureHarvest(plan: SweepPlan, layer: number | null, say: 
       await removeLeases(directory);
       return directory;
     } catch (error) {
-      if (!(error instanceof Claimed)) throw error;
+      if (!(error instanceof Claimed)) throw ofPlan(error, plan);
       if (!isTold) {
         say({ event: "waiting", directory, reason: error.message }, `waiting for the harvest in ${directory}`);
       }
@@ -82,6 +82,12 @@ export async function ensureHarvest(plan: SweepPlan, layer: number | null, say: 
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }
+}
+
+/** `mtc harvest` has an option for what stands in a plan here. */
+function ofPlan(error: unknown, { path }: SweepPlan): unknown {
+  if (!(error instanceof UserError) || !error.parts.remedy?.endsWith("--out")) return error;
+  return new UserError({ ...error.parts, remedy: `choose another "harvest" in ${path}` });
 }
 
 /** What is to be harvested: all that some layers' tasks draw from. */

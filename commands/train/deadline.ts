@@ -42,15 +42,28 @@ export function deadlineOption(): Option {
 export function readDeadline(text: string, now: number): number {
   const after = /^(\d+(?:\.\d+)?)([smhd])$/.exec(text);
   if (after) return now + 1000 * Number(after[1]) * UNITS[after[2]];
-  if (/^\d{9,11}$/.test(text)) return 1000 * Number(text);
-  const time = /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) ? Date.parse(text) : NaN;
-  if (Number.isFinite(time)) return time;
-  throw new UsageError({
-    action: "read --deadline",
-    requirement: "it must be a time to come, a time with its zone, or seconds since 1970",
-    found: `it is "${text}"`,
-    remedy: "write it like 90m, 12h, 2026-11-28T06:00:00Z or 1795845600",
-  });
+  const refuse = (found: string) =>
+    new UsageError({
+      action: "read --deadline",
+      requirement: "it must be a time to come, a time with its zone, or seconds since 1970",
+      found,
+      remedy: "write it like 90m, 12h, 2026-11-28T06:00:00Z or 1795845600",
+    });
+  const time = /^\d{9,11}$/.test(text)
+    ? 1000 * Number(text)
+    : /^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/.test(text) && isDay(text.slice(0, 10))
+    ? Date.parse(text)
+    : NaN;
+  if (Number.isNaN(time)) throw refuse(`it is "${text}"`);
+  // Saved and stopped at once, a job would be queued again and again.
+  if (time <= now) throw refuse(`${text} is past`);
+  return time;
+}
+
+/** Whether a date is in the calendar: Date.parse takes 31 February for 3 March. */
+function isDay(date: string): boolean {
+  const time = Date.parse(`${date}T00:00Z`);
+  return Number.isFinite(time) && new Date(time).toISOString().startsWith(date);
 }
 
 /** The end of the Slurm job that this process is part of, in milliseconds since 1970; null where there is none, or it has none. */

@@ -283,6 +283,7 @@ export async function withResume(error: unknown, directory: string): Promise<unk
   if (!(error instanceof UserError) || error instanceof Interrupted || error instanceof Diverged) return error;
   if ((await transcodersIn(directory).catch(() => [])).length === 0) return error;
   const { parts } = error, goOn = `go on with: mtc train --resume ${directory}`;
+  if (parts.remedy?.endsWith(goOn)) return error;
   // A text that is mended is another one; the run could not go on with it.
   if (parts.option !== undefined) return new UserError({ ...parts, remedy: `${goOn} ${parts.option}` });
   return new UserError({ ...parts, remedy: parts.remedy === undefined ? goOn : `${parts.remedy}, then ${goOn}` });

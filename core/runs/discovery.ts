@@ -106,7 +106,7 @@ export async function transcodersBelow(root: string): Promise<string[]> {
       action: `look for runs in ${root}`,
       requirement: "it must be a directory",
       found: info ? "it is a file" : "it does not exist",
-      remedy: "run `mtc train` first or name another one with --runs",
+      remedy: "run `mtc train` first or name another one",
     });
   }
   const paths = await isTranscoder(root) ? [root] : await transcodersIn(root);
@@ -147,7 +147,7 @@ export async function findTranscoders(
       action: `find a run in ${root}`,
       requirement: `it must hold <run>/<transcoder>/${CONFIG_FILE}`,
       found: "it holds none",
-      remedy: "run `mtc train` first or name another directory with --runs",
+      remedy: "run `mtc train` first or name another directory",
     });
   }
   const found: TranscoderDirectory[] = [], unreadable: { path: string; error: UserError }[] = [];

@@ -14,17 +14,20 @@ import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
 import { makeOnce } from "../files/once.ts";
-import { removeFiles } from "../files/temporary.ts";
+import { nameInTheEnd, removeFiles } from "../files/temporary.ts";
 
 /** Who holds a lease. */
 export interface LeaseHolder {
   /** The machine's name and the process on it. */
   readonly host: string;
-  /** Its number there. */
+  /** Its number there; 0 where it is not known. */
   readonly process: number;
   /** What the engine calls the job, if one runs it: `slurm 4711_3`. */
   readonly job?: string;
 }
+
+/** The longest that a lease lasts, in seconds: a longer one would keep a run from everybody for as long. */
+export const LONGEST_LEASE_S = 86_400;
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const schema = v.object({
@@ -37,7 +40,7 @@ const schema = v.object({
   beat: count,
   // Whether its holder had the run's lock too, which then tells whether it is still there.
   locked: v.boolean(),
-  lasts_s: v.pipe(v.number(), v.gtValue(0)),
+  lasts_s: v.pipe(v.number(), v.gtValue(0), v.maxValue(LONGEST_LEASE_S)),
   released: v.boolean(),
 });
 
@@ -148,8 +151,11 @@ export async function leaseHolder(directory: string): Promise<LeaseHolder | null
  * @param directory The run's directory.
  */
 export async function removeLeases(directory: string): Promise<void> {
-  const beginning = prefixOf(directory);
-  await removeFiles(dirname(directory), (name) => name.startsWith(beginning)).catch(() => {});
+  const beginning = prefixOf(directory), isOfLease = (name: string) => name.startsWith(beginning);
+  // Killed while it wrote one, a process leaves it under a temporary name.
+  await removeFiles(dirname(directory), (name) => isOfLease(name) || isOfLease(nameInTheEnd(name) ?? "")).catch(
+    () => {},
+  );
 }
 
 /**
@@ -159,7 +165,7 @@ export async function removeLeases(directory: string): Promise<void> {
  * @returns For example `process 4711 on node7 (slurm 12_3)`.
  */
 export function describeHolder({ host, process, job }: LeaseHolder): string {
-  return `process ${process} on ${host}${job === undefined ? "" : ` (${job})`}`;
+  return `${process === 0 ? "a process" : `process ${process}`} on ${host}${job === undefined ? "" : ` (${job})`}`;
 }
 
 function holderOf({ host, process, job }: Written): LeaseHolder {
@@ -177,7 +183,7 @@ function pathOf(directory: string, number: number): string {
 async function numbersOf(directory: string): Promise<number[]> {
   const beginning = prefixOf(directory);
   return (await readdir(dirname(directory)))
-    .filter((name) => name.startsWith(beginning) && /^[1-9]\d*$/.test(name.slice(beginning.length)))
+    .filter((name) => name.startsWith(beginning) && /^[1-9]\d{0,14}$/.test(name.slice(beginning.length)))
     .map((name) => Number(name.slice(beginning.length))).sort((a, b) => b - a);
 }
 
@@ -187,7 +193,7 @@ async function newestLease(directory: string): Promise<Found | null> {
   const text = await Deno.readTextFile(pathOf(directory, number)).catch((error) => {
     // A newer one may have come in its place meanwhile; then the next look shows that.
     if (error instanceof Deno.errors.NotFound) return "";
-    throw error;
+    throw fileError("read the lease", pathOf(directory, number), error);
   });
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text);
   return { number, text, written: parsed.success ? parsed.output : null };
@@ -222,7 +228,9 @@ function hold(directory: string, number: number, own: Written): Lease {
     }
     if (newest?.number === number && newest.written?.token === own.token) return null;
     // Its files may have been removed by hand, or be those of a file system that is gone.
-    if (newest === null || newest.written === null) return newest === null ? null : { host: "another", process: 0 };
+    if (newest === null || newest.written === null) {
+      return newest === null ? null : { host: "another machine", process: 0 };
+    }
     return holderOf(newest.written);
   };
   const beatOnce = async () => {

@@ -35,6 +35,11 @@ Deno.test("a plan is the command line that it stands for; its paths are meant fr
     assert.deepEqual(said, new Set([...expected, `data ${join(directory, "texts")} hf:a/b`]));
   }));
 
+Deno.test("a plan may begin with a byte order mark", () =>
+  inDirectory(async (directory) => {
+    assert.deepEqual((await planOf(directory, '\ufeff{"layers": 2}')).layers, [2]);
+  }));
+
 Deno.test("a plan is known by what it trains: not by the order of its keys, nor by where its runs are", () =>
   inDirectory(async (directory) => {
     const { hash } = await planOf(directory, { layers: [2, 4], k: 8, seed: [0, 1] });
@@ -58,6 +63,10 @@ const BAD: readonly [plan: unknown, message: RegExp][] = [
   [{ together: "all" }, /together: /],
   [{ memory: "80" }, /memory: it must be like "70 GiB", it is "80"/],
   [{ precision: "f64" }, /precision: /],
+  [{ layers: ["2"] }, /layers\.0: expected number but received "2", it is "2"/],
+  [{ lease: 86_401 }, /lease: expected <=86400 but received 86401/],
+  [{ memory: "70 GiB" }, /memory is what together "fit" may take, together is 1; write "together": "fit", or leave/],
+  [{ runs: "" }, /runs: it must not be empty/],
   [{ "harvest-layers": 2 }, /harvest-layers divides a harvest, it has no harvest; add harvest, a directory/],
 ];
 
@@ -80,6 +89,7 @@ Deno.test("a plan that is not there, or what has no place beside one, ends with 
     await refused([path, "--list"], /Cannot read the plan .*: there is no such file or directory; check the path/);
     await Deno.writeTextFile(path, JSON.stringify({ layers: 2, dictionary: 64, k: 8, seed: [0, 1] }));
     await refused([path, "--steps", "9"], /what is trained stands in the plan; write "steps" into it/);
+    await refused([path, "--dry-run"], /the tasks of a plan know no such option; leave it out/);
     await refused([path, "--list", "--status"], /one thing at a time can be done of a plan; leave one of them out/);
     await refused([path, "--task", "2"], /Cannot do task 2 of .*: its tasks are numbered from 0 to 1, there is none/);
     await refused([path, "--task", "-1"], /Cannot read --task/);
@@ -103,7 +113,21 @@ Deno.test("a deadline is a time to come, a time with its zone, or seconds since 
   assert.equal(read("2d"), "2026-11-29T22:00:00.000Z");
   assert.equal(read("2026-11-28T06:00:00+02:00"), "2026-11-28T04:00:00.000Z");
   assert.equal(read("1795845600"), "2026-11-28T06:00:00.000Z");
-  for (const text of ["", "90", "90 m", "-5m", "2026-11-28", "2026-11-28T06:00:00", "2026-13-28T06:00:00Z", "soon"]) {
+  for (
+    const text of [
+      "",
+      "90",
+      "90 m",
+      "-5m",
+      "2026-11-28",
+      "2026-11-28T06:00:00",
+      "2026-13-28T06:00:00Z",
+      "2026-02-30T06:00:00Z",
+      "2026-11-27T22:00:00Z",
+      "1795000000",
+      "soon",
+    ]
+  ) {
     assert.throws(
       () => readDeadline(text, now),
       (error) => error instanceof UsageError && /--deadline/.test(error.message),
@@ -120,3 +144,41 @@ Deno.test("a deadline that has come is told once, though the last checkpoint is 
   assert.equal(reasons.length, 1);
   assert.match(reasons[0], /^the deadline is \d{4}-\d\d-\d\dT/);
 });
+
+Deno.test("whatever a plan is called, what is printed for an engine has that as a name, and runs nothing of it", () =>
+  inDirectory(async (directory) => {
+    const name = `pl'an" #, $(HOME) \`touch spoilt\` $(touch spoilt); touch spoilt\ntouch spoilt`,
+      path = join(directory, name);
+    await Deno.writeTextFile(
+      `${path}.json`,
+      JSON.stringify({ layers: 2, dictionary: 64, k: 8, harvest: name, runs: name }),
+    );
+    const printed = async (engine: string) => {
+      const { code, stdout, stderr } = await mtc("sweep", `${path}.json`, "--print", engine);
+      assert.equal(code, 0, stderr);
+      return stdout;
+    };
+    const told = join(directory, "mtc");
+    await Deno.writeTextFile(told, '#!/bin/sh\nfor one; do printf "%s\\0" "$one"; done\n', { mode: 0o755 });
+    /** The arguments that a script calls mtc with. */
+    const called = async (script: string) => {
+      const { stdout, stderr } = await new Deno.Command("bash", {
+        args: ["-c", script],
+        cwd: directory,
+        env: { MTC: "mtc", PATH: `${directory}:${Deno.env.get("PATH")}`, SLURM_ARRAY_TASK_ID: "0" },
+      }).output();
+      const said = new TextDecoder().decode(stderr).split("\n").filter((line) => !line.includes("scontrol: "));
+      assert.deepEqual(said, [""]);
+      return new TextDecoder().decode(stdout).split("\0").slice(0, -1);
+    };
+    const slurm = await printed("slurm");
+    assert.deepEqual(await called(slurm), ["sweep", `${path}.json`, "--task", "0"]);
+    const harvest = slurm.match(/--wrap (.*)\)$/m)![1].replaceAll("\\n", "\n");
+    assert.deepEqual(await called(`sh -c ${harvest}`), ["sweep", `${path}.json`, "--harvest"]);
+    const run = (await printed("skypilot")).match(/^run: (.*)$/m)![1];
+    assert.deepEqual(await called(JSON.parse(run)), ["sweep", `/shared/${name}.json`]);
+    const [, argument] = (await printed("kubernetes")).match(/^ {10}args: \[sweep, (.*), --log, json\]$/m)!;
+    assert.equal(JSON.parse(argument).replaceAll("$$(", "$("), `/shared/${name}.json`);
+    for (const engine of ["kubernetes", "skypilot"]) assert.doesNotMatch(await printed(engine), /^touch/m);
+    assert.deepEqual([...Deno.readDirSync(directory)].map(({ name }) => name).filter((one) => one === "spoilt"), []);
+  }));

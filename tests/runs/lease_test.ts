@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { temporaryPath } from "../../core/files/temporary.ts";
 import {
   describeHolder,
   type Lease,
@@ -57,6 +58,11 @@ Deno.test("a lease that is held is refused as soon as its holder is heard of, an
     const next = await taken(run);
     assert.deepEqual(names(runs), [".first.lease-2"]);
     await next.release();
+    // Killed while it wrote, a process leaves a temporary file; and a number beyond all counting is no lease's.
+    await Deno.writeTextFile(temporaryPath(join(runs, ".first.lease-2")), "");
+    await Deno.writeTextFile(join(runs, ".first.lease-99999999999999999999"), "");
+    await (await taken(run)).release();
+    assert.ok(names(runs).includes(".first.lease-3"));
     await removeLeases(run);
     assert.deepEqual(names(runs), []);
   }));
