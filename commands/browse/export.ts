@@ -5,6 +5,7 @@
 
 import { Buffer } from "node:buffer";
 import { gunzipSync } from "node:zlib";
+import { UserError } from "../../core/errors.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
 import { replaceFile, writeAll } from "../../core/files/atomic.ts";
 import configuration from "../../deno.json" with { type: "json" };
@@ -30,6 +31,17 @@ function limitsOf({ config: { features } }: ChosenTranscoder): Limits | null {
   return features <= DETAILED ? null : { detailed: DETAILED, strongest: STRONGEST_OF_MANY };
 }
 
+/** What takes minutes to make must have a place in the end. */
+async function requireFile(path: string): Promise<void> {
+  const there = await Deno.stat(path).catch(() => null);
+  if (!there?.isDirectory) return;
+  throw new UserError({
+    action: `write ${path}`,
+    found: "it is a directory, not a file",
+    remedy: "choose another path",
+  });
+}
+
 /**
  * Writes the file.
  *
@@ -43,6 +55,7 @@ export async function exportPage(
   transcoders: readonly ChosenTranscoder[],
   passedOver: readonly string[],
 ): Promise<void> {
+  await requireFile(path);
   const leftOut = transcoders.flatMap((one) => {
     const { name: { title }, config: { features } } = one, limits = limitsOf(one);
     return limits === null ? [] : [

@@ -5,7 +5,6 @@
 
 import * as v from "valibot";
 import { UsageError } from "../../core/errors.ts";
-import { parseJson } from "../../core/runs/json.ts";
 import type { ChangeRequest, EffectsRequest, EncodeRequest } from "../../reports/browser/served.ts";
 
 /** The longest text, in UTF-16 code units, and the longest request, in bytes. */
@@ -25,16 +24,23 @@ const some = v.pipe(
   v.transform((list) => [...new Set(list)]),
 );
 
+function isKeyed(value: unknown, key: string): boolean {
+  return typeof value === "object" && value !== null && Object.hasOwn(value, key);
+}
+
 const encodeSchema: v.GenericSchema<unknown, EncodeRequest> = v.object({ transcoder: key, text });
 
 const changeSchema: v.GenericSchema<unknown, ChangeRequest> = v.object({
   transcoder: key,
   text,
-  which: v.union([
-    v.strictObject({ features: some }),
-    v.strictObject({ group: some }),
-    v.strictObject({ prefix: index }),
-  ]),
+  // By its key, so that what is wrong with it is told and not that none of three forms fits.
+  which: v.lazy((which): v.GenericSchema<unknown, ChangeRequest["which"]> =>
+    isKeyed(which, "group")
+      ? v.strictObject({ group: some })
+      : isKeyed(which, "prefix")
+      ? v.strictObject({ prefix: index })
+      : v.strictObject({ features: some })
+  ),
   change: v.object({
     kind: v.picklist(["scale", "set", "add"]),
     value: v.pipe(v.number(), v.finite(), v.minValue(-1e6), v.maxValue(1e6)),
@@ -84,14 +90,23 @@ export function readEffectsRequest(request: Request): Promise<EffectsRequest> {
 async function read<T>(request: Request, schema: v.GenericSchema<unknown, T>): Promise<T> {
   const action = "compute that", pieces: Uint8Array<ArrayBuffer>[] = [];
   let bytes = 0;
-  for await (const piece of request.body ?? []) {
-    pieces.push(piece);
-    bytes += piece.length;
-    if (bytes <= LARGEST_REQUEST) continue;
-    const requirement = `a request must have at most ${LARGEST_REQUEST.toLocaleString("en-US")} bytes`;
-    throw new UsageError({ action, requirement, found: "this one has more", remedy: "shorten the text" });
+  try {
+    for await (const piece of request.body ?? []) {
+      pieces.push(piece);
+      bytes += piece.length;
+      if (bytes <= LARGEST_REQUEST) continue;
+      const requirement = `a request must have at most ${LARGEST_REQUEST.toLocaleString("en-US")} bytes`;
+      throw new UsageError({ action, requirement, found: "this one has more", remedy: "shorten the text" });
+    }
+  } catch (error) {
+    // Whoever asked has gone: there is nobody to be answered, and no defect.
+    if (error instanceof UsageError) throw error;
+    throw new UsageError({ action, requirement: "a request must arrive whole", remedy: "ask again" });
   }
-  const result = v.safeParse(schema, parseJson(await new Blob(pieces).text(), "the request"));
+  const result = v.safeParse(
+    v.pipe(v.string(), v.parseJson(undefined, "it must be complete JSON"), schema),
+    await new Blob(pieces).text(),
+  );
   if (result.success) return result.output;
   const [issue] = result.issues, where = v.getDotPath(issue);
   throw new UsageError({

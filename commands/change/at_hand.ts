@@ -73,7 +73,7 @@ export async function changeAtHand(
 function tell(ids: Uint32Array, { tokens, moved }: ChangedText, tokenizer: Tokenizer): ChangedTextFigures {
   const sum = (value: (kl: number) => number) => tokens.reduce((sum, { kl }) => sum + value(kl), 0);
   // Rounding may leave a KL of nothing a little below 0.
-  const kl = sum((kl) => kl), shared = sum((kl) => Math.max(0, kl));
+  const shared = sum((kl) => Math.max(0, kl)), counted = tokens.filter(({ isCounted }) => isCounted);
   const predictions = tokens.filter(({ isCounted, before }) => isCounted && before !== null);
   const mean = (of: (token: typeof tokens[number]) => number) =>
     predictions.reduce((sum, token) => sum + of(token), 0) / predictions.length;
@@ -84,7 +84,7 @@ function tell(ids: Uint32Array, { tokens, moved }: ChangedText, tokenizer: Token
     predictions: predictions.length,
     loss_before: predictions.length > 0 ? mean(({ before }) => before!) : null,
     loss_after: predictions.length > 0 ? mean(({ after }) => after!) : null,
-    kl: kl / tokens.length,
+    kl: counted.reduce((sum, { kl }) => sum + kl, 0) / Math.max(1, counted.length),
     tokens: tokens.map(({ isCounted, features, targetChange, before, after, isSame, ...token }, position) => ({
       ...{ position, token_id: ids[position], token: tokenizer.tokenText(ids[position]), counted: isCounted },
       ...{ features: [...features], target_change: targetChange, loss_before: before, loss_after: after, kl: token.kl },

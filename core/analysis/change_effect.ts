@@ -68,7 +68,7 @@ export const CHANGE_DEFINITIONS: Readonly<Record<string, string>> = {
   loss_after: "with the change.",
   kl:
     "KL(without || with the change) of the whole distribution over the next token, in nats. In the mean over predictions where it stands " +
-    "for a text or for held-out data.",
+    "for held-out data, over counted tokens, the last one too, where it stands for a text.",
   kl_share: "The token's KL by the sum of all tokens', those that rounding leaves below 0 taken as 0.",
   target_change: "|y' - y| / |y|: how far the target is moved, relative to its length.",
   movers: "The tokens whose probability of being next is moved the most, by the absolute difference.",

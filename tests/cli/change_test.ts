@@ -100,6 +100,8 @@ Deno.test("mtc ablate --text --json: each token's loss, KL and activations, and 
     assert.ok(tokens.some(({ features }) => features.length > 1));
     const counted = tokens.slice(1, -1);
     assert.equal(figures.predictions, counted.length);
+    const mean = sum(tokens.slice(1).map(({ kl }) => kl)) / (tokens.length - 1);
+    assert.ok(Math.abs(figures.kl - mean) < 1e-12, "BOS, which nothing is changed at, thins the mean out");
     assert.ok(Math.abs(figures.loss_after - sum(counted.map(({ loss_after }) => loss_after!)) / counted.length) < 1e-9);
     assert.ok(Math.abs(sum(tokens.map(({ kl_share }) => kl_share)) - 1) < 1e-9);
 

@@ -188,7 +188,7 @@ Deno.test("a port that is taken, and directories that are not there, are a sente
       assert.equal(nowhere.code, 1);
       assert.match(
         nowhere.stderr,
-        /^mtc: Cannot look for runs in .*nowhere: it must be a directory, it does not exist; /,
+        /^mtc: Cannot look for runs in .*nowhere: .* it does not exist; run `mtc train` first or name another one$/,
       );
     })
   ));
@@ -514,24 +514,46 @@ Deno.test("requests that are none, texts that are too long, and runs that are no
       await refused("encode", " ".repeat(300_000), /at most 262,144 bytes/);
       await refused("encode", JSON.stringify({ transcoder: "../..", text: "a" }), /no such transcoder/);
       await refused("encode", JSON.stringify({ transcoder: "layer2", text: "a" }), /it must be finished/);
-      await refused("change", changed({ which: { features: [] } }), /which/);
+      await refused("change", changed({ which: { features: [] } }), /which\.features: /);
+      await refused("change", changed({ which: { features: [1], prefix: 3 } }), /which\.features: /);
+      await refused("change", changed({ which: { features: [-1] } }), /which\.features\.0: .* received -1/);
+      await refused("change", changed({ which: { group: [2 ** 60] } }), /which\.group\.0: /);
+      await refused("change", changed({ which: null }), /which: /);
       const effects = { transcoder: "layer2", which: { prefix: 1 }, tokens: [1] };
       await refused("effects", JSON.stringify({ ...effects, tokens: [] }), /tokens/);
       await refused("effects", JSON.stringify({ ...effects, tokens: Array(65).fill(0) }), /tokens/);
       await refused("effects", JSON.stringify({ ...effects, which: { group: [0] } }), /which/);
       await refused("effects", JSON.stringify(effects), /it must be finished/);
-      await refused("change", changed({ which: { features: [1], prefix: 3 } }), /which/);
-      await refused("change", changed({ which: { features: [-1] } }), /which/);
       await refused("change", changed({ change: { kind: "scale", value: 1e300 } }), /change\.value/);
       await refused("change", changed({ change: { kind: "burn", value: 1 } }), /change\.kind/);
       await refused("change", changed({ generate: 257 }), /generate/);
       await refused(
         "change",
-        '{"transcoder":"layer2","text":"a","change":{"kind":"set","value":1e999},"generate":0}',
-        /finite/,
+        JSON.stringify(change).replace('"value":0', '"value":1e999'),
+        /change\.value: Invalid finite/,
       );
     });
   }));
+
+Deno.test("a browser that leaves in the middle of its request is no defect, and others are answered", () =>
+  inDirectory((runs) =>
+    served({ runs }, async (address) => {
+      const { host, hostname, port, origin } = new URL(address), said: unknown[] = [], told = console.error;
+      console.error = (...parts: unknown[]) => void said.push(...parts);
+      try {
+        using connection = await Deno.connect({ hostname, port: Number(port) });
+        const headers = `Host: ${host}\r\nOrigin: ${origin}\r\nContent-Type: application/json\r\nContent-Length: 1000`;
+        await connection.write(new TextEncoder().encode(`POST /api/encode HTTP/1.1\r\n${headers}\r\n\r\n{"text"`));
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      } finally {
+        const answer = await fetch(`${address}api/runs`);
+        assert.equal((await answer.json()).transcoders.length, 0);
+        await new Promise((resolve) => setTimeout(resolve, 100));
+        console.error = told;
+      }
+      assert.deepEqual(said, []);
+    })
+  ));
 
 Deno.test("a model that is not where it was is a sentence with what helps", () =>
   inDirectory(async (runs) => {

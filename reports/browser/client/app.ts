@@ -66,9 +66,11 @@ export interface App {
  * @returns What is known of it.
  * @throws {Error} When there is none.
  */
-export function headOf({ index }: App, key: string): TranscoderHead {
+export function headOf({ index }: App, key: string | undefined): TranscoderHead {
   const entry = index.transcoders.find((one) => one.key === key);
   if (entry) return entry;
+  // `#map` alone has none.
+  if (key === undefined) throw new Error(`The address names no transcoder; there ${known(index)}.`);
   throw new Error(`There is no transcoder ${key} here; there ${known(index)}.`);
 }
 

@@ -69,14 +69,19 @@ const LINKS: readonly Link[] = [
   { text: "About", to: (_, key) => key === undefined ? null : addressOf(["about", key]) },
 ];
 
+/** A view by the first part of an address, which may be any text. */
+function among(views: Readonly<Record<string, View>>, first: string): View | undefined {
+  return Object.hasOwn(views, first) ? views[first] : undefined;
+}
+
 /** Whether a view can be drawn before it is known which features there are. */
 function goesAhead({ path: [first] }: Place): boolean {
-  return SERVED[first] !== undefined && SERVED[first] !== text;
+  return ![undefined, text].includes(among(SERVED, first));
 }
 
 /** Whether an address begins with a transcoder that is not there. */
 function isStranger({ path: [first] }: Place, { transcoders }: BrowserIndex): boolean {
-  return first !== "" && VIEWS[first] === undefined && SERVED[first] === undefined &&
+  return first !== "" && among(VIEWS, first) === undefined && among(SERVED, first) === undefined &&
     !transcoders.some(({ key }) => key === first);
 }
 
@@ -95,7 +100,8 @@ function matchesOf({ pairs }: BrowserIndex, key: string | undefined): string | n
 }
 
 function viewOf({ path: [first, second] }: Place, isServed: boolean): View {
-  return (isServed ? SERVED[first] : undefined) ?? VIEWS[first] ?? (second === undefined ? explorer : feature);
+  return (isServed ? among(SERVED, first) : undefined) ?? among(VIEWS, first) ??
+    (second === undefined ? explorer : feature);
 }
 
 /** Whether keys are letters for something else at this moment. */

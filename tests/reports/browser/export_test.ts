@@ -174,6 +174,32 @@ Deno.test(
         assert.deepEqual(complaints, []);
       });
 
+      await t.step("an address that leads nowhere says so, and whatever it holds is only text", async () => {
+        const nowhere = [
+          "__proto__",
+          "constructor/1",
+          "toString",
+          "hasOwnProperty",
+          "layer2/__proto__",
+          "map",
+          "match/a/b",
+        ];
+        for (const address of [...nowhere, "match/layer2/layer2", "layer2/-1"]) {
+          await open(page, file, address);
+          assert.match(
+            await page.locator("main").innerText(),
+            /^Not here\s+(There is no transcoder|The address names no|Layer 2 has no|.* they are the same\.)/,
+            address,
+          );
+        }
+        for (const query of ["sort=__proto__", "sort=constructor", "page=-1", "page=1e9", "page=none", "page=1.5"]) {
+          await open(page, file, `layer2?${query}`);
+          const count = await rows().count();
+          assert.ok(count > 0 && count <= 40, `${query}: ${count} rows`);
+        }
+        assert.deepEqual(complaints, []);
+      });
+
       await t.step("a map is gone along by keys, and a point opened", async () => {
         await open(page, file, "map/layer2");
         await page.locator("canvas").focus();

@@ -109,6 +109,16 @@ Deno.test(
           await page.getByText("Drag over a chart").waitFor();
         });
 
+        await t.step("a run whose name turns writing round is told by what it holds", async () => {
+          const turned = join(runs, "\u202edlo\u2066");
+          await Deno.mkdir(join(turned, "layer9"), { recursive: true });
+          await Deno.writeTextFile(join(turned, "layer9", "config.json"), "{");
+          await goTo(page, address, "runs");
+          await page.getByRole("heading", { name: "<U+202E>dlo<U+2066>" }).waitFor();
+          assert.doesNotMatch(await page.locator("body").innerText(), /[\u202e\u2066]/);
+          await Deno.remove(turned, { recursive: true });
+        });
+
         await t.step("the runs with their verdicts, and the way to everything else", async () => {
           await goTo(page, address, "");
           await page.locator(".state.bad, .state.doubtful, .state.good").nth(1).waitFor();
@@ -149,9 +159,15 @@ Deno.test(
           assert.equal(await page.getByLabel("Their numbers").inputValue(), feature);
           await page.getByLabel("Tokens to go on by").fill("3");
           await page.getByRole("button", { name: "Show what it does" }).click();
-          await page.getByRole("heading", { name: `With feature ${feature} changed` }).waitFor();
+          await page.getByRole("heading", { name: `With feature ${feature} switched off` }).waitFor();
           assert.ok(await page.locator(".changed .encoded button:enabled").count() > 3);
           assert.ok(await page.locator(".changed table tbody tr").count() > 4, "next tokens before and after");
+          await page.getByLabel("Which").selectOption("group");
+          await page.getByLabel(/^Groups, 0 to/).fill("0");
+          await page.getByLabel("Are").selectOption("set");
+          await page.getByLabel("A number").fill("1.5");
+          await page.getByRole("button", { name: "Show what it does" }).click();
+          await page.getByRole("heading", { name: /^With group 0 \(\d+ features\) set to 1\.5$/ }).waitFor();
           await page.getByLabel("Which").selectOption("prefix");
           await page.getByLabel("Features that stay").fill("64");
           await page.getByRole("button", { name: "Show what it does" }).click();

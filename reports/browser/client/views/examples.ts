@@ -136,7 +136,7 @@ function told(state: ExampleState, element: Element): string[] {
   if (value > 0 && most > 0) lines[0] += `, ${percent(value / most, 0)} of its largest`;
   if (tokens !== null) {
     const { document, position, split } = placeOf(tokens, token);
-    lines.push(`${document}, token ${integer(position)} (${split})`);
+    lines.push(`${inText(document)}, token ${integer(position)} (${split})`);
     if (tokens.unexplained.length > 0) {
       const left = tokens.unexplained.map((column) => `${column[token]} %`).join(", ");
       lines.push(`unexplained by the first ${ends.map(integer).join(", ")}: ${left}`);
@@ -260,7 +260,7 @@ function sampledList({ detail: { feature }, table }: ExampleState, samples: read
           quantile === undefined ? nothing : html`<small>${percent(quantile, 0)}</small>`
         }</span><p class="text">${inText(before)}<span class=${`t peak a${tintOf(value, most)}`}>${inText(own)}</span>${
           inText(behind)
-        }<small class="where">${document}, ${integer(position)}</small></p></li>`
+        }<small class="where">${inText(document)}, ${integer(position)}</small></p></li>`
       )}</ol>
     </section>
   `;

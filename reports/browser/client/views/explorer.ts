@@ -43,7 +43,9 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
   const choice = choiceOf(query, entry, first);
   // Only a search for text looks into the reading set.
   let reading: ReadingSet | null = choice.text === "" ? null : await readingSetOf(app, entry);
-  let page = Number(query.get("page") ?? 1) - 1, row = -1, shown = chosenFeatures(table, reading, choice);
+  let page = 0, row = -1, shown = chosenFeatures(table, reading, choice);
+  const pageAt = (number: number) => Math.max(0, Math.min(Math.ceil(shown.length / ROWS) - 1, Math.floor(number) || 0));
+  page = pageAt(Number(query.get("page") ?? 1) - 1);
   const address = () => addressOf([key], { ...queryOf(choice, first), page: page > 0 ? String(page + 1) : "" });
   const again = (isNew = true) => {
     if (isNew) [page, row, shown] = [0, -1, chosenFeatures(table, reading, choice)];
@@ -72,7 +74,7 @@ export const explorer: View = async ({ path: [key], query }, app): Promise<Page>
     },
   };
   const step = (by: number) => {
-    page = Math.max(0, Math.min(Math.ceil(shown.length / ROWS) - 1, page + by));
+    page = pageAt(page + by);
     row = -1;
     again(false);
   };
@@ -130,7 +132,7 @@ function choiceOf(query: URLSearchParams, { groups }: TranscoderEntry, first: Or
     ),
     cluster: query.has("cluster") ? Number(query.get("cluster")) : null,
     ranges,
-    sort: sort in ORDERS ? sort as Order : first,
+    sort: Object.hasOwn(ORDERS, sort) ? sort as Order : first,
     descending: query.get("order") !== "up",
     count: groups.length,
   };

@@ -7,7 +7,7 @@
 import { html, nothing, type TemplateResult } from "lit-html";
 import { integer } from "../../../format.ts";
 import type { FeatureTable, MatchPart, MatchSide, TranscoderEntry } from "../../data.ts";
-import { addressOf, type App, entryOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
+import { addressOf, type App, entryOf, headOf, type Page, readingSetOf, tableOf, type View } from "../app.ts";
 import { featureLine, figure, groupBadge, meter, share } from "../parts.ts";
 import { allOf, chosenFeatures } from "../search.ts";
 
@@ -17,8 +17,11 @@ const ROWS = 50;
 /** `#match`, and `#match/layer8/layer17`. */
 export const match: View = async ({ path: [, first, second], query }, app): Promise<Page> => {
   if (second === undefined) return pairs(app, first);
-  const isHere = app.index.pairs.some(([a, b]) => a === first && b === second);
-  if (!isHere) throw new Error(`${first} and ${second} are not matched here: they have no record of the same tokens.`);
+  const heads = [headOf(app, first), headOf(app, second)];
+  if (!app.index.pairs.some(([a, b]) => a === first && b === second)) {
+    const why = first === second ? "they are the same" : "they have no record of the same tokens";
+    throw new Error(`${heads[0].title} and ${heads[1].phrase} are not matched here: ${why}.`);
+  }
   const entries = [await entryOf(app, first), await entryOf(app, second)] as const;
   const part = await app.source.part<MatchPart>(`match/${first}/${second}`);
   const sides = await Promise.all(entries.map(async (entry) => ({

@@ -9,7 +9,7 @@ import { decimal, integer } from "../../../format.ts";
 import type { ServedRuns, ServedTranscoder } from "../../served.ts";
 import { again, get } from "../api.ts";
 import { addressOf, type App, type View } from "../app.ts";
-import { share } from "../parts.ts";
+import { inText, share } from "../parts.ts";
 
 /** How often the runs are looked at again, in milliseconds. */
 const EVERY_MS = 3000;
@@ -96,11 +96,11 @@ function runCard(run: string, members: readonly ServedTranscoder[]): TemplateRes
   const curves = members.filter(({ settings }) => settings !== null).map(({ key }) => key);
   return html`
     <section class="card run">
-      <h2>${nameIn(run)}</h2>
-      <p class="muted"><code>${run}</code>${begun
+      <h2>${inText(nameIn(run))}</h2>
+      <p class="muted"><code>${inText(run)}</code>${begun
         ? html`; ${begun.model}, begun ${begun.created.slice(0, 16).replace("T", " ")} UTC`
         : nothing}</p>
-      <div class="scroll" tabindex="0" role="region" aria-label=${`Transcoders of ${nameIn(run)}`}>
+      <div class="scroll" tabindex="0" role="region" aria-label=${`Transcoders of ${inText(nameIn(run))}`}>
         <table class="runs">
           <thead><tr>
             <th scope="col">Transcoder</th><th scope="col">State</th><th scope="col" class="number">FVU</th>
@@ -126,7 +126,7 @@ function reportsOf({ reports }: ServedRuns): TemplateResult | typeof nothing {
       html`<li>${
         pages.length === 0
           ? html`<span class="muted">${problem}</span>`
-          : html`<a href=${addressOf(["reports", key])}>${path}</a>, ${pages.length} pages`
+          : html`<a href=${addressOf(["reports", key])}>${inText(path)}</a>, ${pages.length} pages`
       }</li>`
     )}</ul>
   `;

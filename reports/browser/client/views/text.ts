@@ -22,6 +22,9 @@ const LONGEST = 20_000, TINTS = 9;
 /** Of a token's features, those that are listed. */
 const LISTED = 12;
 
+/** What may become of features. */
+const KINDS = { off: "switched off", scale: "multiplied by", set: "set to", add: "raised by" } as const;
+
 /** What a reader has typed and chosen. It outlives the page, so that one can go to a feature and back. */
 interface Desk {
   text: string;
@@ -37,6 +40,8 @@ interface Desk {
   value: string;
   generate: string;
   changed: ChangedAnswer | null;
+  /** What became of the features there. */
+  how: string;
   /** The token whose next one is told of. */
   place: number | null;
   problem: string;
@@ -61,7 +66,7 @@ function deskOf(key: string): Desk {
       value: "2",
       generate: "16",
     },
-    ...{ changed: null, place: null, problem: "", standing: null, ending: null },
+    ...{ changed: null, how: "", place: null, problem: "", standing: null, ending: null },
   };
   desks.set(key, desk);
   return desk;
@@ -276,17 +281,19 @@ function requestOf(desk: Desk, key: string): ChangeRequest | string {
   if (numbers.length === 0 || !numbers.every((part) => /^\d+$/.test(part))) {
     return by === "prefix" ? "Give the number of features that stay." : "Give numbers with commas between them.";
   }
-  if (kind !== "off" && !Number.isFinite(parseFloat(value))) return "Give a number.";
+  const amount = value.trim() === "" ? NaN : Number(value);
+  if (kind !== "off" && !Number.isFinite(amount)) return "Give a number.";
   const list = numbers.map(Number);
   return {
     ...{ transcoder: key, text: desk.text, generate: Math.max(0, Math.floor(Number(generate)) || 0) },
-    which: by === "features"
-      ? { features: list }
-      : by === "group"
-      ? { group: list.map((one) => one - 1) }
-      : { prefix: list[0] },
-    change: kind === "off" ? { kind: "scale", value: 0 } : { kind, value: parseFloat(value) },
+    which: by === "features" ? { features: list } : by === "group" ? { group: list } : { prefix: list[0] },
+    change: kind === "off" ? { kind: "scale", value: 0 } : { kind, value: amount },
   };
+}
+
+/** What becomes of the features, as the form says it: `set to 3`. */
+function howOf({ kind, value }: Desk): string {
+  return kind === "off" ? KINDS.off : `${KINDS[kind]} ${Number(value)}`;
 }
 
 function changeForm(desk: Desk, { key, groups }: TranscoderHead, app: App): TemplateResult {
@@ -297,8 +304,9 @@ function changeForm(desk: Desk, { key, groups }: TranscoderHead, app: App): Temp
       desk.problem = wanted;
       app.update();
     } else {
+      const how = howOf(desk);
       work<ChangedAnswer>(desk, app, "change", wanted, (changed) => {
-        Object.assign(desk, { changed, place: changed.text.moved[0]?.position ?? null });
+        Object.assign(desk, { changed, how, place: changed.text.moved[0]?.position ?? null });
       });
     }
   };
@@ -308,7 +316,7 @@ function changeForm(desk: Desk, { key, groups }: TranscoderHead, app: App): Temp
   };
   const whichLabel = {
     features: "Their numbers",
-    group: `Groups, 1 to ${groups.length}`,
+    group: `Groups, 0 to ${groups.length - 1}`,
     prefix: "Features that stay",
   }[desk.by];
   const option = (value: string, text: string, chosen: string) =>
@@ -327,8 +335,7 @@ function changeForm(desk: Desk, { key, groups }: TranscoderHead, app: App): Temp
             "which",
           )}></label>
           <label><span>Are</span><select @change=${set("kind")}>
-            ${option("off", "switched off", desk.kind)} ${option("scale", "multiplied by", desk.kind)}
-            ${option("set", "set to", desk.kind)} ${option("add", "raised by", desk.kind)}</select></label>
+            ${Object.entries(KINDS).map(([kind, text]) => option(kind, text, desk.kind))}</select></label>
           ${desk.kind === "off"
             ? nothing
             : html`<label><span>A number</span><input inputmode="decimal" required .value=${desk.value} @input=${
@@ -357,7 +364,7 @@ function changedText(
   };
   return html`
     <section class="changed">
-      <h2>With ${what} changed</h2>
+      <h2>With ${what} ${desk.how}</h2>
       <p>Mean loss of the next token <b>${loss(text.loss_before)}</b> before, <b>${loss(
         text.loss_after,
       )}</b> after; mean KL
