@@ -8,6 +8,7 @@ import { createHash } from "node:crypto";
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import * as v from "valibot";
+import { UserError } from "../errors.ts";
 import { makeOnce } from "../files/once.ts";
 import { checked, parseJson, readJsonIfThere, readText } from "./json.ts";
 
@@ -39,7 +40,7 @@ export interface TaskList {
 
 const TASKS_FORMAT = 1;
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
-const plainName = v.pipe(v.string(), v.regex(/^[^./\\][^/\\]*$/));
+const plainName = v.pipe(v.string(), v.check((name) => /^[^./\\][^/\\]*$/.test(name), "it must be a plain name"));
 const parse: v.SafeParser<v.GenericSchema<unknown, TaskList>, undefined> = v.safeParser(
   v.object({
     format: v.literal(TASKS_FORMAT),
@@ -77,7 +78,8 @@ export function shortHash(value: unknown): string {
  * @throws {UserError} When it is damaged.
  */
 export function readTasks(runs: string, plan: string): Promise<TaskList | undefined> {
-  return readJsonIfThere(parse, pathOf(runs, plan));
+  const path = pathOf(runs, plan);
+  return readJsonIfThere(parse, path).catch((error) => Promise.reject(damaged(error)));
 }
 
 /**
@@ -91,7 +93,7 @@ export function readTasks(runs: string, plan: string): Promise<TaskList | undefi
 export async function numberTasks(runs: string, tasks: Omit<TaskList, "format">): Promise<TaskList> {
   const own = { format: TASKS_FORMAT, ...tasks }, path = pathOf(runs, tasks.plan);
   if (await makeOnce(path, JSON.stringify(own, null, 1) + "\n")) return own;
-  return checked(parse, parseJson(await readText(path), path), path);
+  return await listAt(path);
 }
 
 /**
@@ -105,10 +107,26 @@ export async function taskListsIn(runs: string): Promise<TaskList[]> {
   const names = (await readdir(runs).catch(() => [])).filter((name) => /^plan-[0-9a-f]+\.json$/.test(name)).sort();
   const lists: TaskList[] = [];
   for (const name of names) {
-    const path = join(runs, name);
-    lists.push(checked(parse, parseJson(await readText(path), path), path));
+    lists.push(await listAt(join(runs, name)));
   }
   return lists;
+}
+
+async function listAt(path: string): Promise<TaskList> {
+  try {
+    return checked(parse, parseJson(await readText(path), path), path);
+  } catch (error) {
+    throw damaged(error);
+  }
+}
+
+/** Unlike a run's files, a list is made again from its plan. */
+function damaged(error: unknown): unknown {
+  if (!(error instanceof UserError) || error.parts.requirement === undefined) return error;
+  return new UserError({
+    ...error.parts,
+    remedy: "restore it, or remove it: the tasks are then numbered from the plan",
+  });
 }
 
 function pathOf(runs: string, plan: string): string {

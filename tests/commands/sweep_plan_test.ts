@@ -101,6 +101,17 @@ Deno.test("a plan that is not there, or what has no place beside one, ends with 
     );
     await Deno.writeTextFile(path, JSON.stringify({ layers: 2, dictionary: 64, k: 65 }));
     await refused([path, "--list"], /Cannot train with --k 65: .* in .*plan\.json$/);
+    await Deno.writeTextFile(path, JSON.stringify({ layers: 2, dictionary: 64, k: 8 }));
+    const { hash } = await readPlan(path), list = join(directory, "runs", `plan-${hash}.json`);
+    await Deno.mkdir(join(directory, "runs"), { recursive: true });
+    await Deno.writeTextFile(list, '{"format": 1,');
+    const damaged = await mtc("sweep", path, "--list");
+    assert.equal(damaged.code, 1);
+    assert.match(
+      damaged.stderr,
+      /plan-.*\.json: it must be complete JSON, .*; restore it, or remove it: the tasks are/,
+    );
+    await Deno.remove(list);
     await Deno.writeTextFile(path, JSON.stringify({ layers: [2, 6], dictionary: 64, k: 8 }));
     await refused([path, "--list"], /layer/);
   }));

@@ -111,8 +111,8 @@ Deno.test(
 
         await t.step("a run whose name turns writing round is told by what it holds", async () => {
           const turned = join(runs, "\u202edlo\u2066");
-          await Deno.mkdir(join(turned, "layer9"), { recursive: true });
-          await Deno.writeTextFile(join(turned, "layer9", "config.json"), "{");
+          await Deno.mkdir(join(turned, "layer2"), { recursive: true });
+          await Deno.copyFile(join(runs, "first", "layer2", "config.json"), join(turned, "layer2", "config.json"));
           await goTo(page, address, "runs");
           await page.getByRole("heading", { name: "<U+202E>dlo<U+2066>" }).waitFor();
           assert.doesNotMatch(await page.locator("body").innerText(), /[\u202e\u2066]/);
