@@ -13,6 +13,8 @@ export type Handler = (request: Request, path: string, query: URLSearchParams) =
 export interface Listening {
   /** Where: `http://127.0.0.1:4711/`. */
   readonly address: string;
+  /** Ends when it is closed; fails with a UserError where it can take no more connections, after which it answers nobody. */
+  readonly ended: Promise<void>;
   /** Ends it; answers under way are cut off. */
   close(): Promise<void>;
 }
@@ -49,11 +51,14 @@ export function listen(port: number, handle: Handler): Listening {
       }
     });
     bound = server.addr.port;
+    const ended = server.finished.catch((error) => Promise.reject(cannotGoOn(error)));
+    ended.catch(() => {}); // whoever waits for it hears of it
     return {
       address: `http://${LOOPBACK}:${bound}/`,
+      ended,
       async close() {
         ending.abort();
-        await server.finished;
+        await ended.catch(() => {});
       },
     };
   } catch (error) {
@@ -66,6 +71,15 @@ function failed(error: unknown): Response {
   if (error instanceof UserError) return sentence(error.message, 409);
   console.error(error instanceof Error ? printable(error.stack ?? error.message, 4000) : String(error));
   return sentence("This is a defect of mtc; the terminal that `mtc browse` runs in says more.", 500);
+}
+
+/** The process has given up the network, so that it cannot listen anew. */
+function cannotGoOn(error: unknown): UserError {
+  return new UserError({
+    action: "take more connections",
+    found: error instanceof Error ? error.message : String(error),
+    remedy: "close what holds so many open, or raise `ulimit -n`, and run the same command again",
+  });
 }
 
 function cannotListen(port: number, error: unknown): unknown {

@@ -49,6 +49,7 @@ export async function startServer({ roots, reports, model, port }: ServerOptions
   const server = listen(port, handle);
   return {
     address: server.address,
+    ended: server.ended,
     async close() {
       await server.close();
       await Promise.all([clerk.close(), judges.close(), desk.close()]);
@@ -74,8 +75,11 @@ export async function serve(options: ServerOptions): Promise<never> {
   await Deno.permissions.revoke({ name: "net" });
   console.log(server.address);
   console.error("mtc: serving this machine's browsers; Ctrl-C ends it");
-  await stopped.promise;
-  await server.close();
+  try {
+    await Promise.race([stopped.promise, server.ended]);
+  } finally {
+    await server.close();
+  }
   throw new Interrupted({ stopped: "serving", remedy: "the same command serves again" });
 }
 

@@ -555,6 +555,31 @@ Deno.test("a browser that leaves in the middle of its request is no defect, and 
     })
   ));
 
+Deno.test({
+  name: "more connections than the process may have end it with a sentence",
+  ignore: Deno.build.os === "windows",
+  fn: () =>
+    inDirectory(async (runs) => {
+      const command = `ulimit -n 128; exec "${Deno.execPath()}" run --no-check -A "${MAIN}" browse "${runs}"`;
+      const process = new Deno.Command("bash", { args: ["-c", command], ...{ stdout: "piped", stderr: "piped" } })
+        .spawn();
+      const reader = process.stdout.getReader(), { value } = await reader.read();
+      reader.releaseLock();
+      const { hostname, port } = new URL(new TextDecoder().decode(value).trim()), open: Deno.Conn[] = [];
+      for (let i = 0; i < 160; i++) {
+        const connection = await Deno.connect({ hostname, port: Number(port) }).catch(() => null);
+        if (connection) open.push(connection);
+      }
+      const { code, stderr } = await process.output();
+      open.forEach((connection) => connection.close());
+      assert.equal(code, 1);
+      assert.match(
+        new TextDecoder().decode(stderr),
+        /^mtc: serving .*\nmtc: Cannot take more connections: .*Too many open files.*; close .* run the same command again\n$/,
+      );
+    }),
+});
+
 Deno.test("a model that is not where it was is a sentence with what helps", () =>
   inDirectory(async (runs) => {
     await finishedLayer(join(runs, "first"), 2);
