@@ -161,6 +161,6 @@ Deno.test("a holder whose own lease is cut off for a moment keeps it, and not wh
     await Deno.writeTextFile(path, text);
     assert.equal(await asked, null);
     await Deno.writeTextFile(path, "");
-    assert.equal((await lease.takenBy())?.host, "another");
+    assert.equal((await lease.takenBy())?.host, "another machine");
     await lease.release();
   }));
