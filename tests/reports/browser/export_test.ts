@@ -90,6 +90,12 @@ Deno.test(
         for (const seen of ["<img src=x onerror=hacked=1>", "<U+202E>gnidda", "<0x00>", "<U+D800>", "&lt;b&gt;"]) {
           assert.ok(text.includes(seen), seen);
         }
+        const tips = new Set<string>();
+        for (const peak of await page.locator(".peak").all()) {
+          await peak.hover();
+          tips.add((await page.locator(".tip p").nth(1).innerText()).split(",")[0]);
+        }
+        assert.deepEqual([...tips].sort(), ["<U+202E>c.txt", "<b>address</b>.txt", "b.txt"], "names of documents too");
         await page.locator(".peak").first().hover();
         assert.match(
           await page.locator(".tip").innerText(),

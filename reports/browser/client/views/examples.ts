@@ -215,9 +215,9 @@ function exampleLine(state: ExampleState, tokens: TokenStream, example: Example)
       <span class="value">${figure(value)}${quantile === undefined
         ? nothing
         : html`<small>${percent(quantile, 0)}</small>`}</span>
-      <p class="text" tabindex="0" role="group" aria-label=${`Activation ${
-        figure(value)
-      } in ${document}; arrow keys read token by token`}
+      <p class="text" tabindex="0" role="group" aria-label=${`Activation ${figure(value)} in ${
+        inText(document)
+      }; arrow keys read token by token`}
         @pointerover=${state.tell} @click=${state.tell} @pointerleave=${state.hide} @blur=${state.hide}
         @keydown=${state.walk}>${textOf(state, tokens, example)}</p>
     </li>
