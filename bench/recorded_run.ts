@@ -19,14 +19,30 @@ import { saveTranscoder } from "../core/transcoder/formats/native.ts";
 
 const TOKENS = 2 ** 17, CONTEXT = 64, K = 48, VOCABULARY = 20_011, DOCUMENTS = 300;
 
-interface Sizes {
-  features: number;
-  width: number;
-  seed: number;
+/** How large a run is to be. */
+export interface RecordedSizes {
+  /** Features, a multiple of 4. */
+  readonly features: number;
+  /** Width of source and target, a multiple of 4. */
+  readonly width: number;
+  /** What all is drawn by. */
+  readonly seed: number;
 }
 
-async function write(like: string, out: string, { features, width, seed }: Sizes): Promise<void> {
-  const random = randomGenerator(seed);
+/**
+ * Writes the run.
+ *
+ * @param like A finished transcoder's directory, whose config.json is taken over.
+ * @param out Where to; what else lies there stays.
+ * @param sizes How large.
+ */
+export async function writeRecordedRun(
+  like: string,
+  out: string,
+  { features, width, seed }: RecordedSizes,
+): Promise<void> {
+  // Runs of one size are recorded on the same tokens, whatever they are seeded with.
+  const random = randomGenerator(seed), text = randomGenerator(0);
   const groups = [features / 4, features / 2, features / 4];
   const gaussians = (count: number, scale: number) =>
     Float32Array.from({ length: count }, () => scale * random.gaussian());
@@ -72,7 +88,7 @@ async function write(like: string, out: string, { features, width, seed }: Sizes
     ...{ groups, context: CONTEXT, index, targetVariation: TOKENS },
     documents: Array.from({ length: DOCUMENTS }, (_, n) => ({ name: `document ${n}`, split: "train" })),
     place: each((t) => Math.floor(t / (CONTEXT - 1)) * CONTEXT + 1 + t % (CONTEXT - 1)),
-    id: each(() => random.below(VOCABULARY)),
+    id: each(() => text.below(VOCABULARY)),
     tokenTexts: new Map(Array.from({ length: VOCABULARY }, (_, id) => [id, ` ${id}`])),
     document: each((t) => Math.floor(t / perDocument)),
     position: each((t) => t % perDocument),
@@ -84,11 +100,13 @@ async function write(like: string, out: string, { features, width, seed }: Sizes
   });
 }
 
-await new Command("recorded_run")
-  .argument("<like>", "a finished transcoder's directory")
-  .argument("<out>", "where the run is written")
-  .addOption(wholeNumberOption("--features <n>", "features, a multiple of 4", { value: 4608 }))
-  .addOption(wholeNumberOption("--width <n>", "width of source and target, a multiple of 4", { value: 2304 }))
-  .addOption(wholeNumberOption("--seed <n>", "what all is drawn by", { least: 0, value: 0 }))
-  .action(write)
-  .parseAsync(Deno.args, { from: "user" });
+if (import.meta.main) {
+  await new Command("recorded_run")
+    .argument("<like>", "a finished transcoder's directory")
+    .argument("<out>", "where the run is written")
+    .addOption(wholeNumberOption("--features <n>", "features, a multiple of 4", { value: 4608 }))
+    .addOption(wholeNumberOption("--width <n>", "width of source and target, a multiple of 4", { value: 2304 }))
+    .addOption(wholeNumberOption("--seed <n>", "what all is drawn by", { least: 0, value: 0 }))
+    .action(writeRecordedRun)
+    .parseAsync(Deno.args, { from: "user" });
+}

@@ -85,7 +85,7 @@ async function scoreRun(
   for (const [i, { name: { title }, transcoder: { weights, shape } }] of transcoders.entries()) {
     const { groups } = shape;
     const compared = (kind: "decoder" | "encoder", width: number) =>
-      compareVisibly(gpu, { label: `${title}: ${kind} cosines`, matrix: weights[kind], width, groups });
+      compareVisibly(gpu, { label: `${title}: ${kind} cosines`, matrix: weights[kind].slice(), width, groups });
     const decoder = await compared("decoder", shape.d_out), encoder = await compared("encoder", shape.d_in);
     const cosines = { encoder: encoder.cosines, decoder: decoder.cosines };
     scored.push({ original: originalScores(records[i], decoder), cosines });

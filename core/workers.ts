@@ -70,6 +70,7 @@ export function answerTasks<Task, Result>(
 interface Waiting<Task, Result> {
   readonly task: Task;
   readonly onProgress: (...progress: unknown[]) => void;
+  readonly given: readonly ArrayBuffer[];
   readonly resolve: (result: Result) => void;
   readonly reject: (error: Error) => void;
 }
@@ -98,12 +99,17 @@ export class Workers<Task, Result> {
    *
    * @param task The task, which is copied.
    * @param onProgress Hears how far it is.
+   * @param given Buffers of the task that are given away in place of being copied, so that they are held once.
    * @returns The result.
    * @throws {Error} What the Worker threw.
    */
-  ask(task: Task, onProgress: (...progress: unknown[]) => void = () => {}): Promise<Result> {
+  ask(
+    task: Task,
+    onProgress: (...progress: unknown[]) => void = () => {},
+    given: readonly ArrayBuffer[] = [],
+  ): Promise<Result> {
     return new Promise((resolve, reject) => {
-      this.#waiting.push({ task, onProgress, resolve, reject });
+      this.#waiting.push({ task, onProgress, given, resolve, reject });
       this.#next();
     });
   }
@@ -152,7 +158,7 @@ class OneWorker<Task, Result> {
   /** Whether the Worker is there for another task is what it gives. */
   do(task: Waiting<Task, Result>): Promise<boolean> {
     this.#task = task;
-    this.#worker.postMessage({ kind: "task", task: task.task } satisfies Request<Task>);
+    this.#worker.postMessage({ kind: "task", task: task.task } satisfies Request<Task>, [...task.given]);
     return new Promise((resolve) => this.#done = resolve);
   }
 

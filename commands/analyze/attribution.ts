@@ -40,7 +40,9 @@ async function all(transcoders: readonly FinishedTranscoder[], options: Attribut
   const tables = await import("../../reports/attribution_table.ts");
   const { visibleToken } = await import("../../reports/tokens.ts");
   const { tokenNames } = await import("./token_names.ts");
-  const names = new Map(await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)));
+  const names = new Map<Analysed<StoredAttribution>["transcoder"], (feature: number) => string>(
+    await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)),
+  );
   const analysed = await measureAll(transcoders, options);
   const text = ({ transcoder, result }: Analysed<StoredAttribution>) =>
     [

@@ -4,9 +4,11 @@
  */
 
 import type { Command } from "commander";
+import type { FeatureRecord } from "../../core/analysis/record.ts";
 import type { StoredCoherence } from "../../core/runs/coherence.ts";
+import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { type Analysed, type CsvRow, keep, print } from "./output.ts";
-import { openRecorded, type Recorded, recordedCommand, type RecordedOptions } from "./recorded.ts";
+import { openRecorded, recordedCommand, type RecordedOptions } from "./recorded.ts";
 
 /**
  * Measures the semantic coherence of the features of a run, which takes its model.
@@ -17,7 +19,7 @@ import { openRecorded, type Recorded, recordedCommand, type RecordedOptions } fr
  * @throws {UserError} When model or text cannot be read, or are not those that the run was trained on.
  */
 export async function measureCoherences(
-  recorded: readonly Recorded[],
+  recorded: readonly { readonly transcoder: FinishedTranscoder; readonly record: FeatureRecord }[],
   { model, data }: Pick<RecordedOptions, "model" | "data">,
 ): Promise<Analysed<StoredCoherence>[]> {
   const { COHERENCE_DEFINITIONS } = await import("../../core/analysis/coherence.ts");
@@ -65,7 +67,11 @@ async function coherence(options: RecordedOptions): Promise<void> {
   const { coherenceText } = await import("../../reports/coherence_table.ts");
   const { featureNames } = await import("../../reports/feature_names.ts");
   const { recordContext } = await import("../../reports/record_context.ts");
-  const recorded = await openRecorded(options), analysed = await measureCoherences(recorded, options);
+  const { wholeOf } = await import("../../core/runs/finished.ts");
+  const recorded = await Promise.all((await openRecorded(options)).map(async ({ transcoder, record }) => {
+    return { transcoder: await wholeOf(transcoder), record };
+  }));
+  const analysed = await measureCoherences(recorded, options);
   const text = ({ transcoder, result }: Analysed<StoredCoherence>) => {
     const { record } = recorded.find((one) => one.transcoder === transcoder)!;
     const words = { name: featureNames(record), context: (token: number) => recordContext(record, token) };

@@ -7,15 +7,16 @@ import type { Matching } from "../../core/analysis/matching.ts";
 import type { ComparedHierarchy, HierarchyContrast } from "../../core/analysis/portrait.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
-import type { RespondingSide } from "../../core/passes/responses.ts";
+import type { EvolvedSide } from "../../core/analysis/evolution.ts";
 import type { EqualSparsity } from "../../core/runs/equal_sparsity.ts";
-import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import type { ComparedSide, EqualReconstructions, ToldComparison } from "../../reports/compared.ts";
 import { openModelVisibly } from "../open_model.ts";
 import { Progress } from "../progress.ts";
 import { type Recorded, visibly } from "./recorded.ts";
 import type { Moved } from "./reading.ts";
 import { makeRecords } from "./records.ts";
+
+type Stored = Recorded["transcoder"];
 
 /** What is compared, and with what. */
 export interface ComparisonOptions {
@@ -81,11 +82,11 @@ export async function compareRecorded(options: ComparisonOptions): Promise<ToldC
   };
 }
 
-function titleOf(a: FinishedTranscoder, b: FinishedTranscoder): string {
+function titleOf(a: Stored, b: Stored): string {
   return a.name.title === b.name.title ? a.name.title : `${a.name.title} and ${b.name.phrase}`;
 }
 
-function differentTokens(a: FinishedTranscoder, b: FinishedTranscoder): UserError {
+function differentTokens(a: Stored, b: Stored): UserError {
   return new UserError({
     action: `compare ${a.directory} with ${b.directory}`,
     requirement: "both must have been recorded on the same tokens",
@@ -94,7 +95,7 @@ function differentTokens(a: FinishedTranscoder, b: FinishedTranscoder): UserErro
   });
 }
 
-async function sideOf({ directory, config: { groups } }: FinishedTranscoder): Promise<ComparedSide> {
+async function sideOf({ directory, config: { groups } }: Stored): Promise<ComparedSide> {
   const { EVALUATION_FILE, readEvaluation } = await import("../../core/runs/evaluation.ts");
   const { exists } = await import("../../core/files/exists.ts");
   const { join } = await import("node:path");
@@ -107,31 +108,35 @@ async function sideOf({ directory, config: { groups } }: FinishedTranscoder): Pr
 }
 
 /** Whether both belong to the same model, as far as their runs say. */
-function haveSameModel({ config: { model: a } }: FinishedTranscoder, { config: { model: b } }: FinishedTranscoder) {
+function haveSameModel({ config: { model: a } }: Stored, { config: { model: b } }: Stored) {
   const isKnown = a.fingerprint !== undefined && b.fingerprint !== undefined;
   if (isKnown) return a.fingerprint === b.fingerprint;
   return a.name === b.name && a.d_model === b.d_model && a.layers === b.layers;
 }
 
-function haveSameTarget(a: FinishedTranscoder, b: FinishedTranscoder): boolean {
-  const targets = ({ config }: FinishedTranscoder) => JSON.stringify(config.targets);
+function haveSameTarget(a: Stored, b: Stored): boolean {
+  const targets = ({ config }: Stored) => JSON.stringify(config.targets);
   return targets(a) === targets(b) && haveSameModel(a, b);
 }
 
 async function hierarchiesOf(
   title: string,
-  transcoders: readonly [FinishedTranscoder, FinishedTranscoder],
+  transcoders: readonly [Stored, Stored],
   records: readonly [FeatureRecord, FeatureRecord],
 ): Promise<[ComparedHierarchy | null, ComparedHierarchy | null]> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
+  const { onMatrix } = await import("../../core/transcoder/weights.ts");
   const { nestedHierarchy } = await import("../../core/analysis/hierarchy.ts");
   if (transcoders.some(({ config: { groups } }) => groups.length < 2)) return [null, null];
-  const [a, b] = transcoders.map(({ transcoder: { weights, shape } }, i) =>
-    visibly(`${title}: looking for parents`, (onProgress) => {
-      return nestedHierarchy(records[i], directionsOf(weights.decoder, shape.d_out), onProgress);
-    })
-  );
-  return [a, b];
+  const found = async ({ transcoder }: Stored, record: FeatureRecord) =>
+    await onMatrix(transcoder, "decoder", (rows) => {
+      const directions = directionsOf(rows, transcoder.shape.d_out, rows);
+      return visibly(
+        `${title}: looking for parents`,
+        (onProgress) => nestedHierarchy(record, directions, onProgress),
+      );
+    });
+  return [await found(transcoders[0], records[0]), await found(transcoders[1], records[1])];
 }
 
 async function contrastOf(
@@ -141,7 +146,7 @@ async function contrastOf(
   return a && b && compareHierarchies(a, b);
 }
 
-type Side = Omit<RespondingSide, "placed"> & { readonly one: FinishedTranscoder };
+type Side = EvolvedSide & { readonly one: Stored };
 
 async function evolutionOf(
   [a, b]: readonly [Side, Side],
@@ -152,21 +157,31 @@ async function evolutionOf(
   const { openGpu } = await import("../../core/gpu/device.ts");
   const { evolutionVerdict } = await import("../../core/analysis/evolution.ts");
   const { residualSum } = await import("../../core/model/residual.ts");
+  const { onMatrix } = await import("../../core/transcoder/weights.ts");
   const { measureEvolution, reachOf } = await import("../../core/passes/responses.ts");
   if (!haveSameModel(a.one, b.one)) return "other model";
   if (a.judged.length === 0 || b.judged.length === 0) return "nothing fires";
   const forward = reachOf(a.one.config, b.one.config), isForward = forward === "reads";
   if (!isForward && reachOf(b.one.config, a.one.config) !== "reads") return forward;
-  const [from, to] = (isForward ? [a, b] : [b, a]).map((side) => ({ ...side, placed: side.one }));
+  const [from, to] = isForward ? [a, b] : [b, a];
   if (model === "nothing" && residualSum(to.one.config.source)!.norm !== null) return "left out";
   const progress = new Progress(`${title}: responses`);
   try {
     using gpu = await openGpu();
-    const figures = await measureEvolution({
-      ...{ gpu, from, to, gain: await gainOf(to.one, moved) },
-      mutual: isForward ? mutual : mutual.map(({ a, b, correlation }) => ({ a: b, b: a, correlation })),
-      onProgress: (done, total) => progress.advance({ done, total }),
-    });
+    const gain = await gainOf(to.one, moved), { transcoder: writing } = from.one, { transcoder: reading } = to.one;
+    const figures = await onMatrix(
+      writing,
+      "decoder",
+      (decoder) =>
+        onMatrix(reading, "encoder", (encoder) =>
+          measureEvolution({
+            ...{ gpu, gain },
+            from: { ...from, decoder, d_out: writing.shape.d_out },
+            to: { ...to, encoder, d_in: reading.shape.d_in },
+            mutual: isForward ? mutual : mutual.map(({ a, b, correlation }) => ({ a: b, b: a, correlation })),
+            onProgress: (done, total) => progress.advance({ done, total }),
+          })),
+    );
     return { from: isForward ? "a" : "b", figures, verdict: evolutionVerdict(figures) };
   } catch (error) {
     if (!(error instanceof UserError)) throw error;
@@ -178,7 +193,7 @@ async function evolutionOf(
 }
 
 /** The gain of the norm that a transcoder's source lies behind; null where there is none. */
-async function gainOf(one: FinishedTranscoder, { model }: Moved): Promise<Float32Array | null> {
+async function gainOf(one: Stored, { model }: Moved): Promise<Float32Array | null> {
   const { residualSum } = await import("../../core/model/residual.ts");
   const { readGain } = await import("../../core/model/weights.ts");
   const { modelOf } = await import("../../core/runs/finished.ts");
@@ -224,14 +239,15 @@ function oriented({ a, b, difference, difference_ci95: [low, high], ...rest }: E
 }
 
 async function measureEqualSparsity(
-  [one, own]: readonly [FinishedTranscoder, FeatureRecord],
-  [other, sparser]: readonly [FinishedTranscoder, FeatureRecord],
+  [one, own]: readonly [Stored, FeatureRecord],
+  [other, sparser]: readonly [Stored, FeatureRecord],
   moved: Moved,
 ): Promise<EqualSparsity> {
   const { compareReconstructions, raised, raisedThreshold } = await import("../../core/analysis/equal_sparsity.ts");
   const { sameTokens } = await import("../../core/analysis/matching.ts");
   const { writeEqualSparsity } = await import("../../core/runs/equal_sparsity.ts");
-  const threshold = raisedThreshold(own, sparser.index.length), { transcoder } = one;
+  const { wholeOf } = await import("../../core/runs/finished.ts");
+  const threshold = raisedThreshold(own, sparser.index.length), { transcoder } = await wholeOf(one);
   const raisedOne = { ...one, transcoder: { ...transcoder, thresholds: raised(transcoder.thresholds, threshold) } };
   const [record] = await makeRecords([raisedOne], moved), both = sameTokens(record, sparser);
   if (both === null) throw differentTokens(one, other);

@@ -11,8 +11,8 @@ import { Progress } from "../progress.ts";
 export interface ComparedRows {
   /** What the bar is called. */
   readonly label: string;
-  /** [rows, width] */
-  readonly matrix: Float32Array;
+  /** [rows, width]; overwritten, as a large matrix is not to be held twice. */
+  readonly matrix: Float32Array<ArrayBuffer>;
   /** How wide they are. */
   readonly width: number;
   /** Rows per Matryoshka group. */
@@ -35,7 +35,7 @@ export async function compareVisibly(
   const { compareCosines } = await import("../../core/passes/cosines.ts");
   const progress = new Progress(label);
   try {
-    return await compareCosines(gpu, directionsOf(matrix, width), groups, (done, total) => {
+    return await compareCosines(gpu, directionsOf(matrix, width, matrix), groups, (done, total) => {
       progress.advance({ done, total });
     });
   } finally {

@@ -7,7 +7,6 @@ import type { Command } from "commander";
 import type { FlatFigures, Hierarchy, HierarchyVerdict } from "../../core/analysis/hierarchy.ts";
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
-import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { type Analysed, type CsvRow, print } from "./output.ts";
 import {
   counterpart,
@@ -29,7 +28,7 @@ interface Result extends Omit<Hierarchy, "parents"> {
   readonly parents: readonly NonNullable<Hierarchy["parents"][number]>[];
 }
 
-function requireGroups({ directory, config: { groups } }: FinishedTranscoder): void {
+function requireGroups({ directory, config: { groups } }: Recorded["transcoder"]): void {
   if (groups.length > 1) return;
   throw new UserError({
     action: `look for a hierarchy in ${directory}`,
@@ -42,21 +41,27 @@ function requireGroups({ directory, config: { groups } }: FinishedTranscoder): v
 async function analyze(
   { transcoder, record }: Recorded,
   others: readonly Recorded[] | null,
-  against: string,
+  run: string,
 ): Promise<Result> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { densityParents, hierarchy, hierarchyVerdict } = await import("../../core/analysis/hierarchy.ts");
   const { prefixFvus } = await import("../../core/analysis/record.ts");
-  const directions = ({ transcoder: { weights, shape } }: FinishedTranscoder) =>
-    directionsOf(weights.decoder, shape.d_out);
+  const directions = async ({ transcoder: { read, shape } }: Recorded["transcoder"]) => {
+    const decoder = await read("decoder");
+    return directionsOf(decoder, shape.d_out, decoder);
+  };
   const l0 = ({ index, place }: FeatureRecord) => index.length / place.length;
   requireGroups(transcoder);
-  const other = others && counterpart(transcoder, others, against);
+  const other = others && counterpart(transcoder, others, run);
+  const own = await directions(transcoder);
   const found = visibly(
     `${transcoder.name.title}: looking for parents`,
-    (onProgress) => hierarchy(record, directions(transcoder), onProgress),
+    (onProgress) => hierarchy(record, own, onProgress),
   );
-  const flat = other && {
+  // Not both dictionaries are held.
+  own.rows.buffer.transfer(0);
+  const against = other && await directions(other.transcoder);
+  const flat = other && against && {
     run: other.transcoder.directory,
     features: other.transcoder.config.features,
     groups: other.transcoder.config.groups,
@@ -64,9 +69,7 @@ async function analyze(
     ...{ l0: l0(other.record), nested_l0: l0(record) },
     parents: visibly(
       `${other.transcoder.directory}: looking for parents`,
-      (onProgress) => {
-        return densityParents(other.record, directions(other.transcoder), transcoder.config.groups, onProgress);
-      },
+      (onProgress) => densityParents(other.record, against, transcoder.config.groups, onProgress),
     ),
   };
   const verdict = hierarchyVerdict(found, flat && flat.parents);

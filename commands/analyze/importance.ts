@@ -124,7 +124,9 @@ async function importance(options: ImportanceOptions): Promise<void> {
   const { silentNotes, silentSentence, silentTable } = await import("../../reports/silent_table.ts");
   const { tokenNames } = await import("./token_names.ts");
   const transcoders = await openFinishedRun(options.run);
-  const names = new Map(await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)));
+  const names = new Map<Analysed<StoredImportance>["transcoder"], (feature: number) => string>(
+    await Promise.all(transcoders.map(async (one) => [one, await tokenNames(one)] as const)),
+  );
   const analysed = await importanceOf(transcoders, options);
   const text = ({ transcoder, result }: Analysed<StoredImportance>) => {
     const shown = tables.importanceTable(result, names.get(transcoder)!, SHOWN);

@@ -6,6 +6,7 @@
 import type { Command } from "commander";
 import type { BestMatches, Matching } from "../../core/analysis/matching.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { StoredTranscoder } from "../../core/transcoder/weights.ts";
 import type { StoredAttribution } from "../../core/runs/attribution.ts";
 import type { ToldLayer } from "../../reports/layer_table.ts";
 import { type Analysed, type CsvRow, keep, print } from "./output.ts";
@@ -18,12 +19,14 @@ const TOLD = 100;
 
 /** What features are made of: read where it was measured, measured and kept where it was not. */
 async function attributions(
-  transcoders: readonly FinishedTranscoder[],
+  transcoders: readonly FinishedTranscoder<StoredTranscoder>[],
   options: RecordedOptions,
-): Promise<Map<FinishedTranscoder, StoredAttribution>> {
+): Promise<Map<FinishedTranscoder<StoredTranscoder>, StoredAttribution>> {
   const { residualSum } = await import("../../core/model/residual.ts");
   const { readAttribution, writeAttribution } = await import("../../core/runs/attribution.ts");
-  const found = new Map<FinishedTranscoder, StoredAttribution>(), lacking: FinishedTranscoder[] = [];
+  const { wholeOf } = await import("../../core/runs/finished.ts");
+  const found = new Map<FinishedTranscoder<StoredTranscoder>, StoredAttribution>(),
+    lacking: typeof transcoders[number][] = [];
   for (const one of transcoders) {
     const stored = await readAttribution(one.directory, one.config);
     if (stored) found.set(one, stored);
@@ -31,8 +34,9 @@ async function attributions(
   }
   if (lacking.length === 0) return found;
   const { measureAll } = await import("./attribution_measures.ts");
-  const measured = await measureAll(lacking, { ...options, tokens: TOKENS, top: TOLD });
-  for (const { transcoder, result } of measured) found.set(transcoder, result);
+  const whole = await Promise.all(lacking.map(wholeOf));
+  const measured = await measureAll(whole, { ...options, tokens: TOKENS, top: TOLD });
+  measured.forEach(({ result }, n) => found.set(lacking[n], result));
   await keep(measured, (directory, { result }) => writeAttribution(directory, result));
   return found;
 }
@@ -46,7 +50,7 @@ async function attributions(
  */
 export async function matchesOf(
   recorded: readonly Recorded[],
-  keep?: (here: FinishedTranscoder, other: FinishedTranscoder, matching: Matching) => void,
+  keep?: (here: Recorded["transcoder"], other: Recorded["transcoder"], matching: Matching) => void,
 ): Promise<ReadonlyMap<Recorded, ReadonlyMap<Recorded, BestMatches>>> {
   const { bestMatches, matchWithBest, sameTokens } = await import("../../core/analysis/matching.ts");
   const { otherLayers } = await import("../../core/runs/other_layers.ts");
@@ -99,7 +103,7 @@ async function layer(options: RecordedOptions): Promise<void> {
   const recorded = await openRecorded(options), matches = await matchesOf(recorded);
   const made = await attributions(recorded.map(({ transcoder }) => transcoder), options);
   const analysed = recorded.map((one): Analysed<ToldLayer> => {
-    const { transcoder, record } = one, attribution = made.get(transcoder);
+    const { transcoder, record } = one, attribution = made.get(one.transcoder);
     const others = [...matches.get(one)!].map(([other, matches]) => ({ name: other.transcoder.name.phrase, matches }));
     const result = visibly(
       `${transcoder.name.title}: predicting activations`,

@@ -5,7 +5,7 @@
 
 import { Option } from "commander";
 import { UserError } from "../../core/errors.ts";
-import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { DescribedTranscoder, FinishedTranscoder } from "../../core/runs/finished.ts";
 import { jsonOption } from "../options.ts";
 
 /** How the result is to be printed: as text for a reader unless one of these is set. */
@@ -29,13 +29,13 @@ export function outputOptions(row: string): [json: Option, csv: Option] {
 /** A transcoder and what an analysis found. */
 export interface Analysed<Result> {
   /** The transcoder. */
-  readonly transcoder: FinishedTranscoder;
+  readonly transcoder: DescribedTranscoder;
   /** What was found. */
   readonly result: Result;
 }
 
 /** Hears of a transcoder that could not be analysed, and why. */
-export type LeaveOut = (transcoder: FinishedTranscoder, error: UserError) => void;
+export type LeaveOut = (transcoder: DescribedTranscoder, error: UserError) => void;
 
 /**
  * Analyses transcoders one behind the other.

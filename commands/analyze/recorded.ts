@@ -9,6 +9,7 @@ import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
 import { mappingName } from "../../core/runs/ids.ts";
+import type { StoredTranscoder } from "../../core/transcoder/weights.ts";
 import { movedDataOption, movedModelOption, runOption } from "../options.ts";
 import { Progress } from "../progress.ts";
 import { type OutputOptions, outputOptions } from "./output.ts";
@@ -23,7 +24,7 @@ export interface RecordedOptions extends OutputOptions, Moved {
 /** A transcoder with its record. */
 export interface Recorded {
   /** The transcoder. */
-  readonly transcoder: FinishedTranscoder;
+  readonly transcoder: FinishedTranscoder<StoredTranscoder>;
   /** What it does on the reading set. */
   readonly record: FeatureRecord;
 }
@@ -37,9 +38,9 @@ export interface Recorded {
  * @throws {UserError} When the run cannot be opened, or its records cannot be had.
  */
 export async function openRecorded({ run, model, data }: RecordedOptions, flag?: string): Promise<Recorded[]> {
-  const { openFinishedRun } = await import("../../core/runs/finished.ts");
+  const { openStoredRun } = await import("../../core/runs/finished.ts");
   const { recordsOf } = await import("./records.ts");
-  const transcoders = await openFinishedRun(run, flag), records = await recordsOf(transcoders, { model, data });
+  const transcoders = await openStoredRun(run, flag), records = await recordsOf(transcoders, { model, data });
   return transcoders.map((transcoder, i) => ({ transcoder, record: records[i] }));
 }
 
@@ -52,7 +53,11 @@ export async function openRecorded({ run, model, data }: RecordedOptions, flag?:
  * @returns The one from the same source to the same targets.
  * @throws {UserError} When there is none.
  */
-export function counterpart({ config }: FinishedTranscoder, others: readonly Recorded[], run: string): Recorded {
+export function counterpart(
+  { config }: Pick<FinishedTranscoder, "config">,
+  others: readonly Recorded[],
+  run: string,
+): Recorded {
   const found = others.find(({ transcoder }) => mappingName(transcoder.config) === mappingName(config));
   if (found) return found;
   throw new UserError({

@@ -5,7 +5,8 @@
 
 import type { FeatureRecord } from "../../core/analysis/record.ts";
 import { UserError } from "../../core/errors.ts";
-import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { DescribedTranscoder, FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { StoredTranscoder, Transcoder } from "../../core/transcoder/weights.ts";
 import type { Moved } from "./reading.ts";
 
 /**
@@ -18,17 +19,18 @@ import type { Moved } from "./reading.ts";
  * @throws {UserError} When a record is damaged, or model or text cannot be read or are not those that the run was trained on.
  */
 export async function recordsOf(
-  transcoders: readonly FinishedTranscoder[],
+  transcoders: readonly FinishedTranscoder<Transcoder | StoredTranscoder>[],
   moved: Moved = {},
 ): Promise<FeatureRecord[]> {
+  const { wholeOf } = await import("../../core/runs/finished.ts");
   const { readRecord } = await import("../../core/runs/record.ts");
-  const records = new Map<FinishedTranscoder, FeatureRecord>();
+  const records = new Map<DescribedTranscoder, FeatureRecord>();
   for (const one of transcoders) {
     const record = await readRecord(one.directory, one.transcoder);
     if (record) records.set(one, record);
   }
   const lacking = transcoders.filter((one) => !records.has(one));
-  const made = lacking.length > 0 ? await recordAnew(lacking, moved) : [];
+  const made = lacking.length > 0 ? await recordAnew(await Promise.all(lacking.map(wholeOf)), moved) : [];
   lacking.forEach((one, i) => records.set(one, made[i]));
   return transcoders.map((one) => records.get(one)!);
 }

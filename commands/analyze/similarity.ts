@@ -18,13 +18,23 @@ async function cosinesOf(gpu: Gpu, rows: ComparedRows): Promise<ToldCosines> {
 async function analyze(gpu: Gpu, { transcoder: { transcoder, name }, record }: Recorded): Promise<ToldSimilarity> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { firingSimilarities } = await import("../../core/analysis/similarity.ts");
-  const { weights: { encoder, decoder }, shape: { d_in, d_out, groups } } = transcoder;
+  const { read, shape: { d_in, d_out, groups } } = transcoder;
+  // Each matrix is read when it is compared, and again for the next thing: a large one is not to be held twice.
+  const cosines = async (kind: "decoder" | "encoder", width: number) => {
+    const label = `${name.title}: ${kind} cosines`, matrix = await read(kind);
+    try {
+      return await cosinesOf(gpu, { label, matrix, width, groups });
+    } finally {
+      matrix.buffer.transfer(0);
+    }
+  };
+  const compared = { decoder: await cosines("decoder", d_out), encoder: await cosines("encoder", d_in) };
+  const decoder = await read("decoder"), directions = directionsOf(decoder, d_out, decoder);
   return {
-    decoder: await cosinesOf(gpu, { label: `${name.title}: decoder cosines`, matrix: decoder, width: d_out, groups }),
-    encoder: await cosinesOf(gpu, { label: `${name.title}: encoder cosines`, matrix: encoder, width: d_in, groups }),
+    ...compared,
     firing: visibly(
       `${name.title}: comparing features`,
-      (onProgress) => firingSimilarities(record, directionsOf(decoder, d_out), onProgress),
+      (onProgress) => firingSimilarities(record, directions, onProgress),
     ),
   };
 }

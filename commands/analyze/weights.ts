@@ -4,8 +4,10 @@
  */
 
 import { Command } from "commander";
+import type { WeightsOfFeature } from "../../core/analysis/weight_groups.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import type { StoredTranscoder, Transcoder } from "../../core/transcoder/weights.ts";
 import type { ToldWeights } from "../../reports/weights_table.ts";
 import { runOption } from "../options.ts";
 import { Progress } from "../progress.ts";
@@ -17,16 +19,19 @@ interface WeightsOptions extends OutputOptions {
   pairs: boolean;
 }
 
+type Stored = FinishedTranscoder<StoredTranscoder>;
+
 async function analyze(
   gpu: Gpu,
-  { transcoder, name: { title } }: FinishedTranscoder,
+  { transcoder, name: { title } }: Stored,
   hasPairs: boolean,
-): Promise<ToldWeights> {
-  const { analyzeWeights } = await import("../../core/analysis/weight_groups.ts");
+): Promise<{ told: ToldWeights; features: readonly WeightsOfFeature[] }> {
+  const { analyzeWeights, weightsOfFeatures } = await import("../../core/analysis/weight_groups.ts");
+  const { onMatrix } = await import("../../core/transcoder/weights.ts");
   const { secondMoment } = await import("../../core/passes/cosines.ts");
   const { toldWeights } = await import("../../reports/weights_table.ts");
-  const { weights, shape: { groups } } = transcoder, total = 2 * (1 + groups.length);
-  const multiplied = async () => {
+  const { weights: vectors, shape: { groups } } = transcoder, total = 2 * (1 + groups.length);
+  const multiplied = async (weights: Transcoder["weights"]) => {
     const progress = new Progress(`${title}: multiplying weights`);
     let done = 0;
     try {
@@ -39,36 +44,50 @@ async function analyze(
       progress.stop();
     }
   };
-  return toldWeights(await multiplied(), hasPairs ? await similar(gpu, title, transcoder) : undefined);
+  const { analysed, features } = await onMatrix(
+    transcoder,
+    "encoder",
+    (encoder) =>
+      onMatrix(transcoder, "decoder", async (decoder) => {
+        const weights = { ...vectors, encoder, decoder };
+        return { analysed: await multiplied(weights), features: weightsOfFeatures(weights, groups) };
+      }),
+  );
+  return { told: toldWeights(analysed, hasPairs ? await similar(gpu, title, transcoder) : undefined), features };
 }
 
 async function similar(
   gpu: Gpu,
   title: string,
-  { weights, shape: { groups, d_in, d_out } }: FinishedTranscoder["transcoder"],
+  stored: StoredTranscoder,
 ): Promise<ToldWeights["similar"]> {
   const { similarRows } = await import("../../core/analysis/similar_rows.ts");
+  const { onMatrix } = await import("../../core/transcoder/weights.ts");
+  const { groups, d_in, d_out } = stored.shape;
   const compared = async (kind: "decoder" | "encoder", width: number) => {
-    const matrix = weights[kind], label = `${title}: ${kind} cosines`;
-    return similarRows(matrix, width, await compareVisibly(gpu, { label, matrix, width, groups }));
+    const label = `${title}: ${kind} cosines`;
+    const found = await onMatrix(stored, kind, (matrix) => compareVisibly(gpu, { label, matrix, width, groups }));
+    return await onMatrix(stored, kind, (rows) => similarRows(rows, width, found));
   };
   return { decoder: await compared("decoder", d_out), encoder: await compared("encoder", d_in) };
 }
 
 async function weights(options: WeightsOptions): Promise<void> {
-  const { weightsOfFeatures } = await import("../../core/analysis/weight_groups.ts");
   const { openGpu } = await import("../../core/gpu/device.ts");
-  const { openFinishedRun } = await import("../../core/runs/finished.ts");
+  const { openStoredRun } = await import("../../core/runs/finished.ts");
   const { weightsText } = await import("../../reports/weights_table.ts");
-  const analysed: Analysed<ToldWeights>[] = [], transcoders = await openFinishedRun(options.run);
+  const analysed: Analysed<ToldWeights>[] = [], transcoders = await openStoredRun(options.run);
+  const rows = new Map<Analysed<ToldWeights>["transcoder"], readonly WeightsOfFeature[]>();
   using gpu = await openGpu();
   for (const transcoder of transcoders) {
-    analysed.push({ transcoder, result: await analyze(gpu, transcoder, options.pairs) });
+    const { told, features } = await analyze(gpu, transcoder, options.pairs);
+    analysed.push({ transcoder, result: told });
+    rows.set(transcoder, features);
   }
   const text = ({ transcoder: { name, config }, result }: Analysed<ToldWeights>) =>
     `${name.title}: groups of ${config.groups.join(" + ")} features.\n\n${weightsText(result)}`;
-  await print(options.run, options, analysed, text, ({ transcoder: { transcoder } }) => {
-    return weightsOfFeatures(transcoder.weights, transcoder.shape.groups).map((row) => ({ ...row }));
+  await print(options.run, options, analysed, text, ({ transcoder }) => {
+    return rows.get(transcoder)!.map((row) => ({ ...row }));
   });
 }
 

@@ -20,7 +20,10 @@ export interface RecordedTask {
 
 /** Workers that analyse. */
 export interface Analysing extends AsyncDisposable {
-  /** Analyses one transcoder; of those that are analysed at once, the first one's progress is shown. */
+  /**
+   * Analyses one transcoder; of those that are analysed at once, the first one's progress is shown. Its activations and its decoder are given
+   * away: nothing can be read of them afterwards.
+   */
   analyse(title: string, task: RecordedTask): Promise<RecordedAnalysis>;
 }
 
@@ -35,9 +38,11 @@ export function openAnalysing(): Analysing {
     shown: RecordedTask[] = [];
   return {
     async analyse(title, task) {
+      const { record, transcoder } = task;
       let progress: Progress | null = null;
       shown.push(task);
       try {
+        const given = [record.index, record.value, record.residualSquares, transcoder.weights.decoder];
         return await workers.ask(task, (label, done, total) => {
           const isShown = shown[0] === task, text = `${title}: ${label}`;
           if (progress?.label !== text || !isShown) {
@@ -45,7 +50,7 @@ export function openAnalysing(): Analysing {
             progress = isShown ? new Progress(text) : null;
           }
           progress?.advance({ done: Number(done), total: Number(total) });
-        });
+        }, [...new Set(given.map(({ buffer }) => buffer))]);
       } finally {
         (progress as Progress | null)?.stop();
         shown.splice(shown.indexOf(task), 1);

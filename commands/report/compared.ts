@@ -6,7 +6,7 @@
 import { UserError } from "../../core/errors.ts";
 import type { TranscoderAnalysis } from "../../core/runs/analysed.ts";
 import { readRecord } from "../../core/runs/record.ts";
-import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { openTranscoder } from "../../core/runs/transcoder.ts";
 import type { ReportedPair } from "../../reports/compared.ts";
 import { tokenCode } from "../../reports/tokens.ts";
 import { compareRecorded } from "../analyze/compared.ts";
@@ -15,7 +15,7 @@ import type { MakeOptions } from "./made.ts";
 
 /** A transcoder with its record; null where it has none. */
 async function openRecorded({ path: directory, name, config }: TranscoderAnalysis): Promise<Recorded | null> {
-  const transcoder = await readTranscoder(directory, config), record = await readRecord(directory, transcoder);
+  const transcoder = await openTranscoder(directory, config), record = await readRecord(directory, transcoder);
   return record && { transcoder: { directory, name, config, transcoder }, record };
 }
 

@@ -9,6 +9,7 @@ import { UserError } from "../../core/errors.ts";
 import type { Gpu } from "../../core/gpu/device.ts";
 import type { ComparedCosines } from "../../core/passes/cosines.ts";
 import type { FinishedTranscoder } from "../../core/runs/finished.ts";
+import { onMatrix, type StoredTranscoder } from "../../core/transcoder/weights.ts";
 import type { DictionaryAnalysis, TalliedCosines } from "../../core/runs/recorded.ts";
 import { integer } from "../../reports/format.ts";
 import { Progress } from "../progress.ts";
@@ -84,7 +85,7 @@ async function deviceIfAny(): Promise<Gpu & Disposable | null> {
  */
 export async function dictionaryOf(
   multiplier: Multiplier,
-  transcoder: FinishedTranscoder,
+  transcoder: FinishedTranscoder<StoredTranscoder>,
 ): Promise<DictionaryAnalysis | string> {
   const { config: { features, d_in, d_out }, directory } = transcoder;
   if (features ** 2 * (d_in + d_out) > multiplier.most) {
@@ -101,36 +102,41 @@ export async function dictionaryOf(
 
 async function analyzed(
   multiplier: Multiplier,
-  { transcoder: { weights, shape: { groups, d_in, d_out } }, name: { title } }: FinishedTranscoder,
+  { transcoder: stored, name: { title } }: FinishedTranscoder<StoredTranscoder>,
 ): Promise<DictionaryAnalysis> {
   const { directionsOf } = await import("../../core/analysis/directions.ts");
   const { featureMap } = await import("../../core/analysis/feature_map.ts");
   const { similarRows } = await import("../../core/analysis/similar_rows.ts");
   const { analyzeWeights, groupHistograms, weightsOfFeatures } = await import("../../core/analysis/weight_groups.ts");
+  const { groups, d_in, d_out } = stored.shape;
   const compared = async (kind: "decoder" | "encoder", width: number) => {
-    const progress = new Progress(`${title}: ${kind} cosines`), matrix = weights[kind];
+    const progress = new Progress(`${title}: ${kind} cosines`);
+    const onBlock = (done: number, total: number) => progress.advance({ done, total });
     try {
-      const found = await multiplier.cosines(
-        directionsOf(matrix, width),
-        groups,
-        (done, total) => progress.advance({ done, total }),
-      );
-      return { tallied: tallied(found), similar: similarRows(matrix, width, found) };
+      const found = await onMatrix(stored, kind, (rows) => {
+        return multiplier.cosines(directionsOf(rows, width, rows), groups, onBlock);
+      });
+      return {
+        tallied: tallied(found),
+        similar: await onMatrix(stored, kind, (rows) => similarRows(rows, width, found)),
+      };
     } finally {
       progress.stop();
     }
   };
   const decoder = await compared("decoder", d_out), encoder = await compared("encoder", d_in);
-  const map = async () => {
-    const written = directionsOf(weights.decoder, d_out);
-    return featureMap(written, await multiplier.moment(written.rows, d_out));
-  };
+  const ofBoth = await onMatrix(stored, "encoder", (encoder) =>
+    onMatrix(stored, "decoder", async (decoder) => {
+      const weights = { ...stored.weights, encoder, decoder };
+      const analysed = await analyzeWeights(weights, groups, multiplier.moment);
+      const histograms = groupHistograms(weightsOfFeatures(weights, groups), groups.length);
+      const written = directionsOf(decoder, d_out, decoder), moment = await multiplier.moment(written.rows, d_out);
+      return { weights: analysed, groups: histograms, map: featureMap(written, moment) };
+    }));
   return {
     ...{ decoder: decoder.tallied, encoder: encoder.tallied },
     similar: { decoder: decoder.similar, encoder: encoder.similar },
-    weights: await analyzeWeights(weights, groups, multiplier.moment),
-    groups: groupHistograms(weightsOfFeatures(weights, groups), groups.length),
-    map: await map(),
+    ...ofBoth,
   };
 }
 

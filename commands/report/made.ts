@@ -22,12 +22,13 @@ import { writeCoherence } from "../../core/runs/coherence.ts";
 import type { TranscoderConfig } from "../../core/runs/config.ts";
 import type { ChosenTranscoder } from "../../core/runs/discovery.ts";
 import { readEvaluation, writeEvaluation } from "../../core/runs/evaluation.ts";
-import { type FinishedTranscoder, isOfOneRun } from "../../core/runs/finished.ts";
+import { type FinishedTranscoder, isOfOneRun, wholeOf } from "../../core/runs/finished.ts";
 import { regroupingsFor } from "../../core/runs/flat.ts";
 import { writeImportance } from "../../core/runs/importance.ts";
 import { analyzeRecord, type DictionaryAnalysis } from "../../core/runs/recorded.ts";
 import { readingTokens, readRecord } from "../../core/runs/record.ts";
-import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { openTranscoder } from "../../core/runs/transcoder.ts";
+import { onMatrix, type StoredTranscoder } from "../../core/transcoder/weights.ts";
 import { list } from "../../reports/format.ts";
 import { onModel } from "../analyze/on_model.ts";
 import { type Analysed, keep, type LeaveOut } from "../analyze/output.ts";
@@ -83,6 +84,8 @@ const NAMES: Readonly<Record<ModelAnalysis, string>> = {
 
 const ALL = Object.keys(NAMES) as ModelAnalysis[];
 
+type Stored = FinishedTranscoder<StoredTranscoder>;
+
 /** A transcoder with what was made of it. */
 export type Made = readonly [transcoder: ChosenTranscoder, made: MadeAnalyses];
 
@@ -100,11 +103,11 @@ export async function* makeAnalyses(
 ): AsyncGenerator<Made> {
   using multiplier = new LateMultiplier();
   for (const together of openedAtOnce(chosen)) {
-    const opened = new Map<FinishedTranscoder, ChosenTranscoder>();
+    const opened = new Map<Stored, ChosenTranscoder>();
     for (const one of together) {
       const { path: directory, name, config } = one;
       try {
-        opened.set({ directory, name, config, transcoder: await readTranscoder(directory, config) }, one);
+        opened.set({ directory, name, config, transcoder: await openTranscoder(directory, config) }, one);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
         yield [one, { reasons: ofAll(error.message) }];
@@ -142,7 +145,7 @@ function ofAll(reason: string): Reasons {
 
 /** Those that share a model and a text, with what is made of them. */
 async function* makeTogether(
-  opened: ReadonlyMap<FinishedTranscoder, ChosenTranscoder>,
+  opened: ReadonlyMap<Stored, ChosenTranscoder>,
   chosen: readonly ChosenTranscoder[],
   multiplier: LateMultiplier,
   { quick, model, data, matchings }: MakeOptions,
@@ -151,8 +154,7 @@ async function* makeTogether(
   const all = [...opened.keys()], states = new Map(all.map((one) => [one, new MakingState(one)]));
   for (const state of states.values()) await state.look();
   const lacking = (analysis: ModelAnalysis) => all.filter((one) => states.get(one)!.lacks(analysis));
-  const isMade = (one: FinishedTranscoder, analysis: ModelAnalysis) =>
-    analysis === "record" || standing.has(opened.get(one)!);
+  const isMade = (one: Stored, analysis: ModelAnalysis) => analysis === "record" || standing.has(opened.get(one)!);
   for (const analysis of ["attribution", "loss", "importance", "coherence"] as const) {
     const others = lacking(analysis).filter((one) => !isMade(one, analysis));
     for (const one of others) {
@@ -175,7 +177,7 @@ async function* makeTogether(
   const others = await othersOf([...states.values()].flatMap((state) => state.recorded ?? []), matchings);
   // Alone, one is analysed here: large ones are, and a Worker would hold them twice.
   await using analysing = states.size > 1 ? openAnalysing() : null;
-  const making: { readonly one: FinishedTranscoder; readonly made: Promise<MadeAnalyses> }[] = [];
+  const making: { readonly one: Stored; readonly made: Promise<MadeAnalyses> }[] = [];
   for (const [one, state] of states) {
     const regroupings = regroupingsFor(opened.get(one)!, chosen), dictionary = await state.dictionary(multiplier);
     const made = state.made(dictionary, regroupings, others.get(one) ?? [], analysing);
@@ -190,7 +192,7 @@ async function* makeTogether(
 async function othersOf(
   recorded: readonly Recorded[],
   matchings: Matchings,
-): Promise<Map<FinishedTranscoder, LayerInput["others"]>> {
+): Promise<Map<Stored, LayerInput["others"]>> {
   const { matchesOf } = await import("../analyze/layer.ts");
   const matches = await matchesOf(recorded, (a, b, matching) => matchings.keep(a.directory, b.directory, matching));
   const found = [...matches].map(([{ transcoder }, matches]) => {
@@ -201,10 +203,13 @@ async function othersOf(
 }
 
 async function makeWithModel(
-  states: ReadonlyMap<FinishedTranscoder, MakingState>,
-  lacking: (analysis: ModelAnalysis) => FinishedTranscoder[],
+  states: ReadonlyMap<Stored, MakingState>,
+  lacking: (analysis: ModelAnalysis) => Stored[],
   { model, data }: Moved,
 ): Promise<void> {
+  const whole = new Map<Stored, FinishedTranscoder>();
+  const stateOf = ({ directory }: Pick<Stored, "directory">) =>
+    states.get([...states.keys()].find((one) => one.directory === directory)!)!;
   const attempt = async (
     analysis: ModelAnalysis,
     make: (those: FinishedTranscoder[], leaveOut: LeaveOut) => Promise<void>,
@@ -212,9 +217,10 @@ async function makeWithModel(
     const those = lacking(analysis);
     if (those.length === 0) return;
     try {
-      await make(those, (one, { message }) => {
+      for (const one of those) if (!whole.has(one)) whole.set(one, await wholeOf(one));
+      await make(those.map((one) => whole.get(one)!), (one, { message }) => {
         console.error(`mtc: ${one.name.title} without ${NAMES[analysis]}: ${message}`);
-        states.get(one)!.leaveOut(analysis, message);
+        stateOf(one).leaveOut(analysis, message);
       });
     } catch (error) {
       if (!(error instanceof UserError)) throw error;
@@ -225,11 +231,11 @@ async function makeWithModel(
     }
   };
   const put = <Result>(analysed: readonly Analysed<Result>[], of: (result: Result) => Partial<MadeAnalyses>) => {
-    for (const { transcoder, result } of analysed) states.get(transcoder)!.put(of(result));
+    for (const { transcoder, result } of analysed) stateOf(transcoder).put(of(result));
   };
   await attempt("record", async (those) => {
     const records = await recordAnew(those, { model, data });
-    those.forEach((one, i) => states.get(one)!.record = records[i]);
+    those.forEach((one, i) => stateOf(one).record = records[i]);
   });
   await attempt("attribution", async (those, leaveOut) => {
     const { measureAll } = await import("../analyze/attribution_measures.ts");
@@ -239,7 +245,10 @@ async function makeWithModel(
   });
   await attempt("coherence", async (those) => {
     const { measureCoherences } = await import("../analyze/coherence.ts");
-    const recorded = those.flatMap((one) => states.get(one)!.recorded ?? []);
+    const recorded = those.flatMap((transcoder) => {
+      const { record } = stateOf(transcoder);
+      return record === null ? [] : [{ transcoder, record }];
+    });
     const measured = recorded.length === 0 ? [] : await measureCoherences(recorded, { model, data });
     put(measured, (coherence) => ({ coherence }));
     await keep(measured, (directory, { result }) => writeCoherence(directory, result));
@@ -288,12 +297,12 @@ class LateMultiplier {
 class MakingState {
   /** What the transcoder does on its reading set. */
   record: FeatureRecord | null = null;
-  readonly #one: FinishedTranscoder;
+  readonly #one: Stored;
   readonly #lacking = new Set<ModelAnalysis>();
   #made: Partial<MadeAnalyses> = {};
   #reasons: Reasons = {};
 
-  constructor(one: FinishedTranscoder) {
+  constructor(one: Stored) {
     this.#one = one;
   }
 
@@ -350,21 +359,16 @@ class MakingState {
     others: LayerInput["others"],
     analysing: Analysing | null,
   ): Promise<MadeAnalyses> {
-    const { record } = this, { transcoder: { shape, weights: { encoder, decoder } }, name: { title } } = this.#one;
+    const { record } = this, { transcoder: stored, name: { title } } = this.#one, { shape } = stored;
     this.record = null;
     if (record === null || dictionary === null) return { ...this.#made, reasons: this.#reasons };
     const attribution = this.#made.attribution ?? await this.#attributed();
-    const besides = { dictionary, regroupings, attribution, others }, transcoder = { shape, weights: { decoder } };
-    if (analysing) {
-      const recorded = await analysing.analyse(title, { record, transcoder, besides });
-      return { ...this.#made, recorded, reasons: this.#reasons };
-    }
-    // Large matrices are not to wait for whoever still holds the transcoder: the report reads its weights anew.
-    encoder.buffer.transfer(0);
-    const recorded = analyzeRecord(record, transcoder, besides, (label, analyze) => {
-      return visibly(`${title}: ${label}`, analyze);
+    const besides = { dictionary, regroupings, attribution, others };
+    const recorded = await onMatrix(stored, "decoder", (decoder) => {
+      const transcoder = { shape, weights: { decoder } };
+      if (analysing) return analysing.analyse(title, { record, transcoder, besides });
+      return analyzeRecord(record, transcoder, besides, (label, analyze) => visibly(`${title}: ${label}`, analyze));
     });
-    decoder.buffer.transfer(0);
     return { ...this.#made, recorded, reasons: this.#reasons };
   }
 

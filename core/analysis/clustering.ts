@@ -8,7 +8,7 @@ export interface DistanceMatrix {
   /** How many items. */
   readonly items: number;
   /** [items, items] symmetric, 0 on the diagonal. */
-  readonly distances: Float32Array;
+  readonly distances: Float32Array<ArrayBuffer>;
 }
 
 /** Two clusters that become one. */

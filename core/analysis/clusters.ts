@@ -139,8 +139,7 @@ export function clusterFeatures(
     return { ...counts, ...unknown, clusters: [], order: chosen };
   }
   const onFeature = featureCounter(2 * chosen.length, onProgress);
-  const found = bestCut(columns, record, chosen, tokens, onFeature),
-    chance = bestCut(shuffled, shuffledRows, chosen, tokens, onFeature);
+  const found = bestCut(columns, record, chosen, tokens, onFeature);
   const members = Map.groupBy(chosen.keys(), (n) => found.clusters[n]), base = tokenShares(record);
   const profiles = tokenProfiles(columns, record, PROFILE_TOKENS, chosen);
   const clusters = [...members.values()].filter((items) => items.length > 1).map((items): FeatureCluster => ({
@@ -151,6 +150,10 @@ export function clusterFeatures(
     ).mean,
     tokens: characteristic(items.map((n) => ({ ...profiles[n], fires: fires(chosen[n]) })), base),
   }));
+  // Not both matrices of distances are held.
+  found.distances.buffer.transfer(0);
+  const chance = bestCut(shuffled, shuffledRows, chosen, tokens, onFeature);
+  chance.distances.buffer.transfer(0);
   const [own, shuffles] = [found, chance].map(({ silhouettes }) => moments(silhouettes));
   return {
     ...counts,
@@ -179,7 +182,8 @@ function bestCut(
   onFeature: () => void,
 ) {
   const { items, distances } = correlationDistances(columns, rows, chosen, tokens);
-  const merges = averageLinkage({ items, distances: distances.slice() });
+  const overwritten = distances.slice(), merges = averageLinkage({ items, distances: overwritten });
+  overwritten.buffer.transfer(0);
   const cuts = cutsOf(items).map((count) => cutTree(merges, count));
   const each = nestedSilhouettes({ items, distances }, cuts, onFeature), means = each.map((one) => moments(one).mean);
   let best = 0;
@@ -207,12 +211,15 @@ export function correlationDistances(
   const features = columns.start.length - 1, items = chosen.length, sums = activationSums(columns, tokens);
   const distances = new Float32Array(items * items);
   const place = new Map(chosen.map((feature, n) => [feature, n]));
+  // A pair is looked at once, for its later feature.
   eachWithPartners(columns, rows, features, ({ feature, products }) => {
     const n = place.get(feature)!;
     chosen.forEach((other, m) => {
-      if (m !== n) distances[n * items + m] = 1 - correlation(products[other], sums, feature, sums, other);
+      if (other >= feature) return;
+      distances[n * items + m] = 1 - correlation(products[other], sums, feature, sums, other);
+      distances[m * items + n] = 1 - correlation(products[other], sums, other, sums, feature);
     });
-  }, { features: chosen });
+  }, { features: chosen, limit: (feature) => feature });
   return { items, distances };
 }
 

@@ -17,6 +17,22 @@ export interface Directions {
 }
 
 /**
+ * What rows are to be multiplied with to have unit length.
+ *
+ * @param matrix [count, width] row-major.
+ * @param width Columns.
+ * @returns [count]; 0 for a row of no length, or one that holds a number that is not finite.
+ */
+export function unitScales(matrix: Float32Array, width: number): Float64Array {
+  return Float64Array.from({ length: matrix.length / width }, (_, row) => {
+    let squares = 0;
+    for (let at = row * width; at < (row + 1) * width; at++) squares += matrix[at] ** 2;
+    const scale = 1 / Math.sqrt(squares);
+    return scale > 0 && scale < Infinity ? scale : 0;
+  });
+}
+
+/**
  * Scales rows to unit length.
  *
  * @param matrix [count, width] row-major.
@@ -29,13 +45,9 @@ export function directionsOf(
   width: number,
   rows: Float32Array<ArrayBuffer> = new Float32Array(matrix.length),
 ): Directions {
-  for (let first = 0; first < matrix.length; first += width) {
-    let squares = 0;
-    for (let c = 0; c < width; c++) squares += matrix[first + c] ** 2;
-    const scale = 1 / Math.sqrt(squares);
-    const isKnown = scale > 0 && scale < Infinity;
-    for (let c = 0; c < width; c++) rows[first + c] = isKnown ? matrix[first + c] * scale : 0;
-  }
+  unitScales(matrix, width).forEach((scale, row) => {
+    for (let at = row * width; at < (row + 1) * width; at++) rows[at] = scale > 0 ? matrix[at] * scale : 0;
+  });
   return { rows, width };
 }
 

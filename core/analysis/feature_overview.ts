@@ -143,9 +143,12 @@ function bandsOf(alive: readonly FeatureOverview[], groups: number, limits: read
 }
 
 function logHistogram(values: ArrayLike<number>): Histogram {
-  const logs = Float32Array.from(values, (value) => Math.log10(value));
+  const logs = new Float32Array(values.length);
   let low = Infinity, high = -Infinity;
-  for (const log of logs) {
+  // A plain loop: `from` makes a list of millions of values first.
+  for (let at = 0; at < logs.length; at++) {
+    logs[at] = Math.log10(values[at]);
+    const log = logs[at];
     if (log < low) low = log;
     if (log > high) high = log;
   }

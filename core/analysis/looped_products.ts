@@ -12,7 +12,7 @@ const BLOCK = 256;
 /**
  * Compares all pairs of rows, and all pairs of as many random directions with the same second moment.
  *
- * @param directions The rows.
+ * @param directions The rows; the random ones take their place, as a large matrix is not to be held twice.
  * @param groups Rows per Matryoshka group.
  * @param onProgress Hears of the blocks done.
  * @returns The cosines of both.
@@ -25,7 +25,7 @@ export function loopedCosines(
   const { rows, width } = directions, count = rows.length / width, sides = Math.ceil(count / BLOCK);
   const each = sides * (sides + 1) / 2;
   let done = 0;
-  const tallied = ({ rows }: Directions) => {
+  const tallied = () => {
     const tally = new CosineTally(groups);
     for (let firstRow = 0; firstRow < count; firstRow += BLOCK) {
       for (let firstColumn = firstRow; firstColumn < count; firstColumn += BLOCK) {
@@ -37,16 +37,18 @@ export function loopedCosines(
     }
     return tally.result();
   };
-  const { z, u } = randomDirections(loopedMoment(rows, width), width, count), random = new Float32Array(z.length);
-  for (let first = 0; first < z.length; first += width) {
+  const cosines = tallied(), { draw, u } = randomDirections(loopedMoment(rows, width), width, count);
+  for (let first = 0; first < rows.length; first += width) {
+    const z = draw(1);
     for (let c = 0; c < width; c++) {
       // U is upper triangular: nothing below its diagonal.
       let sum = 0;
-      for (let i = 0; i <= c; i++) sum += z[first + i] * u[i * width + c];
-      random[first + c] = sum;
+      for (let i = 0; i <= c; i++) sum += z[i] * u[i * width + c];
+      rows[first + c] = sum;
     }
   }
-  return { cosines: tallied(directions), by_chance: tallied(directionsOf(random, width)) };
+  directionsOf(rows, width, rows);
+  return { cosines, by_chance: tallied() };
 }
 
 function block(

@@ -67,14 +67,23 @@ export interface ActivationColumns {
   readonly value: Float32Array<ArrayBuffer>;
 }
 
+/** Columns that were made of rows which are still held: every analysis of a record begins with them. */
+const known = new WeakMap<TokenRows, ActivationColumns>();
+
 /**
- * Turns rows into columns.
+ * Turns rows into columns, once for as long as the rows are held.
  *
  * @param rows Activations by token.
  * @param features Features of the dictionary.
- * @returns The same by feature.
+ * @returns The same by feature; not to be changed.
  */
-export function columnsOf({ rowStart, index, value }: TokenRows, features: number): ActivationColumns {
+export function columnsOf(rows: TokenRows, features: number): ActivationColumns {
+  const columns = known.get(rows) ?? columnsAnew(rows, features);
+  known.set(rows, columns);
+  return columns;
+}
+
+function columnsAnew({ rowStart, index, value }: TokenRows, features: number): ActivationColumns {
   const start = new Uint32Array(features + 1);
   for (let e = 0; e < index.length; e++) start[index[e] + 1]++;
   for (let i = 0; i < features; i++) start[i + 1] += start[i];

@@ -157,27 +157,37 @@ export class CosineTally {
   }
 }
 
+/** Directions drawn at random: the rows of z U have the second moment that was asked for, and are otherwise without structure. */
+export interface RandomDirections {
+  /** U, [width, width], upper triangular. */
+  readonly u: Float32Array<ArrayBuffer>;
+  /** Draws the next rows of z, [rows, width]: all of them would be as large as the dictionary. */
+  readonly draw: (rows: number) => Float32Array<ArrayBuffer>;
+}
+
 /**
  * Random numbers and what to multiply them with to have random directions of the same second moment as a dictionary's: rows of z U have
  * the mean of d d^T over its rows d, and are otherwise without structure.
  *
  * @param moment [width, width] that mean; overwritten.
  * @param width How wide they are.
- * @param count How many are wanted.
- * @returns z [count, width], and U [width, width] upper triangular.
+ * @param count How many are going to be drawn.
+ * @returns What draws z, and U.
  */
-export function randomDirections(
-  moment: Float64Array,
-  width: number,
-  count: number,
-): { z: Float32Array<ArrayBuffer>; u: Float32Array<ArrayBuffer> } {
+export function randomDirections(moment: Float64Array, width: number, count: number): RandomDirections {
   let trace = 0;
   for (let c = 0; c < width; c++) trace += moment[c * width + c];
   factorizeAnyway(moment, width, trace / width);
   const random: RandomGenerator = randomGenerator(0, DIRECTION_STREAM, count, width);
+  const u = new Float32Array(width * width);
+  for (let r = 0; r < width; r++) for (let at = r * width + r; at < (r + 1) * width; at++) u[at] = moment[at];
   return {
-    z: Float32Array.from({ length: count * width }, () => random.gaussian()),
-    u: Float32Array.from(moment, (value, at) => at % width < Math.floor(at / width) ? 0 : value),
+    u,
+    draw(rows) {
+      const z = new Float32Array(rows * width);
+      for (let at = 0; at < z.length; at++) z[at] = random.gaussian();
+      return z;
+    },
   };
 }
 

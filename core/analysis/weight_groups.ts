@@ -5,10 +5,10 @@
  */
 
 import { permutation, randomGenerator } from "../random.ts";
-import { directionsOf } from "./directions.ts";
+import { unitScales } from "./directions.ts";
 import type { FeatureWeights } from "./feature_rows.ts";
 import { type Histogram, histogram, moments, summarize, type Summary } from "./statistics.ts";
-import { rowNorms, type WeightStatistics, weightStatistics } from "./weight_statistics.ts";
+import { matrixStatistics, rowNorms, type WeightStatistics, weightStatistics } from "./weight_statistics.ts";
 
 /** Separates the pairs that chance makes from other draws. */
 const PAIR_STREAM = 0x70616972;
@@ -76,7 +76,7 @@ export async function analyzeWeights(
 ): Promise<WeightAnalysis> {
   const { encoder, encoderBias, decoder, decoderBias } = weights, features = encoderBias.length;
   const d_in = encoder.length / features, d_out = decoderBias.length;
-  const read = directionsOf(encoder, d_in), written = directionsOf(decoder, d_out);
+  const read = unitScales(encoder, d_in), written = unitScales(decoder, d_out);
   const groups: GroupWeights[] = [];
   let end = 0;
   const parts = sizes.map((size, group) => ({ group, first: end, end: end += size }));
@@ -85,7 +85,7 @@ export async function analyzeWeights(
     const order = permutation(count, randomGenerator(0, PAIR_STREAM, first, count));
     const rows = (matrix: Float32Array<ArrayBuffer>, width: number) => matrix.subarray(first * width, end * width);
     const aligned = (other: (i: number) => number) =>
-      members.map((i) => dot(read.rows, i * d_in, written.rows, other(i - first) * d_out, d_in));
+      members.map((i) => unitDot(encoder, i, read[i], decoder, other(i - first), written[other(i - first)], d_in));
     const own = d_in === d_out ? aligned((n) => first + n) : null;
     const chance = own && moments(aligned((n) => first + order[n]).filter((_, n) => order[n] !== n));
     const beyond = (side: number) =>
@@ -103,7 +103,29 @@ export async function analyzeWeights(
       decoder_rank: await effectiveRank(rows(decoder, d_out), d_out, secondMoment),
     });
   }
-  return { ...weightStatistics(weights), groups };
+  const [encoding, decoding] = [
+    matrixStatistics(encoder, features, "width, features"),
+    matrixStatistics(decoder, features, "features, width"),
+  ];
+  return { ...weightStatistics(weights, encoding, decoding), groups };
+}
+
+/** The scalar product of row i of one matrix and row j of another, each scaled to unit length as float32 holds it. */
+function unitDot(
+  a: Float32Array,
+  i: number,
+  scaleA: number,
+  b: Float32Array,
+  j: number,
+  scaleB: number,
+  width: number,
+): number {
+  if (scaleA === 0 || scaleB === 0) return 0;
+  let sum = 0;
+  for (let c = 0, at = i * width, from = j * width; c < width; c++, at++, from++) {
+    sum += Math.fround(a[at] * scaleA) * Math.fround(b[from] * scaleB);
+  }
+  return sum;
 }
 
 /** The weights of one feature. */

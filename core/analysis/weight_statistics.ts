@@ -71,28 +71,62 @@ function elementHistogram(values: Float32Array, { mean, std, min, max }: TensorS
   return histogram(values, 100, Math.max(min, mean - 5 * std), Math.min(max, mean + 5 * std));
 }
 
-/** Moments, norms and histograms of a transcoder's weights, those for raw activations. */
-export function weightStatistics(weights: FeatureWeights): WeightStatistics {
-  const features = weights.encoderBias.length, dIn = weights.encoder.length / features;
-  const dOut = weights.decoderBias.length;
-  const encoder = tensorStatistics(weights.encoder, [dIn, features]);
-  const encoderBias = tensorStatistics(weights.encoderBias, [features]);
-  const decoder = tensorStatistics(weights.decoder, [features, dOut]);
-  const decoderBias = tensorStatistics(weights.decoderBias, [dOut]);
-  const encoderHistogram = elementHistogram(weights.encoder, encoder);
+/** What one matrix of a transcoder looks like. */
+export interface MatrixStatistics {
+  /** Moments of its elements; the shape is that of its file. */
+  readonly elements: TensorStatistics;
+  /** Its elements in 100 bins. */
+  readonly histogram: Histogram;
+  /** [features] the length of each feature's row. */
+  readonly norms: Float64Array;
+}
+
+/**
+ * Looks at one matrix, so that not both need be in memory.
+ *
+ * @param rows [features, width]
+ * @param features How many rows it has.
+ * @param axes How its file has them.
+ * @returns What it looks like.
+ */
+export function matrixStatistics(
+  rows: Float32Array,
+  features: number,
+  axes: "features, width" | "width, features",
+): MatrixStatistics {
+  const width = rows.length / features;
+  const elements = tensorStatistics(rows, axes === "features, width" ? [features, width] : [width, features]);
+  return { elements, histogram: elementHistogram(rows, elements), norms: rowNorms(rows, features, width) };
+}
+
+/**
+ * Moments, norms and histograms of a transcoder's weights, those for raw activations.
+ *
+ * @param vectors All but the matrices.
+ * @param read Statistics of W_enc,
+ * @param written and of W_dec.
+ * @returns Statistics of all.
+ */
+export function weightStatistics(
+  { encoderBias: readBias, decoderBias: writtenBias, skip }: Omit<FeatureWeights, "encoder" | "decoder">,
+  read: MatrixStatistics,
+  written: MatrixStatistics,
+): WeightStatistics {
+  const { elements: encoder, histogram: encoderHistogram, norms } = read, { elements: decoder } = written;
+  const [dIn, features] = encoder.shape, dOut = writtenBias.length;
+  const encoderBias = tensorStatistics(readBias, [features]), decoderBias = tensorStatistics(writtenBias, [dOut]);
   const counted = encoderHistogram.counts.reduce((sum, count) => sum + count, 0);
-  const norms = rowNorms(weights.encoder, features, dIn);
   const encoderNorms = summarize(norms);
   return {
     ...{ encoder, encoderBias, decoder, decoderBias },
-    ...weights.skip && { skip: tensorStatistics(weights.skip, [dOut, dIn]) },
+    ...skip && { skip: tensorStatistics(skip, [dOut, dIn]) },
     encoderNorms,
-    decoderNorms: summarize(rowNorms(weights.decoder, features, dOut)),
+    decoderNorms: summarize(written.norms),
     encoderHistogram,
-    encoderOutside: weights.encoder.length - counted,
+    encoderOutside: dIn * features - counted,
     encoderNormHistogram: histogram(norms, 50, encoderNorms.min, encoderNorms.max),
-    decoderHistogram: elementHistogram(weights.decoder, decoder),
-    encoderBiasHistogram: elementHistogram(weights.encoderBias, encoderBias),
-    decoderBiasHistogram: elementHistogram(weights.decoderBias, decoderBias),
+    decoderHistogram: written.histogram,
+    encoderBiasHistogram: elementHistogram(readBias, encoderBias),
+    decoderBiasHistogram: elementHistogram(writtenBias, decoderBias),
   };
 }

@@ -7,7 +7,13 @@
 import { matmul, paddedColumns } from "../../wgsl/shared/matmul.ts";
 import { transpose } from "../../wgsl/shared/transpose.ts";
 import { type Directions, directionsOf } from "../analysis/directions.ts";
-import { type CosineBlock, type Cosines, CosineTally, randomDirections } from "../analysis/similarity.ts";
+import {
+  type CosineBlock,
+  type Cosines,
+  CosineTally,
+  type RandomDirections,
+  randomDirections,
+} from "../analysis/similarity.ts";
 import { createTensor, downloadF32, type Gpu, tensorFrom, upload } from "../gpu/device.ts";
 import { overlapped } from "../gpu/overlap.ts";
 import { tileFor } from "../gpu/products.ts";
@@ -33,7 +39,7 @@ export interface ComparedCosines {
  * Compares all pairs of rows, and all pairs of random ones.
  *
  * @param gpu The device.
- * @param directions The rows; their width is a multiple of 4.
+ * @param directions The rows; their width is a multiple of 4. The random ones take their place, as a large matrix is not to be held twice.
  * @param groups Rows per Matryoshka group.
  * @param onProgress Hears of the blocks done.
  * @returns Both.
@@ -53,8 +59,8 @@ export async function compareCosines(
     return tally.result();
   };
   const cosines = await tallied(directions, 0);
-  const { z, u } = randomDirections(await secondMoment(gpu, rows, width), width, count);
-  return { cosines, by_chance: await tallied(directionsOf(await product(gpu, z, u, width), width), each) };
+  await fillAtRandom(gpu, directions, randomDirections(await secondMoment(gpu, rows, width), width, count));
+  return { cosines, by_chance: await tallied(directionsOf(rows, width, rows), each) };
 }
 
 /** Products of the upper triangle's blocks. */
@@ -178,25 +184,19 @@ export async function secondMoment(
   return sum;
 }
 
-/** x W of a tall x. */
-async function product(
-  gpu: Gpu,
-  x: Float32Array<ArrayBuffer>,
-  square: Float32Array<ArrayBuffer>,
-  width: number,
-): Promise<Float32Array<ArrayBuffer>> {
+/** Overwrites rows with z U. */
+async function fillAtRandom(gpu: Gpu, { rows: all, width }: Directions, { u, draw }: RandomDirections): Promise<void> {
   using scratch = openScope(gpu);
-  const count = x.length / width, most = Math.min(BLOCK, count), all = new Float32Array(x.length);
-  const weight = tensorFrom(scratch, "square", [width, width], square);
+  const count = all.length / width, most = Math.min(BLOCK, count);
+  const weight = tensorFrom(scratch, "square", [width, width], u);
   const tensor = (label: string): Tensor => createTensor(scratch, label, [most, width]);
   const rows = tensor("rows"), products = tensor("products");
   for (let first = 0; first < count; first += most) {
     const taken = Math.min(most, count - first), size = { rows: taken, columns: width, depth: width };
-    upload(gpu, rows, x.subarray(first * width, (first + taken) * width));
+    upload(gpu, rows, draw(taken));
     const pass = new Pass(gpu);
     pass.run(matmul(tileFor(gpu, size), "f32", "none"), { x: rows, weight, y: products }, size);
     pass.submit();
     all.set(await downloadF32(gpu, viewOf(products, [taken, width])), first * width);
   }
-  return all;
 }

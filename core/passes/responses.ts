@@ -23,10 +23,20 @@ import type { PlacedTranscoder } from "./features.ts";
 /** Rows of which random directions are mixed. */
 const MOST_MIXED = 2048;
 
-/** One of two transcoders, and what of it is judged. */
-export interface RespondingSide extends EvolvedSide {
-  /** The transcoder. */
-  readonly placed: PlacedTranscoder;
+/** The earlier transcoder, and what of it is judged. */
+export interface WritingSide extends EvolvedSide {
+  /** [features, d_out] its decoder. */
+  readonly decoder: Float32Array;
+  /** How wide that is. */
+  readonly d_out: number;
+}
+
+/** The later transcoder, and what of it is judged. */
+export interface ReadingSide extends EvolvedSide {
+  /** [features, d_in] its encoder. */
+  readonly encoder: Float32Array;
+  /** How wide that is. */
+  readonly d_in: number;
 }
 
 /** Whether what one transcoder writes reaches another one on the direct path: `reads`, or why it does not. */
@@ -51,9 +61,9 @@ export interface EvolutionOptions {
   /** The device. */
   readonly gpu: Gpu;
   /** The earlier transcoder. */
-  readonly from: RespondingSide;
+  readonly from: WritingSide;
   /** The later one, which {@link reachOf} must find to read it. */
-  readonly to: RespondingSide;
+  readonly to: ReadingSide;
   /** f32 [d_model]: the gain of the norm that the later one's source is behind; null where it is the stream itself. */
   readonly gain: Float32Array | null;
   /** Pairs of features that are each other's best match, `a` of the earlier one. */
@@ -72,7 +82,7 @@ export interface EvolutionOptions {
 export async function measureEvolution(
   { gpu, from, to, gain, mutual, onProgress }: EvolutionOptions,
 ): Promise<Evolution> {
-  const width = to.placed.transcoder.shape.d_in, writes = writtenBy(from, width), lengths = lengthsOf(writes);
+  const width = to.d_in, writes = writtenBy(from, width), lengths = lengthsOf(writes);
   const reads = readBy(to, gain, width), readLengths = lengthsOf(reads);
   const unit = (first: number, rows: number) => {
     return writes.block(first, rows).map((value, at) => ratio(value, lengths[first + Math.floor(at / width)]));
@@ -100,10 +110,9 @@ function pooled({ count, block }: BlockedRows): Float32Array[] {
 
 /** What the judged features add to the residual stream, at all targets together. */
 function writtenBy(
-  { judged, placed: { transcoder } }: RespondingSide,
+  { judged, decoder, d_out }: WritingSide,
   width: number,
 ): BlockedRows {
-  const { weights: { decoder }, shape: { d_out } } = transcoder;
   return gathered(judged, (feature, row) => {
     for (let at = 0; at < d_out; at++) row[at % width] += decoder[feature * d_out + at];
   }, width);
@@ -111,11 +120,10 @@ function writtenBy(
 
 /** What the judged features read of the stream, the gain of the norm in between included. */
 function readBy(
-  { judged, placed: { transcoder } }: RespondingSide,
+  { judged, encoder }: ReadingSide,
   gain: Float32Array | null,
   width: number,
 ): BlockedRows {
-  const { weights: { encoder } } = transcoder;
   return gathered(judged, (feature, row) => {
     for (let c = 0; c < width; c++) row[c] = encoder[feature * width + c] * (gain ? gain[c] : 1);
   }, width);

@@ -10,8 +10,9 @@ import type { FeatureRow } from "../analysis/feature_rows.ts";
 import { type FeatureStatistics, featureStatistics } from "../analysis/feature_statistics.ts";
 import type { LossEvaluation } from "../analysis/loss.ts";
 import { type SampleStatistics, sampleStatistics } from "../analysis/sample_statistics.ts";
-import { type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
+import { matrixStatistics, type WeightStatistics, weightStatistics } from "../analysis/weight_statistics.ts";
 import { tapName } from "../model/sites.ts";
+import { onMatrix } from "../transcoder/weights.ts";
 import { readAbsorption, type StoredAbsorption } from "./absorption.ts";
 import { readAttribution, type StoredAttribution } from "./attribution.ts";
 import { checkpointSteps } from "./checkpoints.ts";
@@ -26,7 +27,7 @@ import { withMending } from "./lost_files.ts";
 import { readMetrics } from "./metrics.ts";
 import type { RecordedAnalysis } from "./recorded.ts";
 import { readSamples } from "./samples.ts";
-import { readTranscoder } from "./transcoder.ts";
+import { openTranscoder } from "./transcoder.ts";
 
 /** What takes the model, and is made once for a transcoder: the reports have what a run has of these. */
 export type ModelAnalysis = "record" | "loss" | "importance" | "attribution" | "coherence";
@@ -128,8 +129,13 @@ export function analysesOf(
     features,
     statistics,
     evaluation: mendable(() => readEvaluation(path)),
-    // A diverged run's weights are no numbers, which its report says.
-    weights: mendable(async () => weightStatistics((await readTranscoder(path, config, true)).weights)),
+    weights: mendable(async () => {
+      // A diverged run's weights are no numbers, which its report says.
+      const stored = await openTranscoder(path, config, true), { features } = config;
+      const read = await onMatrix(stored, "encoder", (rows) => matrixStatistics(rows, features, "width, features"));
+      const written = await onMatrix(stored, "decoder", (rows) => matrixStatistics(rows, features, "features, width"));
+      return weightStatistics(stored.weights, read, written);
+    }),
     samples: mendable(async () => {
       const { strongest } = await statistics();
       const wanted = new Set(strongest.slice(0, examples).map(({ feature }) => feature));

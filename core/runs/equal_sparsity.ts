@@ -8,7 +8,7 @@ import { join } from "node:path";
 import * as v from "valibot";
 import type { ComparedReconstructions } from "../analysis/equal_sparsity.ts";
 import { writeFileAtomic } from "../files/atomic.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import type { TranscoderVectors } from "../transcoder/weights.ts";
 import { readJsonIfThere } from "./json.ts";
 import { fingerprintOf } from "./record.ts";
 import { requireSum, writeSummed } from "./sums.ts";
@@ -46,8 +46,8 @@ const schema = v.array(v.object({
  */
 export async function writeEqualSparsity(
   directory: string,
-  transcoder: Transcoder,
-  against: Transcoder,
+  transcoder: TranscoderVectors,
+  against: TranscoderVectors,
   found: EqualSparsity,
 ): Promise<void> {
   const path = join(directory, EQUAL_SPARSITY_FILE), pair = keyOf(transcoder, against);
@@ -70,8 +70,8 @@ export async function writeEqualSparsity(
  */
 export async function readEqualSparsity(
   directory: string,
-  transcoder: Transcoder,
-  against: Transcoder,
+  transcoder: TranscoderVectors,
+  against: TranscoderVectors,
   tokens: number,
 ): Promise<EqualSparsity | undefined> {
   const pair = keyOf(transcoder, against);
@@ -89,6 +89,6 @@ async function readAll(directory: string): Promise<v.InferOutput<typeof schema> 
   return await readJsonIfThere(v.safeParser(schema), join(directory, EQUAL_SPARSITY_FILE));
 }
 
-function keyOf(transcoder: Transcoder, against: Transcoder) {
+function keyOf(transcoder: TranscoderVectors, against: TranscoderVectors) {
   return { transcoder: fingerprintOf(transcoder), against: fingerprintOf(against) };
 }

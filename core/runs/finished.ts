@@ -11,13 +11,18 @@ import { configOf } from "../model/config.ts";
 import { BUILTIN, type ModelFiles } from "../model/files.ts";
 import { type Decoder, type DecoderOptions, loadDecoder } from "../model/forward.ts";
 import type { Gpu } from "../gpu/device.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import {
+  type StoredTranscoder,
+  type Transcoder,
+  type TranscoderVectors,
+  wholeTranscoder,
+} from "../transcoder/weights.ts";
 import { checkpointsOf } from "./checkpoints.ts";
 import { CONFIG_FILE, readConfig, type TranscoderConfig } from "./config.ts";
 import { runsIn, trainingOf, transcodersIn, whyUnfinished } from "./discovery.ts";
 import { compareIds, idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { requireSameModel } from "./same_model.ts";
-import { readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
+import { openTranscoder, readTranscoder, TRANSCODER_FILE } from "./transcoder.ts";
 
 /** A finished transcoder of a run, before its weights are read. */
 export interface DescribedTranscoder {
@@ -29,10 +34,10 @@ export interface DescribedTranscoder {
   readonly config: TranscoderConfig;
 }
 
-/** A finished transcoder of a run. */
-export interface FinishedTranscoder extends DescribedTranscoder {
+/** A finished transcoder of a run, with as much of its weights as is needed. */
+export interface FinishedTranscoder<T extends TranscoderVectors = Transcoder> extends DescribedTranscoder {
   /** Its transcoder.safetensors. */
-  readonly transcoder: Transcoder;
+  readonly transcoder: T;
 }
 
 /**
@@ -95,6 +100,36 @@ export async function readTranscoders(described: readonly DescribedTranscoder[])
 }
 
 /**
+ * Opens one transcoder of a run, or all of them; their matrices are read when they are asked for.
+ *
+ * @param path As for {@link openFinishedRun}.
+ * @param flag Likewise.
+ * @returns The transcoders likewise.
+ * @throws {UserError} As {@link openFinishedRun} does.
+ */
+export async function openStoredRun(path: string, flag?: string): Promise<FinishedTranscoder<StoredTranscoder>[]> {
+  const opened: FinishedTranscoder<StoredTranscoder>[] = [];
+  for (const one of await describeFinishedRun(path, flag)) {
+    opened.push({ ...one, transcoder: await openTranscoder(one.directory, one.config) });
+  }
+  return opened;
+}
+
+/**
+ * Reads all of a finished transcoder.
+ *
+ * @param one The transcoder, wherever its matrices are.
+ * @returns It with its matrices in memory.
+ * @throws {UserError} When the file is damaged.
+ */
+export async function wholeOf(
+  one: FinishedTranscoder<Transcoder | StoredTranscoder>,
+): Promise<FinishedTranscoder> {
+  const { transcoder } = one;
+  return { ...one, transcoder: "read" in transcoder ? await wholeTranscoder(transcoder) : transcoder };
+}
+
+/**
  * Whether two transcoders can be of one run: they read the same of the same model and text.
  *
  * @param a The config.json of one.
@@ -138,7 +173,7 @@ async function directoriesOf(path: string, flag: string): Promise<string[]> {
  * @param transcoders The run's transcoders.
  * @returns A directory, a revision on the hub, or the name of the embedded model.
  */
-export function modelOf([{ config }]: readonly FinishedTranscoder[]): string {
+export function modelOf([{ config }]: readonly DescribedTranscoder[]): string {
   return config.model.path ?? BUILTIN;
 }
 

@@ -18,7 +18,7 @@ import { UserError } from "../errors.ts";
 import { exists } from "../files/exists.ts";
 import { openSafetensors, type SafetensorsFile, type TensorToWrite, writeSafetensors } from "../files/safetensors.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import type { TranscoderVectors } from "../transcoder/weights.ts";
 import { checked, parseJson, type Parser } from "./json.ts";
 import { requireSum, writeSummed } from "./sums.ts";
 
@@ -47,7 +47,7 @@ export function readingTokens({ data }: { readonly data: { readonly files: reado
  * @param transcoder The transcoder.
  * @returns SHA-256 of its biases and thresholds.
  */
-export function fingerprintOf({ weights: { encoderBias, decoderBias }, thresholds }: Transcoder): string {
+export function fingerprintOf({ weights: { encoderBias, decoderBias }, thresholds }: TranscoderVectors): string {
   const hash = createHash("sha256");
   for (const { buffer, byteOffset, byteLength } of [encoderBias, decoderBias, thresholds]) {
     hash.update(new Uint8Array(buffer, byteOffset, byteLength));
@@ -63,7 +63,11 @@ export function fingerprintOf({ weights: { encoderBias, decoderBias }, threshold
  * @param record The record.
  * @throws {UserError} When the disk does not take it.
  */
-export async function writeRecord(directory: string, transcoder: Transcoder, record: FeatureRecord): Promise<void> {
+export async function writeRecord(
+  directory: string,
+  transcoder: TranscoderVectors,
+  record: FeatureRecord,
+): Promise<void> {
   const { groups: { length: prefixes }, place, index } = record, tokens = place.length;
   const u32 = (name: string, data: Uint32Array): TensorToWrite => ({ name, dtype: "U32", shape: [data.length], data });
   const f32 = (name: string, data: Float32Array, shape: number[]): TensorToWrite => ({
@@ -103,7 +107,7 @@ export async function writeRecord(directory: string, transcoder: Transcoder, rec
  * @returns The record; null where there is none, or one of another format, or of what the transcoder was before it was trained further.
  * @throws {UserError} When the file is damaged.
  */
-export async function readRecord(directory: string, transcoder: Transcoder): Promise<FeatureRecord | null> {
+export async function readRecord(directory: string, transcoder: TranscoderVectors): Promise<FeatureRecord | null> {
   const path = join(directory, RECORD_FILE);
   if (!await exists(path)) return null;
   await requireSum(directory, RECORD_FILE, "remove it; whatever needs it makes it anew");

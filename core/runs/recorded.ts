@@ -162,8 +162,7 @@ export function analyzeRecord(
   );
   const { correlation: { neighbours: _, ...correlation }, jaccard: { neighbours: __, ...jaccard }, ...firing } =
     visibly("comparing features", (onProgress) => firingSimilarities(record, decoder, onProgress));
-  const company = companyOf(record, features);
-  const clusters = visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress, company));
+  const { clusters, graph } = inCompany(record, features, visibly);
   return {
     tokens: { context, documents, place, id, tokenTexts, document, position },
     knownBy: characteristicTokens(columns, record),
@@ -182,8 +181,7 @@ export function analyzeRecord(
     ])),
     patterns: {
       patterns: visibly("patterns", (onProgress) => featurePatterns(record, features, onProgress)),
-      clusters,
-      graph: visibly("company", (onProgress) => coactivationGraph(record, features, onProgress, company)),
+      ...{ clusters, graph },
       matrix: clusterMatrix(record, columns, decoder, clusters),
       written: writtenAlike(decoder, clusters),
     },
@@ -191,5 +189,18 @@ export function analyzeRecord(
       "predicting activations",
       (onProgress) => analyseLayer({ record, attribution, others, onProgress }),
     ),
+  };
+}
+
+/** What is found by the company that features keep; a shuffled record, as large as the record itself, is held for it and no longer. */
+function inCompany(
+  record: FeatureRecord,
+  features: number,
+  visibly: Visibly,
+): Pick<RecordedPatterns, "clusters" | "graph"> {
+  const company = companyOf(record, features);
+  return {
+    clusters: visibly("clusters", (onProgress) => clusterFeatures(record, features, onProgress, company)),
+    graph: visibly("company", (onProgress) => coactivationGraph(record, features, onProgress, company)),
   };
 }

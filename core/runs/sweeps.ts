@@ -10,7 +10,7 @@ import type { TranscoderAnalysis } from "./analysed.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { idOf, nameTranscoders, type TranscoderName } from "./ids.ts";
 import { learnedWith, type RunSettings } from "./settings.ts";
-import { readTranscoder } from "./transcoder.ts";
+import { openTranscoder } from "./transcoder.ts";
 
 /** So many of one target are worth a report of their own. */
 const LEAST_MEMBERS = 3;
@@ -90,7 +90,7 @@ export async function stabilityOf(
   if (members.length < 2) return null;
   // A diverged transcoder has nothing to be found.
   const decoder = async ({ path, config }: (typeof members)[number]) =>
-    directionsOf((await readTranscoder(path, config, true)).weights.decoder, config.d_out);
+    directionsOf(await (await openTranscoder(path, config, true)).read("decoder"), config.d_out);
   const pairs: Stability[] = [];
   const first = await decoder(members[0]);
   let one = first;

@@ -7,8 +7,8 @@ import { join } from "node:path";
 import { UserError } from "../errors.ts";
 import { sumOfFile } from "../files/checksum.ts";
 import { featureCount } from "../transcoder/shape.ts";
-import { loadTranscoder, saveTranscoder } from "../transcoder/formats/native.ts";
-import type { Transcoder } from "../transcoder/weights.ts";
+import { saveTranscoder, storedTranscoder } from "../transcoder/formats/native.ts";
+import { type StoredTranscoder, type Transcoder, wholeTranscoder } from "../transcoder/weights.ts";
 import type { TranscoderConfig } from "./config.ts";
 import { requireSum, writeSummed } from "./sums.ts";
 
@@ -41,8 +41,25 @@ export async function readTranscoder(
   config: Pick<TranscoderConfig, "d_in" | "d_out" | "features" | "groups">,
   isDiagnosed: boolean = false,
 ): Promise<Transcoder> {
+  return await wholeTranscoder(await openTranscoder(directory, config, isDiagnosed));
+}
+
+/**
+ * Reads the file but for its matrices, which are read when they are asked for, and holds it against config.json.
+ *
+ * @param directory The transcoder's directory.
+ * @param config Its config.json.
+ * @param isDiagnosed As {@link readTranscoder} takes it.
+ * @returns The transcoder.
+ * @throws {UserError} As {@link readTranscoder} does.
+ */
+export async function openTranscoder(
+  directory: string,
+  config: Pick<TranscoderConfig, "d_in" | "d_out" | "features" | "groups">,
+  isDiagnosed: boolean = false,
+): Promise<StoredTranscoder> {
   await requireSum(directory, TRANSCODER_FILE);
-  const transcoder = await loadTranscoder(join(directory, TRANSCODER_FILE), isDiagnosed), { shape } = transcoder;
+  const transcoder = await storedTranscoder(join(directory, TRANSCODER_FILE), isDiagnosed), { shape } = transcoder;
   const sizes = [shape.d_in, featureCount(shape.groups), shape.d_out];
   const expected = [config.d_in, config.features, config.d_out];
   if (sizes.join() === expected.join()) return { ...transcoder, shape: { ...shape, groups: config.groups } };

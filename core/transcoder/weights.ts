@@ -43,16 +43,72 @@ export function zeroWeights({ d_in, d_out, groups, skip }: TranscoderShape): Tra
   };
 }
 
-/** A transcoder that takes and gives raw activations. */
-export interface Transcoder {
+/** The two matrices of a transcoder, by far the most of it. */
+export type Matrix = "encoder" | "decoder";
+
+/** A transcoder without its matrices. */
+export interface TranscoderVectors {
   /** Its sizes. */
   readonly shape: TranscoderShape;
   /** Its weights, what prepared the activations folded in. */
-  readonly weights: TranscoderWeights;
+  readonly weights: Omit<TranscoderWeights, Matrix>;
   /** [features]: an activation counts when it is above its feature's, strictly. Any number but NaN; infinity lets nothing through. */
   readonly thresholds: Float32Array<ArrayBuffer>;
   /** Of each token only so many of the largest activations count; left out where thresholds alone decide. */
   readonly topK?: number;
+}
+
+/** A transcoder that takes and gives raw activations. */
+export interface Transcoder extends TranscoderVectors {
+  /** Its weights, what prepared the activations folded in. */
+  readonly weights: TranscoderWeights;
+}
+
+/** A transcoder whose matrices stay in its file until one is asked for: of a large one, not both are to be held at once. */
+export interface StoredTranscoder extends TranscoderVectors {
+  /**
+   * Reads one.
+   *
+   * @param matrix Which.
+   * @returns [features, width] a copy of the caller's own.
+   * @throws {UserError} When the file is damaged, or no longer the one that was opened.
+   */
+  readonly read: (matrix: Matrix) => Promise<Float32Array<ArrayBuffer>>;
+}
+
+/**
+ * Takes a matrix for as long as something is made of it.
+ *
+ * @param stored The transcoder.
+ * @param matrix Which.
+ * @param use Makes something of [features, width], which may be overwritten; nothing of it is held afterwards.
+ * @returns What `use` makes.
+ * @throws {UserError} As {@link StoredTranscoder.read} does.
+ */
+export async function onMatrix<T>(
+  { read }: StoredTranscoder,
+  matrix: Matrix,
+  use: (rows: Float32Array<ArrayBuffer>) => T | Promise<T>,
+): Promise<T> {
+  const rows = await read(matrix);
+  try {
+    return await use(rows);
+  } finally {
+    // What collects garbage takes its time, and the next matrix is read at once.
+    if (!rows.buffer.detached) rows.buffer.transfer(0);
+  }
+}
+
+/**
+ * Reads all of a transcoder.
+ *
+ * @param stored Where it is.
+ * @returns The transcoder, in memory.
+ * @throws {UserError} As {@link StoredTranscoder.read} does.
+ */
+export async function wholeTranscoder({ read, ...vectors }: StoredTranscoder): Promise<Transcoder> {
+  const encoder = await read("encoder"), decoder = await read("decoder");
+  return { ...vectors, weights: { ...vectors.weights, encoder, decoder } };
 }
 
 /** What becomes of the columns of activations before training sees them: prepared = (raw - mean) * scale, column by column. */

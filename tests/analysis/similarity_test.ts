@@ -198,7 +198,8 @@ Deno.test("random directions have the second moment that is asked for", () => {
     for (let c = 0; c < width; c++) moment[(at % width) * width + c] += from[at] * from[row + c] / 50;
   }
   const expected = moment.slice(),
-    { z, u } = randomDirections(moment, width, count),
+    { u, draw } = randomDirections(moment, width, count),
+    z = draw(count),
     found = new Float64Array(width * width);
   for (let r = 0; r < count; r++) {
     const made = Array.from(

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { histogram, leastSquares, median, moments, quantile, summarize } from "../../core/analysis/statistics.ts";
-import { rowNorms, weightStatistics } from "../../core/analysis/weight_statistics.ts";
+import { matrixStatistics, rowNorms, weightStatistics } from "../../core/analysis/weight_statistics.ts";
 
 Deno.test("moments are the population's, and NaN or nothing gives NaN", () => {
   assert.deepEqual(moments([2, 4, 4, 4, 5, 5, 7, 9]), { mean: 5, std: 2, min: 2, max: 9 });
@@ -49,7 +49,11 @@ Deno.test("weight statistics count what is not finite and what the histogram lea
     decoder: new Float32Array(100).fill(2),
     decoderBias: Float32Array.of(Infinity),
   };
-  const statistics = weightStatistics(tensors);
+  const statistics = weightStatistics(
+    tensors,
+    matrixStatistics(tensors.encoder, 100, "width, features"),
+    matrixStatistics(tensors.decoder, 100, "features, width"),
+  );
   assert.equal(statistics.encoderOutside, 1);
   assert.equal(statistics.decoderBias.nonFinite, 1);
   assert.equal(statistics.decoderNorms.mean, 2);

@@ -16,8 +16,6 @@ import { randomTranscoder } from "../transcoder/random_transcoder.ts";
 const gpu = await openGpu(), WIDTH = 64, TOKENS = 2048;
 const tap = (layer: number, site: Site): Tap => ({ layer, site });
 const mapping = (source: Tap, ...targets: Tap[]) => ({ source, targets, k: 4 });
-const EARLIER = mapping(tap(1, "resid_mid"), tap(1, "mlp_out")),
-  LATER = mapping(tap(3, "resid_mid"), tap(3, "mlp_out"));
 
 const rules = (count: number, seed: number): Rule[] =>
   Array.from({ length: count }, (_, i) => bursty(seed + i, TOKENS, 0.06));
@@ -33,12 +31,11 @@ function measure(
   [first, second]: ReturnType<typeof layers>,
   [a, b]: readonly [Transcoder, Transcoder],
   gain: Float32Array | null = null,
-  targets = EARLIER.targets,
 ): Promise<Evolution> {
   return measureEvolution({
     ...{ gpu, gain, mutual: matchFeatures(first, second).mutual },
-    from: { ...evolvedSide(first), placed: { transcoder: a, config: { ...EARLIER, targets } } },
-    to: { ...evolvedSide(second), placed: { transcoder: b, config: LATER } },
+    from: { ...evolvedSide(first), decoder: a.weights.decoder, d_out: a.shape.d_out },
+    to: { ...evolvedSide(second), encoder: b.weights.encoder, d_in: b.shape.d_in },
   });
 }
 
@@ -93,11 +90,11 @@ Deno.test("matched features that answer are told from those that do not, with th
 });
 
 Deno.test("responses are those of float64 loops, behind a norm and of two targets", async () => {
-  const groups = [40, 30], records = layers([12, 9], groups, 0), targets = [tap(1, "attn_out"), tap(1, "mlp_out")];
+  const groups = [40, 30], records = layers([12, 9], groups, 0);
   const a = transcoder([12, 9], 5, 2 * WIDTH),
     b = transcoder(groups, 6),
     gain = gaussians(WIDTH, 7).map((x) => 1 + x / 4);
-  const found = await measure(records, [a, b], gain, targets);
+  const found = await measure(records, [a, b], gain);
   const { judged } = evolvedSide(records[1]),
     written = (i: number) =>
       Float64Array.from({ length: WIDTH }, (_, c) => {

@@ -9,7 +9,8 @@ import { analyzeTranscoder } from "../../core/runs/analysed.ts";
 import { chooseTranscoders, findTranscoders } from "../../core/runs/discovery.ts";
 import { flatCounterpart, regroupingsFor, withFlat } from "../../core/runs/flat.ts";
 import { analyzeRecord } from "../../core/runs/recorded.ts";
-import { readTranscoder } from "../../core/runs/transcoder.ts";
+import { openTranscoder } from "../../core/runs/transcoder.ts";
+import { onMatrix } from "../../core/transcoder/weights.ts";
 import { hierarchySection } from "../../reports/markdown/sections/hierarchy.ts";
 import { featureSections } from "../../reports/markdown/feature_analysis.ts";
 import type { RecordedTranscoder, Section } from "../../reports/markdown/sections/section.ts";
@@ -43,9 +44,12 @@ async function planted(
   try {
     await writeSyntheticRun(join(root, "runs"), "demo", { groups, dIn: 16, dOut: 16 });
     const [one] = chooseTranscoders(await findTranscoders(join(root, "runs"))).chosen;
-    const transcoder = await readTranscoder(one.path, one.config), { path: directory, name, config } = one;
+    const transcoder = await openTranscoder(one.path, one.config), { path: directory, name, config } = one;
     const dictionary = await dictionaryOf({ ...multiplier, most }, { directory, name, config, transcoder });
-    const recorded = analyzeRecord(plantedRecord(groups, TOKENS, rules), transcoder, { dictionary, regroupings });
+    const { shape } = transcoder, record = plantedRecord(groups, TOKENS, rules);
+    const recorded = await onMatrix(transcoder, "decoder", (decoder) => {
+      return analyzeRecord(record, { shape, weights: { decoder } }, { dictionary, regroupings });
+    });
     return { ...await analyzeTranscoder(one, 3, { recorded, reasons: {} }), recorded };
   } finally {
     await Deno.remove(root, { recursive: true });

@@ -6,7 +6,7 @@
 import { UserError } from "../../errors.ts";
 import { transposed } from "../../files/transposed.ts";
 import { featureCount, type TranscoderShape } from "../shape.ts";
-import type { Transcoder, TranscoderWeights } from "../weights.ts";
+import type { Matrix, Transcoder, TranscoderVectors, TranscoderWeights } from "../weights.ts";
 
 /** Tensors by name, whatever kind of file they are in. */
 export interface TensorFile {
@@ -16,6 +16,8 @@ export interface TensorFile {
   readonly tensors: ReadonlyMap<string, { readonly shape: readonly number[] }>;
   /** Reads one, in row-major order. */
   readF32(name: string): Promise<Float32Array<ArrayBuffer>>;
+  /** Reads neighbouring rows of a matrix, where a kind of file has them apart. */
+  readRowsF32?(name: string, first: number, count: number): Float32Array<ArrayBuffer>;
   /** Closes the file. */
   close(): Promise<void>;
 }
@@ -156,49 +158,96 @@ export function shapeOf(file: TensorFile, layout: Layout, unusable: Unusable): T
   return { d_in, d_out, groups: [features], ...hasSkip && { skip: true } };
 }
 
+/** Elements of a matrix that are turned at once: 4 MiB. */
+const TURNED_AT_ONCE = 1 << 20;
+
+/** Reads the tensors of a file one by one; each read fails where a weight is not finite, a threshold is NaN, or the file fails. */
+export interface LayoutReader {
+  /** A matrix as mtc has it, feature-major. */
+  readonly matrix: (matrix: Matrix) => Promise<Float32Array<ArrayBuffer>>;
+  /** All but the matrices; thresholds are null where there are none. */
+  readonly vectors: () => Promise<
+    { weights: TranscoderVectors["weights"]; thresholds: Float32Array<ArrayBuffer> | null }
+  >;
+}
+
 /**
- * Reads the tensors of a file whose sizes were checked.
+ * Makes what reads the tensors of a file whose sizes were checked.
  *
  * @param file The file.
  * @param layout How its kind calls them.
  * @param shape What {@link shapeOf} found.
  * @param unusable Makes the error.
  * @param isDiagnosed Whether weights that are not finite and thresholds that are no number are let through.
- * @returns The weights as mtc has them, and the thresholds; null where there are none.
- * @throws {UserError} When a weight is not finite, a threshold is NaN, or the file fails.
+ * @returns The reader.
  */
-export async function readLayout(
+export function layoutReader(
   file: TensorFile,
   { encoder, encoderBias, decoder, decoderBias, threshold, skip }: Layout,
   { d_in, d_out, groups, skip: hasSkip }: TranscoderShape,
   unusable: Unusable,
-  isDiagnosed = false,
-): Promise<{ weights: TranscoderWeights; thresholds: Float32Array<ArrayBuffer> | null }> {
+  isDiagnosed: boolean = false,
+): LayoutReader {
   const features = featureCount(groups);
-  const read = async (name: string, isSound: (value: number) => boolean, requirement: string) => {
-    const data = await file.readF32(name), bad = isDiagnosed ? -1 : data.findIndex((value) => !isSound(value));
-    if (bad === -1) return data;
-    throw unusable(requirement, `element ${bad} of ${name} is ${data[bad]}`);
+  const check = (
+    name: string,
+    data: Float32Array,
+    first = 0,
+    isSound: (value: number) => boolean = Number.isFinite,
+    requirement = "every weight must be finite",
+  ) => {
+    if (isDiagnosed) return;
+    // A plain loop: a matrix has millions of elements.
+    for (let at = 0; at < data.length; at++) {
+      if (!isSound(data[at])) throw unusable(requirement, `element ${first + at} of ${name} is ${data[at]}`);
+    }
   };
-  const weight = (name: string) => read(name, Number.isFinite, "every weight must be finite");
-  const matrix = async (name: string, isTurned: boolean, rows: number, columns: number) => {
-    const data = await weight(name);
-    if (!isTurned) return data;
-    const turned = transposed(data, columns, rows);
-    // It is as large as the matrix itself, and the next one is read at once.
-    data.buffer.transfer(0);
-    return turned;
+  const weight = async (name: string) => {
+    const data = await file.readF32(name);
+    check(name, data);
+    return data;
   };
-  const weights = {
-    encoder: await matrix(encoder.name, encoder.axes === "input, features", features, d_in),
-    encoderBias: await weight(encoderBias),
-    decoder: await weight(decoder),
-    decoderBias: await weight(decoderBias),
-    ...skip && hasSkip && { skip: await matrix(skip.name, skip.axes === "output, input", d_in, d_out) },
+  const turned = async (name: string, rows: number, columns: number) => {
+    // Read as a whole, it would be held twice.
+    if (!file.readRowsF32) return transposed(await weight(name), columns, rows);
+    const out = new Float32Array(rows * columns), most = Math.max(1, Math.floor(TURNED_AT_ONCE / rows));
+    for (let first = 0; first < columns; first += most) {
+      const count = Math.min(most, columns - first), part = file.readRowsF32(name, first, count);
+      check(name, part, first * rows);
+      for (let r = 0; r < rows; r++) for (let c = 0; c < count; c++) out[r * columns + first + c] = part[c * rows + r];
+    }
+    return out;
   };
-  const hasThreshold = threshold !== null && file.tensors.has(threshold.name);
-  const thresholds = hasThreshold
-    ? await read(threshold.name, (value) => !Number.isNaN(value), "every threshold must be a number")
-    : null;
-  return { weights, thresholds };
+  const matrix = (name: string, isTurned: boolean, rows: number, columns: number) => {
+    return isTurned ? turned(name, rows, columns) : weight(name);
+  };
+  return {
+    matrix: (which) =>
+      which === "decoder" ? weight(decoder) : matrix(encoder.name, encoder.axes === "input, features", features, d_in),
+    async vectors() {
+      const weights = {
+        encoderBias: await weight(encoderBias),
+        decoderBias: await weight(decoderBias),
+        ...skip && hasSkip && { skip: await matrix(skip.name, skip.axes === "output, input", d_in, d_out) },
+      };
+      if (threshold === null || !file.tensors.has(threshold.name)) return { weights, thresholds: null };
+      const thresholds = await file.readF32(threshold.name), isNumber = (value: number) => !Number.isNaN(value);
+      check(threshold.name, thresholds, 0, isNumber, "every threshold must be a number");
+      return { weights, thresholds };
+    },
+  };
+}
+
+/**
+ * Reads the tensors of a file whose sizes were checked.
+ *
+ * @param from As {@link layoutReader} takes them.
+ * @returns The weights as mtc has them, and the thresholds; null where there are none.
+ * @throws {UserError} When a weight is not finite, a threshold is NaN, or the file fails.
+ */
+export async function readLayout(
+  ...from: Parameters<typeof layoutReader>
+): Promise<{ weights: TranscoderWeights; thresholds: Float32Array<ArrayBuffer> | null }> {
+  const { matrix, vectors } = layoutReader(...from), { weights, thresholds } = await vectors();
+  return { weights: { ...weights, encoder: await matrix("encoder"), decoder: await matrix("decoder") }, thresholds };
 }

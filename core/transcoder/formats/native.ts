@@ -11,8 +11,8 @@ import { UserError } from "../../errors.ts";
 import { openSafetensors, type SafetensorsFile, writeSafetensors } from "../../files/safetensors.ts";
 import { transposed } from "../../files/transposed.ts";
 import { featureCount } from "../shape.ts";
-import type { Transcoder } from "../weights.ts";
-import { type Layout, readLayout, shapeOf } from "./layout.ts";
+import { type StoredTranscoder, type Transcoder, wholeTranscoder } from "../weights.ts";
+import { type Layout, layoutReader, shapeOf } from "./layout.ts";
 
 /**
  * Writes a transcoder atomically: F32 tensors W_enc [d_in, F], b_enc [F], W_dec [F, d_out], b_dec [d_out] and threshold [F], with a skip connection W_skip [d_out, d_in]. The same transcoder gives the same bytes.
@@ -50,13 +50,48 @@ export async function saveTranscoder(
  * threshold is NaN.
  */
 export async function loadTranscoder(path: string, isDiagnosed = false): Promise<Transcoder> {
+  return await wholeTranscoder(await storedTranscoder(path, isDiagnosed));
+}
+
+/**
+ * Reads a transcoder but for its matrices, which are read and checked when they are asked for.
+ *
+ * @param path As {@link loadTranscoder} takes it.
+ * @param isDiagnosed Likewise.
+ * @returns The transcoder.
+ * @throws {UserError} As {@link loadTranscoder} does.
+ */
+export async function storedTranscoder(path: string, isDiagnosed = false): Promise<StoredTranscoder> {
+  const stored = await onFile(path, isDiagnosed, async ({ shape, topK, reader }) => {
+    const { weights, thresholds } = await reader.vectors();
+    return { shape, weights, thresholds: thresholds!, ...topK !== undefined && { topK } };
+  });
+  return {
+    ...stored,
+    read: (matrix) =>
+      onFile(path, isDiagnosed, async ({ file, shape, reader }) => {
+        const [was, is] = [stored.shape, shape].map(({ d_in, d_out, groups }) => [d_in, featureCount(groups), d_out]);
+        if (was.join() === is.join()) return await reader.matrix(matrix);
+        const requirement = `d_in, features, d_out must stay ${was.join(", ")} while it is read`;
+        throw unusableFile(file, requirement, `they are ${is.join(", ")} now`);
+      }),
+  };
+}
+
+/** Opens a file for as long as something of it is read. */
+async function onFile<T>(
+  path: string,
+  isDiagnosed: boolean,
+  read: (
+    opened: Pick<Transcoder, "shape" | "topK"> & { file: SafetensorsFile; reader: ReturnType<typeof layoutReader> },
+  ) => Promise<T>,
+): Promise<T> {
   const file = await openSafetensors(path);
   const unusable = (requirement: string, found: string) => unusableFile(file, requirement, found);
   try {
     const found = shapeOf(file, LAYOUT, unusable), features = featureCount(found.groups);
     const shape = { ...found, groups: groupsOf(file, features) }, topK = topKOf(file, features);
-    const { weights, thresholds } = await readLayout(file, LAYOUT, shape, unusable, isDiagnosed);
-    return { shape, weights, thresholds: thresholds!, ...topK !== undefined && { topK } };
+    return await read({ file, shape, topK, reader: layoutReader(file, LAYOUT, shape, unusable, isDiagnosed) });
   } finally {
     await file.close();
   }

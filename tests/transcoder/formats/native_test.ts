@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { type Reason, UserError } from "../../../core/errors.ts";
 import { openSafetensors, writeSafetensors } from "../../../core/files/safetensors.ts";
-import { loadTranscoder, saveTranscoder } from "../../../core/transcoder/formats/native.ts";
+import { loadTranscoder, saveTranscoder, storedTranscoder } from "../../../core/transcoder/formats/native.ts";
+import { onMatrix } from "../../../core/transcoder/weights.ts";
 import { randomTranscoder } from "../random_transcoder.ts";
 
 const shape = { d_in: 5, d_out: 3, groups: [4, 2, 1] };
@@ -24,6 +25,34 @@ Deno.test("a saved transcoder loads bit for bit, and the same one saves to the s
     assert.deepEqual(await loadTranscoder(path), transcoder);
     await save();
     assert.deepEqual(await Deno.readFile(path), bytes);
+  }));
+
+Deno.test("a stored one reads each matrix whenever it is asked for, a copy of the caller's own, and says when the file is another", () =>
+  inFile(async (path) => {
+    await saveTranscoder(path, transcoder);
+    const stored = await storedTranscoder(path), { encoder, decoder, ...vectors } = transcoder.weights;
+    assert.deepEqual([stored.shape, stored.weights, stored.thresholds], [shape, vectors, transcoder.thresholds]);
+    let taken: Float32Array | null = null;
+    const sum = await onMatrix(stored, "encoder", (rows) => {
+      assert.deepEqual(rows, encoder);
+      taken = rows.fill(7);
+      return rows.length;
+    });
+    assert.deepEqual([sum, taken!.length], [encoder.length, 0], "it is let go");
+    assert.deepEqual([await stored.read("encoder"), await stored.read("decoder")], [encoder, decoder]);
+    await saveTranscoder(path, randomTranscoder({ ...shape, d_in: 6 }, 0.75, 1));
+    await assert.rejects(stored.read("decoder"), /d_in, features, d_out must stay 5, 7, 3.*they are 6, 7, 3 now/);
+  }));
+
+Deno.test("an encoder is turned part by part, and a number that is none is found in any of them", () =>
+  inFile(async (path) => {
+    // Parts have a million elements: 52 columns of these features at most.
+    const wide = randomTranscoder({ d_in: 130, d_out: 1, groups: [20_000] }, 0.75, 1);
+    await saveTranscoder(path, wide);
+    assert.deepEqual((await loadTranscoder(path)).weights.encoder, wide.weights.encoder);
+    wide.weights.encoder[3 * 130 + 129] = NaN;
+    await saveTranscoder(path, wide);
+    await assert.rejects(loadTranscoder(path), new RegExp(`element ${129 * 20_000 + 3} of W_enc is NaN`));
   }));
 
 Deno.test("a skip connection is kept, in the file as SAELens has it: W_skip [d_out, d_in]", () =>
