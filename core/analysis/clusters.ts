@@ -263,30 +263,45 @@ export function coactivationGraph(
   const often = Array.from(fires.keys()).filter((i) => fires[i] >= LEAST_FIRES);
   const onFeature = featureCounter(2 * often.length, onProgress);
   const nearest = (columns: ActivationColumns, rows: Pick<FeatureRecord, "rowStart" | "index" | "value">) => {
-    const kept = new Neighbours(features, MOST_EDGES), counts = new Map<string, number>();
+    const kept = new Neighbours(features, MOST_EDGES);
+    // A pair is looked at once, for its later feature.
     eachWithPartners(columns, rows, features, ({ feature, partners, together }) => {
       for (const other of partners) {
         const both = together[other];
-        if (other === feature || both < LEAST_TOGETHER || fires[other] < LEAST_FIRES) continue;
-        kept.offer(feature, other, npmi(both, fires[feature], fires[other], tokens));
+        if (both < LEAST_TOGETHER || fires[other] < LEAST_FIRES) continue;
+        const value = npmi(both, fires[feature], fires[other], tokens);
+        kept.offer(feature, other, value);
+        kept.offer(other, feature, value);
       }
-      for (const { feature: other } of kept.of(feature)) counts.set(`${feature} ${other}`, together[other]);
-    }, { features: often, onFeature });
-    return { kept, counts };
+    }, { features: often, limit: (feature) => feature, onFeature });
+    return kept;
   };
-  const chance = nearest(shuffled, shuffledRows).kept, found = nearest(columns, record);
+  const chance = nearest(shuffled, shuffledRows), found = nearest(columns, record);
   const largest = often.map((i) => chance.largest(i)).map((value) => Number.isFinite(value) ? value : -1);
   const threshold = quantile(largest.sort((a, b) => a - b), PERCENTILE), edges = new Map<string, Edge>();
   for (const feature of often) {
-    for (const { feature: other, value } of found.kept.of(feature)) {
-      const a = Math.min(feature, other), b = Math.max(feature, other);
-      if (value > threshold) {
-        edges.set(`${a} ${b}`, { a, b, npmi: value, together: found.counts.get(`${feature} ${other}`)! });
-      }
+    for (const { feature: other, value } of found.of(feature)) {
+      const a = Math.min(feature, other), b = Math.max(feature, other), key = `${a} ${b}`;
+      if (value > threshold && !edges.has(key)) edges.set(key, { a, b, npmi: value, together: common(columns, a, b) });
     }
   }
   const sorted = [...edges.values()].sort((x, y) => y.npmi - x.npmi || x.a - y.a || x.b - y.b);
   return { threshold, features: often.length, edges: sorted, ...partsOf(sorted, features) };
+}
+
+/** Tokens on which both features fire. */
+function common({ start, token }: ActivationColumns, a: number, b: number): number {
+  let count = 0;
+  for (let i = start[a], j = start[b]; i < start[a + 1] && j < start[b + 1];) {
+    if (token[i] < token[j]) i++;
+    else if (token[i] > token[j]) j++;
+    else {
+      count++;
+      i++;
+      j++;
+    }
+  }
+  return count;
 }
 
 /** NPMI of events with these counts among so many. */
