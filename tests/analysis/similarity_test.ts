@@ -223,7 +223,7 @@ Deno.test("rows that are all alike have random directions too, though float32 le
     const i = Math.floor(at / width), j = at % width;
     return Math.fround(row[Math.min(i, j)] * row[Math.max(i, j)]) * (1 + 3e-7 * ((i * 31 + j * 31) % 7 - 3));
   });
-  const { z, u } = randomDirections(moment, width, 4);
+  const { draw, u } = randomDirections(moment, width, 4), z = draw(4);
   assert.ok([...z, ...u].every(Number.isFinite));
   const variance = (c: number) =>
     Array.from({ length: width }, (_, k) => u[k * width + c] ** 2).reduce((a, b) => a + b);
