@@ -10,7 +10,7 @@ import type { TextRecord } from "./documents.ts";
 import { Gathered } from "./gathered.ts";
 import type { NoText } from "./no_text.ts";
 import { type ColumnReading, namedColumns, parseLooseJson, textOf } from "./text_of.ts";
-import { decodedOrNot } from "./utf8.ts";
+import { decodedOrNot, decodedText } from "./utf8.ts";
 
 /**
  * Reads the records from one on; those that are empty are left out.
@@ -139,7 +139,7 @@ async function* rowTexts(
   const { parseRows } = dsvFormat(delimiter);
   let header: string[] | undefined, column = -1, bad: NoText | undefined, rows = 0;
   const cellsOf = (row: Cut, where: string): string[] | NoText => {
-    const text = row instanceof Uint8Array ? decodedOrNot(row, where) : row;
+    const text = row instanceof Uint8Array ? decodedText(row, where) : row;
     return typeof text === "string" ? parseRows(text)[0] ?? [""] : text;
   };
   const textOfRow = (row: Cut): Listed => {

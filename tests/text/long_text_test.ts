@@ -124,6 +124,12 @@ Deno.test("tables and lists: the same records whatever the pieces of the file, a
     }
   }
   assert.deepEqual(await recordsOf("a.json", " [ ] "), []);
+  const [first, second] = await recordsOf("a.csv", "text\nfirst\nsec\0ond\n");
+  assert.deepEqual([first.text, second.bad!.where, second.bad!.requirement], [
+    "first",
+    "a.csv row 2",
+    "text must have no NUL characters",
+  ]);
   const refused = {
     "": "is empty",
     " ": "is empty",
