@@ -141,6 +141,21 @@ export function learnedWith(config: RunSettings): Partial<RunSettings> {
   return Object.fromEntries(Object.entries(settingsOf(config)).filter(([key]) => !NOT_LEARNED_WITH.has(key)));
 }
 
+/** What concerns only what follows the last step, and how often a run is saved. */
+const NOT_STEPPED_WITH: ReadonlySet<string> = new Set<keyof RunSettings>([
+  ...["checkpoint_every", "sample_tokens", "evaluation_tokens", "loss_tokens"] as const,
+]);
+
+/**
+ * The settings that the state of a training after any of its steps depends on, samples and metrics included.
+ *
+ * @param config Its config.json.
+ * @returns Those keys of it, in the order of config.json.
+ */
+export function steppedWith(config: RunSettings): Partial<RunSettings> {
+  return Object.fromEntries(Object.entries(settingsOf(config)).filter(([key]) => !NOT_STEPPED_WITH.has(key)));
+}
+
 /**
  * The settings that all transcoders of a run share.
  *

@@ -36,6 +36,8 @@ export interface Progress {
   readonly elapsed_s: number;
   /** The tokens of the buffers so far, that of the last step included; absent where an older mtc did not count them. */
   readonly harvested?: Harvested;
+  /** What the steps were taken with, by the names of config.json; absent where an older mtc did not write it. */
+  readonly settings?: Readonly<Record<string, unknown>>;
 }
 
 const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
@@ -55,6 +57,7 @@ const progressSchema = v.object({
   }),
   elapsed_s: v.pipe(v.number(), v.finite(), v.minValue(0)),
   harvested: v.optional(v.object({ buffers: count, counts: tokenCounts, bad_records: v.optional(count) })),
+  settings: v.optional(v.record(v.string(), v.unknown())),
   // SHA-256 of the files beside it, and of what stands above but for the time; absent where an older mtc wrote it.
   sums: v.optional(v.object({ files: v.record(v.string(), sum), state: sum })),
 });
@@ -179,8 +182,8 @@ async function sumsOf(directory: string): Promise<Record<string, string>> {
 }
 
 /** The time is no part of what must be the same; its digits do no harm. */
-function sumOfState({ step, position, harvested }: Progress): string {
-  return sumOfValue([step, position, harvested ?? null]);
+function sumOfState({ step, position, harvested, settings }: Progress): string {
+  return sumOfValue([step, position, harvested ?? null, ...settings ? [settings] : []]);
 }
 
 /**

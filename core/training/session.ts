@@ -19,6 +19,7 @@ import type { TranscoderConfig } from "../runs/config.ts";
 import { hasEvents, startEvents } from "../runs/events.ts";
 import { sourcesOf, tapsOf } from "../runs/ids.ts";
 import { requireSameModel, requireSameText } from "../runs/same_model.ts";
+import { steppedWith } from "../runs/settings.ts";
 import { START } from "../text/contexts.ts";
 import { featureCount } from "../transcoder/shape.ts";
 import { activationsFromShards, activationsFromText } from "./activations.ts";
@@ -232,7 +233,9 @@ class Session {
     this.log.countSamples();
     const { harvested } = this.feed, position = this.feed.positionBehind(step);
     const progress = { step, position, elapsed_s: this.elapsed(), ...harvested && { harvested } };
-    for (const transcoder of this.transcoders) await writeCheckpoint(this.gpu, transcoder, progress);
+    for (const transcoder of this.transcoders) {
+      await writeCheckpoint(this.gpu, transcoder, { ...progress, settings: steppedWith(transcoder.config) });
+    }
     this.#savedStep = step;
     this.checkpointed(step, (performance.now() - started) / 1000);
   }

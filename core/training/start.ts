@@ -15,12 +15,12 @@ import type { TileName } from "../gpu/products.ts";
 import { configOf } from "../model/config.ts";
 import { type Tap, tapName, widthOf } from "../model/sites.ts";
 import { checkpointName, checkpointsOf, checkpointSteps } from "../runs/checkpoints.ts";
-import { formatOf, ownSteps, type TranscoderConfig, writeConfig } from "../runs/config.ts";
+import { CONFIG_FILE, formatOf, ownSteps, type TranscoderConfig, writeConfig } from "../runs/config.ts";
 import { restoreMetrics, startMetrics } from "../runs/metrics.ts";
 import { writeLinearMap } from "../runs/linear_map.ts";
 import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
-import { settingsOf } from "../runs/settings.ts";
+import { settingsOf, steppedWith } from "../runs/settings.ts";
 import { STATUS_FILE } from "../runs/status.ts";
 import { readTranscoder } from "../runs/transcoder.ts";
 import { START } from "../text/contexts.ts";
@@ -83,6 +83,7 @@ export async function restoreRun(
     const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
     progress = await readCheckpoint(gpu, directory, step, stepper.state, samples, config.model.vocab_size);
+    requireSettings(directory, config, progress);
     const copy = join(checkpointsOf(directory), checkpointName(step)), after = config.steps - ownSteps(config);
     if (!await restoreMetrics(directory, copy, { after, last: step })) {
       observer.metricsLost(directory, step);
@@ -92,6 +93,21 @@ export async function restoreRun(
     transcoders.push(transcoder);
   }
   return { ...progress!, transcoders };
+}
+
+/** The steps behind a checkpoint must be taken with what those before it were: somebody may have changed config.json. */
+function requireSettings(directory: string, config: TranscoderConfig, { step, settings = {} }: Progress): void {
+  const now: Readonly<Record<string, unknown>> = { ...settingsOf(config) };
+  const changed = Object.keys(settings).find((key) => JSON.stringify(now[key]) !== JSON.stringify(settings[key]));
+  if (changed === undefined) return;
+  throw new UserError({
+    action: `resume ${directory}`,
+    requirement: `${CONFIG_FILE} must have the ${changed} that its first ${step} steps were taken with, ${
+      JSON.stringify(settings[changed])
+    }`,
+    found: `it is ${JSON.stringify(now[changed])}`,
+    remedy: "set it back or start another run",
+  });
 }
 
 /** Hears what of an interrupted run is lost. */
@@ -228,7 +244,10 @@ async function writeBeginnings(
     await writePreparation(path, preparation);
     await writeLinearMap(path, maps[i]);
     // Its parent need not be there any more when such a run is resumed.
-    if (planned[i].start) await writeCheckpoint(gpu, { ...transcoders[i], directory: path }, BEGINNING);
+    if (planned[i].start) {
+      const progress = { ...BEGINNING, settings: steppedWith(config) };
+      await writeCheckpoint(gpu, { ...transcoders[i], directory: path }, progress);
+    }
     // It comes last: those that have another one than while they waited have the other files.
     await writeConfig(path, config);
   };

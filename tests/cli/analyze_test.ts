@@ -283,7 +283,7 @@ Deno.test("mtc analyze absorption: of the embedded model nothing can be said, wh
     assert.equal(code, 0, stderr);
     assert.match(
       stdout,
-      /^Layer 3: 100 of the vocabulary's 3,721 words, each behind 1 example: 80 fitted probes, 20 judged\. Probes on layer3\.mlp_in know \d of 26 letters\.$/m,
+      /^Layer 3: 100 of the vocabulary's 3,721 words, each behind 1 example: 80 fitted probes, 20 judged\. Probes on layer3\.mlp_in know \d of 26 letters; 26 have fewer than 10 judged words, too few for an F1 to say much\.$/m,
     );
     assert.match(stdout, /^Nothing can be said of absorption: fewer than 20 letters .* \(--words, up to 3,721\)/m);
     assert.equal(stdout.match(/^\| [a-z] +\| +\d+ \| +[01]\.\d\d \|$/gm)!.length, 52);

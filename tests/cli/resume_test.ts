@@ -453,6 +453,34 @@ Deno.test("refuses to resume with settings that cannot be trained, however they 
   }
 });
 
+Deno.test("refuses to resume with other settings than the checkpoint's steps were taken with", async () => {
+  const cases: [change: object, message: RegExp][] = [
+    [
+      { learning_rate: 0.5 },
+      /Cannot resume .*layer2: config\.json must have the learning_rate that its first 20 steps were taken with, [\d.e-]+, it is 0\.5; set it back/,
+    ],
+    [
+      { exclude_tokens: [7] },
+      /the exclude_tokens that its first 20 steps were taken with, \[[\d,]*\], it is \[7\]; set it back/,
+    ],
+    [
+      { evaluation_tokens: 512, sample_every: 3 },
+      /the sample_every that its first 20 steps were taken with, \d+, it is 3;/,
+    ],
+  ];
+  await copyRun("whole", "retrained", "step_000030");
+  for (const [change, message] of cases) {
+    for (const layer of LAYERS) {
+      const config = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
+      await Deno.writeTextFile(
+        join(runs, "retrained", layer, "config.json"),
+        JSON.stringify({ ...config, ...change }),
+      );
+    }
+    assertRefused(await resume("retrained"), 1, message);
+  }
+});
+
 Deno.test("refuses to resume with another text or model than the run began with", async () => {
   await copyRun("whole", "changed", "step_000030");
   const change = async (edit: (config: TranscoderConfig) => object) => {
