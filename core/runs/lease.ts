@@ -13,6 +13,7 @@ import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
 import * as v from "valibot";
 import { fileError, writeFileAtomic } from "../files/atomic.ts";
+import { requireRegular } from "../files/byte_source.ts";
 import { makeOnce } from "../files/once.ts";
 import { nameInTheEnd, removeFiles } from "../files/temporary.ts";
 
@@ -190,10 +191,11 @@ async function numbersOf(directory: string): Promise<number[]> {
 async function newestLease(directory: string): Promise<Found | null> {
   const [number] = await numbersOf(directory);
   if (number === undefined) return null;
-  const text = await Deno.readTextFile(pathOf(directory, number)).catch((error) => {
+  const path = pathOf(directory, number);
+  const text = await requireRegular(path).then(() => Deno.readTextFile(path)).catch((error) => {
     // A newer one may have come in its place meanwhile; then the next look shows that.
     if (error instanceof Deno.errors.NotFound) return "";
-    throw fileError("read the lease", pathOf(directory, number), error);
+    throw fileError("read the lease", path, error);
   });
   const parsed = v.safeParse(v.pipe(v.string(), v.parseJson(), schema), text);
   return { number, text, written: parsed.success ? parsed.output : null };

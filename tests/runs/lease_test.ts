@@ -151,6 +151,16 @@ Deno.test("a lease that is cut off, or nothing at all, holds no longer than any"
     }
   }));
 
+Deno.test("a pipe in the place of a lease is refused in a sentence, and not waited for", {
+  ignore: Deno.build.os === "windows",
+}, () =>
+  inDirectory(async (runs) => {
+    await new Deno.Command("mkfifo", { args: [join(runs, ".first.lease-1")] }).output();
+    const refused = /Cannot read .*\.first\.lease-1: it must be an ordinary file, it is a device, a pipe or a socket; /;
+    await assert.rejects(takeLease(join(runs, "first"), ASKED), refused);
+    assert.equal(await leaseHolder(join(runs, "first")), null);
+  }));
+
 Deno.test("a holder whose own lease is cut off for a moment keeps it, and not where that lasts", () =>
   inDirectory(async (runs) => {
     const lease = await taken(join(runs, "first"), { ...ASKED, lasts: 60 }), path = join(runs, ".first.lease-1");
