@@ -208,7 +208,8 @@ function foreignReader(
       const [place] = await findForeign(join(directory, "layers.4.mlp")), foreign = await place.open();
       try {
         const { shape, weights, thresholds, topK } = await foreign.read();
-        const numbers = Object.values(weights).map((values: Float32Array) => [...values]);
+        const { encoder, encoderBias, decoder, decoderBias } = weights;
+        const numbers = [encoder, encoderBias, decoder, decoderBias].map((values) => [...values]);
         return JSON.stringify([foreign.tool, foreign.source, foreign.target, shape, topK, numbers, [...thresholds]]);
       } finally {
         await foreign.close();
