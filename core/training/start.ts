@@ -20,7 +20,7 @@ import { restoreMetrics, startMetrics } from "../runs/metrics.ts";
 import { writeLinearMap } from "../runs/linear_map.ts";
 import { type Mapping, mappingName } from "../runs/ids.ts";
 import { readPreparation, writePreparation } from "../runs/preparation.ts";
-import { settingsOf, steppedWith } from "../runs/settings.ts";
+import { settingsOf } from "../runs/settings.ts";
 import { STATUS_FILE } from "../runs/status.ts";
 import { readTranscoder } from "../runs/transcoder.ts";
 import { START } from "../text/contexts.ts";
@@ -83,8 +83,9 @@ export async function restoreRun(
     const transcoder = allocate(gpu, directoriesOf(plan)[i], config, preparation, zeroWeights(config)),
       { directory, stepper, samples } = transcoder;
     progress = await readCheckpoint(gpu, directory, step, stepper.state, samples, config.model.vocab_size);
-    requireSettings(directory, config, progress);
     const copy = join(checkpointsOf(directory), checkpointName(step)), after = config.steps - ownSteps(config);
+    // Behind the last step of another run it may go on otherwise.
+    if (step > after) requireSettings(directory, config, progress);
     if (!await restoreMetrics(directory, copy, { after, last: step })) {
       observer.metricsLost(directory, step);
       await startMetrics(directory, config.groups);
@@ -244,10 +245,7 @@ async function writeBeginnings(
     await writePreparation(path, preparation);
     await writeLinearMap(path, maps[i]);
     // Its parent need not be there any more when such a run is resumed.
-    if (planned[i].start) {
-      const progress = { ...BEGINNING, settings: steppedWith(config) };
-      await writeCheckpoint(gpu, { ...transcoders[i], directory: path }, progress);
-    }
+    if (planned[i].start) await writeCheckpoint(gpu, { ...transcoders[i], directory: path }, BEGINNING);
     // It comes last: those that have another one than while they waited have the other files.
     await writeConfig(path, config);
   };
