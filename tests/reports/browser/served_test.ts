@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import type { Page } from "playwright-core";
+import { exists } from "../../../core/files/exists.ts";
 import { startServer } from "../../../commands/browse/server.ts";
 import { MAIN, SMALL } from "../../cli/small_train.ts";
 import { inDirectory } from "../../cli/tiny_run.ts";
@@ -27,6 +28,24 @@ async function goTo(page: Page, address: string, hash: string): Promise<void> {
   await page.waitForFunction((hash) => document.querySelector("main")!.dataset.address === hash, hash, {
     timeout: PATIENCE,
   });
+}
+
+const pause = (milliseconds: number) => new Promise((resolve) => setTimeout(resolve, milliseconds));
+
+/** Holds a training most of the time from when its run is there, so that a page that follows once a second sees it on its way. */
+async function slowDown(train: Deno.ChildProcess, run: string, signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    if (await exists(run)) {
+      try {
+        train.kill("SIGSTOP");
+      } catch {
+        return; // It has ended.
+      }
+      await pause(400);
+      train.kill("SIGCONT");
+    }
+    await pause(100);
+  }
 }
 
 /** The step that the page says each run is at. */
@@ -72,12 +91,16 @@ Deno.test(
               ],
               ...{ stdin: "null", stdout: "null", stderr: "null" },
             }).spawn();
+            const seen = new Set<number>(), enough = new AbortController();
+            const slowed = slowDown(train, join(runs, "first"), enough.signal);
             await page.locator("table.standings .state.now").first().waitFor();
-            const seen = new Set<number>();
             while (Math.max(...seen) < STEPS) {
               for (const step of await steps(page)) seen.add(step);
-              await new Promise((resolve) => setTimeout(resolve, 50));
+              if (seen.size > 2) enough.abort();
+              await pause(50);
             }
+            enough.abort();
+            await slowed;
             assert.ok(seen.size > 2, `steps on the way: ${[...seen]}`);
             assert.ok((await train.status).success);
             await page.locator("table.standings .state.plain").nth(1).waitFor();
