@@ -142,9 +142,9 @@ export function learnedWith(config: RunSettings): Partial<RunSettings> {
 }
 
 /** What concerns only what follows the last step, and how often a run is saved. */
-const NOT_STEPPED_WITH: ReadonlySet<string> = new Set<keyof RunSettings>([
-  ...["checkpoint_every", "sample_tokens", "evaluation_tokens", "loss_tokens"] as const,
-]);
+const NOT_STEPPED_WITH: ReadonlySet<string> = new Set<keyof RunSettings>(
+  ["checkpoint_every", "sample_tokens", "evaluation_tokens", "loss_tokens"],
+);
 
 /**
  * The settings that the state of a training after any of its steps depends on, samples and metrics included.

@@ -416,6 +416,15 @@ async function resumeWith(run: string, layer: string, edit: (config: TranscoderC
   return await resume(run);
 }
 
+/** Gives all layers of a copied run the config.json of the whole one, changed, and resumes. */
+async function resumeChanged(run: string, edit: (config: TranscoderConfig) => object): Promise<Outcome> {
+  for (const layer of LAYERS) {
+    const config = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
+    await Deno.writeTextFile(join(runs, run, layer, "config.json"), JSON.stringify({ ...config, ...edit(config) }));
+  }
+  return await resume(run);
+}
+
 Deno.test("refuses to resume transcoders that belong to different runs, or whose config.json contradicts itself", async () => {
   const other = await resumeWith("mixed", "layer4", () => ({ data_seed: 1 }));
   assertRefused(
@@ -442,14 +451,7 @@ Deno.test("refuses to resume with settings that cannot be trained, however they 
   ];
   await copyRun("whole", "untrainable", "step_000030");
   for (const [change, message] of cases) {
-    for (const layer of LAYERS) {
-      const config = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
-      await Deno.writeTextFile(
-        join(runs, "untrainable", layer, "config.json"),
-        JSON.stringify({ ...config, ...change }),
-      );
-    }
-    assertRefused(await resume("untrainable"), 1, message);
+    assertRefused(await resumeChanged("untrainable", () => change), 1, message);
   }
 });
 
@@ -470,36 +472,19 @@ Deno.test("refuses to resume with other settings than the checkpoint's steps wer
   ];
   await copyRun("whole", "retrained", "step_000030");
   for (const [change, message] of cases) {
-    for (const layer of LAYERS) {
-      const config = JSON.parse(await Deno.readTextFile(join(runs, "whole", layer, "config.json")));
-      await Deno.writeTextFile(
-        join(runs, "retrained", layer, "config.json"),
-        JSON.stringify({ ...config, ...change }),
-      );
-    }
-    assertRefused(await resume("retrained"), 1, message);
+    assertRefused(await resumeChanged("retrained", () => change), 1, message);
   }
 });
 
 Deno.test("refuses to resume with another text or model than the run began with", async () => {
   await copyRun("whole", "changed", "step_000030");
-  const change = async (edit: (config: TranscoderConfig) => object) => {
-    for (const layer of LAYERS) {
-      const path = join(runs, "whole", layer, "config.json"), config = JSON.parse(await Deno.readTextFile(path));
-      await Deno.writeTextFile(
-        join(runs, "changed", layer, "config.json"),
-        JSON.stringify({ ...config, ...edit(config) }),
-      );
-    }
-    return await resume("changed");
-  };
-  const text = await change(({ data }) => ({ data: { ...data, bytes: 7, fingerprint: "beef" } }));
+  const text = await resumeChanged("changed", ({ data }) => ({ data: { ...data, bytes: 7, fingerprint: "beef" } }));
   assertRefused(
     text,
     1,
     /the text's contents must be the \d+ documents, 7 bytes, fingerprint beef that .*, they are \d+ documents, \d+ bytes, .*; put [^;]*, then go on with: mtc train --resume \S+$/m,
   );
-  const model = await change(({ model }) => ({ model: { ...model, d_model: 64 } }));
+  const model = await resumeChanged("changed", ({ model }) => ({ model: { ...model, d_model: 64 } }));
   assertRefused(model, 1, /the model's layers, width and vocabulary must be the 6, 64, 4096 that the run began with/);
 });
 
